@@ -1,0 +1,52 @@
+"""The adding problem (Hochreiter and Schmidhuber 1997, section 5.4) in six variants."""
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from rnnbench.tasks.marked_operands import MarkedOperands
+from rnnbench.tasks.variants import variants_of
+
+
+class Adding(MarkedOperands):
+    """Output the sum of the two marked values, scaled as the variant has it.
+
+    Target: x_I + x_J (hf11, urnn16, cornn21); (x_I + x_J) / 2 (thesis, pascanu13); 1/2 + (x_I + x_J) / 4 with values in
+    [-1, 1) (hs97). A miss is an absolute error above 0.04; in pascanu13, as the authors have it, a squared error above
+    0.04; urnn16 and cornn21 have no criterion of their own. The rest is `MarkedOperands`.
+    """
+
+    problem: ClassVar[str] = "Adding"
+    variants: ClassVar[tuple[str, ...]] = variants_of(problem)
+    neutral_element = 0.0
+
+    def _formula(self) -> str:
+        if self.variant == "hs97":
+            return "1/2 + (x_I + x_J) / 4"
+        return "(x_I + x_J) / 2" if self._halved() else "x_I + x_J"
+
+    def _signed(self) -> bool:
+        return self.variant == "hs97"
+
+    def _halved(self) -> bool:
+        return self.variant in ("thesis", "pascanu13")
+
+    def _combine(self, first: Tensor, second: Tensor) -> Tensor:
+        total = first + second
+        if self.variant == "hs97":
+            return total / 4 + 0.5
+        return total / 2 if self._halved() else total
+
+    def _baseline(self) -> tuple[float, float]:
+        """The constant is the mean.
+
+        The deviation of the sum of k = 1 or 2 values, uniform with half-width w, is uniform or triangular: its
+        variance is k w^2 / 3, and it exceeds e in size with probability 1 - e / w for k = 1 and (1 - e / (2 w))^2 for
+        k = 2. Only hs97 has k = 1, where a mark is lost.
+        """
+        half_width = 1.0 if self._signed() else 0.5
+        scale = {"hs97": 0.25, "thesis": 0.5, "pascanu13": 0.5}.get(self.variant, 1.0)
+        one = self.lost_mark_rate
+        loss = scale**2 * half_width**2 / 3 * (2 * (1 - one) + one)
+        deviation = self.tolerance / scale / half_width
+        return loss, (1 - one) * (1 - deviation / 2) ** 2 + one * (1 - deviation)

@@ -1,0 +1,120 @@
+"""What a task is: a source of batches, a loss, and a rule that says when it is solved.
+
+Letters: R replicas, T time steps, B sequences, S outputs of a sequence, d inputs, o outputs.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+
+class Stream(IntEnum):
+    """Independent streams of data drawn from one seed; the numbers are part of the record and never change."""
+
+    GRADIENT = 0
+    CURVATURE = 1
+    BACKTRACKING = 2
+    LINE_SEARCH = 3
+    EVALUATION = 4
+    CONFIRMATION = 5
+    PROBE = 6
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B sequences for each of R replicas.
+
+    Attributes:
+        inputs: (T, R, B, d), floating point; zero beyond a sequence's own end.
+        lengths: (R, B), int64: number of steps of each sequence, at most T.
+        output_steps: (S, R, B), int64: the step (0-based) whose state each target belongs to; None when there is a
+            target at every step, S = T.
+        targets: (S, R, B, o) floating point for real or binary targets, (S, R, B) int64 for classes.
+    """
+
+    inputs: Tensor
+    lengths: Tensor
+    output_steps: Tensor | None
+    targets: Tensor
+
+    @property
+    def size(self) -> int:
+        """Number of sequences B of each replica."""
+        return self.inputs.shape[2]
+
+    def rows(self, start: int, stop: int) -> "Batch":
+        """Sequences start to stop of every replica, as views."""
+        steps = None if self.output_steps is None else self.output_steps[:, :, start:stop]
+        return Batch(self.inputs[:, :, start:stop], self.lengths[:, start:stop], steps, self.targets[:, :, start:stop])
+
+    def replicas(self, index: Tensor | slice) -> "Batch":
+        """The batch of some of the replicas."""
+        steps = None if self.output_steps is None else self.output_steps[:, index]
+        return Batch(self.inputs[:, index], self.lengths[index], steps, self.targets[:, index])
+
+
+class Task(ABC):
+    """A problem over sequences. A task knows no model, no loss beyond its name, and no optimizer.
+
+    Attributes:
+        input_size: d.
+        output_size: o.
+        loss: Name of the loss in `rnnbench.losses`: "squared_error" or "softmax_cross_entropy".
+        num_steps: T of the batches, that is the longest sequence of this variant.
+        baseline_loss: Loss of the best predictor that ignores its inputs (closed form).
+        baseline_error_rate: Its error rate (closed form).
+        solved_error_rate: The task counts as solved when the error rate over sequences is below this.
+    """
+
+    variants: ClassVar[tuple[str, ...]]
+
+    input_size: int
+    output_size: int
+    loss: str
+    num_steps: int
+    baseline_loss: float
+    baseline_error_rate: float
+    solved_error_rate: float = 0.01
+
+    @abstractmethod
+    def batch(
+        self,
+        seeds: Sequence[int],
+        stream: Stream,
+        update: int,
+        batch_size: int,
+        *,
+        first_row: int = 0,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> Batch:
+        """Draw the batch of one update: a pure function of (seed, stream, update, row), replica by replica.
+
+        Row k of a batch is the same whatever the batch's size, dtype and device, and whichever replicas are beside it.
+
+        Args:
+            seeds: One seed per replica, R of them, each in [0, 2^63).
+            stream: Which stream of the seed.
+            update: Index of the update, >= 0.
+            batch_size: Number of sequences B of each replica.
+            first_row: Index of the first of them in the stream.
+            dtype: Of inputs and real targets.
+            device: Of every tensor.
+        """
+
+    @abstractmethod
+    def misses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Which sequences are wrong.
+
+        Args:
+            outputs: (S, R, B, o), the readout at `batch.output_steps`.
+            batch: The batch they answer.
+
+        Returns:
+            (R, B), bool.
+        """

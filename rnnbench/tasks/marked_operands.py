@@ -1,0 +1,225 @@
+"""The generator of the adding and multiplication problems: a value and a marker at every step, two values marked.
+
+Letters: R replicas, T steps, B sequences; L is the length of one sequence, steps are 0-based.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from rnnbench.tasks.base import Batch, Stream, Task
+from rnnbench.tasks.description import Description, describe_range
+from rnnbench.tasks.placement import at_least_one, clear_padding, draw_from, percent_range, scaled_windows
+from rnnbench.tasks.random_numbers import batch_words, integers, random_words, uniform
+from rnnbench.tasks.variants import check_variant
+
+NUM_CHOICES = 3  # numbers of a row before its values: length, first step, second step
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a variant puts things, at one sequence length.
+
+    Attributes:
+        lengths: Numbers of steps that a sequence may have.
+        draw: Random words (3, R, B) -> length L and the two marked steps I and J, (3, R, B).
+        steps: The windows of the two steps, in words.
+        cues: Steps whose marker is -1, counted from a sequence's end where negative.
+        shared_length: Whether all sequences of a replica's batch have one length.
+        value_channel: Index of the values among the two inputs; the markers are the other.
+    """
+
+    lengths: range
+    draw: Callable[[Tensor], Tensor]
+    steps: str
+    cues: tuple[int, ...] = ()
+    shared_length: bool = False
+    value_channel: int = 0
+
+
+def _in_windows(lengths: range, windows: tuple[range, ...], cues: tuple[int, ...] = ()) -> Places:
+    first, second = (describe_range(window) for window in windows)
+    return Places(lengths, lambda words: draw_from(words, (lengths, *windows)), f"I in {first}, J in {second}", cues)
+
+
+def _hf11(sequence_length: int) -> Places:
+    lengths = at_least_one(percent_range(sequence_length, 100, 110))
+    return _in_windows(lengths, scaled_windows(sequence_length, [(1, 10), (10, 50)]), cues=(0, -3))
+
+
+def _halves(sequence_length: int) -> Places:
+    half = sequence_length // 2
+    lengths = range(sequence_length, sequence_length + 1)
+    return _in_windows(lengths, (range(half), range(half, sequence_length)))
+
+
+def _in_own_fractions(lengths: range, *, shared_length: bool = False, value_channel: int = 0) -> Places:
+    """The first step in the first tenth of the sequence's own length, the second after it in the first half."""
+
+    def draw(words: Tensor) -> Tensor:
+        length = draw_from(words[:1], (lengths,))[0]
+        tenth = length // 10
+        return torch.stack((length, integers(words[1], 0, tenth), integers(words[2], tenth, length // 2)))
+
+    steps = "I in 0..L/10 - 1, J in L/10..L/2 - 1"
+    return Places(lengths, draw, steps, shared_length=shared_length, value_channel=value_channel)
+
+
+def _thesis(sequence_length: int) -> Places:
+    return _in_own_fractions(percent_range(sequence_length, 100, 110, inclusive=True))
+
+
+def _pascanu13(sequence_length: int) -> Places:
+    return _in_own_fractions(percent_range(sequence_length, 100, 110), shared_length=True, value_channel=1)
+
+
+def _hs97(sequence_length: int) -> Places:
+    lengths = percent_range(sequence_length, 100, 110, inclusive=True)
+    num_candidates = sequence_length // 2 - 1
+
+    def draw(words: Tensor) -> Tensor:
+        drawn = draw_from(words, (lengths, range(10), range(num_candidates)))
+        drawn[2] += drawn[2] >= drawn[1]  # the step of the first mark is no longer a candidate
+        return drawn
+
+    return Places(lengths, draw, f"I in 0..9, J in 0..{num_candidates} without I", cues=(0, -1))
+
+
+PLACES: dict[str, Callable[[int], Places]] = {
+    "hf11": _hf11,
+    "thesis": _thesis,
+    "pascanu13": _pascanu13,
+    "urnn16": _halves,
+    "cornn21": _halves,
+    "hs97": _hs97,
+}
+
+
+class MarkedOperands(Task):
+    """Two of many random values are marked; the target at the last step is a function of the two.
+
+    Inputs are a value, uniform in [0, 1) unless a task says otherwise, and a marker: 1 at the two operands, -1 at
+    cues, else 0.
+
+    Variants differ in lengths L and in the steps I and J of the operands:
+    - hf11: L in {100f .. 110f - 1}, I in {f .. 10f - 1}, J in {10f .. 50f - 1} with f = T / 100, bounds rounded down, I
+      at least 1, no window empty; cues at step 0 and at step L - 3.
+    - thesis: L in {T .. 11T/10}, I in the first tenth of the sequence, J after it in the first half. The thesis lets
+      the two windows share a step, which would mark one operand only; here they do not.
+    - pascanu13: as thesis, but L in {T .. 11T/10 - 1} is one number for all sequences of a replica in an update, and
+      the marker is the first channel.
+    - urnn16, cornn21: L = T, I in the first half, J in the second. Every batch is fresh; urnn16 had 100,000 fixed ones.
+    - hs97: L in {T .. 11T/10}, I one of the first ten steps, J one of the first T/2 - 1 steps not yet marked; cues at
+      the first and the last step. A mark that falls on step 0 is lost under the cue, and its operand counts as the
+      operation's neutral element (0 for a sum, 1 for a product).
+    """
+
+    input_size = 2
+    output_size = 1
+    loss = "squared_error"
+    problem: ClassVar[str]
+    """Whose variants these are, in `rnnbench.tasks.variants`; a subclass of a task keeps its parent's."""
+    neutral_element: float
+
+    def __init__(self, sequence_length: int, variant: str = "hf11") -> None:
+        """Build a variant at one length.
+
+        Args:
+            sequence_length: Nominal length T.
+            variant: Whose definition.
+
+        Raises:
+            ValueError: There is no such variant, or T is too small for it.
+        """
+        check_variant(self.problem, variant, sequence_length)
+        self.sequence_length = sequence_length
+        self.variant = variant
+        self.places = PLACES[variant](sequence_length)
+        self.num_steps = self.places.lengths[-1]
+        # pascanu13's own criterion is squared error > 0.04.
+        self.tolerance = 0.2 if variant == "pascanu13" else 0.04
+        self.baseline_loss, self.baseline_error_rate = self._baseline()
+
+    @abstractmethod
+    def _baseline(self) -> tuple[float, float]:
+        """Loss and error rate of the best constant."""
+
+    @abstractmethod
+    def _combine(self, first: Tensor, second: Tensor) -> Tensor:
+        """Target of two operands; rounds once at most, so that float32 targets are float64 ones rounded."""
+
+    @abstractmethod
+    def _formula(self) -> str:
+        """The target as a formula of x_I and x_J."""
+
+    def _signed(self) -> bool:
+        """Whether values are uniform in [-1, 1)."""
+        return False
+
+    @property
+    def lost_mark_rate(self) -> float:
+        """Probability that one of the two operands is hidden under the cue at step 0; both cannot be."""
+        return 0.1 + 0.9 / (self.sequence_length // 2 - 1) if self.variant == "hs97" else 0.0
+
+    @property
+    def description(self) -> Description:
+        """The variant in words."""
+        places = self.places
+        cues = "".join(f", cue at {f'L - {-cue}' if cue < 0 else cue}" for cue in places.cues)
+        interval = "[-1, 1)" if self._signed() else "[0, 1)"
+        channels = [f"value in {interval}", "marker"]
+        return Description(
+            lengths=describe_range(places.lengths) + (", one for a batch" if places.shared_length else ""),
+            inputs=", ".join(channels if places.value_channel == 0 else reversed(channels)),
+            places=places.steps + cues,
+            target=self._formula(),
+            miss="squared error > 0.04" if self.variant == "pascanu13" else "absolute error > 0.04",
+        )
+
+    def batch(
+        self,
+        seeds: Sequence[int],
+        stream: Stream,
+        update: int,
+        batch_size: int,
+        *,
+        first_row: int = 0,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> Batch:
+        """Draw the batch of one update, as `Task.batch` says."""
+        places = self.places
+        words = random_words(
+            seeds, stream, update, NUM_CHOICES + self.num_steps, batch_size, first_row=first_row, device=device
+        )
+        if places.shared_length:
+            words[0] = batch_words(seeds, stream, update, 1, device=device)[0]
+        drawn = places.draw(words[:NUM_CHOICES])
+        lengths, steps = drawn[0], drawn[1:]  # (R, B), (2, R, B)
+
+        inputs = torch.zeros((self.num_steps, *lengths.shape, 2), dtype=dtype, device=words.device)
+        values, markers = inputs[..., places.value_channel], inputs[..., 1 - places.value_channel]
+        uniform(words[NUM_CHOICES:], out=values)
+        if self._signed():
+            values.mul_(2).sub_(1)
+        operands = values.gather(0, steps)
+        markers.scatter_(0, steps, 1.0)
+        for cue in places.cues:
+            if cue >= 0:
+                markers[cue] = -1.0
+            else:
+                markers.scatter_(0, (lengths + cue).unsqueeze(0), -1.0)
+        if self.lost_mark_rate > 0:
+            operands.masked_fill_(steps == 0, self.neutral_element)
+        clear_padding(values, lengths, places.lengths[0])
+        targets = self._combine(operands[0], operands[1])
+        return Batch(inputs, lengths, (lengths - 1).unsqueeze(0), targets.view(1, *lengths.shape, 1))
+
+    def misses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Which sequences are further off than the variant tolerates, (R, B)."""
+        errors = (outputs - batch.targets).abs()[0, :, :, 0]
+        return ~(errors <= self.tolerance)  # so that NaN is a miss

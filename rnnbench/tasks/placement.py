@@ -1,0 +1,87 @@
+"""Lengths of sequences and the steps that matter in them.
+
+Letters: R replicas, T steps, B sequences, W windows; L is the length of one sequence.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from rnnbench.tasks.random_numbers import integers
+
+
+def percent_range(sequence_length: int, low: int, high: int, *, inclusive: bool = False) -> range:
+    """The range from low to high hundredths of a length, both bounds rounded down.
+
+    Args:
+        sequence_length: Nominal length T.
+        low: Hundredths of T at which it starts.
+        high: Hundredths of T before which it ends.
+        inclusive: Whether it has the upper bound too.
+    """
+    return range(low * sequence_length // 100, high * sequence_length // 100 + inclusive)
+
+
+def scaled_windows(
+    sequence_length: int, percents: Sequence[tuple[int, int]], *, inclusive: bool = False
+) -> tuple[range, ...]:
+    """Windows that keep their fractions of the sequence at any length: in order, disjoint, none empty, none at step 0.
+
+    Where rounding would make two windows overlap or one empty, the later one starts after the earlier one and has one
+    step at least.
+
+    Args:
+        sequence_length: Nominal length T.
+        percents: Bounds of each window in hundredths of T, in ascending order.
+        inclusive: Whether a window has its upper bound too.
+    """
+    windows: list[range] = []
+    start = 1
+    for low, high in percents:
+        window = percent_range(sequence_length, low, high, inclusive=inclusive)
+        start = max(window.start, start)
+        windows.append(range(start, max(window.stop, start + 1)))
+        start = windows[-1].stop
+    return tuple(windows)
+
+
+def at_least_one(numbers: range) -> range:
+    """The range itself, or its start alone if it is empty."""
+    return range(numbers.start, max(numbers.stop, numbers.start + 1))
+
+
+def draw_from(words: Tensor, windows: tuple[range, ...]) -> Tensor:
+    """One number of each window for every sequence, uniform.
+
+    Args:
+        words: (W, R, B), int32 random words.
+        windows: W ranges of step 1.
+
+    Returns:
+        (W, R, B), int64.
+    """
+    return integers(words, *_bounds(windows, words.device))
+
+
+@lru_cache(maxsize=64)
+def _bounds(windows: tuple[range, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Starts and stops, each (W, 1, 1): kept on the device, as every batch of a run has the same ones."""
+    bounds = torch.tensor([(window.start, window.stop) for window in windows], device=device)
+    low, high = bounds.view(-1, 2, 1, 1).unbind(1)
+    return low, high
+
+
+def clear_padding(inputs: Tensor, lengths: Tensor, shortest: int) -> None:
+    """Set the inputs at and beyond each sequence's own end to zero, in place.
+
+    Args:
+        inputs: (T, R, B, d), or one channel of it.
+        lengths: (R, B), int64.
+        shortest: No length is smaller, so steps before it are left alone.
+    """
+    tail = inputs[shortest:]
+    steps = torch.arange(shortest, inputs.shape[0], device=inputs.device).view(-1, 1, 1)
+    inside = steps < lengths
+    tail.mul_(inside if inputs.dim() == 3 else inside.unsqueeze(-1))

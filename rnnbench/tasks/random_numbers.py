@@ -1,0 +1,247 @@
+"""Counter-based random numbers: every number is a pure function of where it is used, so there is no state to keep.
+
+The generator is Philox4x32-10 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011),
+written in int64 tensor operations: the same bits on CPU and CUDA, no generator object, no host synchronisation.
+
+One block of four 32-bit numbers serves two neighbouring positions of two neighbouring rows of one replica:
+
+| word | holds | limit |
+| --- | --- | --- |
+| key 0, key 1 | low and high half of the replica's seed | seed < 2^63 |
+| counter 0 | position // 2 | position < 2^32 |
+| counter 1 | row // 2; 2^32 - 1 for the numbers of a whole batch | row < 2^32 |
+| counter 2 | update | update < 2^32 |
+| counter 3 | stream | stream < 2^32 |
+
+Output word 2 (position % 2) + 1 - row % 2 of the block is the number of that position and row.
+
+Letters: R replicas, B rows, P positions.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+WEYL_INCREMENTS = (0x9E3779B9, 0xBB67AE85)  # of the key, from round to round
+NUM_ROUNDS = 10
+WORD_LIMIT = 2**32
+WORD_MASK = WORD_LIMIT - 1
+SEED_LIMIT = 2**63
+BATCH_ROW_PAIR = WORD_LIMIT - 1  # rows reach only half as far
+BLOCKS_AT_ONCE = 2**15  # on the CPU: scratch of 48 bytes a block, so that it stays in the cache
+
+Word = Tensor | int
+
+
+def key_schedule(seeds: Tensor) -> Tensor:
+    """Round keys, two rounds to a number, as `philox4x32` takes them.
+
+    Rounds 2i and 2i + 1 share one exclusive or: the upper half of a product is about to meet the key of its own round,
+    the lower half passes unchanged into the next round and meets that one's.
+
+    Args:
+        seeds: int64 of any shape; all 64 bits count.
+
+    Returns:
+        (5, 2, *seeds.shape), int64; the second axis holds the schedules of key word 1 and of key word 0.
+    """
+    rounds = torch.arange(NUM_ROUNDS, device=seeds.device).view(NUM_ROUNDS, *[1] * seeds.dim())
+    low = (seeds + rounds * WEYL_INCREMENTS[0]) & WORD_MASK
+    high = ((seeds >> 32) + rounds * WEYL_INCREMENTS[1]) & WORD_MASK
+    keys = torch.stack((high, low), dim=1)  # (10, 2, ...)
+    return (keys[0::2] << 32) | keys[1::2]
+
+
+def philox4x32(counter: tuple[Word, Word, Word, Word], keys: Tensor, scratch: Tensor, out: Tensor) -> None:
+    """Apply the ten rounds of Philox to every block.
+
+    A round maps (c0, c1, c2, c3) to (high(M1 c2) ^ c1 ^ k0, low(M1 c2), high(M0 c0) ^ c3 ^ k1, low(M0 c0)). Words 0 and
+    2 lie in one tensor and change places after every round; words 1 and 3 are the lower halves of the last products,
+    whose upper halves are masked away only where it matters.
+
+    Args:
+        counter: Words in [0, 2^32), each an int or an int64 tensor that broadcasts to the blocks' shape.
+        keys: From `key_schedule`, (5, 2, ...), the rest broadcasting to the blocks' shape.
+        scratch: (3, 2, *blocks), int64, overwritten.
+        out: (2, *blocks), int64, overwritten: words 0 and 1 as the upper and lower half of one number, then 2 and 3.
+    """
+    # A view costs as much as arithmetic on a few thousand numbers, so each is made once.
+    words, *others = scratch.unbind()
+    first_words, second_words = words.unbind()
+    products, previous = ((both, *both.unbind()) for both in others)
+    first_words[:], previous[1][:], second_words[:], previous[2][:] = counter
+    *round_multipliers, half, mask = _constants(out.device, out.dim())
+    keys_of_rounds = keys.unbind()
+    for round_index in range(NUM_ROUNDS - 1):
+        torch.mul(words, round_multipliers[round_index % 2], out=products[0])
+        if round_index % 2 == 0:
+            products[0].bitwise_xor_(keys_of_rounds[round_index // 2])
+        torch.bitwise_right_shift(products[0], half, out=words)
+        first_words.bitwise_xor_(previous[2])
+        second_words.bitwise_xor_(previous[1])
+        words.bitwise_and_(mask)
+        products, previous = previous, products
+    torch.mul(words, round_multipliers[1], out=products[0])
+    previous[0].bitwise_left_shift_(half)
+    torch.bitwise_xor(products[1], previous[2], out=out[0])
+    torch.bitwise_xor(products[2], previous[1], out=out[1])
+
+
+def random_words(
+    seeds: Sequence[int],
+    stream: int,
+    update: int,
+    num_positions: int,
+    num_rows: int,
+    *,
+    first_row: int = 0,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Random 32-bit words for the first positions of some rows.
+
+    Args:
+        seeds: One per replica, R of them, each in [0, 2^63).
+        stream: Which independent stream of the seed, in [0, 2^32).
+        update: In [0, 2^32).
+        num_positions: P, at most 2^32.
+        num_rows: B.
+        first_row: Index of the first row; first_row + num_rows is at most 2^32.
+        device: Of the result.
+
+    Returns:
+        (P, R, B), int32: the words as signed numbers, all 2^32 values equally likely.
+
+    Raises:
+        ValueError: An argument lies outside its limits.
+
+    Cost: P R B / 4 blocks; about 8 ns a number on one core for 35,000 numbers, 0.15 ms at least.
+    """
+    check_range("first_row", first_row, 0, WORD_LIMIT)
+    check_range("batch_size", num_rows, 1, WORD_LIMIT + 1)
+    check_range("first_row + batch_size", first_row + num_rows, 1, WORD_LIMIT + 1)
+    first_pair = first_row // 2
+    stop_pair = (first_row + num_rows + 1) // 2
+    words = _words_of_pairs(seeds, stream, update, num_positions, (first_pair, stop_pair), device)
+    start = first_row - 2 * first_pair
+    return words[:, :, start : start + num_rows]
+
+
+def batch_words(
+    seeds: Sequence[int], stream: int, update: int, num_positions: int, *, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Random 32-bit words that all rows of a batch share, whatever their number.
+
+    Args:
+        seeds: One per replica, R of them, each in [0, 2^63).
+        stream: Which independent stream of the seed, in [0, 2^32).
+        update: In [0, 2^32).
+        num_positions: P, at most 2^32.
+        device: Of the result.
+
+    Returns:
+        (P, R, 1), int32, as `random_words`.
+
+    Raises:
+        ValueError: An argument lies outside its limits.
+    """
+    pairs = (BATCH_ROW_PAIR, BATCH_ROW_PAIR + 1)
+    return _words_of_pairs(seeds, stream, update, num_positions, pairs, device)[:, :, :1]
+
+
+def uniform(words: Tensor, out: Tensor) -> Tensor:
+    """Uniform numbers in [0, 1), multiples of 2^-24: floor(word / 256) / 2^24, exact in float32 and float64.
+
+    Args:
+        words: int32.
+        out: Floating point, of the same shape and any strides; overwritten.
+
+    Returns:
+        `out`.
+    """
+    fractions = torch.bitwise_right_shift(words, 8).bitwise_and_(0xFFFFFF)
+    return torch.mul(fractions, 2.0**-24, out=out)
+
+
+def integers(words: Tensor, low: Tensor | int, high: Tensor | int) -> Tensor:
+    """Integers with low <= k < high: low + floor(word (high - low) / 2^32).
+
+    The probability of a value differs from 1 / (high - low) by less than 2^-32.
+
+    Args:
+        words: int32.
+        low: Smallest value, an int or int64 that broadcasts with `words`.
+        high: One more than the largest value; 0 < high - low < 2^31.
+
+    Returns:
+        int64, of the broadcast shape.
+    """
+    return ((words.to(torch.int64) & WORD_MASK) * (high - low) >> 32) + low
+
+
+def check_range(name: str, value: int, low: int, high: int) -> None:
+    """Check that low <= value < high.
+
+    Raises:
+        ValueError: It is not; the message has the name, the limits and the value.
+    """
+    if not low <= value < high:
+        raise ValueError(f"{name} must be in [{low}, {high}), got {value}")
+
+
+def _words_of_pairs(
+    seeds: Sequence[int],
+    stream: int,
+    update: int,
+    num_positions: int,
+    pairs: tuple[int, int],
+    device: torch.device | str,
+) -> Tensor:
+    """Words of all rows of the row pairs start to stop, (P, R, 2 (stop - start)), int32."""
+    check_range("stream", stream, 0, WORD_LIMIT)
+    check_range("update", update, 0, WORD_LIMIT)
+    check_range("number of positions", num_positions, 1, WORD_LIMIT + 1)
+    keys = _round_keys(tuple(seeds), torch.device(device))
+    num_replicas, num_row_pairs, num_position_pairs = len(seeds), pairs[1] - pairs[0], (num_positions + 1) // 2
+    # In full: broadcasting over short rows costs more than reading this.
+    keys = keys.expand(*keys.shape[:4], num_row_pairs).contiguous()  # (5, 2, 1, R, B / 2)
+    device = keys.device
+    positions = torch.arange(num_position_pairs, device=device).view(-1, 1, 1)
+    rows = torch.arange(*pairs, device=device)
+    packed = torch.empty((num_position_pairs, 2, num_replicas, num_row_pairs), dtype=torch.int64, device=device)
+    at_once = num_position_pairs
+    if device.type == "cpu":
+        at_once = min(at_once, max(1, BLOCKS_AT_ONCE // (num_replicas * num_row_pairs)))
+    scratch = torch.empty((3, 2, at_once, num_replicas, num_row_pairs), dtype=torch.int64, device=device)
+    for start in range(0, num_position_pairs, at_once):
+        part = packed[start : start + at_once].transpose(0, 1)
+        counter = (positions[start : start + at_once], rows, update, stream)
+        philox4x32(counter, keys, scratch[:, :, : part.shape[1]], part)
+    return packed.view(torch.int32).view(2 * num_position_pairs, num_replicas, 2 * num_row_pairs)[:num_positions]
+
+
+@lru_cache(maxsize=16)
+def _round_keys(seeds: tuple[int, ...], device: torch.device) -> Tensor:
+    """The key schedule of checked seeds, (5, 2, 1, R, 1): a run draws all its batches from the same ones."""
+    if not seeds:
+        raise ValueError("seeds must have at least one entry")
+    for seed in seeds:
+        check_range("seed", seed, 0, SEED_LIMIT)
+    return key_schedule(torch.tensor(seeds, dtype=torch.int64, device=device))[:, :, None, :, None]
+
+
+@lru_cache(maxsize=16)
+def _constants(device: torch.device, num_dimensions: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Multipliers in both orders, (2, 1, ...), the bits of a word and its mask, as tensors.
+
+    A Python number would be made a tensor at every use.
+    """
+    multipliers = torch.tensor(MULTIPLIERS, device=device).view(2, *[1] * (num_dimensions - 1))
+    return (
+        multipliers,
+        multipliers.flip(0),
+        torch.tensor(32, device=device),
+        torch.tensor(WORD_MASK, device=device),
+    )

@@ -1,0 +1,175 @@
+"""The table of tasks and variants for the documentation: `python -m rnnbench.tasks.table` prints docs/tasks.md."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from rnnbench.tasks.adding import Adding
+from rnnbench.tasks.description import Description
+from rnnbench.tasks.marked_operands import MarkedOperands
+from rnnbench.tasks.multiplication import Multiplication
+from rnnbench.tasks.temporal_order import TemporalOrder
+from rnnbench.tasks.variants import MINIMUM_LENGTHS
+
+DOCUMENTED_LENGTH = 100  # the publications' own, so that their numbers can be recognised
+
+TASKS: dict[str, Callable[[int, str], MarkedOperands | TemporalOrder]] = {
+    "adding": Adding,
+    "multiplication": Multiplication,
+    "temporal_order": partial(TemporalOrder, num_symbols=2),
+    "temporal_order_3": partial(TemporalOrder, num_symbols=3),
+}
+"""Name of each task in the configuration -> what builds it from its length and variant."""
+
+
+@dataclass(frozen=True)
+class TaskRow:
+    """One variant of one task at one length.
+
+    Attributes:
+        task: Name in the configuration.
+        variant: Name of the variant.
+        minimum_length: Smallest `task.sequence_length`.
+        description: What it does, in words.
+        loss: Name of its loss.
+        baseline_loss: Loss of the best constant.
+        baseline_error_rate: Error rate of that constant.
+        solved_error_rate: The task counts as solved below this error rate.
+    """
+
+    task: str
+    variant: str
+    minimum_length: int
+    description: Description
+    loss: str
+    baseline_loss: float
+    baseline_error_rate: float
+    solved_error_rate: float
+
+
+def describe_tasks(sequence_length: int = DOCUMENTED_LENGTH) -> list[TaskRow]:
+    """One row for each variant of each task.
+
+    Args:
+        sequence_length: Nominal length T.
+
+    Raises:
+        ValueError: A variant is not defined at this length.
+    """
+    return [
+        _row(name, build(sequence_length, variant))
+        for name, build in TASKS.items()
+        for variant in MINIMUM_LENGTHS[_class_name(build)]
+    ]
+
+
+def _class_name(build: Callable[[int, str], MarkedOperands | TemporalOrder]) -> str:
+    return (build.func if isinstance(build, partial) else build).__name__
+
+
+def _row(name: str, task: MarkedOperands | TemporalOrder) -> TaskRow:
+    return TaskRow(
+        name,
+        task.variant,
+        MINIMUM_LENGTHS[type(task).__name__][task.variant],
+        task.description,
+        task.loss,
+        task.baseline_loss,
+        task.baseline_error_rate,
+        task.solved_error_rate,
+    )
+
+
+INTRODUCTION = """\
+# Tasks
+
+Made by `python -m rnnbench.tasks.table`; do not edit.
+
+Choose with `task=NAME task.variant=VARIANT task.sequence_length=T`. A variant is a publication's definition of the
+task, and results compare within one variant only. The default is `hf11`. Lengths and steps scale with T, bounds rounded
+down, except for the first ten steps of hs97's adding and multiplication.
+
+| variant | publication |
+| --- | --- |
+| hf11 | Martens and Sutskever (2011), as their Hessian-free code has it |
+| thesis | Sutskever (2013), Training Recurrent Neural Networks, PhD thesis |
+| pascanu13 | Pascanu, Mikolov and Bengio (2013), as their code has it |
+| urnn16 | Arjovsky, Shah and Bengio (2016), as their code has it |
+| cornn21 | Rusch and Mishra (2021), as their code has it |
+| hs97 | Hochreiter and Schmidhuber (1997) |
+
+Every task asks for one answer, at the last step of a sequence. L is the length of one sequence, I, J and K are the
+steps that matter; steps count from 0 and ranges include both ends. Adding and multiplication show a value x and a
+marker at every step: the marker is 1 at I and J, -1 at a cue, else 0. Temporal order shows one-hot symbols: X or Y at
+the steps that matter, else a distractor; [Y at I] is 1 if the symbol at I is Y, else 0. Inputs beyond a sequence's end
+are zero.
+
+The constant is the output with the smallest mean loss among those that ignore the inputs. Squared error is summed over
+the outputs and has no factor 1/2.
+"""
+
+NOTES = """\
+## Where rnnbench differs from the publications
+
+- Every batch is drawn afresh. urnn16 trained on 100,000 fixed sequences; it and cornn21 have no criterion of their own,
+  so the one of hf11 is used.
+- hf11: below T = 100 the first step that matters is 1, never 0, so that it does not fall on the cue or the start. Its
+  code stopped at 0.1 % misses.
+- thesis: the windows of I and J share one step there; here they do not.
+- hs97, adding and multiplication: a mark on step 0 is lost under the cue there, and its operand counts as 0 in a sum,
+  as 1 in a product, whichever of the two it is. Multiplication counts as solved below 13 misses in 2000, the stricter
+  of the two points reported.
+- hf11, temporal order: the class of a row is its index plus the update's, modulo the number of classes.
+- hs97, temporal order: outputs are linear, not logistic, and all windows scale with T.
+"""
+
+
+def markdown(sequence_length: int = DOCUMENTED_LENGTH) -> str:
+    """The page docs/tasks.md."""
+    parts = [INTRODUCTION]
+    header = [
+        "variant",
+        "least T",
+        "L",
+        "inputs",
+        "steps",
+        "target",
+        "miss",
+        "solved below",
+        "constant: loss",
+        "misses",
+    ]
+    rows = describe_tasks(sequence_length)
+    for name in TASKS:
+        body = [_cells(row) for row in rows if row.task == name]
+        loss = ", ".join(dict.fromkeys(row.loss for row in rows if row.task == name))
+        table = [header, ["---"] * len(header), *body]
+        lines = ["| " + " | ".join(cells) + " |" for cells in table]
+        parts.append("\n".join([f"## {name} at T = {sequence_length} ({loss})\n", *lines]) + "\n")
+    return "\n".join([*parts, NOTES])
+
+
+def _cells(row: TaskRow) -> list[str]:
+    words = row.description
+    return [
+        row.variant,
+        str(row.minimum_length),
+        words.lengths,
+        words.inputs,
+        words.places,
+        words.target,
+        words.miss,
+        f"{100 * row.solved_error_rate:.3g} %",
+        f"{row.baseline_loss:.4f}",
+        f"{100 * row.baseline_error_rate:.1f} %",
+    ]
+
+
+def main() -> None:
+    """Print the page."""
+    sys.stdout.write(markdown())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""The temporal order problem (Hochreiter and Schmidhuber 1997, section 5.7), with two or three symbols to remember.
+
+Letters: R replicas, T steps, B sequences, K symbols, C = 2^K classes; L is the length of one sequence, steps 0-based.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from rnnbench.tasks.base import Batch, Stream, Task
+from rnnbench.tasks.description import Description, describe_range
+from rnnbench.tasks.placement import at_least_one, clear_padding, draw_from, percent_range, scaled_windows
+from rnnbench.tasks.random_numbers import integers, random_words
+from rnnbench.tasks.variants import check_variant, variants_of
+
+NUM_DISTRACTORS = 4  # inputs 0 to 3
+FIRST_SYMBOL = 4  # inputs 4 and 5 are X and Y
+TRIGGER = 6
+START = 7
+OUTPUT_TOLERANCE = 0.3  # of hs97, for every output unit
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """A variant at one sequence length.
+
+    Attributes:
+        lengths: Numbers of steps that a sequence may have.
+        windows: K ranges of steps, one for each symbol.
+        place_values: What a Y at each of the K places adds to the class.
+        framed: Whether step 0 shows a start symbol and step L - 1 a trigger.
+        balanced: Whether the classes of a batch are equally frequent by construction.
+        one_hot_targets: Whether targets are one-hot vectors under squared error, else classes under cross-entropy.
+    """
+
+    lengths: range
+    windows: tuple[range, ...]
+    place_values: tuple[int, ...]
+    framed: bool = True
+    balanced: bool = False
+    one_hot_targets: bool = False
+
+
+def _hf11(sequence_length: int, num_symbols: int) -> Arrangement:
+    percents = {2: [(1, 10), (40, 50)], 3: [(1, 10), (30, 40), (50, 60)]}[num_symbols]
+    windows = scaled_windows(sequence_length, percents, inclusive=True)
+    lengths = at_least_one(percent_range(sequence_length, 100, 110))
+    return Arrangement(lengths, windows, {2: (2, 1), 3: (1, 2, 4)}[num_symbols], balanced=True)
+
+
+def _pascanu13(sequence_length: int, num_symbols: int) -> Arrangement:
+    percents = {2: [(10, 20), (50, 60)], 3: [(10, 20), (30, 40), (60, 70)]}[num_symbols]
+    windows = scaled_windows(sequence_length, percents)
+    return Arrangement(range(sequence_length, sequence_length + 1), windows, (1, 2, 4)[:num_symbols], framed=False)
+
+
+def _hs97(sequence_length: int, num_symbols: int) -> Arrangement:
+    percents = {2: [(10, 20), (50, 60)], 3: [(10, 20), (33, 43), (66, 76)]}[num_symbols]
+    windows = scaled_windows(sequence_length, percents, inclusive=True)
+    lengths = percent_range(sequence_length, 100, 110, inclusive=True)
+    return Arrangement(lengths, windows, (4, 2, 1)[-num_symbols:], one_hot_targets=True)
+
+
+ARRANGEMENTS = {"hf11": _hf11, "pascanu13": _pascanu13, "hs97": _hs97}
+
+
+class TemporalOrder(Task):
+    """Say at the last step which symbols, each X or Y, were shown at K steps among distractors, in their order.
+
+    Inputs are one-hot: four distractors, uniform at every step that shows nothing else, X, Y, and where the variant has
+    them a trigger (step L - 1) and a start symbol (step 0). Windows scale with f = T / 100, bounds rounded down:
+    - hf11: L in {100f .. 110f - 1}; symbols in {f .. 10f}, {40f .. 50f}, or {f .. 10f}, {30f .. 40f}, {50f .. 60f}, the
+      first step at least 1, disjoint, none empty. The class of row k is (k + update) mod C: a batch whose size is a
+      multiple of C holds every class equally often, and so do any C updates in a row of whatever size.
+    - pascanu13: L = T, no trigger, no start; symbols in {10f .. 20f - 1}, {50f .. 60f - 1}, or {10f .. 20f - 1},
+      {30f .. 40f - 1}, {60f .. 70f - 1}.
+    - hs97: L in {100f .. 110f}; symbols in {10f .. 20f}, {50f .. 60f}, or {10f .. 20f}, {33f .. 43f}, {66f .. 76f};
+      squared error to one-hot targets, a miss if any output is off by 0.3 or more. The publication's outputs are
+      logistic; here they are the model's own, linear.
+    """
+
+    variants: ClassVar[tuple[str, ...]] = variants_of("TemporalOrder")
+
+    def __init__(self, sequence_length: int, variant: str = "hf11", num_symbols: int = 2) -> None:
+        """Build a variant at one length.
+
+        Args:
+            sequence_length: Nominal length T.
+            variant: Whose definition.
+            num_symbols: K, 2 or 3.
+
+        Raises:
+            ValueError: There is no such variant, T is too small for it, or K is neither 2 nor 3.
+        """
+        check_variant("TemporalOrder", variant, sequence_length)
+        if num_symbols not in (2, 3):
+            raise ValueError(f"task.num_symbols must be 2 or 3, got {num_symbols}")
+        self.sequence_length = sequence_length
+        self.variant = variant
+        self.num_symbols = num_symbols
+        self.num_classes = 2**num_symbols
+        self.arrangement = ARRANGEMENTS[variant](sequence_length, num_symbols)
+        self.num_steps = self.arrangement.lengths[-1]
+        self.input_size = 8 if self.arrangement.framed else 6
+        self.output_size = self.num_classes
+        if self.arrangement.one_hot_targets:
+            # The mean, 1 / C at every unit, misses the class's own unit by 1 - 1 / C: more than 0.3.
+            self.loss, self.baseline_loss, self.baseline_error_rate = "squared_error", 1 - 1 / self.num_classes, 1.0
+        else:
+            self.loss, self.baseline_loss = "softmax_cross_entropy", math.log(self.num_classes)
+            self.baseline_error_rate = 1 - 1 / self.num_classes
+
+    @property
+    def description(self) -> Description:
+        """The variant in words."""
+        arrangement = self.arrangement
+        names = "IJK"[: self.num_symbols]
+        places = [f"{name} in {describe_range(w)}" for name, w in zip(names, arrangement.windows, strict=True)]
+        terms = [
+            f"{value} [Y at {name}]" if value > 1 else f"[Y at {name}]"
+            for name, value in zip(names, arrangement.place_values, strict=True)
+        ]
+        frame = ", start at 0, trigger at L - 1" if arrangement.framed else ""
+        one_hot = arrangement.one_hot_targets
+        return Description(
+            lengths=describe_range(arrangement.lengths),
+            inputs=f"one-hot, {self.input_size} symbols",
+            places=", ".join(places) + frame,
+            target=" + ".join(terms) + (", one-hot" if one_hot else ""),
+            miss="an output off by >= 0.3" if one_hot else "arg max is not the class",
+        )
+
+    def batch(
+        self,
+        seeds: Sequence[int],
+        stream: Stream,
+        update: int,
+        batch_size: int,
+        *,
+        first_row: int = 0,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> Batch:
+        """Draw the batch of one update, as `Task.batch` says."""
+        arrangement = self.arrangement
+        num_choices = self.num_symbols + 2  # length, steps, class
+        words = random_words(
+            seeds, stream, update, num_choices + self.num_steps, batch_size, first_row=first_row, device=device
+        )
+        drawn = draw_from(words[: num_choices - 1], (arrangement.lengths, *arrangement.windows))
+        lengths, steps = drawn[0], drawn[1:]  # (R, B), (K, R, B)
+        if arrangement.balanced:
+            rows = torch.arange(first_row + update, first_row + update + batch_size, device=words.device)
+            classes = (rows % self.num_classes).expand_as(lengths)
+        else:
+            classes = integers(words[num_choices - 1], 0, self.num_classes)
+
+        shown = words[num_choices:] >> 30 & NUM_DISTRACTORS - 1  # (T, R, B): `integers` for a power of two
+        symbols = [FIRST_SYMBOL + classes // value % 2 for value in arrangement.place_values]
+        shown.scatter_(0, steps, torch.stack(symbols).int())
+        if arrangement.framed:
+            shown[0] = START
+            shown.scatter_(0, (lengths - 1).unsqueeze(0), TRIGGER)
+        one_hot = torch.eye(self.input_size, dtype=dtype, device=words.device)
+        inputs = torch.nn.functional.embedding(shown, one_hot)
+        clear_padding(inputs, lengths, arrangement.lengths[0])
+        targets = classes.unsqueeze(0)
+        if arrangement.one_hot_targets:
+            targets = torch.nn.functional.one_hot(targets, self.num_classes).to(dtype)
+        return Batch(inputs, lengths, (lengths - 1).unsqueeze(0), targets)
+
+    def misses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Which sequences are classified wrongly, or in hs97 not closely enough, (R, B)."""
+        if self.arrangement.one_hot_targets:
+            return ~((outputs - batch.targets).abs() < OUTPUT_TOLERANCE).all(-1)[0]  # so that NaN is a miss
+        # The largest of outputs with a NaN is the NaN, which says nothing about the class.
+        return ((outputs.argmax(-1) != batch.targets) | outputs.isnan().any(-1))[0]

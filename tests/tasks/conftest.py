@@ -1,0 +1,21 @@
+"""The cases that every test of a task's contract runs over: each task, variant and a few lengths."""
+
+import pytest
+
+from rnnbench.tasks.base import Task
+from rnnbench.tasks.table import TASKS
+from rnnbench.tasks.variants import MINIMUM_LENGTHS
+
+CLASS_NAMES = {"adding": "Adding", "multiplication": "Multiplication"}
+CASES = [
+    (name, variant, sequence_length)
+    for name in TASKS
+    for variant, minimum in MINIMUM_LENGTHS[CLASS_NAMES.get(name, "TemporalOrder")].items()
+    for sequence_length in (minimum, 50)
+]
+
+
+@pytest.fixture(params=CASES, ids=lambda case: "-".join(map(str, case)))
+def task(request: pytest.FixtureRequest) -> Task:
+    name, variant, sequence_length = request.param
+    return TASKS[name](sequence_length, variant)

@@ -1,0 +1,161 @@
+"""Laws that hold for every task and variant; the `task` fixture runs over them."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rnnbench.losses import LOSSES
+from rnnbench.tasks.base import Batch, Stream, Task
+from rnnbench.tasks.table import TASKS
+
+SEEDS = [0, 7, 2**40 + 3]
+LAW = settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def assert_equal(left: Batch, right: Batch) -> None:
+    assert left.output_steps is not None
+    assert right.output_steps is not None
+    for ours, theirs in [
+        (left.inputs, right.inputs),
+        (left.lengths, right.lengths),
+        (left.output_steps, right.output_steps),
+        (left.targets, right.targets),
+    ]:
+        assert ours.dtype == theirs.dtype
+        assert torch.equal(ours, theirs)
+
+
+def test_shapes_and_types(task: Task) -> None:
+    batch = task.batch(SEEDS, Stream.GRADIENT, 2, 5)
+    assert batch.inputs.shape == (task.num_steps, 3, 5, task.input_size)
+    assert batch.inputs.is_contiguous()
+    assert batch.inputs.dtype == torch.float32
+    assert batch.lengths.shape == (3, 5)
+    assert batch.lengths.dtype == torch.int64
+    assert batch.output_steps is not None
+    assert torch.equal(batch.output_steps, batch.lengths.unsqueeze(0) - 1)
+    if task.loss == "softmax_cross_entropy":
+        assert batch.targets.shape == (1, 3, 5)
+        assert batch.targets.dtype == torch.int64
+    else:
+        assert batch.targets.shape == (1, 3, 5, task.output_size)
+        assert batch.targets.dtype == torch.float32
+
+
+@LAW
+@given(data=st.data())
+def test_a_row_is_the_same_in_any_batch(task: Task, data: st.DataObject) -> None:
+    size = data.draw(st.integers(1, 12))
+    start = data.draw(st.integers(0, size - 1))
+    stop = data.draw(st.integers(start + 1, size))
+    offset = data.draw(st.integers(0, 100))
+    whole = task.batch(SEEDS, Stream.CURVATURE, 3, size, first_row=offset)
+    part = task.batch(SEEDS, Stream.CURVATURE, 3, stop - start, first_row=offset + start)
+    assert_equal(part, whole.rows(start, stop))
+
+
+@LAW
+@given(seeds=st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=4), update=st.integers(0, 2**32 - 1))
+def test_a_replica_is_the_one_of_its_seed_alone(task: Task, seeds: list[int], update: int) -> None:
+    together = task.batch(seeds, Stream.GRADIENT, update, 6)
+    for replica, seed in enumerate(seeds):
+        alone = task.batch([seed], Stream.GRADIENT, update, 6)
+        assert_equal(alone, together.replicas(slice(replica, replica + 1)))
+
+
+def test_float32_is_float64_rounded(task: Task) -> None:
+    single = task.batch(SEEDS, Stream.GRADIENT, 1, 50)
+    double = task.batch(SEEDS, Stream.GRADIENT, 1, 50, dtype=torch.float64)
+    assert double.inputs.dtype == torch.float64
+    assert torch.equal(single.inputs.double(), double.inputs)
+    assert torch.equal(single.lengths, double.lengths)
+    if single.targets.is_floating_point():
+        assert double.targets.dtype == torch.float64
+        assert torch.equal(single.targets, double.targets.float())
+    else:
+        assert torch.equal(single.targets, double.targets)
+
+
+def test_the_default_dtype_changes_nothing(task: Task) -> None:
+    before = task.batch(SEEDS, Stream.GRADIENT, 1, 5)
+    torch.set_default_dtype(torch.float64)
+    try:
+        after = task.batch(SEEDS, Stream.GRADIENT, 1, 5)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert_equal(before, after)
+
+
+def test_inputs_end_with_the_sequence(task: Task) -> None:
+    batch = task.batch(SEEDS, Stream.GRADIENT, 1, 50)
+    steps = torch.arange(task.num_steps).view(-1, 1, 1)
+    assert bool((batch.inputs[(steps >= batch.lengths).expand(batch.inputs.shape[:3])] == 0).all())
+    assert bool((batch.lengths <= task.num_steps).all())
+
+
+@pytest.mark.parametrize("other", ["seed", "stream", "update", "row"])
+@pytest.mark.parametrize("name", TASKS)
+def test_data_differ_with_everything_they_depend_on(name: str, other: str) -> None:
+    for variant in TASKS[name](50, "hf11").variants:
+        assert_differs(TASKS[name](50, variant), other)
+
+
+def assert_differs(task: Task, other: str) -> None:
+    base = task.batch([1], Stream.GRADIENT, 0, 20)
+    changed = {
+        "seed": lambda: task.batch([2], Stream.GRADIENT, 0, 20),
+        "stream": lambda: task.batch([1], Stream.EVALUATION, 0, 20),
+        "update": lambda: task.batch([1], Stream.GRADIENT, 1, 20),
+        "row": lambda: task.batch([1], Stream.GRADIENT, 0, 20, first_row=20),
+    }[other]()
+    assert not bool((base.inputs == changed.inputs).all(-1).all(0).any())
+
+
+def best_constant(task: Task, batch: Batch) -> torch.Tensor:
+    """The outputs of the predictor that `baseline_loss` speaks of: the mean target, from a large sample."""
+    if task.loss == "softmax_cross_entropy":
+        return torch.zeros((*batch.targets.shape, task.output_size), dtype=torch.float64)
+    return batch.targets.mean(dim=(0, 1, 2)).expand(batch.targets.shape)
+
+
+def test_the_constant_predictor_scores_as_its_closed_form(task: Task) -> None:
+    """Monte Carlo over 40,000 sequences: within 4.5 standard errors."""
+    num_rows = 40_000 if task.num_steps < 20 else 8_000
+    batches = [task.batch([seed], Stream.EVALUATION, 0, num_rows, dtype=torch.float64) for seed in range(1, 6)]
+    targets = torch.cat([batch.targets for batch in batches], dim=2)
+    batch = Batch(torch.empty(0), torch.empty(0), None, targets)
+    outputs = best_constant(task, batch)
+    losses = LOSSES[task.loss].values(outputs, targets)[0, 0]
+    error = float(losses.std()) / len(losses) ** 0.5
+    assert abs(float(losses.mean()) - task.baseline_loss) < 4.5 * error + 1e-9, (losses.mean(), task.baseline_loss)
+    rate = float(task.misses(outputs, batch).double().mean())
+    error = math.sqrt(task.baseline_error_rate * (1 - task.baseline_error_rate) / len(losses))
+    # The sample's mean is not the true one, which moves the rate by less than 1e-3.
+    assert abs(rate - task.baseline_error_rate) < 4.5 * error + 1e-3, (rate, task.baseline_error_rate)
+
+
+def test_exact_answers_are_hits_and_nan_is_a_miss(task: Task) -> None:
+    batch = task.batch([1, 2], Stream.GRADIENT, 0, 6)
+    exact = batch.targets
+    if task.loss == "softmax_cross_entropy":
+        exact = 10.0 * torch.nn.functional.one_hot(batch.targets, task.output_size)
+    assert task.misses(exact, batch).shape == (2, 6)
+    assert not bool(task.misses(exact, batch).any())
+    only_this = torch.zeros((2, 6), dtype=torch.bool)
+    only_this[1, 2] = True
+    for unit in range(task.output_size):
+        broken = exact.clone()
+        broken[0, 1, 2, unit] = math.nan
+        assert torch.equal(task.misses(broken, batch), only_this)
+
+
+def test_bad_places_are_refused(task: Task) -> None:
+    with pytest.raises(ValueError, match="seed"):
+        task.batch([-1], Stream.GRADIENT, 0, 4)
+    with pytest.raises(ValueError, match="update"):
+        task.batch([1], Stream.GRADIENT, -1, 4)
+    with pytest.raises(ValueError, match="batch_size"):
+        task.batch([1], Stream.GRADIENT, 0, 0)

@@ -1,0 +1,104 @@
+import subprocess
+import sys
+
+import pytest
+
+from rnnbench.tasks.adding import Adding
+from rnnbench.tasks.marked_operands import MarkedOperands
+from rnnbench.tasks.multiplication import Multiplication
+from rnnbench.tasks.placement import percent_range, scaled_windows
+from rnnbench.tasks.temporal_order import TemporalOrder
+from rnnbench.tasks.variants import MINIMUM_LENGTHS, check_variant, variants_of
+
+CLASSES = {"Adding": Adding, "Multiplication": Multiplication, "TemporalOrder": TemporalOrder}
+PAIRS = [(name, variant) for name, variants in MINIMUM_LENGTHS.items() for variant in variants]
+
+
+def test_the_table_needs_no_torch() -> None:
+    code = "import sys, rnnbench.tasks.variants; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_class_is_in_the_table() -> None:
+    assert set(MINIMUM_LENGTHS) == set(CLASSES)
+    for name, task_class in CLASSES.items():
+        assert task_class.variants == variants_of(name) == tuple(MINIMUM_LENGTHS[name])
+        assert task_class.variants[0] == "hf11"
+
+
+@pytest.mark.parametrize(("name", "variant"), PAIRS)
+def test_the_smallest_length_is_accepted_and_one_less_refused(name: str, variant: str) -> None:
+    minimum = MINIMUM_LENGTHS[name][variant]
+    assert CLASSES[name](minimum, variant).num_steps >= minimum
+    with pytest.raises(
+        ValueError, match=rf"^task\.sequence_length must be at least {minimum} .*{variant}.* {minimum - 1}$"
+    ):
+        CLASSES[name](minimum - 1, variant)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_variant_that_is_lacking_lists_those_there_are(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"^task\.variant: {name} .*'hf12'.* {', '.join(variants_of(name))}$"):
+        check_variant(name, "hf12", 50)
+    with pytest.raises(ValueError, match="hf12"):
+        CLASSES[name](50, "hf12")
+
+
+def test_hf11_is_the_default() -> None:
+    for task_class in CLASSES.values():
+        assert task_class(50).variant == "hf11"
+
+
+@pytest.mark.parametrize("num_symbols", [1, 4, 0])
+def test_a_number_of_symbols_that_is_not_defined_is_refused(num_symbols: int) -> None:
+    with pytest.raises(ValueError, match=rf"^task\.num_symbols must be 2 or 3, got {num_symbols}$"):
+        TemporalOrder(50, num_symbols=num_symbols)
+
+
+def test_scaled_windows_at_the_publications_length() -> None:
+    assert scaled_windows(100, [(1, 10), (10, 50)]) == (range(1, 10), range(10, 50))
+    assert scaled_windows(200, [(1, 10), (40, 50)], inclusive=True) == (range(2, 21), range(80, 101))
+    assert percent_range(55, 100, 110) == range(55, 60)
+
+
+def test_scaled_windows_below_it() -> None:
+    assert scaled_windows(50, [(1, 10), (10, 50)]) == (range(1, 5), range(5, 25))
+    assert scaled_windows(6, [(1, 10), (10, 50)]) == (range(1, 2), range(2, 3))
+
+
+@pytest.mark.parametrize("variant", TemporalOrder.variants)
+@pytest.mark.parametrize("num_symbols", [2, 3])
+def test_windows_of_temporal_order_are_disjoint_and_inside_at_any_length(variant: str, num_symbols: int) -> None:
+    for sequence_length in [*range(MINIMUM_LENGTHS["TemporalOrder"][variant], 130), 199, 200, 1000, 1001]:
+        arrangement = TemporalOrder(sequence_length, variant, num_symbols).arrangement
+        steps = [step for window in arrangement.windows for step in window]
+        assert len(arrangement.windows) == num_symbols
+        assert all(len(window) > 0 for window in arrangement.windows)
+        assert steps == sorted(set(steps))
+        assert steps[0] >= 1
+        assert steps[-1] < arrangement.lengths[0] - 1
+
+
+def test_hf11_operands_keep_clear_of_the_cues_at_any_length() -> None:
+    for sequence_length in [*range(6, 130), 199, 200, 1000, 1001]:
+        first, second = scaled_windows(sequence_length, [(1, 10), (10, 50)])
+        assert 1 <= first.start < first.stop <= second.start < second.stop
+        assert second[-1] < sequence_length - 3
+        assert Adding(sequence_length).places.lengths[0] == sequence_length
+
+
+def test_hf11_minimum_is_tight() -> None:
+    _, second = scaled_windows(5, [(1, 10), (10, 50)])
+    assert second[-1] == 5 - 3  # J would fall on the cue
+
+
+def test_an_abstract_task_is_not_built() -> None:
+    with pytest.raises(TypeError):
+        MarkedOperands(50)
+
+
+def test_a_task_of_ones_own_may_extend_another() -> None:
+    class Tripled(Adding):
+        pass
+
+    assert Tripled(50, "thesis").num_steps == Adding(50, "thesis").num_steps
