@@ -1,0 +1,78 @@
+"""Losses of an output: value, gradient and Hessian product, in closed form.
+
+Every loss is the mean over a replica's outputs (S of each of its B sequences) of the loss of one output.
+Letters: R replicas, S outputs of a sequence, B sequences, o output units.
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+
+class Loss(ABC):
+    """A convex function of one output vector and its target."""
+
+    @abstractmethod
+    def values(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Loss of every single output.
+
+        Args:
+            outputs: (S, R, B, o).
+            targets: As in `rnnbench.tasks.base.Batch`.
+
+        Returns:
+            (S, R, B).
+        """
+
+    @abstractmethod
+    def gradient(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Derivative of every single loss with respect to its own output, (S, R, B, o)."""
+
+    @abstractmethod
+    def hessian_product(self, outputs: Tensor, vectors: Tensor) -> Tensor:
+        """Second derivative of every single loss at its output, times a vector each: (S, R, B, o)."""
+
+    def mean(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Loss of each replica, (R,), accumulated in float64 and returned in the outputs' dtype."""
+        return self.values(outputs, targets).mean(dim=(0, 2), dtype=torch.float64).to(outputs.dtype)
+
+
+class SquaredError(Loss):
+    """|z - y|^2, summed over the output's units; no factor 1/2, so that adding's constant predictor scores 1/6."""
+
+    @override
+    def values(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return (outputs - targets).square().sum(-1)
+
+    @override
+    def gradient(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return 2 * (outputs - targets)
+
+    @override
+    def hessian_product(self, outputs: Tensor, vectors: Tensor) -> Tensor:
+        return 2 * vectors
+
+
+class SoftmaxCrossEntropy(Loss):
+    """Negative log-likelihood of the target class under softmax(z), in nats; the Hessian is diag(p) - p p^T."""
+
+    @override
+    def values(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return -torch.log_softmax(outputs, -1).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+
+    @override
+    def gradient(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        gradient = torch.softmax(outputs, -1)
+        ones = torch.ones_like(targets, dtype=outputs.dtype).unsqueeze(-1)
+        return gradient.scatter_add_(-1, targets.unsqueeze(-1), -ones)
+
+    @override
+    def hessian_product(self, outputs: Tensor, vectors: Tensor) -> Tensor:
+        probabilities = torch.softmax(outputs, -1)
+        weighted = probabilities * vectors
+        return weighted - probabilities * weighted.sum(-1, keepdim=True)
+
+
+LOSSES: dict[str, Loss] = {"squared_error": SquaredError(), "softmax_cross_entropy": SoftmaxCrossEntropy()}

@@ -1,0 +1,142 @@
+"""What a model is: a layout of parameters, and sweeps through time over blocks of sequences.
+
+A model knows its outputs and no loss. Letters: R replicas, P parameters of one replica, T time steps, S outputs of a
+sequence, n hidden units, d inputs, o outputs; r and b are the replicas and sequences of one block.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rnnbench.tasks.base import Batch
+
+
+@dataclass(frozen=True)
+class BlockShape:
+    """Size of the buffers of one block of sequences.
+
+    Attributes:
+        replicas: r.
+        steps: T.
+        sequences: b.
+        dtype: Of all floating-point buffers.
+        device: Of all buffers.
+    """
+
+    replicas: int
+    steps: int
+    sequences: int
+    dtype: torch.dtype
+    device: torch.device
+
+
+class Sweeps(ABC):
+    """Sweeps through time over one block of sequences, with the buffers they need.
+
+    The order of use is `load`, `forward`, then either `backward` (once) or `linearized_forward` followed by
+    `linearized_backward` (as often as wanted: the states of `forward` are kept).
+
+    Attributes:
+        shape: Of the block.
+    """
+
+    shape: BlockShape
+
+    @abstractmethod
+    def load(self, batch: Batch) -> None:
+        """Take the block's sequences, r replicas and b sequences of at most T steps."""
+
+    @abstractmethod
+    def forward(self, weights: object) -> Tensor:
+        """Run the net from its initial state; returns the outputs (S, r, b, o) of every sequence."""
+
+    @abstractmethod
+    def backward(self, output_gradients: Tensor) -> Tensor:
+        """Pull (S, r, b, o) back to the parameters; returns (r, P), summed over the block's sequences."""
+
+    @abstractmethod
+    def linearized_forward(self, direction: object) -> Tensor:
+        """Derivative of the outputs along a direction of the parameters, (S, r, b, o)."""
+
+    @abstractmethod
+    def linearized_backward(self, output_gradients: Tensor, structural: Tensor | None) -> Tensor:
+        """As `backward`, plus the structural-damping term of the last `linearized_forward`.
+
+        Args:
+            output_gradients: (S, r, b, o).
+            structural: (r, 1, 1) weight of every sequence's term, or None for no term.
+        """
+
+    @abstractmethod
+    def states(self, sequences: int) -> Tensor:
+        """Hidden states of the first sequences, (T + 1, r, sequences, n), h_0 first; a copy."""
+
+    @abstractmethod
+    def state_gradients(self, sequences: int) -> Tensor:
+        """What `backward` found for dL/dh_t, t = 1 .. T, of the first sequences: (T, r, sequences, n); a copy."""
+
+
+class Model(ABC):
+    """A recurrent net without parameters of its own: they come as rows of theta (R, P).
+
+    Attributes:
+        input_size: d.
+        hidden_size: n.
+        output_size: o.
+        layout: Name and shape of each parameter, in the order in which they lie in theta.
+    """
+
+    input_size: int
+    hidden_size: int
+    output_size: int
+    layout: Mapping[str, tuple[int, ...]]
+
+    @property
+    def num_parameters(self) -> int:
+        """P, the number of parameters of one replica."""
+        return sum(math.prod(shape) for shape in self.layout.values())
+
+    def parameters(self, theta: Tensor) -> dict[str, Tensor]:
+        """Named views of theta (R, P), each (R, *shape)."""
+        views, start = {}, 0
+        for name, shape in self.layout.items():
+            stop = start + math.prod(shape)
+            views[name] = theta[:, start:stop].view(theta.shape[0], *shape)
+            start = stop
+        return views
+
+    def flatten(self, parameters: Mapping[str, Tensor]) -> Tensor:
+        """The row of theta (P,) that holds one replica's parameters, by name."""
+        return torch.cat([parameters[name].reshape(-1) for name in self.layout])
+
+    @abstractmethod
+    def weights(self, theta: Tensor) -> object:
+        """Operands of the sweeps for theta (R, P), or for a direction in theta's space, laid out for fast products."""
+
+    @abstractmethod
+    def slice_weights(self, weights: object, replicas: slice) -> object:
+        """The operands of some replicas, as views."""
+
+    @abstractmethod
+    def sweeps(self, shape: BlockShape) -> Sweeps:
+        """Make the buffers for blocks of a shape."""
+
+    @abstractmethod
+    def state_jacobians(self, theta: Tensor, states: Tensor) -> Tensor:
+        """State-transition Jacobians dh_t/dh_{t-1} at given states.
+
+        Args:
+            theta: (R, P).
+            states: h_t, (..., R, b, n): the state *after* the step.
+
+        Returns:
+            (..., R, b, n, n), row i and column j: dh_t[i] / dh_{t-1}[j].
+        """
+
+    @abstractmethod
+    def block_bytes(self, shape: BlockShape) -> int:
+        """Bytes of the buffers that `sweeps(shape)` makes."""

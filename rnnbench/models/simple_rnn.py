@@ -1,0 +1,303 @@
+"""The simple recurrent net, with hand-derived sweeps through time.
+
+    h_t = f(W_hh h_{t-1} + W_ih x_t + b),  t = 1 .. T, from a learned h_0;  z = W_out h + b_out at the output steps.
+
+Three things make the sweeps fast. A step's operand is the row [h_{t-1}, x_t, 1], so that the whole pre-activation is
+one product, and the gradient of all three weights is one product over all steps. The transposed weights are copied
+once per theta, so that every product has a contiguous right-hand side. And all buffers, with their views for each step,
+are made once and reused.
+
+Letters: r replicas, b sequences, T time steps, S outputs of a sequence, n hidden units, d inputs, o outputs,
+P parameters, c = n + d + 1.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from rnnbench.models.base import BlockShape, Model, Sweeps
+from rnnbench.tasks.base import Batch
+
+_aten = torch.ops.aten
+
+
+def _linear(pre_activation: Tensor, out: Tensor) -> None:
+    out.copy_(pre_activation)
+
+
+def _linear_backward(gradient: Tensor, state: Tensor, out: Tensor) -> None:
+    out.copy_(gradient)
+
+
+def _tanh_backward(gradient: Tensor, state: Tensor, out: Tensor) -> None:
+    _aten.tanh_backward.grad_input(gradient, state, grad_input=out)
+
+
+def _sigmoid_backward(gradient: Tensor, state: Tensor, out: Tensor) -> None:
+    _aten.sigmoid_backward.grad_input(gradient, state, grad_input=out)
+
+
+def _relu(pre_activation: Tensor, out: Tensor) -> None:
+    torch.clamp(pre_activation, min=0, out=out)
+
+
+def _relu_backward(gradient: Tensor, state: Tensor, out: Tensor) -> None:
+    _aten.threshold_backward.grad_input(gradient, state, 0, grad_input=out)
+
+
+@dataclass(frozen=True)
+class Nonlinearity:
+    """A nonlinearity f and its derivative, written as a function of the state h = f(a).
+
+    Attributes:
+        forward: (a, out): out = f(a).
+        backward: (gradient, h, out): out = f'(a) * gradient.
+        derivative: h -> f'(a), a new tensor.
+    """
+
+    forward: Callable[..., object]
+    backward: Callable[[Tensor, Tensor, Tensor], None]
+    derivative: Callable[[Tensor], Tensor]
+
+
+NONLINEARITIES = {
+    "tanh": Nonlinearity(torch.tanh, _tanh_backward, lambda state: 1 - state * state),
+    "sigmoid": Nonlinearity(torch.sigmoid, _sigmoid_backward, lambda state: state * (1 - state)),
+    "relu": Nonlinearity(_relu, _relu_backward, lambda state: (state > 0).to(state.dtype)),
+    "linear": Nonlinearity(_linear, _linear_backward, torch.ones_like),
+}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Operands of the sweeps for R replicas.
+
+    Attributes:
+        step: (R, c, n), rows [W_hh^T; W_ih^T; b].
+        recurrent: (R, n, n), W_hh.
+        readout: (R, n, o), W_out^T.
+        output_bias: (R, 1, o).
+        initial_state: (R, 1, n).
+    """
+
+    step: Tensor
+    recurrent: Tensor
+    readout: Tensor
+    output_bias: Tensor
+    initial_state: Tensor
+
+
+class SimpleRnn(Model):
+    """The simple (Elman) recurrent net with a learned initial state and a linear readout.
+
+    Args:
+        input_size: d.
+        output_size: o.
+        hidden_size: n.
+        nonlinearity: "tanh", "relu", "linear" or "sigmoid".
+
+    Raises:
+        ValueError: The nonlinearity is none of these.
+    """
+
+    def __init__(self, input_size: int, output_size: int, hidden_size: int, nonlinearity: str = "tanh") -> None:
+        if nonlinearity not in NONLINEARITIES:
+            raise ValueError(f"model.nonlinearity must be one of {', '.join(NONLINEARITIES)}, got {nonlinearity}")
+        self.input_size, self.output_size, self.hidden_size = input_size, output_size, hidden_size
+        self.nonlinearity = NONLINEARITIES[nonlinearity]
+        self.layout = {
+            "weight_hh": (hidden_size, hidden_size),
+            "weight_ih": (hidden_size, input_size),
+            "bias": (hidden_size,),
+            "initial_state": (hidden_size,),
+            "weight_out": (output_size, hidden_size),
+            "bias_out": (output_size,),
+        }
+
+    @override
+    def weights(self, theta: Tensor) -> Weights:
+        p = self.parameters(theta)
+        step = torch.cat([p["weight_hh"].mT, p["weight_ih"].mT, p["bias"].unsqueeze(1)], dim=1)
+        return Weights(
+            step,
+            p["weight_hh"],
+            p["weight_out"].mT.contiguous(),
+            p["bias_out"].unsqueeze(1),
+            p["initial_state"].unsqueeze(1),
+        )
+
+    @override
+    def slice_weights(self, weights: object, replicas: slice) -> Weights:
+        assert isinstance(weights, Weights)
+        return Weights(*(operand[replicas] for operand in vars(weights).values()))
+
+    @override
+    def sweeps(self, shape: BlockShape) -> "SimpleRnnSweeps":
+        return SimpleRnnSweeps(self, shape)
+
+    @override
+    def block_bytes(self, shape: BlockShape) -> int:
+        rows = shape.replicas * shape.steps * shape.sequences
+        width = (self.hidden_size + self.input_size + 1) + 2 * self.hidden_size
+        return rows * width * shape.dtype.itemsize
+
+    @override
+    def state_jacobians(self, theta: Tensor, states: Tensor) -> Tensor:
+        recurrent = self.parameters(theta)["weight_hh"]
+        return self.nonlinearity.derivative(states).unsqueeze(-1) * recurrent.unsqueeze(1)
+
+
+class SimpleRnnSweeps(Sweeps):
+    """Sweeps of the simple recurrent net over a block; see the module's first lines for the layout."""
+
+    def __init__(self, model: SimpleRnn, shape: BlockShape) -> None:
+        self.model, self.shape = model, shape
+        r, steps, b = shape.replicas, shape.steps, shape.sequences
+        n = self.n = model.hidden_size
+        self.c = n + model.input_size + 1
+
+        def buffer(*size: int) -> Tensor:
+            return torch.zeros(size, dtype=shape.dtype, device=shape.device)
+
+        # rows[:, t] = [h_t, x_{t+1}, 1]; tangents[:, t] = dh_t along a direction; pre_gradients[:, t - 1] = dL/da_t.
+        self.rows = buffer(r, steps + 1, b, self.c)
+        self.rows[..., -1] = 1
+        self.tangents = buffer(r, steps + 1, b, n)
+        self.pre_gradients = buffer(r, steps, b, n)
+        # A block of one replica works on matrices: a plain product is faster than a batch of one.
+        self.multiply = torch.mm if r == 1 else torch.bmm
+        self.scratch = self._squeeze(buffer(r, b, n))
+        self.row_steps = [self._squeeze(x) for x in self.rows.unbind(1)]
+        self.state_steps = [x[..., :n] for x in self.row_steps]
+        self.tangent_steps = [self._squeeze(x) for x in self.tangents.unbind(1)]
+        self.gradient_steps = [self._squeeze(x) for x in self.pre_gradients.unbind(1)]
+        self.replica_index = torch.arange(r, device=shape.device).view(1, r, 1)
+        self.sequence_index = torch.arange(b, device=shape.device).view(1, 1, b)
+
+    def _squeeze(self, tensor: Tensor) -> Tensor:
+        """Drop a replica axis of length one: (1, ...) -> (...)."""
+        return tensor.squeeze(0) if self.shape.replicas == 1 else tensor
+
+    @override
+    def load(self, batch: Batch) -> None:
+        self.rows[:, :-1, :, self.n : -1] = batch.inputs.transpose(0, 1)
+        self.output_steps = batch.output_steps
+        # Steps from first_end to last_end may be a sequence's last output; no gradient enters after last_end.
+        self.first_end, self.last_end = 0, self.shape.steps - 1
+        self.running: Tensor | None = None
+        if batch.output_steps is not None:
+            self.first_end = int(batch.output_steps.min())
+            self.last_end = int(batch.output_steps.max())
+            steps = torch.arange(self.first_end, self.shape.steps, device=self.shape.device).view(-1, 1, 1, 1)
+            running = steps < batch.lengths.unsqueeze(-1)  # (steps, r, b, 1)
+            self.running = running.to(self.shape.dtype)
+
+    @override
+    def forward(self, weights: object) -> Tensor:
+        assert isinstance(weights, Weights)
+        self.theta_weights = weights
+        self.rows[:, 0, :, : self.n] = weights.initial_state
+        step, activate = self._squeeze(weights.step), self.model.nonlinearity.forward
+        for row, following in zip(self.row_steps[:-1], self.state_steps[1:], strict=True):
+            self.multiply(row, step, out=self.scratch)
+            activate(self.scratch, out=following)
+        return torch.matmul(self._at_outputs(self.rows, self.n), weights.readout) + weights.output_bias
+
+    def _at_outputs(self, sequence: Tensor, width: int) -> Tensor:
+        """Rows of (r, T + 1, b, ...) after the output steps, (S, r, b, width)."""
+        if self.output_steps is None:
+            return sequence[:, 1:, :, :width].transpose(0, 1)
+        return sequence[self.replica_index, self.output_steps + 1, self.sequence_index][..., :width]
+
+    def _inject(self, state_gradients: Tensor) -> None:
+        """Lay the readout's dL/dh, (S, r, b, n), into `pre_gradients` at the output steps, zeros elsewhere."""
+        if self.output_steps is None:
+            self.pre_gradients.copy_(state_gradients.transpose(0, 1))
+        else:
+            self.pre_gradients[:, self.first_end :].zero_()
+            self.pre_gradients[self.replica_index, self.output_steps, self.sequence_index] = state_gradients
+
+    @override
+    def backward(self, output_gradients: Tensor) -> Tensor:
+        return self._backward(output_gradients, None)
+
+    @override
+    def linearized_backward(self, output_gradients: Tensor, structural: Tensor | None) -> Tensor:
+        return self._backward(output_gradients, structural)
+
+    def _backward(self, output_gradients: Tensor, structural: Tensor | None) -> Tensor:
+        weights, pull_back = self.theta_weights, self.model.nonlinearity.backward
+        recurrent, scratch = self._squeeze(weights.recurrent), self.scratch
+        self.output_gradients = output_gradients
+        self._inject(torch.matmul(output_gradients, weights.readout.mT))
+        last = self.shape.steps - 1 if structural is not None else self.last_end
+        scale = None if structural is None else self._squeeze(structural)
+        for t in range(last, -1, -1):
+            gradient = self.gradient_steps[t]
+            if t < last:
+                self.multiply(self.gradient_steps[t + 1], recurrent, out=scratch)
+                if t >= self.first_end:
+                    scratch.add_(gradient)
+                pull_back(scratch, self.state_steps[t + 1], gradient)
+            else:
+                pull_back(gradient, self.state_steps[t + 1], gradient)
+            if scale is not None:
+                gradient.addcmul_(self.tangent_steps[t + 1], scale)
+        return self._parameter_gradient(output_gradients)
+
+    def _parameter_gradient(self, output_gradients: Tensor) -> Tensor:
+        """Collect (r, P) from `pre_gradients` and (S, r, b, o), in the layout's order."""
+        r, n = self.shape.replicas, self.n
+        gradients = self.pre_gradients.flatten(1, 2)  # (r, T b, n)
+        step = torch.matmul(gradients.mT, self.rows[:, :-1].flatten(1, 2))  # (r, n, c)
+        initial = torch.matmul(self.pre_gradients[:, 0].sum(1, keepdim=True), self.theta_weights.recurrent)
+        states = self._at_outputs(self.rows, n).transpose(0, 1).flatten(1, 2)  # (r, S b, n)
+        outputs = output_gradients.transpose(0, 1).flatten(1, 2)  # (r, S b, o)
+        pieces = {
+            "weight_hh": step[:, :, :n],
+            "weight_ih": step[:, :, n:-1],
+            "bias": step[:, :, -1],
+            "initial_state": initial,
+            "weight_out": torch.matmul(outputs.mT, states),
+            "bias_out": outputs.sum(1),
+        }
+        return torch.cat([pieces[name].reshape(r, -1) for name in self.model.layout], dim=1)
+
+    @override
+    def linearized_forward(self, direction: object) -> Tensor:
+        assert isinstance(direction, Weights)
+        weights, push = self.theta_weights, self.model.nonlinearity.backward
+        step, recurrent = self._squeeze(direction.step), self._squeeze(weights.step)[..., : self.n, :]
+        scratch = self.scratch
+        accumulate = scratch.addmm_ if self.shape.replicas == 1 else scratch.baddbmm_
+        self.tangents[:, 0] = direction.initial_state
+        for t in range(self.shape.steps):
+            self.multiply(self.row_steps[t], step, out=scratch)
+            accumulate(self.tangent_steps[t], recurrent)
+            push(scratch, self.state_steps[t + 1], self.tangent_steps[t + 1])
+            if self.running is not None and t >= self.first_end:
+                # States after a sequence's end touch no output; they must not enter structural damping either.
+                self.tangent_steps[t + 1].mul_(self._squeeze(self.running[t - self.first_end]))
+        tangents = self._at_outputs(self.tangents, self.n)
+        states = self._at_outputs(self.rows, self.n)
+        return torch.matmul(tangents, weights.readout) + torch.matmul(states, direction.readout) + direction.output_bias
+
+    @override
+    def states(self, sequences: int) -> Tensor:
+        return self.rows[:, :, :sequences, : self.n].transpose(0, 1).clone()
+
+    @override
+    def state_gradients(self, sequences: int) -> Tensor:
+        later = self.pre_gradients[:, 1:, :sequences]
+        result = torch.zeros_like(self.pre_gradients[:, :, :sequences])
+        result[:, :-1] = torch.matmul(later, self.theta_weights.recurrent.unsqueeze(1))
+        at_outputs = torch.matmul(self.output_gradients[:, :, :sequences], self.theta_weights.readout.mT)
+        if self.output_steps is None:
+            result += at_outputs.transpose(0, 1)
+        else:
+            index = (self.replica_index, self.output_steps[:, :, :sequences], self.sequence_index[..., :sequences])
+            result[index] += at_outputs
+        return result.transpose(0, 1)

@@ -1,0 +1,200 @@
+"""Loss, gradient, Gauss-Newton product and traces of the simple recurrent net against independent references."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from plain_rnn import dense_gauss_newton, mean_loss, random_batch, run
+
+from rnnbench.curvature.engine import ROWS_PER_BLOCK, Engine, split
+from rnnbench.curvature.objective import Objective
+from rnnbench.losses import LOSSES
+from rnnbench.models.simple_rnn import NONLINEARITIES, SimpleRnn
+
+RELATIVE = 1e-12  # float64: a few hundred roundings of 1e-16
+
+
+def close(actual, expected, relative=RELATIVE):
+    error = (actual - expected).abs().max() / expected.abs().max().clamp(min=1e-300)  # both may be exactly 0
+    assert error < relative, f"relative error {error:.2e}"
+
+
+def case(nonlinearity, loss, every_step, num_replicas, num_sequences, *, num_steps=5, hidden_size=4, threads=1, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    output_size = 2 if loss == "squared_error" else 3
+    model = SimpleRnn(2, output_size, hidden_size, nonlinearity)
+    theta = 0.5 * torch.randn(num_replicas, model.num_parameters, generator=generator, dtype=torch.float64)
+    batch = random_batch(num_steps, num_replicas, num_sequences, 2, output_size, loss, every_step, generator)
+    engine = Engine(model, threads, dtype=torch.float64)
+    return model, theta, batch, Objective(engine, LOSSES[loss], batch), generator
+
+
+@pytest.mark.parametrize("every_step", [False, True])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
+def test_loss_and_gradient_equal_autograd_on_a_plain_loop(nonlinearity, loss, every_step):
+    model, theta, batch, objective, _ = case(nonlinearity, loss, every_step, 2, 3)
+    theta.requires_grad_()
+    outputs, _, _ = run(model, nonlinearity, theta, batch)
+    expected = mean_loss(loss, outputs, batch.targets)
+    (gradient,) = torch.autograd.grad(expected.sum(), theta)
+    result = objective.loss_and_gradient(theta.detach())
+    close(result.loss, expected.detach())
+    close(objective.loss(theta.detach()), expected.detach())
+    close(objective.outputs(theta.detach()), outputs.detach())
+    close(result.gradient, gradient)
+
+
+@pytest.mark.parametrize("every_step", [False, True])
+@pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
+def test_trace_holds_states_and_state_gradients(nonlinearity, every_step):
+    model, theta, batch, objective, _ = case(nonlinearity, "squared_error", every_step, 2, 3)
+    result = objective.loss_and_gradient(theta)
+    _, _, states = run(model, nonlinearity, theta, batch)
+    close(result.trace.states(3)[1:], states)
+    close(result.trace.states(2)[0], model.parameters(theta)["initial_state"].unsqueeze(1).expand(-1, 2, -1))
+    # dL/dh_t by adding a perturbation to the state of every step.
+    p = model.parameters(theta)
+    perturbation = torch.zeros_like(states, requires_grad=True)
+    h = p["initial_state"].unsqueeze(1).expand(2, 3, -1)
+    perturbed = []
+    for t in range(batch.inputs.shape[0]):
+        pre = h @ p["weight_hh"].mT + batch.inputs[t] @ p["weight_ih"].mT + p["bias"].unsqueeze(1)
+        h = {"tanh": torch.tanh, "sigmoid": torch.sigmoid, "relu": torch.relu, "linear": torch.Tensor.clone}[
+            nonlinearity
+        ](pre) + perturbation[t]
+        perturbed.append(h @ p["weight_out"].mT + p["bias_out"].unsqueeze(1))
+    outputs = torch.stack(perturbed)
+    if batch.output_steps is not None:
+        outputs = outputs.gather(0, batch.output_steps.unsqueeze(-1).expand(-1, -1, -1, outputs.shape[-1]))
+    (expected,) = torch.autograd.grad(mean_loss("squared_error", outputs, batch.targets).sum(), perturbation)
+    close(result.trace.state_gradients(3), expected)
+    close(result.trace.state_gradients(1), expected[:, :, :1])
+
+
+@pytest.mark.parametrize("every_step", [False, True])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
+def test_product_equals_a_dense_gauss_newton_matrix(nonlinearity, loss, every_step):
+    model, theta, batch, objective, generator = case(nonlinearity, loss, every_step, 2, 2, num_steps=4, hidden_size=3)
+    weight = torch.tensor([[0.0], [0.7]], dtype=torch.float64)
+    matrix = dense_gauss_newton(model, nonlinearity, theta, batch, loss, weight)
+    operator = objective.linearize(theta, weight)
+    for _ in range(2):  # the second product must not see anything of the first
+        vector = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
+        close(operator.product(vector), torch.einsum("rij,rj->ri", matrix, vector))
+    close(operator.loss, objective.loss(theta))
+    without = dense_gauss_newton(model, nonlinearity, theta, batch, loss, torch.zeros(2, 1))
+    close(objective.linearize(theta).product(vector), torch.einsum("rij,rj->ri", without, vector))
+
+
+shapes = {
+    "num_replicas": st.integers(1, 5),
+    "num_sequences": st.sampled_from([1, 2, 7, 40]),
+    "num_steps": st.integers(1, 12),
+    "hidden_size": st.integers(1, 9),
+    "every_step": st.booleans(),
+    "loss": st.sampled_from(list(LOSSES)),
+    "nonlinearity": st.sampled_from(list(NONLINEARITIES)),
+    "seed": st.integers(0, 1000),
+}
+
+
+@settings(deadline=None, max_examples=40)
+@given(**shapes, threads=st.sampled_from([1, 2]))
+def test_replica_law(num_replicas, threads, **shape):
+    """Replica r of a batched run equals the run alone: loss, gradient and product."""
+    _, theta, batch, objective, generator = case(num_replicas=num_replicas, threads=threads, **shape)
+    weight = torch.rand(num_replicas, 1, generator=generator, dtype=torch.float64)
+    vector = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
+    together = objective.loss_and_gradient(theta)
+    product = objective.linearize(theta, weight).product(vector)
+    for r in range(num_replicas):
+        rows = slice(r, r + 1)
+        alone = Objective(objective.engine, objective.loss_function, batch.replicas(rows))
+        result = alone.loss_and_gradient(theta[rows])
+        close(result.loss, together.loss[rows])
+        close(result.gradient, together.gradient[rows])
+        close(alone.linearize(theta[rows], weight[rows]).product(vector[rows]), product[rows])
+    objective.engine.close()
+
+
+@settings(deadline=None, max_examples=40)
+@given(**shapes)
+def test_products_are_linear_symmetric_and_positive(num_replicas, **shape):
+    _, theta, _, objective, generator = case(num_replicas=num_replicas, **shape)
+    operator = objective.linearize(theta, torch.full((num_replicas, 1), 0.3, dtype=torch.float64))
+    u, v = torch.randn(2, *theta.shape, generator=generator, dtype=torch.float64)
+    image_u, image_v = operator.product(u), operator.product(v)
+    scale = (image_u.norm(dim=1) * v.norm(dim=1)).clamp(min=1e-300)
+    assert (((u * image_v).sum(1) - (v * image_u).sum(1)).abs() / scale).max() < RELATIVE
+    assert ((u * image_u).sum(1) >= -RELATIVE * scale).all()
+    close(operator.product(2 * u - 3 * v), 2 * image_u - 3 * image_v, 1e-11)
+
+
+def test_many_sequences_are_cut_into_blocks_that_add_up():
+    _, theta, _, objective, generator = case("tanh", "squared_error", False, 2, 700, threads=2)
+    assert len(objective.blocks) > 4
+    vector = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
+    whole, product = objective.loss_and_gradient(theta), objective.linearize(theta).product(vector)
+    parts = [objective.rows(start, start + 100) for start in range(0, 700, 100)]
+    close(torch.stack([part.loss_and_gradient(theta).gradient for part in parts]).mean(0), whole.gradient)
+    close(torch.stack([part.linearize(theta).product(vector) for part in parts]).mean(0), product)
+    first = whole.trace.state_gradients(5) * 700
+    close(parts[0].loss_and_gradient(theta).trace.state_gradients(5) * 100, first)
+    objective.engine.close()
+
+
+def test_buffers_are_lent_again_and_never_shared():
+    _, theta, _, objective, generator = case("tanh", "squared_error", False, 1, 9)
+    vector = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
+    kept = objective.loss_and_gradient(theta)
+    operator = objective.linearize(theta)
+    states, product = kept.trace.states(9), operator.product(vector)
+    for _ in range(3):
+        objective.loss_and_gradient(theta + 1)
+        objective.linearize(theta + 1).product(vector)
+    assert torch.equal(kept.trace.states(9), states)
+    assert torch.equal(operator.product(vector), product)
+    shapes_made = sum(len(free) for free in objective.engine._free.values())
+    assert shapes_made <= 3
+
+
+def test_inactive_replicas_cost_nothing_and_read_nothing():
+    _, theta, _, objective, generator = case("tanh", "squared_error", False, 3, ROWS_PER_BLOCK)
+    vector = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
+    operator = objective.linearize(theta)
+    whole = operator.product(vector)
+    vector[1] = torch.nan
+    part = operator.product(vector, [True, False, True])
+    assert torch.equal(part[[0, 2]], whole[[0, 2]])
+    assert torch.equal(part[1], torch.zeros_like(part[1]))
+
+
+def test_wrong_shape_is_refused():
+    _, theta, _, objective, _ = case("tanh", "squared_error", False, 2, 3)
+    with pytest.raises(ValueError, match=r"expected a vector of theta's shape \(2, \d+\), got \(1, \d+\)"):
+        objective.linearize(theta).product(theta[:1])
+
+
+@settings(deadline=None)
+@given(st.integers(1, 40), st.integers(1, 3000), st.integers(1, 8))
+def test_blocks_tile_the_batch(num_replicas, num_sequences, num_workers):
+    seen = torch.zeros(num_replicas, num_sequences, dtype=torch.int64)
+    blocks = split(num_replicas, num_sequences, num_workers)
+    for block in blocks:
+        seen[block.replicas, block.sequences] += 1
+    assert (seen == 1).all()
+    assert len(blocks) >= min(num_workers, num_replicas * num_sequences)
+
+
+def test_float32_is_near_float64():
+    _, theta, batch, objective, _ = case("tanh", "squared_error", False, 2, 50, num_steps=30, hidden_size=20)
+    single = Objective(
+        Engine(objective.engine.model),
+        objective.loss_function,
+        type(batch)(batch.inputs.float(), batch.lengths, batch.output_steps, batch.targets.float()),
+    )
+    theta = 0.4 * theta  # a spectral radius near 1: rounding is not amplified from step to step
+    # A few dozen steps of products of length 20: about a hundred roundings of 6e-8.
+    close(single.loss_and_gradient(theta.float()).gradient.double(), objective.loss_and_gradient(theta).gradient, 1e-5)
