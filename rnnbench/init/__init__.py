@@ -1,0 +1,1 @@
+"""Initializations: a generator in, one replica's parameters out."""

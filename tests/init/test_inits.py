@@ -1,0 +1,234 @@
+"""Laws of the initializations: counts, spectra, distributions, and what a seed means."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from rnnbench.init.base import Init
+from rnnbench.init.gaussian import GaussianInit
+from rnnbench.init.identity import IdentityInit
+from rnnbench.init.orthogonal import OrthogonalInit
+from rnnbench.init.sparse import SparseInit
+from rnnbench.init.spectral_radius import rescale
+
+SCALES = {"input_scale": 0.1, "output_scale": 0.2, "bias_scale": 0.3, "initial_state_scale": 0.4}
+INITS = {
+    "sparse": SparseInit(num_connections=3, spectral_radius=1.1, **SCALES),
+    "gaussian": GaussianInit(**SCALES),
+    "gaussian_rescaled": GaussianInit(spectral_radius=0.9, **SCALES),
+    "orthogonal": OrthogonalInit(**SCALES),
+    "identity": IdentityInit(**SCALES),
+}
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def layout(hidden_size: int, num_blocks: int = 1) -> dict[str, tuple[int, ...]]:
+    rows = num_blocks * hidden_size
+    return {
+        "weight_ih": (rows, 2),
+        "weight_hh": (rows, hidden_size),
+        "bias": (rows,),
+        "initial_state": (hidden_size,),
+        "weight_out": (1, hidden_size),
+        "bias_out": (1,),
+    }
+
+
+def moduli(block: Tensor) -> Tensor:
+    return torch.linalg.eigvals(block).abs()
+
+
+def z_score(samples: Tensor, mean: float) -> float:
+    """How many standard errors the samples' mean is off."""
+    return abs(samples.mean().item() - mean) / (samples.std().item() / math.sqrt(samples.numel()))
+
+
+SIZES = st.integers(1, 20)
+
+
+@given(n=SIZES, num_connections=st.integers(1, 25), spectral_radius=st.floats(0.01, 10), seed=st.integers(0, 2**62))
+@settings(max_examples=60, deadline=None)
+def test_sparse_has_its_connections_and_spectral_radius(n, num_connections, spectral_radius, seed):
+    init = SparseInit(num_connections=num_connections, spectral_radius=spectral_radius, **SCALES)
+    block = init.recurrent_block(generator(seed), n)
+    assert block.dtype == torch.float64
+    assert (block != 0).sum(1).tolist() == [min(num_connections, n)] * n
+    assert moduli(block).max().item() == pytest.approx(spectral_radius, rel=1e-10)
+
+
+def test_sparse_at_the_sizes_of_the_papers():
+    block = SparseInit(num_connections=15, spectral_radius=1.1, **SCALES).recurrent_block(generator(), 100)
+    assert (block != 0).sum(1).tolist() == [15] * 100
+    assert moduli(block).max().item() == pytest.approx(1.1, abs=1e-10)
+
+
+def test_sparse_draws_sources_and_values_uniformly_and_normally():
+    # A row of the matrix before rescaling cannot be seen; ratios within a row are free of the factor.
+    init = SparseInit(num_connections=2, spectral_radius=1, **SCALES)
+    blocks = torch.stack([init.recurrent_block(generator(seed), 4) for seed in range(1500)])
+    chosen = (blocks != 0).double()
+    for position in chosen.flatten(1).T:
+        assert z_score(position, 2 / 4) < 4.5
+    pairs = blocks[blocks != 0].view(-1, 2)
+    # The direction of two independent normal values is uniform on the circle.
+    assert z_score((pairs[:, 0].abs() < pairs[:, 1].abs()).double(), 0.5) < 4
+    assert z_score((pairs.prod(1) > 0).double(), 0.5) < 4
+    angle = torch.atan2(pairs[:, 0].abs(), pairs[:, 1].abs())
+    assert z_score(angle, math.pi / 4) < 4
+    assert z_score((angle - math.pi / 4).square(), math.pi**2 / 48) < 4.5
+
+
+def test_gaussian_scale_defaults_to_one_over_root_n():
+    n = 120
+    block = GaussianInit(**SCALES).recurrent_block(generator(), n)
+    assert z_score(block, 0) < 4
+    assert z_score(block.square(), 1 / n) < 4
+    # The circular law; at this size the edge fluctuates by a few hundredths.
+    assert moduli(block).max().item() == pytest.approx(1, abs=0.15)
+
+
+def test_gaussian_takes_its_scale_and_its_spectral_radius():
+    drawn = GaussianInit(**SCALES).recurrent_block(generator(), 30)
+    scaled = GaussianInit(recurrent_scale=0.3, **SCALES).recurrent_block(generator(), 30)
+    torch.testing.assert_close(scaled, drawn * (0.3 * math.sqrt(30)), rtol=1e-14, atol=0)
+    rescaled = GaussianInit(recurrent_scale=0.3, spectral_radius=0.7, **SCALES).recurrent_block(generator(), 30)
+    assert moduli(rescaled).max().item() == pytest.approx(0.7, abs=1e-10)
+    torch.testing.assert_close(rescaled / rescaled[0, 0], drawn / drawn[0, 0], rtol=1e-12, atol=0)
+
+
+@given(n=SIZES, spectral_radius=st.floats(0.01, 10), seed=st.integers(0, 2**62))
+@settings(max_examples=30, deadline=None)
+def test_orthogonal_is_orthogonal_times_its_spectral_radius(n, spectral_radius, seed):
+    block = OrthogonalInit(spectral_radius=spectral_radius, **SCALES).recurrent_block(generator(seed), n)
+    expected = spectral_radius**2 * torch.eye(n, dtype=torch.float64)
+    torch.testing.assert_close(block.T @ block, expected, rtol=0, atol=1e-13 * n * spectral_radius**2)
+    torch.testing.assert_close(
+        moduli(block), torch.full((n,), spectral_radius, dtype=torch.float64), rtol=1e-10, atol=0
+    )
+
+
+def test_orthogonal_is_haar():
+    n = 3
+    source = generator()
+    draws = torch.stack([OrthogonalInit(**SCALES).recurrent_block(source, n) for _ in range(3000)])
+    # Moments of the Haar measure of O(n): of entries, of the trace, of the determinant.
+    for entry in draws.flatten(1).T:
+        assert z_score(entry, 0) < 4.5
+        assert z_score(entry.square(), 1 / n) < 4.5
+        assert z_score(entry**4, 3 / (n * (n + 2))) < 4.5
+    trace = draws.diagonal(dim1=1, dim2=2).sum(1)
+    assert z_score(trace, 0) < 4
+    assert z_score(trace.square(), 1) < 4
+    assert z_score(torch.linalg.det(draws), 0) < 4
+
+
+def test_identity_is_the_identity_times_its_spectral_radius():
+    block = IdentityInit(spectral_radius=0.5, **SCALES).recurrent_block(generator(), 4)
+    assert block.dtype == torch.float64
+    assert block.tolist() == [[0.5 * (i == j) for j in range(4)] for i in range(4)]
+
+
+def test_spectral_radius_zero_gives_zero_weights():
+    inits = [
+        SparseInit(num_connections=2, spectral_radius=0, **SCALES),
+        GaussianInit(spectral_radius=0, **SCALES),
+        GaussianInit(recurrent_scale=0, spectral_radius=0, **SCALES),
+        OrthogonalInit(spectral_radius=0, **SCALES),
+        IdentityInit(spectral_radius=0, **SCALES),
+    ]
+    for init in inits:
+        assert init(generator(), layout(5, num_blocks=2))["weight_hh"].abs().max() == 0
+
+
+def test_weights_of_spectral_radius_zero_cannot_be_rescaled():
+    message = "recurrent weights of spectral radius 0 cannot be rescaled to 1.1"
+    with pytest.raises(ValueError, match=message):
+        GaussianInit(recurrent_scale=0, spectral_radius=1.1, **SCALES)(generator(), layout(5))
+    with pytest.raises(ValueError, match=message):
+        rescale(torch.tensor([[0.0, 1.0], [0.0, 0.0]]).double(), 1.1)
+
+
+@pytest.mark.parametrize("init", INITS.values(), ids=INITS)
+def test_the_other_parameters_have_their_scales(init: Init):
+    # Without weight_hh, whose cost grows as n^3.
+    shapes = {k: v for k, v in layout(5000).items() if k != "weight_hh"}
+    drawn = init(generator(), shapes)
+    scales = {"weight_ih": 0.1, "bias": 0.3, "initial_state": 0.4, "weight_out": 0.2}
+    for name, scale in scales.items():
+        assert z_score(drawn[name], 0) < 4, name
+        assert z_score(drawn[name].square(), scale**2) < 4, name
+    assert drawn["bias_out"].tolist() == [0]
+
+
+@pytest.mark.parametrize("init", INITS.values(), ids=INITS)
+@pytest.mark.parametrize("num_blocks", [1, 2])
+def test_layout_is_obeyed(init: Init, num_blocks: int):
+    shapes = layout(6, num_blocks)
+    drawn = init(generator(), shapes)
+    assert list(drawn) == list(shapes)
+    assert {name: tuple(value.shape) for name, value in drawn.items()} == shapes
+    assert all(value.dtype == torch.float64 for value in drawn.values())
+
+
+def test_stacked_blocks_are_separate_draws_with_the_spectral_radius_each():
+    for name in ("sparse", "gaussian_rescaled", "orthogonal"):
+        first, second = INITS[name](generator(), layout(6, num_blocks=2))["weight_hh"].split(6)
+        assert not torch.equal(first, second)
+        assert moduli(first).max().item() == pytest.approx(moduli(second).max().item(), abs=1e-10)
+    first, second = INITS["identity"](generator(), layout(6, num_blocks=2))["weight_hh"].split(6)
+    assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("init", INITS.values(), ids=INITS)
+def test_a_seed_decides_the_draw(init: Init):
+    first, again, other = (init(generator(seed), layout(6)) for seed in (1, 1, 2))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["weight_ih"], other["weight_ih"])
+
+
+def test_a_spectral_radius_changes_no_other_draw():
+    # So replicas that share a seed and differ in the spectral radius start from the same net otherwise.
+    for build in (SparseInit, GaussianInit, OrthogonalInit, IdentityInit):
+        extra = {"num_connections": 3} if build is SparseInit else {}
+        one, other = (build(spectral_radius=radius, **extra, **SCALES)(generator(), layout(6)) for radius in (0.0, 1.2))
+        assert all(torch.equal(one[name], other[name]) for name in one if name != "weight_hh")
+
+
+def test_an_unknown_parameter_is_refused():
+    with pytest.raises(KeyError, match="weight_xy"):
+        INITS["identity"](generator(), {"weight_xy": (2, 2)})
+
+
+# What a seed means, forever: the first row of weight_hh, and the last entry of weight_out.
+KNOWN = {
+    "sparse": ([-0.8687248767568879, 0.2957573957820951, 0, 0, -0.44873850394136094], -0.2607549689540702),
+    "gaussian": (
+        [-0.2356798380959641, 0.2314528306605714, -0.5808389051752827, -0.34269446964728145, 0.5884203109646713],
+        0.14209167055690466,
+    ),
+    "gaussian_rescaled": (
+        [-0.21164285389787094, 0.20784695890616714, -0.5215991513714333, -0.3077430643075869, 0.528407329664439],
+        0.14209167055690466,
+    ),
+    "orthogonal": (
+        [-0.2601188651428681, 0.2487449652079213, -0.5917093426388891, -0.721118164202685, -0.01824185767128684],
+        0.14209167055690466,
+    ),
+    "identity": ([1, 0, 0, 0, 0], 0.1385006607421488),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_known_answers(name: str):
+    drawn = INITS[name](generator(2024), layout(5))
+    known_row, known_last = KNOWN[name]
+    # The generator's bits are exact; libm and LAPACK may differ between machines in the last digits.
+    assert drawn["weight_hh"][0].tolist() == pytest.approx(known_row, rel=1e-12)
+    assert drawn["weight_out"][0, -1].item() == pytest.approx(known_last, rel=1e-12)
