@@ -1,0 +1,1 @@
+"""Optimizers: they see vectors and objectives, never a model or a task."""

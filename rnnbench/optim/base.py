@@ -1,0 +1,117 @@
+"""What an optimizer is: it sees vectors and objectives, never a model or a task.
+
+Letters: R replicas, P parameters of one replica. Hyperparameters that may differ between replicas are (R, 1) tensors.
+"""
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from rnnbench.curvature.objective import Gradient, Objective
+from rnnbench.metrics import Metric
+from rnnbench.tasks.base import Stream
+
+State = dict[str, Tensor]
+"""Everything an optimizer remembers between updates; each tensor's first axis is R, so that rows can be gathered."""
+
+DrawObjective = Callable[[Stream, int], Objective]
+"""Gives the objective of this update on `batch_size` fresh sequences of a stream."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """One update of every replica.
+
+    Attributes:
+        theta: The new parameters, (R, P), a new tensor.
+        state: The new optimizer state.
+        gradient: What was computed on the way (loss, gradient, states, state gradients), for the probes.
+        clipped_gradient: The gradient that was used after clipping, (R, P); the gradient itself where nothing clips.
+        metrics: Further numbers of the optimizer's own, by TensorBoard tag, each (R,).
+        products: Gauss-Newton products that each replica used, (R,), float64; zeros for first-order methods.
+        sequences: Forward-and-backward passes over one sequence that each replica used, products included, (R,).
+    """
+
+    theta: Tensor
+    state: State
+    gradient: Gradient
+    clipped_gradient: Tensor
+    products: Tensor
+    sequences: Tensor
+    metrics: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Optimizer(ABC):
+    """Base of every optimizer: a frozen dataclass whose fields are its hyperparameters.
+
+    Fields that are tensors may differ between replicas: their first axis is R, they arrive in float64. Every other
+    field is the same for all replicas.
+    """
+
+    metrics: ClassVar[Sequence[Metric]] = ()
+    """What the numbers of `Update.metrics` mean."""
+
+    shown_metrics: ClassVar[Sequence[str]] = ()
+    """Tags of those that are shown while it trains."""
+
+    bytes_per_parameter: ClassVar[int] = 64
+    """Memory of an update beside its sequences, by which a run is checked against what there is."""
+
+    _casts: dict[tuple[torch.dtype, torch.device], Self] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    @abstractmethod
+    def num_drawn_sequences(self) -> int:
+        """Sequences of a replica that are drawn, and in memory, in one update."""
+
+    @property
+    def num_kept_sequences(self) -> int:
+        """Sequences of a replica whose states are kept during an update, for curvature products."""
+        return 0
+
+    @abstractmethod
+    def initial_state(self, theta: Tensor) -> State:
+        """The state before the first update, for theta (R, P)."""
+
+    @abstractmethod
+    def update(self, theta: Tensor, state: State, update: int, draw: DrawObjective) -> Update:
+        """Make one update of every replica.
+
+        Args:
+            theta: (R, P); not changed.
+            state: From `initial_state` or the last update; not changed.
+            update: Index of this update, from 0.
+            draw: Draws the batches of this update.
+        """
+
+    def replicas(self, index: Tensor) -> Self:
+        """The same optimizer with the hyperparameters of some replicas only.
+
+        Args:
+            index: Their numbers, int64, in the order wanted; or (R,) bool, those to keep.
+        """
+        given = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.init}
+        rows: dict[str, Any] = {k: v[index.to(v.device)] for k, v in given.items() if isinstance(v, Tensor)}
+        return replace(self, **rows)
+
+    def cast_like(self, theta: Tensor) -> Self:
+        """The same optimizer with its tensors in theta's dtype and on theta's device.
+
+        Made once and kept, so that an update neither copies between devices nor waits for one. A quantity that would
+        lose digits when it is derived after the cast (1 - beta) is derived in `__post_init__`, in float64.
+        """
+        key = (theta.dtype, theta.device)
+        if key not in self._casts:
+            twin = copy.copy(self)
+            for entry in fields(self):
+                value = getattr(self, entry.name)
+                if isinstance(value, Tensor):
+                    object.__setattr__(twin, entry.name, value.to(theta))
+            self._casts[key] = twin
+        return self._casts[key]

@@ -1,0 +1,89 @@
+"""What the methods that need one gradient per update have in common."""
+
+from abc import abstractmethod
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from rnnbench.optim.base import DrawObjective, Optimizer, State, Update
+from rnnbench.optim.clipping import clip_by_norm, clip_by_value
+from rnnbench.tasks.base import Stream
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FirstOrder(Optimizer):
+    """Base of the methods that need one gradient per update.
+
+    A subclass is a pure function from gradient to step; what is evaluated and recorded is theta, never a look-ahead
+    point. The gradient is clipped before weight decay is added to it, as where torch's clipping precedes torch.optim.
+
+    Attributes:
+        batch_size: Sequences per update and replica.
+        lr: (R, 1), learning rate.
+        weight_decay: (R, 1), factor of the parameters that is added to the gradient.
+        clip_norm: (R, 1), largest Euclidean norm of a replica's gradient; infinity: no clipping.
+        clip_value: (R, 1), largest absolute value of an entry of the gradient; infinity: no clipping.
+    """
+
+    batch_size: int
+    lr: Tensor
+    weight_decay: Tensor
+    clip_norm: Tensor
+    clip_value: Tensor
+    _clips_by_norm: bool = field(init=False, repr=False)
+    _clips_by_value: bool = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Note whether any replica clips."""
+        # Read here, once: reading a tensor in an update would make it wait for the device.
+        object.__setattr__(self, "_clips_by_norm", bool(self.clip_norm.isfinite().any()))
+        object.__setattr__(self, "_clips_by_value", bool(self.clip_value.isfinite().any()))
+
+    @property
+    def num_drawn_sequences(self) -> int:
+        """One batch."""
+        return self.batch_size
+
+    def point(self, theta: Tensor, state: State, update: int) -> Tensor:
+        """Where the gradient is taken: theta, or the look-ahead point of a Nesterov method, (R, P)."""
+        return theta
+
+    @abstractmethod
+    def step(self, gradient: Tensor, theta: Tensor, state: State, update: int) -> tuple[Tensor, State]:
+        """The change of theta, (R, P), and the next state.
+
+        Args:
+            gradient: (R, P), clipped; not changed.
+            theta: (R, P), before the update (weight decay needs it); not changed.
+            state: Not changed.
+            update: Index of this update, from 0 (momentum schedules and bias corrections need it).
+        """
+
+    def clip(self, gradient: Tensor) -> Tensor:
+        """The gradient (R, P) after clipping, or itself where no replica clips.
+
+        A replica clips by norm or by value, never both; so the order of the two does not matter.
+        """
+        own = self.cast_like(gradient)
+        if self._clips_by_norm:
+            gradient = clip_by_norm(gradient, own.clip_norm)
+        if self._clips_by_value:
+            gradient = clip_by_value(gradient, own.clip_value)
+        return gradient
+
+    def update(self, theta: Tensor, state: State, update: int, draw: DrawObjective) -> Update:
+        """One gradient, clipped, and one step; see `Optimizer.update`."""
+        objective = draw(Stream.GRADIENT, self.batch_size)
+        gradient = objective.loss_and_gradient(self.point(theta, state, update))
+        clipped_gradient = self.clip(gradient.gradient)
+        step, next_state = self.step(clipped_gradient, theta, state, update)
+        products = torch.zeros(len(theta), dtype=torch.float64, device=theta.device)
+        return Update(
+            theta=theta + step,
+            state=next_state,
+            gradient=gradient,
+            clipped_gradient=clipped_gradient,
+            products=products,
+            sequences=products + self.batch_size,
+        )
