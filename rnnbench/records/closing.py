@@ -1,0 +1,177 @@
+"""The closing summary: what happened, how good that is beside the constant predictor, and what to type next."""
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich.text import Text
+
+from rnnbench.records import wording
+from rnnbench.records.console import RunConsole
+from rnnbench.records.summary import STATUSES, Status, Summary
+
+OUTCOMES: Mapping[Status, str] = {
+    "running": "still running",
+    "solved": "solved",
+    "budget": "budget used up",
+    "diverged": "diverged",
+    "interrupted": "interrupted",
+    "failed": "failed",
+}
+_STYLES: Mapping[Status, str] = {"solved": "bold green", "diverged": "bold red", "failed": "bold red"}
+
+# TensorBoard ticks no run at all where a logdir holds more than this.
+_TICKED_RUNS = 40
+
+
+def print_closing_summary(
+    summaries: Sequence[Summary], folders: Sequence[Path], stream: TextIO, *, advice: str | None = None
+) -> None:
+    """Print `closing_summary`: with colour on a terminal, else as plain text; lines are never broken."""
+    text = closing_summary(summaries, folders, advice=advice)
+    RunConsole(stream).print(text, soft_wrap=True, highlight=False, emoji=False)
+
+
+def closing_summary(
+    summaries: Sequence[Summary], folders: Sequence[Path], *, advice: str | None = None, cwd: Path | None = None
+) -> Text:
+    """What a person reads when a run has ended.
+
+    Args:
+        summaries: One per replica, R of them.
+        folders: Their run folders.
+        advice: What to try next; None: what the outcome suggests, if it suggests anything.
+        cwd: Folder that the paths are given from; None: the current one.
+
+    Returns:
+        Lines without a line end after the last; `.plain` is the bare text.
+    """
+    cwd = cwd or Path.cwd()
+    text = Text()
+    if len(summaries) == 1:
+        _headline(text, _name(summaries[0]), summaries[0])
+        _table(text, _quality_rows(summaries[0]))
+    else:
+        statuses = [status for status in STATUSES if any(summary.status == status for summary in summaries)]
+        counts = (f"{sum(s.status == status for s in summaries)} {OUTCOMES[status]}" for status in statuses)
+        text.append(f"{_name(summaries[0])}, {len(summaries)} replicas: {', '.join(counts)}\n")
+        _table(text, _replica_rows(summaries, statuses))
+    where = shortest_path(_common_folder(folders), cwd)
+    commands = [
+        ("run folder" if len(folders) == 1 else "run folders", where),
+        ("look at it", f"tensorboard --logdir {where}"),
+    ]
+    if len(folders) > _TICKED_RUNS:
+        commands.append(("", f"TensorBoard ticks none of more than {_TICKED_RUNS} runs: tick some in its list"))
+    if advice is None:
+        advice = next((line for line in map(_advice, summaries) if line is not None), None)
+    if advice is not None:
+        commands.append(("try next", advice))
+    width = max(len(label) for label, _ in commands)
+    text.append("\n".join(f"  {label.ljust(width)}  {command}" for label, command in commands))
+    return text
+
+
+def shortest_path(path: Path, cwd: Path) -> str:
+    """The path as a person would type it, quoted for a shell: relative where that is shorter, else absolute."""
+    absolute = os.path.abspath(path)
+    relative = os.path.relpath(absolute, cwd)
+    return shlex.quote(relative if len(relative) <= len(absolute) else absolute)
+
+
+def _name(summary: Summary) -> str:
+    """The run's name."""
+    return str(summary.config.get("name", "run"))
+
+
+def _headline(text: Text, name: str, summary: Summary) -> None:
+    """Append the first line, "NAME: solved at update 19 after 1,901 products, ...", and what else there is to say."""
+    text.append(f"{name}: {'not solved, ' if summary.status == 'budget' and not summary.solved else ''}")
+    text.append(OUTCOMES[summary.status], style=_STYLES.get(summary.status, "bold"))
+    amounts = [wording.count(summary.products, "product")] if summary.products else []
+    amounts += [wording.count(summary.sequences, "sequence"), wording.duration(summary.seconds)]
+    if summary.status == "solved" and summary.solved_at is not None:
+        text.append(f" at update {summary.solved_at.update:,}")
+    else:
+        amounts.insert(0, wording.count(summary.updates, "update"))
+    text.append(f" after {', '.join(amounts)}\n")
+    if summary.solved_at is not None and summary.status != "solved":
+        text.append(f"  It was solved at update {summary.solved_at.update:,}.\n")
+    if summary.message:
+        text.append(f"  {summary.message}\n")
+
+
+def _quality_rows(summary: Summary) -> list[list[str]]:
+    """Loss and error rate beside the constant predictor's."""
+    return [
+        ["", "reached", "constant predictor"],
+        ["loss", wording.number(summary.loss), wording.number(summary.baseline_loss)],
+        ["error rate", wording.percent(summary.error_rate), wording.percent(summary.baseline_error_rate)],
+    ]
+
+
+def _replica_rows(summaries: Sequence[Summary], statuses: Sequence[Status]) -> list[list[str]]:
+    """Medians over the replicas of each status and over all, and the constant predictor's."""
+    rows = [["median of", "replicas", "updates", "time", "loss", "error rate"]]
+    groups = [(OUTCOMES[status], [s for s in summaries if s.status == status]) for status in statuses]
+    if len(groups) > 1:
+        groups.append(("all", list(summaries)))
+    for label, group in groups:
+        done = [s.solved_at.update if s.status == "solved" and s.solved_at else s.updates for s in group]
+        rows.append(
+            [
+                label,
+                str(len(group)),
+                wording.number(wording.median(done)),
+                wording.duration(wording.median([s.seconds for s in group]) or 0.0),
+                wording.number(wording.median([s.loss for s in group if s.loss is not None])),
+                wording.percent(wording.median([s.error_rate for s in group if s.error_rate is not None])),
+            ]
+        )
+    first = summaries[0]
+    constant = [wording.number(first.baseline_loss), wording.percent(first.baseline_error_rate)]
+    return [*rows, ["constant predictor", "", "", "", *constant]]
+
+
+def _table(text: Text, rows: Sequence[Sequence[str]]) -> None:
+    """Rows of cells: the first column to the left, numbers to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        first, *rest = (
+            cell.rjust(width) if column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        text.append("  " + "  ".join([first, *rest]).rstrip() + "\n", style="dim" if row is rows[0] else "")
+
+
+def _common_folder(folders: Sequence[Path]) -> Path:
+    """The run folder, or the folder that holds them all."""
+    return Path(os.path.commonpath([os.path.abspath(folder) for folder in folders]))
+
+
+def _advice(summary: Summary) -> str | None:
+    """What to change after an outcome that is not the wished one."""
+    if summary.status == "budget":
+        return f"a larger budget: {_larger_budget(summary)}"
+    if summary.status == "diverged":
+        optim: Mapping[str, Any] = summary.config.get("optim") or {}
+        if isinstance(optim.get("lr"), float | int):
+            clip = "" if optim.get("clip_norm") else ", or clipping: optim.clip_norm=1"
+            return f"a smaller learning rate: optim.lr={optim['lr'] / 10:g}{clip}"
+        if isinstance(optim.get("damping"), float | int):
+            return f"a larger damping: optim.damping={optim['damping'] * 10:g}"
+    return None
+
+
+def _larger_budget(summary: Summary) -> str:
+    """The override that doubles the part of the budget that was used up."""
+    budget: Mapping[str, Any] = summary.config.get("budget") or {}
+    used = {"sequences": summary.sequences, "minutes": summary.seconds / 60}
+    for key, amount in used.items():
+        limit = budget.get(key)
+        if limit is not None and amount >= limit:
+            double = 2 * limit
+            return f"budget.{key}={int(double) if double == int(double) else double}"
+    return f"budget.updates={2 * int(budget.get('updates') or summary.updates)}"

@@ -1,0 +1,5 @@
+"""What can go wrong with a run's files."""
+
+
+class RecordError(Exception):
+    """A record could not be written or read: one sentence that names the file and says what happened."""

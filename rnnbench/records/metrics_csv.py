@@ -1,0 +1,124 @@
+"""metrics.csv: a row per logged update, a column per metric.
+
+The first column is `update`. An empty cell means that there was no value; `nan` and `inf` are values that were not
+finite. Floats are written as the shortest decimal that reads back to the same float64. Columns that hold wall-clock
+times begin with `time/`. `pandas.read_csv` needs no options.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rnnbench.records.errors import RecordError
+from rnnbench.records.growing_file import reason
+
+FILE_NAME = "metrics.csv"
+
+# One number per row of a batched run; None or a masked entry where there is none.
+Column = ArrayLike | Sequence[float | None]
+
+
+def header(columns: Sequence[str]) -> bytes:
+    """The first line.
+
+    Raises:
+        ValueError: A name is empty, double, `update`, or would need quotes.
+    """
+    names = ["update", *columns]
+    for name in names:
+        if not name or any(character in name for character in ',"\r\n'):
+            raise ValueError(f"a column name must not be empty nor hold commas, quotes or line ends, got {name!r}")
+        if names.count(name) > 1:
+            raise ValueError(f"column {name!r} is there twice")
+    return (",".join(names) + "\n").encode()
+
+
+def tabulate(
+    columns: Sequence[str], values: Mapping[str, Column], num_rows: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Set the values of several rows of one update into one table.
+
+    Args:
+        columns: C names.
+        values: Name -> numbers, shape (num_rows,), for some of the columns.
+        num_rows: Rows, one per replica that has something to record.
+
+    Returns:
+        Numbers and which of them are present, both of shape (C, num_rows).
+
+    Raises:
+        ValueError: A column is unknown or of another shape, or holds something that is no number.
+    """
+    unknown = [name for name in values if name not in columns]
+    if unknown:
+        raise ValueError(f"unknown column {unknown[0]!r}; the columns are {', '.join(columns)}")
+    table = np.full((len(columns), num_rows), np.nan)
+    present = np.zeros(table.shape, dtype=bool)
+    for index, name in enumerate(columns):
+        if name in values:
+            try:
+                table[index], present[index] = _numbers(values[name], num_rows)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"column {name!r}: {error}") from error
+    return table, present
+
+
+def _numbers(column: Column, num_rows: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """A column's numbers and which of them are present, both of shape (num_rows,)."""
+    if isinstance(column, np.ma.MaskedArray):
+        present = ~np.ma.getmaskarray(column)
+        numbers = np.ma.filled(column.astype(np.float64), np.nan)
+    else:
+        cells = np.asarray(column)
+        present = np.ones(cells.shape, dtype=bool)
+        if cells.dtype == object:
+            present[...] = [cell is not None for cell in cells]
+            cells = np.where(present, cells, np.nan)
+        numbers = cells.astype(np.float64)
+    if numbers.shape != (num_rows,):
+        raise ValueError(f"expected shape ({num_rows},), got {numbers.shape}")
+    return numbers, present
+
+
+def row(update: int, values: Sequence[float], present: Sequence[bool]) -> bytes:
+    """One line; a value that is not present leaves its cell empty."""
+    cells = [repr(value) if there else "" for value, there in zip(values, present, strict=True)]
+    return f"{update},{','.join(cells)}\n".encode()
+
+
+def read_metrics(folder: Path) -> dict[str, NDArray[np.float64]]:
+    """Read a run's metrics.
+
+    A last line without its line end, as a killed process can leave it, is no row and is left out.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        Column name -> values, shape (rows,), in the file's order; NaN where there was no value.
+
+    Raises:
+        RecordError: The file is missing or damaged; the message names the line.
+    """
+    path = folder / FILE_NAME
+    try:
+        lines = path.read_bytes().decode().split("\n")[:-1]
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {reason(error)}") from error
+    except UnicodeDecodeError as error:
+        raise RecordError(f"cannot read {path}: it is not text") from error
+    if not lines:
+        raise RecordError(f"cannot read {path}: it has no header")
+    names = lines[0].split(",")
+    table = np.empty((len(lines) - 1, len(names)))
+    for number, line in enumerate(lines[1:]):
+        cells = line.split(",")
+        if len(cells) != len(names):
+            raise RecordError(f"cannot read {path}: line {number + 2} has {len(cells)} cells, expected {len(names)}")
+        try:
+            table[number] = [float(cell) if cell else np.nan for cell in cells]
+        except ValueError as error:
+            raise RecordError(f"cannot read {path}: line {number + 2}: {error}") from error
+    return {name: table[:, index] for index, name in enumerate(names)}

@@ -1,0 +1,144 @@
+"""summary.json: how a run stands or how it ended, for other programs. Strict JSON, replaced as a whole."""
+
+import contextlib
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from rnnbench.records.errors import RecordError
+from rnnbench.records.growing_file import reason
+
+FILE_NAME = "summary.json"
+
+# Any of these makes a folder a run's folder.
+RUN_FILES = (FILE_NAME, "checkpoint.pt", "metrics.csv")
+
+Status = Literal["running", "solved", "budget", "diverged", "interrupted", "failed"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+
+
+@dataclass(frozen=True)
+class SolvedAt:
+    """The first of the evaluations that made a run count as solved."""
+
+    update: int
+    sequences: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The contents of summary.json.
+
+    Attributes:
+        status: running; solved; budget: it is used up; diverged: loss or parameters are not finite any more;
+            interrupted: by Ctrl-C or a signal; failed: by an error.
+        solved: Whether it was solved, which a run with stop_when_solved=false can be and go on.
+        solved_at: When.
+        message: What happened, for a person, where the status does not say it.
+        loss: At the last evaluation.
+        error_rate: At the last evaluation, between 0 and 1.
+        baseline_loss: Of the best predictor that ignores its inputs.
+        baseline_error_rate: Of the best predictor that ignores its inputs.
+        updates: Updates done.
+        sequences: Sequences seen, those of products included.
+        products: Gauss-Newton products done.
+        seconds: Wall-clock time of training.
+        config: The resolved configuration, nested, each group with its name.
+        versions: Of Python and the packages that decide the numbers.
+        device: As torch names it.
+        threads: For the arithmetic on the CPU.
+        git: Revision of the checkout that rnnbench ran from, if it did.
+    """
+
+    status: Status
+    solved: bool = False
+    solved_at: SolvedAt | None = None
+    message: str | None = None
+    loss: float | None = None
+    error_rate: float | None = None
+    baseline_loss: float | None = None
+    baseline_error_rate: float | None = None
+    updates: int = 0
+    sequences: int = 0
+    products: int = 0
+    seconds: float = 0.0
+    config: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    device: str | None = None
+    threads: int | None = None
+    git: str | None = None
+
+
+def write_summary(folder: Path, summary: Summary) -> None:
+    """Replace a run's summary.json, so that whoever reads it at any moment finds the old or the new one, whole.
+
+    Numbers that are not finite become null.
+
+    Raises:
+        RecordError: It cannot be written; the old one is untouched.
+    """
+    path = folder / FILE_NAME
+    temporary = folder / f".{FILE_NAME}.{os.getpid()}"
+    contents = json.dumps(_strict(dataclasses.asdict(summary)), indent=2, allow_nan=False) + "\n"
+    try:
+        try:
+            with open(temporary, "w", encoding="utf-8") as handle:
+                handle.write(contents)
+                handle.flush()
+                os.fsync(handle.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+    except OSError as error:
+        raise RecordError(f"cannot write {path}: {reason(error)}") from error
+
+
+def read_summary(folder: Path) -> Summary:
+    """Read a run's summary.json. Keys that this version does not know are left out.
+
+    Raises:
+        RecordError: It is missing or is no summary.
+    """
+    path = folder / FILE_NAME
+    try:
+        contents = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {reason(error)}") from error
+    except ValueError as error:
+        raise RecordError(f"cannot read {path}: {error}") from error
+    if not isinstance(contents, dict) or contents.get("status") not in STATUSES:
+        raise RecordError(f"cannot read {path}: its status is none of {', '.join(STATUSES)}")
+    names = {entry.name for entry in dataclasses.fields(Summary)}
+    known = {key: value for key, value in contents.items() if key in names}
+    if known.get("solved_at") is not None:
+        try:
+            known["solved_at"] = SolvedAt(**known["solved_at"])
+        except TypeError as error:
+            raise RecordError(f"cannot read {path}: solved_at is not update, sequences and seconds") from error
+    return Summary(**known)
+
+
+def is_run_folder(path: Path) -> bool:
+    """Whether a folder already holds a run."""
+    return any((path / name).exists() for name in RUN_FILES)
+
+
+def _strict(value: Any) -> Any:
+    """The value with null in place of numbers that are not finite, and Python's numbers in place of numpy's."""
+    if isinstance(value, Mapping):
+        return {str(key): _strict(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(entry) for entry in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,259 @@
+"""What a person sees while a run trains: a progress bar, or plain lines where there is no terminal."""
+
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Literal, TextIO
+
+from numpy.typing import ArrayLike
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from rnnbench.records import wording
+from rnnbench.records.console import RunConsole
+
+Mode = Literal["bar", "lines", "none"]
+
+# The speed is that of the last so many calls: updates of Hessian-free grow dearer as a run goes on.
+_SPEED_WINDOW = 20
+_REFRESHES_PER_SECOND = 4
+_GAP = "   "
+
+
+def choose_mode(quiet: bool, stream: TextIO) -> Mode:
+    """How to show progress on a stream: a bar needs a terminal that can move its cursor."""
+    if quiet:
+        return "none"
+    is_dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
+    return "bar" if stream.isatty() and not is_dumb else "lines"
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What the last call of `show` said."""
+
+    update: int = 0
+    loss: ArrayLike | None = None
+    error_rate: ArrayLike | None = None
+    num_solved: int = 0
+    fraction: float | None = None
+    fields: Mapping[str, float | str | None] = field(default_factory=dict)
+
+
+class Progress:
+    """Shows how far a run is, on stderr. Use it as a context manager: it gives the cursor back however the run ends.
+
+    `show` only keeps what it is given, so it may be called at every update; the bar is drawn by a thread.
+    """
+
+    def __init__(
+        self,
+        mode: Mode,
+        *,
+        total: int | None = None,
+        baseline_loss: float | None = None,
+        baseline_error_rate: float | None = None,
+        num_replicas: int = 1,
+        seconds: float = 5.0,
+        console: Console | None = None,
+    ) -> None:
+        """Nothing is shown before the context is entered.
+
+        Args:
+            mode: "bar"; "lines": a line every `seconds`, beside the first and the last; "none": nothing at all.
+            total: Updates of the budget; None: not known.
+            baseline_loss: Loss of the best constant predictor.
+            baseline_error_rate: Error rate of the best constant predictor, between 0 and 1.
+            num_replicas: R; above 1, medians are shown and how many are solved.
+            seconds: Time between lines.
+            console: Where to; None: stderr.
+        """
+        self._mode = mode
+        self._total = total
+        self._baseline_loss = baseline_loss
+        self._baseline_error_rate = baseline_error_rate
+        self._num_replicas = num_replicas
+        self._seconds = seconds
+        self._console = console or RunConsole(sys.stderr, is_terminal=mode == "bar")
+        self._reading = _Reading()
+        self._shown: deque[tuple[float, int]] = deque(maxlen=_SPEED_WINDOW)
+        self._start = time.monotonic()
+        self._start_fraction: float | None = None
+        self._line_due = self._start
+        self._line_is_behind = False
+        self._spinner: Spinner | None = None
+        self._live: Live | None = None
+
+    def __enter__(self) -> "Progress":
+        """Start the clock, and the bar."""
+        self._start = self._line_due = time.monotonic()
+        if self._mode == "bar":
+            # Only what would go to the terminal anyway is lifted above the bar: a piped stdout stays a pipe.
+            self._live = Live(
+                self,
+                console=self._console,
+                transient=True,
+                refresh_per_second=_REFRESHES_PER_SECOND,
+                redirect_stdout=sys.stdout.isatty(),
+                redirect_stderr=sys.stderr.isatty(),
+            )
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the bar away and give the cursor back; print the last line where it is behind."""
+        if self._live is not None:
+            live, self._live = self._live, None
+            try:
+                live.stop()
+            except OSError:  # the terminal is gone (a closed connection): no reason to lose the run
+                self._mode = "none"
+        if self._line_is_behind:
+            self._print_line()
+
+    def show(
+        self,
+        update: int,
+        *,
+        loss: ArrayLike | None = None,
+        error_rate: ArrayLike | None = None,
+        num_solved: int = 0,
+        fraction: float | None = None,
+        fields: Mapping[str, float | str | None] | None = None,
+    ) -> None:
+        """Say how far the run is: once before the first update, from where the time left is reckoned, then after each.
+
+        Args:
+            update: Updates done.
+            loss: At the last evaluation, one number or (R,). None: as before, also for error_rate.
+            error_rate: At the last evaluation, between 0 and 1, one number or (R,).
+            num_solved: Replicas that are solved.
+            fraction: Share of the budget that is used up, between 0 and 1, where that is not update / total.
+            fields: More to show, in this order: name -> number or words.
+        """
+        if fraction is None and self._total:
+            fraction = update / self._total
+        if self._start_fraction is None:
+            self._start_fraction = fraction
+        self._reading = _Reading(
+            update,
+            self._reading.loss if loss is None else loss,
+            self._reading.error_rate if error_rate is None else error_rate,
+            num_solved,
+            None if fraction is None else min(max(fraction, 0.0), 1.0),
+            dict(fields or {}),
+        )
+        now = time.monotonic()
+        self._shown.append((now, update))
+        if self._mode == "lines":
+            self._line_is_behind = True
+            if now >= self._line_due:
+                self._print_line()
+                self._line_due = now + self._seconds
+
+    def message(self, text: str) -> None:
+        """Say something that stays: above the bar, or as a line."""
+        if self._mode != "none":
+            self._print(text)
+
+    def _print_line(self) -> None:
+        """The state as one plain line."""
+        self._line_is_behind = False
+        self._print("  ".join([self._position(), *self._details(), self._time()]))
+
+    def _print(self, text: str) -> None:
+        """Print a line as it is; a reader that is gone does not end the run."""
+        try:
+            self._console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
+        except OSError:
+            self._mode = "none"
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw the bar and the lines below it, in the width that the terminal has now."""
+        # One column less, so that no line wraps on terminals that do so in their last column.
+        width = max(options.max_width - 1, 20)
+        position, clock = self._position(), self._time()
+        if len(position) + len(clock) + 16 > width:
+            yield self._bar(options, "", "", width)
+            yield from (Text(line) for line in fit([position, clock], width))
+        else:
+            yield self._bar(options, position, clock, width)
+        yield from (Text(line) for line in fit(self._details(), width))
+
+    def _bar(self, options: ConsoleOptions, before: str, after: str, width: int) -> Table:
+        """The bar between two texts; a spinner where the end is not known."""
+        fraction = self._reading.fraction
+        middle: ProgressBar | Spinner
+        if fraction is None:
+            self._spinner = self._spinner or Spinner("line" if options.ascii_only else "dots")
+            middle = self._spinner
+        else:
+            middle = ProgressBar(total=1.0, completed=fraction)
+        cells = [Text(before), middle, Text(after)] if before else [middle]
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        grid.width = width
+        for cell in cells:
+            grid.add_column(ratio=None if isinstance(cell, Text) else 1, no_wrap=True)
+        grid.add_row(*cells)
+        return grid
+
+    def _position(self) -> str:
+        """How many updates are done, of how many."""
+        return f"update {self._reading.update:,}" + (f"/{self._total:,}" if self._total else "")
+
+    def _time(self) -> str:
+        """Elapsed time, and what is left until the budget is used up."""
+        elapsed = time.monotonic() - self._start
+        fraction = self._reading.fraction
+        if fraction is None or self._start_fraction is None or fraction <= self._start_fraction:
+            return wording.clock(elapsed)
+        left = elapsed * (1 - fraction) / (fraction - self._start_fraction)
+        return f"{wording.clock(elapsed)}, at most {wording.clock(left)} left"
+
+    def _details(self) -> list[str]:
+        """What is said beside the position, in pieces that are not to be broken."""
+        reading = self._reading
+        middle = "median " if self._num_replicas > 1 else ""
+        details = []
+        if self._num_replicas > 1:
+            details.append(f"{reading.num_solved}/{self._num_replicas} solved")
+        for name, values, baseline, say in (
+            ("loss", reading.loss, self._baseline_loss, wording.number),
+            ("error rate", reading.error_rate, self._baseline_error_rate, wording.percent),
+        ):
+            if values is not None:
+                beside = "" if baseline is None else f" (constant predictor {say(baseline)})"
+                details.append(f"{middle}{name} {say(wording.median(values))}{beside}")
+        if (updates_per_second := self._speed()) > 0:
+            details.append(wording.speed(updates_per_second))
+        details += [f"{name} {wording.number(value)}" for name, value in reading.fields.items() if value is not None]
+        return details
+
+    def _speed(self) -> float:
+        """Updates per second, lately."""
+        shown = list(self._shown)
+        if len(shown) < 2 or shown[-1][0] <= shown[0][0]:
+            return 0.0
+        return (shown[-1][1] - shown[0][1]) / (shown[-1][0] - shown[0][0])
+
+
+def fit(pieces: Sequence[str], width: int) -> list[str]:
+    """Set pieces of text into lines of at most `width`; a piece is cut only where it alone is too long."""
+    lines: list[str] = []
+    for piece in pieces:
+        cut = piece if len(piece) <= width else piece[: width - 1] + "\u2026"
+        if lines and len(lines[-1]) + len(_GAP) + len(cut) <= width:
+            lines[-1] += _GAP + cut
+        else:
+            lines.append(cut)
+    return lines

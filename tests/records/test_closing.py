@@ -1,0 +1,139 @@
+"""The closing summary as a person reads it."""
+
+import dataclasses
+import io
+import math
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnnbench.records.closing import closing_summary, print_closing_summary, shortest_path
+from rnnbench.records.summary import SolvedAt, Summary
+
+BASE = Summary(
+    "solved",
+    solved=True,
+    solved_at=SolvedAt(19, 212_000, 48.0),
+    loss=0.00023,
+    error_rate=0.0027,
+    baseline_loss=1 / 6,
+    baseline_error_rate=0.922,
+    updates=21,
+    sequences=212_000,
+    products=1901,
+    seconds=48.4,
+    config={"name": "adding_hf", "budget": {"updates": 200, "minutes": None}, "optim": {"damping": 0.1}},
+)
+UNSOLVED = dataclasses.replace(BASE, status="budget", solved=False, solved_at=None, updates=200, error_rate=0.5)
+CWD = Path("/home/ada/work")
+
+
+def test_solved() -> None:
+    text = closing_summary([BASE], [CWD / "runs/today/one"], cwd=CWD).plain
+    assert text.splitlines() == [
+        "adding_hf: solved at update 19 after 1,901 products, 212,000 sequences, 48 s",
+        "              reached  constant predictor",
+        "  loss        0.00023               0.167",
+        "  error rate   0.27 %              92.2 %",
+        "  run folder  runs/today/one",
+        "  look at it  tensorboard --logdir runs/today/one",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("budget", "used", "override"),
+    [
+        ({"updates": 200}, {}, "budget.updates=400"),
+        ({"updates": 1000, "minutes": 5}, {"seconds": 300.5}, "budget.minutes=10"),
+        ({"updates": 1000, "minutes": 0.5}, {"seconds": 30.5}, "budget.minutes=1"),
+        ({"updates": 1000, "sequences": 212_000}, {}, "budget.sequences=424000"),
+        ({"updates": 1000, "sequences": 12_345_678}, {"sequences": 12_345_678}, "budget.sequences=24691356"),
+        ({}, {}, "budget.updates=400"),
+    ],
+)
+def test_budget_used_up(budget: dict[str, float], used: dict[str, Any], override: str) -> None:
+    summary = dataclasses.replace(UNSOLVED, config={"name": "a", "budget": budget}, **used)
+    lines = closing_summary([summary], [CWD], cwd=CWD).plain.splitlines()
+    assert lines[0].startswith("a: not solved, budget used up after 200 updates, 1,901 products, ")
+    assert lines[-1] == f"  try next    a larger budget: {override}"
+
+
+def test_solved_and_gone_on() -> None:
+    summary = dataclasses.replace(BASE, status="budget", updates=200)
+    lines = closing_summary([summary], [CWD], cwd=CWD).plain.splitlines()
+    assert lines[0].startswith("adding_hf: budget used up after 200 updates")
+    assert "solved at update 19" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("optim", "words"),
+    [
+        ({"damping": 0.1}, "optim.damping=1"),
+        ({"lr": 0.01, "clip_norm": None}, "optim.lr=0.001, or clipping: optim.clip_norm=1"),
+        ({"lr": 0.01, "clip_norm": 1.0}, "optim.lr=0.001"),
+    ],
+)
+def test_diverged(optim: dict[str, float], words: str) -> None:
+    config = {"name": "adding", "optim": optim}
+    summary = dataclasses.replace(UNSOLVED, status="diverged", loss=math.nan, config=config, message="loss is NaN")
+    lines = closing_summary([summary], [CWD], cwd=CWD).plain.splitlines()
+    assert lines[0].startswith("adding: diverged after 200 updates")
+    assert lines[1] == "  loss is NaN"
+    assert lines[-1].endswith(words)
+
+
+def test_own_advice() -> None:
+    assert closing_summary([BASE], [CWD], advice="more", cwd=CWD).plain.endswith("  try next    more")
+
+
+def test_replicas() -> None:
+    diverged = dataclasses.replace(UNSOLVED, status="diverged", loss=math.nan, error_rate=None)
+    summaries = [BASE, dataclasses.replace(BASE, solved_at=SolvedAt(29, 1, 1.0)), UNSOLVED, diverged]
+    folders = [CWD / "runs" / "sweep" / str(number) for number in range(4)]
+    assert closing_summary(summaries, folders, cwd=CWD).plain.splitlines() == [
+        "adding_hf, 4 replicas: 2 solved, 1 budget used up, 1 diverged",
+        "  median of           replicas  updates  time     loss  error rate",
+        "  solved                     2       24  48 s  0.00023      0.27 %",
+        "  budget used up             1      200  48 s  0.00023      50.0 %",
+        "  diverged                   1      200  48 s        -           -",
+        "  all                        4      114  48 s  0.00023      0.27 %",
+        "  constant predictor                             0.167      92.2 %",
+        "  run folders  runs/sweep",
+        "  look at it   tensorboard --logdir runs/sweep",
+        "  try next     a larger budget: budget.updates=400",
+    ]
+
+
+def test_many_runs_are_not_ticked() -> None:
+    folders = [CWD / str(number) for number in range(41)]
+    assert "ticks none of more than 40 runs" in closing_summary([BASE] * 41, folders, cwd=CWD).plain
+    assert "ticks none" not in closing_summary([BASE] * 40, folders[:40], cwd=CWD).plain
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/home/ada/work/runs/a", "runs/a"),
+        ("/home/ada/work", "."),
+        ("/home/ada/other", "../other"),
+        ("/tmp/x", "/tmp/x"),
+        ("/home/ada/work/a b", "'a b'"),
+        ("/home/ada/work/a'b", "'a'\"'\"'b'"),
+    ],
+)
+def test_shortest_path(path: str, expected: str) -> None:
+    said = shortest_path(Path(path), CWD)
+    assert said == expected
+    assert (CWD / shlex.split(said)[0]).resolve() == Path(path)
+
+
+def test_long_lines_are_not_broken_without_a_terminal() -> None:
+    stream = io.StringIO()
+    folder = Path("/data") / ("long" * 60)
+    print_closing_summary([BASE], [folder], stream)
+    text = stream.getvalue()
+    assert "\x1b" not in text
+    assert f"tensorboard --logdir {folder}\n" in text
+    assert len(text.splitlines()) == 6
