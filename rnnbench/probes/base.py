@@ -1,0 +1,70 @@
+"""What a probe is: it copies a little of what an update computed, and turns it into numbers on another thread.
+
+Letters: R replicas, P parameters of one replica, T time steps, n hidden units, b traced sequences.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from rnnbench.metrics import Metric
+from rnnbench.models.base import Model
+from rnnbench.optim.base import Update
+
+
+@dataclass(frozen=True)
+class View:
+    """What a probe may look at after an update.
+
+    Attributes:
+        model: The model.
+        num_steps: T of the task's batches.
+        theta: Parameters before the update, at which the gradient was taken, (R, P).
+        update: The update.
+        num_logged: How many updates were logged before this one; pictures are drawn at a multiple of it.
+    """
+
+    model: Model
+    num_steps: int
+    theta: Tensor
+    update: Update
+    num_logged: int
+
+
+Drawing = Callable[[int], bytes]
+"""Draws the picture of one replica, by its row, as a PNG."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a probe found.
+
+    Attributes:
+        scalars: By tag, (R,).
+        histograms: By tag, (R, any number of values).
+        pictures: By tag.
+    """
+
+    scalars: Mapping[str, Tensor] = field(default_factory=dict)
+    histograms: Mapping[str, Tensor] = field(default_factory=dict)
+    pictures: Mapping[str, Drawing] = field(default_factory=dict)
+
+
+class Probe(ABC):
+    """Base of every probe."""
+
+    metrics: Sequence[Metric]
+    """What its numbers mean."""
+
+    @abstractmethod
+    def columns(self, model: Model, num_steps: int) -> list[str]:
+        """Tags of all the scalars that it gives for a model and a task of T steps, in their order."""
+
+    @abstractmethod
+    def capture(self, view: View) -> Callable[[], Reading]:
+        """Copy what is needed, on the training thread, and return the work to be done on the probes' thread.
+
+        The work must not touch anything that the next update changes.
+        """

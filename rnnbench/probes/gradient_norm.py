@@ -1,0 +1,72 @@
+"""Norms of the gradient and of the update."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from rnnbench.metrics import Metric
+from rnnbench.models.base import Model
+from rnnbench.probes.base import Probe, Reading, View
+
+
+class GradientNorm(Probe):
+    """Euclidean norms of the gradient, whole and per parameter, before and after clipping, and of the step taken."""
+
+    metrics = (
+        Metric(
+            "gradient/norm",
+            "Euclidean norm of the gradient of the training loss over all parameters, before clipping",
+            "loss per unit of theta",
+            "falls slowly; steps of a factor of 100 or more are the cliffs that clipping is for",
+        ),
+        Metric(
+            "gradient/norm_clipped",
+            "the same after clipping; equal to gradient/norm where nothing clips",
+            "loss per unit of theta",
+            "equal to gradient/norm at most updates; always at clip_norm: the learning rate is set by the clipping",
+        ),
+        Metric(
+            "gradient_by_parameter/NAME",
+            "Euclidean norm of the gradient with respect to one parameter (weight_hh, weight_ih, bias, ...)",
+            "loss per unit of theta",
+            "weight_hh beside bias_out says how much of the gradient comes through time",
+        ),
+        Metric(
+            "update/norm",
+            "Euclidean norm of the change of theta in this update; 0: the step was rejected",
+            "units of theta",
+            "well below the norm of theta (about 10 for 100 hidden units)",
+        ),
+    )
+
+    @override
+    def columns(self, model: Model, num_steps: int) -> list[str]:
+        by_parameter = [f"gradient_by_parameter/{name}" for name in model.layout]
+        return ["gradient/norm", "gradient/norm_clipped", *by_parameter, "update/norm"]
+
+    @override
+    def capture(self, view: View) -> Callable[[], Reading]:
+        # Updates return new tensors, so that nothing has to be copied.
+        gradient, clipped = view.update.gradient.gradient, view.update.clipped_gradient
+        before, after, model = view.theta, view.update.theta, view.model
+
+        def read() -> Reading:
+            parts = model.parameters(gradient)
+            return Reading(
+                {
+                    "gradient/norm": _norm(gradient),
+                    "gradient/norm_clipped": _norm(clipped),
+                    **{f"gradient_by_parameter/{name}": _norm(part) for name, part in parts.items()},
+                    "update/norm": _norm(after.double() - before.double()),
+                }
+            )
+
+        return read
+
+
+def _norm(tensor: Tensor) -> Tensor:
+    """Euclidean norm of each replica's entries, (R,), float64."""
+    norm: Tensor = torch.linalg.vector_norm(tensor.flatten(1), dim=1, dtype=torch.float64)
+    return norm

@@ -1,0 +1,50 @@
+"""Eigenvalues and singular values of the recurrent weights."""
+
+from collections.abc import Callable
+
+import torch
+from typing_extensions import override
+
+from rnnbench.metrics import Metric
+from rnnbench.models.base import Model
+from rnnbench.probes.base import Probe, Reading, View
+
+
+class RecurrentWeight(Probe):
+    """The spectrum of W_hh, whatever the states are; of stacked blocks (gates) the last one is taken."""
+
+    metrics = (
+        Metric(
+            "recurrent_weight/spectral_radius",
+            "largest eigenvalue modulus of W_hh",
+            "1",
+            "0.9 to 1.3; with tanh the state-transition Jacobians are smaller: see jacobian/spectral_radius",
+        ),
+        Metric(
+            "recurrent_weight/largest_singular_value",
+            "largest singular value of W_hh: the most that one step can amplify",
+            "1",
+            "below 1 every product of Jacobians vanishes; about twice the spectral radius for a random matrix",
+        ),
+    )
+
+    @override
+    def columns(self, model: Model, num_steps: int) -> list[str]:
+        return [metric.tag for metric in self.metrics]
+
+    @override
+    def capture(self, view: View) -> Callable[[], Reading]:
+        model, theta = view.model, view.update.theta
+
+        def read() -> Reading:
+            recurrent = model.parameters(theta)["weight_hh"][:, -model.hidden_size :].cpu()
+            modulus = torch.linalg.eigvals(recurrent).abs()
+            return Reading(
+                {
+                    "recurrent_weight/spectral_radius": modulus.amax(-1),
+                    "recurrent_weight/largest_singular_value": torch.linalg.matrix_norm(recurrent, 2),
+                },
+                {"recurrent_weight/eigenvalue_modulus": modulus},
+            )
+
+        return read

@@ -1,0 +1,103 @@
+"""The gradient with respect to the state, against the lag from each sequence's own end."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from rnnbench.metrics import Metric
+from rnnbench.models.base import Model
+from rnnbench.probes.base import Probe, Reading, View
+from rnnbench.probes.figures import draw_lag_decay
+
+MAX_SEQUENCES = 64
+"""Traced sequences of a replica that enter the means."""
+
+
+@dataclass(frozen=True)
+class StateGradient(Probe):
+    """||dL/dh_t|| against the lag L - t, where t = L is the sequence's last step.
+
+    The norm is of one sequence's own loss, averaged over the traced sequences that are long enough for the lag.
+
+    Attributes:
+        picture_every: Draw the whole curve at every k-th logged update; 0: never.
+    """
+
+    picture_every: int
+
+    metrics = (
+        Metric(
+            "state_gradient/lag_K",
+            "mean over sequences of ||dL/dh_t|| at t = K steps before the sequence's own end",
+            "loss per unit of state",
+            "within a factor of 100 of lag_0 at the lag of the dependency; far below: the net cannot learn it",
+        ),
+        Metric(
+            "state_gradient/decay_per_step",
+            "slope of the least-squares line through ln(mean ||dL/dh_t||) against the lag, means of 0 left out",
+            "natural logarithm per step",
+            "near 0; -0.1 is a factor of 150 over 50 steps; above 0: the gradient explodes",
+        ),
+    )
+
+    @override
+    def columns(self, model: Model, num_steps: int) -> list[str]:
+        return [*(f"state_gradient/lag_{lag}" for lag in lags(num_steps)), "state_gradient/decay_per_step"]
+
+    @override
+    def capture(self, view: View) -> Callable[[], Reading]:
+        gradient = view.update.gradient
+        count = min(gradient.trace.num_sequences, MAX_SEQUENCES)
+        state_gradients = gradient.trace.state_gradients(count)
+        lengths, size, num_steps = gradient.batch.lengths[:, :count], gradient.batch.size, view.num_steps
+        draw = self.picture_every > 0 and view.num_logged % self.picture_every == 0
+
+        def read() -> Reading:
+            curve = lag_curve(state_gradients, lengths) * size
+            scalars = {f"state_gradient/lag_{lag}": curve[:, lag] for lag in lags(num_steps)}
+            scalars["state_gradient/decay_per_step"] = decay_per_step(curve)
+            pictures = {"state_gradient/against_lag": lambda replica: draw_lag_decay(curve[replica])} if draw else {}
+            return Reading(scalars, pictures=pictures)
+
+        return read
+
+
+def lags(num_steps: int) -> Sequence[int]:
+    """The lags that have a scalar of their own: 0, 1, 2, 5, 10, 20, 50, ... below num_steps / 1.1."""
+    chosen, decade = [0], 1
+    while decade < num_steps:
+        chosen += [decade, 2 * decade, 5 * decade]
+        decade *= 10
+    return [lag for lag in chosen if lag < num_steps / 1.1]
+
+
+def lag_curve(state_gradients: Tensor, lengths: Tensor) -> Tensor:
+    """Mean over sequences of the norm of dL/dh_t at each lag from the sequence's own end.
+
+    Args:
+        state_gradients: (T, R, b, n), t = 1 .. T.
+        lengths: (R, b), in 1 .. T.
+
+    Returns:
+        (R, T), lag 0 first, float64; NaN at lags that no sequence is long enough for.
+    """
+    norms = state_gradients.double().norm(dim=-1)  # (T, R, b)
+    num_steps = norms.shape[0]
+    lag = torch.arange(num_steps, device=norms.device).view(-1, 1, 1)
+    step = lengths - 1 - lag  # (T, R, b), 0-based step of each lag
+    values = torch.where(step >= 0, norms.gather(0, step.clamp(min=0)), torch.nan)
+    return values.nanmean(dim=2).T
+
+
+def decay_per_step(curve: Tensor) -> Tensor:
+    """Slope of ln(curve) against the lag, (R,), over the lags with a positive finite value; NaN with fewer than two."""
+    lag = torch.arange(curve.shape[1], dtype=curve.dtype, device=curve.device)
+    usable = curve.isfinite() & (curve > 0)
+    weight = usable.to(curve.dtype)
+    logarithm = torch.where(usable, curve, 1.0).log()
+    total = weight.sum(1, keepdim=True)
+    centred = (lag - (weight * lag).sum(1, keepdim=True) / total) * weight
+    return torch.where(total.squeeze(1) > 1, (centred * logarithm).sum(1) / (centred * centred).sum(1), torch.nan)

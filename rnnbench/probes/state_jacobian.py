@@ -1,0 +1,91 @@
+"""Eigenvalues of the state-transition Jacobian along real trajectories."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from typing_extensions import override
+
+from rnnbench.metrics import Metric
+from rnnbench.models.base import Model
+from rnnbench.probes.base import Probe, Reading, View
+from rnnbench.probes.figures import draw_eigenvalues
+
+QUANTILES = (0.1, 0.5, 0.9)
+
+
+@dataclass(frozen=True)
+class StateJacobian(Probe):
+    """Eigenvalues of dh_t/dh_{t-1} at states that the net visits on the training batch.
+
+    Attributes:
+        num_sequences: Sequences that are followed.
+        num_steps: Steps of each, evenly spaced over the shortest of them.
+        picture_every: Draw the eigenvalues at every k-th logged update; 0: never.
+    """
+
+    num_sequences: int
+    num_steps: int
+    picture_every: int
+
+    metrics = (
+        Metric(
+            "jacobian/spectral_radius",
+            "largest eigenvalue modulus of dh_t/dh_{t-1}, mean over the sampled states",
+            "1",
+            "near 1; well below: products of Jacobians vanish, above: they may explode",
+        ),
+        Metric(
+            "jacobian/spectral_radius_max",
+            "the same, largest over the sampled states",
+            "1",
+            "above 1 at some states is where noise can push a state out of its basin",
+        ),
+        Metric(
+            "jacobian/modulus_qQQ",
+            "quantile (10 %, 50 %, 90 %) of all eigenvalue moduli at all sampled states",
+            "1",
+            "q90 near 1 while q10 is small: few directions remember, most forget",
+        ),
+        Metric(
+            "jacobian/share_above_one",
+            "share of all eigenvalues, at all sampled states, of modulus above 1",
+            "1",
+            "0 to 0.1",
+        ),
+    )
+
+    @override
+    def columns(self, model: Model, num_steps: int) -> list[str]:
+        quantiles = [f"jacobian/modulus_q{round(100 * q)}" for q in QUANTILES]
+        return ["jacobian/spectral_radius", "jacobian/spectral_radius_max", *quantiles, "jacobian/share_above_one"]
+
+    @override
+    def capture(self, view: View) -> Callable[[], Reading]:
+        gradient, model, theta = view.update.gradient, view.model, view.theta
+        count = min(gradient.trace.num_sequences, self.num_sequences)
+        shortest = int(gradient.batch.lengths[:, :count].min())
+        steps = torch.linspace(1, shortest, min(self.num_steps, shortest)).round().long()
+        states = gradient.trace.states(count)[steps.to(theta.device)]  # (steps, R, b, n)
+        draw = self.picture_every > 0 and view.num_logged % self.picture_every == 0
+
+        def read() -> Reading:
+            jacobians = model.state_jacobians(theta, states).cpu()
+            eigenvalues = torch.linalg.eigvals(jacobians).transpose(0, 1).flatten(1, 2)  # (R, samples, n)
+            modulus = eigenvalues.abs()
+            radius, flat = modulus.amax(-1), modulus.flatten(1)
+            quantiles = torch.quantile(flat, torch.tensor(QUANTILES, dtype=flat.dtype), dim=1)
+            scalars = {
+                "jacobian/spectral_radius": radius.mean(1),
+                "jacobian/spectral_radius_max": radius.amax(1),
+                **{f"jacobian/modulus_q{round(100 * q)}": row for q, row in zip(QUANTILES, quantiles, strict=True)},
+                "jacobian/share_above_one": (flat > 1).to(flat.dtype).mean(1),
+            }
+            pictures = (
+                {"jacobian/eigenvalues": lambda replica: draw_eigenvalues(eigenvalues[replica].flatten())}
+                if draw
+                else {}
+            )
+            return Reading(scalars, {"jacobian/eigenvalue_modulus": flat}, pictures)
+
+        return read
