@@ -1,0 +1,106 @@
+"""What this machine has: device, threads, memory; and whether a run fits it."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from rnnbench.config.build import Built
+from rnnbench.config.errors import ConfigError
+from rnnbench.config.schema import Config
+from rnnbench.curvature.engine import ROWS_PER_BLOCK
+from rnnbench.models.base import BlockShape
+from rnnbench.training.problem import NUM_EVALUATION_SEQUENCES
+
+GIBIBYTE = 2**30
+
+RANDOM_NUMBER_BYTES = 32
+"""Bytes of scratch for each random number of the batch that is being drawn, by reading the generator's tensors."""
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device that `device` names; auto: the first GPU, else the CPU.
+
+    Raises:
+        ConfigError: It is not there.
+    """
+    available = torch.cuda.is_available()
+    if name == "auto":
+        return torch.device("cuda:0" if available else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda":
+        if not available:
+            raise ConfigError(
+                f"device={name}: torch {torch.__version__} sees no CUDA device here; use device=cpu or auto"
+            )
+        count = torch.cuda.device_count()
+        if (device.index or 0) >= count:
+            names = ", ".join(f"cuda:{index}" for index in range(count))
+            raise ConfigError(f"device={name}: there is no such device here; there are cpu, {names}")
+    return device
+
+
+def resolve_threads(threads: int | str) -> int:
+    """The number of worker threads; auto: the processors that this process may use."""
+    if threads != "auto":
+        return int(threads)
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
+    return len(affinity(0)) if affinity is not None else (os.cpu_count() or 1)
+
+
+def available_bytes(device: torch.device) -> int | None:
+    """Memory that a run may still take on a device; None: not known on this system."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    candidates = []
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+        candidates.append(int(lines["MemAvailable"].split()[0]) * 1024)
+    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    if limit.exists() and used.exists() and limit.read_text().strip() != "max":
+        candidates.append(int(limit.read_text()) - int(used.read_text()))
+    return min(candidates, default=None)
+
+
+def memory_parts(config: Config, built: Built, num_replicas: int, device: torch.device) -> Mapping[str, int]:
+    """Bytes that a run will need, by the key that decides most about each part."""
+    task, model, optimizer = built.task, built.model, built.optimizer
+    dtype = getattr(torch, config.dtype)
+    threads = resolve_threads(config.threads)
+    drawn, kept = optimizer.num_drawn_sequences, optimizer.num_kept_sequences
+
+    def sweeps(sequences: int) -> int:
+        return int(model.block_bytes(BlockShape(1, task.num_steps, sequences, dtype, device)))
+
+    inputs = num_replicas * task.num_steps * (task.input_size * dtype.itemsize + RANDOM_NUMBER_BYTES)
+    traced = num_replicas * min(drawn, ROWS_PER_BLOCK)
+    batch_key = "optim.gradient_batch_size" if kept else "optim.batch_size"
+    evaluated = num_replicas * min(NUM_EVALUATION_SEQUENCES, threads * ROWS_PER_BLOCK)
+    return {
+        batch_key: drawn * inputs + sweeps(traced),
+        "optim.curvature_batch_size": sweeps(num_replicas * kept),
+        "model.hidden_size": num_replicas * model.num_parameters * optimizer.bytes_per_parameter + sweeps(evaluated),
+    }
+
+
+def check_memory(config: Config, built: Built, num_replicas: int, device: torch.device) -> int:
+    """Check that a run fits into memory.
+
+    Returns:
+        Bytes that it will need, about.
+
+    Raises:
+        ConfigError: It needs more than there is.
+    """
+    parts = memory_parts(config, built, num_replicas, device)
+    needed, available = sum(parts.values()), available_bytes(device)
+    if available is not None and needed > available:
+        key = max(parts, key=lambda name: parts[name])
+        group, _, name = key.partition(".")
+        raise ConfigError(
+            f"{key}={getattr(getattr(config, group), name)}: the run needs about {needed / GIBIBYTE:.1f} GiB of memory "
+            f"on {device.type}, {available / GIBIBYTE:.1f} GiB are available; lower {key} or task.sequence_length"
+        )
+    return needed

@@ -1,0 +1,67 @@
+"""Make docs/metrics.md from what each part of the program says of its numbers.
+
+python -m rnnbench.metrics_page > docs/metrics.md
+"""
+
+from collections.abc import Iterator, Sequence
+
+from rnnbench.metrics import Metric
+from rnnbench.optim.hessian_free import HessianFree
+from rnnbench.probes.base import Probe
+from rnnbench.probes.gradient_norm import GradientNorm
+from rnnbench.probes.recurrent_weight import RecurrentWeight
+from rnnbench.probes.state_gradient import StateGradient
+from rnnbench.probes.state_jacobian import StateJacobian
+from rnnbench.training.observation import LOOP_METRICS
+
+PROBES: dict[str, type[Probe]] = {
+    "gradient_norm": GradientNorm,
+    "state_gradient": StateGradient,
+    "state_jacobian": StateJacobian,
+    "recurrent_weight": RecurrentWeight,
+}
+
+INTRODUCTION = """\
+# Recorded numbers
+
+<!-- Made by `python -m rnnbench.metrics_page > docs/metrics.md`. -->
+
+Each tag is a column of a run's `metrics.csv` and a scalar in TensorBoard. A row is written at every
+`record.log_every`-th update, and at every evaluation; an empty cell means that the number was not read there. The row
+of update k holds the gradient at the parameters before that update, and the evaluation of the parameters after it. The
+row of update 0 is the evaluation of the initial parameters. Logarithms are natural."""
+
+PICTURES = """\
+## Pictures and histograms
+
+For the first four replicas of a run, at every `picture_every`-th logged update: `jacobian/eigenvalues` (the sampled
+eigenvalues in the complex plane, with the unit circle), `state_gradient/against_lag` (the mean norm of dL/dh_t against
+the lag, on a log axis). Histograms at every reading: `jacobian/eigenvalue_modulus`,
+`recurrent_weight/eigenvalue_modulus`."""
+
+
+def page() -> Iterator[str]:
+    """The page, line by line."""
+    yield INTRODUCTION
+    yield from _section("The training loop", LOOP_METRICS)
+    for name, probe in PROBES.items():
+        summary = (probe.__doc__ or "").strip().splitlines()[0]
+        yield from _section(f"Probe `{name}`", probe.metrics, summary)
+    yield from _section("Optimizer `hf`", HessianFree.metrics)
+    yield ""
+    yield PICTURES
+
+
+def _section(title: str, metrics: Sequence[Metric], summary: str = "") -> Iterator[str]:
+    yield f"\n## {title}\n"
+    if summary:
+        yield f"{summary}\n"
+    yield "| tag | what it is | unit | in a run that learns |"
+    yield "| --- | --- | --- | --- |"
+    for metric in metrics:
+        cells = (f"`{metric.tag}`", metric.formula, metric.unit, metric.healthy)
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+if __name__ == "__main__":
+    print("\n".join(page()))

@@ -1,0 +1,181 @@
+"""Rows of metrics, completed by the probes on a thread beside the training."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rnnbench.curvature.engine import flush_denormals
+from rnnbench.metrics import Metric
+from rnnbench.models.base import Model
+from rnnbench.optim.base import Optimizer
+from rnnbench.probes.base import Probe, Reading, View
+from rnnbench.records.writer import Records
+
+MAX_WAITING_ROWS = 4
+"""Rows that may wait for their probes before the training waits for them, so that memory stays bounded."""
+
+NUM_PICTURED_REPLICAS = 4
+"""Pictures and histograms are made for the first replicas of a run only."""
+
+LOOP_METRICS = (
+    Metric(
+        "loss/train",
+        "mean loss of the gradient batch at theta before the update (nag of form sutskever13: at its look-ahead point)",
+        "loss",
+        "falls; see loss/eval",
+    ),
+    Metric(
+        "loss/eval",
+        "mean loss of 1000 held-out sequences, the same for all runs of a task, at theta after the update",
+        "loss (squared error, or nats)",
+        "falls below the constant predictor's loss once the dependency is found; before, it is a plateau at it",
+    ),
+    Metric(
+        "error_rate/eval",
+        "share of these 1000 sequences that the task's criterion counts as wrong",
+        "1",
+        "solved: below the task's limit (0.01) at three evaluations running, and on 10,000 further sequences",
+    ),
+    Metric(
+        "cost/sequences",
+        "passes over one sequence so far (a forward and a backward sweep each), those of curvature products included",
+        "sequences",
+        "the machine-independent cost by which methods are compared",
+    ),
+    Metric("cost/products", "Gauss-Newton products so far", "products", "0 for first-order methods"),
+    Metric("time/seconds", "wall-clock time of training so far", "s", "-"),
+)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ScheduledProbe:
+    """A probe and how often it is read.
+
+    Attributes:
+        probe: The probe.
+        every: Read at every k-th logged update; 0: never.
+    """
+
+    probe: Probe
+    every: int
+
+
+class Observer:
+    """Completes each row of metrics by what the probes read, and hands it to the records.
+
+    Rows reach the records in their order. A probe that raises is said to have failed once, with its traceback in the
+    log, and left out from then on: its columns stay empty, the training goes on.
+
+    Args:
+        records: Where rows, histograms and pictures go.
+        probes: By name.
+        notify: Called with a sentence when a probe fails.
+    """
+
+    def __init__(self, records: Records, probes: Mapping[str, ScheduledProbe], notify: Callable[[str], None]) -> None:
+        self._records, self._notify = records, notify
+        self._probes = {name: probe for name, probe in probes.items() if probe.every > 0}
+        self._thread = ThreadPoolExecutor(1, "rnnbench-probes", initializer=flush_denormals)
+        self._waiting: deque[Future[None]] = deque()
+        self._num_logged = 0
+
+    def observe(
+        self,
+        update: int,
+        replicas: Sequence[int],
+        values: Mapping[str, Tensor],
+        make_view: Callable[[int], View] | None,
+    ) -> None:
+        """Log a row for each of some replicas.
+
+        Args:
+            update: Updates done.
+            replicas: Whose rows these are, k of them.
+            values: What the loop knows, by column, each (k,).
+            make_view: Gives what the probes look at, from the number of rows logged before; None: no probe is read.
+
+        Raises:
+            RecordError: An earlier row could not be written.
+        """
+        readings: dict[str, Callable[[], Reading]] = {}
+        if make_view is not None:
+            view = make_view(self._num_logged)
+            for name, scheduled in list(self._probes.items()):
+                if self._num_logged % scheduled.every == 0:
+                    try:
+                        readings[name] = scheduled.probe.capture(view)
+                    except Exception as error:
+                        self._drop(name, update, error)
+            self._num_logged += 1
+        row = {column: _array(value) for column, value in values.items()}
+        while len(self._waiting) >= MAX_WAITING_ROWS or (self._waiting and self._waiting[0].done()):
+            self._waiting.popleft().result()
+        self._waiting.append(self._thread.submit(self._complete, update, list(replicas), row, readings))
+
+    def _complete(
+        self,
+        update: int,
+        replicas: list[int],
+        row: dict[str, NDArray[np.float64]],
+        readings: Mapping[str, Callable[[], Reading]],
+    ) -> None:
+        """On the probes' thread: read, then log."""
+        pictured = [(k, replica) for k, replica in enumerate(replicas) if replica < NUM_PICTURED_REPLICAS]
+        for name, read in readings.items():
+            try:
+                reading = read()
+                pictures = [(tag, k, draw(k)) for tag, draw in reading.pictures.items() for k, _ in pictured]
+            except Exception as error:
+                self._drop(name, update, error)
+                continue
+            row |= {tag: _array(value) for tag, value in reading.scalars.items()}
+            for tag, values in reading.histograms.items():
+                for k, replica in pictured:
+                    self._records.histogram(replica, tag, update, values[k].numpy())
+            for tag, k, png in pictures:
+                self._records.picture(replicas[k], tag, update, png)
+        self._records.log(update, row, replicas)
+
+    def _drop(self, name: str, update: int, error: Exception) -> None:
+        if self._probes.pop(name, None) is None:
+            return  # rows that were waiting when it failed first: it has been said
+        logger.error("probe %s failed at update %d", name, update, exc_info=error)
+        self._notify(f"probe {name} failed at update {update} and is left out from now on: {error}")
+
+    def drain(self) -> None:
+        """Wait until every row so far is on disk.
+
+        Raises:
+            RecordError: One of them could not be written.
+        """
+        while self._waiting:
+            self._waiting.popleft().result()
+        self._records.sync()
+
+    def close(self) -> None:
+        """Stop the thread; rows that still wait are completed first."""
+        self._thread.shutdown(wait=True)
+
+
+def columns(probes: Mapping[str, ScheduledProbe], optimizer: Optimizer, model: Model, num_steps: int) -> list[str]:
+    """Columns of metrics.csv for a run, wall-clock time last."""
+    tags = [metric.tag for metric in LOOP_METRICS if not metric.tag.startswith("time/")]
+    tags += [metric.tag for metric in optimizer.metrics]
+    for scheduled in probes.values():
+        if scheduled.every > 0:
+            tags += scheduled.probe.columns(model, num_steps)
+    return [*tags, "time/seconds"]
+
+
+def _array(values: Tensor) -> NDArray[np.float64]:
+    array: NDArray[np.float64] = values.detach().to("cpu", torch.float64).numpy()
+    return array

@@ -1,0 +1,114 @@
+"""A task under a model and a loss, for the replicas of one run.
+
+Letters: R replicas, P parameters of one replica, B sequences.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from rnnbench.curvature.engine import Engine
+from rnnbench.curvature.objective import Objective
+from rnnbench.init.base import Init
+from rnnbench.losses import LOSSES, Loss
+from rnnbench.models.base import Model
+from rnnbench.optim.base import DrawObjective
+from rnnbench.tasks.base import Batch, Stream, Task
+
+NUM_EVALUATION_SEQUENCES = 1000
+"""Held-out sequences of every evaluation, the same for all replicas, runs and methods."""
+
+NUM_CONFIRMATION_SEQUENCES = 10_000
+"""Further held-out sequences that have to confirm that a replica is solved (Pascanu et al. 2013, section 4)."""
+
+EVALUATION_SEED = 0
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Draws objectives and evaluates parameters.
+
+    Attributes:
+        task: The task.
+        engine: Runs the model's sweeps.
+        seeds: One per replica.
+    """
+
+    task: Task
+    engine: Engine
+    seeds: Sequence[int]
+
+    @property
+    def model(self) -> Model:
+        """The engine's model."""
+        return self.engine.model
+
+    @property
+    def loss(self) -> Loss:
+        """The task's loss."""
+        return LOSSES[self.task.loss]
+
+    def replicas(self, index: Sequence[int]) -> "Problem":
+        """The problem of some of the replicas."""
+        return replace(self, seeds=[self.seeds[k] for k in index])
+
+    def draw(self, update: int) -> DrawObjective:
+        """What draws the objectives of one update."""
+
+        def draw(stream: Stream, batch_size: int) -> Objective:
+            batch = self.task.batch(
+                self.seeds, stream, update, batch_size, dtype=self.engine.dtype, device=self.engine.device
+            )
+            return Objective(self.engine, self.loss, batch)
+
+        return draw
+
+    def evaluate(self, theta: Tensor, stream: Stream = Stream.EVALUATION, first_row: int = 0) -> tuple[Tensor, Tensor]:
+        """Loss and error rate on held-out sequences, each (R,), float64.
+
+        Args:
+            theta: (R, P).
+            stream: EVALUATION or CONFIRMATION.
+            first_row: Which `NUM_EVALUATION_SEQUENCES` of the stream, by their first.
+        """
+        batch = self.task.batch(
+            [EVALUATION_SEED],
+            stream,
+            0,
+            NUM_EVALUATION_SEQUENCES,
+            first_row=first_row,
+            dtype=self.engine.dtype,
+            device=self.engine.device,
+        )
+        batch = _repeat(batch, theta.shape[0])
+        outputs = Objective(self.engine, self.loss, batch).outputs(theta)
+        loss = self.loss.values(outputs, batch.targets).mean((0, 2), dtype=torch.float64)
+        return loss, self.task.misses(outputs, batch).double().mean(1)
+
+    def confirm(self, theta: Tensor) -> Tensor:
+        """Error rate on `NUM_CONFIRMATION_SEQUENCES`, (R,), float64."""
+        rows = range(0, NUM_CONFIRMATION_SEQUENCES, NUM_EVALUATION_SEQUENCES)
+        return torch.stack([self.evaluate(theta, Stream.CONFIRMATION, row)[1] for row in rows]).mean(0)
+
+
+def _repeat(batch: Batch, num_replicas: int) -> Batch:
+    """The batch of one replica as the batch of many, as views."""
+
+    def repeat(tensor: Tensor, axis: int) -> Tensor:
+        shape = list(tensor.shape)
+        shape[axis] = num_replicas
+        return tensor.expand(shape)
+
+    steps = None if batch.output_steps is None else repeat(batch.output_steps, 1)
+    return Batch(repeat(batch.inputs, 1), repeat(batch.lengths, 0), steps, repeat(batch.targets, 1))
+
+
+def draw_parameters(model: Model, inits: Sequence[Init], seeds: Sequence[int], engine: Engine) -> Tensor:
+    """Initial theta (R, P): each replica's parameters depend on its own init and seed alone."""
+    rows = [
+        model.flatten(init(torch.Generator().manual_seed(seed), model.layout))
+        for init, seed in zip(inits, seeds, strict=True)
+    ]
+    return torch.stack(rows).to(engine.device, engine.dtype)

@@ -1,0 +1,35 @@
+"""docs/metrics.md says what the program records."""
+
+from pathlib import Path
+
+import pytest
+
+from rnnbench.metrics_page import PROBES, page
+from rnnbench.models.simple_rnn import SimpleRnn
+from rnnbench.optim.hessian_free import HessianFree
+from rnnbench.training.observation import LOOP_METRICS
+
+ROOT = Path(__file__).parents[1]
+OPTIONS = {
+    "state_gradient": {"picture_every": 1},
+    "state_jacobian": {"picture_every": 1, "num_sequences": 1, "num_steps": 1},
+}
+
+
+def test_the_page_is_up_to_date():
+    assert (ROOT / "docs/metrics.md").read_text() == "\n".join(page()) + "\n"
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_every_column_of_a_probe_has_its_sentence(name):
+    """A metric whose tag ends in capitals stands for several columns."""
+    probe = PROBES[name](**OPTIONS.get(name, {}))
+    stems = [metric.tag.rstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ") for metric in probe.metrics]
+    for column in probe.columns(SimpleRnn(2, 1, 3), 55):
+        assert any(column == stem or (stem[-1] in "/_q" and column.startswith(stem)) for stem in stems), column
+
+
+def test_every_sentence_is_whole():
+    metrics = [*LOOP_METRICS, *HessianFree.metrics, *(metric for probe in PROBES.values() for metric in probe.metrics)]
+    assert all(metric.formula and metric.unit and metric.healthy for metric in metrics)
+    assert len({metric.tag for metric in metrics}) == len(metrics)

@@ -1,0 +1,113 @@
+"""A training with stand-ins for everything that is not the loop."""
+
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from rnnbench.curvature.objective import Gradient
+from rnnbench.optim.base import Optimizer, Update
+from rnnbench.training.interrupt import Interrupt
+from rnnbench.training.loop import Plan, Training
+
+PLAN = Plan(
+    max_updates=20,
+    max_sequences=None,
+    max_seconds=None,
+    log_every=1,
+    evaluate_every=1,
+    checkpoint_every=1000,
+    stop_when_solved=True,
+)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Countdown(Optimizer):
+    """Lowers theta (R, 1) by `step` at each update; a replica whose step is NaN diverges at its third update."""
+
+    step: torch.Tensor
+    on_update: object = None
+
+    @property
+    def num_drawn_sequences(self):
+        return 10
+
+    def initial_state(self, theta):
+        return {"count": torch.zeros(len(theta), 1)}
+
+    def update(self, theta, state, update, draw):
+        if self.on_update is not None:
+            self.on_update(update)
+        step = self.step.clone()
+        if update < 2:
+            step = step.nan_to_num(nan=0.25)
+        gradient = Gradient(theta[:, 0].clone(), theta.clone(), None, None)
+        cost = torch.full((len(theta),), 10.0, dtype=torch.float64)
+        return Update(theta - step, {"count": state["count"] + 1}, gradient, theta, cost * 0, cost)
+
+
+@dataclass(frozen=True)
+class Levels:
+    """A task whose error rate is a function of theta; the large test set may see another one."""
+
+    seeds: tuple
+    error_rate: object = staticmethod(lambda theta: theta[:, 0].clamp(min=0))
+    confirmed: object = None
+    solved_error_rate: float = 0.01
+    num_steps: int = 5
+    evaluations: list = field(default_factory=list)
+
+    @property
+    def task(self):
+        return self
+
+    @property
+    def model(self):
+        return None
+
+    def replicas(self, index):
+        return replace(self, seeds=tuple(self.seeds[k] for k in index))
+
+    def draw(self, update):
+        return None
+
+    def evaluate(self, theta):
+        rate = self.error_rate(theta).double()
+        return rate + 1, rate
+
+    def confirm(self, theta):
+        return (self.confirmed or self.error_rate)(theta).double()
+
+
+class Recorder:
+    """Observer and audience in one: keeps what it is told."""
+
+    def __init__(self):
+        self.rows, self.ends, self.messages, self.checkpoints, self.drained = [], [], [], [], 0
+
+    def observe(self, update, replicas, values, make_view):
+        self.rows.append((update, list(replicas), {key: value.tolist() for key, value in values.items()}))
+
+    def drain(self):
+        self.drained += 1
+
+    def show(self, training, update):
+        pass
+
+    def message(self, text):
+        self.messages.append(text)
+
+    def ended(self, training, replica):
+        self.ends.append((training.update, replica, training.replicas[replica].status))
+
+    def checkpoint(self, training):
+        self.checkpoints.append((training.update, list(training.active)))
+
+
+def training(steps, start=1.0, problem=None, on_update=None, interrupt=None, **plan):
+    """A Training of len(steps) replicas that start at theta = start, with its recorder."""
+    recorder = Recorder()
+    theta = torch.full((len(steps), 1), start)
+    optimizer = Countdown(step=torch.tensor(steps).unsqueeze(1), on_update=on_update)
+    problem = problem or Levels(tuple(range(len(steps))))
+    run = Training(problem, optimizer, theta, replace(PLAN, **plan), recorder, recorder, interrupt or Interrupt())
+    return run, recorder

@@ -1,0 +1,155 @@
+"""The rules of the training loop: solved, budgets, divergence, signals, gathering of rows."""
+
+import os
+import signal
+
+import pytest
+import torch
+from small_runs import Levels, training
+
+from rnnbench.training.interrupt import Interrupt
+
+
+def test_solved_at_the_first_of_three_evaluations_running():
+    run, recorder = training([0.25])  # error rate 1, .75, .5, .25, 0, 0, 0
+    run.run()
+    replica = run.replicas[0]
+    assert replica.status == "solved"
+    assert replica.solved_at.update == 4
+    assert replica.solved_at.sequences == 40
+    assert replica.updates == run.update == 6
+    assert recorder.ends == [(6, 0, "solved")]
+    assert [row[0] for row in recorder.rows] == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_a_miss_in_between_starts_the_count_again():
+    rates = iter([1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0])
+    problem = Levels((0,), error_rate=lambda theta: torch.tensor([next(rates)]), confirmed=lambda theta: torch.zeros(1))
+    run, _ = training([0.1], problem=problem)
+    run.run()
+    assert run.replicas[0].solved_at.update == 4
+    assert run.update == 6
+
+
+def test_the_large_test_set_has_to_confirm():
+    answers = iter([0.5, 0.02, 0.001])
+    problem = Levels(
+        (0,), error_rate=lambda theta: torch.zeros(1), confirmed=lambda theta: torch.tensor([next(answers)])
+    )
+    run, _ = training([0.1], problem=problem)
+    run.run()
+    assert run.update == 4  # evaluations at 0, 1, 2: refused; at 3: refused; at 4: confirmed
+    assert run.replicas[0].solved_at.update == 2
+
+
+def test_solved_is_noted_and_training_goes_on_where_asked():
+    run, recorder = training([0.5], stop_when_solved=False, max_updates=9)
+    run.run()
+    replica = run.replicas[0]
+    assert (replica.status, replica.solved_at.update, replica.updates) == ("solved", 2, 9)
+    assert recorder.ends == [(9, 0, "solved")]
+
+
+@pytest.mark.parametrize(
+    ("budget", "updates", "words"),
+    [
+        ({"max_updates": 3}, 3, "budget.updates=3 is used up"),
+        ({"max_sequences": 35}, 4, "budget.sequences=35 is used up"),
+        ({"max_seconds": 0.0}, 0, "budget.minutes=0 is used up"),
+    ],
+)
+def test_budgets(budget, updates, words):
+    run, recorder = training([0.0], **budget)
+    run.run()
+    replica = run.replicas[0]
+    assert (replica.status, replica.message, replica.updates) == ("budget", words, updates)
+    assert recorder.ends == [(updates, 0, "budget")]
+
+
+def test_evaluations_and_rows_at_their_cadence_and_at_the_end():
+    run, recorder = training([0.0], max_updates=11, log_every=2, evaluate_every=5)
+    run.run()
+    assert [row[0] for row in recorder.rows] == [0, 2, 4, 5, 6, 8, 10, 11]
+    assert [row[0] for row in recorder.rows if "loss/eval" in row[2]] == [0, 5, 10, 11]
+    assert all("loss/train" in row[2] for row in recorder.rows[1:])
+
+
+def test_a_diverged_replica_keeps_its_last_finite_parameters_and_the_others_go_on():
+    run, recorder = training([0.25, float("nan"), 0.125], max_updates=20)
+    run.run()
+    assert [replica.status for replica in run.replicas] == ["solved", "diverged", "solved"]
+    assert recorder.ends == [(3, 1, "diverged"), (6, 0, "solved"), (10, 2, "solved")]
+    theta, state = run.final[1]
+    assert theta.tolist() == [0.5]  # 1 - 2 x 0.25, before the third update
+    assert state["count"].tolist() == [2]
+    assert "replica 1 diverged" in recorder.messages[0]
+    assert "not finite at update 3" in run.replicas[1].message
+
+
+def test_replicas_beside_each_other_equal_replicas_alone():
+    steps = [0.25, float("nan"), 0.125, 0.0]
+    together, recorder = training(steps, max_updates=12)
+    together.run()
+    for r, step in enumerate(steps):
+        alone, own = training([step], max_updates=12)
+        alone.run()
+        for name in ("status", "message", "updates", "sequences", "products"):
+            assert getattr(alone.replicas[0], name) == getattr(together.replicas[r], name)
+        assert torch.equal(alone.final[0][0], together.final[r][0])
+        rows = [
+            (update, values["error_rate/eval"][replicas.index(r)])
+            for update, replicas, values in recorder.rows
+            if r in replicas
+        ]
+        own_rows = [(update, values["error_rate/eval"][0]) for update, _, values in own.rows]
+        assert repr(rows) == repr(own_rows)  # NaN equals NaN in text
+
+
+def test_checkpoints_are_of_the_active_replicas_after_their_rows_are_on_disk():
+    run, recorder = training([0.5, 0.0], max_updates=9, checkpoint_every=3)
+    run.run()
+    assert recorder.checkpoints == [(3, [0, 1]), (6, [1])]
+    assert recorder.drained >= 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_throws_away_the_update_under_way(number):
+    def interrupt_at(update):
+        if update == 3:
+            os.kill(os.getpid(), number)
+
+    with Interrupt() as interrupt:
+        run, recorder = training([0.0, 0.5], on_update=interrupt_at, interrupt=interrupt, stop_when_solved=False)
+        run.run()
+    assert [replica.status for replica in run.replicas] == ["interrupted", "interrupted"]
+    assert all(replica.updates == 3 for replica in run.replicas)
+    assert run.final[0][0].tolist() == [1.0]
+    assert run.final[1][0].tolist() == [-0.5]
+    assert recorder.rows[-1][0] == 3
+    assert interrupt.signal == number
+    assert run.replicas[0].message == f"ended by {signal.Signals(number).name}"
+
+
+def test_a_second_ctrl_c_ends_at_once():
+    with Interrupt() as interrupt:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interrupt.signal == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_signals_are_given_back():
+    before = signal.getsignal(signal.SIGTERM)
+    with Interrupt():
+        assert signal.getsignal(signal.SIGTERM) is not before
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_snapshot_holds_what_a_replica_needs():
+    run, _ = training([0.25, 0.0], max_updates=7)
+    run.run()
+    for index, expected in ((0, -0.5), (1, 1.0)):
+        snapshot = run.snapshot(index)
+        assert snapshot["theta"].tolist() == [expected]
+        assert snapshot["updates"] == run.replicas[index].updates
+        assert snapshot["optimizer_state"]["count"].tolist() == [snapshot["updates"]]
