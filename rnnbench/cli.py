@@ -1,0 +1,264 @@
+"""The command `rnnbench`: subcommands in front of Hydra, and every user error one line with exit status 2.
+
+Nothing here imports torch before a run has been checked, so that everything that does not train answers at once.
+"""
+
+import contextlib
+import io
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rnnbench import __version__
+from rnnbench.config.errors import ConfigError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from rnnbench.config.plan import Plan
+    from rnnbench.config.request import Request
+
+OK, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 2, 130, 143
+
+# Threads that spin while they wait make a busy machine many times slower, and a changing thread count changes the bits.
+# The OpenMP runtimes read these when torch is imported.
+ENVIRONMENT = {
+    "OMP_WAIT_POLICY": "passive",
+    "GOMP_SPINCOUNT": "0",
+    "OMP_DYNAMIC": "FALSE",
+    "MKL_DYNAMIC": "FALSE",
+}
+
+USAGE = """\
+rnnbench trains recurrent nets on long-term dependencies, and shows why they learn or do not.
+
+usage: rnnbench COMMAND ...
+
+  train [OVERRIDES]            train: rnnbench train task=adding optim=hf
+  list [GROUP [CHOICE]]        show the choices of every group, or the keys of one choice
+  --version                    show the version
+  --help                       show this help; rnnbench train --help has more
+
+Tab completion: eval "$(rnnbench -sc install=bash)" (or zsh, fish)"""
+
+TRAIN_NOTES = """\
+  rnnbench train                                        the adding problem by Hessian-free
+  rnnbench train task=multiplication optim=nag          another task, another optimizer
+  rnnbench train task.sequence_length=100 seed=3        values of keys
+  rnnbench train -m 'seed=range(0,8)' optim=sgd,nag     a sweep: every combination is a run
+  rnnbench train --config-dir my task=mine              a choice of your own, from my/task/mine.yaml
+
+rnnbench list GROUP CHOICE shows the keys of a choice, rnnbench list keys those beside the groups,
+rnnbench train --cfg job the whole configuration of a run."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: The words after `rnnbench`; None: those of this process.
+
+    Returns:
+        The exit status: 0 ended as planned, 1 a job failed, 2 bad input, 130 Ctrl-C, 143 SIGTERM.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(words)
+    except ConfigError as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            traceback.print_exc()
+        print(f"rnnbench: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("rnnbench: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _dispatch(words: list[str]) -> int:
+    """Run the command that the first word names."""
+    if not words:
+        print(USAGE, file=sys.stderr)
+        return BAD_INPUT
+    if words[0] in ("-sc", "--shell-completion"):
+        return _show(lambda: [_complete(words[1] if len(words) > 1 else "")])
+    if words[0] in ("-h", "--help", "help"):
+        return _show(lambda: [USAGE])
+    if words[0] == "--version":
+        return _show(lambda: [f"rnnbench {__version__}"])
+    if words[0] not in COMMANDS:
+        from rnnbench.config.nearest import did_you_mean, nearest_keys
+
+        if "=" in words[0]:
+            raise ConfigError(f"a command comes first: rnnbench train {' '.join(words)}")
+        near = did_you_mean(nearest_keys(words[0], COMMANDS)) or f"; the commands are {', '.join(COMMANDS)}"
+        raise ConfigError(f"there is no command {words[0]}{near}")
+    return COMMANDS[words[0]](words[1:])
+
+
+def _show(lines: Callable[[], Sequence[str] | Iterator[str]]) -> int:
+    """Print lines; a reader that has gone away, as `head` does, is no error."""
+    try:
+        for line in lines():
+            print(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
+    return OK
+
+
+def _list(words: list[str]) -> int:
+    """`rnnbench list [GROUP [CHOICE]] [--config-dir DIR]`."""
+    from rnnbench.config.listing import list_lines
+    from rnnbench.config.request import parse_request
+
+    request = parse_request(words)
+    if request.help:
+        return _show(lambda: ["usage: rnnbench list [GROUP [CHOICE]] [--config-dir DIR]", *USAGE.splitlines()[5:6]])
+    return _show(lambda: list_lines(replace(request, overrides=()), request.overrides))
+
+
+def _train_help(request: "Request") -> Iterator[str]:
+    """The lines of `rnnbench train --help`."""
+    from rnnbench.config.listing import GROUPS, group_lines
+    from rnnbench.config.request import train_parser
+
+    yield train_parser().format_help()
+    yield TRAIN_NOTES
+    yield ""
+    yield "Choices (* is the default):"
+    yield from group_lines(request, list(GROUPS))
+
+
+def _train(words: list[str]) -> int:
+    """`rnnbench train`."""
+    from rnnbench.config.request import parse_request
+
+    request = parse_request(words)
+    if request.help:
+        return _show(lambda: _train_help(request))
+    if request.version:
+        return _show(lambda: [f"rnnbench {__version__}"])
+    from rnnbench.config.plan import make_plan
+
+    plan = make_plan(request)
+    if request.show or request.hydra_help:
+        return _show(lambda: _hydra_output(request))
+    return _run(plan)
+
+
+def _run(plan: "Plan") -> int:
+    """Run the jobs of a plan."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    quiet = plan.request.quiet
+    if not quiet:
+        print(_first_line(plan), file=sys.stderr, flush=True)
+    _extend_import_path(plan.request.config_dir)
+    from rnnbench.config.build import check_targets
+    from rnnbench.run import check_machine
+
+    check_targets(plan.configs)
+    check_machine(plan.configs)
+    folder, request = plan.take_folder()
+    if folder != plan.folder and not quiet:
+        print(f"rnnbench: {plan.folder} was taken by another run; the folder is {folder}", file=sys.stderr, flush=True)
+    statuses: list[int] = []
+    _call_hydra(request.hydra_arguments(), request.main_dir, lambda tree: _run_job(tree, statuses, quiet=quiet))
+    return max(statuses, default=OK)
+
+
+def _run_job(tree: "DictConfig", statuses: list[int], *, quiet: bool) -> None:
+    """Run one job inside Hydra; a signal ends all of them."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from rnnbench.config.objects import to_config
+    from rnnbench.config.validate import validate
+    from rnnbench.run import Job, run_jobs
+
+    try:
+        config = to_config(tree)
+        validate(config)  # not all sweepers say their values beforehand
+        status = run_jobs([Job(config, Path(HydraConfig.get().runtime.output_dir))], quiet=quiet)
+    except ConfigError as error:
+        # Hydra would print it with a traceback
+        print(f"rnnbench: {error}", file=sys.stderr)
+        raise SystemExit(BAD_INPUT) from error
+    if status in (INTERRUPTED, TERMINATED):
+        raise SystemExit(status)
+    statuses.append(status)
+
+
+def _first_line(plan: "Plan") -> str:
+    """What will be run, and where."""
+    first = plan.configs[0]
+    if plan.sweep:
+        return f"rnnbench: {len(plan.configs)} jobs -> {plan.folder}"
+    length = getattr(first.task, "sequence_length", None)
+    task = first.task.name if length is None else f"{first.task.name} (T={length})"
+    parts = ", ".join([task, first.model.name, first.init.name, first.optim.name, f"seed {first.seed}"])
+    return f"rnnbench: {parts} -> {plan.folder}"
+
+
+def _extend_import_path(config_dir: Path | None) -> None:
+    """Let classes of one's own be found beside the choices that name them, or in the current folder."""
+    for folder in (config_dir, Path.cwd()):
+        if folder is not None and str(folder) not in sys.path:
+            sys.path.append(str(folder))
+
+
+@contextlib.contextmanager
+def _as_arguments(words: Sequence[str]) -> Iterator[None]:
+    """Hydra reads its words from sys.argv alone."""
+    before = sys.argv
+    sys.argv = [before[0], *words]
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+def _call_hydra(words: Sequence[str], main_dir: Path, task: "Callable[[DictConfig], None]") -> None:
+    """Hand words to Hydra's own command line."""
+    import hydra
+
+    from rnnbench.config.register import register_schema
+
+    register_schema()
+
+    def job(tree: "DictConfig") -> None:  # of this module, by whose name Hydra finds out who calls
+        task(tree)
+
+    with _as_arguments(words):
+        hydra.main(version_base="1.3", config_path=str(main_dir), config_name="config")(job)()
+
+
+def _hydra_output(request: "Request") -> list[str]:
+    """What Hydra prints where it shows something and runs nothing."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.redirect_stderr(io.StringIO()) as complaint:
+        try:
+            _call_hydra(request.hydra_arguments(), request.main_dir, lambda _: None)
+        except SystemExit as ended:
+            if ended.code not in (None, OK):
+                raise ConfigError(complaint.getvalue().partition("\n")[0]) from ended
+    return printed.getvalue().rstrip("\n").split("\n")
+
+
+def _complete(option: str) -> str:
+    """What the shell is told."""
+    from rnnbench.config.completion import complete
+    from rnnbench.paths import conf_dir
+
+    if option.partition("=")[0] not in ("install", "uninstall", "query"):
+        raise ConfigError(f"-sc needs install=SHELL, uninstall=SHELL or query=SHELL, got {option!r}")
+
+    def ask_hydra(option: str) -> None:
+        _call_hydra(["-sc", option], conf_dir(), lambda _: None)
+
+    return complete(option, os.environ, list(COMMANDS), ask_hydra)
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {"train": _train, "list": _list}

@@ -1,0 +1,160 @@
+"""From R configurations to the objects of one batched run: task, model, one init per replica, optimizer, probes."""
+
+import importlib
+import inspect
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rnnbench.config.errors import ConfigError
+from rnnbench.config.objects import values_of
+from rnnbench.config.schema import Choice, Config
+from rnnbench.config.validate import fields_of, per_replica_fields
+
+if TYPE_CHECKING:
+    from rnnbench.init.base import Init
+    from rnnbench.optim.base import Optimizer
+    from rnnbench.tasks.base import Task
+
+NOT_ARGUMENTS = frozenset({"name", "_target_", "cadence", "every"})
+"""Keys of a choice that are for its caller, not for its class."""
+
+NULL_IS_INFINITY = frozenset({"optim.clip_norm", "optim.clip_value"})
+NAMES_ONLY = frozenset({"name"})  # keys that change no number, so that replicas may differ in them
+
+
+@dataclass(frozen=True)
+class Built:
+    """The objects of one batched run.
+
+    Attributes:
+        task: The task, shared by all replicas.
+        model: The model.
+        inits: One initialization per replica.
+        optimizer: The optimizer, its per-replica hyperparameters float64 tensors of shape (R, 1), those that are lists
+            (R, length).
+        probes: Each probe that is on, by its key.
+    """
+
+    task: "Task"
+    model: Any
+    inits: tuple["Init", ...]
+    optimizer: "Optimizer"
+    probes: Mapping[str, Any]
+
+
+def import_class(key: str, target: str) -> type[Any]:
+    """Import the class that a `_target_` names; this imports torch where its module does.
+
+    Args:
+        key: Dotted name of its choice, for the message.
+        target: Dotted path of the class.
+
+    Raises:
+        ConfigError: There is no such class.
+    """
+    module_name, _, name = target.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{key}._target_: cannot import {target}: {error}") from error
+    if not isinstance(found, type):
+        raise ConfigError(f"{key}._target_: {target} is no class")
+    return found
+
+
+def targets_of(config: Config) -> dict[str, Choice]:
+    """Every choice of a configuration that builds an object, by its dotted key; probes that are off build none."""
+    choices: dict[str, Choice] = {group: getattr(config, group) for group in ("task", "model", "init", "optim")}
+    choices |= {f"probe.{name}": probe for name, probe in config.probe.items() if probe.every > 0}
+    return choices
+
+
+def check_targets(configs: Sequence[Config]) -> None:
+    """Import every class that the configurations name.
+
+    Raises:
+        ConfigError: There is no such class.
+    """
+    for key, target in {
+        (key, choice._target_): None for config in configs for key, choice in targets_of(config).items()
+    }:
+        import_class(key, target)
+
+
+def check_agreement(configs: Sequence[Config]) -> None:
+    """Check that replicas of one run differ in fields marked per replica alone.
+
+    Raises:
+        ConfigError: They differ in another field, which the message names with two of its values.
+    """
+    free = {*per_replica_fields(configs[0]), *NAMES_ONLY}
+    tables = [{key: value for key, value, _ in fields_of(config) if key not in free} for config in configs]
+    for replica, table in enumerate(tables):
+        for key in [*tables[0], *table]:
+            values = tables[0].get(key), table.get(key)
+            if (key in tables[0]) != (key in table) or values[0] != values[1]:
+                both = f"{values[0]!r} in replica 0, {values[1]!r} in {replica}"
+                raise ConfigError(f"replicas of one run cannot differ in {key}: {both}")
+
+
+def _make(key: str, choice: Choice, arguments: Mapping[str, Any]) -> Any:
+    """Call the class of a choice."""
+    found = import_class(key, choice._target_)
+    try:
+        inspect.signature(found).bind(**arguments)
+    except TypeError as error:
+        raise ConfigError(f"{key}: {choice._target_} cannot be made from its keys: {error}") from error
+    try:
+        return found(**arguments)
+    except ValueError as error:
+        raise ConfigError(f"{key}: {error}" if key not in str(error) else str(error)) from error
+
+
+def _arguments(choice: Choice, without: Collection[str] = NOT_ARGUMENTS) -> dict[str, Any]:
+    return {name: value for name, value in values_of(choice).items() if name not in without}
+
+
+def _stack(key: str, values: Sequence[Any]) -> Any:
+    """One tensor of the values of a hyperparameter, one row per replica."""
+    import torch
+
+    if key in NULL_IS_INFINITY:
+        values = [math.inf if value is None else value for value in values]
+    rows = [value if isinstance(value, list) else [value] for value in values]
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def build(configs: Sequence[Config]) -> Built:
+    """Build the objects of one batched run.
+
+    Args:
+        configs: One validated configuration per replica; they agree in everything but the fields marked per replica.
+
+    Returns:
+        The objects. A class gets the keys of its choice as arguments, except name, _target_, cadence and every; a model
+        gets input_size and output_size of the task beside its own.
+
+    Raises:
+        ConfigError: Replicas differ in a field that is not per replica, a class does not exist or does not take its
+            keys, or refuses their values.
+    """
+    check_agreement(configs)
+    first = configs[0]
+    task = _make("task", first.task, _arguments(first.task))
+    sizes = {"input_size": task.input_size, "output_size": task.output_size}
+    model = _make("model", first.model, {**sizes, **_arguments(first.model)})
+    inits = tuple(_make("init", config.init, _arguments(config.init)) for config in configs)
+    hyperparameters = _arguments(first.optim)
+    for key in per_replica_fields(first):
+        group, _, name = key.partition(".")
+        if group == "optim":
+            hyperparameters[name] = _stack(key, [getattr(config.optim, name) for config in configs])
+    optimizer = _make("optim", first.optim, hyperparameters)
+    probes = {
+        key.removeprefix("probe."): _make(key, choice, _arguments(choice))
+        for key, choice in targets_of(first).items()
+        if key.startswith("probe.")
+    }
+    return Built(task, model, inits, optimizer, probes)

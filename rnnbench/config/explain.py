@@ -1,0 +1,197 @@
+"""Hydra's and OmegaConf's errors as one line that names the key and what would be right."""
+
+import dataclasses
+import re
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from rnnbench.config import schema
+from rnnbench.config.errors import ConfigError
+from rnnbench.config.nearest import did_you_mean, nearest_keys
+from rnnbench.config.register import CLOSED
+
+SIMPLE = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", list: "a list", dict: "keys"}
+
+
+def describe_type(hint: Any) -> str:
+    """A type in words: `list[float]` is a list of numbers."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return " or ".join("null" if part is type(None) else describe_type(part) for part in arguments)
+    if origin is list:
+        return f"a list, each entry {describe_type(arguments[0])}"
+    if dataclasses.is_dataclass(hint):
+        return "keys and values"
+    return SIMPLE.get(hint, "a value")
+
+
+def show_value(value: Any) -> str:
+    """A value as it would be typed."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def leaf_keys(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:
+    """Every dotted key of nested mappings that has a value and no keys of its own."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from leaf_keys(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def keys_of(config: DictConfig, *, hydra: bool = False) -> list[str]:
+    """Every dotted key of a configuration that takes a value.
+
+    Args:
+        config: The whole, Hydra's own part included.
+        hydra: Whether the keys of that part are meant, or the others.
+    """
+    tree = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(tree, dict)
+    own = tree.pop("hydra", {})
+    return list(leaf_keys({"hydra": own} if hydra else tree))
+
+
+def choices_with(key: str) -> dict[str, list[str]]:
+    """The choices that have a key, whether they are chosen or not: dotted key -> names.
+
+    Args:
+        key: A dotted key, or its last part alone.
+    """
+    group, _, name = key.rpartition(".")
+    found: dict[str, list[str]] = {}
+    for candidate, nodes in CLOSED.items():
+        names = [choice for choice, node in nodes.items() if name in {field.name for field in dataclasses.fields(node)}]
+        if group in ("", candidate) and names and candidate != "probe":
+            found[f"{candidate}.{name}"] = names
+    return found
+
+
+def has_key(config: DictConfig, key: str) -> bool:
+    """Whether a dotted key exists, with a value or without; entries of lists count."""
+    node: Any = config
+    parts = key.split(".")
+    for depth, part in enumerate(parts):
+        if isinstance(node, ListConfig):
+            if not part.isdigit() or int(part) >= len(node):
+                return False
+        elif not isinstance(node, DictConfig) or part not in list(node.keys()):
+            return False
+        if depth == len(parts) - 1:
+            return True
+        node = OmegaConf.select(config, ".".join(parts[: depth + 1]))
+    return False
+
+
+def unknown_key(key: str, config: DictConfig, groups: Sequence[str] = ()) -> ConfigError:
+    """The error on a key that does not exist.
+
+    Args:
+        key: What was given.
+        config: The whole configuration, as far as it could be composed.
+        groups: Names of the groups, which may be meant too.
+    """
+    keys = keys_of(config, hydra=key.startswith("hydra."))
+    top = key.partition(".")[0]
+    for dotted, names in choices_with(key).items():
+        if dotted not in keys:
+            group = dotted.partition(".")[0]
+            chosen = OmegaConf.select(config, f"{group}.name")
+            return ConfigError(f"{group}={chosen} has no key {dotted}; it belongs to {group}={' or '.join(names)}")
+    near = nearest_keys(key, keys if "." in key else [*keys, *groups])
+    if not near:
+        foreign = {
+            f"{group}.{field.name}"
+            for group, nodes in CLOSED.items()
+            for node in nodes.values()
+            for field in dataclasses.fields(node)
+        }
+        for elsewhere in nearest_keys(key, foreign - set(keys))[:1]:
+            ((dotted, names),) = choices_with(elsewhere).items()
+            return ConfigError(f"there is no key {key}; did you mean {dotted} of {top}={' or '.join(names)}?")
+    if not near and any(name.startswith(f"{top}.") for name in keys):
+        siblings = [name.removeprefix(f"{top}.") for name in keys if name.startswith(f"{top}.") and name[-1] != "_"]
+        return ConfigError(f"there is no key {key}; {top} has {', '.join(siblings)}")
+    hint = did_you_mean(near) or "; rnnbench list shows the groups, rnnbench list keys the other keys"
+    return ConfigError(f"there is no key {key}{hint}")
+
+
+NOISE = re.compile(r"full_key:|object_type=|reference_type=|Error merging|.* raised while composing config:$|$")
+
+
+def explain(error: BaseException, key: str = "") -> ConfigError:
+    """Turn an error of Hydra, OmegaConf or the YAML parser into one line.
+
+    Args:
+        error: Theirs.
+        key: The key that was being set, where the error does not know it.
+    """
+    mark = getattr(error, "problem_mark", None)
+    if mark is not None:
+        return ConfigError(f"{mark.name}, line {mark.line + 1}: {getattr(error, 'problem', error)}")
+    chain = [error]
+    while (link := chain[-1].__cause__ or chain[-1].__context__) is not None and link not in chain:
+        chain.append(link)
+    text = "\n".join(str(part) for part in chain)
+    file = re.match(r"In '([^']+)': ", text)
+    prefix = f"in {file[1]}.yaml: " if file else ""
+    missing = re.search(r"[Mm]issing mandatory value: (\S+)", text)
+    if missing:
+        return ConfigError(f"{prefix}{missing[1]}: a value is needed")
+    known = re.search(r"full_key: (\S+)", text)
+    full_key = known[1] if known else key
+    lacking = re.search(r"Key '[^']+' (?:is )?not in '(\w+)'", text)
+    if lacking:
+        fields = getattr(getattr(schema, lacking[1], None), "__dataclass_fields__", {})
+        group = full_key.rpartition(".")[0]
+        near = did_you_mean(nearest_keys(full_key, [f"{group}.{name}".lstrip(".") for name in fields]))
+        return ConfigError(f"{prefix}there is no key {full_key}{near}")
+    lines = text.removeprefix(file[0] if file else "").splitlines()
+    useful = next((line.strip() for line in lines if not NOISE.match(line.strip())), type(error).__name__)
+    return ConfigError(f"{prefix}{full_key}: {useful}" if full_key else f"{prefix}{useful}")
+
+
+def _fits(default: Any, value: Any) -> bool:
+    """Whether a value is of the type of an untyped key's default."""
+    if default is None or value is None or (isinstance(value, str) and "${" in value):
+        return True
+    if isinstance(default, float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) is type(default)
+
+
+def wrong_type(config: DictConfig, key: str, value: Any) -> str | None:
+    """The message on a value of the wrong type, None where the type is right.
+
+    Args:
+        config: The configuration, before the value is set.
+        key: Its dotted key, which exists.
+        value: The new value.
+    """
+    parent_key, _, name = key.rpartition(".")
+    parent = OmegaConf.select(config, parent_key) if parent_key else config
+    type_of_parent = OmegaConf.get_type(parent)
+    hints = typing.get_type_hints(type_of_parent) if dataclasses.is_dataclass(type_of_parent) else {}
+    if name in hints:
+        expected = hints[name]
+        trial = OmegaConf.structured(type_of_parent)
+        try:
+            trial[name] = value
+        except OmegaConfBaseException:
+            return f"{key} must be {describe_type(expected)}, got {show_value(value)}"
+        return None
+    if not isinstance(parent, DictConfig) or OmegaConf.is_interpolation(parent, name):
+        return None
+    default: Any = OmegaConf.to_container(config, resolve=False)
+    for part in key.split("."):
+        default = default[part]
+    if _fits(default, value):
+        return None
+    return f"{key} must be {describe_type(type(default))}, got {show_value(value)}"

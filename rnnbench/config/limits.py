@@ -1,0 +1,50 @@
+"""The limits of a single value, from its field's metadata: checked, and said in words."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from rnnbench.config.explain import show_value
+from rnnbench.config.nearest import not_a_choice
+
+BOUNDS = {"low": ">= {:g}", "above": "> {:g}", "high": "<= {:g}", "below": "< {:g}"}
+
+
+def describe_bounds(metadata: Mapping[str, Any]) -> str:
+    """The bounds in words, as in `> 0 and < 1`; empty where there are none."""
+    parts = []
+    for name, text in BOUNDS.items():
+        if name in metadata:
+            bound = metadata[name]
+            # 2**62 as 4.61169e+18 would be wrong in its last digits
+            parts.append(text.replace("{:g}", str(bound)) if isinstance(bound, int) else text.format(bound))
+    return " and ".join(parts)
+
+
+def _inside(value: float, metadata: Mapping[str, Any]) -> bool:
+    bounds = {name: float(metadata[name]) for name in BOUNDS if name in metadata}
+    return bounds.get("low", -math.inf) <= value <= bounds.get("high", math.inf) and bounds.get(
+        "above", -math.inf
+    ) < value < bounds.get("below", math.inf)
+
+
+def outside(key: str, value: Any, metadata: Mapping[str, Any]) -> str | None:
+    """The message on a value outside its limits, None where it is inside.
+
+    Args:
+        key: Its dotted key.
+        value: A value; of a list, each entry is looked at, null always passes.
+        metadata: Of the field: low, high, above, below, choices.
+    """
+    if isinstance(value, list):
+        problems = (outside(f"{key}[{index}]", entry, metadata) for index, entry in enumerate(value))
+        return next((problem for problem in problems if problem), None)
+    if isinstance(value, str):
+        choices = metadata.get("choices")
+        return not_a_choice(key, value, choices) if choices and value not in choices else None
+    if value is None or isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    bounds = describe_bounds(metadata)
+    if not math.isfinite(value):
+        return f"{key} must be a finite number{f' {bounds}' if bounds else ''}, got {show_value(value)}"
+    return None if _inside(value, metadata) else f"{key} must be {bounds}, got {show_value(value)}"

@@ -1,0 +1,265 @@
+"""What `rnnbench list` and the help show: groups, their choices, and the keys of a choice. Reads the YAML files."""
+
+import dataclasses
+import re
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rnnbench.config.errors import ConfigError
+from rnnbench.config.limits import describe_bounds
+from rnnbench.config.nearest import not_a_choice
+from rnnbench.config.request import Request
+from rnnbench.config.schema import Config
+
+GROUPS = {
+    "task": "what is to be learned",
+    "model": "the net",
+    "init": "its first parameters",
+    "optim": "how it is trained",
+    "probe": "what is looked at while it trains",
+    "experiment": "settings of several groups under one name",
+}
+KEYS = "keys"  # stands for the keys beside the groups
+COMMENTED = re.compile(r"^(?P<indent> *)(?P<key>\w+):[^#]*# (?P<help>.+)$")
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The choices of every group, from one or more configuration folders.
+
+    Attributes:
+        folders: Absolute paths; where two have the same choice, the first one counts.
+    """
+
+    folders: Sequence[Path]
+
+    def files(self, group: str) -> dict[str, Path]:
+        """The file of each choice of a group, by name."""
+        found: dict[str, Path] = {}
+        for folder in self.folders:
+            root = folder / group
+            for path in sorted(root.rglob("*.yaml")):
+                found.setdefault(path.relative_to(root).with_suffix("").as_posix(), path)
+        return found
+
+    def summaries(self, group: str) -> dict[str, str]:
+        """What each choice of a group is: the comment that its file begins with."""
+        return {name: _first_comment(path) for name, path in self.files(group).items()}
+
+
+def _first_comment(path: Path) -> str:
+    """The first comment of a file that is no directive of Hydra's."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("#") and not line.startswith("# @"):
+            return line.lstrip("# ").strip()
+        if line.strip() and not line.startswith("#"):
+            break
+    return "(its file begins with no comment)"
+
+
+def comments_of(path: Path) -> dict[str, str]:
+    """The comment behind each key of a YAML file, by dotted key."""
+    comments: dict[str, str] = {}
+    parents: list[tuple[int, str]] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        match = re.match(r"^( *)(\w+):", line)
+        if match is None:
+            continue
+        indent = len(match[1])
+        parents = [(depth, name) for depth, name in parents if depth < indent] + [(indent, match[2])]
+        commented = COMMENTED.match(line)
+        if commented:
+            comments[".".join(name for _, name in parents)] = commented["help"].strip()
+    return comments
+
+
+@dataclass(frozen=True)
+class Key:
+    """One row of a table of keys.
+
+    Attributes:
+        name: Its dotted name.
+        default: Its value, as in YAML.
+        limits: Choices or bounds.
+        per_replica: Whether the replicas of one run may differ in it.
+        help: One sentence on what it is.
+    """
+
+    name: str
+    default: str
+    limits: str
+    per_replica: bool
+    help: str
+
+
+def _yaml_value(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list):
+        return f"[{', '.join(_yaml_value(entry) for entry in value)}]"
+    return str(value)
+
+
+def rows_of(
+    node: Mapping[str, Any], schema: Any, comments: Mapping[str, str], prefix: str, inside: str = ""
+) -> Iterator[Key]:
+    """The rows of a part of the configuration.
+
+    Args:
+        node: Its keys and values, interpolations not resolved.
+        schema: Its dataclass; anything else where it has none.
+        comments: Those of its file, by the key's dotted name in the file.
+        prefix: What its keys begin with on the command line, with a dot at the end.
+        inside: What they begin with in the file.
+    """
+    fields = {field.name: field for field in dataclasses.fields(schema)} if dataclasses.is_dataclass(schema) else {}
+    for name, value in node.items():
+        field = fields.get(name)
+        if isinstance(value, Mapping):
+            yield from rows_of(value, field and field.type, comments, f"{prefix}{name}.", f"{inside}{name}.")
+            continue
+        metadata: Mapping[str, Any] = field.metadata if field else {}
+        yield Key(
+            name=f"{prefix}{name}",
+            default=_yaml_value(value),
+            limits=" | ".join(metadata.get("choices", ())) or describe_bounds(metadata),
+            per_replica=metadata.get("per_replica", False),
+            help=metadata.get("help") or comments.get(f"{inside}{name}", ""),
+        )
+
+
+def keys_of_choice(request: Request, group: str, choice: str) -> list[Key]:
+    """The keys of a choice, without its name and class.
+
+    Args:
+        request: Tells the configuration folders.
+        group: A group other than experiment.
+        choice: One of its choices.
+
+    Raises:
+        ConfigError: The choice does not exist or its file is wrong.
+    """
+    from omegaconf import OmegaConf
+
+    from rnnbench.config.compose import Composer
+
+    files = folders_of(request).files(group)
+    if choice not in files:
+        raise ConfigError(not_a_choice(group, choice, files))
+    with Composer(request) as composer:
+        node = composer.compose([f"{group}={choice}"]).tree[group]
+    values: Any = OmegaConf.to_container(node, resolve=False)
+    schemas = {name: OmegaConf.get_type(node, name) for name in values} if group == "probe" else {}
+    comments = comments_of(files[choice])
+    if schemas:
+        rows = [
+            row
+            for name, part in values.items()
+            for row in rows_of(part, schemas[name], comments, f"probe.{name}.", f"{name}.")
+        ]
+    else:
+        rows = list(rows_of(values, OmegaConf.get_type(node), comments, f"{group}."))
+    return [row for row in rows if row.name.rpartition(".")[2] not in ("name", "_target_")]
+
+
+def keys_beside_groups(request: Request) -> list[Key]:
+    """The keys beside the groups: seed, device, budget and the like.
+
+    Raises:
+        ConfigError: The main configuration file is wrong.
+    """
+    from omegaconf import OmegaConf
+
+    from rnnbench.config.compose import Composer
+
+    with Composer(request) as composer:
+        tree: Any = OmegaConf.to_container(composer.compose([]).tree, resolve=False)
+    return list(rows_of({key: tree[key] for key in tree if key not in {*GROUPS, "hydra"}}, Config, {}, ""))
+
+
+def folders_of(request: Request) -> Choices:
+    """Where the choices of a request come from."""
+    return Choices([request.main_dir, *([request.config_dir] if request.config_dir else [])])
+
+
+def default_choices(request: Request) -> dict[str, str]:
+    """Group -> the choice that a run has where none is named."""
+    from omegaconf import DictConfig, OmegaConf
+
+    defaults = OmegaConf.select(OmegaConf.load(request.main_dir / f"{request.config_name}.yaml"), "defaults")
+    entries = [entry for entry in defaults or [] if isinstance(entry, DictConfig)]
+    return {str(key): str(value) for entry in entries for key, value in entry.items()}
+
+
+def group_lines(request: Request, groups: Sequence[str]) -> Iterator[str]:
+    """The lines that show groups with their choices."""
+    choices, defaults = folders_of(request), default_choices(request)
+    for group in groups:
+        summaries = choices.summaries(group)
+        if not summaries and len(groups) > 1:
+            continue
+        yield f"{group}: {GROUPS[group]}"
+        width = max(map(len, summaries), default=0)
+        for name, summary in summaries.items():
+            mark = "*" if defaults.get(group) == name else " "
+            yield from _row(f"  {mark} {name:<{width}}  ", summary)
+        if not summaries:
+            yield "    (no choice; a folder given by --config-dir may have some)"
+
+
+def key_lines(keys: Sequence[Key]) -> Iterator[str]:
+    """The lines that show keys as they would be typed, with limits and what they are."""
+    heads = [f"  {key.name}={key.default}" for key in keys]
+    width = min(max(map(len, heads), default=0), 44)
+    for key, head in zip(keys, heads, strict=True):
+        notes = "; ".join(note for note in (key.limits, "per replica" if key.per_replica else "") if note)
+        yield from _row(f"{head:<{width}}  ", f"{key.help} ({notes})" if notes else key.help)
+
+
+def _row(head: str, text: str) -> list[str]:
+    """A row, its text wrapped beside its head on a terminal and left whole elsewhere, where programs read lines."""
+    if not sys.stdout.isatty():
+        return [f"{head}{text}".rstrip()]
+    columns = max(shutil.get_terminal_size().columns, len(head) + 20)
+    return textwrap.wrap(text, columns - len(head), initial_indent=head, subsequent_indent=" " * len(head)) or [head]
+
+
+def list_lines(request: Request, words: Sequence[str]) -> Iterator[str]:
+    """What `rnnbench list WORDS` shows.
+
+    Args:
+        request: Tells the configuration folders.
+        words: Nothing, a group, or a group and a choice; `keys` for the keys beside the groups.
+
+    Raises:
+        ConfigError: There is no such group or choice.
+    """
+    group, *rest = [part for word in words for part in word.replace("=", ".").split(".", 1)] or [""]
+    if not group:
+        yield from group_lines(request, list(GROUPS))
+        yield "* is the default. rnnbench list GROUP CHOICE shows the keys of a choice, rnnbench list keys the others."
+    elif group == KEYS and not rest:
+        yield from key_lines(keys_beside_groups(request))
+    elif group not in GROUPS or len(rest) > 1:
+        given = " ".join(words)
+        raise ConfigError(not_a_choice("rnnbench list", given, [*GROUPS, KEYS]))
+    elif not rest:
+        yield from group_lines(request, [group])
+    elif group == "experiment":
+        files = folders_of(request).files(group)
+        if rest[0] not in files:
+            raise ConfigError(not_a_choice(group, rest[0], files))
+        yield from files[rest[0]].read_text(encoding="utf-8").splitlines()
+    else:
+        keys = keys_of_choice(request, group, rest[0])
+        yield from _row(f"{group}={rest[0]}: ", folders_of(request).summaries(group)[rest[0]])
+        yield from key_lines(keys) if keys else ["  (no keys)"]

@@ -1,0 +1,111 @@
+"""Hydra overrides: parsed with messages of one line, told apart, and expanded into the jobs of a sweep."""
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.errors import HydraException
+
+from rnnbench.config.errors import ConfigError
+
+MOST_JOBS = 10_000  # a sweep beyond this is a slip such as range(0,1e9)
+SPECIAL = "quote a value with special characters twice, as in \"name='a,b'\""
+
+
+def parse_override(line: str, loader: ConfigLoader) -> Override:
+    """Read one override.
+
+    Args:
+        line: As typed, `KEY=VALUE` or `~KEY`.
+        loader: Hydra's loader of configurations, which `glob` sweeps look into.
+
+    Raises:
+        ConfigError: It is no override.
+    """
+    if "=" not in line and not line.startswith("~"):
+        raise ConfigError(f"{line!r} is not KEY=VALUE (see rnnbench train --help)")
+    try:
+        (override,) = OverridesParser.create(loader).parse_overrides([line])
+    except HydraException as error:
+        lines = str(error).partition("\nSee http")[0].removeprefix(f"Error parsing override '{line}'").split("\n")
+        reason = next((text for text in lines if text.strip()), "")
+        reason = re.sub(
+            r" expecting \{.*\}|LexerNoViableAltException: ", "", reason
+        )  # a list of all tokens helps nobody
+        raise ConfigError(f"cannot read {line!r}: {reason}; {SPECIAL}") from error
+    return override
+
+
+def refuse_sweep(override: Override) -> None:
+    """Refuse several values where one run was asked for.
+
+    Raises:
+        ConfigError: The override has several values.
+    """
+    if override.is_sweep_override():
+        key, values = override.get_key_element(), override.get_value_string()
+        raise ConfigError(f"{key}={values} has several values, which needs -m; a list is written {key}=[{values}]")
+
+
+def _alternatives(override: Override) -> list[str]:
+    """The overrides of one value each that an override stands for."""
+    if not override.is_sweep_override():
+        return [str(override.input_line)]
+    if override.is_hydra_override():
+        raise ConfigError(f"{override.key_or_group}: Hydra's own keys cannot be swept")
+    if not override.is_discrete_sweep():
+        raise ConfigError(f"{override.input_line}: only values that can be counted are swept here (a,b or range)")
+    key = override.get_key_element()
+    try:
+        values = list(itertools.islice(override.sweep_string_iterator(), MOST_JOBS + 1))
+    except (HydraException, ValueError) as error:
+        raise ConfigError(f"{override.input_line}: {error}") from error
+    if not values:
+        raise ConfigError(f"{override.input_line}: there is no such value, so the sweep is empty")
+    return [f"{key}={value}" for value in values]
+
+
+def expand_sweep(overrides: Sequence[Override]) -> list[list[str]]:
+    """The jobs of a sweep, in Hydra's order: the last key varies fastest.
+
+    Args:
+        overrides: Parsed; of two overrides of the same key the last one counts, as in Hydra's basic sweeper.
+
+    Returns:
+        The overrides of each job.
+
+    Raises:
+        ConfigError: A value cannot be swept, or there are too many jobs.
+    """
+    by_key = {override.get_key_element(): _alternatives(override) for override in overrides}
+    jobs = [list(job) for job in itertools.islice(itertools.product(*by_key.values()), MOST_JOBS + 1)]
+    if len(jobs) > MOST_JOBS:
+        raise ConfigError(f"the sweep has more than {MOST_JOBS} jobs")
+    return jobs
+
+
+def follow_swept_groups(overrides: Iterable[Override], groups: Iterable[str]) -> Iterator[str]:
+    """Overrides for Hydra such that keys of a swept choice can be set beside it, as in `-m optim=sgd,nag optim.lr=0.1`.
+
+    Hydra composes a sweep's own configuration from the overrides of one value, so with the group's default choice,
+    which may lack the key. A sweep of one value is not part of that.
+
+    Args:
+        overrides: Parsed.
+        groups: The groups whose choices are swept.
+    """
+    prefixes = tuple(f"{group}." for group in groups)
+    for override in overrides:
+        plain = not override.is_sweep_override() and not override.is_delete()
+        if prefixes and plain and override.key_or_group.startswith(prefixes):
+            yield f"{override.get_key_element()}=choice({override.get_value_string()})"
+        else:
+            yield str(override.input_line)
+
+
+def quoted(value: str) -> str:
+    """A text as the value of an override, whatever characters it contains."""
+    return QuotedString(text=value, quote=Quote.single).with_quotes()

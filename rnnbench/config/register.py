@@ -1,0 +1,48 @@
+"""Puts the schema where the YAML files find it: `/schema/GROUP/NAME@_here_` in a file's defaults list types it."""
+
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+
+from rnnbench.config import schema
+
+CLOSED: dict[str, dict[str, type[Any]]] = {
+    "task": {"temporal_order": schema.TemporalOrder},
+    "model": {"rnn": schema.Rnn},
+    "init": {
+        "sparse": schema.SparseInit,
+        "gaussian": schema.GaussianInit,
+        "orthogonal": schema.OrthogonalInit,
+        "identity": schema.IdentityInit,
+    },
+    "optim": {"hf": schema.Hf, "sgd": schema.Sgd, "nag": schema.Nag, "adam": schema.Adam},
+    "probe": {
+        "gradient_norm": schema.Probe,
+        "state_gradient": schema.StateGradientProbe,
+        "state_jacobian": schema.StateJacobianProbe,
+        "recurrent_weight": schema.Probe,
+    },
+}
+"""Group -> name -> the dataclass of one choice, which has these keys and no others."""
+
+OPEN: dict[str, dict[str, type[Any]]] = {
+    "task": {"task": schema.Task},
+    "model": {"model": schema.Choice},
+    "init": {"init": schema.Init},
+    "optim": {"optimizer": schema.Optimizer, "first_order": schema.FirstOrder},
+    "probe": {"probe": schema.Probe},
+}
+"""Group -> name -> the dataclass of what its choices share; a file that builds on it may have keys of its own."""
+
+
+def register_schema() -> None:
+    """Store every dataclass in Hydra's ConfigStore; a second call changes nothing."""
+    store = ConfigStore.instance()
+    store.store(name="base_schema", node=schema.Config)
+    for group, nodes in CLOSED.items():
+        for name, node in nodes.items():
+            store.store(group=f"schema/{group}", name=name, node=node)
+    for group, nodes in OPEN.items():
+        for name, node in nodes.items():
+            store.store(group=f"schema/{group}", name=name, node=OmegaConf.structured(node, flags={"struct": False}))

@@ -1,0 +1,149 @@
+"""What the words after `rnnbench train` ask for."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NoReturn
+
+from rnnbench.config.errors import ConfigError
+from rnnbench.paths import conf_dir
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options and overrides of one call of `rnnbench train`.
+
+    Attributes:
+        overrides: Hydra overrides, as typed.
+        config_path: Absolute path of the main configuration folder.
+        config_name: Name of the main configuration file in it.
+        config_dir: Absolute path of a further folder of choices.
+        multirun: Whether every job of a sweep is to be run.
+        quiet: Whether to keep the terminal free of progress.
+        help: Whether help is asked for.
+        hydra_help: Whether Hydra's own help is asked for.
+        version: Whether the version is asked for.
+        show: Hydra's options that show something in place of a run, with their values, ready for Hydra's command line.
+    """
+
+    overrides: tuple[str, ...] = ()
+    config_path: Path | None = None
+    config_name: str = "config"
+    config_dir: Path | None = None
+    multirun: bool = False
+    quiet: bool = False
+    help: bool = False
+    hydra_help: bool = False
+    version: bool = False
+    show: tuple[str, ...] = ()
+
+    @property
+    def main_dir(self) -> Path:
+        """The main configuration folder."""
+        return self.config_path or conf_dir()
+
+    def with_overrides(self, *overrides: str) -> "Request":
+        """The same request with further overrides, which win over those before them."""
+        return replace(self, overrides=(*self.overrides, *overrides))
+
+    def hydra_arguments(self) -> list[str]:
+        """The words that hand this request to Hydra's own command line: options first, then overrides."""
+        options = [f"--config-name={self.config_name}", *self.show]
+        if self.config_dir is not None:
+            options.append(f"--config-dir={self.config_dir}")
+        if self.multirun:
+            options.append("--multirun")
+        if self.hydra_help:
+            options.append("--hydra-help")
+        return [*options, *self.overrides]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises in place of printing a usage of several lines."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message} (see rnnbench train --help)")
+
+
+def train_parser() -> argparse.ArgumentParser:
+    """The options of `rnnbench train`: Hydra's, and -q."""
+    parser = _Parser(prog="rnnbench train", add_help=False, usage="rnnbench train [OPTIONS] [KEY=VALUE ...]")
+    add = parser.add_argument
+    add("overrides", nargs="*", metavar="KEY=VALUE", help="a choice of a group or the value of a key")
+    add("-m", "--multirun", action="store_true", help="a sweep: run every combination, as in -m seed=0,1 optim=hf,nag")
+    add("-q", "--quiet", action="store_true", help="no progress on the terminal")
+    add("-c", "--cfg", choices=("job", "hydra", "all"), help="show the configuration in place of a run")
+    add("--resolve", action="store_true", help="with --cfg: resolve interpolations")
+    add("-p", "--package", help="with --cfg: only this part, as in -p optim")
+    add("-i", "--info", nargs="?", const="all", help="show all, config, defaults, defaults-tree, plugins or searchpath")
+    add("-cd", "--config-dir", help="a folder of choices of your own: DIR/task/NAME.yaml and the like")
+    add("-cn", "--config-name", default="config", help="another main file in the configuration folder")
+    add("-cp", "--config-path", help="another main configuration folder")
+    add("-h", "--help", action="store_true", help="show this help")
+    add("--hydra-help", action="store_true", help="show Hydra's help")
+    add("--version", action="store_true", help="show the version")
+    add("-r", "--run", action="store_true", help=argparse.SUPPRESS)
+    return parser
+
+
+INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+
+
+def _folder(option: str, given: str | None) -> Path | None:
+    """The absolute path of a folder that an option names."""
+    if given is None:
+        return None
+    path = Path(given).expanduser().resolve()
+    if not path.is_dir():
+        raise ConfigError(f"{option}: there is no folder {given}")
+    return path
+
+
+def _plain_experiment(override: str) -> str:
+    """`+experiment=NAME` without its plus, which Hydra refuses for a group that its defaults list names."""
+    return override.lstrip("+") if override.startswith(("+experiment=", "++experiment=")) else override
+
+
+def parse_request(arguments: Sequence[str]) -> Request:
+    """Read the words after `rnnbench train`; options and overrides may come in any order.
+
+    Args:
+        arguments: The words.
+
+    Raises:
+        ConfigError: An option is not known or lacks its value, a folder does not exist, or options exclude each other.
+    """
+    options = train_parser().parse_intermixed_args(arguments)
+    if options.info is not None and "=" in options.info:  # an override after a bare -i
+        options.overrides.append(options.info)
+        options.info = "all"
+    if options.info not in (None, *INFO):
+        raise ConfigError(f"--info has no choice {options.info!r} (choices: {', '.join(INFO)})")
+    if (options.cfg is not None) + (options.info is not None) + options.multirun + options.run > 1:
+        raise ConfigError("only one of --cfg, --info, --multirun and --run can be given")
+    if options.cfg is None and (options.resolve or options.package is not None):
+        raise ConfigError("--resolve and --package need --cfg")
+    show = []
+    if options.cfg is not None:
+        show = [f"--cfg={options.cfg}", *["--resolve"] * options.resolve]
+        show += [] if options.package is None else [f"--package={options.package}"]
+    elif options.info is not None:
+        show = [f"--info={options.info}"]
+    config_path = _folder("--config-path", options.config_path)
+    config_name = options.config_name.removesuffix(".yaml")
+    main_dir = config_path or conf_dir()
+    if not (main_dir / f"{config_name}.yaml").is_file():
+        raise ConfigError(f"--config-name: there is no {config_name}.yaml in {main_dir}")
+    return Request(
+        overrides=tuple(_plain_experiment(override) for override in options.overrides),
+        config_path=config_path,
+        config_name=config_name,
+        config_dir=_folder("--config-dir", options.config_dir),
+        multirun=options.multirun,
+        quiet=options.quiet,
+        help=options.help,
+        hydra_help=options.hydra_help,
+        version=options.version,
+        show=tuple(show),
+    )

@@ -1,0 +1,288 @@
+"""The typed schema of the configuration: one dataclass per choice, one field per key.
+
+Each field has a sentence of help and, where they exist, its limits; fields marked per replica may differ between the
+replicas of one batched run. Importing this module needs neither torch nor Hydra.
+"""
+
+from collections.abc import Iterable
+from dataclasses import MISSING as NO_DEFAULT
+from dataclasses import dataclass, field
+from typing import Any
+
+REQUIRED = "???"  # OmegaConf's marker of a value that has to be given
+
+
+def option(
+    default: Any = NO_DEFAULT,
+    help: str = "",
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    choices: Iterable[str] | None = None,
+    per_replica: bool = False,
+) -> Any:
+    """A field of the schema.
+
+    Args:
+        default: Its default; a list is copied.
+        help: One sentence on what it is, with its unit.
+        low: Smallest value allowed.
+        high: Largest value allowed.
+        above: The value has to be greater than this.
+        below: The value has to be less than this.
+        choices: The values allowed.
+        per_replica: Whether the replicas of one batched run may differ in it.
+    """
+    limits = {"low": low, "high": high, "above": above, "below": below, "choices": choices and tuple(choices)}
+    metadata = {"help": help, "per_replica": per_replica, **{k: v for k, v in limits.items() if v is not None}}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass
+class Choice:
+    """What every choice of a group has: its name and the class that it builds."""
+
+    name: str = option(REQUIRED, "name of the choice, as in its file")
+    _target_: str = option(REQUIRED, "the class that it builds; its other keys are that class's arguments")
+
+
+# ---------------------------------------------------------------- task
+
+
+@dataclass
+class Task(Choice):
+    """A task of fixed generator, scaled to a length."""
+
+    sequence_length: int = option(50, "nominal length T of the variant; lengths drawn at random go beyond it", low=1)
+    variant: str = option("hf11", "whose definition of the task; docs/tasks.md has the table")
+
+
+@dataclass
+class TemporalOrder(Task):
+    """The order of a few relevant symbols among distractors."""
+
+    num_symbols: int = option(2, "relevant symbols in a sequence; 2^num_symbols classes", low=2, high=3)
+
+
+# ---------------------------------------------------------------- model
+
+
+@dataclass
+class Rnn(Choice):
+    """The simple recurrent net."""
+
+    hidden_size: int = option(100, "number of hidden units n", low=1)
+    nonlinearity: str = option("tanh", "of the hidden units", choices=("tanh", "relu", "linear", "sigmoid"))
+
+
+# ---------------------------------------------------------------- init
+
+
+@dataclass
+class Init(Choice):
+    """What every initialization has beside its recurrent weights."""
+
+    input_scale: float = option(0.1, "standard deviation of the input weights", low=0, per_replica=True)
+    output_scale: float = option(0.1, "standard deviation of the readout weights", low=0, per_replica=True)
+    bias_scale: float = option(0.0, "standard deviation of the hidden biases", low=0, per_replica=True)
+    initial_state_scale: float = option(0.0, "standard deviation of the learned initial state", low=0, per_replica=True)
+
+
+@dataclass
+class SparseInit(Init):
+    """A few incoming weights per unit, rescaled to a spectral radius."""
+
+    num_connections: int = option(15, "incoming recurrent weights of a unit (all where n is smaller)", low=1)
+    spectral_radius: float = option(1.1, "largest eigenvalue modulus of the recurrent weights", low=0, per_replica=True)
+
+
+@dataclass
+class GaussianInit(Init):
+    """Independent normal recurrent weights."""
+
+    recurrent_scale: float | None = option(
+        None, "standard deviation of the recurrent weights; null: 1/sqrt(n)", low=0, per_replica=True
+    )
+    spectral_radius: float | None = option(
+        None, "rescale to this largest eigenvalue modulus; null: leave as drawn", low=0, per_replica=True
+    )
+
+
+@dataclass
+class OrthogonalInit(Init):
+    """A random orthogonal matrix (Haar), times spectral_radius."""
+
+    spectral_radius: float = option(1.0, "modulus of all eigenvalues", low=0, per_replica=True)
+
+
+@dataclass
+class IdentityInit(Init):
+    """The identity matrix, times spectral_radius."""
+
+    spectral_radius: float = option(1.0, "all eigenvalues", low=0, per_replica=True)
+
+
+# ---------------------------------------------------------------- optim
+
+
+@dataclass
+class Cadence:
+    """How long and how often, by default, for an optimizer: its updates differ in cost by a factor of a thousand."""
+
+    updates: int = option(REQUIRED, "default of budget.updates", low=1)
+    log_every: int = option(REQUIRED, "default of record.log_every", low=1)
+    evaluate_every: int = option(REQUIRED, "default of record.evaluate_every", low=1)
+    checkpoint_every: int = option(REQUIRED, "default of record.checkpoint_every", low=1)
+
+
+@dataclass
+class Optimizer(Choice):
+    """What every optimizer has."""
+
+    cadence: Cadence = field(default_factory=Cadence, metadata={"help": "defaults of budget and record"})
+
+
+@dataclass
+class FirstOrder(Optimizer):
+    """What every first-order method has."""
+
+    batch_size: int = option(100, "sequences per update and replica", low=1)
+    lr: float = option(REQUIRED, "learning rate", low=0, per_replica=True)
+    weight_decay: float = option(0.0, "L2 penalty added to the gradient, as in torch.optim", low=0, per_replica=True)
+    clip_norm: float | None = option(
+        None, "rescale the gradient to at most this Euclidean norm; null: never", above=0, per_replica=True
+    )
+    clip_value: float | None = option(
+        None, "clamp every entry of the gradient to at most this; null: never", above=0, per_replica=True
+    )
+
+
+@dataclass
+class Sgd(FirstOrder):
+    """Stochastic gradient descent, with classical momentum."""
+
+    momentum: float = option(0.0, "classical momentum", low=0, below=1, per_replica=True)
+
+
+@dataclass
+class Nag(FirstOrder):
+    """Nesterov's accelerated gradient."""
+
+    form: str = option(
+        "sutskever13",
+        "sutskever13: gradient at the look-ahead point, velocity holds the learning rate; torch: as torch.optim.SGD",
+        choices=("sutskever13", "torch"),
+    )
+    momentum: float = option(0.995, "momentum after the first updates", low=0, below=1, per_replica=True)
+    initial_momentum: float = option(0.9, "momentum during the first updates", low=0, below=1, per_replica=True)
+    initial_momentum_updates: int = option(1000, "how many updates initial_momentum holds", low=0)
+
+
+@dataclass
+class Adam(FirstOrder):
+    """Adam."""
+
+    betas: list[float] = option(  # noqa: RUF009 - a field
+        [0.9, 0.999], "decay rates of both moments", low=0, below=1, per_replica=True
+    )
+    eps: float = option(1e-8, "added to the denominator", above=0, per_replica=True)
+
+
+@dataclass
+class Hf(Optimizer):
+    """Hessian-free."""
+
+    gradient_batch_size: int = option(4000, "sequences for the gradient", low=1)
+    curvature_batch_size: int = option(1000, "sequences for Gauss-Newton products and the reduction ratio", low=1)
+    curvature_source: str = option(
+        "subset", "subset: the first sequences of the gradient batch; fresh: others", choices=("subset", "fresh")
+    )
+    backtracking_batch_size: int = option(1000, "fresh sequences that choose among the kept CG iterates", low=1)
+    line_search_batch_size: int = option(1000, "fresh sequences for the line search", low=1)
+    damping: float = option(0.1, "initial damping lambda", above=0, per_replica=True)
+    damping_increase: float = option(1.5, "factor when the reduction ratio is below 1/4", above=1, per_replica=True)
+    damping_decrease: float = option(
+        0.6666666666666666, "factor when the reduction ratio is above 3/4", above=0, below=1, per_replica=True
+    )
+    min_damping: float = option(1e-8, "lower limit of the damping", above=0, per_replica=True)
+    max_damping: float = option(1e8, "upper limit of the damping", above=0, per_replica=True)
+    structural_damping: float = option(
+        0.3, "weight mu of the damping on hidden states, times the damping; 0: none", low=0, per_replica=True
+    )
+    max_cg_iterations: int = option(100, "limit of CG iterations in an update", low=1)
+    cg_tolerance: float = option(
+        5e-4, "stop CG when k iterations bring less than k times this relative progress", above=0, per_replica=True
+    )
+    warm_start_decay: float = option(0.95, "CG starts at this times its last solution", low=0, high=1, per_replica=True)
+    line_search_decrease: float = option(0.8, "factor between the step sizes that are tried", above=0, below=1)
+    max_line_search_steps: int = option(50, "step sizes that are tried before the step is rejected", low=1)
+
+
+# ---------------------------------------------------------------- probe
+
+
+@dataclass
+class Probe(Choice):
+    """What every probe has."""
+
+    every: int = option(1, "read at every k-th logged update; 0: off", low=0)
+
+
+@dataclass
+class StateGradientProbe(Probe):
+    """dL/dh_t against the lag from each sequence's own end."""
+
+    picture_every: int = option(10, "draw at every k-th logged update; 0: never", low=0)
+
+
+@dataclass
+class StateJacobianProbe(Probe):
+    """Eigenvalues of the state-transition Jacobian along real trajectories."""
+
+    num_sequences: int = option(4, "sequences whose trajectories are looked at", low=1)
+    num_steps: int = option(8, "steps of each of them, evenly spaced", low=1)
+    picture_every: int = option(10, "draw at every k-th logged update; 0: never", low=0)
+
+
+# ---------------------------------------------------------------- the run
+
+
+@dataclass
+class Budget:
+    """When a run ends that is not solved; whichever comes first."""
+
+    updates: int = option("${optim.cadence.updates}", "number of updates", low=1)
+    sequences: int | None = option(None, "number of sequences seen by a replica, products included", low=1)
+    minutes: float | None = option(None, "wall-clock minutes", above=0)
+
+
+@dataclass
+class Record:
+    """How often, in updates."""
+
+    log_every: int = option("${optim.cadence.log_every}", "updates between rows of metrics", low=1)
+    evaluate_every: int = option("${optim.cadence.evaluate_every}", "updates between evaluations", low=1)
+    checkpoint_every: int = option("${optim.cadence.checkpoint_every}", "updates between checkpoints", low=1)
+
+
+@dataclass
+class Config:
+    """A whole run."""
+
+    task: Any = REQUIRED
+    model: Any = REQUIRED
+    init: Any = REQUIRED
+    optim: Any = REQUIRED
+    probe: Any = REQUIRED
+    seed: int = option(0, "decides parameters and data of a replica", low=0, high=2**62, per_replica=True)
+    device: str = option("auto", "auto, cpu, cuda or cuda:N; auto: the first GPU, else the CPU")
+    dtype: str = option("float32", "floating-point type of parameters and states", choices=("float32", "float64"))
+    threads: Any = option("auto", "threads for the arithmetic on the CPU: auto or a number", low=1)  # noqa: RUF009
+    name: str = option("${task.name}_${optim.name}", "name of the run, in its folder's name")
+    stop_when_solved: bool = option(True, "end the run when it is solved")
+    budget: Budget = field(default_factory=Budget)
+    record: Record = field(default_factory=Record)

@@ -1,0 +1,153 @@
+"""Checks of a whole configuration that its types do not make: limits, and keys that have to go together."""
+
+import dataclasses
+import os
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from rnnbench.config.errors import ConfigError
+from rnnbench.config.limits import outside
+from rnnbench.config.nearest import did_you_mean, nearest_keys
+from rnnbench.config.objects import values_of
+from rnnbench.config.schema import Choice, Config, FirstOrder, Hf
+from rnnbench.tasks.variants import MINIMUM_LENGTHS, check_variant
+
+CHOICES = ("task", "model", "init", "optim")
+LONGEST_NAME = 150  # a folder's name has at most 255 bytes, and the time stands before this
+NO_NAME = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
+DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+
+
+def fields_of(node: Any, prefix: str = "") -> Iterator[tuple[str, Any, dataclasses.Field[Any] | None]]:
+    """Every key that has a value: its dotted name, its value, and its field of the schema (None: it has none).
+
+    Args:
+        node: A `Config` or a part of it.
+        prefix: Dotted name of the part, with a dot at the end.
+    """
+    schema = {field.name: field for field in dataclasses.fields(node)}
+    for name, value in values_of(node).items():
+        if dataclasses.is_dataclass(value):
+            yield from fields_of(value, f"{prefix}{name}.")
+        elif isinstance(value, dict) and prefix == "" and name == "probe":
+            for probe, inner in value.items():
+                yield from fields_of(inner, f"probe.{probe}.")
+        else:
+            yield f"{prefix}{name}", value, schema.get(name)
+
+
+def per_replica_fields(config: Config) -> list[str]:
+    """Dotted names of the keys in which the replicas of one batched run may differ."""
+    return [key for key, _, field in fields_of(config) if field is not None and field.metadata.get("per_replica")]
+
+
+def validate(config: Config) -> None:
+    """Check a configuration; needs neither torch nor the file system.
+
+    Args:
+        config: Of the right types.
+
+    Raises:
+        ConfigError: The first thing that is wrong, with the key, the value and what would be right.
+    """
+    for key, value, field in fields_of(config):
+        problem = outside(key, value, {} if field is None else field.metadata)
+        if problem:
+            raise ConfigError(problem)
+        if field is not None and isinstance(value, list):
+            _check_length(key, value, field)
+        if key.endswith("._target_"):
+            _check_target(key, value)
+    _check_extra_keys(config)
+    _check_name(config.name)
+    _check_device(config.device)
+    _check_threads(config.threads)
+    _check_task(config.task)
+    _check_optimizer(config.optim)
+
+
+def _check_extra_keys(config: Config) -> None:
+    """A class of ours has no keys but those of the schema; only a file can bring others in."""
+    for group in CHOICES:
+        choice = getattr(config, group)
+        if not choice._target_.startswith("rnnbench."):
+            continue
+        keys = {key: field for key, _, field in fields_of(choice, f"{group}.")}
+        for key in [key for key, field in keys.items() if field is None]:
+            near = did_you_mean(nearest_keys(key, [name for name in keys if name != key]))
+            raise ConfigError(f"there is no key {key} in {group}={choice.name}{near}")
+
+
+def _check_length(key: str, value: list[Any], field: dataclasses.Field[Any]) -> None:
+    """A list keeps the length of its default."""
+    if field.default_factory is not dataclasses.MISSING and len(value) != len(field.default_factory()):
+        raise ConfigError(f"{key} must have {len(field.default_factory())} entries, got {value}")
+
+
+def _check_target(key: str, target: str) -> None:
+    """A class is named by a dotted path that is not of Python's own library."""
+    if not TARGET.fullmatch(target):
+        raise ConfigError(f"{key} must be the dotted path of a class, as in package.module.Class, got {target!r}")
+    if target.partition(".")[0] in {*sys.stdlib_module_names, *sys.builtin_module_names}:
+        raise ConfigError(f"{key} must be a class of rnnbench or of your own, got {target!r} of Python's library")
+
+
+def _check_name(name: str) -> None:
+    wrong = NO_NAME.search(name)
+    if wrong:
+        raise ConfigError(f"name is part of a folder's name and cannot contain {wrong[0]!r}, got {name!r}")
+    if not name.strip() or name != name.strip() or name in (".", "..") or len(name.encode()) > LONGEST_NAME:
+        raise ConfigError(f"name must be 1 to {LONGEST_NAME} bytes with no space at its ends, got {name!r}")
+
+
+def _check_device(device: str) -> None:
+    if device.partition(":")[0] == "mps":
+        raise ConfigError(
+            "device=mps cannot be used: it lacks float64, which norms and eigenvalues need; use device=cpu"
+        )
+    if not DEVICE.fullmatch(device):
+        raise ConfigError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}")
+
+
+def _check_threads(threads: Any) -> None:
+    if threads == "auto":
+        return
+    most = os.cpu_count() or 1
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= most:
+        raise ConfigError(f"threads must be auto or a whole number from 1 to {most}, got {threads!r}")
+
+
+def _check_task(task: Choice) -> None:
+    """A task of ours has the variant, at this length."""
+    package, _, name = task._target_.rpartition(".")
+    if not package.startswith("rnnbench.tasks.") or name not in MINIMUM_LENGTHS:
+        return
+    values = values_of(task)
+    try:
+        check_variant(name, values["variant"], values["sequence_length"])
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _check_optimizer(optim: Choice) -> None:
+    """Keys of an optimizer that limit each other."""
+    if isinstance(optim, Hf):
+        sizes = optim.curvature_batch_size, optim.gradient_batch_size
+        if optim.curvature_source == "subset" and sizes[0] > sizes[1]:
+            raise ConfigError(
+                f"optim.curvature_batch_size must be <= optim.gradient_batch_size where optim.curvature_source=subset, "
+                f"got {sizes[0]} and {sizes[1]}"
+            )
+        if not optim.min_damping <= optim.damping <= optim.max_damping:
+            raise ConfigError(
+                f"optim.min_damping <= optim.damping <= optim.max_damping must hold, "
+                f"got {optim.min_damping:g}, {optim.damping:g}, {optim.max_damping:g}"
+            )
+    if isinstance(optim, FirstOrder) and optim.clip_norm is not None and optim.clip_value is not None:
+        raise ConfigError(
+            f"optim.clip_norm and optim.clip_value exclude each other, got {optim.clip_norm:g} and "
+            f"{optim.clip_value:g}; set one of them to null"
+        )

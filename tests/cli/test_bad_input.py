@@ -1,0 +1,124 @@
+"""Bad input: exit status 2, one line that names the key and what would be right, nothing created, before any work."""
+
+import os
+
+import pytest
+
+BAD = [
+    # keys
+    ("optim.dampin=3", "optim.dampin", "optim.damping"),
+    ("sead=3", "sead", "seed"),
+    ("hidden_size=3", "model.hidden_size"),
+    ("optim.lr=0.1", "optim=hf", "sgd or nag or adam"),
+    ("task.T=30", "task.T", "sequence_length"),
+    ("+foo=1", "foo"),
+    ("++foo=1", "foo"),
+    ("+optim.foo=1", "optim.foo", "damping"),
+    ("+seed=1", "seed=1", "exists"),
+    ("~seed", "seed", "cannot be removed"),
+    ("~optim", "optim", "adam, hf, nag, sgd"),
+    ("budget={update:3}", "budget.update", "budget.updates"),
+    ("hydra.run.dri=x", "hydra.run.dri", "hydra.run.dir"),
+    # choices
+    ("optim=hff", "optim", "hf", "adam, hf, nag, sgd"),
+    ("task=add", "task", "adding"),
+    ("optimm=hf", "optimm", "did you mean optim?"),
+    ("optim=[hf,sgd]", "optim", "one choice"),
+    ("optim={lr:3}", "optim.KEY=VALUE"),
+    ("optim=null", "optim", "adam"),
+    ("+experiment=nope", "experiment", "nope"),
+    ("hydra/launcher=nope", "hydra/launcher", "basic"),
+    ("schema/task=task", "schema/task"),
+    # types
+    ("task.sequence_length=abc", "task.sequence_length", "whole number", "'abc'"),
+    ("task.sequence_length=3.5", "task.sequence_length", "whole number", "3.5"),
+    ("seed=null", "seed", "whole number", "null"),
+    ("stop_when_solved=maybe", "stop_when_solved", "true or false"),
+    ("optim.damping=high", "optim.damping", "a number"),
+    ("budget=3", "budget", "keys and values"),
+    ("seed=???", "seed", "needed"),
+    ("name=${nope}", "name", "nope"),
+    # ranges
+    ("seed=-1", "seed", ">= 0"),
+    ("model.hidden_size=0", "model.hidden_size", ">= 1"),
+    ("optim.damping=nan", "optim.damping", "finite"),
+    ("budget.minutes=inf", "budget.minutes", "finite"),
+    ("model.nonlinearity=tan", "model.nonlinearity", "tanh, relu, linear, sigmoid"),
+    ("dtype=float16", "dtype", "float32, float64"),
+    ("device=mps", "mps", "cpu"),
+    ("device=gpu", "device", "cuda"),
+    ("threads=0", "threads", "1"),
+    ("name=a/b", "name", "'/'"),
+    # together
+    ("optim.curvature_batch_size=9000", "optim.curvature_batch_size", "optim.gradient_batch_size"),
+    ("optim.min_damping=5", "optim.min_damping", "optim.damping"),
+    ("optim=sgd optim.clip_value=1", "optim.clip_norm", "optim.clip_value"),
+    ("task.sequence_length=2", "task.sequence_length", "hf11", "6"),
+    ("task.variant=hf12", "task.variant", "hf11", "urnn16"),
+    ("task._target_=os.system", "task._target_", "os.system"),
+    # syntax and options
+    ("seed=1,2", "seed", "-m"),
+    ("seed=range(0,3)", "seed", "-m"),
+    ("seed=range(0,", "seed=range(0,"),
+    ("seed=(1", "seed=(1"),
+    ("seed", "seed", "KEY=VALUE"),
+    ("--nope", "--nope", "--help"),
+    ("--cfg jop", "--cfg", "job"),
+    ("--info jop", "--info", "searchpath"),
+    ("-m --cfg job", "--cfg", "--multirun"),
+    ("--resolve", "--cfg"),
+    ("--cfg job -p nope", "nope"),
+    ("--config-dir nope", "--config-dir", "nope"),
+    ("--config-name nope", "--config-name", "nope"),
+    ("--cfg job optim.lr=0.1", "optim.lr", "sgd"),
+    ("--help --config-dir nope", "--config-dir"),
+    ("hydra.searchpath=[file:///nope]", "hydra.searchpath", "/nope"),
+    ("hydra.run.dir=/dev/null/x", "hydra.run.dir", "/dev/null"),
+    # sweeps
+    ("-m seed=1,-1", "job 1", "seed", ">= 0"),
+    ("-m optim=hf,sgd optim.lr=0.1", "optim.lr", "optim=hf"),
+    ("-m optim=hf,sdg", "optim", "sgd"),
+]
+
+
+@pytest.mark.parametrize("case", BAD, ids=lambda case: case[0])
+def test_train(case, rnnbench, runs):
+    words, *expected = case
+    answer = rnnbench("train", *words.split())
+    assert answer.status == 2
+    assert answer.err.startswith("rnnbench: ")
+    assert answer.err.count("\n") == 1
+    assert all(word in answer.err for word in expected), answer.err
+    assert answer.out == ""
+    assert os.listdir() == []
+    assert (runs.checked, runs.jobs) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["trian"], "did you mean train?"),
+        (["zzz"], "train, list"),
+        (["task=adding"], "rnnbench train task=adding"),
+        (["list", "optin"], "did you mean optim?"),
+        (["list", "optim", "hff"], "did you mean hf?"),
+        (["list", "experiment", "nope"], "experiment has no choice"),
+        (["list", "--nope"], "--nope"),
+        (["-sc", "instal=bash"], "instal=bash"),
+        (["-sc"], "install=SHELL"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_other_commands(words, expected, rnnbench):
+    answer = rnnbench(*words)
+    assert (answer.status, answer.out, answer.err.count("\n")) == (2, "", 1)
+    assert expected in answer.err
+    assert os.listdir() == []
+
+
+def test_the_traceback_can_be_asked_for(rnnbench, monkeypatch):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    answer = rnnbench("train", "sead=1")
+    assert answer.status == 2
+    assert "Traceback" in answer.err
+    assert answer.err.splitlines()[-1].startswith("rnnbench: there is no key sead")

@@ -1,0 +1,142 @@
+"""`rnnbench train` up to the first line of training, which a stand-in takes over."""
+
+import importlib
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from rnnbench import cli
+from rnnbench.config.build import check_targets as CHECK_TARGETS
+from rnnbench.config.errors import ConfigError
+
+
+def test_one_run(rnnbench, runs):
+    answer = rnnbench("train", "seed=3", "optim=sgd")
+    assert (answer.status, answer.out) == (0, "")
+    (job,) = runs.jobs
+    assert (job.config.seed, job.config.optim.name) == (3, "sgd")
+    assert job.folder.is_absolute()
+    assert job.folder.parent.parent == Path.cwd() / "runs"
+    assert answer.err == f"rnnbench: adding (T=50), rnn, sparse, sgd, seed 3 -> {job.folder.relative_to(Path.cwd())}\n"
+    assert OmegaConf.load(job.folder / ".hydra/config.yaml").seed == 3
+    assert "seed=3" in (job.folder / ".hydra/overrides.yaml").read_text()
+    assert (job.folder / "train.log").is_file()
+    assert os.listdir() == ["runs"]
+
+
+def test_quiet(rnnbench, runs):
+    answer = rnnbench("train", "-q", "seed=1")
+    assert (answer.status, answer.out, answer.err) == (0, "", "")
+    rnnbench("train", "seed=1")
+    assert runs.quiet == [True, False]
+
+
+@pytest.mark.parametrize("status", [0, 1, 130, 143])
+def test_status_of_the_run(status, rnnbench, runs):
+    runs.statuses = [status]
+    assert rnnbench("train").status == status
+
+
+def test_options_and_overrides_in_any_order(rnnbench, runs):
+    assert rnnbench("train", "seed=1,2", "-m", "optim=sgd", "-q", "task.sequence_length=60").status == 0
+    assert [job.config.task.sequence_length for job in runs.jobs] == [60, 60]
+
+
+def test_a_sweep(rnnbench, runs):
+    runs.statuses = [1, 0]
+    answer = rnnbench("train", "-m", "seed=1,2")
+    assert answer.status == 1
+    assert answer.out == ""
+    assert [job.config.seed for job in runs.jobs] == [1, 2]
+    assert [job.folder.name for job in runs.jobs] == ["0", "1"]
+    assert len(runs.checked) == 2
+    sweep = runs.jobs[0].folder.parent
+    assert answer.err == f"rnnbench: 2 jobs -> {sweep.relative_to(Path.cwd())}\n"
+    assert (sweep / "multirun.yaml").is_file()
+
+
+def test_a_key_of_a_swept_choice(rnnbench, runs):
+    assert rnnbench("train", "-m", "optim=sgd,nag", "optim.lr=0.5").status == 0
+    assert [(job.config.optim.name, job.config.optim.lr) for job in runs.jobs] == [("sgd", 0.5), ("nag", 0.5)]
+
+
+def test_a_signal_ends_a_sweep(rnnbench, runs):
+    runs.statuses = [130]
+    assert rnnbench("train", "-m", "seed=1,2").status == 130
+    assert len(runs.jobs) == 1
+
+
+def test_a_run_folder_of_ones_own(rnnbench, runs):
+    rnnbench("train", "hydra.run.dir='my run/a=1'")
+    assert runs.jobs[0].folder == Path.cwd() / "my run/a=1"
+
+
+def test_a_taken_folder_gets_a_number(rnnbench, runs, monkeypatch):
+    monkeypatch.setattr("time.strftime", lambda *_: "now")
+    first, second = rnnbench("train"), rnnbench("train")
+    assert [job.folder.name for job in runs.jobs] == ["now_adding_hf", "now_adding_hf_2"]
+    assert (first.status, second.status) == (0, 0)
+    assert "was taken by another run" in second.err
+
+
+def test_a_held_folder_is_refused(rnnbench, runs):
+    Path("old").mkdir()
+    Path("old/summary.json").touch()
+    answer = rnnbench("train", "hydra.run.dir=old")
+    assert answer.status == 2
+    assert "`rnnbench resume old`" in answer.err
+    assert os.listdir("old") == ["summary.json"]
+    assert runs.jobs == []
+
+
+def test_a_machine_that_cannot(rnnbench, runs):
+    runs.refusal = ConfigError("device=cuda: there is no GPU")
+    answer = rnnbench("train", "device=cuda")
+    assert answer.status == 2
+    assert answer.err.splitlines()[1:] == ["rnnbench: device=cuda: there is no GPU"]
+    assert os.listdir() == []
+
+
+def test_bad_input_that_only_the_run_finds(rnnbench, runs, monkeypatch):
+    def refuse(jobs, *, quiet):
+        raise ConfigError("too large")
+
+    monkeypatch.setattr(sys.modules["rnnbench.run"], "run_jobs", refuse)
+    answer = rnnbench("train", "-q")
+    assert (answer.status, answer.err) == (2, "rnnbench: too large\n")
+
+
+def test_environment_is_set_before_and_kept_where_given(rnnbench, runs, monkeypatch):
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    rnnbench("train")
+    assert runs.environment == {**cli.ENVIRONMENT, "OMP_WAIT_POLICY": "active"}
+
+
+def test_interrupt_before_the_run(rnnbench, runs):
+    runs.refusal = KeyboardInterrupt()
+    answer = rnnbench("train", "-q")
+    assert (answer.status, answer.err) == (130, "rnnbench: interrupted\n")
+
+
+def test_the_folder_does_not_follow_chdir(rnnbench, runs, monkeypatch):
+    before = Path.cwd()
+    assert rnnbench("train", "hydra.job.chdir=true").status == 0
+    assert runs.jobs[0].folder.parent.parent == before / "runs"
+
+
+def test_own_classes_beside_own_choices(rnnbench, runs, monkeypatch):
+    monkeypatch.setattr("rnnbench.config.build.check_targets", CHECK_TARGETS)
+    Path("my/model").mkdir(parents=True)
+    Path("my/model/mine.yaml").write_text("# Mine.\nname: mine\n_target_: model_of_mine.Mine\n")
+    words = ["train", "model=mine", "--config-dir", "my", "-q"]
+    answer = rnnbench(*words)
+    assert answer.status == 2
+    assert "model._target_: cannot import model_of_mine.Mine" in answer.err
+    assert os.listdir() == ["my"]
+    Path("my/model_of_mine.py").write_text("class Mine:\n    pass\n")
+    importlib.invalidate_caches()
+    assert rnnbench(*words).status == 0
+    assert runs.jobs[0].config.model.name == "mine"

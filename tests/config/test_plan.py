@@ -1,0 +1,134 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from rnnbench.config.errors import ConfigError
+from rnnbench.config.folders import check_folder, take_folder
+from rnnbench.config.overrides import quoted
+from rnnbench.config.plan import make_plan
+from rnnbench.config.request import parse_request
+
+
+@pytest.fixture(autouse=True)
+def current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def plan(*words):
+    return make_plan(parse_request(words))
+
+
+def test_one_run():
+    made = plan("seed=3")
+    assert not made.sweep
+    assert made.folder.parts[0] == "runs"
+    assert made.folder.name.endswith("_adding_hf")
+    assert [config.seed for config in made.configs] == [3]
+    assert os.listdir() == []
+
+
+def test_a_sweep_in_hydras_order():
+    made = plan("-m", "seed=1,2", "optim=sgd,nag", "task.sequence_length=60")
+    assert [(config.seed, config.optim.name) for config in made.configs] == [
+        (1, "sgd"),
+        (1, "nag"),
+        (2, "sgd"),
+        (2, "nag"),
+    ]
+    assert {config.task.sequence_length for config in made.configs} == {60}
+
+
+def test_ranges_and_globs():
+    assert [config.seed for config in plan("-m", "seed=range(0,4)").configs] == [0, 1, 2, 3]
+    names = [config.task.name for config in plan("-m", "task=glob(temporal*)").configs]
+    assert names == ["temporal_order", "temporal_order_3"]
+
+
+def test_keys_of_a_swept_choice():
+    made = plan("-m", "optim=sgd,nag", "optim.lr=0.5", "seed=1")
+    assert [config.optim.lr for config in made.configs] == [0.5, 0.5]
+    assert made.request.overrides == ("optim=sgd,nag", "optim.lr=choice(0.5)", "seed=1")
+
+
+def test_the_mode_key_stands_for_the_option():
+    assert plan("hydra.mode=MULTIRUN", "seed=1,2").sweep
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["seed=1,-2"], r"job 1 \(seed=-2\): seed must be >= 0"),
+        (["optim=sgd,hf", "optim.lr=1"], r"job 1 .*optim=hf has no key optim.lr"),
+        (["seed=interval(0,1)"], "seed=interval"),
+        (["task=glob(x*)"], "empty"),
+        (["seed=range(0,10001)"], "more than 10000 jobs"),
+        (["hydra.job.name=a,b"], "hydra.job.name"),
+        (["seed=1,2", "hydra.sweep.subdir=x"], "jobs 0 and 1 would share"),
+    ],
+)
+def test_sweeps_that_are_refused(words, message):
+    with pytest.raises(ConfigError, match=message):
+        plan("-m", *words)
+
+
+def test_folders_of_jobs(current_folder):
+    (current_folder / "s/seed=2").mkdir(parents=True)
+    (current_folder / "s/seed=2/summary.json").write_text("{}")
+    where = ["hydra.sweep.dir=s", "hydra.sweep.subdir=${hydra.job.override_dirname}"]
+    with pytest.raises(ConfigError, match="s/seed=2 holds a run already"):
+        plan("-m", "seed=1,2", *where)
+    assert len(plan("-m", "seed=1,3", *where).configs) == 2
+    assert len(plan("-m", "seed=1,2", "hydra.sweep.dir=s", "hydra.sweep.subdir=${hydra:job.num}").configs) == 2
+
+
+@pytest.mark.parametrize("name", ["summary.json", "checkpoint.pt", "metrics.csv"])
+def test_a_folder_that_holds_a_run(current_folder, name):
+    (current_folder / "old").mkdir()
+    plan("hydra.run.dir=old")  # an empty one is fine
+    (current_folder / "old" / name).touch()
+    with pytest.raises(ConfigError, match="rnnbench resume old"):
+        plan("hydra.run.dir=old")
+    assert plan("hydra.run.dir=old", "--cfg", "job").folder == Path("old")
+
+
+def test_folders_that_cannot_be_made(current_folder):
+    (current_folder / "file").touch()
+    with pytest.raises(ConfigError, match="file is not a folder"):
+        plan("hydra.run.dir=file/x/y")
+    with pytest.raises(ConfigError, match=r"hydra.run.dir: .* cannot be used"):
+        plan(f"hydra.run.dir={'x' * 300}")
+
+
+def test_a_folder_without_permission(current_folder, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(ConfigError, match="no permission"):
+        check_folder(current_folder / "x", "hydra.run.dir")
+
+
+def test_two_runs_in_the_same_second(current_folder):
+    folder = Path("runs/day/time_name")
+    taken = [take_folder(folder, "hydra.run.dir", numbered=True) for _ in range(3)]
+    assert [path.name for path in taken] == ["time_name", "time_name_2", "time_name_3"]
+    assert all(path.is_dir() for path in taken)
+    assert take_folder(folder, "hydra.run.dir", numbered=False) == folder
+
+
+def test_taking_a_folder_can_fail():
+    with pytest.raises(ConfigError, match=r"hydra\.run\.dir: /proc/nothing/x cannot be made"):
+        take_folder(Path("/proc/nothing/x"), "hydra.run.dir", numbered=True)
+
+
+def test_the_folder_is_named_to_hydra():
+    folder, request = plan("seed=1").take_folder()
+    assert request.overrides == ("seed=1", f"hydra.run.dir={quoted(str(folder))}")
+    _, request = plan("-m", "seed=1").take_folder()
+    assert request.overrides[-1].startswith("hydra.sweep.dir='runs/")
+
+
+@pytest.mark.parametrize("text", ["plain", "it's", "a b", "a,b=c{d}[e]", "$x", "a\\", "\\'", "é"])
+def test_quoted_texts_are_read_back(text):
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    assert OverridesParser.create().parse_override(f"key={quoted(text)}").value() == text

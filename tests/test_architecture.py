@@ -1,0 +1,98 @@
+"""Which part of the package may import which: imports point one way, from the command line to the arithmetic."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in (ROOT / "rnnbench").rglob("*.py")}
+
+BASE = {"losses", "tasks", "models", "init"}
+MAY_IMPORT = {
+    "losses": {"losses"},
+    "tasks": {"tasks"},  # a task knows no model
+    "models": {"models", "tasks"},  # a model sees batches and knows no loss
+    "init": {"init", "models"},
+    "curvature": {*BASE, "curvature"},
+    "optim": {
+        "losses",
+        "tasks",
+        "metrics",
+        "curvature",
+        "optim",
+    },  # an optimizer sees vectors and objectives, never a model
+    "probes": {*BASE, "metrics", "curvature", "optim", "probes"},
+    "metrics": set(),
+    "records": {"metrics", "records"},
+    "training": {*BASE, "metrics", "curvature", "optim", "probes", "records", "training"},
+}
+ARITHMETIC = {*BASE, "curvature", "optim", "probes"}
+FRAMEWORKS = {"hydra", "omegaconf", "tensorboard", "torch.utils.tensorboard"}
+FILE_ACCESS = {"os", "pathlib", "shutil", "tempfile"}
+FORBIDDEN = {
+    **{arithmetic: FRAMEWORKS | FILE_ACCESS for arithmetic in ARITHMETIC},
+    "records": {"torch", "hydra", "omegaconf"},
+    "training": {"hydra", "omegaconf", "tensorboard"},
+}
+BATCHES = "rnnbench.tasks.base"  # all that the others know of tasks
+MAY_IMPORT_CONFIG = {"config", "cli", "machine", "run"}
+STARTS_WITHOUT_TORCH = {"cli", "config", "__init__", "paths"}
+
+
+def part(module):
+    return [*module.split("."), "__init__"][1]
+
+
+def imports(node, *, inside_functions):
+    """Full names of the modules that a piece of code imports, those for type checkers only left out."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, f"line {child.lineno}: relative import"
+            yield from (f"{child.module}.{alias.name}" for alias in child.names)
+        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            continue
+        elif inside_functions or not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from imports(child, inside_functions=inside_functions)
+
+
+def imported(module, *, inside_functions=True):
+    return set(imports(ast.parse(FILES[module].read_text()), inside_functions=inside_functions))
+
+
+def is_from(name, packages):
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+@pytest.mark.parametrize("module", sorted(FILES))
+def test_imports_stay_within_the_layers(module):
+    here = part(module)
+    names = imported(module)
+    parts = {part(name) for name in names if name.startswith("rnnbench.")}
+    assert parts <= MAY_IMPORT.get(here, parts)
+    if here in MAY_IMPORT and here != "tasks":
+        assert [name for name in names if is_from(name, {"rnnbench.tasks"}) and not is_from(name, {BATCHES})] == []
+    assert "config" not in parts or here in MAY_IMPORT_CONFIG
+    assert [name for name in names if is_from(name, FORBIDDEN.get(here, ()))] == []
+
+
+@pytest.mark.parametrize("module", sorted(name for name in FILES if part(name) in ARITHMETIC))
+def test_arithmetic_opens_no_file(module):
+    calls = [node for node in ast.walk(ast.parse(FILES[module].read_text())) if isinstance(node, ast.Call)]
+    assert not [
+        call.lineno for call in calls if ast.unparse(call.func) in {"open", "io.open", "torch.save", "torch.load"}
+    ]
+
+
+@pytest.mark.parametrize("module", sorted(name for name in FILES if part(name) in STARTS_WITHOUT_TORCH))
+def test_start_up_reaches_no_torch(module):
+    seen, waiting = set(), [module]
+    while waiting:
+        current = waiting.pop()
+        seen.add(current)
+        for name in imported(current, inside_functions=False):
+            assert not is_from(name, {"torch"}), f"{current} imports {name}"
+            inner = (name, f"{name}.__init__", name.rpartition(".")[0], f"{name.rpartition('.')[0]}.__init__")
+            waiting += [each for each in inner if each in FILES and each not in seen]
