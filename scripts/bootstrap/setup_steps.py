@@ -243,6 +243,6 @@ class Setup:
                     raise
             log.seek(start)
             lines = [line.strip() for line in log if line.strip()]
-        errors = [line for line in lines if re.match("error", line, re.IGNORECASE)] or lines
+        errors = [line for line in lines if re.match("error:(?!.*for help visit)", line, re.IGNORECASE)] or lines
         self.error = errors[-1] if errors else f"exit status {process.returncode}"
         return process.returncode == 0

@@ -1,5 +1,6 @@
 """The shell scripts, with stand-ins for Python that answer the version check and write down the rest."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -93,6 +94,20 @@ def test_the_first_supported_python_is_taken(checkout, names, chosen):
         checkout.python(name, supported=supported)
     checkout.run()
     assert checkout.lines()[0].startswith(f"{chosen} -I")
+
+
+@pytest.mark.parametrize(
+    ("version", "supported"),
+    [((2, 7), False), ((3, 10), False), ((3, 11), True), ((3, 12), True), ((3, 13), True), ((3, 14), False)],
+)
+def test_version_check_agrees_with_the_package(version, supported, monkeypatch):
+    (check,) = re.findall("^supported='(.*)'$", (ROOT / "scripts" / "bootstrap" / "run").read_text(), re.MULTILINE)
+    monkeypatch.setattr("sys.version_info", (*version, 0))
+    with pytest.raises(SystemExit) as status:
+        exec(check)
+    assert (status.value.code == 0) is supported
+    classifier = "Python :: {}.{}".format(*version)
+    assert (classifier in (ROOT / "pyproject.toml").read_text()) is supported
 
 
 def test_no_supported_python_is_one_line(checkout):

@@ -93,6 +93,13 @@ def test_an_interrupted_set_up_starts_over(root, step):
     assert FakeSetup(root).action() is Action.NOTHING
 
 
+def test_an_interrupted_addition_starts_over_too(root):
+    FakeSetup(root).run()
+    with pytest.raises(KeyboardInterrupt):
+        FakeSetup(root, ["dev"], interrupted="rnnbench").run()
+    assert FakeSetup(root).action() is Action.CREATE
+
+
 @pytest.mark.parametrize("step", ["making .venv", "rnnbench"])
 def test_a_failed_step_names_pips_error_and_is_not_taken_for_done(root, step):
     with pytest.raises(SetupError, match="as the test says"):
@@ -188,7 +195,12 @@ def test_a_step_reports_the_last_error_line(root):
     setup = Setup(root, [], os.environ)
     setup.venv.mkdir()
     assert setup.step("fine", "sh", "-c", "echo fine")
-    assert not setup.step("failing", "sh", "-c", "echo Looking; echo 'ERROR: disk full' >&2; echo bye; exit 3")
+    assert not setup.step(
+        "failing",
+        "sh",
+        "-c",
+        "echo Looking; echo 'ERROR: disk full' >&2; echo 'ERROR: for help visit x'; echo bye; exit 3",
+    )
     assert setup.error == "ERROR: disk full"
     assert not setup.step("silent", "sh", "-c", "exit 3")
     assert setup.error == "exit status 3"

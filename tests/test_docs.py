@@ -1,0 +1,65 @@
+"""What the documents tell a reader to type works."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rnnbench.config.plan import make_plan
+from rnnbench.config.request import parse_request
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def train_commands():
+    for page in PAGES:
+        lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
+        for line in dict.fromkeys([*lines, *re.findall(r"`(rnnbench train[^`]*)`", page.read_text())]):
+            words = shlex.split(line, comments=True)
+            if words[1:2] == ["train"] and "--config-dir" not in words:
+                yield pytest.param(words[2:], id=f"{page.name}: {line}")
+
+
+@pytest.mark.parametrize("words", list(train_commands()))
+def test_every_train_command_composes(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert make_plan(parse_request(words)).configs
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} -> {target}"
+
+
+@pytest.mark.slow
+def test_a_task_and_an_init_of_ones_own(tmp_path):
+    """The files of docs/extending.md, in a folder of one's own, train."""
+    page = ROOT / "docs/extending.md"
+    own = tmp_path / "my"
+    (own / "task").mkdir(parents=True)
+    (own / "init").mkdir()
+    names = ["first_value.py", "scaled_identity.py"]
+    for name, text in zip(names, blocks(page, "python"), strict=True):
+        (own / name).write_text(text)
+    names = ["task/first_value.yaml", "init/scaled_identity.yaml"]
+    for name, text in zip(names, blocks(page, "yaml"), strict=True):
+        (own / name).write_text(text)
+    words = ["--config-dir", "my", "task=first_value", "init=scaled_identity", "optim=sgd", "task.sequence_length=6"]
+    command = [sys.executable, "-m", "rnnbench", "train", *words, "budget.updates=3", "hydra.run.dir=run", "-q"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    assert (summary["status"], summary["updates"]) == ("budget", 3)
+    assert summary["config"]["init"]["factor"] == 0.9
