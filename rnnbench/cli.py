@@ -39,6 +39,7 @@ rnnbench trains recurrent nets on long-term dependencies, and shows why they lea
 usage: rnnbench COMMAND ...
 
   train [OVERRIDES]            train: rnnbench train task=adding optim=hf
+  resume FOLDER [BUDGET]       go on with a run: rnnbench resume FOLDER budget.updates=400
   list [GROUP [CHOICE]]        show the choices of every group, or the keys of one choice
   --version                    show the version
   --help                       show this help; rnnbench train --help has more
@@ -152,12 +153,10 @@ def _train(words: list[str]) -> int:
 
 def _run(plan: "Plan") -> int:
     """Run the jobs of a plan."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
     quiet = plan.request.quiet
     if not quiet:
         print(_first_line(plan), file=sys.stderr, flush=True)
-    _extend_import_path(plan.request.config_dir)
+    _prepare_process(plan.request.config_dir)
     from rnnbench.config.build import check_targets
     from rnnbench.run import check_machine
 
@@ -192,6 +191,23 @@ def _run_job(tree: "DictConfig", statuses: list[int], *, quiet: bool) -> None:
     statuses.append(status)
 
 
+def _resume(words: list[str]) -> int:
+    """`rnnbench resume FOLDER [BUDGET]`."""
+    quiet = any(word in ("-q", "--quiet") for word in words)
+    words = [word for word in words if word not in ("-q", "--quiet")]
+    if words[:1] in (["-h"], ["--help"]):
+        return _show(lambda: ["usage: rnnbench resume FOLDER [-q] [budget.updates=N] [budget.minutes=M] [...]"])
+    if not words or words[0].startswith("-"):
+        raise ConfigError("rnnbench resume needs the folder of a run")
+    folder = Path(words[0])
+    if not (folder / "checkpoint.pt").is_file():
+        raise ConfigError(f"{folder} holds no checkpoint.pt to go on from")
+    _prepare_process(None)
+    from rnnbench.run import resume_run
+
+    return resume_run(folder, words[1:], quiet=quiet)
+
+
 def _first_line(plan: "Plan") -> str:
     """What will be run, and where."""
     first = plan.configs[0]
@@ -203,8 +219,13 @@ def _first_line(plan: "Plan") -> str:
     return f"rnnbench: {parts} -> {plan.folder}"
 
 
-def _extend_import_path(config_dir: Path | None) -> None:
-    """Let classes of one's own be found beside the choices that name them, or in the current folder."""
+def _prepare_process(config_dir: Path | None) -> None:
+    """Before torch is imported: how threads wait, and where classes of one's own are found.
+
+    That is beside the choices that name them, or in the current folder.
+    """
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     for folder in (config_dir, Path.cwd()):
         if folder is not None and str(folder) not in sys.path:
             sys.path.append(str(folder))
@@ -261,4 +282,4 @@ def _complete(option: str) -> str:
     return complete(option, os.environ, list(COMMANDS), ask_hydra)
 
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {"train": _train, "list": _list}
+COMMANDS: dict[str, Callable[[list[str]], int]] = {"train": _train, "resume": _resume, "list": _list}

@@ -1,9 +1,11 @@
 """From configurations to finished run folders: the one place where all parts meet."""
 
+import dataclasses
 import logging
+import pickle
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,10 @@ import numpy as np
 import torch
 
 from rnnbench.config.build import Built, build
+from rnnbench.config.errors import ConfigError
 from rnnbench.config.objects import to_dict
 from rnnbench.config.schema import Config
+from rnnbench.config.stored import config_from, schema_names, with_overrides
 from rnnbench.curvature.engine import Engine, flush_denormals
 from rnnbench.machine import check_memory, resolve_device, resolve_threads
 from rnnbench.optim.base import Update
@@ -21,7 +25,7 @@ from rnnbench.records.closing import print_closing_summary
 from rnnbench.records.environment import git_revision, versions
 from rnnbench.records.terminal import Progress, choose_mode
 from rnnbench.records.writer import Records
-from rnnbench.training.checkpoint import save_checkpoint
+from rnnbench.training.checkpoint import load_checkpoint, save_checkpoint
 from rnnbench.training.interrupt import EXIT_STATUS, Interrupt
 from rnnbench.training.loop import Plan, Training
 from rnnbench.training.observation import Observer, ScheduledProbe, columns
@@ -66,11 +70,41 @@ def run_jobs(jobs: Sequence[Job], *, quiet: bool) -> int:
     return _Session(jobs, quiet).run()
 
 
+def resume_run(folder: Path, overrides: Sequence[str], *, quiet: bool) -> int:
+    """Go on with a run from its checkpoint, to the very numbers that it would have had without the interruption.
+
+    Args:
+        folder: Its run folder.
+        overrides: A larger budget, as KEY=VALUE.
+        quiet: No progress on the terminal.
+
+    Returns:
+        The exit status, as of `run_jobs`; 0 where the run is finished already.
+
+    Raises:
+        ConfigError: The folder holds no checkpoint, or one of another program; or an override is wrong.
+    """
+    try:
+        checkpoint = load_checkpoint(folder / CHECKPOINT)
+    except (OSError, RecordError, RuntimeError, pickle.UnpicklingError) as error:
+        raise ConfigError(f"{folder} cannot be resumed: {str(error).splitlines()[0]}") from error
+    config = config_from(checkpoint["config"], checkpoint["schema"])
+    config = with_overrides(dataclasses.replace(config, threads=checkpoint["threads"]), overrides)
+    updates = checkpoint["updates"]
+    if checkpoint["status"] == "diverged" or (checkpoint["status"] == "solved" and config.stop_when_solved):
+        print(f"rnnbench: {folder} is finished: {checkpoint['status']} after {updates} updates", file=sys.stderr)
+        return 0
+    session = _Session([Job(config, folder)], quiet, checkpoint)
+    if not quiet:
+        print(f"rnnbench: {config.name} goes on after update {updates} -> {folder}", file=sys.stderr, flush=True)
+    return session.run()
+
+
 class _Session:
     """One batched run: builds the parts, is the training's audience, and keeps each job's folder up to date."""
 
-    def __init__(self, jobs: Sequence[Job], quiet: bool) -> None:
-        self.jobs, self.quiet = jobs, quiet
+    def __init__(self, jobs: Sequence[Job], quiet: bool, checkpoint: Mapping[str, Any] | None = None) -> None:
+        self.jobs, self.quiet, self.resumed = jobs, quiet, checkpoint
         self.config = jobs[0].config
         self.device = resolve_device(self.config.device)
         self.threads = resolve_threads(self.config.threads)
@@ -124,11 +158,15 @@ class _Session:
             baseline_error_rate=built.task.baseline_error_rate,
             num_replicas=len(jobs),
         )
-        with Records([job.folder for job in jobs], names) as self.records:
-            for replica, tree in enumerate(self.trees):
-                self.records.hyperparameters(replica, flatten(tree), ["loss/eval", "error_rate/eval"])
+        lengths = None if self.resumed is None else [self.resumed["records"]]
+        with Records([job.folder for job in jobs], names, lengths=lengths) as self.records:
             observer = Observer(self.records, probes, self.message)
             training = Training(problem, built.optimizer, theta, plan_of(config), observer, self, interrupt)
+            if self.resumed is None:
+                for replica, tree in enumerate(self.trees):
+                    self.records.hyperparameters(replica, flatten(tree), ["loss/eval", "error_rate/eval"])
+            else:
+                training.restore(self.resumed)
             try:
                 with self.progress:
                     training.run()
@@ -205,7 +243,15 @@ class _Session:
         lengths = self.records.lengths()[index]
         save_checkpoint(
             job.folder / CHECKPOINT,
-            {**contents, "layout": layout, "records": lengths, "config": self.trees[index], "threads": self.threads},
+            {
+                **contents,
+                "status": training.replicas[index].status,
+                "layout": layout,
+                "records": lengths,
+                "config": self.trees[index],
+                "schema": schema_names(job.config),
+                "threads": self.threads,
+            },
         )
         write_summary(job.folder, self.summaries[index])
 
@@ -234,7 +280,7 @@ def plan_of(config: Config) -> Plan:
         max_sequences=config.budget.sequences,
         max_seconds=None if minutes is None else 60 * minutes,
         stop_when_solved=config.stop_when_solved,
-        **asdict(config.record),
+        **dataclasses.asdict(config.record),
     )
 
 

@@ -9,7 +9,7 @@ from rnnbench.config import schema
 
 CLOSED: dict[str, dict[str, type[Any]]] = {
     "task": {"temporal_order": schema.TemporalOrder},
-    "model": {"rnn": schema.Rnn},
+    "model": {"rnn": schema.Rnn, "lstm": schema.Lstm, "gru": schema.Gru},
     "init": {
         "sparse": schema.SparseInit,
         "gaussian": schema.GaussianInit,

@@ -79,6 +79,20 @@ class Rnn(Choice):
     nonlinearity: str = option("tanh", "of the hidden units", choices=("tanh", "relu", "linear", "sigmoid"))
 
 
+@dataclass
+class Lstm(Choice):
+    """The long short-term memory."""
+
+    hidden_size: int = option(100, "number of hidden units n", low=1)
+
+
+@dataclass
+class Gru(Choice):
+    """The gated recurrent unit."""
+
+    hidden_size: int = option(100, "number of hidden units n", low=1)
+
+
 # ---------------------------------------------------------------- init
 
 

@@ -4,7 +4,7 @@ Letters: R replicas of the run, k of them still active, P parameters of one repl
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -20,6 +20,9 @@ from rnnbench.training.problem import Problem
 
 NUM_EVALUATIONS_TO_SOLVE = 3
 """Evaluations running at which the error rate has to be under the task's limit."""
+
+COUNTS = ("updates", "sequences", "products", "seconds", "loss", "error_rate")
+"""Fields of a replica that a checkpoint holds as they are."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,7 @@ class Training:
         self.final: dict[int, tuple[Tensor, State]] = {}
         self.update = 0
         self._start = time.perf_counter()
+        self._is_new = True
 
     @property
     def seconds(self) -> float:
@@ -136,10 +140,11 @@ class Training:
             RecordError: Records cannot be written; what was written before is whole.
         """
         try:
-            with self._interrupt.allowed():
-                first = self._problem.evaluate(self.theta)
-            self._take_evaluation(*first)
-            self._log(None, None, first)
+            if self._is_new:
+                with self._interrupt.allowed():
+                    first = self._problem.evaluate(self.theta)
+                self._take_evaluation(*first)
+                self._log(None, None, first)
             self._audience.show(self, None)
             self._end_where_budget_is_used_up()
             while self.active:
@@ -296,6 +301,25 @@ class Training:
         for index in ended:
             self._audience.ended(self, index)
 
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint of the one replica of this run: `run` will then end with the very same numbers.
+
+        Args:
+            snapshot: From `snapshot`, of a replica that was still running, or had used up its budget.
+        """
+        device, dtype = self.theta.device, self.theta.dtype
+        self.theta = snapshot["theta"].to(device, dtype).unsqueeze(0)
+        self.state = {name: tensor.to(device).unsqueeze(0) for name, tensor in snapshot["optimizer_state"].items()}
+        replica = self.replicas[0]
+        for name in COUNTS:
+            setattr(replica, name, snapshot[name])
+        replica.hits = [SolvedAt(**hit) for hit in snapshot["hits"]]
+        replica.solved_at = None if snapshot["solved_at"] is None else SolvedAt(**snapshot["solved_at"])
+        self.update = replica.updates
+        self._start = time.perf_counter() - replica.seconds
+        self._observer.num_logged = snapshot["num_logged"]
+        self._is_new = False
+
     def snapshot(self, index: int) -> dict[str, Any]:
         """What a checkpoint of one replica holds: parameters, optimizer state and counts."""
         if index in self.final:
@@ -304,10 +328,12 @@ class Training:
             row = self.active.index(index)
             theta, state = self.theta[row], {name: tensor[row] for name, tensor in self.state.items()}
         replica = self.replicas[index]
-        counts = {name: getattr(replica, name) for name in ("updates", "sequences", "products", "seconds")}
+        counts = {name: getattr(replica, name) for name in COUNTS}
         return {
             "theta": theta.detach().cpu().clone(),
             "optimizer_state": {name: tensor.detach().cpu().clone() for name, tensor in state.items()},
             "hits": [vars(hit) for hit in replica.hits],
+            "solved_at": None if replica.solved_at is None else vars(replica.solved_at),
+            "num_logged": self._observer.num_logged,
             **counts,
         }

@@ -79,6 +79,9 @@ class Observer:
         records: Where rows, histograms and pictures go.
         probes: By name.
         notify: Called with a sentence when a probe fails.
+
+    Attributes:
+        num_logged: Rows with an update so far, by which probes and pictures are scheduled.
     """
 
     def __init__(self, records: Records, probes: Mapping[str, ScheduledProbe], notify: Callable[[str], None]) -> None:
@@ -86,7 +89,7 @@ class Observer:
         self._probes = {name: probe for name, probe in probes.items() if probe.every > 0}
         self._thread = ThreadPoolExecutor(1, "rnnbench-probes", initializer=flush_denormals)
         self._waiting: deque[Future[None]] = deque()
-        self._num_logged = 0
+        self.num_logged = 0
 
     def observe(
         self,
@@ -108,14 +111,14 @@ class Observer:
         """
         readings: dict[str, Callable[[], Reading]] = {}
         if make_view is not None:
-            view = make_view(self._num_logged)
+            view = make_view(self.num_logged)
             for name, scheduled in list(self._probes.items()):
-                if self._num_logged % scheduled.every == 0:
+                if self.num_logged % scheduled.every == 0:
                     try:
                         readings[name] = scheduled.probe.capture(view)
                     except Exception as error:
                         self._drop(name, update, error)
-            self._num_logged += 1
+            self.num_logged += 1
         row = {column: _array(value) for column, value in values.items()}
         while len(self._waiting) >= MAX_WAITING_ROWS or (self._waiting and self._waiting[0].done()):
             self._waiting.popleft().result()

@@ -83,6 +83,7 @@ class Recorder:
 
     def __init__(self):
         self.rows, self.ends, self.messages, self.checkpoints, self.drained = [], [], [], [], 0
+        self.num_logged = 0
 
     def observe(self, update, replicas, values, make_view):
         self.rows.append((update, list(replicas), {key: value.tolist() for key, value in values.items()}))

@@ -1,0 +1,115 @@
+"""A run that was ended anywhere goes on to the very numbers of one that was not."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from rnnbench.cli import main
+from rnnbench.run import resume_run
+from rnnbench.training.checkpoint import load_checkpoint
+
+SMALL = ("task.sequence_length=10", "model.hidden_size=8", "init.num_connections=4", "threads=2", "probe=default")
+SGD = (*SMALL, "optim=nag", "optim.batch_size=20", "record.log_every=3", "record.evaluate_every=5")
+HF = (
+    *SMALL,
+    "optim.gradient_batch_size=60",
+    "optim.curvature_batch_size=30",
+    "optim.backtracking_batch_size=30",
+    "optim.line_search_batch_size=30",
+    "optim.max_cg_iterations=8",
+)
+ROOT = Path(__file__).parents[2]
+
+
+def start(folder, *overrides):
+    command = [sys.executable, "-m", "rnnbench", "train", "-q", *overrides, f"hydra.run.dir={folder}"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def same_records(first, second):
+    tables = [pd.read_csv(folder / "metrics.csv").drop(columns="time/seconds") for folder in (first, second)]
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
+    theta = [load_checkpoint(folder / "checkpoint.pt")["theta"] for folder in (first, second)]
+    assert torch.equal(*theta)
+    events = []
+    for folder in (first, second):
+        accumulator = EventAccumulator(str(folder), {"scalars": 0})
+        accumulator.Reload()
+        events.append([(item.step, item.value) for item in accumulator.Scalars("loss/train")])
+    assert events[0] == events[1]
+    assert len({step for step, _ in events[0]}) == len(events[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("overrides", "updates"), [(SGD, 400), (HF, 40)], ids=["nag", "hf"])
+def test_killed_and_resumed_equals_uninterrupted(overrides, updates, tmp_path):
+    overrides = (*overrides, f"budget.updates={updates}", f"record.checkpoint_every={updates // 10}")
+    whole = start(tmp_path / "whole", *overrides)
+    assert whole.wait(timeout=120) == 0
+    killed = tmp_path / "killed"
+    process = start(killed, *overrides)
+    checkpoint = killed / "checkpoint.pt"
+    while not checkpoint.exists():
+        time.sleep(0.005)
+    time.sleep(random.Random(updates).uniform(0, 0.3))
+    process.kill()
+    process.wait()
+    assert json.loads((killed / "summary.json").read_text())["status"] == "running"
+    assert load_checkpoint(checkpoint)["updates"] < updates
+    assert resume_run(killed, [], quiet=True) == 0
+    same_records(tmp_path / "whole", killed)
+    facts = [json.loads((tmp_path / name / "summary.json").read_text()) for name in ("whole", "killed")]
+    for key in ("status", "updates", "sequences", "products", "loss", "error_rate"):
+        assert facts[0][key] == facts[1][key]
+
+
+def test_a_larger_budget(tmp_path, capsys):
+    short, whole = tmp_path / "short", tmp_path / "whole"
+    assert start(short, *SGD, "budget.updates=30").wait(timeout=60) == 0
+    assert start(whole, *SGD, "budget.updates=60").wait(timeout=60) == 0
+    assert resume_run(short, ["budget.updates=60"], quiet=True) == 0
+    same_records(whole, short)
+    assert "60 updates" in capsys.readouterr().out
+
+
+def test_bad_input(tmp_path, capsys):
+    run = tmp_path / "run"
+    assert start(run, *SGD, "budget.updates=3").wait(timeout=60) == 0
+    before = sorted((path, path.stat().st_mtime_ns) for path in run.iterdir())
+    for words, said in [
+        ([], "needs the folder of a run"),
+        ([str(tmp_path)], "holds no checkpoint.pt"),
+        ([str(run), "optim.lr=3"], "optim.lr cannot change when a run goes on"),
+        ([str(run), "budget.update=3"], "did you mean budget.updates"),
+        ([str(run), "budget.updates=many"], "budget.updates"),
+        ([str(run), "budget.updates=-1"], "budget.updates"),
+    ]:
+        assert main(["resume", *words]) == 2
+        err = capsys.readouterr().err
+        assert err.startswith("rnnbench: "), err
+        assert said in err
+        assert err.count("\n") == 1
+    (run / "checkpoint.pt").write_bytes(b"nothing that torch can read")
+    assert main(["resume", str(run)]) == 2
+    assert "cannot be resumed" in capsys.readouterr().err
+    assert sorted((path, path.stat().st_mtime_ns) for path in run.iterdir() if path.suffix != ".pt") == [
+        item for item in before if item[0].suffix != ".pt"
+    ]
+
+
+def test_a_finished_run_says_so(tmp_path, capsys):
+    run = tmp_path / "run"
+    diverging = (*SGD, "model.nonlinearity=linear", "optim.lr=1e30")
+    assert start(run, *diverging).wait(timeout=60) == 0
+    assert main(["resume", str(run)]) == 0
+    assert "is finished: diverged" in capsys.readouterr().err
