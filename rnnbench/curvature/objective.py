@@ -1,7 +1,7 @@
 """One batch under one model and one loss, as a function of theta.
 
-Letters: R replicas, P parameters of one replica, T time steps, S outputs of a sequence, B sequences, n hidden units,
-o output units.
+Letters: R replicas, P parameters of one replica, T time steps, S outputs of a sequence, B sequences, s size of
+the model's whole state, o output units.
 """
 
 import weakref
@@ -47,16 +47,16 @@ class Trace:
         return min(one.shape.sequences for one in self._sweeps)
 
     def states(self, num_sequences: int) -> Tensor:
-        """h_0 .. h_T of the first sequences, (T + 1, R, num_sequences, n); a copy."""
+        """Whole states 0 .. T of the first sequences, (T + 1, R, num_sequences, s); a copy."""
         return torch.cat([one.states(num_sequences) for one in self._sweeps], dim=1)
 
     def state_gradients(self, num_sequences: int) -> Tensor:
-        """Derivative of the batch's loss with respect to h_1 .. h_T of the first sequences.
+        """Derivative of the batch's loss with respect to the whole states 1 .. T of the first sequences.
 
         The loss is the mean over B sequences: times B, this is the derivative of one sequence's own loss.
 
         Returns:
-            (T, R, num_sequences, n); a copy.
+            (T, R, num_sequences, s); a copy.
         """
         return torch.cat([one.state_gradients(num_sequences) for one in self._sweeps], dim=1)
 
@@ -150,12 +150,13 @@ class GaussNewton:
 
     G = mean over sequences and outputs of J^T H J, where J is the Jacobian of an output with respect to theta and H the
     Hessian of its loss at that output; symmetric, and positive semi-definite since the losses are convex in the
-    outputs. Structural damping adds weight * S with
+    outputs. Structural damping adds weight * S, where S is the model's; for the simple recurrent net
 
         S = mean over sequences of sum over t of J_a(t)^T diag(f'(a_t)) J_a(t),
 
     where J_a(t) is the Jacobian of the pre-activations a_t. diag(f') is the Hessian of the matching loss of the
-    nonlinearity; for tanh it is 1 - h^2, the cross-entropy between (1 + h)/2 before and after a step.
+    nonlinearity; for tanh it is 1 - h^2, the cross-entropy between (1 + h)/2 before and after a step. For other cells
+    S = mean over sequences of sum over t of J_h(t)^T J_h(t), of the hidden state h_t (`rnnbench.models.cell_sweeps`).
 
     Attributes:
         loss: Of the batch at theta, (R,), float64.
@@ -190,7 +191,8 @@ class GaussNewton:
         Raises:
             ValueError: The vector's shape is not theta's.
 
-        Cost: one linearized forward and one backward sweep, about one gradient of the same batch.
+        Cost: one linearized forward and one backward sweep, about one gradient of the same batch for the simple
+        recurrent net and 1.5 for other cells.
         """
         if vector.shape != self.theta_shape:
             raise ValueError(f"expected a vector of theta's shape {tuple(self.theta_shape)}, got {tuple(vector.shape)}")

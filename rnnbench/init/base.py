@@ -43,7 +43,8 @@ class Init(ABC):
 
         Args:
             generator: A CPU generator, seeded by the replica's seed.
-            layout: Names and shapes; known names are weight_ih, weight_hh, bias, initial_state, weight_out, bias_out.
+            layout: Names and shapes; known names are weight_ih, weight_hh, bias, bias_hn, initial_state,
+                weight_out, bias_out.
 
         Returns:
             One float64 tensor per name, of its shape.
@@ -54,6 +55,7 @@ class Init(ABC):
         scales = {
             "weight_ih": self.input_scale,
             "bias": self.bias_scale,
+            "bias_hn": self.bias_scale,
             "initial_state": self.initial_state_scale,
             "weight_out": self.output_scale,
             "bias_out": 0.0,

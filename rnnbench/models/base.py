@@ -1,7 +1,8 @@
 """What a model is: a layout of parameters, and sweeps through time over blocks of sequences.
 
 A model knows its outputs and no loss. Letters: R replicas, P parameters of one replica, T time steps, S outputs of a
-sequence, n hidden units, d inputs, o outputs; r and b are the replicas and sequences of one block.
+sequence, n hidden units, s size of the whole state, d inputs, o outputs; r and b are the replicas and sequences of one
+block.
 """
 
 import math
@@ -73,11 +74,11 @@ class Sweeps(ABC):
 
     @abstractmethod
     def states(self, sequences: int) -> Tensor:
-        """Hidden states of the first sequences, (T + 1, r, sequences, n), h_0 first; a copy."""
+        """Whole states of the first sequences, (T + 1, r, sequences, s), the initial state first; a copy."""
 
     @abstractmethod
     def state_gradients(self, sequences: int) -> Tensor:
-        """What `backward` found for dL/dh_t, t = 1 .. T, of the first sequences: (T, r, sequences, n); a copy."""
+        """What `backward` found for dL/dstate_t, t = 1 .. T, of the first sequences: (T, r, sequences, s); a copy."""
 
 
 class Model(ABC):
@@ -94,6 +95,11 @@ class Model(ABC):
     hidden_size: int
     output_size: int
     layout: Mapping[str, tuple[int, ...]]
+
+    @property
+    def state_size(self) -> int:
+        """Size s of the whole state: n, unless it has parts beside the hidden state."""
+        return self.hidden_size
 
     @property
     def num_parameters(self) -> int:
@@ -125,16 +131,21 @@ class Model(ABC):
     def sweeps(self, shape: BlockShape) -> Sweeps:
         """Make the buffers for blocks of a shape."""
 
+    def recurrent_weight(self, theta: Tensor) -> Tensor:
+        """W_hh, (R, n, n); where weight_hh has blocks for gates too, the block of the candidate for the new state."""
+        return self.parameters(theta)["weight_hh"]
+
     @abstractmethod
-    def state_jacobians(self, theta: Tensor, states: Tensor) -> Tensor:
-        """State-transition Jacobians dh_t/dh_{t-1} at given states.
+    def state_jacobians(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:
+        """State-transition Jacobians dstate_t/dstate_{t-1}, of the whole state, at given states.
 
         Args:
             theta: (R, P).
-            states: h_t, (..., R, b, n): the state *after* the step.
+            states: state_{t-1}, (..., R, b, s): the state *before* the step.
+            inputs: x_t, (..., R, b, d).
 
         Returns:
-            (..., R, b, n, n), row i and column j: dh_t[i] / dh_{t-1}[j].
+            (..., R, b, s, s), row i and column j: dstate_t[i] / dstate_{t-1}[j].
         """
 
     @abstractmethod

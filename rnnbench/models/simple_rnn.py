@@ -145,9 +145,11 @@ class SimpleRnn(Model):
         return rows * width * shape.dtype.itemsize
 
     @override
-    def state_jacobians(self, theta: Tensor, states: Tensor) -> Tensor:
-        recurrent = self.parameters(theta)["weight_hh"]
-        return self.nonlinearity.derivative(states).unsqueeze(-1) * recurrent.unsqueeze(1)
+    def state_jacobians(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:
+        p = self.parameters(theta)
+        after = states @ p["weight_hh"].mT + inputs @ p["weight_ih"].mT + p["bias"].unsqueeze(1)
+        self.nonlinearity.forward(after, out=after)
+        return self.nonlinearity.derivative(after).unsqueeze(-1) * p["weight_hh"].unsqueeze(1)
 
 
 class SimpleRnnSweeps(Sweeps):

@@ -46,7 +46,8 @@ def draw_lag_decay(curve: Tensor) -> bytes:
             axes.set_ylim(middle / 4, middle * 4)
         first, last = values[shown][0], values[shown][-1]
         axes.set_title(
-            f"||dL/dh|| reaches back {lag[shown][-1]} steps at {last / first:.2g} of its value at the end", fontsize=10
+            f"||dL/dh|| reaches back {lag[shown][-1]} steps at {last / first:.2g} times its value at the end",
+            fontsize=10,
         )
     axes.set(xlabel="steps before the end of the sequence", ylabel="||dL/dh||, mean over sequences")
     axes.grid(alpha=0.25)

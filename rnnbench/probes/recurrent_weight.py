@@ -11,7 +11,7 @@ from rnnbench.probes.base import Probe, Reading, View
 
 
 class RecurrentWeight(Probe):
-    """The spectrum of W_hh, whatever the states are; of stacked blocks (gates) the last one is taken."""
+    """The spectrum of W_hh, whatever the states are; where there are gates, of the candidate's block."""
 
     metrics = (
         Metric(
@@ -37,7 +37,7 @@ class RecurrentWeight(Probe):
         model, theta = view.model, view.update.theta
 
         def read() -> Reading:
-            recurrent = model.parameters(theta)["weight_hh"][:, -model.hidden_size :].cpu()
+            recurrent = model.recurrent_weight(theta).cpu()
             modulus = torch.linalg.eigvals(recurrent).abs()
             return Reading(
                 {

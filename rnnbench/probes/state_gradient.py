@@ -20,7 +20,8 @@ MAX_SEQUENCES = 64
 class StateGradient(Probe):
     """||dL/dh_t|| against the lag L - t, where t = L is the sequence's last step.
 
-    The norm is of one sequence's own loss, averaged over the traced sequences that are long enough for the lag.
+    h is the whole state (for an LSTM, its memory too). The norm is of one sequence's own loss, averaged over the traced
+    sequences that are long enough for the lag.
 
     Attributes:
         picture_every: Draw the whole curve at every k-th logged update; 0: never.

@@ -16,7 +16,7 @@ QUANTILES = (0.1, 0.5, 0.9)
 
 @dataclass(frozen=True)
 class StateJacobian(Probe):
-    """Eigenvalues of dh_t/dh_{t-1} at states that the net visits on the training batch.
+    """Eigenvalues of dh_t/dh_{t-1}, h the whole state, at states that the net visits on the training batch.
 
     Attributes:
         num_sequences: Sequences that are followed.
@@ -66,12 +66,13 @@ class StateJacobian(Probe):
         count = min(gradient.trace.num_sequences, self.num_sequences)
         shortest = int(gradient.batch.lengths[:, :count].min())
         steps = torch.linspace(1, shortest, min(self.num_steps, shortest)).round().long()
-        states = gradient.trace.states(count)[steps.to(theta.device)]  # (steps, R, b, n)
+        before = steps.to(theta.device) - 1
+        states, inputs = gradient.trace.states(count)[before], gradient.batch.inputs[before, :, :count]
         draw = self.picture_every > 0 and view.num_logged % self.picture_every == 0
 
         def read() -> Reading:
-            jacobians = model.state_jacobians(theta, states).cpu()
-            eigenvalues = torch.linalg.eigvals(jacobians).transpose(0, 1).flatten(1, 2)  # (R, samples, n)
+            jacobians = model.state_jacobians(theta, states, inputs).cpu()
+            eigenvalues = torch.linalg.eigvals(jacobians).transpose(0, 1).flatten(1, 2)  # (R, samples, s)
             modulus = eigenvalues.abs()
             radius, flat = modulus.amax(-1), modulus.flatten(1)
             quantiles = torch.quantile(flat, torch.tensor(QUANTILES, dtype=flat.dtype), dim=1)

@@ -41,6 +41,11 @@ def layout(hidden_size: int, num_blocks: int = 1) -> dict[str, tuple[int, ...]]:
     }
 
 
+def test_the_bias_inside_a_reset_gate_has_the_biases_scale():
+    drawn = INITS["identity"](generator(), {"bias_hn": (5000,)})["bias_hn"]
+    assert z_score(drawn.square(), SCALES["bias_scale"] ** 2) < 4
+
+
 def moduli(block: Tensor) -> Tensor:
     return torch.linalg.eigvals(block).abs()
 

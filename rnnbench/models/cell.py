@@ -1,0 +1,131 @@
+"""Recurrent nets given by one step of a cell: automatic differentiation makes their sweeps.
+
+    state_t = step(parameters, state_{t-1}, x_t),  t = 1 .. T, from a learned state_0;
+    z = W_out h + b_out at the output steps, where h is the state's first part.
+
+Letters: R and r replicas, B and b sequences, T time steps, S outputs of a sequence, n hidden units, s size of the whole
+state, d inputs, o outputs, P parameters.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from rnnbench.models.base import BlockShape, Model
+from rnnbench.models.cell_sweeps import CellSweeps, Parameters, State
+
+NUM_OTHER_BUFFERS = 2
+"""Numbers per hidden unit, step and sequence beside what the step keeps: a tangent and an injected gradient."""
+
+FRAGMENTATION = 1.5
+"""Memory taken for a byte kept: 1.3 (LSTM) to 1.5 (GRU) measured with glibc, whose heap a step's temporaries riddle."""
+
+
+class Cell(Model):
+    """A recurrent net given by its step, with a learned initial state and a linear readout.
+
+    A subclass gives `step` and the parameters that it takes; `CellSweeps` does the rest. The state is a tuple of
+    `num_state_parts` tensors of n units each. The first part is the hidden state h: the readout and structural damping
+    see nothing else. Wherever a state is one tensor, the parts lie side by side in it, s = num_state_parts * n.
+
+    Args:
+        input_size: d.
+        output_size: o.
+        hidden_size: n.
+    """
+
+    num_state_parts: ClassVar[int] = 1
+
+    def __init__(self, input_size: int, output_size: int, hidden_size: int) -> None:
+        self.input_size, self.output_size, self.hidden_size = input_size, output_size, hidden_size
+        self.layout = {
+            **self.step_layout(),
+            "initial_state": (self.state_size,),
+            "weight_out": (output_size, hidden_size),
+            "bias_out": (output_size,),
+        }
+
+    @property
+    @override
+    def state_size(self) -> int:
+        return self.num_state_parts * self.hidden_size
+
+    @abstractmethod
+    def step_layout(self) -> Mapping[str, tuple[int, ...]]:
+        """Name and shape of each parameter of `step`, in their order in theta; only the sizes may be read."""
+
+    @abstractmethod
+    def step(self, parameters: Parameters, state: State, inputs: Tensor) -> State:
+        """One step of the state.
+
+        It is made of differentiable tensor operations, treats every sequence alone, and returns new tensors.
+
+        Args:
+            parameters: By name, (r, *shape).
+            state: The parts before the step, (r, b, n) each.
+            inputs: (r, b, d).
+
+        Returns:
+            The parts after the step, h first.
+        """
+
+    def initial_state(self, parameters: Parameters, num_sequences: int) -> State:
+        """The parts of the learned initial state, the same for every sequence: (r, b, n) each, as views."""
+        rows = parameters["initial_state"].unsqueeze(1).expand(-1, num_sequences, -1)
+        return rows.chunk(self.num_state_parts, -1)
+
+    @override
+    def weights(self, theta: Tensor) -> dict[str, Tensor]:
+        return self.parameters(theta)
+
+    @override
+    def slice_weights(self, weights: object, replicas: slice) -> dict[str, Tensor]:
+        assert isinstance(weights, dict)
+        return {name: weight[replicas] for name, weight in weights.items()}
+
+    @override
+    def sweeps(self, shape: BlockShape) -> CellSweeps:
+        return CellSweeps(self, shape)
+
+    @override
+    def state_jacobians(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:
+        def fold(tensor: Tensor) -> Tensor:
+            return tensor.movedim(-3, 0).flatten(1, -2)  # (..., R, b, k) -> (R, ... b, k)
+
+        with torch.enable_grad():
+            before = fold(states).detach().requires_grad_()
+            parts = before.chunk(self.num_state_parts, -1)
+            after = torch.cat(self.step(self.parameters(theta), parts, fold(inputs)), -1)
+        # One reverse pass per unit over all states: a row of every Jacobian.
+        units = torch.eye(self.state_size, dtype=after.dtype, device=after.device)
+        rows = [torch.autograd.grad(after, before, unit.expand_as(after), retain_graph=True)[0] for unit in units]
+        stacked = torch.stack(rows, -2)  # (R, ... b, s, s)
+        num_replicas, _, s, _ = stacked.shape
+        return stacked.view(num_replicas, *states.shape[:-3], -1, s, s).movedim(0, -4)
+
+    @override
+    def block_bytes(self, shape: BlockShape) -> int:
+        kept = self._num_kept(2) - self._num_kept(1)  # the difference leaves out what does not grow with the batch
+        per_row = kept + self.input_size + NUM_OTHER_BUFFERS * self.hidden_size
+        rows = shape.replicas * shape.steps * shape.sequences
+        return round(FRAGMENTATION * rows * per_row * shape.dtype.itemsize)
+
+    def _num_kept(self, num_sequences: int) -> int:
+        """Numbers that one step on one replica keeps for its derivative."""
+        storages: dict[int, tuple[Tensor, int]] = {}
+
+        def keep(tensor: Tensor) -> Tensor:
+            # The tensor is kept as well, so that no other gets its address.
+            storages[tensor.untyped_storage().data_ptr()] = tensor, tensor.untyped_storage().nbytes()
+            return tensor
+
+        parameters = self.parameters(torch.zeros(1, self.num_parameters, requires_grad=True))
+        rows = torch.zeros(1, num_sequences, self.state_size, requires_grad=True)
+        with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            parts = [part.clone() for part in rows.chunk(self.num_state_parts, -1)]
+            self.step(parameters, tuple(parts), torch.zeros(1, num_sequences, self.input_size))
+        return sum(num_bytes for _, num_bytes in storages.values()) // torch.float32.itemsize

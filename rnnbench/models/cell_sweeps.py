@@ -1,0 +1,158 @@
+"""Sweeps through time of any cell, by automatic differentiation of its step.
+
+`forward` records the steps, and every reverse sweep is one pass over that record, which is kept: nothing is computed
+again, and the loop over time runs outside Python. `linearized_forward` runs the steps on dual numbers. No derivative is
+differentiated a second time.
+
+Letters as in `rnnbench.models.cell`.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from rnnbench.models.base import BlockShape, Sweeps
+from rnnbench.models.forward_mode import dual_level, make_dual, tangent_of
+from rnnbench.tasks.base import Batch
+
+if TYPE_CHECKING:
+    from rnnbench.models.cell import Cell
+
+Parameters = Mapping[str, Tensor]
+State = tuple[Tensor, ...]
+
+READOUT = frozenset({"weight_out", "bias_out"})
+"""Parameters that no step takes."""
+
+
+class CellSweeps(Sweeps):
+    """Sweeps of a cell over a block.
+
+    Structural damping is that of the hidden state h, the state's first part:
+
+        S = mean over sequences of sum over t of J_h(t)^T J_h(t),
+
+    where J_h(t) is the Jacobian of h_t with respect to theta, and t runs over the sequence's own steps: half the
+    squared distance between the hidden states before and after a step of theta, to second order. Other parts of the
+    state are damped only through what they do to h.
+    """
+
+    def __init__(self, model: "Cell", shape: BlockShape) -> None:
+        self.model, self.shape = model, shape
+        size = (shape.steps, shape.replicas, shape.sequences, model.hidden_size)
+        self.tangents = torch.zeros(size, dtype=shape.dtype, device=shape.device)  # [t - 1]: dh_t along a direction
+        self.replica_index = torch.arange(shape.replicas, device=shape.device).view(1, -1, 1)
+        self.sequence_index = torch.arange(shape.sequences, device=shape.device).view(1, 1, -1)
+
+    @override
+    def load(self, batch: Batch) -> None:
+        self.record: list[State] = []  # drops the steps of the last batch before those of the next are made
+        self.inputs = batch.inputs.contiguous().unbind(0)
+        self.output_steps = batch.output_steps
+        # Outputs lie at the steps from first to last; a sequence may end at any of them.
+        self.first, self.last = 0, self.shape.steps - 1
+        self.running: Tensor | None = None
+        if batch.output_steps is not None:
+            self.first, self.last = int(batch.output_steps.min()), int(batch.output_steps.max())
+            steps = torch.arange(self.first, self.shape.steps, device=self.shape.device).view(-1, 1, 1, 1)
+            self.running = (steps < batch.lengths.unsqueeze(-1)).to(self.shape.dtype)  # (steps, r, b, 1)
+
+    @override
+    def forward(self, weights: object) -> Tensor:
+        self.weights = weights = _named(weights)
+        self.parameters = {name: x.detach().requires_grad_() for name, x in weights.items() if name not in READOUT}
+        with torch.enable_grad():
+            self.record = [self.model.initial_state(self.parameters, self.shape.sequences)]
+            for inputs in self.inputs:
+                state = self.model.step(self.parameters, self.record[-1], inputs)
+                # As views, so that the derivative with respect to one part holds the others fixed (c_t beside h_t).
+                self.record.append(tuple(part.view_as(part) for part in state))
+        hidden = torch.stack([state.detach() for state in self._hidden_states()])
+        self.output_states = self._at_outputs(hidden)
+        return torch.matmul(self.output_states, weights["weight_out"].mT) + weights["bias_out"].unsqueeze(1)
+
+    def _hidden_states(self) -> list[Tensor]:
+        """The recorded h of the steps from first to last."""
+        return [state[0] for state in self.record[self.first + 1 : self.last + 2]]
+
+    def _at_outputs(self, sequence: Tensor) -> Tensor:
+        """Rows of the steps from first to last, (steps, r, b, n), at the outputs: (S, r, b, n)."""
+        if self.output_steps is None:
+            return sequence
+        return sequence[self.output_steps - self.first, self.replica_index, self.sequence_index]
+
+    def _inject(self, output_gradients: Tensor) -> Tensor:
+        """The readout's dL/dh at the steps from first to last, (steps, r, b, n)."""
+        at_outputs = torch.matmul(output_gradients, self.weights["weight_out"])
+        if self.output_steps is None:
+            return at_outputs
+        injected = at_outputs.new_zeros(self.last - self.first + 1, *at_outputs.shape[1:])
+        injected[self.output_steps - self.first, self.replica_index, self.sequence_index] = at_outputs
+        return injected
+
+    @override
+    def backward(self, output_gradients: Tensor) -> Tensor:
+        self.injected = self._inject(output_gradients)
+        return self._parameter_gradient(self._hidden_states(), self.injected, output_gradients)
+
+    @override
+    def linearized_backward(self, output_gradients: Tensor, structural: Tensor | None) -> Tensor:
+        injected = self._inject(output_gradients)
+        if structural is None:
+            return self._parameter_gradient(self._hidden_states(), injected, output_gradients)
+        gradients = self.tangents * structural
+        gradients[self.first : self.last + 1] += injected
+        return self._parameter_gradient([state[0] for state in self.record[1:]], gradients, output_gradients)
+
+    def _parameter_gradient(self, hidden: list[Tensor], gradients: Tensor, output_gradients: Tensor) -> Tensor:
+        """Pull dL/dh of some steps and dL/dz back to (r, P), in the layout's order."""
+        pieces = dict(zip(self.parameters, self._pull_back(hidden, gradients, self.parameters.values()), strict=True))
+        states = self.output_states.transpose(0, 1).flatten(1, 2)  # (r, S b, n)
+        outputs = output_gradients.transpose(0, 1).flatten(1, 2)  # (r, S b, o)
+        pieces["weight_out"], pieces["bias_out"] = torch.matmul(outputs.mT, states), outputs.sum(1)
+        return torch.cat([pieces[name].flatten(1) for name in self.model.layout], dim=1)
+
+    @staticmethod
+    def _pull_back(hidden: list[Tensor], gradients: Tensor, inputs: Iterable[Tensor]) -> tuple[Tensor, ...]:
+        """Pull dL/dh of some steps, (steps, r, b, n), back along the record, which stays."""
+        return torch.autograd.grad(
+            hidden, tuple(inputs), gradients.unbind(0), retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+
+    @override
+    def linearized_forward(self, direction: object) -> Tensor:
+        weights, direction = self.weights, _named(direction)
+        with torch.no_grad(), dual_level():
+            dual = {name: make_dual(weights[name], direction[name]) for name in self.parameters}
+            state = self.model.initial_state(dual, self.shape.sequences)
+            for inputs, tangent in zip(self.inputs, self.tangents, strict=True):
+                state = self.model.step(dual, state, inputs)
+                tangent.copy_(tangent_of(state[0]))
+        if self.running is not None:
+            # States after a sequence's end touch no output; they must not enter structural damping either.
+            self.tangents[self.first :].mul_(self.running)
+        tangents = self._at_outputs(self.tangents[self.first : self.last + 1])
+        through_states = torch.matmul(tangents, weights["weight_out"].mT)
+        readout = torch.matmul(self.output_states, direction["weight_out"].mT)
+        return through_states + readout + direction["bias_out"].unsqueeze(1)
+
+    @override
+    def states(self, sequences: int) -> Tensor:
+        return torch.stack([torch.cat([part.detach()[:, :sequences] for part in x], -1) for x in self.record])
+
+    @override
+    def state_gradients(self, sequences: int) -> Tensor:
+        # A sweep of its own, so that a gradient that no probe looks at does not pay for it.
+        parts = [part for state in self.record[1:] for part in state]
+        gradients = self._pull_back(self._hidden_states(), self.injected, parts)
+        num_parts = self.model.num_state_parts
+        steps = [gradients[start : start + num_parts] for start in range(0, len(gradients), num_parts)]
+        return torch.stack([torch.cat(step, -1)[:, :sequences] for step in steps])
+
+
+def _named(weights: object) -> dict[str, Tensor]:
+    assert isinstance(weights, dict)
+    return weights

@@ -1,0 +1,182 @@
+"""The gated nets, and with them the sweeps of any cell, against torch's own modules."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch_cells import MODELS, dense_gauss_newton, mean_loss, random_batch, run, torch_step
+
+from rnnbench.curvature.engine import Engine
+from rnnbench.curvature.objective import Objective
+from rnnbench.losses import LOSSES
+from rnnbench.models.base import BlockShape
+from rnnbench.models.cell import FRAGMENTATION
+
+RELATIVE = 1e-12  # float64: a few hundred roundings of 1e-16
+
+
+def close(actual, expected, relative=RELATIVE):
+    error = (actual - expected).abs().max() / expected.abs().max().clamp(min=1e-300)
+    assert error < relative, f"relative error {error:.2e}"
+
+
+def case(name, loss, every_step, num_replicas, num_sequences, *, num_steps=5, hidden_size=4, threads=1, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    output_size = 2 if loss == "squared_error" else 3
+    model = MODELS[name](2, output_size, hidden_size)
+    theta = 0.5 * torch.randn(num_replicas, model.num_parameters, generator=generator, dtype=torch.float64)
+    batch = random_batch(num_steps, num_replicas, num_sequences, output_size, loss, every_step, generator)
+    engine = Engine(model, threads, dtype=torch.float64)
+    return model, theta, batch, Objective(engine, LOSSES[loss], batch), generator
+
+
+@pytest.mark.parametrize("every_step", [False, True])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("name", MODELS)
+def test_loss_and_gradient_equal_torch_nn_by_weight_transfer(name, loss, every_step):
+    model, theta, batch, objective, _ = case(name, loss, every_step, 2, 3)
+    theta.requires_grad_()
+    outputs, hidden = run(model, theta, batch)
+    expected = mean_loss(loss, outputs, batch.targets)
+    (gradient,) = torch.autograd.grad(expected.sum(), theta)
+    result = objective.loss_and_gradient(theta.detach())
+    close(objective.outputs(theta.detach()), outputs.detach())
+    close(result.loss, expected.detach())
+    close(result.gradient, gradient)
+    close(result.trace.states(3)[1:, ..., : model.hidden_size], hidden.detach())
+
+
+@pytest.mark.parametrize("every_step", [False, True])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("name", MODELS)
+def test_product_equals_a_dense_gauss_newton_matrix(name, loss, every_step):
+    model, theta, batch, objective, generator = case(name, loss, every_step, 2, 2, num_steps=4, hidden_size=3)
+    weight = torch.tensor([[0.0], [0.7]], dtype=torch.float64)
+    matrix = dense_gauss_newton(model, theta, batch, loss, weight)
+    operator = objective.linearize(theta, weight)
+    for _ in range(2):  # the second product must not see anything of the first
+        vector = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
+        close(operator.product(vector), torch.einsum("rij,rj->ri", matrix, vector))
+    close(operator.loss, objective.loss(theta))
+    without = dense_gauss_newton(model, theta, batch, loss, torch.zeros(2, 1))
+    close(objective.linearize(theta).product(vector), torch.einsum("rij,rj->ri", without, vector))
+
+
+@pytest.mark.parametrize("every_step", [False, True])
+@pytest.mark.parametrize("name", MODELS)
+def test_trace_holds_whole_states_and_their_gradients(name, every_step):
+    model, theta, batch, objective, _ = case(name, "squared_error", every_step, 1, 3)
+    trace = objective.loss_and_gradient(theta).trace
+    p = {parameter: view[0] for parameter, view in model.parameters(theta).items()}
+    for k in range(3):
+        states = [p["initial_state"].clone().requires_grad_()]
+        for inputs in batch.inputs[:, 0, k]:
+            states.append(torch_step(model, theta, states[-1], inputs))
+        steps = range(len(states) - 1) if every_step else batch.output_steps[:, 0, k].tolist()
+        outputs = torch.stack([p["weight_out"] @ states[t + 1][: model.hidden_size] + p["bias_out"] for t in steps])
+        loss = (outputs - batch.targets[:, 0, k]).square().sum() / batch.targets[..., 0].numel()
+        expected = torch.autograd.grad(loss, states[1:], materialize_grads=True)
+        close(trace.states(3)[:, 0, k], torch.stack(states).detach())
+        close(trace.state_gradients(3)[:, 0, k], torch.stack(expected))
+    assert torch.equal(trace.state_gradients(1), trace.state_gradients(3)[:, :, :1])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_state_jacobians_equal_autograd_on_torchs_cell(name):
+    model, theta, _, _, generator = case(name, "squared_error", False, 3, 1)
+    states = torch.randn(4, 3, 2, model.state_size, generator=generator, dtype=torch.float64)
+    inputs = torch.randn(4, 3, 2, 2, generator=generator, dtype=torch.float64)
+    jacobians = model.state_jacobians(theta, states, inputs)
+    assert jacobians.shape == (4, 3, 2, model.state_size, model.state_size)
+    for t, r, k in ((0, 0, 0), (3, 2, 1), (1, 2, 0), (2, 0, 1)):
+        expected = torch.autograd.functional.jacobian(
+            lambda state, t=t, r=r, k=k: torch_step(model, theta[r : r + 1], state, inputs[t, r, k]), states[t, r, k]
+        )
+        close(jacobians[t, r, k], expected)
+    close(model.state_jacobians(theta, states[0], inputs[0]), jacobians[0])
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    name=st.sampled_from(list(MODELS)),
+    num_replicas=st.integers(1, 5),
+    num_sequences=st.sampled_from([1, 2, 7, 40]),
+    num_steps=st.integers(1, 10),
+    hidden_size=st.integers(1, 7),
+    every_step=st.booleans(),
+    loss=st.sampled_from(list(LOSSES)),
+    seed=st.integers(0, 1000),
+    threads=st.sampled_from([1, 2]),
+)
+def test_replica_law(num_replicas, threads, **shape):
+    """Replica r of a batched run equals the run alone: loss, gradient and product."""
+    _, theta, batch, objective, generator = case(num_replicas=num_replicas, threads=threads, **shape)
+    weight = torch.rand(num_replicas, 1, generator=generator, dtype=torch.float64)
+    vector = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
+    together = objective.loss_and_gradient(theta)
+    product = objective.linearize(theta, weight).product(vector)
+    for r in range(num_replicas):
+        rows = slice(r, r + 1)
+        alone = Objective(objective.engine, objective.loss_function, batch.replicas(rows))
+        result = alone.loss_and_gradient(theta[rows])
+        close(result.loss, together.loss[rows])
+        close(result.gradient, together.gradient[rows])
+        close(alone.linearize(theta[rows], weight[rows]).product(vector[rows]), product[rows])
+    objective.engine.close()
+
+
+@pytest.mark.parametrize("num_replicas", [1, 4])
+@pytest.mark.parametrize("name", MODELS)
+def test_two_threads_equal_one(name, num_replicas):
+    _, theta, batch, two, generator = case(name, "squared_error", False, num_replicas, 160, num_steps=12, threads=2)
+    one = Objective(Engine(two.engine.model, dtype=torch.float64), two.loss_function, batch)
+    assert len(two.blocks) > 1
+    close(two.loss_and_gradient(theta).gradient, one.loss_and_gradient(theta).gradient)
+    weight = torch.full((num_replicas, 1), 0.3, dtype=torch.float64)
+    operators = two.linearize(theta, weight), one.linearize(theta, weight)
+    for _ in range(10):  # both threads run on dual numbers at the same time
+        vector = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
+        close(operators[0].product(vector), operators[1].product(vector))
+    two.engine.close()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_buffers_are_lent_again_and_never_shared(name):
+    _, theta, _, objective, generator = case(name, "squared_error", False, 1, 9)
+    vector = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
+    kept, operator = objective.loss_and_gradient(theta), objective.linearize(theta)
+    gradients, product = kept.trace.state_gradients(9), operator.product(vector)
+    for _ in range(3):
+        objective.loss_and_gradient(theta + 1)
+        objective.linearize(theta + 1).product(vector)
+    assert torch.equal(kept.trace.state_gradients(9), gradients)
+    assert torch.equal(operator.product(vector), product)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_recurrent_weight_is_the_candidates(name):
+    model = MODELS[name](2, 1, 3)
+    theta = torch.arange(2 * model.num_parameters, dtype=torch.float64).view(2, -1)
+    expected = model.parameters(theta)["weight_hh"][:, 6:9]  # i, f, g, o of torch.nn.LSTM; r, z, n of torch.nn.GRU
+    assert torch.equal(model.recurrent_weight(theta), expected)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_block_bytes_are_what_a_block_keeps(name):
+    model, shape = MODELS[name](2, 1, 20), BlockShape(3, 10, 7, torch.float32, torch.device("cpu"))
+    generator = torch.Generator().manual_seed(0)
+    batch = random_batch(10, 3, 7, 1, "squared_error", True, generator)
+    kept = {}
+
+    def keep(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    sweeps = model.sweeps(shape)
+    sweeps.load(type(batch)(batch.inputs.float(), batch.lengths, None, batch.targets.float()))
+    theta = torch.zeros(3, model.num_parameters)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        sweeps.forward(model.weights(theta))
+    kept.pop(theta.untyped_storage().data_ptr())
+    taken = sum(tensor.untyped_storage().nbytes() for tensor in kept.values()) + 2 * sweeps.tangents.nbytes
+    assert FRAGMENTATION * taken == pytest.approx(model.block_bytes(shape), rel=0.1)

@@ -1,0 +1,42 @@
+"""Whole small runs of the gated nets: every optimizer steps, every probe reads."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from rnnbench.config.plan import make_plan
+from rnnbench.config.request import Request
+from rnnbench.paths import conf_dir
+from rnnbench.run import Job, run_jobs
+
+SMALL = ("task.sequence_length=10", "model.hidden_size=6", "init.num_connections=4", "budget.updates=2", "threads=2")
+EVERY = ("record.log_every=1", "record.evaluate_every=1")
+HF = tuple(f"optim.{name}_batch_size=40" for name in ("gradient", "curvature", "backtracking", "line_search"))
+OPTIMIZERS = sorted(path.stem for path in (conf_dir() / "optim").glob("*.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def _denormals_afterwards():
+    """A run flushes denormals in its own thread; hypothesis, in later tests, draws them."""
+    yield
+    torch.set_flush_denormal(False)
+
+
+@pytest.mark.parametrize("optim", OPTIMIZERS)
+@pytest.mark.parametrize("model", ["lstm", "gru"])
+@pytest.mark.parametrize("task", ["adding", "temporal_order"])
+def test_every_optimizer_steps_and_every_probe_reads(model, optim, task, tmp_path):
+    overrides = [f"task={task}", f"model={model}", f"optim={optim}", *SMALL, *EVERY, *(HF if optim == "hf" else ())]
+    (config,) = make_plan(Request(overrides=(*overrides, f"hydra.run.dir={tmp_path}-unused"))).configs
+    assert run_jobs([Job(config, tmp_path)], quiet=True) == 0
+    facts = json.loads((tmp_path / "summary.json").read_text())
+    assert facts["status"] == "budget"
+    assert facts["updates"] == 2
+    table = pd.read_csv(tmp_path / "metrics.csv").iloc[1:]
+    assert len(table) == 2
+    values = table.to_numpy(dtype=float)
+    assert np.isfinite(values).all(), list(table.columns[~np.isfinite(values).all(0)])
+    assert (table["update/norm"] > 0).any()
