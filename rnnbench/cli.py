@@ -19,8 +19,10 @@ from rnnbench.config.errors import ConfigError
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from rnnbench.config.build import Built
     from rnnbench.config.plan import Plan
     from rnnbench.config.request import Request
+    from rnnbench.config.schema import Config
 
 OK, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 2, 130, 143
 
@@ -41,6 +43,8 @@ usage: rnnbench COMMAND ...
   train [OVERRIDES]            train: rnnbench train task=adding optim=hf
   resume FOLDER [BUDGET]       go on with a run: rnnbench resume FOLDER budget.updates=400
   list [GROUP [CHOICE]]        show the choices of every group, or the keys of one choice
+  report FOLDER... [by=KEYS]   what runs came to: a table, and a page with figures
+  bench [GROUP]                measure what this machine does, beside other ways to the same numbers
   --version                    show the version
   --help                       show this help; rnnbench train --help has more
 
@@ -208,6 +212,48 @@ def _resume(words: list[str]) -> int:
     return resume_run(folder, words[1:], quiet=quiet)
 
 
+def _report(words: list[str]) -> int:
+    """`rnnbench report FOLDER... [by=KEYS] [--out DIR]`."""
+    from rnnbench.report.errors import ReportError, UnknownFieldError
+    from rnnbench.report.options import parse_options
+
+    try:
+        options = parse_options(words)
+        from rnnbench.report.command import report
+
+        return report(options)
+    except UnknownFieldError as error:
+        from rnnbench.config.nearest import did_you_mean, nearest_keys
+
+        raise ConfigError(f"{error}{did_you_mean(nearest_keys(error.field, error.fields))}") from error
+    except ReportError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _bench(words: list[str]) -> int:
+    """`rnnbench bench`; ENVIRONMENT is left alone, since what is compared with comes without it."""
+    from rnnbench.bench.options import OptionError, parse_options
+
+    try:
+        options = parse_options(words)
+        from rnnbench.bench.command import bench
+
+        return bench(options, _make_run)
+    except OptionError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _make_run(overrides: Sequence[str], num_replicas: int) -> "tuple[Config, Built]":
+    """What `rnnbench train` would build from overrides, with seeds from 0 on."""
+    from rnnbench.config.build import build
+    from rnnbench.config.compose import Composer
+    from rnnbench.config.request import Request
+
+    with Composer(Request()) as composer:
+        config = composer.compose(overrides).config
+    return config, build([replace(config, seed=seed) for seed in range(num_replicas)])
+
+
 def _first_line(plan: "Plan") -> str:
     """What will be run, and where."""
     first = plan.configs[0]
@@ -282,4 +328,10 @@ def _complete(option: str) -> str:
     return complete(option, os.environ, list(COMMANDS), ask_hydra)
 
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {"train": _train, "resume": _resume, "list": _list}
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "train": _train,
+    "resume": _resume,
+    "list": _list,
+    "report": _report,
+    "bench": _bench,
+}

@@ -4,6 +4,8 @@ import contextlib
 import io
 from collections.abc import Callable, MutableMapping, Sequence
 
+from rnnbench.bench.options import ALL
+from rnnbench.bench.options import GROUPS as MEASURABLE
 from rnnbench.config.listing import GROUPS, KEYS, folders_of
 from rnnbench.config.request import Request
 
@@ -29,6 +31,8 @@ def complete(
             return separator.join(command for command in commands if command.startswith(words[-1]))
         if words[1] == "list":
             return separator.join(_list_words(words[2:]))
+        if words[1] == "bench":
+            return separator.join(name for name in (*MEASURABLE, ALL) if len(words) == 3 and name.startswith(words[2]))
         if words[1] not in commands:
             return ""
         environment["COMP_LINE"] = " ".join([words[0], *words[2:]])

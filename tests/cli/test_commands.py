@@ -34,6 +34,19 @@ def test_help_of_train(rnnbench):
     assert "schema" not in answer.out
 
 
+def test_help_of_bench(rnnbench):
+    answer = rnnbench("bench", "--help")
+    assert answer.status == 0
+    for word in ("engine", "hf", "tasks", "probes", "all", "--full", "--json FILE", "--shape R,B,T,n"):
+        assert word in answer.out
+
+
+def test_bench_builds_what_train_would(rnnbench):
+    config, built = cli._make_run(["optim=nag", "model.hidden_size=7"], 3)
+    assert (config.record.log_every, config.seed, len(built.inits)) == (100, 0, 3)
+    assert (built.model.hidden_size, built.optimizer.lr.shape) == (7, (3, 1))
+
+
 def test_list(rnnbench):
     answer = rnnbench("list")
     assert answer.status == 0
@@ -129,13 +142,16 @@ def test_what_hydra_shows(words, expected, rnnbench):
     ("line", "expected"),
     [
         ("rnnbench tr", ["train"]),
-        ("rnnbench ", ["train", "list"]),
+        ("rnnbench ", ["train", "resume", "list", "bench"]),
         ("rnnbench train optim=", ["optim=adam", "optim=hf", "optim=nag", "optim=sgd"]),
         ("rnnbench train optim=sgd optim.l", ["optim.lr="]),
         ("rnnbench train sc", []),
         ("rnnbench list o", ["optim"]),
         ("rnnbench list optim a", ["adam"]),
-        ("rnnbench bench x", []),
+        ("rnnbench bench ", ["engine", "hf", "tasks", "probes", "all"]),
+        ("rnnbench bench pro", ["probes"]),
+        ("rnnbench bench hf ", []),
+        ("rnnbench nope x", []),
     ],
 )
 def test_tab_completion(line, expected, rnnbench, monkeypatch):

@@ -23,8 +23,12 @@ def test_nothing_but_a_run_imports_torch(environment, tmp_path):
 import sys
 from rnnbench.cli import main
 for words in ("--version", "--help", "list", "list optim hf", "list keys", "train --help", "train --cfg job",
-              "train --info searchpath", "train optim.lr=1", "train -m seed=1,x", "-sc query=bash"):
-    main(words.split())
+              "train --info searchpath", "train optim.lr=1", "train -m seed=1,x", "-sc query=bash",
+              "bench --help", "bench nope"):
+    try:
+        main(words.split())
+    except SystemExit as ended:
+        assert not ended.code, words
     assert "torch" not in sys.modules, words
     assert "tensorboard" not in sys.modules, words
     assert "rich" not in sys.modules, words

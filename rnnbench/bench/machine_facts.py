@@ -1,0 +1,71 @@
+"""What the measurements were made on."""
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from rnnbench.machine import available_bytes, resolve_device
+from rnnbench.records.environment import git_revision, versions
+
+OPTIONAL_PACKAGES = ("jax", "jaxlib", "curvlinops-for-pytorch", "backpack-for-pytorch")
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OMP_WAIT_POLICY",
+    "GOMP_SPINCOUNT",
+    "OMP_DYNAMIC",
+    "MKL_DYNAMIC",
+    "KMP_BLOCKTIME",
+    "XLA_FLAGS",
+)
+
+
+def machine_facts() -> dict[str, Any]:
+    """Processor, cores, memory, load, system, and the environment variables that decide about threads."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    return {
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "usable_cores": usable_cores(),
+        "memory_bytes": _memory_bytes(),
+        "available_bytes": available_bytes(resolve_device("cpu")),
+        "load_average": load,
+        "system": platform.platform(),
+        "environment": {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ},
+    }
+
+
+def usable_cores() -> int:
+    """Processors that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
+    return len(affinity(0)) if affinity is not None else (os.cpu_count() or 1)
+
+
+def software_facts() -> dict[str, Any]:
+    """Versions, those of the compared packages included, and the revision of the checkout."""
+    found = versions()
+    for package in OPTIONAL_PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {"versions": found, "git": git_revision()}
+
+
+def _cpu_model() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def _memory_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return None

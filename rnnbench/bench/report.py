@@ -1,0 +1,88 @@
+"""Tables of results, on the terminal and as JSON."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich import box
+from rich.table import Table
+
+from rnnbench.bench.timing import Statistics
+from rnnbench.records.console import RunConsole
+
+PLAIN_WIDTH = 200  # of a table that goes to a file: no cell of ours is cut
+
+
+@dataclass(frozen=True)
+class Report:
+    """One table.
+
+    Attributes:
+        title: What was measured.
+        columns: Headings; the first column is text, the others are numbers.
+        rows: Cells; None is a line between sections.
+        notes: Sentences below it.
+        data: The same with every round, for JSON.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str] | None]
+    notes: Sequence[str] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+def print_report(report: Report, stream: TextIO) -> None:
+    """Print a table; without lines and colours where the stream is no terminal."""
+    is_terminal = stream.isatty()
+    console = RunConsole(stream, width=None if is_terminal else PLAIN_WIDTH)
+    table = Table(box=box.SIMPLE_HEAD if is_terminal else None, pad_edge=False)
+    for number, column in enumerate(report.columns):
+        table.add_column(column, justify="right" if number else "left", no_wrap=not is_terminal or bool(number))
+    for row in report.rows:
+        if row is None:
+            table.add_row() if not is_terminal else table.add_section()
+        else:
+            table.add_row(*row)
+    console.print()
+    console.print(report.title, style="bold", markup=False, highlight=False, soft_wrap=True)
+    console.print(table, markup=False, highlight=False)
+    for note in report.notes:
+        console.print(note, markup=False, highlight=False, soft_wrap=not is_terminal)
+
+
+def write_json(path: Path, contents: Mapping[str, Any]) -> None:
+    """Write strict JSON.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    path.write_text(json.dumps(contents, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def milliseconds(seconds: float) -> str:
+    """Three significant digits, in ms."""
+    value = 1000 * seconds
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+
+
+def spread(statistics: Statistics) -> str:
+    """Quartiles in ms."""
+    return f"{milliseconds(statistics.lower)} .. {milliseconds(statistics.upper)}"
+
+
+def percent(share: float) -> str:
+    """Two significant digits, at least one tenth of a percent."""
+    return f"{100 * share:.1f} %"
+
+
+def mebibytes(number: int | None) -> str:
+    """Of bytes; a dash where it is not known."""
+    return "-" if number is None else f"{number / 2**20:,.0f}"
+
+
+def in_words(count: int, thing: str) -> str:
+    """As in 1 thread, 2 threads."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

@@ -1,0 +1,232 @@
+"""Timing of variants against each other: interleaved round by round in one process, so that drift hits all alike."""
+
+import gc
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import numpy as np
+import torch
+
+BURST_SECONDS = 0.03
+"""A variant is called again and again for about this long in a round, so that the clock's grain does not matter."""
+
+LONG_SECONDS = 0.1
+"""A first call of this length is taken as the estimate of the next ones; below, what only it does would weigh."""
+
+PAUSE_SECONDS = 0.005
+"""Between variants: OpenMP's threads spin for some milliseconds after their last work, and would disturb the next."""
+
+MIN_ROUNDS, MAX_ROUNDS = 3, 100
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Of the rounds of one variant.
+
+    Attributes:
+        median: Middle.
+        lower: First quartile.
+        upper: Third quartile.
+    """
+
+    median: float
+    lower: float
+    upper: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Statistics":
+        """Median and quartiles, linear between neighbours."""
+        lower, median, upper = np.percentile(np.asarray(values, dtype=np.float64), [25, 50, 75]).tolist()
+        return cls(median, lower, upper)
+
+    @classmethod
+    def of_ratio(cls, values: Sequence[float], base: Sequence[float]) -> "Statistics":
+        """Of the ratios round by round, in which drift that both have cancels.
+
+        Raises:
+            ValueError: The two have not the same number of rounds.
+        """
+        return cls.of([value / other for value, other in zip(values, base, strict=True)])
+
+
+class Lane:
+    """A thread in which variants run; all threads that OpenMP starts for it inherit its treatment of denormals."""
+
+    def __init__(self, *, flushes: bool) -> None:
+        """Start the thread.
+
+        Args:
+            flushes: Whether denormal floats are flushed to zero in it.
+        """
+        self._executor = ThreadPoolExecutor(1, initializer=torch.set_flush_denormal, initargs=(flushes,))
+
+    def call(self, function: Callable[[], _Result], threads: int = 1) -> _Result:
+        """Call a function in the lane, torch's operations split over so many threads."""
+
+        def run() -> _Result:
+            torch.set_num_threads(threads)
+            return function()
+
+        return self._executor.submit(run).result()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._executor.shutdown()
+
+
+class Lanes:
+    """Both kinds of lane; a context manager that restores torch's number of threads.
+
+    Objects that exist already are kept from the garbage collector meanwhile: it would look at all of every library's
+    before each measurement of memory.
+    """
+
+    def __enter__(self) -> Self:
+        """Start the lanes."""
+        gc.freeze()
+        self._threads = torch.get_num_threads()
+        self._lanes = {flushes: Lane(flushes=flushes) for flushes in (True, False)}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End them."""
+        for lane in self._lanes.values():
+            lane.close()
+        torch.set_num_threads(self._threads)
+        gc.unfreeze()
+
+    def call(
+        self,
+        function: Callable[[], _Result],
+        *,
+        torch_threads: int = 1,
+        flushes: bool = True,
+        cores: int | None = None,
+    ) -> _Result:
+        """Call a function under the circumstances of a `Variant`."""
+        with confined(cores):
+            return self._lanes[flushes].call(function, torch_threads)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to compute something.
+
+    Attributes:
+        name: Said in tables.
+        run: Computes it once; what it returns is dropped.
+        torch_threads: Over how many threads torch splits one operation.
+        flushes: Whether denormal floats are flushed to zero.
+        cores: How many processors the whole process may use meanwhile; None: all.
+    """
+
+    name: str
+    run: Callable[[], object]
+    torch_threads: int = 1
+    flushes: bool = True
+    cores: int | None = None
+
+    def call(self, lanes: Lanes, calls: int) -> float:
+        """Mean seconds of so many calls."""
+        return lanes.call(
+            lambda: _time(self.run, calls), torch_threads=self.torch_threads, flushes=self.flushes, cores=self.cores
+        )
+
+
+def interleave(
+    variants: Sequence[Variant],
+    lanes: Lanes,
+    *,
+    rounds: int | None,
+    seconds: float,
+    announce: Callable[[str], None] = lambda text: None,
+) -> dict[str, list[float]]:
+    """Time variants round by round: each once in a round, and each round starts with the next one.
+
+    Args:
+        variants: With distinct names. Each is warmed up by a call before the first round.
+        lanes: Where they run.
+        rounds: How many; None: as many as fit.
+        seconds: Time for all of this, warm-up included; at least `MIN_ROUNDS` are made.
+        announce: Told how far it is.
+
+    Returns:
+        By name: seconds of one call, one entry per round.
+    """
+    start = time.perf_counter()
+    calls = {}
+    for variant in variants:
+        announce(f"warming up {variant.name}")
+        once = variant.call(lanes, 1)
+        if once < LONG_SECONDS:
+            once = variant.call(lanes, 1)
+        calls[variant.name] = max(1, min(1000, round(BURST_SECONDS / max(once, 1e-9))))
+    found: dict[str, list[float]] = {variant.name: [] for variant in variants}
+    gc.collect()
+    for done in itertools.count():
+        spent = time.perf_counter() - start
+        if rounds is not None and done >= rounds:
+            break
+        if rounds is None and (done >= MAX_ROUNDS or (done >= MIN_ROUNDS and spent >= seconds)):
+            break
+        announce(f"round {done + 1}" + (f" of {rounds}" if rounds else ""))
+        for variant in rotated(variants, done):
+            time.sleep(PAUSE_SECONDS)
+            found[variant.name].append(variant.call(lanes, calls[variant.name]))
+    return found
+
+
+def rotated(variants: Sequence[Variant], start: int) -> list[Variant]:
+    """The variants in their order, beginning with another one in each round."""
+    first = start % len(variants)
+    return [*variants[first:], *variants[:first]]
+
+
+def _time(run: Callable[[], object], calls: int) -> float:
+    """Mean seconds of a call; the garbage collector waits."""
+    gc.disable()
+    try:
+        start = time.perf_counter()
+        for _ in range(calls):
+            run()
+        return (time.perf_counter() - start) / calls
+    finally:
+        gc.enable()
+
+
+@contextmanager
+def confined(number: int | None) -> Iterator[None]:
+    """Restrict every thread of this process to the first processors that it may use, where the system can.
+
+    For libraries that take their number of threads once and for all when they start.
+    """
+    if number is None or not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    _restrict(set(sorted(allowed)[:number]))
+    try:
+        yield
+    finally:
+        _restrict(allowed)
+
+
+def _restrict(processors: set[int]) -> None:
+    tasks = Path("/proc/self/task")
+    for thread in [int(task.name) for task in tasks.iterdir()] if tasks.is_dir() else [0]:
+        try:
+            os.sched_setaffinity(thread, processors)
+        except ProcessLookupError:
+            continue  # it has ended meanwhile

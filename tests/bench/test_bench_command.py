@@ -1,0 +1,127 @@
+import io
+import json
+
+import pytest
+
+from rnnbench.bench import command
+from rnnbench.bench.announce import Announcer
+from rnnbench.bench.case import MismatchError
+from rnnbench.bench.options import GROUPS, OptionError, Options, Shape, parse_options
+from rnnbench.bench.report import Report, print_report
+
+REPORT = Report("title", ["", "ms"], [["one", "1.5"], None, ["two", "2"]], ["A note."], {"rows": [1.5, 2.0]})
+
+
+@pytest.fixture
+def one_report(monkeypatch):
+    """Every group gives one table; returns what they were asked."""
+    asked = []
+
+    def measure(options, settings, announcer, **others):
+        asked.append((options.group, list(settings)))
+        yield REPORT
+
+    for group in GROUPS:
+        monkeypatch.setattr(command, f"measure_{group}", measure)
+    return asked
+
+
+def test_everything_is_kept(one_report, tmp_path, capsys):
+    path = tmp_path / "result.json"
+    assert command.bench(Options(group="all", json=path, threads=3), None) == 0
+    found = json.loads(path.read_text())
+    assert list(found["groups"]) == list(GROUPS)
+    assert found["groups"]["hf"] == [{"title": "title", "notes": ["A note."], "rows": [1.5, 2.0]}]
+    assert found["threads"] == [3]
+    assert {"cpu", "cores", "usable_cores", "memory_bytes", "environment", "load_average"} <= found["machine"].keys()
+    assert {"python", "torch", "rnnbench"} <= found["versions"].keys()
+    assert (found["format"], found["full"]) == (1, False)
+    out = capsys.readouterr().out
+    assert out.count("A note.") == len(GROUPS)
+    assert str(path) in out
+
+
+def test_one_thread_and_all_cores_by_default(one_report, monkeypatch):
+    monkeypatch.setattr(command, "usable_cores", lambda: 6)
+    command.bench(Options(), None)
+    monkeypatch.setattr(command, "usable_cores", lambda: 1)
+    command.bench(Options(), None)
+    assert one_report == [("engine", [1, 6]), ("engine", [1])]
+
+
+def test_a_mismatch_is_a_failure(monkeypatch, capsys):
+    def measure(*arguments):
+        raise MismatchError("x does not compute y")
+        yield
+
+    monkeypatch.setattr(command, "measure_engine", measure)
+    assert command.bench(Options(), None) == 1
+    assert capsys.readouterr().err == "rnnbench: x does not compute y\n"
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_table_is_plain_where_there_is_no_terminal(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    plain, drawn = io.StringIO(), Terminal()
+    print_report(REPORT, plain)
+    print_report(REPORT, drawn)
+    lines = [line.rstrip() for line in plain.getvalue().splitlines()]
+    assert lines == ["", "title", "      ms", "one  1.5", "", "two    2", "A note."]
+    assert "\x1b[" in drawn.getvalue()
+    assert "\N{BOX DRAWINGS LIGHT HORIZONTAL}" in drawn.getvalue()
+
+
+def test_progress_is_a_line_per_stage_or_one_that_is_overwritten(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    plain, drawn = io.StringIO(), Terminal()
+    for stream in (plain, drawn):
+        with Announcer(stream) as announcer:
+            announcer.stage("one")
+            announcer.detail("round 1")
+            announcer.stage("two")
+    assert plain.getvalue() == "rnnbench: measuring one\nrnnbench: measuring two\n"
+    assert "measuring one: round 1" in drawn.getvalue()
+    assert "\n" not in drawn.getvalue()
+    assert drawn.getvalue().endswith("\r\x1b[K")
+
+
+def test_options(tmp_path):
+    words = ["--full", "engine", "--shape", "1,2,3,4", "--shape", "5,6,7,8", "--threads", "2", "--rounds", "9"]
+    assert parse_options([*words, "--json", str(tmp_path / "x.json")]) == Options(
+        group="engine",
+        full=True,
+        json=tmp_path / "x.json",
+        threads=2,
+        shapes=(Shape(1, 2, 3, 4), Shape(5, 6, 7, 8)),
+        rounds=9,
+    )
+    assert parse_options([]) == Options()
+    assert parse_options(["all", "--shape", "1,2,3,4"]).groups == tuple(GROUPS)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["engin"], "engine, hf, tasks, probes, all"),
+        (["--shape", "1,2,3"], "R,B,T,n"),
+        (["--shape", "1,2,3,0"], "'1,2,3,0'"),
+        (["--shape", "1,2,3,x"], "--shape"),
+        (["hf", "--shape", "1,2,3,4"], "engine"),
+        (["--threads", "0"], "--threads: must be a whole number >= 1"),
+        (["--rounds", "1.5"], "--rounds"),
+        (["--json", "/nonexistent/x.json"], "/nonexistent"),
+        (["--json", "/"], "is a folder"),
+        (["--nope"], "--nope"),
+        (["hf", "tasks"], "tasks"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_bad_options(words, expected):
+    with pytest.raises(OptionError) as caught:
+        parse_options(words)
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
