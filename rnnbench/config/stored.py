@@ -7,7 +7,7 @@ from typing import Any
 from rnnbench.config import schema
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.nearest import did_you_mean, nearest_keys
-from rnnbench.config.schema import Choice, Config
+from rnnbench.config.schema import Config
 from rnnbench.config.validate import validate
 
 RESUMABLE = ("budget.updates", "budget.sequences", "budget.minutes", "stop_when_solved")
@@ -29,19 +29,16 @@ def config_from(tree: Mapping[str, Any], names: Mapping[str, str]) -> Config:
         names: From `schema_names`.
     """
 
-    def choice(key: str, values: Mapping[str, Any]) -> Choice:
-        made: Choice = _fill(getattr(schema, names[key]), values)
-        return made
-
-    plain = {key: value for key, value in tree.items() if key not in {*names, "probe", "budget", "record"}}
-    groups = {key: choice(key, tree[key]) for key in names if "." not in key}
-    return Config(
-        **plain,
-        **groups,
-        probe={name: choice(f"probe.{name}", values) for name, values in tree["probe"].items()},
-        budget=schema.Budget(**tree["budget"]),
-        record=schema.Record(**tree["record"]),
-    )
+    parts: dict[str, Any] = dict(tree)
+    for key in names:
+        if "." not in key:
+            parts[key] = _fill(getattr(schema, names[key]), tree[key])
+    parts["probe"] = {
+        name: _fill(getattr(schema, names[f"probe.{name}"]), values) for name, values in tree["probe"].items()
+    }
+    parts["budget"] = schema.Budget(**tree["budget"])
+    parts["record"] = schema.Record(**tree["record"])
+    return Config(**parts)
 
 
 def _fill(made_by: type[Any], values: Mapping[str, Any]) -> Any:

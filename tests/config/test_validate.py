@@ -61,7 +61,7 @@ def test_refused(composer, overrides, words):
     "overrides",
     [
         ["optim.curvature_batch_size=5000", "optim.curvature_source=fresh"],
-        ["optim.curvature_batch_size=4000"],
+        ["optim.curvature_batch_size=2000"],
         ["optim=sgd", "optim.clip_value=2", "optim.clip_norm=null"],
         ["optim=sgd", "optim.lr=0"],
         ["init=identity", "model.nonlinearity=relu"],
