@@ -28,7 +28,6 @@ def config_from(tree: Mapping[str, Any], names: Mapping[str, str]) -> Config:
         tree: From `rnnbench.config.objects.to_dict`.
         names: From `schema_names`.
     """
-
     parts: dict[str, Any] = dict(tree)
     for key in names:
         if "." not in key:
