@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "probes": {*BASE, "metrics", "curvature", "optim", "probes"},
     "metrics": set(),
     "records": {"metrics", "records"},
+    "report": {"records", "report"},
     "training": {*BASE, "metrics", "curvature", "optim", "probes", "records", "training"},
 }
 ARITHMETIC = {*BASE, "curvature", "optim", "probes"}
@@ -33,11 +34,12 @@ FILE_ACCESS = {"os", "pathlib", "shutil", "tempfile"}
 FORBIDDEN = {
     **{arithmetic: FRAMEWORKS | FILE_ACCESS for arithmetic in ARITHMETIC},
     "records": {"torch", "hydra", "omegaconf"},
+    "report": {"torch", "pandas", *FRAMEWORKS},
     "training": {"hydra", "omegaconf", "tensorboard"},
 }
 BATCHES = "rnnbench.tasks.base"  # all that the others know of tasks
 MAY_IMPORT_CONFIG = {"config", "cli", "machine", "run"}
-STARTS_WITHOUT_TORCH = {"cli", "config", "__init__", "paths"}
+STARTS_WITHOUT_TORCH = {"cli", "config", "__init__", "paths", "report"}
 
 
 def part(module):

@@ -1,0 +1,111 @@
+"""`rnnbench report`: reads run folders, prints tables, writes a page."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from rnnbench.records import wording
+from rnnbench.report import description, fields, files
+from rnnbench.report.errors import ReportError
+from rnnbench.report.figures import make_charts
+from rnnbench.report.groups import Group, make_groups
+from rnnbench.report.options import Options
+from rnnbench.report.page import make_page
+from rnnbench.report.runs import Problem, Run, find_run_folders, read_runs
+from rnnbench.report.tables import cost_table, group_rows, outcome_table, print_table, run_rows
+
+OK, FAILED = 0, 1
+
+_MOST_PROBLEMS = 10  # on the terminal; the page has all
+
+
+def report(options: Options) -> int:
+    """Report on all runs in some folders.
+
+    Args:
+        options: What was asked for.
+
+    Returns:
+        The exit status: 0, also where some records are damaged; 1 where the page cannot be written any more.
+
+    Raises:
+        ReportError: There is no run that can be read, a field does not exist, or there is no place for the page.
+        UnknownFieldError: The field, among them.
+    """
+    folders, problems = find_run_folders(options.folders)
+    where = ", ".join(map(str, options.folders))
+    if not folders:
+        raise ReportError(f"there is no run in {where}")
+    runs = _counted(folders, problems)
+    if not runs:
+        raise ReportError(f"no run in {where} can be read: {problems[0].folder}: {problems[0].message}")
+    names = _names(options, runs)
+    files.prepare(options.out)
+    groups = make_groups(runs, names)
+    try:
+        _print(runs, groups, problems)
+    except BrokenPipeError:
+        # whoever read the first lines is gone; the interpreter flushes once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    try:
+        _write(options.out, runs, names, groups, problems)
+    except OSError as error:
+        print(f"rnnbench: cannot write the page: {error}", file=sys.stderr)
+        return FAILED
+    print(f"\npage: {options.out / files.PAGE}")
+    return OK
+
+
+def _names(options: Options, runs: Sequence[Run]) -> list[str]:
+    """The fields that make the groups."""
+    run_fields = [run.fields for run in runs]
+    if options.by is None:
+        return fields.grouping_fields(run_fields)
+    return list(dict.fromkeys(fields.resolve(name, run_fields) for name in options.by))
+
+
+def _counted(folders: Sequence[Path], problems: list[Problem]) -> list[Run]:
+    """Read all runs; on a terminal a line says how far that is."""
+    stream = sys.stderr if sys.stderr.isatty() else None
+    runs = []
+    for run in read_runs(folders, problems):
+        runs.append(run)
+        if stream and len(runs) % 50 == 0:
+            _overwrite(stream, f"reading {len(runs):,} of {len(folders):,} runs")
+    if stream:
+        _overwrite(stream, "")
+    return runs
+
+
+def _overwrite(stream: TextIO, text: str) -> None:
+    """Put a text in place of the line that is there."""
+    stream.write(f"\r\x1b[K{text}")
+    stream.flush()
+
+
+def _print(runs: Sequence[Run], groups: Sequence[Group], problems: Sequence[Problem]) -> None:
+    everything = Group((), (), tuple(runs))
+    print(description.title(runs))
+    print(f"{description.headline(everything)}. {description.second_line(everything, groups)}")
+    print_table(outcome_table(groups), sys.stdout)
+    print_table(cost_table(groups), sys.stdout)
+    if problems:
+        print(f"\n{wording.count(len(problems), 'folder')} with damaged records:")
+    for problem in problems[:_MOST_PROBLEMS]:
+        print(f"  {problem.folder}: {problem.message}")
+    if len(problems) > _MOST_PROBLEMS:
+        print(f"  and {len(problems) - _MOST_PROBLEMS} more, on the page")
+    sys.stdout.flush()
+
+
+def _write(
+    folder: Path, runs: Sequence[Run], names: Sequence[str], groups: Sequence[Group], problems: Sequence[Problem]
+) -> None:
+    charts = list(make_charts(runs, groups, names))
+    varying = fields.varying_fields([run.fields for run in runs])
+    columns = dict.fromkeys([*names, *varying, fields.SEED])
+    files.write_csv(folder / "groups.csv", *group_rows(groups))
+    files.write_csv(folder / "runs.csv", *run_rows(runs, list(columns)))
+    files.write(folder, make_page(runs, names, groups, charts, problems), charts)

@@ -1,0 +1,141 @@
+"""Loss and error rate against what they cost: median and band over the runs of each group."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from rnnbench.report import drawing
+from rnnbench.report.chart import Cell, Chart, drawn
+from rnnbench.report.groups import Group
+from rnnbench.report.runs import MEASURES, Measure, Run
+from rnnbench.report.statistics import Array, order_quantiles
+
+Quantity = Literal["loss", "error_rate"]
+
+MAX_PLACES = 200
+"""Places along the axis at which a group's runs are compared."""
+
+_SHARES = (0.1, 0.5, 0.9)
+_TITLES: dict[Quantity, str] = {"loss": "evaluation loss", "error_rate": "error rate"}
+_AXES: dict[Measure, str] = {"updates": "updates", "sequences": "sequences seen", "seconds": "seconds of training"}
+_CAPTION = (
+    "Median over the runs of a group; the band holds the middle 80 %. A run that has ended keeps its last value, one "
+    "that diverged counts as worst from then on."
+)
+_SECONDS = " Runs that were trained side by side share the clock."
+
+
+@dataclass(frozen=True)
+class Band:
+    """Quantiles over a group's runs, along an axis.
+
+    Attributes:
+        label: The group's.
+        num_runs: Runs with evaluations.
+        x: Places, (k,).
+        low: 10 % quantile, (k,); infinite where most have diverged, as the others.
+        median: (k,).
+        high: 90 % quantile, (k,).
+    """
+
+    label: str
+    num_runs: int
+    x: Array
+    low: Array
+    median: Array
+    high: Array
+
+
+def curve_charts(groups: Sequence[Group]) -> Iterator[Chart]:
+    """A figure for each quantity and measure of cost; none where no run has an evaluation."""
+    shown, note = drawn(groups)
+    for quantity in _TITLES:
+        for measure in MEASURES:
+            bands = [band for group in shown if (band := make_band(group, quantity, measure)) is not None]
+            if bands:
+                yield _chart(bands, _baselines(shown, quantity), quantity, measure, note)
+
+
+def make_band(group: Group, quantity: Quantity, measure: Measure) -> Band | None:
+    """Quantiles over a group's runs; None where none has an evaluation."""
+    curves = [curve for run in group.runs if (curve := _steps(run, quantity, measure)) is not None]
+    if not curves:
+        return None
+    places = np.unique(np.concatenate([x for x, _ in curves]))
+    if places.size > MAX_PLACES:
+        places = places[np.linspace(0, places.size - 1, MAX_PLACES).round().astype(np.intp)]
+    values = np.stack([y[np.maximum(np.searchsorted(x, places, side="right") - 1, 0)] for x, y in curves])
+    low, median, high = order_quantiles(values, _SHARES)
+    return Band(group.label, len(curves), places, low, median, high)
+
+
+def _steps(run: Run, quantity: Quantity, measure: Measure) -> tuple[Array, Array] | None:
+    """A run's evaluations (k,), (k,); one that diverged ends in the worst value."""
+    if run.curve is None or run.curve.loss.size == 0:
+        return None
+    x = run.curve.x[measure]
+    y = run.curve.loss if quantity == "loss" else run.curve.error_rate
+    if run.outcome == "diverged":
+        worst = np.inf if quantity == "loss" else 1.0
+        x, y = np.append(x, max(x[-1], run.end(measure))), np.append(y, worst)
+    return x, y
+
+
+def _baselines(groups: Sequence[Group], quantity: Quantity) -> list[float]:
+    """The constant predictors' scores, each once."""
+    scores = {group.baseline_loss if quantity == "loss" else group.baseline_error_rate for group in groups}
+    return sorted(score for score in scores if score is not None)
+
+
+def _chart(bands: Sequence[Band], baselines: Sequence[float], quantity: Quantity, measure: Measure, note: str) -> Chart:
+    rows: list[tuple[Cell, ...]] = [
+        (band.label, *map(float, numbers))
+        for band in bands
+        for numbers in zip(band.x, band.low, band.median, band.high, strict=True)
+    ]
+    rows += [("constant predictor", None, None, baseline, None) for baseline in baselines]
+    return Chart(
+        name=f"{quantity}_against_{measure}",
+        title=f"{_TITLES[quantity].capitalize()} against {measure}",
+        caption=_CAPTION + (_SECONDS if measure == "seconds" else "") + note,
+        columns=("group", measure, "quantile_10", "median", "quantile_90"),
+        rows=rows,
+        svg=drawing.draw(_painter(bands, baselines, quantity, measure)),
+    )
+
+
+def _painter(
+    bands: Sequence[Band], baselines: Sequence[float], quantity: Quantity, measure: Measure
+) -> Callable[[Axes], None]:
+    def paint(axes: Axes) -> None:
+        finite = [value for band in bands for part in (band.low, band.median, band.high) for value in _finite(part)]
+        top = 10 * max([*finite, *baselines], default=1.0)
+        opacity = 0.18 if len(bands) <= 3 else 0.07  # of many bands all but the last would be hidden
+        for band, color in zip(bands, drawing.COLORS, strict=False):
+            low, median, high = (np.minimum(part, top) for part in (band.low, band.median, band.high))
+            if band.num_runs > 1:
+                axes.fill_between(band.x, low, high, step="post", color=color, alpha=opacity, linewidth=0)
+            marker = "o" if band.x.size == 1 else None
+            axes.step(
+                band.x, median, where="post", color=color, linewidth=1.6, label=drawing.plain(band.label), marker=marker
+            )
+        drawing.mark_baselines(axes, baselines)
+        ends = [float(band.x[-1]) for band in bands if band.x[-1] > 0]
+        drawing.set_amount_axis(axes, _AXES[measure], ends)
+        if quantity == "error_rate":
+            drawing.set_share_axis(axes, "sequences answered wrongly")
+            return
+        axes.set_ylabel("evaluation loss")
+        axes.grid(visible=True)
+        if finite and min(finite) > 0:
+            axes.set_yscale("log")
+            axes.set_ylim(0.7 * min([*finite, *baselines]), 1.4 * top / 10)
+
+    return paint
+
+
+def _finite(values: Array) -> list[float]:
+    return [float(value) for value in values if np.isfinite(value)]

@@ -1,0 +1,150 @@
+"""What was run and how it ended, in words for a person who knows nothing of it."""
+
+from collections.abc import Mapping, Sequence
+
+from rnnbench.records import wording
+from rnnbench.report import fields
+from rnnbench.report.fields import ABSENT, CHOICES, SEED, Value
+from rnnbench.report.groups import Group, best_first
+from rnnbench.report.runs import MEASURES, Run
+from rnnbench.report.tables import amount, percent_range
+
+SOLVED_MEANS = (
+    "A run trains one recurrent net from one seed. It is tested on sequences that it was not trained on. It counts as "
+    "solved when its error rate, the share of sequences it answers wrongly, stays below the task's limit (1 % or so) "
+    "at three tests in a row and on 10,000 further sequences. A net that has learned nothing does as well as the "
+    "constant predictor: the best answer that ignores its input."
+)
+
+_TASKS: Mapping[str, str] = {
+    "adding": "read a sequence in which two numbers are marked, and answer with their sum at its end",
+    "multiplication": "read a sequence in which two numbers are marked, and answer with their product at its end",
+    "temporal_order": "find two relevant symbols among distractors in a sequence, and tell their order at the end",
+    "temporal_order_3": "find three relevant symbols among distractors in a sequence, and tell their order at the end",
+}
+_NAMES = {"task": "Task", "model": "Model", "init": "Initialization", "optim": "Optimizer"}
+_MAIN: Mapping[str, tuple[str, ...]] = {
+    "task": ("sequence_length", "variant"),
+    "model": ("hidden_size", "nonlinearity"),
+    "init": ("spectral_radius", "input_scale"),
+    "optim": ("lr", "momentum", "batch_size", "clip_norm", "damping", "structural_damping", "gradient_batch_size"),
+}
+_TECHNICAL = ("name", "probe.", "record.", "device", "threads")
+_MOST_VARIED = 8
+
+
+def title(runs: Sequence[Run]) -> str:
+    """What the page is about: "adding, rnn, nag: 32 runs"."""
+    names = [_names(runs, group) for group in ("task", "model", "optim")]
+    what = ", ".join(name for name in names if name)
+    return f"{what}: {wording.count(len(runs), 'run')}" if what else wording.count(len(runs), "run")
+
+
+def headline(everything: Group) -> str:
+    """The share solved: "412 of 512 runs solved: 80.5 % (95 % interval 77 .. 84 %)"."""
+    solved, share = everything.num_solved, wording.percent(everything.share_solved)
+    return f"{solved:,} of {wording.count(len(everything.runs), 'run')} solved: {share} ({interval(everything)})"
+
+
+def interval(group: Group) -> str:
+    """The interval of the share, named."""
+    return f"95 % interval {percent_range(group.interval)}"
+
+
+def second_line(everything: Group, groups: Sequence[Group]) -> str:
+    """What a solution took, or which group did best."""
+    if len(groups) > 1:
+        best = best_first(groups)[0]
+        if best.num_solved == 0:
+            return f"None of the {len(groups)} groups was solved."
+        return f"Best of {len(groups)} groups: {best.label}, {best.num_solved} of {len(best.runs)} solved{_took(best)}."
+    if everything.num_solved == 0:
+        return "Not one has been solved." if len(everything.runs) > 1 else "It has not been solved."
+    took = _took(everything).removeprefix("; ")
+    return f"{took[0].upper()}{took[1:]}." if took else "Fewer than half of the runs have been solved."
+
+
+def _took(group: Group) -> str:
+    """The medians to the solution; nothing where half are not solved."""
+    medians = {measure: group.not_yet_solved(measure).time(0.5) for measure in MEASURES}
+    updates, sequences, seconds = medians.values()
+    if updates is None or sequences is None or seconds is None:
+        return ""
+    words = f"{amount(updates, 'updates')} updates, {amount(sequences, 'sequences')} sequences"
+    which = "half of the runs" if len(group.runs) > 1 else "solved"
+    return f"; {which} within {words}, {amount(seconds, 'seconds')}"
+
+
+def facts(runs: Sequence[Run], names: Sequence[str]) -> list[tuple[str, str]]:
+    """What was run: heading and words.
+
+    Args:
+        runs: All.
+        names: Fields that make the groups.
+    """
+    rows = []
+    for group in CHOICES:
+        name = _names(runs, group)
+        if name:
+            sentence = f": {_TASKS[name]}" if group == "task" and name in _TASKS else ""
+            details = _details(runs, group)
+            rows.append((_NAMES[group], f"{name}{sentence}{f' ({details})' if details else ''}"))
+    seeds = sorted({run.fields[SEED] for run in runs if SEED in run.fields}, key=fields.order)
+    if seeds:
+        ends = fields.say(seeds[0]) if len(seeds) == 1 else f"{fields.say(seeds[0])} .. {fields.say(seeds[-1])}"
+        rows.append(("Seeds", f"{len(seeds)} ({ends})"))
+    budget = [f"{name}={fields.say(value)}" for name, value in _common(runs, "budget.").items() if value is not None]
+    if budget:
+        rows.append(("Budget", ", ".join(budget)))
+    rows += [(f"Compared: {name}", fields.say_values(_values(runs, name), 12)) for name in names]
+    others = [name for name in fields.varying_fields([run.fields for run in runs]) if name not in names]
+    others = [name for name in others if not name.startswith(_TECHNICAL) and _is_everywhere(runs, name)]
+    if others:
+        words = [f"{name} ({fields.say_values(_values(runs, name), 4)})" for name in others[:_MOST_VARIED]]
+        rows.append(("Differs as well", "; ".join(words) + ("; .." if len(others) > _MOST_VARIED else "")))
+    return rows
+
+
+def common_settings(runs: Sequence[Run]) -> list[tuple[str, str]]:
+    """Every field in which all runs agree, and its value."""
+    return [(name, fields.say(value)) for name, value in _common(runs, "", keep_prefix=True).items()]
+
+
+def made_with(runs: Sequence[Run]) -> list[tuple[str, str]]:
+    """Versions, revisions and devices of the runs."""
+    packages = {name: None for run in runs for name in run.summary.versions}
+    rows = [(name, {str(run.summary.versions.get(name, ABSENT)) for run in runs}) for name in packages]
+    rows += [
+        ("revision", {str(run.summary.git or ABSENT) for run in runs}),
+        ("device", {str(run.summary.device or ABSENT) for run in runs}),
+        ("threads", {ABSENT if run.summary.threads is None else str(run.summary.threads) for run in runs}),
+    ]
+    return [(name, ", ".join(sorted(values))) for name, values in rows if values != {ABSENT}]
+
+
+def _values(runs: Sequence[Run], name: str) -> list[Value]:
+    return [run.fields.get(name, ABSENT) for run in runs]
+
+
+def _is_everywhere(runs: Sequence[Run], name: str) -> bool:
+    return all(name in run.fields for run in runs)
+
+
+def _names(runs: Sequence[Run], group: str) -> str:
+    """The choices of a group, in order."""
+    present = {run.fields[f"{group}.name"] for run in runs if f"{group}.name" in run.fields}
+    return fields.say_values(list(present))
+
+
+def _details(runs: Sequence[Run], group: str) -> str:
+    """The main settings in which all runs agree."""
+    common = _common(runs, f"{group}.")
+    return ", ".join(f"{name}={fields.say(common[name])}" for name in _MAIN[group] if common.get(name) is not None)
+
+
+def _common(runs: Sequence[Run], prefix: str, *, keep_prefix: bool = False) -> dict[str, Value]:
+    """Fields with a prefix in which all runs agree."""
+    first = runs[0].fields
+    names = [name for name in fields.all_fields([first]) if name.startswith(prefix)]
+    common = [name for name in names if all(run.fields.get(name, ABSENT) == first[name] for run in runs)]
+    return {name if keep_prefix else name.removeprefix(prefix): first[name] for name in common}

@@ -1,0 +1,146 @@
+"""Figures as SVG that is the same every time, readable on light and on dark, on a page or alone."""
+
+import io
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from rnnbench.report.fields import say
+
+COLORS = ("#2f7ed8", "#e07b00", "#1f9d68", "#d0435b", "#8c67c4", "#a56a43", "#0f9bb0", "#8a8a2a")
+"""Of the series; each stands out from white and from near-black."""
+
+FOREGROUND = "#1b1c1d"
+"""Of text and axes; on a page it gives way to the page's own colour."""
+
+MAX_SERIES = len(COLORS)
+"""Series in a figure; more cannot be told apart."""
+
+WIDE_RATIO = 20.0
+"""Numbers whose largest is more than this times the smallest are drawn on a logarithmic axis."""
+
+_SETTINGS: Any = {
+    "svg.hashsalt": "rnnbench",
+    "svg.fonttype": "none",
+    "font.family": ["sans-serif"],
+    "font.size": 9,
+    "text.color": FOREGROUND,
+    "axes.labelcolor": FOREGROUND,
+    "axes.edgecolor": FOREGROUND,
+    "xtick.color": FOREGROUND,
+    "ytick.color": FOREGROUND,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.facecolor": "none",
+    "axes.axisbelow": True,
+    "grid.color": FOREGROUND,
+    "grid.alpha": 0.15,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+}
+_GROUND = ' style="background: #ffffff"'  # of a picture that stands alone: its text is dark
+_NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
+
+
+def draw(paint: Callable[[Axes], None], *, width: float = 5.2, height: float = 3.6) -> str:
+    """Draw one pair of axes, with a legend below where something has a label.
+
+    Args:
+        paint: Draws into the axes.
+        width: Inches.
+        height: Inches.
+
+    Returns:
+        A whole SVG file.
+    """
+    with matplotlib.rc_context(_SETTINGS):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.add_subplot()
+        paint(axes)
+        handles, labels = axes.get_legend_handles_labels()
+        if handles:
+            columns = 1 if max(map(len, labels)) > 40 else 2
+            figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata=_NO_METADATA, facecolor="none")
+    return buffer.getvalue().replace("<svg ", f"<svg{_GROUND} ", 1)
+
+
+def inline(svg: str, name: str) -> str:
+    """The figure as part of a page: scaled by it, in its text colour, without addresses, its ids its own.
+
+    Args:
+        svg: From `draw`.
+        name: Of the figure, which no other on the page has.
+    """
+    text = svg[svg.index("<svg") :].replace(_GROUND, "", 1)
+    text = re.sub(r'\s+xmlns(:\w+)?="[^"]*"', "", text)
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(<svg\b[^>]*?)\s+width="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'(<svg\b[^>]*?)\s+height="[^"]*"', r"\1", text, count=1)
+    text = text.replace("xlink:href", "href").replace(FOREGROUND, "currentColor")
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    return re.sub(r'(url\(|href=")#', rf"\1#{name}-", text)
+
+
+def plain(text: str) -> str:
+    """The text, drawn as it is: a dollar sign starts no formula."""
+    return text.replace("$", r"\$")
+
+
+def is_wide(values: Sequence[float]) -> bool:
+    """Whether positive numbers are so far apart that they need a logarithmic axis."""
+    finite = [value for value in values if math.isfinite(value)]
+    return bool(finite) and min(finite) > 0 and max(finite) > WIDE_RATIO * min(finite)
+
+
+def set_amount_axis(axes: Axes, label: str, ends: Sequence[float]) -> None:
+    """An x axis for an amount that grows from 0; logarithmic where the series end far apart.
+
+    Args:
+        axes: Whose.
+        label: What is counted.
+        ends: Where the series end.
+    """
+    axes.set_xlabel(label)
+    if is_wide(ends):
+        axes.set_xscale("log")
+        axes.set_xlim(left=min(ends) / WIDE_RATIO)
+    else:
+        axes.set_xlim(left=0)
+        axes.ticklabel_format(axis="x", style="sci", scilimits=(-4, 5), useMathText=True)
+
+
+def set_value_axis(axes: Axes, label: str, values: Sequence[float]) -> None:
+    """An x axis with a tick at each of a field's values, or at some of many."""
+    distinct = sorted(set(values))
+    axes.set_xlabel(label)
+    if is_wide(distinct):
+        axes.set_xscale("log")
+    shown = distinct if len(distinct) <= 9 else distinct[:: math.ceil(len(distinct) / 9)]
+    axes.xaxis.set_major_locator(FixedLocator(shown))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: say(float(value))))
+
+
+def set_share_axis(axes: Axes, label: str) -> None:
+    """A y axis from 0 to 100 %."""
+    axes.set(ylim=(-0.03, 1.03), ylabel=label)
+    axes.yaxis.set_major_locator(FixedLocator([0, 0.25, 0.5, 0.75, 1]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
+    axes.grid(visible=True)
+
+
+def mark_baselines(axes: Axes, values: Sequence[float]) -> None:
+    """Dashed lines at the constant predictors' scores."""
+    for at, value in enumerate(values):
+        label = "constant predictor" if at == 0 else None
+        axes.axhline(value, color=FOREGROUND, linestyle=(0, (4, 3)), linewidth=1, alpha=0.7, label=label)

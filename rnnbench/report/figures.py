@@ -1,0 +1,26 @@
+"""All figures of a report, each only where the data have it."""
+
+from collections.abc import Iterator, Sequence
+
+from rnnbench.report.chart import Chart
+from rnnbench.report.curve_charts import curve_charts
+from rnnbench.report.field_charts import sensitivity_charts, success_charts
+from rnnbench.report.groups import Group
+from rnnbench.report.heat_map import heat_maps
+from rnnbench.report.runs import Run
+from rnnbench.report.survival_chart import survival_charts
+
+
+def make_charts(runs: Sequence[Run], groups: Sequence[Group], names: Sequence[str]) -> Iterator[Chart]:
+    """Draw every figure.
+
+    Args:
+        runs: All.
+        groups: The same, by their fields.
+        names: Fields that make the groups.
+    """
+    yield from heat_maps(runs, names)
+    yield from success_charts(runs, names)
+    yield from survival_charts(groups)
+    yield from sensitivity_charts(runs, names)
+    yield from curve_charts(groups)

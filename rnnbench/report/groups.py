@@ -1,0 +1,110 @@
+"""Groups of runs that agree in some fields, and what each came to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from rnnbench.report import fields
+from rnnbench.report.fields import ABSENT, Value
+from rnnbench.report.runs import OUTCOMES, Measure, Outcome, Run
+from rnnbench.report.statistics import NotYetSolved, kaplan_meier, order_quantiles, wilson_interval
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that agree in some fields.
+
+    Attributes:
+        names: The fields.
+        values: Theirs.
+        runs: At least one.
+    """
+
+    names: tuple[str, ...]
+    values: tuple[Value, ...]
+    runs: tuple[Run, ...]
+
+    @cached_property
+    def label(self) -> str:
+        """What a person calls it."""
+        return fields.label(self.names, self.values)
+
+    @cached_property
+    def counts(self) -> dict[Outcome, int]:
+        """Runs of each outcome."""
+        outcomes = [run.outcome for run in self.runs]
+        return {outcome: outcomes.count(outcome) for outcome in OUTCOMES}
+
+    @property
+    def num_solved(self) -> int:
+        """Runs that were solved."""
+        return self.counts["solved"]
+
+    @property
+    def share_solved(self) -> float:
+        """Of all its runs: one that is unfinished or failed counts as not solved."""
+        return self.num_solved / len(self.runs)
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the share solved."""
+        return wilson_interval(self.num_solved, len(self.runs))
+
+    def not_yet_solved(self, measure: Measure) -> NotYetSolved:
+        """The share not yet solved against a measure of cost."""
+        return kaplan_meier([run.time(measure) for run in self.runs], [run.outcome == "solved" for run in self.runs])
+
+    @cached_property
+    def loss(self) -> float | None:
+        """Median over the runs of the loss at the last evaluation; infinite where most diverged."""
+        return _median([run.last_loss for run in self.runs])
+
+    @cached_property
+    def error_rate(self) -> float | None:
+        """Median over the runs of the error rate at the last evaluation."""
+        return _median([run.summary.error_rate for run in self.runs])
+
+    @cached_property
+    def baseline_loss(self) -> float | None:
+        """The constant predictor's; None where it differs between the runs."""
+        return _common([run.summary.baseline_loss for run in self.runs])
+
+    @cached_property
+    def baseline_error_rate(self) -> float | None:
+        """The constant predictor's; None where it differs between the runs."""
+        return _common([run.summary.baseline_error_rate for run in self.runs])
+
+
+def make_groups(runs: Sequence[Run], names: Sequence[str]) -> list[Group]:
+    """Groups of the runs that agree in some fields, in the order of their values."""
+    members: dict[tuple[Value, ...], list[Run]] = {}
+    for run in runs:
+        members.setdefault(tuple(run.fields.get(name, ABSENT) for name in names), []).append(run)
+    ordered = sorted(members, key=lambda values: [fields.order(value) for value in values])
+    return [Group(tuple(names), values, tuple(members[values])) for values in ordered]
+
+
+def best_first(groups: Sequence[Group]) -> list[Group]:
+    """By share solved, then by the median of sequences to the solution, then by loss."""
+
+    def rank(group: Group) -> tuple[float, float, float]:
+        median = group.not_yet_solved("sequences").time(0.5)
+        return (-group.share_solved, _or_infinite(median), _or_infinite(group.loss))
+
+    return sorted(groups, key=rank)
+
+
+def _or_infinite(value: float | None) -> float:
+    return np.inf if value is None else value
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    present = np.array([value for value in values if value is not None], dtype=np.float64)
+    return float(order_quantiles(present, [0.5])[0]) if present.size else None
+
+
+def _common(values: Sequence[float | None]) -> float | None:
+    different = set(values)
+    return different.pop() if len(different) == 1 else None

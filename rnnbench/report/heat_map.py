@@ -1,0 +1,79 @@
+"""The share of runs solved over two fields."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+
+from rnnbench.report import drawing, fields
+from rnnbench.report.chart import Cell, Chart, file_name
+from rnnbench.report.groups import Group, make_groups
+from rnnbench.report.runs import Run
+
+MAX_MAPS = 3
+"""Maps on a page: those of the first pairs of fields."""
+
+MAX_VALUES = 24
+"""Values of a field that fit on an axis."""
+
+_COLOR_MAP = "cividis"  # even in lightness, and the same to the colour-blind
+
+
+def heat_maps(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Chart]:
+    """Maps over the first pairs of fields."""
+    pairs = [pair for pair in itertools.combinations(names, 2) if all(_fits(runs, name) for name in pair)]
+    for down, across in pairs[:MAX_MAPS]:
+        groups = make_groups(runs, [down, across])
+        others = [name for name in names if name not in (down, across)]
+        note = f" Runs with different {', '.join(others)} are taken together." if others else ""
+        rows: list[tuple[Cell, ...]] = [
+            (*map(fields.say, group.values), group.share_solved, *group.interval, group.num_solved, len(group.runs))
+            for group in groups
+        ]
+        yield Chart(
+            name=file_name("share_solved_over", down, "and", across),
+            title=f"Share of runs solved over {down} and {across}",
+            caption=f"In each cell: solved / runs.{note}",
+            columns=(down, across, "share_solved", "low_95", "high_95", "solved", "runs"),
+            rows=rows,
+            svg=_draw(groups, down, across),
+        )
+
+
+def _fits(runs: Sequence[Run], name: str) -> bool:
+    return 2 <= len({run.fields.get(name, fields.ABSENT) for run in runs}) <= MAX_VALUES
+
+
+def _draw(groups: Sequence[Group], down: str, across: str) -> str:
+    ys, xs = (sorted({group.values[at] for group in groups}, key=fields.order) for at in (0, 1))
+    shares = np.full((len(ys), len(xs)), np.nan)
+    for group in groups:
+        shares[ys.index(group.values[0]), xs.index(group.values[1])] = group.share_solved
+    color_map = matplotlib.colormaps[_COLOR_MAP]
+
+    def paint(axes: Axes) -> None:
+        # cells as shapes, since a picture inside the SVG would be blurred
+        axes.pcolormesh(np.ma.masked_invalid(shares), cmap=color_map, vmin=0, vmax=1, edgecolors="face", linewidth=0.3)
+        for group in groups:
+            place = xs.index(group.values[1]) + 0.5, ys.index(group.values[0]) + 0.5
+            color = "#ffffff" if group.share_solved < 0.55 else "#000000"
+            text = f"{group.num_solved}/{len(group.runs)}"
+            axes.text(*place, text, color=color, ha="center", va="center", fontsize=8)
+        axes.set_xticks(np.arange(len(xs)) + 0.5, _words(xs), rotation=_rotation(xs))
+        axes.set_yticks(np.arange(len(ys)) + 0.5, _words(ys))
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        axes.set(xlabel=across, ylabel=down)
+
+    return drawing.draw(paint, width=max(5.2, 1.4 + 0.5 * len(xs)), height=max(2.4, 1.2 + 0.36 * len(ys)))
+
+
+def _rotation(values: Sequence[fields.Value]) -> float:
+    """Long words are turned, so that they do not run into each other."""
+    return 30.0 if sum(map(len, _words(values))) > 60 else 0.0
+
+
+def _words(values: Sequence[fields.Value]) -> list[str]:
+    return [drawing.plain(fields.say(value)) for value in values]

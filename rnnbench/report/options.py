@@ -1,0 +1,85 @@
+"""What the words after `rnnbench report` ask for."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from rnnbench.report.errors import ReportError
+
+FOLDER_NAME = "report"
+
+_BY = "by="
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is to be reported, and where to.
+
+    Attributes:
+        folders: Runs, sweeps, or any folders that hold them.
+        by: Fields of the configuration that make the groups; None: those that vary among the runs.
+        out: Where the page goes.
+    """
+
+    folders: tuple[Path, ...]
+    by: tuple[str, ...] | None
+    out: Path
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises in place of printing a usage of several lines."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ReportError(f"{message} (see rnnbench report --help)")
+
+
+def report_parser() -> argparse.ArgumentParser:
+    """The options of `rnnbench report`."""
+    parser = _Parser(
+        prog="rnnbench report",
+        usage="rnnbench report FOLDER... [by=FIELD,FIELD] [--out DIR]",
+        description="Say what runs came to: a table here, and a page with figures in FOLDER/report/index.html.",
+        epilog="by=optim.lr,task.sequence_length makes a group of the runs that agree in these fields; by= makes one\n"
+        "group of all; without it, the fields that vary among the runs, seed excluded.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("words", metavar="FOLDER", nargs="*", help="a run, a sweep, or a folder that holds some")
+    parser.add_argument("--out", metavar="DIR", help="where the page goes; needed for several folders")
+    return parser
+
+
+def parse_options(words: Sequence[str]) -> Options:
+    """Read the words after `rnnbench report`; --help shows the options and ends the process.
+
+    Raises:
+        ReportError: A folder is missing, an option does not exist, or it is not clear where the page should go.
+    """
+    given = report_parser().parse_intermixed_args(words)
+    choices = [word for word in given.words if word.startswith(_BY)]
+    folders = tuple(Path(word).expanduser() for word in given.words if not word.startswith(_BY))
+    if not folders:
+        raise ReportError("rnnbench report needs the folder of a run or of a sweep")
+    if len(choices) > 1:
+        raise ReportError(f"by= is there twice: {' '.join(choices)}; all fields go into one, as in by=seed,optim.lr")
+    for folder in folders:
+        if not folder.is_dir():
+            raise ReportError(f"there is no folder {folder}")
+    if given.out is None and len(folders) > 1:
+        raise ReportError("a report on several folders needs --out DIR, where its page goes")
+    out = folders[0] / FOLDER_NAME if given.out is None else Path(given.out).expanduser()
+    if out.exists() and not out.is_dir():
+        raise ReportError(f"{out} is no folder, and the page goes there")
+    return Options(folders, _fields(choices[0]) if choices else None, out)
+
+
+def _fields(choice: str) -> tuple[str, ...]:
+    text = choice.removeprefix(_BY)
+    names = [name.strip() for name in text.split(",")] if text.strip() else []
+    if not all(names):
+        raise ReportError(f"{choice} has an empty name; fields are separated by single commas")
+    for name in names:
+        if names.count(name) > 1:
+            raise ReportError(f"{choice} names {name} twice")
+    return tuple(names)

@@ -1,0 +1,137 @@
+"""The page: one HTML file that needs nothing beside it."""
+
+from collections.abc import Sequence
+from html import escape
+from importlib import resources
+
+import rnnbench
+from rnnbench.records import wording
+from rnnbench.report import description
+from rnnbench.report.chart import Chart
+from rnnbench.report.drawing import inline
+from rnnbench.report.groups import Group
+from rnnbench.report.runs import OUTCOMES, Problem, Run
+from rnnbench.report.tables import Table, cost_table, outcome_table
+
+FIGURES = "figures"
+"""Folder of the figures' own files, beside the page."""
+
+_STYLE = "page.css"
+
+
+def make_page(
+    runs: Sequence[Run],
+    names: Sequence[str],
+    groups: Sequence[Group],
+    charts: Sequence[Chart],
+    problems: Sequence[Problem],
+) -> str:
+    """The whole HTML file.
+
+    Args:
+        runs: At least one.
+        names: Fields that make the groups.
+        groups: The runs by these fields.
+        charts: The figures.
+        problems: What could not be read.
+    """
+    title = escape(description.title(runs))
+    everything = Group((), (), tuple(runs))
+    style = (resources.files("rnnbench.report") / _STYLE).read_text(encoding="utf-8")
+    parts = [
+        "<!doctype html>",
+        '<html lang="en">',
+        f'<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}</title><style>{style}</style></head>",
+        f"<body><main><h1>{title}</h1>",
+        _headline(everything, groups),
+        _problem_line(problems),
+        '<div class="facts"><section><h2>What was run</h2>',
+        _definitions(description.facts(runs, names)),
+        f'</section><section><h2>What "solved" means</h2><p>{escape(description.SOLVED_MEANS)}</p></section></div>',
+        _table(outcome_table(groups)),
+        _table(cost_table(groups)),
+        _charts(charts),
+        _problems(problems),
+        _folded("Settings that all runs share", description.common_settings(runs)),
+        _folded("Made with", description.made_with(runs)),
+        f"<footer>rnnbench {rnnbench.__version__}. Numbers: <a href=groups.csv>groups.csv</a>, "
+        "<a href=runs.csv>runs.csv</a>, and those of each figure below it.</footer>",
+        "</main></body></html>",
+    ]
+    return "\n".join(part for part in parts if part) + "\n"
+
+
+def _headline(everything: Group, groups: Sequence[Group]) -> str:
+    """The share solved, large, and a bar of all outcomes."""
+    present = [outcome for outcome in OUTCOMES if everything.counts[outcome]]
+    pieces = "".join(
+        f'<span class="{outcome.replace(" ", "-")}" style="flex-grow:{everything.counts[outcome]}"></span>'
+        for outcome in present
+    )
+    legend = "".join(
+        f'<li><i class="{outcome.replace(" ", "-")}"></i>{everything.counts[outcome]:,} {outcome}</li>'
+        for outcome in present
+    )
+    solved, total = everything.num_solved, wording.count(len(everything.runs), "run")
+    return (
+        f'<section class="headline"><p class="share">{wording.percent(everything.share_solved)}</p>'
+        f"<div><p><strong>{solved:,} of {total} solved</strong>, {escape(description.interval(everything))}.</p>"
+        f"<p>{escape(description.second_line(everything, groups))}</p></div></section>"
+        f'<div class="bar">{pieces}</div><ul class="legend">{legend}</ul>'
+    )
+
+
+def _problem_line(problems: Sequence[Problem]) -> str:
+    if not problems:
+        return ""
+    return (
+        f'<p class="warning"><a href="#problems">{wording.count(len(problems), "folder")} with damaged records</a></p>'
+    )
+
+
+def _definitions(rows: Sequence[tuple[str, str]]) -> str:
+    cells = "".join(f"<dt>{escape(name)}</dt><dd>{escape(words)}</dd>" for name, words in rows)
+    return f"<dl>{cells}</dl>"
+
+
+def _table(table: Table) -> str:
+    def row(cells: Sequence[str], tag: str) -> str:
+        words = (
+            f"<{tag}{' class=label' if number < table.num_labels else ''}>{escape(cell)}</{tag}>"
+            for number, cell in enumerate(cells)
+        )
+        return f"<tr>{''.join(words)}</tr>"
+
+    body = "".join(row(cells, "td") for cells in table.rows)
+    return (
+        f'<section><h2>{escape(table.title)}</h2><div class="scroll"><table><thead>{row(table.columns, "th")}</thead>'
+        f'<tbody>{body}</tbody></table></div><p class="note">{escape(table.note)}</p></section>'
+    )
+
+
+def _charts(charts: Sequence[Chart]) -> str:
+    if not charts:
+        return ""
+    figures = "".join(
+        f"<figure><h3>{escape(chart.title)}</h3>{inline(chart.svg, chart.name)}<figcaption>{escape(chart.caption)} "
+        f'<a href="{FIGURES}/{chart.name}.csv">numbers</a>, <a href="{FIGURES}/{chart.name}.svg">picture</a>'
+        "</figcaption></figure>"
+        for chart in charts
+    )
+    return f'<section><h2>Figures</h2><div class="figures">{figures}</div></section>'
+
+
+def _problems(problems: Sequence[Problem]) -> str:
+    if not problems:
+        return ""
+    rows = [
+        (str(problem.folder), "curves left out" if problem.has_run else "left out", problem.message)
+        for problem in problems
+    ]
+    table = Table("Damaged records", ("folder", "in this report", "what is wrong"), 3, rows, "")
+    return f'<div id="problems">{_table(table)}</div>'
+
+
+def _folded(title: str, rows: Sequence[tuple[str, str]]) -> str:
+    return f"<details><summary>{escape(title)}</summary>{_definitions(rows)}</details>" if rows else ""

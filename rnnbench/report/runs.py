@@ -1,0 +1,196 @@
+"""Runs as their folders tell of them; a folder that cannot be read is a problem to be listed, never an end."""
+
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+
+from rnnbench.records.errors import RecordError
+from rnnbench.records.metrics_csv import read_metrics
+from rnnbench.records.summary import Status, Summary, is_run_folder, read_summary
+from rnnbench.report.fields import Fields, flatten
+from rnnbench.report.statistics import Array
+
+Outcome = Literal["solved", "not solved", "diverged", "failed", "unfinished"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+
+Measure = Literal["updates", "sequences", "seconds"]
+MEASURES: tuple[Measure, ...] = get_args(Measure)
+
+MAX_POINTS = 400
+"""Evaluations that are kept of a run."""
+
+_OUTCOME_OF: Mapping[Status, Outcome] = {
+    "running": "unfinished",
+    "solved": "solved",
+    "budget": "not solved",
+    "diverged": "diverged",
+    "interrupted": "unfinished",
+    "failed": "failed",
+}
+_COLUMNS = {"updates": "update", "sequences": "cost/sequences", "seconds": "time/seconds"}
+_LOSS, _ERROR_RATE = "loss/eval", "error_rate/eval"
+_NUMBERS = ("loss", "error_rate", "baseline_loss", "baseline_error_rate", "updates", "sequences", "products", "seconds")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Evaluations of a run, k of them.
+
+    Attributes:
+        x: Measure -> amount at each evaluation, (k,).
+        loss: (k,); infinite where it was not finite.
+        error_rate: (k,).
+    """
+
+    x: Mapping[Measure, Array]
+    loss: Array
+    error_rate: Array
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run.
+
+    Attributes:
+        folder: Where it is.
+        summary: How it stands.
+        fields: Its configuration, flat.
+        curve: Its evaluations; None where they cannot be read.
+    """
+
+    folder: Path
+    summary: Summary
+    fields: Fields
+    curve: Curve | None
+
+    @cached_property
+    def outcome(self) -> Outcome:
+        """What it came to; one that was solved and went on is solved."""
+        return "solved" if self.summary.solved_at is not None else _OUTCOME_OF[self.summary.status]
+
+    def time(self, measure: Measure) -> float:
+        """When it was solved, or how long it was seen not to be; infinite where it diverged: it never will be."""
+        at = self.summary.solved_at
+        if at is not None:
+            return float({"updates": at.update, "sequences": at.sequences, "seconds": at.seconds}[measure])
+        return np.inf if self.outcome == "diverged" else self.end(measure)
+
+    def end(self, measure: Measure) -> float:
+        """How long it has run."""
+        return float(getattr(self.summary, measure))
+
+    @cached_property
+    def last_loss(self) -> float | None:
+        """At the last evaluation; infinite where it diverged; None: there was none."""
+        return np.inf if self.summary.status == "diverged" else self.summary.loss
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A folder of which something could not be read.
+
+    Attributes:
+        folder: Which.
+        message: What, in a sentence without full stop.
+        has_run: Whether its run is in the report all the same.
+    """
+
+    folder: Path
+    message: str
+    has_run: bool
+
+
+def find_run_folders(folders: Sequence[Path]) -> tuple[list[Path], list[Problem]]:
+    """Run folders in and below some folders, each once, in the order of their paths; and folders that stay closed."""
+    problems: list[Problem] = []
+
+    def note(error: OSError) -> None:
+        problems.append(Problem(Path(error.filename), f"cannot be listed: {error.strerror}", has_run=False))
+
+    found: dict[Path, Path] = {}
+    for top in folders:
+        for path, inner, _ in os.walk(top, onerror=note):
+            # what a sweep sums up lies in a folder of its own beside its plan, and is no run
+            hidden = {"aggregate"} if os.path.exists(os.path.join(path, "sweep.json")) else set()
+            inner[:] = sorted(name for name in inner if not name.startswith(".") and name not in hidden)
+            if is_run_folder(Path(path)):
+                found.setdefault(Path(path).resolve(), Path(path))
+    return sorted(found.values()), problems
+
+
+def read_runs(folders: Sequence[Path], problems: list[Problem]) -> Iterator[Run]:
+    """Read run folders one after the other; what cannot be read is added to the problems."""
+    for folder in folders:
+        try:
+            summary = read_summary(folder)
+            _check(summary)
+        except RecordError as error:
+            problems.append(Problem(folder, _without_folder(error, folder), has_run=False))
+            continue
+        curve = None
+        try:
+            curve = read_curve(folder)
+        except RecordError as error:
+            problems.append(Problem(folder, _without_folder(error, folder), has_run=True))
+        yield Run(folder, summary, flatten(summary.config), curve)
+
+
+def read_curve(folder: Path) -> Curve:
+    """Read a run's evaluations, evenly thinned to at most `MAX_POINTS`.
+
+    Raises:
+        RecordError: metrics.csv is missing, damaged, or lacks a column.
+    """
+    metrics = read_metrics(folder)
+    for column in (*_COLUMNS.values(), _LOSS, _ERROR_RATE):
+        if column not in metrics:
+            raise RecordError(f"metrics.csv has no column {column}")
+    loss, error_rate = metrics[_LOSS], metrics[_ERROR_RATE]
+    amounts: dict[Measure, Array] = {measure: metrics[_COLUMNS[measure]] for measure in MEASURES}
+    seen = ~np.isnan(loss) | ~np.isnan(error_rate)
+    for amount in amounts.values():
+        seen &= np.isfinite(amount)
+    rows = np.flatnonzero(seen)
+    if rows.size > MAX_POINTS:
+        rows = rows[np.linspace(0, rows.size - 1, MAX_POINTS).round().astype(np.intp)]
+    return Curve(
+        {measure: amount[rows] for measure, amount in amounts.items()},
+        np.where(np.isnan(loss[rows]), np.inf, loss[rows]),
+        np.where(np.isnan(error_rate[rows]), 1.0, error_rate[rows]),
+    )
+
+
+def _check(summary: Summary) -> None:
+    """See that the values are of the kinds that the contract says.
+
+    Raises:
+        RecordError: One is not.
+    """
+    for name in _NUMBERS:
+        value = getattr(summary, name)
+        may_be_missing = name in _NUMBERS[:4]
+        if not (_is_amount(value) or (value is None and may_be_missing)):
+            raise RecordError(f"{name} in summary.json is no finite number: {value!r}")
+    at = summary.solved_at
+    if at is not None and not all(map(_is_amount, (at.update, at.sequences, at.seconds))):
+        raise RecordError("solved_at in summary.json does not hold numbers")
+    if summary.solved and at is None:
+        raise RecordError("summary.json says solved, but not when")
+    for name in ("config", "versions"):
+        if not isinstance(getattr(summary, name), Mapping):
+            raise RecordError(f"{name} in summary.json does not hold keys and values")
+
+
+def _is_amount(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _without_folder(error: RecordError, folder: Path) -> str:
+    """The message on one line, without the folder, which is said beside it."""
+    return " ".join(str(error).replace(f"cannot read {folder}{os.sep}", "").split())

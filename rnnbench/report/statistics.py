@@ -1,0 +1,107 @@
+"""Shares with intervals, times to an event with censoring, and quantiles that may be infinite."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+# Products of fractions are compared with shares: 3/4 * 2/3 has to count as one half.
+_ROUNDING = 1e-9
+
+
+def wilson_interval(num_successes: int, num_trials: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Score interval of a share.
+
+    With p the share and z the normal quantile, (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n).
+    Unlike p -+ z sqrt(p (1 - p) / n) it is right for few trials and for shares of 0 and 1.
+
+    Args:
+        num_successes: Successes.
+        num_trials: Trials n, at least one.
+        confidence: Between 0 and 1.
+
+    Returns:
+        Lower and upper bound, between 0 and 1.
+
+    Raises:
+        ValueError: There are no trials, or more successes than trials.
+
+    Source: Wilson (1927), Journal of the American Statistical Association 22.
+    """
+    if not 0 <= num_successes <= num_trials or num_trials < 1:
+        raise ValueError(f"expected 0 <= successes <= trials and a trial, got {num_successes} of {num_trials}")
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share = num_successes / num_trials
+    centre = share + z**2 / (2 * num_trials)
+    half = z * math.sqrt(share * (1 - share) / num_trials + z**2 / (4 * num_trials**2))
+    scale = 1 + z**2 / num_trials
+    # At 0 and 1 one bound is exact, and rounding must not move it.
+    low = 0.0 if num_successes == 0 else (centre - half) / scale
+    high = 1.0 if num_successes == num_trials else (centre + half) / scale
+    return low, high
+
+
+@dataclass(frozen=True)
+class NotYetSolved:
+    """The Kaplan-Meier estimate of the share of runs that are not yet solved.
+
+    Attributes:
+        times: Where something was solved, ascending, (k,).
+        shares: Not yet solved from there on, (k,).
+        censored: Where the observation of runs ended that were not solved, ascending; infinite ones are left out.
+    """
+
+    times: Array
+    shares: Array
+    censored: Array
+
+    def share(self, time: float) -> float:
+        """The share that is not solved by a time."""
+        index = int(np.searchsorted(self.times, time, side="right"))
+        return float(self.shares[index - 1]) if index else 1.0
+
+    def time(self, share_solved: float) -> float | None:
+        """The first time by which at least this share is solved; None: it was not reached."""
+        reached = np.flatnonzero(self.shares <= 1 - share_solved + _ROUNDING)
+        return float(self.times[reached[0]]) if reached.size else None
+
+
+def kaplan_meier(times: Sequence[float], solved: Sequence[bool]) -> NotYetSolved:
+    """Estimate how many runs are not yet solved, from times that were cut off for some.
+
+    The product over the solution times t_j of 1 - d_j / n_j: d_j runs solved there, n_j runs that were neither solved
+    nor cut off before. What is cut off at a solution time still counts there.
+
+    Args:
+        times: When each run was solved or its observation ended; infinite: it is known that it will never be solved.
+        solved: Which of the two it was.
+
+    Source: Kaplan and Meier (1958), Journal of the American Statistical Association 53.
+    """
+    all_times = np.asarray(times, dtype=np.float64)
+    is_solved = np.asarray(solved, dtype=bool)
+    events, counts = np.unique(all_times[is_solved], return_counts=True)
+    at_risk = all_times.size - np.searchsorted(np.sort(all_times), events, side="left")
+    censored = np.sort(all_times[~is_solved])
+    shares: Array = np.cumprod(1 - counts / at_risk, dtype=np.float64)
+    return NotYetSolved(events, shares, censored[np.isfinite(censored)])
+
+
+def order_quantiles(values: Array, shares: Sequence[float]) -> Array:
+    """Quantiles along the first axis that are values themselves, so that infinite ones do no harm.
+
+    Args:
+        values: Without NaN, (n, ...), n at least one.
+        shares: Between 0 and 1, k of them.
+
+    Returns:
+        For each share the smallest value that at least this share of the values does not exceed, (k, ...).
+    """
+    ranks = [max(0, math.ceil(share * len(values) - _ROUNDING) - 1) for share in shares]
+    quantiles: Array = np.sort(values, axis=0)[ranks]
+    return quantiles

@@ -1,0 +1,18 @@
+import pytest
+from matplotlib.figure import Figure
+
+from rnnbench.report import drawing
+
+
+@pytest.fixture
+def painted(monkeypatch):
+    """Figures are painted but not turned into SVG, which takes most of the time; gives their axes in order."""
+    axes = []
+
+    def paint_alone(paint, **_):
+        axes.append(Figure().add_subplot())
+        paint(axes[-1])
+        return "<svg></svg>"
+
+    monkeypatch.setattr(drawing, "draw", paint_alone)
+    return axes

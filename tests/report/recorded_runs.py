@@ -1,0 +1,105 @@
+"""Run folders as runs leave them, without the runs."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rnnbench.records import SolvedAt, Summary, write_summary
+from rnnbench.records.metrics_csv import header, row
+from rnnbench.report.runs import Run, find_run_folders, read_runs
+
+COLUMNS = ["loss/train", "loss/eval", "error_rate/eval", "cost/sequences", "time/seconds"]
+
+
+def config(**fields: Any) -> dict[str, Any]:
+    """A configuration; fields by dotted name with two underscores, as optim__lr=0.1."""
+    tree: dict[str, Any] = {
+        "task": {"name": "adding", "_target_": "a.B", "sequence_length": 50, "variant": "hf11"},
+        "model": {"name": "rnn", "hidden_size": 10},
+        "init": {"name": "sparse"},
+        "optim": {"name": "nag", "lr": 0.01, "cadence": {"updates": 7}},
+        "seed": 0,
+        "name": "adding_nag",
+        "budget": {"updates": 100, "minutes": None},
+    }
+    for name, value in fields.items():
+        *groups, key = name.split("__")
+        inner = tree
+        for group in groups:
+            inner = inner.setdefault(group, {})
+        inner[key] = value
+    return tree
+
+
+def write_run(
+    folder: Path,
+    *,
+    status: str = "budget",
+    solved_at: int | None = None,
+    updates: int = 100,
+    evaluations: Sequence[tuple[int, float, float]] = ((0, 1.0, 1.0), (100, 0.2, 0.5)),
+    summary: Mapping[str, Any] | None = None,
+    **fields: Any,
+) -> Path:
+    """Write a run that saw 10 sequences in half a second at each update.
+
+    Args:
+        folder: Where to.
+        status: As in the summary.
+        solved_at: Update.
+        updates: Done.
+        evaluations: Update, loss, error rate of each row of metrics.
+        summary: Other values of the summary.
+        fields: Of `config`.
+    """
+    folder.mkdir(parents=True)
+    lines = [header(COLUMNS)]
+    for update, loss, error_rate in evaluations:
+        lines.append(row(update, [0.0, loss, error_rate, 10.0 * update, update / 2], [False, True, True, True, True]))
+        lines.append(row(update + 1, [0.5, 0, 0, 10.0 * update + 10, update / 2], [True, False, False, True, True]))
+    (folder / "metrics.csv").write_bytes(b"".join(lines))
+    values: dict[str, Any] = {
+        "status": status,
+        "solved": solved_at is not None,
+        "solved_at": None if solved_at is None else SolvedAt(solved_at, 10 * solved_at, solved_at / 2),
+        "loss": evaluations[-1][1] if evaluations else None,
+        "error_rate": evaluations[-1][2] if evaluations else None,
+        "baseline_loss": 1 / 6,
+        "baseline_error_rate": 0.9,
+        "updates": updates,
+        "sequences": 10 * updates,
+        "seconds": updates / 2,
+        "config": config(**fields),
+    }
+    write_summary(folder, Summary(**{**values, **(summary or {})}))
+    return folder
+
+
+def write_sweep(root: Path) -> None:
+    """Two optimizers, two learning rates, two lengths, two seeds: half of the runs are solved, one diverged."""
+    number = 0
+    for optim in ("nag", "sgd"):
+        for lr in (0.001, 0.1):
+            for length in (20, 50):
+                for seed in (0, 1):
+                    solved = 40 + 10 * seed if (lr == 0.1 and optim == "nag") or (length == 20 and seed) else None
+                    status = "solved" if solved else "diverged" if number == 15 else "budget"
+                    write_run(
+                        root / str(number),
+                        status=status,
+                        solved_at=solved,
+                        updates=60 if solved else 100,
+                        optim__name=optim,
+                        optim__lr=lr,
+                        task__sequence_length=length,
+                        seed=seed,
+                    )
+                    number += 1
+
+
+def read(root: Path) -> list[Run]:
+    """All runs below a folder; none may be damaged."""
+    folders, problems = find_run_folders([root])
+    runs = list(read_runs(folders, problems))
+    assert problems == []
+    return runs

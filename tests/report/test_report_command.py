@@ -1,0 +1,211 @@
+"""`rnnbench report` as a person calls it."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from recorded_runs import write_run, write_sweep
+
+from rnnbench import cli
+from rnnbench.report.options import parse_options
+
+VOID = {"meta", "br", "link", "img", "input"}
+
+
+class Page(HTMLParser):
+    """Checks that every tag is closed in its turn; keeps text, links and ids."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.open, self.links, self.ids, self.used, self.text = [], [], [], [], ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in VOID:
+            self.open.append(tag)
+        self._note(attributes)
+
+    def handle_startendtag(self, tag, attributes):
+        self._note(attributes)
+
+    def _note(self, attributes):
+        for name, value in attributes:
+            if name in ("href", "src"):
+                self.links.append(value)
+            if name == "id":
+                self.ids.append(value)
+            self.used += re.findall(r"url\(#([^)]+)\)", value or "")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] != ["style"]:
+            self.text += data
+
+
+@pytest.fixture
+def rnnbench(tmp_path, monkeypatch, capsys):
+    """Call the command in an empty folder: exit status, output, errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        try:
+            status = cli.main(["report", *words])
+        except SystemExit as ended:
+            status = ended.code
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+def test_a_sweep(rnnbench, tmp_path):
+    write_sweep(tmp_path / "runs")
+    status, out, err = rnnbench("runs")
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "adding, rnn, nag, sgd: 16 runs"
+    assert lines[1].startswith("7 of 16 runs solved: 43.8 % (95 % interval 23 .. 67 %). Best of 8 groups: nag, ")
+    assert lines[-1] == "page: runs/report/index.html"
+    text = (tmp_path / "runs/report/index.html").read_text()
+    page = Page(text)
+    assert not re.search(r"https?:|//\w", text)
+    assert len(page.ids) == len(set(page.ids))
+    assert set(page.used) <= set(page.ids)
+    for link in page.links:
+        assert link[1:] in page.ids if link.startswith("#") else (tmp_path / "runs/report" / link).is_file(), link
+    for words in (
+        "43.8 %",
+        "7 of 16 runs",
+        "95 % interval 23 .. 67 %",
+        "sum at its end",
+        'What "solved" means',
+        "2 (0 .. 1)",
+    ):
+        assert words in page.text
+    assert "#1b1c1d" not in text  # black text on a dark page
+
+
+def test_groups_by_fields(rnnbench, tmp_path, painted):
+    write_sweep(tmp_path / "runs")
+    _, out, _ = rnnbench("runs", "by=optim,optim.lr", "--out", "page")
+    rows = [line.split() for line in out.splitlines()]
+    assert ["nag", "0.1", "4", "4", "100.0", "%"] in [row[:6] for row in rows]
+    assert out.endswith("page: page/index.html\n")
+    assert not (tmp_path / "runs/report").exists()
+    assert "task.sequence_length (20, 50)" in Page((tmp_path / "page/index.html").read_text()).text
+    _, out, _ = rnnbench("by=", "runs", "--out", "page")
+    assert "all runs    16       7" in out
+    assert not (tmp_path / "page/figures/success_against_optim_lr.csv").exists()  # of the page before
+
+
+def test_one_run(rnnbench, tmp_path, painted):
+    write_run(tmp_path / "run", status="solved", solved_at=40, updates=60)
+    status, out, _ = rnnbench("run")
+    assert status == 0
+    assert (
+        "1 of 1 run solved: 100.0 % (95 % interval 21 .. 100 %). Solved within 40 updates, 400 sequences, 20 s." in out
+    )
+    assert (tmp_path / "run/report/figures/loss_against_updates.svg").is_file()
+
+
+def test_several_folders_need_a_place(rnnbench, tmp_path, painted):
+    write_run(tmp_path / "a")
+    write_run(tmp_path / "b", status="running")
+    status, out, err = rnnbench("a", "b")
+    assert (status, out, err) == (2, "", "rnnbench: a report on several folders needs --out DIR, where its page goes\n")
+    status, out, _ = rnnbench("a", "b", "--out", "both")
+    assert status == 0
+    assert "0 of 2 runs solved" in out
+    assert "unfinished" in out
+    assert (tmp_path / "both/index.html").is_file()
+
+
+def test_damaged_folders_end_nothing(rnnbench, tmp_path, painted):
+    for number in range(13):
+        write_run(tmp_path / "runs" / f"{number:02}")
+        if number:
+            (tmp_path / f"runs/{number:02}/summary.json").write_text("<b>")
+    status, out, _ = rnnbench("runs")
+    assert status == 0
+    assert "12 folders with damaged records:\n  runs/01: summary.json: " in out
+    assert "and 2 more, on the page" in out
+    page = Page((tmp_path / "runs/report/index.html").read_text())
+    assert "#problems" in page.links
+    assert all(f"runs/{number:02}" in page.text for number in range(1, 13))
+
+
+def test_words_of_a_run_cannot_break_the_page(rnnbench, tmp_path, painted):
+    write_run(tmp_path / "run", task__name="<script>&", model="</table>", optim__lr='"')
+    assert rnnbench("run")[0] == 0
+    assert "<script>&, nag: 1 run" in Page((tmp_path / "run/report/index.html").read_text()).text
+
+
+def test_a_run_without_configuration(rnnbench, tmp_path, painted):
+    write_run(tmp_path / "run", summary={"config": {}})
+    assert rnnbench("run")[1].startswith("1 run\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        ([], ["needs the folder"]),
+        (["nope"], ["no folder nope"]),
+        (["empty"], ["no run in empty"]),
+        (["runs", "--outt", "x"], ["--outt", "--help"]),
+        (["runs", "by=optim.lrr"], ["by=optim.lrr", "did you mean optim.lr?"]),
+        (["runs", "by=lr"], ["did you mean optim.lr?"]),
+        (["runs", "by=optim.lr,,seed"], ["empty name"]),
+        (["runs", "by=optim.lr, optim.lr"], ["optim.lr twice"]),
+        (["runs", "by=seed", "by=optim.lr"], ["by= is there twice"]),
+        (["runs", "--out", "file"], ["file is no folder"]),
+        (["runs", "--out", "file/inner"], ["cannot write into file/inner", "--out"]),
+        (["broken"], ["no run in broken can be read", "summary.json"]),
+    ],
+)
+def test_bad_input(words, parts, rnnbench, tmp_path):
+    write_run(tmp_path / "runs/0")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken/summary.json").write_text("{}")
+    status, out, err = rnnbench(*words)
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    for part in parts:
+        assert part in err
+    assert not (tmp_path / "runs/report").exists()
+
+
+def test_help(rnnbench):
+    status, out, _ = rnnbench("--help")
+    assert status == 0
+    assert "rnnbench report FOLDER... [by=FIELD,FIELD] [--out DIR]" in out
+
+
+def test_a_full_disk_is_said_and_the_table_is_there(rnnbench, tmp_path, monkeypatch, painted):
+    write_run(tmp_path / "runs/0")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("rnnbench.report.files.write_csv", fail)
+    status, out, err = rnnbench("runs")
+    assert status == 1
+    assert "Outcome" in out
+    assert err == "rnnbench: cannot write the page: [Errno 28] No space left on device\n"
+
+
+def test_options(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("seed=0", "b"):
+        (tmp_path / name).mkdir()
+    options = parse_options(["seed=0", "by=optim.lr, seed"])
+    assert [str(folder) for folder in options.folders] == ["seed=0"]
+    assert options.by == ("optim.lr", "seed")
+    assert str(options.out) == "seed=0/report"
+    assert parse_options(["b"]).by is None
+    assert parse_options(["b", "by="]).by == ()

@@ -1,0 +1,142 @@
+import json
+import math
+import os
+
+import numpy as np
+from recorded_runs import read, write_run
+
+from rnnbench.report.groups import make_groups
+from rnnbench.report.runs import MAX_POINTS, find_run_folders, read_curve, read_runs
+
+
+def test_runs_are_found_below_any_folder_once(tmp_path):
+    for name in ("a/0", "a/1", "b/c/d"):
+        write_run(tmp_path / name)
+    os.symlink(tmp_path / "a", tmp_path / "again")
+    (tmp_path / "b/.hidden").mkdir()
+    (tmp_path / "b/.hidden/summary.json").write_text("{}")
+    (tmp_path / "b/sweep.json").write_text("{}")
+    write_run(tmp_path / "b/aggregate")
+    folders, problems = find_run_folders([tmp_path, tmp_path / "a", tmp_path / "a/0", tmp_path / "again"])
+    assert [str(folder.relative_to(tmp_path)) for folder in folders] == ["a/0", "a/1", "b/c/d"]
+    assert problems == []
+
+
+def test_evaluations_alone_make_the_curve(tmp_path):
+    folder = write_run(tmp_path / "run", evaluations=[(0, 1.0, 1.0), (5, math.nan, 0.75), (9, math.inf, 0.5)])
+    curve = read_curve(folder)
+    assert curve.x["updates"].tolist() == [0, 5, 9]
+    assert curve.x["sequences"].tolist() == [0, 50, 90]
+    assert curve.x["seconds"].tolist() == [0, 2.5, 4.5]
+    assert curve.loss.tolist() == [1, math.inf, math.inf]
+    assert curve.error_rate.tolist() == [1, 0.75, 0.5]
+
+
+def test_long_curves_are_thinned_to_their_ends(tmp_path):
+    folder = write_run(tmp_path / "run", evaluations=[(update, 1 / (1 + update), 1.0) for update in range(0, 5000, 2)])
+    curve = read_curve(folder)
+    updates = curve.x["updates"]
+    assert len(updates) == MAX_POINTS
+    assert (updates[0], updates[-1]) == (0, 4998)
+    assert np.all(np.abs(np.diff(updates) - 12.5) < 2)
+    assert np.array_equal(curve.loss, 1 / (1 + updates))
+
+
+def test_outcomes(tmp_path):
+    cases = {
+        "solved": {"status": "solved", "solved_at": 40},
+        "went on": {"status": "diverged", "solved_at": 40},
+        "budget": {"status": "budget"},
+        "diverged": {"status": "diverged"},
+        "failed": {"status": "failed"},
+        "running": {"status": "running"},
+        "interrupted": {"status": "interrupted"},
+    }
+    for name, case in cases.items():
+        write_run(tmp_path / name, **case)
+    runs = {run.folder.name: run for run in read(tmp_path)}
+    assert {name: run.outcome for name, run in runs.items()} == {
+        "solved": "solved",
+        "went on": "solved",
+        "budget": "not solved",
+        "diverged": "diverged",
+        "failed": "failed",
+        "running": "unfinished",
+        "interrupted": "unfinished",
+    }
+    assert [runs[name].time("sequences") for name in ("solved", "budget", "diverged")] == [400, 1000, math.inf]
+    assert (runs["diverged"].last_loss, runs["budget"].last_loss) == (math.inf, 0.2)
+
+
+def test_a_run_that_has_just_begun(tmp_path):
+    write_run(tmp_path / "run", status="running", evaluations=[], updates=0)
+    (run,) = read(tmp_path)
+    assert run.curve.loss.size == 0
+    assert make_groups([run], [])[0].loss is None
+
+
+def edit(folder, **values):
+    path = folder / "summary.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def test_damaged_folders_are_listed(tmp_path):
+    for name in ("good", "0", "1", "2", "3", "4", "5", "6", "7", "8"):
+        write_run(tmp_path / name)
+    (tmp_path / "0/summary.json").unlink()
+    (tmp_path / "1/summary.json").write_text('{"status": "bud')
+    edit(tmp_path / "2", loss="low")
+    edit(tmp_path / "3", config=None)
+    edit(tmp_path / "4", solved=True)
+    edit(tmp_path / "5", updates=math.nan)
+    (tmp_path / "6/metrics.csv").unlink()
+    (tmp_path / "7/metrics.csv").write_text("update,loss/eval\n0,1.0\n1,2.0,3.0\n")
+    (tmp_path / "8/metrics.csv").write_text("update,loss/eval\n0,1.0\n")
+    folders, problems = find_run_folders([tmp_path])
+    runs = list(read_runs(folders, problems))
+    assert [run.folder.name for run in runs] == ["6", "7", "8", "good"]
+    assert [run.curve is None for run in runs] == [True, True, True, False]
+    assert [(problem.folder.name, problem.has_run) for problem in problems] == [
+        *((name, False) for name in "012345"),
+        *((name, True) for name in "678"),
+    ]
+    parts = [
+        "no such file",
+        "summary.json: ",
+        "loss",
+        "config",
+        "not when",
+        "updates",
+        "no such",
+        "line 3",
+        "no column",
+    ]
+    for problem, part in zip(problems, parts, strict=True):
+        assert part in problem.message
+        assert str(tmp_path) not in problem.message
+
+
+def test_half_a_last_line_is_no_damage(tmp_path):
+    folder = write_run(tmp_path / "run", status="running")
+    with open(folder / "metrics.csv", "a") as handle:
+        handle.write("101,0.5,0.")
+    (run,) = read(tmp_path)
+    assert run.curve.x["updates"].tolist() == [0, 100]
+
+
+def test_a_closed_folder_is_listed(tmp_path, monkeypatch):
+    write_run(tmp_path / "a")
+    (tmp_path / "closed").mkdir()
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", refuse)
+    folders, problems = find_run_folders([tmp_path])
+    assert folders == [tmp_path / "a"]
+    assert [(problem.folder.name, problem.message) for problem in problems] == [
+        ("closed", "cannot be listed: Permission denied")
+    ]

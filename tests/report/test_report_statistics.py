@@ -1,0 +1,85 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnnbench.report.statistics import kaplan_meier, order_quantiles, wilson_interval
+
+
+# Newcombe (1998), Statistics in Medicine 17, table I, method 3
+@pytest.mark.parametrize(
+    ("successes", "trials", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_wilson_interval_as_published(successes, trials, low, high):
+    assert wilson_interval(successes, trials) == pytest.approx((low, high), abs=5e-5)
+
+
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_bounds_are_where_the_score_test_stops_rejecting(case):
+    successes, trials = case
+    share, bounds = successes / trials, wilson_interval(successes, trials)
+    assert 0 <= bounds[0] <= share <= bounds[1] <= 1
+    for bound in bounds:
+        if 0 < bound < 1:
+            assert abs(share - bound) / math.sqrt(bound * (1 - bound) / trials) == pytest.approx(1.959964, abs=1e-5)
+    mirrored = wilson_interval(trials - successes, trials)
+    assert (1 - mirrored[1], 1 - mirrored[0]) == pytest.approx(bounds, abs=1e-12)
+
+
+def test_wilson_needs_trials():
+    for case in [(0, 0), (3, 2), (-1, 2)]:
+        with pytest.raises(ValueError, match=f"{case[0]} of {case[1]}"):
+            wilson_interval(*case)
+
+
+# Freireich et al. (1963): weeks of remission under 6-mercaptopurine; the estimate is that of Kalbfleisch and Prentice
+REMISSION = [6, 6, 6, 6.5, 7, 9.5, 10, 10.5, 11.5, 13, 16, 17.5, 19.5, 20.5, 22, 23, 25.5, 32.5, 32.5, 34.5, 35.5]
+RELAPSED = [6, 7, 10, 13, 16, 22, 23]
+
+
+def test_kaplan_meier_as_published():
+    curve = kaplan_meier(REMISSION, [time in RELAPSED for time in REMISSION])
+    assert curve.times.tolist() == RELAPSED
+    assert curve.shares == pytest.approx([0.8571, 0.8067, 0.7529, 0.6902, 0.6275, 0.5378, 0.4482], abs=5e-5)
+    assert curve.time(0.5) == 23
+    assert curve.time(0.25) == 13
+    assert curve.time(0.75) is None
+    assert curve.censored.tolist() == [time for time in REMISSION if time not in RELAPSED]
+
+
+def test_a_run_cut_off_at_a_solution_time_counts_there():
+    curve = kaplan_meier([5, 5], [True, False])
+    assert curve.shares.tolist() == [0.5]
+
+
+def test_a_run_that_diverged_is_never_solved():
+    curve = kaplan_meier([1, math.inf, 3, 4], [True, False, True, False])
+    assert curve.shares.tolist() == [0.75, 0.5]
+    assert curve.censored.tolist() == [4]
+    assert (curve.time(0.5), curve.time(0.51)) == (3, None)
+
+
+def test_where_nothing_is_solved_no_time_is_reached():
+    curve = kaplan_meier([3, 4], [False, False])
+    assert (curve.share(10), curve.time(0.01)) == (1, None)
+
+
+@given(st.lists(st.integers(1, 8), min_size=1, max_size=30))
+def test_without_censoring_it_is_the_share_still_unsolved(times):
+    curve = kaplan_meier(times, [True] * len(times))
+    for at in range(10):
+        assert curve.share(at) == pytest.approx(np.mean([time > at for time in times]), abs=1e-12)
+    for share in (0.25, 0.5, 0.75):
+        assert curve.time(share) == sorted(times)[math.ceil(share * len(times)) - 1]
+
+
+def test_order_quantiles():
+    values = np.array([[4.0, 1.0], [math.inf, 2.0], [1.0, 3.0], [2.0, math.inf], [3.0, math.inf]])
+    low, median, high = order_quantiles(values, [0.1, 0.5, 0.9])
+    assert low.tolist() == [1, 1]
+    assert median.tolist() == [3, 3]
+    assert high.tolist() == [math.inf, math.inf]
+    assert order_quantiles(values[:4], [0.5])[0].tolist() == [2, 2]
