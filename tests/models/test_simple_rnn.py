@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from rnnbench.models.base import BlockShape
-from rnnbench.models.simple_rnn import NONLINEARITIES, SimpleRnn
+from rnnbench.models.nonlinearity import NONLINEARITIES
+from rnnbench.models.simple_rnn import SimpleRnn
 
 
 def test_parameters_are_named_views_of_theta():
