@@ -12,6 +12,7 @@ from rnnbench.config.schema import Config
 from rnnbench.curvature.engine import ROWS_PER_BLOCK
 from rnnbench.models.base import BlockShape
 from rnnbench.training.problem import NUM_EVALUATION_SEQUENCES
+from rnnbench.training.threads import fastest_threads
 
 GIBIBYTE = 2**30
 
@@ -41,12 +42,21 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def resolve_threads(threads: int | str) -> int:
-    """The number of worker threads; auto: the processors that this process may use."""
-    if threads != "auto":
-        return int(threads)
+def num_processors() -> int:
+    """Processors that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
     return len(affinity(0)) if affinity is not None else (os.cpu_count() or 1)
+
+
+def resolve_threads(config: Config, built: Built, num_replicas: int, device: torch.device) -> int:
+    """The number of worker threads of a run; auto: measured, see `rnnbench.training.threads`."""
+    if config.threads != "auto":
+        return int(config.threads)
+    if device.type != "cpu":
+        return 1
+    sequences = built.optimizer.num_kept_sequences or built.optimizer.num_drawn_sequences
+    dtype = getattr(torch, config.dtype)
+    return fastest_threads(built.task, built.model, num_replicas, sequences, dtype, num_processors())
 
 
 def available_bytes(device: torch.device) -> int | None:
@@ -68,7 +78,7 @@ def memory_parts(config: Config, built: Built, num_replicas: int, device: torch.
     """Bytes that a run will need, by the key that decides most about each part."""
     task, model, optimizer = built.task, built.model, built.optimizer
     dtype = getattr(torch, config.dtype)
-    threads = resolve_threads(config.threads)
+    threads = num_processors() if config.threads == "auto" else int(config.threads)
     drawn, kept = optimizer.num_drawn_sequences, optimizer.num_kept_sequences
 
     def sweeps(sequences: int) -> int:

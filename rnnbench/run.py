@@ -107,12 +107,12 @@ class _Session:
         self.jobs, self.quiet, self.resumed = jobs, quiet, checkpoint
         self.config = jobs[0].config
         self.device = resolve_device(self.config.device)
-        self.threads = resolve_threads(self.config.threads)
         self.built: Built = build([job.config for job in jobs])
         check_memory(self.config, self.built, len(jobs), self.device)
         # Each worker runs whole blocks; an operation itself is not split.
         torch.set_num_threads(1)
         flush_denormals()
+        self.threads = resolve_threads(self.config, self.built, len(jobs), self.device)
         dtype = getattr(torch, self.config.dtype)
         self.engine = Engine(self.built.model, self.threads, self.device, dtype)
         self.facts: dict[str, Any] = {

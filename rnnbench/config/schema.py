@@ -295,7 +295,7 @@ class Config:
     seed: int = option(0, "decides parameters and data of a replica", low=0, high=2**62, per_replica=True)
     device: str = option("auto", "auto, cpu, cuda or cuda:N; auto: the first GPU, else the CPU")
     dtype: str = option("float32", "floating-point type of parameters and states", choices=("float32", "float64"))
-    threads: Any = option("auto", "threads for the arithmetic on the CPU: auto or a number", low=1)  # noqa: RUF009
+    threads: Any = option("auto", "worker threads on the CPU: a number, or auto: measured when the run starts", low=1)  # noqa: RUF009
     name: str = option("${task.name}_${optim.name}", "name of the run, in its folder's name")
     stop_when_solved: bool = option(True, "end the run when it is solved")
     budget: Budget = field(default_factory=Budget)
