@@ -122,7 +122,8 @@ def _list(words: list[str]) -> int:
 
     request = parse_request(words)
     if request.help:
-        return _show(lambda: ["usage: rnnbench list [GROUP [CHOICE]] [--config-dir DIR]", *USAGE.splitlines()[5:6]])
+        meaning = [line for line in USAGE.splitlines() if line.startswith("  list")]
+        return _show(lambda: ["usage: rnnbench list [GROUP [CHOICE]] [--config-dir DIR]", *meaning])
     return _show(lambda: list_lines(replace(request, overrides=()), request.overrides))
 
 

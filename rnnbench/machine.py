@@ -14,7 +14,7 @@ from rnnbench.models.base import BlockShape
 from rnnbench.training.problem import NUM_EVALUATION_SEQUENCES
 from rnnbench.training.threads import fastest_threads
 
-GIBIBYTE = 2**30
+MEBIBYTE, GIBIBYTE = 2**20, 2**30
 
 RANDOM_NUMBER_BYTES = 32
 """Bytes of scratch for each random number of the batch that is being drawn, by reading the generator's tensors."""

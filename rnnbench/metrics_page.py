@@ -34,7 +34,7 @@ row of update 0 is the evaluation of the initial parameters. Logarithms are natu
 PICTURES = """\
 ## Pictures and histograms
 
-For the first four replicas of a run, at every `picture_every`-th logged update: `jacobian/eigenvalues` (the sampled
+For the first two replicas of a run, at every `picture_every`-th logged update: `jacobian/eigenvalues` (the sampled
 eigenvalues in the complex plane, with the unit circle), `state_gradient/against_lag` (the mean norm of dL/dh_t against
 the lag, on a log axis). Histograms at every reading: `jacobian/eigenvalue_modulus`,
 `recurrent_weight/eigenvalue_modulus`."""

@@ -18,7 +18,7 @@ from rnnbench.config.objects import to_dict
 from rnnbench.config.schema import Config
 from rnnbench.config.stored import config_from, schema_names, with_overrides
 from rnnbench.curvature.engine import Engine, flush_denormals
-from rnnbench.machine import check_memory, resolve_device, resolve_threads
+from rnnbench.machine import MEBIBYTE, check_memory, resolve_device, resolve_threads
 from rnnbench.optim.base import Update
 from rnnbench.records import RecordError, Summary, write_summary
 from rnnbench.records.closing import print_closing_summary
@@ -108,11 +108,14 @@ class _Session:
         self.config = jobs[0].config
         self.device = resolve_device(self.config.device)
         self.built: Built = build([job.config for job in jobs])
-        check_memory(self.config, self.built, len(jobs), self.device)
+        needed = check_memory(self.config, self.built, len(jobs), self.device)
         # Each worker runs whole blocks; an operation itself is not split.
         torch.set_num_threads(1)
         flush_denormals()
         self.threads = resolve_threads(self.config, self.built, len(jobs), self.device)
+        if not quiet:
+            where = f"{self.threads} threads" if self.device.type == "cpu" else str(self.device)
+            print(f"rnnbench: {where}, about {needed / MEBIBYTE:,.0f} MiB of memory", file=sys.stderr, flush=True)
         dtype = getattr(torch, self.config.dtype)
         self.engine = Engine(self.built.model, self.threads, self.device, dtype)
         self.facts: dict[str, Any] = {

@@ -15,6 +15,7 @@ from rnnbench.bench.probes import measure_probes
 from rnnbench.bench.report import Report, in_words, mebibytes, print_report, write_json
 from rnnbench.bench.session import MakeRun
 from rnnbench.bench.tasks import measure_tasks
+from rnnbench.bench.training import measure_training
 
 OK, FAILED = 0, 1
 
@@ -41,6 +42,7 @@ def bench(options: Options, make_run: MakeRun) -> int:
     facts = machine_facts()
     measures: dict[str, Measure] = {
         "engine": measure_engine,
+        "training": measure_training,
         "hf": lambda *arguments: measure_hf(*arguments, make_run=make_run),
         "tasks": lambda *arguments: measure_tasks(*arguments, make_run=make_run),
         "probes": lambda *arguments: measure_probes(*arguments, make_run=make_run),

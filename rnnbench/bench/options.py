@@ -8,6 +8,7 @@ from typing import NamedTuple, NoReturn
 
 GROUPS = {
     "engine": "gradient and Gauss-Newton product beside other ways to compute them, and the floor",
+    "training": "whole updates of many seeds together, beside torch.nn.RNN with torch.optim, seed after seed",
     "hf": "where the time of an update goes: Hessian-free by default settings, and nag with 32 replicas",
     "tasks": "drawing the batch of every task and variant, as share of the update that uses it",
     "probes": "every probe, as share of a run",
@@ -107,8 +108,8 @@ def parse_options(words: Sequence[str]) -> Options:
         shapes=tuple(given.shape),
         rounds=given.rounds,
     )
-    if options.shapes and "engine" not in options.groups:
-        raise OptionError(f"--shape is for the group engine, not for {options.group}")
+    if options.shapes and not {"engine", "training"} & set(options.groups):
+        raise OptionError(f"--shape is for the groups engine and training, not for {options.group}")
     return options
 
 

@@ -257,8 +257,8 @@ class StateGradientProbe(Probe):
 class StateJacobianProbe(Probe):
     """Eigenvalues of the state-transition Jacobian along real trajectories."""
 
-    num_sequences: int = option(4, "sequences whose trajectories are looked at", low=1)
-    num_steps: int = option(8, "steps of each of them, evenly spaced", low=1)
+    num_sequences: int = option(2, "sequences whose trajectories are looked at", low=1)
+    num_steps: int = option(4, "steps of each of them, evenly spaced", low=1)
     picture_every: int = option(10, "draw at every k-th logged update; 0: never", low=0)
 
 

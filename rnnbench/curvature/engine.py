@@ -24,6 +24,9 @@ At n = 100, blocks of 125 to 350 sequences were equally fast; with smaller ones 
 between operations of a few microseconds.
 """
 
+SEQUENCES_WORTH_A_BLOCK = 64
+"""Fewest sequences of a block beside others: two workers on 50 each (n = 100) are no faster than one on 100."""
+
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -40,10 +43,10 @@ def split(num_replicas: int, num_sequences: int, num_workers: int) -> list[Block
     """Cut a batch of (R, B) sequences into as few blocks as keep every worker equally busy.
 
     Several replicas per block where a replica has few sequences, one where it has many; at most `ROWS_PER_BLOCK`
-    sequences in a block, but for rounding.
+    sequences in a block, and at least `SEQUENCES_WORTH_A_BLOCK` where there are several blocks, but for rounding.
     """
     rounds = -(-num_replicas * num_sequences // (num_workers * ROWS_PER_BLOCK))
-    num_blocks = num_workers * rounds
+    num_blocks = max(1, min(num_workers * rounds, num_replicas * num_sequences // SEQUENCES_WORTH_A_BLOCK))
     replica_blocks = min(num_blocks, num_replicas)
     sequence_blocks = min(-(-num_blocks // replica_blocks), num_sequences)
     return [

@@ -34,7 +34,7 @@ class HessianFree(Optimizer):
 
     Attributes: hyperparameters as in the configuration schema; tensors are (R, 1), float64.
 
-    Source: Martens (2010), ICML; Martens and Sutskever (2011), ICML; ranges of defaults in docs/hf.md.
+    Source: Martens (2010), ICML; Martens and Sutskever (2011), ICML.
     """
 
     metrics = (

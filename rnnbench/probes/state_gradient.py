@@ -12,8 +12,8 @@ from rnnbench.models.base import Model
 from rnnbench.probes.base import Probe, Reading, View
 from rnnbench.probes.figures import draw_lag_decay
 
-MAX_SEQUENCES = 64
-"""Traced sequences of a replica that enter the means."""
+MAX_SEQUENCES, MIN_SEQUENCES, TOTAL_SEQUENCES = 64, 4, 256
+"""Traced sequences of a replica that enter the means: as many as make `TOTAL_SEQUENCES` over all replicas."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ class StateGradient(Probe):
     @override
     def capture(self, view: View) -> Callable[[], Reading]:
         gradient = view.update.gradient
-        count = min(gradient.trace.num_sequences, MAX_SEQUENCES)
+        wanted = min(MAX_SEQUENCES, max(MIN_SEQUENCES, TOTAL_SEQUENCES // len(view.theta)))
+        count = min(gradient.trace.num_sequences, wanted)
         state_gradients = gradient.trace.state_gradients(count)
         lengths, size, num_steps = gradient.batch.lengths[:, :count], gradient.batch.size, view.num_steps
         draw = self.picture_every > 0 and view.num_logged % self.picture_every == 0

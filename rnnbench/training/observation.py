@@ -21,7 +21,7 @@ from rnnbench.records.writer import Records
 MAX_WAITING_ROWS = 4
 """Rows that may wait for their probes before the training waits for them, so that memory stays bounded."""
 
-NUM_PICTURED_REPLICAS = 4
+NUM_PICTURED_REPLICAS = 2
 """Pictures and histograms are made for the first replicas of a run only."""
 
 LOOP_METRICS = (

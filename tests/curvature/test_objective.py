@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_rnn import dense_gauss_newton, mean_loss, random_batch, run
 
-from rnnbench.curvature.engine import ROWS_PER_BLOCK, Engine, split
+from rnnbench.curvature.engine import ROWS_PER_BLOCK, SEQUENCES_WORTH_A_BLOCK, Engine, split
 from rnnbench.curvature.objective import Objective
 from rnnbench.losses import LOSSES
 from rnnbench.models.nonlinearity import NONLINEARITIES
@@ -186,7 +186,11 @@ def test_blocks_tile_the_batch(num_replicas, num_sequences, num_workers):
     for block in blocks:
         seen[block.replicas, block.sequences] += 1
     assert (seen == 1).all()
-    assert len(blocks) >= min(num_workers, num_replicas * num_sequences)
+    num_total = num_replicas * num_sequences
+    assert len(blocks) >= min(num_workers, num_total // SEQUENCES_WORTH_A_BLOCK)
+    sizes = [(b.replicas.stop - b.replicas.start) * (b.sequences.stop - b.sequences.start) for b in blocks]
+    assert max(sizes) <= 2 * ROWS_PER_BLOCK
+    assert len(blocks) == 1 or sum(sizes) / len(sizes) >= SEQUENCES_WORTH_A_BLOCK / 2
 
 
 def test_float32_is_near_float64():

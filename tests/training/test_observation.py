@@ -84,10 +84,10 @@ def test_rows_wait_for_their_probes_and_keep_their_order():
 def test_pictures_and_histograms_are_of_the_first_replicas():
     book = Book()
     observer = Observer(book, {"echo": ScheduledProbe(Echo(), 1)}, print)
-    observe(observer, 1, [2, 3, 5, 7, 8, 9, 10, 11])
+    observe(observer, 1, [0, 1, 5, 7, 8, 9, 10, 11])
     observer.drain()
-    assert [(replica, png) for replica, _, _, png in book.pictures] == [(2, b"\x00"), (3, b"\x01")]
-    assert [replica for replica, _, _ in book.histograms] == [2, 3]
+    assert [(replica, png) for replica, _, _, png in book.pictures] == [(0, b"\x00"), (1, b"\x01")]
+    assert [replica for replica, _, _ in book.histograms] == [0, 1]
     observer.close()
 
 
