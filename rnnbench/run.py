@@ -24,6 +24,7 @@ from rnnbench.records import RecordError, Summary, write_summary
 from rnnbench.records.closing import print_closing_summary
 from rnnbench.records.environment import git_revision, versions
 from rnnbench.records.terminal import Progress, choose_mode
+from rnnbench.records.wording import count
 from rnnbench.records.writer import Records
 from rnnbench.training.checkpoint import load_checkpoint, save_checkpoint
 from rnnbench.training.interrupt import EXIT_STATUS, Interrupt
@@ -114,7 +115,7 @@ class _Session:
         flush_denormals()
         self.threads = resolve_threads(self.config, self.built, len(jobs), self.device)
         if not quiet:
-            where = f"{self.threads} threads" if self.device.type == "cpu" else str(self.device)
+            where = count(self.threads, "thread") if self.device.type == "cpu" else str(self.device)
             print(f"rnnbench: {where}, about {needed / MEBIBYTE:,.0f} MiB of memory", file=sys.stderr, flush=True)
         dtype = getattr(torch, self.config.dtype)
         self.engine = Engine(self.built.model, self.threads, self.device, dtype)
