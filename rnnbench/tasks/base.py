@@ -25,6 +25,10 @@ class Stream(IntEnum):
     PROBE = 6
 
 
+Updates = int | Sequence[int]
+"""Index of the update that a batch is for, >= 0: one for all replicas, or one for each of them."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """B sequences for each of R replicas.
@@ -86,7 +90,7 @@ class Task(ABC):
         self,
         seeds: Sequence[int],
         stream: Stream,
-        update: int,
+        update: Updates,
         batch_size: int,
         *,
         first_row: int = 0,
@@ -100,7 +104,7 @@ class Task(ABC):
         Args:
             seeds: One seed per replica, R of them, each in [0, 2^63).
             stream: Which stream of the seed.
-            update: Index of the update, >= 0.
+            update: Index of the update, >= 0; one for each replica where several updates are drawn at once.
             batch_size: Number of sequences B of each replica.
             first_row: Index of the first of them in the stream.
             dtype: Of inputs and real targets.

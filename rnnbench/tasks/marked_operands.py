@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from rnnbench.tasks.base import Batch, Stream, Task
+from rnnbench.tasks.base import Batch, Stream, Task, Updates
 from rnnbench.tasks.description import Description, describe_range
 from rnnbench.tasks.placement import at_least_one, clear_padding, draw_from, percent_range, scaled_windows
 from rnnbench.tasks.random_numbers import batch_words, integers, random_words, uniform
@@ -184,7 +184,7 @@ class MarkedOperands(Task):
         self,
         seeds: Sequence[int],
         stream: Stream,
-        update: int,
+        update: Updates,
         batch_size: int,
         *,
         first_row: int = 0,

@@ -24,6 +24,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from rnnbench.tasks.base import Updates
+
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 WEYL_INCREMENTS = (0x9E3779B9, 0xBB67AE85)  # of the key, from round to round
 NUM_ROUNDS = 10
@@ -93,7 +95,7 @@ def philox4x32(counter: tuple[Word, Word, Word, Word], keys: Tensor, scratch: Te
 def random_words(
     seeds: Sequence[int],
     stream: int,
-    update: int,
+    update: Updates,
     num_positions: int,
     num_rows: int,
     *,
@@ -105,7 +107,7 @@ def random_words(
     Args:
         seeds: One per replica, R of them, each in [0, 2^63).
         stream: Which independent stream of the seed, in [0, 2^32).
-        update: In [0, 2^32).
+        update: In [0, 2^32), one for all replicas or one for each.
         num_positions: P, at most 2^32.
         num_rows: B.
         first_row: Index of the first row; first_row + num_rows is at most 2^32.
@@ -130,14 +132,14 @@ def random_words(
 
 
 def batch_words(
-    seeds: Sequence[int], stream: int, update: int, num_positions: int, *, device: torch.device | str = "cpu"
+    seeds: Sequence[int], stream: int, update: Updates, num_positions: int, *, device: torch.device | str = "cpu"
 ) -> Tensor:
     """Random 32-bit words that all rows of a batch share, whatever their number.
 
     Args:
         seeds: One per replica, R of them, each in [0, 2^63).
         stream: Which independent stream of the seed, in [0, 2^32).
-        update: In [0, 2^32).
+        update: In [0, 2^32), one for all replicas or one for each.
         num_positions: P, at most 2^32.
         device: Of the result.
 
@@ -194,14 +196,15 @@ def check_range(name: str, value: int, low: int, high: int) -> None:
 def _words_of_pairs(
     seeds: Sequence[int],
     stream: int,
-    update: int,
+    update: Updates,
     num_positions: int,
     pairs: tuple[int, int],
     device: torch.device | str,
 ) -> Tensor:
     """Words of all rows of the row pairs start to stop, (P, R, 2 (stop - start)), int32."""
     check_range("stream", stream, 0, WORD_LIMIT)
-    check_range("update", update, 0, WORD_LIMIT)
+    for one in [update] if isinstance(update, int) else update:
+        check_range("update", one, 0, WORD_LIMIT)
     check_range("number of positions", num_positions, 1, WORD_LIMIT + 1)
     keys = _round_keys(tuple(seeds), torch.device(device))
     num_replicas, num_row_pairs, num_position_pairs = len(seeds), pairs[1] - pairs[0], (num_positions + 1) // 2
@@ -210,6 +213,7 @@ def _words_of_pairs(
     device = keys.device
     positions = torch.arange(num_position_pairs, device=device).view(-1, 1, 1)
     rows = torch.arange(*pairs, device=device)
+    updates = per_replica(update, device)
     packed = torch.empty((num_position_pairs, 2, num_replicas, num_row_pairs), dtype=torch.int64, device=device)
     at_once = num_position_pairs
     if device.type == "cpu":
@@ -217,9 +221,14 @@ def _words_of_pairs(
     scratch = torch.empty((3, 2, at_once, num_replicas, num_row_pairs), dtype=torch.int64, device=device)
     for start in range(0, num_position_pairs, at_once):
         part = packed[start : start + at_once].transpose(0, 1)
-        counter = (positions[start : start + at_once], rows, update, stream)
+        counter = (positions[start : start + at_once], rows, updates, stream)
         philox4x32(counter, keys, scratch[:, :, : part.shape[1]], part)
     return packed.view(torch.int32).view(2 * num_position_pairs, num_replicas, 2 * num_row_pairs)[:num_positions]
+
+
+def per_replica(update: Updates, device: torch.device) -> Word:
+    """The index of the update as it broadcasts with (R, anything): an int, or (R, 1), int64."""
+    return update if isinstance(update, int) else torch.tensor(update, device=device).unsqueeze(1)
 
 
 @lru_cache(maxsize=16)

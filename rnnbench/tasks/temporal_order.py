@@ -11,10 +11,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from rnnbench.tasks.base import Batch, Stream, Task
+from rnnbench.tasks.base import Batch, Stream, Task, Updates
 from rnnbench.tasks.description import Description, describe_range
 from rnnbench.tasks.placement import at_least_one, clear_padding, draw_from, percent_range, scaled_windows
-from rnnbench.tasks.random_numbers import integers, random_words
+from rnnbench.tasks.random_numbers import integers, per_replica, random_words
 from rnnbench.tasks.variants import check_variant, variants_of
 
 NUM_DISTRACTORS = 4  # inputs 0 to 3
@@ -138,7 +138,7 @@ class TemporalOrder(Task):
         self,
         seeds: Sequence[int],
         stream: Stream,
-        update: int,
+        update: Updates,
         batch_size: int,
         *,
         first_row: int = 0,
@@ -154,8 +154,8 @@ class TemporalOrder(Task):
         drawn = draw_from(words[: num_choices - 1], (arrangement.lengths, *arrangement.windows))
         lengths, steps = drawn[0], drawn[1:]  # (R, B), (K, R, B)
         if arrangement.balanced:
-            rows = torch.arange(first_row + update, first_row + update + batch_size, device=words.device)
-            classes = (rows % self.num_classes).expand_as(lengths)
+            rows = torch.arange(first_row, first_row + batch_size, device=words.device)
+            classes = ((rows + per_replica(update, words.device)) % self.num_classes).expand_as(lengths)
         else:
             classes = integers(words[num_choices - 1], 0, self.num_classes)
 

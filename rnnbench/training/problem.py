@@ -4,7 +4,7 @@ Letters: R replicas, P parameters of one replica, B sequences.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -25,6 +25,9 @@ NUM_CONFIRMATION_SEQUENCES = 10_000
 
 EVALUATION_SEED = 0
 
+NUMBERS_AT_ONCE, UPDATES_AT_ONCE = 2**18, 32
+"""Small batches are drawn for several updates together, up to so many numbers, since each draw has a fixed cost."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -39,6 +42,7 @@ class Problem:
     task: Task
     engine: Engine
     seeds: Sequence[int]
+    _drawn: dict[tuple[Stream, int], tuple[range, Batch]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def model(self) -> Model:
@@ -58,12 +62,30 @@ class Problem:
         """What draws the objectives of one update."""
 
         def draw(stream: Stream, batch_size: int) -> Objective:
-            batch = self.task.batch(
-                self.seeds, stream, update, batch_size, dtype=self.engine.dtype, device=self.engine.device
-            )
-            return Objective(self.engine, self.loss, batch)
+            return Objective(self.engine, self.loss, self._batch(stream, update, batch_size))
 
         return draw
+
+    def _batch(self, stream: Stream, update: int, batch_size: int) -> Batch:
+        """The batch of one update, out of those of a few updates that were drawn as further replicas."""
+        num_replicas = len(self.seeds)
+        numbers = self.task.num_steps * num_replicas * batch_size
+        count = max(1, min(NUMBERS_AT_ONCE // numbers, UPDATES_AT_ONCE))
+        updates, drawn = self._drawn.get((stream, batch_size), (range(0), None))
+        if drawn is None or update not in updates:
+            updates = range(update - update % count, update - update % count + count)
+            drawn = self.task.batch(
+                list(self.seeds) * count,
+                stream,
+                [one for one in updates for _ in self.seeds] if count > 1 else update,
+                batch_size,
+                dtype=self.engine.dtype,
+                device=self.engine.device,
+            )
+            if count > 1:
+                self._drawn[stream, batch_size] = updates, drawn
+        first = num_replicas * (update - updates.start)
+        return drawn.replicas(slice(first, first + num_replicas))
 
     def evaluate(self, theta: Tensor, stream: Stream = Stream.EVALUATION, first_row: int = 0) -> tuple[Tensor, Tensor]:
         """Loss and error rate on held-out sequences, each (R,), float64.

@@ -84,7 +84,7 @@ def test_list_of_other_keys(rnnbench):
 
 def test_list_of_probes(rnnbench):
     out = rnnbench("list", "probe", "default").out
-    assert "probe.state_jacobian.num_steps=8" in out
+    assert "probe.state_jacobian.num_steps=4" in out
     assert rnnbench("list", "probe", "none").out.endswith("(no keys)\n")
 
 

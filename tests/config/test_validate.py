@@ -121,5 +121,5 @@ def test_as_plain_values(composer):
     assert plain["seed"] == 3
     assert plain["optim"]["betas"] == [0.9, 0.999]
     assert plain["optim"]["name"] == "adam"
-    assert plain["probe"]["state_jacobian"]["num_steps"] == 8
+    assert plain["probe"]["state_jacobian"]["num_steps"] == 4
     assert plain["budget"] == {"updates": 50000, "sequences": None, "minutes": None}
