@@ -152,6 +152,7 @@ def interleave(
     rounds: int | None,
     seconds: float,
     announce: Callable[[str], None] = lambda text: None,
+    burst_seconds: float | None = None,
 ) -> dict[str, list[float]]:
     """Time variants round by round: each once in a round, and each round starts with the next one.
 
@@ -161,18 +162,19 @@ def interleave(
         rounds: How many; None: as many as fit.
         seconds: Time for all of this, warm-up included; at least `MIN_ROUNDS` are made.
         announce: Told how far it is.
+        burst_seconds: How long a variant is called again and again in a round; None: `BURST_SECONDS`.
 
     Returns:
         By name: seconds of one call, one entry per round.
     """
     start = time.perf_counter()
-    calls = {}
+    calls, burst = {}, BURST_SECONDS if burst_seconds is None else burst_seconds
     for variant in variants:
         announce(f"warming up {variant.name}")
         once = variant.call(lanes, 1)
         if once < LONG_SECONDS:
             once = variant.call(lanes, 1)
-        calls[variant.name] = max(1, min(1000, round(BURST_SECONDS / max(once, 1e-9))))
+        calls[variant.name] = max(1, min(1000, round(burst / max(once, 1e-9))))
     found: dict[str, list[float]] = {variant.name: [] for variant in variants}
     gc.collect()
     for done in itertools.count():

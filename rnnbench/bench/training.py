@@ -23,6 +23,9 @@ SHORT_SECONDS, FULL_SECONDS = 20.0, 60.0
 LEARNING_RATE, MOMENTUM = 1e-3, 0.9
 NUM_CHECKED_UPDATES = 3
 
+BURST_SECONDS = 0.5
+"""Of updates on end, since training is: after a pause the first ones find cold caches and sleeping threads."""
+
 
 def our_training(case: Case, threads: int) -> Computation:
     """Updates of all replicas together; the computation's rows are theta."""
@@ -99,7 +102,14 @@ def measure_training(options: Options, settings: Sequence[int], announcer: Annou
                 for name, (way, threads, computation) in zip(names, made, strict=True)
             ]
             start = time.perf_counter()
-            found = interleave(variants, lanes, rounds=options.rounds, seconds=seconds, announce=announcer.detail)
+            found = interleave(
+                variants,
+                lanes,
+                rounds=options.rounds,
+                seconds=seconds,
+                announce=announcer.detail,
+                burst_seconds=BURST_SECONDS,
+            )
             for _, _, computation in made:
                 computation.close()
         yield report_training(shape, found, time.perf_counter() - start)

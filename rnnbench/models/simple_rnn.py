@@ -22,6 +22,9 @@ from rnnbench.models.base import BlockShape, Model, Sweeps
 from rnnbench.models.nonlinearity import NONLINEARITIES
 from rnnbench.tasks.base import Batch
 
+ROWS_PER_CHUNK = 4096
+"""Rows, over steps and sequences, whose part of the weights' gradient is taken at once, while they are in cache."""
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -137,6 +140,15 @@ class SimpleRnnSweeps(Sweeps):
         self.activation_targets = [view(state) for state in self.state_steps[1:]]
         self.tangent_steps = [self._squeeze(x) for x in self.tangents.unbind(1)]
         self.gradient_steps = [self._squeeze(x) for x in self.pre_gradients.unbind(1)]
+        self.step_gradient = self._squeeze(buffer(r, n, width))
+        length = max(1, ROWS_PER_CHUNK // b)
+        self.chunks = {
+            start: (
+                self._squeeze(self.pre_gradients[:, start : start + length].flatten(1, 2)).mT,
+                self._squeeze(self.rows[:, start : min(start + length, steps)].flatten(1, 2)),
+            )
+            for start in range(0, steps, length)
+        }
         self.replica_index = torch.arange(r, device=shape.device).view(1, r, 1)
         self.sequence_index = torch.arange(b, device=shape.device).view(1, 1, b)
 
@@ -198,6 +210,8 @@ class SimpleRnnSweeps(Sweeps):
         self.output_gradients = output_gradients
         self._inject(torch.matmul(output_gradients, weights.readout.mT))
         last = self.shape.steps - 1 if structural is not None else self.last_end
+        step_gradient = self.step_gradient.zero_()
+        accumulate = step_gradient.addmm_ if self.shape.replicas == 1 else step_gradient.baddbmm_
         scale = None if structural is None else self._squeeze(structural)
         for t in range(last, -1, -1):
             gradient = self.gradient_steps[t]
@@ -210,13 +224,14 @@ class SimpleRnnSweeps(Sweeps):
                 pull_back(gradient, self.state_steps[t + 1], gradient)
             if scale is not None:
                 gradient.addcmul_(self.tangent_steps[t + 1], scale)
+            if t in self.chunks:
+                accumulate(*self.chunks[t])
         return self._parameter_gradient(output_gradients)
 
     def _parameter_gradient(self, output_gradients: Tensor) -> Tensor:
         """Collect (r, P) from `pre_gradients` and (S, r, b, o), in the layout's order."""
         r, n = self.shape.replicas, self.n
-        gradients = self.pre_gradients.flatten(1, 2)  # (r, T b, n)
-        step = torch.matmul(gradients.mT, self.rows[:, :-1].flatten(1, 2))  # (r, n, padded c)
+        step = self.step_gradient.view(r, n, -1)  # (r, n, padded c)
         initial = torch.matmul(self.pre_gradients[:, 0].sum(1, keepdim=True), self.theta_weights.recurrent)
         states = self._at_outputs(self.rows, n).transpose(0, 1).flatten(1, 2)  # (r, S b, n)
         outputs = output_gradients.transpose(0, 1).flatten(1, 2)  # (r, S b, o)

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from rnnbench.bench import timing, training
+from rnnbench.bench import training
 from rnnbench.bench.case import MismatchError
 from rnnbench.bench.options import Options, Shape
 from rnnbench.bench.training import OURS, PEER, measure_training
@@ -13,7 +13,7 @@ SHAPE = Shape(2, 3, 4, 5)
 
 
 def test_both_ways_in_one_table(announcer, monkeypatch):
-    monkeypatch.setattr(timing, "BURST_SECONDS", 0.0)  # one call in a round
+    monkeypatch.setattr(training, "BURST_SECONDS", 0.0)  # one call in a round
     (report,) = measure_training(Options(shapes=(SHAPE,), rounds=3), [1, 2], announcer)
     data = json.loads(json.dumps(report.data, allow_nan=False))
     names = [f"{way.name}, {threads}" for way in (OURS, PEER) for threads in ("1 thread", "2 threads")]

@@ -89,6 +89,38 @@ def test_product_equals_a_dense_gauss_newton_matrix(nonlinearity, loss, every_st
     close(objective.linearize(theta).product(vector), torch.einsum("rij,rj->ri", without, vector))
 
 
+@settings(deadline=None, max_examples=25)
+@given(
+    num_replicas=st.integers(1, 3),
+    num_sequences=st.integers(1, 6),
+    num_steps=st.integers(1, 9),
+    hidden_size=st.integers(1, 20),
+    every_step=st.booleans(),
+    nonlinearity=st.sampled_from(list(NONLINEARITIES)),
+    seed=st.integers(0, 1000),
+)
+def test_sweeps_equal_a_plain_loop_at_any_shape(
+    num_replicas, num_sequences, num_steps, hidden_size, every_step, nonlinearity, seed
+):
+    """Gradient by autograd, and product by forward and reverse mode, through the plain loop."""
+    sizes = {"num_steps": num_steps, "hidden_size": hidden_size, "seed": seed}
+    model, theta, batch, objective, generator = case(
+        nonlinearity, "squared_error", every_step, num_replicas, num_sequences, **sizes
+    )
+
+    def outputs(x):
+        return run(model, nonlinearity, x, batch)[0]
+
+    leaf = theta.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(mean_loss("squared_error", outputs(leaf), batch.targets).sum(), leaf)
+    close(objective.loss_and_gradient(theta).gradient, gradient)
+    vector = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
+    values, tangents = torch.func.jvp(outputs, (theta,), (vector,))
+    _, pull_back = torch.func.vjp(outputs, theta)
+    (expected,) = pull_back(2 * tangents / (values.shape[0] * values.shape[2]))
+    close(objective.linearize(theta).product(vector), expected)
+
+
 shapes = {
     "num_replicas": st.integers(1, 5),
     "num_sequences": st.sampled_from([1, 2, 7, 40]),
