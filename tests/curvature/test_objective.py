@@ -89,6 +89,7 @@ def test_product_equals_a_dense_gauss_newton_matrix(nonlinearity, loss, every_st
     close(objective.linearize(theta).product(vector), torch.einsum("rij,rj->ri", without, vector))
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # inside torch.func.jvp
 @settings(deadline=None, max_examples=25)
 @given(
     num_replicas=st.integers(1, 3),
