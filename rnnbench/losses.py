@@ -35,8 +35,8 @@ class Loss(ABC):
         """Second derivative of every single loss at its output, times a vector each: (S, R, B, o)."""
 
     def mean(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Loss of each replica, (R,), accumulated in float64 and returned in the outputs' dtype."""
-        return self.values(outputs, targets).mean(dim=(0, 2), dtype=torch.float64).to(outputs.dtype)
+        """Loss of each replica, (R,), float64."""
+        return self.values(outputs, targets).mean(dim=(0, 2), dtype=torch.float64)
 
 
 class SquaredError(Loss):

@@ -108,7 +108,7 @@ class Objective:
 
     def loss(self, theta: Tensor) -> Tensor:
         """The loss of every replica, (R,), float64."""
-        return self.loss_function.values(self.outputs(theta), self.batch.targets).mean((0, 2), dtype=torch.float64)
+        return self.loss_function.mean(self.outputs(theta), self.batch.targets)
 
     def loss_and_gradient(self, theta: Tensor) -> Gradient:
         """Loss (R,) and gradient (R, P) in one forward and one backward sweep; both in theta's dtype."""

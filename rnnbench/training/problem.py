@@ -106,8 +106,7 @@ class Problem:
         )
         batch = _repeat(batch, theta.shape[0])
         outputs = Objective(self.engine, self.loss, batch).outputs(theta)
-        loss = self.loss.values(outputs, batch.targets).mean((0, 2), dtype=torch.float64)
-        return loss, self.task.misses(outputs, batch).double().mean(1)
+        return self.loss.mean(outputs, batch.targets), self.task.misses(outputs, batch).double().mean(1)
 
     def confirm(self, theta: Tensor) -> Tensor:
         """Error rate on `NUM_CONFIRMATION_SEQUENCES`, (R,), float64."""
