@@ -37,6 +37,7 @@ def complaint(composer, *overrides):
         (["task.variant=urnn16", "task.sequence_length=1"], ["task.sequence_length", "at least"]),
         (["task=multiplication", "task.variant=urnn16"], ["task.variant", "hf11"]),
         (["task=temporal_order_3", "task.sequence_length=2"], ["task.sequence_length"]),
+        (["objective=los"], ["objective", "did you mean loss", "updates_to_solve", "error_rate"]),
         (["threads=2.5"], ["threads", "whole number"]),
         (["threads=100000"], ["threads", "100000"]),
         (["device=mps"], ["mps", "cpu"]),
