@@ -5,14 +5,14 @@ the model's whole state, o output units.
 """
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from rnnbench.curvature.engine import Block, Engine, split
-from rnnbench.losses import Loss
+from rnnbench.losses import Loss, mean_of
 from rnnbench.models.base import Sweeps
 from rnnbench.tasks.base import Batch
 
@@ -91,24 +91,44 @@ class Objective:
         sweeps.load(batch)
         return sweeps, sweeps.forward(self.engine.model.slice_weights(weights, block.replicas)), batch
 
-    def outputs(self, theta: Tensor) -> Tensor:
-        """The readout of every sequence at its output steps, (S, R, B, o)."""
+    def read_outputs(self, theta: Tensor, read: Callable[[Tensor, Batch], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """Read something off the outputs, block by block, so that they are never all in memory at once.
+
+        Args:
+            theta: (R, P).
+            read: From the readout (S, r, b, o) of a block's sequences at their output steps, and their batch, to
+                tensors (..., r, b) by name.
+
+        Returns:
+            The tensors of all blocks put together, (..., R, B).
+        """
         weights = self.engine.model.weights(theta)
 
-        def run(block: Block) -> Tensor:
-            sweeps, outputs, _ = self._forward(block, weights)
+        def run(block: Block) -> Mapping[str, Tensor]:
+            sweeps, outputs, batch = self._forward(block, weights)
             self.engine.give_back([sweeps])
-            return outputs
+            return read(outputs, batch)
 
         pieces = self.engine.map(run, self.blocks)
-        result = pieces[0].new_empty(*self.batch.targets.shape[:3], pieces[0].shape[-1])
+        size = self.batch.inputs.shape[1:3]
+        found = {name: piece.new_empty(*piece.shape[:-2], *size) for name, piece in pieces[0].items()}
         for block, piece in zip(self.blocks, pieces, strict=True):
-            result[:, block.replicas, block.sequences] = piece
-        return result
+            for name, tensor in found.items():
+                tensor[..., block.replicas, block.sequences] = piece[name]
+        return found
+
+    def outputs(self, theta: Tensor) -> Tensor:
+        """The readout of every sequence at its output steps, (S, R, B, o)."""
+        return self.read_outputs(theta, lambda outputs, _: {"outputs": outputs.movedim(-1, 0)})["outputs"].movedim(
+            0, -1
+        )
 
     def loss(self, theta: Tensor) -> Tensor:
         """The loss of every replica, (R,), float64."""
-        return self.loss_function.mean(self.outputs(theta), self.batch.targets)
+        values = self.read_outputs(
+            theta, lambda outputs, batch: {"loss": self.loss_function.values(outputs, batch.targets)}
+        )
+        return mean_of(values["loss"])
 
     def loss_and_gradient(self, theta: Tensor) -> Gradient:
         """Loss (R,) and gradient (R, P) in one forward and one backward sweep; both in theta's dtype."""

@@ -143,7 +143,7 @@ class Training:
             if self._is_new:
                 with self._interrupt.allowed():
                     first = self._problem.evaluate(self.theta)
-                self._take_evaluation(*first)
+                self._take_evaluation(first)
                 self._log(None, None, first)
             self._audience.show(self, None)
             self._end_where_budget_is_used_up()
@@ -164,14 +164,14 @@ class Training:
         done = self.update + 1
         return done % self.plan.evaluate_every == 0 or done == self.plan.max_updates
 
-    def _take(self, before: Tensor, update: Update, evaluation: tuple[Tensor, Tensor] | None) -> None:
+    def _take(self, before: Tensor, update: Update, evaluation: Mapping[str, Tensor] | None) -> None:
         """Take over the result of an update: states, records, endings."""
         previous_state = self.state
         self.theta, self.state = update.theta, update.state
         self.update += 1
         self._count(update)
         if evaluation is not None:
-            self._take_evaluation(*evaluation)
+            self._take_evaluation(evaluation)
         if evaluation is not None or self.update % self.plan.log_every == 0:
             self._log(before, update, evaluation)
         self._end_diverged(before, previous_state, update)
@@ -191,8 +191,9 @@ class Training:
             replica.sequences += costs[0][row]
             replica.products += costs[1][row]
 
-    def _take_evaluation(self, loss: Tensor, error_rate: Tensor) -> None:
-        for index, value, rate in zip(self.active, loss.tolist(), error_rate.tolist(), strict=True):
+    def _take_evaluation(self, evaluation: Mapping[str, Tensor]) -> None:
+        losses, error_rates = evaluation["loss/eval"].tolist(), evaluation["error_rate/eval"].tolist()
+        for index, value, rate in zip(self.active, losses, error_rates, strict=True):
             replica = self.replicas[index]
             replica.loss, replica.error_rate = value, rate
             if rate < self._problem.task.solved_error_rate:
@@ -200,7 +201,7 @@ class Training:
             else:
                 replica.hits.clear()
 
-    def _log(self, before: Tensor | None, update: Update | None, evaluation: tuple[Tensor, Tensor] | None) -> None:
+    def _log(self, before: Tensor | None, update: Update | None, evaluation: Mapping[str, Tensor] | None) -> None:
         rows = [self.replicas[index] for index in self.active]
 
         def numbers(read: Callable[[Replica], float]) -> Tensor:
@@ -212,7 +213,7 @@ class Training:
             "time/seconds": numbers(lambda replica: replica.seconds),
         }
         if evaluation is not None:
-            values |= {"loss/eval": evaluation[0], "error_rate/eval": evaluation[1]}
+            values |= evaluation
         make_view = None
         if update is not None and before is not None:
             values |= {"loss/train": update.gradient.loss, **update.metrics}
