@@ -4,6 +4,7 @@ Letters: R replicas, P parameters of one replica, T time steps, S outputs of a s
 the model's whole state, o output units.
 """
 
+import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -104,17 +105,20 @@ class Objective:
         """
         weights = self.engine.model.weights(theta)
 
-        def run(block: Block) -> Mapping[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        lock = threading.Lock()
+
+        def run(block: Block) -> None:
             sweeps, outputs, batch = self._forward(block, weights)
             self.engine.give_back([sweeps])
-            return read(outputs, batch)
+            # At once into the whole: pieces kept between the blocks' large tensors would fragment the heap.
+            for name, piece in read(outputs, batch).items():
+                with lock:
+                    if name not in found:
+                        found[name] = piece.new_empty(*piece.shape[:-2], *self.batch.inputs.shape[1:3])
+                found[name][..., block.replicas, block.sequences] = piece
 
-        pieces = self.engine.map(run, self.blocks)
-        size = self.batch.inputs.shape[1:3]
-        found = {name: piece.new_empty(*piece.shape[:-2], *size) for name, piece in pieces[0].items()}
-        for block, piece in zip(self.blocks, pieces, strict=True):
-            for name, tensor in found.items():
-                tensor[..., block.replicas, block.sequences] = piece[name]
+        self.engine.map(run, self.blocks)
         return found
 
     def outputs(self, theta: Tensor) -> Tensor:

@@ -114,7 +114,7 @@ def test_hf11_operands_keep_clear_of_the_cues_at_any_length() -> None:
 
 
 def test_hf11_bits_of_xor_keep_clear_of_the_cues_at_any_length() -> None:
-    for sequence_length in [*range(12, 130), 199, 200, 1000, 1001]:
+    for sequence_length in [*range(MINIMUM_LENGTHS["Xor"]["hf11"], 130), 199, 200, 1000, 1001]:
         first, second = scaled_windows(sequence_length, [(1, 10), (15, 25)])
         lengths = Xor(sequence_length).places.lengths
         assert 1 <= first.start < first.stop <= second.start < second.stop
