@@ -86,7 +86,7 @@ def memory_parts(config: Config, built: Built, num_replicas: int, device: torch.
 
     def sweeps(sequences: int) -> int:
         outputs = OUTPUT_TENSORS * task.num_outputs * task.output_size * sequences * dtype.itemsize
-        return outputs + int(model.block_bytes(BlockShape(1, task.num_steps, sequences, dtype, device)))
+        return int(outputs + model.block_bytes(BlockShape(1, task.num_steps, sequences, dtype, device)))
 
     inputs = num_replicas * task.num_steps * (task.input_size * dtype.itemsize + RANDOM_NUMBER_BYTES)
     traced = num_replicas * min(drawn, ROWS_PER_BLOCK)

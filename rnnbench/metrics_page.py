@@ -33,8 +33,8 @@ of update k holds the gradient at the parameters before that update, and the eva
 row of update 0 is the evaluation of the initial parameters. Logarithms are natural."""
 
 ANSWERS = (
-    "Recorded at every evaluation: the first by `random_permutation`, all three by the `memorization` tasks. These look\n"
-    "at the answers alone, where `error_rate/eval` of memorization counts a sequence as wrong for any output."
+    "Recorded at every evaluation: the first by `random_permutation`, all three by the `memorization` tasks. These\n"
+    "look at the answers alone, where `error_rate/eval` of memorization counts a sequence as wrong for any output."
 )
 
 PICTURES = """\
