@@ -3,8 +3,6 @@
 Nothing here imports torch before a run has been checked, so that everything that does not train answers at once.
 """
 
-import contextlib
-import io
 import os
 import sys
 import traceback
@@ -15,25 +13,12 @@ from typing import TYPE_CHECKING
 
 from rnnbench import __version__
 from rnnbench.config.errors import ConfigError
+from rnnbench.exit_status import BAD_INPUT, INTERRUPTED, OK
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
     from rnnbench.config.build import Built
-    from rnnbench.config.plan import Plan
     from rnnbench.config.request import Request
     from rnnbench.config.schema import Config
-
-OK, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 2, 130, 143
-
-# Threads that spin while they wait make a busy machine many times slower, and a changing thread count changes the bits.
-# The OpenMP runtimes read these when torch is imported.
-ENVIRONMENT = {
-    "OMP_WAIT_POLICY": "passive",
-    "GOMP_SPINCOUNT": "0",
-    "OMP_DYNAMIC": "FALSE",
-    "MKL_DYNAMIC": "FALSE",
-}
 
 USAGE = """\
 rnnbench trains recurrent nets on long-term dependencies, and shows why they learn or do not.
@@ -41,7 +26,7 @@ rnnbench trains recurrent nets on long-term dependencies, and shows why they lea
 usage: rnnbench COMMAND ...
 
   train [OVERRIDES]            train: rnnbench train task=adding optim=hf
-  resume FOLDER [BUDGET]       go on with a run: rnnbench resume FOLDER budget.updates=400
+  resume FOLDER [BUDGET]       go on with a run or a sweep: rnnbench resume FOLDER budget.updates=400
   list [GROUP [CHOICE]]        show the choices of every group, or the keys of one choice
   report FOLDER... [by=KEYS]   what runs came to: a table, and a page with figures
   bench [GROUP]                measure what this machine does, beside other ways to the same numbers
@@ -148,52 +133,14 @@ def _train(words: list[str]) -> int:
         return _show(lambda: _train_help(request))
     if request.version:
         return _show(lambda: [f"rnnbench {__version__}"])
-    from rnnbench.config.plan import make_plan
+    from rnnbench.hydra_command import hydra_output, train
 
-    plan = make_plan(request)
     if request.show or request.hydra_help:
-        return _show(lambda: _hydra_output(request))
-    return _run(plan)
+        from rnnbench.config.plan import make_plan
 
-
-def _run(plan: "Plan") -> int:
-    """Run the jobs of a plan."""
-    quiet = plan.request.quiet
-    if not quiet:
-        print(_first_line(plan), file=sys.stderr, flush=True)
-    _prepare_process(plan.request.config_dir)
-    from rnnbench.config.build import check_targets
-    from rnnbench.run import check_machine
-
-    check_targets(plan.configs)
-    check_machine(plan.configs)
-    folder, request = plan.take_folder()
-    if folder != plan.folder and not quiet:
-        print(f"rnnbench: {plan.folder} was taken by another run; the folder is {folder}", file=sys.stderr, flush=True)
-    statuses: list[int] = []
-    _call_hydra(request.hydra_arguments(), request.main_dir, lambda tree: _run_job(tree, statuses, quiet=quiet))
-    return max(statuses, default=OK)
-
-
-def _run_job(tree: "DictConfig", statuses: list[int], *, quiet: bool) -> None:
-    """Run one job inside Hydra; a signal ends all of them."""
-    from hydra.core.hydra_config import HydraConfig
-
-    from rnnbench.config.objects import to_config
-    from rnnbench.config.validate import validate
-    from rnnbench.run import Job, run_jobs
-
-    try:
-        config = to_config(tree)
-        validate(config)  # not all sweepers say their values beforehand
-        status = run_jobs([Job(config, Path(HydraConfig.get().runtime.output_dir))], quiet=quiet)
-    except ConfigError as error:
-        # Hydra would print it with a traceback
-        print(f"rnnbench: {error}", file=sys.stderr)
-        raise SystemExit(BAD_INPUT) from error
-    if status in (INTERRUPTED, TERMINATED):
-        raise SystemExit(status)
-    statuses.append(status)
+        make_plan(request)
+        return _show(lambda: hydra_output(request))
+    return train(request)
 
 
 def _resume(words: list[str]) -> int:
@@ -203,14 +150,28 @@ def _resume(words: list[str]) -> int:
     if words[:1] in (["-h"], ["--help"]):
         return _show(lambda: ["usage: rnnbench resume FOLDER [-q] [budget.updates=N] [budget.minutes=M] [...]"])
     if not words or words[0].startswith("-"):
-        raise ConfigError("rnnbench resume needs the folder of a run")
+        raise ConfigError("rnnbench resume needs the folder of a run or a sweep")
     folder = Path(words[0])
-    if not (folder / "checkpoint.pt").is_file():
-        raise ConfigError(f"{folder} holds no checkpoint.pt to go on from")
-    _prepare_process(None)
-    from rnnbench.run import resume_run
+    from rnnbench.hydra_command import prepare_process
+    from rnnbench.records import RecordError, is_run_folder, is_sweep_folder, sweep_of
 
-    return resume_run(folder, words[1:], quiet=quiet)
+    is_sweep = is_sweep_folder(folder)
+    if not is_sweep and not (folder / "checkpoint.pt").is_file():
+        sweep = sweep_of(folder)
+        if sweep is not None and is_run_folder(folder):
+            raise ConfigError(f"{folder} is trained together with other jobs of a sweep: rnnbench resume {sweep}")
+        raise ConfigError(f"{folder} holds neither checkpoint.pt nor sweep.json to go on from")
+    prepare_process(None)
+    try:
+        if is_sweep:
+            from rnnbench.sweep.resume import resume_sweep
+
+            return resume_sweep(folder, words[1:], quiet=quiet)
+        from rnnbench.run import resume_run
+
+        return resume_run(folder, words[1:], quiet=quiet)
+    except RecordError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _report(words: list[str]) -> int:
@@ -232,7 +193,7 @@ def _report(words: list[str]) -> int:
 
 
 def _bench(words: list[str]) -> int:
-    """`rnnbench bench`; ENVIRONMENT is left alone, since what is compared with comes without it."""
+    """`rnnbench bench`; threads wait as they do by default, since what is compared with comes without it."""
     from rnnbench.bench.options import OptionError, parse_options
 
     try:
@@ -255,76 +216,17 @@ def _make_run(overrides: Sequence[str], num_replicas: int) -> "tuple[Config, Bui
     return config, build([replace(config, seed=seed) for seed in range(num_replicas)])
 
 
-def _first_line(plan: "Plan") -> str:
-    """What will be run, and where."""
-    first = plan.configs[0]
-    if plan.sweep:
-        return f"rnnbench: {len(plan.configs)} jobs -> {plan.folder}"
-    length = getattr(first.task, "sequence_length", None)
-    task = first.task.name if length is None else f"{first.task.name} (T={length})"
-    parts = ", ".join([task, first.model.name, first.init.name, first.optim.name, f"seed {first.seed}"])
-    return f"rnnbench: {parts} -> {plan.folder}"
-
-
-def _prepare_process(config_dir: Path | None) -> None:
-    """Before torch is imported: how threads wait, and where classes of one's own are found.
-
-    That is beside the choices that name them, or in the current folder.
-    """
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    for folder in (config_dir, Path.cwd()):
-        if folder is not None and str(folder) not in sys.path:
-            sys.path.append(str(folder))
-
-
-@contextlib.contextmanager
-def _as_arguments(words: Sequence[str]) -> Iterator[None]:
-    """Hydra reads its words from sys.argv alone."""
-    before = sys.argv
-    sys.argv = [before[0], *words]
-    try:
-        yield
-    finally:
-        sys.argv = before
-
-
-def _call_hydra(words: Sequence[str], main_dir: Path, task: "Callable[[DictConfig], None]") -> None:
-    """Hand words to Hydra's own command line."""
-    import hydra
-
-    from rnnbench.config.register import register_schema
-
-    register_schema()
-
-    def job(tree: "DictConfig") -> None:  # of this module, by whose name Hydra finds out who calls
-        task(tree)
-
-    with _as_arguments(words):
-        hydra.main(version_base="1.3", config_path=str(main_dir), config_name="config")(job)()
-
-
-def _hydra_output(request: "Request") -> list[str]:
-    """What Hydra prints where it shows something and runs nothing."""
-    with contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.redirect_stderr(io.StringIO()) as complaint:
-        try:
-            _call_hydra(request.hydra_arguments(), request.main_dir, lambda _: None)
-        except SystemExit as ended:
-            if ended.code not in (None, OK):
-                raise ConfigError(complaint.getvalue().partition("\n")[0]) from ended
-    return printed.getvalue().rstrip("\n").split("\n")
-
-
 def _complete(option: str) -> str:
     """What the shell is told."""
     from rnnbench.config.completion import complete
+    from rnnbench.hydra_command import call_hydra
     from rnnbench.paths import conf_dir
 
     if option.partition("=")[0] not in ("install", "uninstall", "query"):
         raise ConfigError(f"-sc needs install=SHELL, uninstall=SHELL or query=SHELL, got {option!r}")
 
     def ask_hydra(option: str) -> None:
-        _call_hydra(["-sc", option], conf_dir(), lambda _: None)
+        call_hydra(["-sc", option], conf_dir(), lambda _: None)
 
     return complete(option, os.environ, list(COMMANDS), ask_hydra)
 

@@ -1,6 +1,7 @@
 """What this machine has: device, threads, memory; and whether a run fits it."""
 
 import os
+from bisect import bisect_right
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,17 @@ from rnnbench.training.problem import NUM_EVALUATION_SEQUENCES
 from rnnbench.training.threads import fastest_threads
 
 MEBIBYTE, GIBIBYTE = 2**20, 2**30
+
+SHARE_OF_MEMORY = 0.5
+"""Of what is available: what groups of replicas are made for, since the estimate of their needs is rough."""
+
+MOST_REPLICAS = 4096
+"""Of one batched run."""
+
+
+class NotEnoughMemoryError(ConfigError):
+    """A run needs more memory than there is."""
+
 
 RANDOM_NUMBER_BYTES = 32
 """Bytes of scratch for each random number of the batch that is being drawn, by reading the generator's tensors."""
@@ -106,15 +118,41 @@ def check_memory(config: Config, built: Built, num_replicas: int, device: torch.
         Bytes that it will need, about.
 
     Raises:
-        ConfigError: It needs more than there is.
+        NotEnoughMemoryError: It needs more than there is.
     """
     parts = memory_parts(config, built, num_replicas, device)
     needed, available = sum(parts.values()), available_bytes(device)
     if available is not None and needed > available:
         key = max(parts, key=lambda name: parts[name])
         group, _, name = key.partition(".")
-        raise ConfigError(
+        raise NotEnoughMemoryError(
             f"{key}={getattr(getattr(config, group), name)}: the run needs about {needed / GIBIBYTE:.1f} GiB of memory "
             f"on {device.type}, {available / GIBIBYTE:.1f} GiB are available; lower {key} or task.sequence_length"
         )
     return needed
+
+
+def most_replicas(config: Config, built: Built, device: torch.device, num_side_by_side: int = 1) -> int:
+    """The largest number of replicas of one batched run for which there is memory, at least 1.
+
+    Args:
+        config: Of one of them.
+        built: Its objects.
+        device: Where it will run.
+        num_side_by_side: Batched runs that share the memory.
+    """
+    available = available_bytes(device)
+    if available is None:
+        return MOST_REPLICAS
+    limit = SHARE_OF_MEMORY * available / num_side_by_side
+    fitting = bisect_right(
+        range(1, MOST_REPLICAS + 1), limit, key=lambda count: sum(memory_parts(config, built, count, device).values())
+    )
+    return max(fitting, 1)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory is used up; torch has no class of its own for that on the CPU."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "alloc" in str(error).lower() and "memory" in str(error).lower()

@@ -38,8 +38,8 @@ FORBIDDEN = {
     "training": {"hydra", "omegaconf", "tensorboard"},
 }
 BATCHES = "rnnbench.tasks.base"  # all that the others know of tasks
-MAY_IMPORT_CONFIG = {"config", "cli", "machine", "run"}
-STARTS_WITHOUT_TORCH = {"cli", "config", "__init__", "paths", "report"}
+MAY_IMPORT_CONFIG = {"config", "cli", "hydra_command", "keeping", "machine", "run", "session", "sweep", "_hydra"}
+STARTS_WITHOUT_TORCH = {"_hydra", "cli", "exit_status", "hydra_command", "config", "__init__", "paths", "report"}
 
 
 def part(module):

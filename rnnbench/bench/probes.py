@@ -173,9 +173,7 @@ def _observer(session: Session, folder: Path, probes: Mapping[str, ScheduledProb
         own.mkdir()
     names = columns(probes, session.optimizer, problem.model, problem.task)
     records = stack.enter_context(Records(folders, names))
-    observer = Observer(records, probes, _fail)
-    stack.callback(observer.close)
-    return observer
+    return stack.enter_context(Observer(records, probes, _fail))
 
 
 def _fail(message: str) -> None:

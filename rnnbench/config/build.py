@@ -21,7 +21,7 @@ NOT_ARGUMENTS = frozenset({"name", "_target_", "cadence", "every"})
 """Keys of a choice that are for its caller, not for its class."""
 
 NULL_IS_INFINITY = frozenset({"optim.clip_norm", "optim.clip_value"})
-NAMES_ONLY = frozenset({"name"})  # keys that change no number, so that replicas may differ in them
+NAMES_ONLY = frozenset({"name", "objective"})  # keys that change no number, so that replicas may differ in them
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,19 @@ def check_targets(configs: Sequence[Config]) -> None:
         import_class(key, target)
 
 
+def shared_values(config: Config) -> dict[str, Any]:
+    """The keys in which replicas of one run cannot differ, with their values."""
+    free = {*per_replica_fields(config), *NAMES_ONLY}
+    return {key: value for key, value, _ in fields_of(config) if key not in free}
+
+
 def check_agreement(configs: Sequence[Config]) -> None:
     """Check that replicas of one run differ in fields marked per replica alone.
 
     Raises:
         ConfigError: They differ in another field, which the message names with two of its values.
     """
-    free = {*per_replica_fields(configs[0]), *NAMES_ONLY}
-    tables = [{key: value for key, value, _ in fields_of(config) if key not in free} for config in configs]
+    tables = [shared_values(config) for config in configs]
     for replica, table in enumerate(tables):
         for key in [*tables[0], *table]:
             values = tables[0].get(key), table.get(key)

@@ -17,10 +17,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped] # its stubs are no dependency of ours
 
+from rnnbench.config.composed import Composed
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.explain import explain, has_key, show_value, unknown_key, wrong_type
 from rnnbench.config.nearest import did_you_mean, nearest_keys, not_a_choice
-from rnnbench.config.objects import to_config
+from rnnbench.config.objects import take_hydra_out, to_config
 from rnnbench.config.overrides import parse_override, quoted, refuse_sweep
 from rnnbench.config.register import register_schema
 from rnnbench.config.request import Request
@@ -31,38 +32,29 @@ PLAIN_KEYS = {field.name for field in fields(Config)} - {*GROUPS}
 SEARCHPATH = "hydra.searchpath"
 
 
-@dataclass(frozen=True)
-class Composed:
-    """One configuration.
-
-    Attributes:
-        config: The typed part.
-        tree: All of it as Hydra has it, its own part included.
-    """
-
-    config: Config
-    tree: DictConfig
-
-
 @dataclass
 class Composer:
     """Composes configurations for one request; a context manager, since Hydra has one global state.
 
-    The choices of the groups are composed by Hydra, once for every combination; values are set on copies of that, so
-    that a job of a sweep costs milliseconds.
+    The choices of the groups are composed by Hydra, once for every combination, and Hydra's own keys set on that; other
+    values are set on copies of the rest, so that a job of a sweep costs milliseconds.
 
     Attributes:
         request: What was asked for.
     """
 
     request: Request
-    _bases: dict[tuple[str, ...], DictConfig] = field(default_factory=dict)
+    _bases: dict[tuple[str, ...], tuple[DictConfig, DictConfig]] = field(default_factory=dict)
+    _parsed: dict[str, Override] = field(default_factory=dict)
     _choices: dict[str, list[str]] = field(default_factory=dict)
     _initialized: Any = None
+    _outer: Any = None
 
     def __enter__(self) -> Self:
-        """Set Hydra up with the request's main configuration folder."""
+        """Set Hydra up with the request's main configuration folder, also inside a run of Hydra's."""
         register_schema()
+        self._outer = GlobalHydra.instance().hydra
+        GlobalHydra.instance().clear()
         self._initialized = initialize_config_dir(str(self.request.main_dir), job_name="train", version_base="1.3")
         self._initialized.__enter__()
         return self
@@ -72,6 +64,7 @@ class Composer:
     ) -> None:
         """Give Hydra's global state back."""
         self._initialized.__exit__(kind, error, traceback)
+        GlobalHydra.instance().hydra = self._outer
 
     @property
     def loader(self) -> ConfigLoader:
@@ -84,7 +77,10 @@ class Composer:
         Raises:
             ConfigError: One of them cannot be read.
         """
-        return [parse_override(line, self.loader) for line in lines]
+        for line in lines:
+            if line not in self._parsed:
+                self._parsed[line] = parse_override(line, self.loader)
+        return [self._parsed[line] for line in lines]
 
     def choices(self, group: str) -> list[str]:
         """The choices of a group, in all folders that are searched; empty where there is no such group."""
@@ -117,31 +113,41 @@ class Composer:
         overrides = self.parse(lines)
         for override in overrides:
             refuse_sweep(override)
-        groups = [override for override in overrides if self.is_group(override)]
-        values = [override for override in overrides if not self.is_group(override)]
-        tree = copy.deepcopy(self._base(groups, self._searchpath(values)))
-        for override in values:
-            if override.key_or_group != SEARCHPATH:
+        shared = [override for override in overrides if self.is_group(override) or _is_hydras(override)]
+        base, hydra = self._base(shared, self._searchpath(overrides))
+        tree = copy.deepcopy(base)
+        for override in overrides:
+            if override not in shared:
                 _apply(override, tree)
-        tree.hydra.job.override_dirname = _override_dirname(overrides, tree)
-        return Composed(to_config(tree), tree)
+        return Composed(to_config(tree), tree, hydra, tuple(overrides))
 
-    def _base(self, groups: Sequence[Override], searchpath: Sequence[str]) -> DictConfig:
-        """The configuration of these choices, no value changed; not to be modified."""
-        lines = (*searchpath, *(str(override.input_line) for override in groups))
+    def _base(self, overrides: Sequence[Override], searchpath: Sequence[str]) -> tuple[DictConfig, DictConfig]:
+        """The configuration of some choices with Hydra's keys set, and Hydra's part of it; not to be modified."""
+        lines = (*searchpath, *(str(override.input_line) for override in overrides))
         if lines not in self._bases:
-            for override in groups:
-                self._check_choice(override)
-            try:
-                with warnings.catch_warnings():
-                    warnings.filterwarnings("error", message="provider=", category=UserWarning)
-                    self._bases[lines] = compose(self.request.config_name, list(lines), return_hydra_config=True)
-            except UserWarning as warning:
-                raise ConfigError(f"{SEARCHPATH}: {warning}") from warning
-            except (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError) as error:
-                raise explain(error) from error
-            self._check_complete(self._bases[lines])
+            groups = [override for override in overrides if self.is_group(override)]
+            tree = self._compose_choices(groups, searchpath)
+            for override in overrides:
+                if override not in groups and override.key_or_group != SEARCHPATH:
+                    _apply(override, tree)
+            self._bases[lines] = tree, take_hydra_out(tree)
         return self._bases[lines]
+
+    def _compose_choices(self, groups: Sequence[Override], searchpath: Sequence[str]) -> DictConfig:
+        """What Hydra makes of these choices, no value changed."""
+        for override in groups:
+            self._check_choice(override)
+        lines = [*searchpath, *(str(override.input_line) for override in groups)]
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("error", message="provider=", category=UserWarning)
+                tree = compose(self.request.config_name, lines, return_hydra_config=True)
+        except UserWarning as warning:
+            raise ConfigError(f"{SEARCHPATH}: {warning}") from warning
+        except (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError) as error:
+            raise explain(error) from error
+        self._check_complete(tree)
+        return tree
 
     def _check_choice(self, override: Override) -> None:
         """Refuse a choice that does not exist."""
@@ -186,6 +192,11 @@ class Composer:
         return [f"{SEARCHPATH}=[{','.join(quoted(path) for path in paths)}]"] if paths else []
 
 
+def _is_hydras(override: Override) -> bool:
+    """Whether an override sets one of Hydra's own keys."""
+    return override.key_or_group.startswith("hydra.")
+
+
 def _check_value(tree: DictConfig, key: str, value: Any) -> None:
     """Refuse a value of the wrong type, and keys inside it that do not exist."""
     if isinstance(value, dict) and isinstance(OmegaConf.select(tree, key), DictConfig):
@@ -197,6 +208,12 @@ def _check_value(tree: DictConfig, key: str, value: Any) -> None:
     problem = wrong_type(tree, key, value)
     if problem:
         raise ConfigError(problem)
+
+
+def _is_open(tree: DictConfig, key: str) -> bool:
+    """Whether a key that does not exist lies in a mapping which takes any key."""
+    parent = OmegaConf.select(tree, key.rpartition(".")[0])
+    return isinstance(parent, DictConfig) and OmegaConf.is_struct(parent) is False
 
 
 def _apply(override: Override, tree: DictConfig) -> None:
@@ -213,9 +230,9 @@ def _apply(override: Override, tree: DictConfig) -> None:
         with open_dict(tree.probe):
             del tree.probe[key.removeprefix("probe.")]
         return
-    inside_hydra = key.startswith("hydra.")
+    inside_hydra = _is_hydras(override)
     adds = override.is_add() or override.is_force_add()
-    if not has_key(tree, key) and not (inside_hydra and adds):
+    if not has_key(tree, key) and not (inside_hydra and (adds or _is_open(tree, key))):
         raise unknown_key(key, tree, GROUPS)
     if override.is_add() and not inside_hydra:
         raise ConfigError(f"{override.input_line}: the key exists already; write {str(override.input_line)[1:]}")
@@ -225,14 +242,3 @@ def _apply(override: Override, tree: DictConfig) -> None:
         OmegaConf.update(tree, key, value, merge=True, force_add=inside_hydra and adds)
     except (OmegaConfBaseException, ValueError) as error:
         raise explain(error, key) from error
-
-
-def _override_dirname(overrides: Sequence[Override], tree: DictConfig) -> str:
-    """The overrides as a folder's name, as Hydra's own `hydra.job.override_dirname` has it."""
-    style = tree.hydra.job.config.override_dirname
-    lines = sorted(
-        str(override.input_line)
-        for override in overrides
-        if not override.is_hydra_override() and override.key_or_group not in style.exclude_keys
-    )
-    return str(style.item_sep).join(lines).replace("=", style.kv_sep)

@@ -1,6 +1,7 @@
 """Hydra's and OmegaConf's errors as one line that names the key and what would be right."""
 
 import dataclasses
+import functools
 import re
 import types
 import typing
@@ -167,6 +168,19 @@ def _fits(default: Any, value: Any) -> bool:
     return type(value) is type(default)
 
 
+@functools.cache
+def _type_hints(node_type: Any) -> dict[str, Any]:
+    """The types of a dataclass's fields; another type has none."""
+    return typing.get_type_hints(node_type) if dataclasses.is_dataclass(node_type) else {}
+
+
+@functools.cache
+def _trial(dataclass: Any) -> DictConfig:
+    """A configuration of a dataclass in which values are tried; making one takes a millisecond."""
+    trial: DictConfig = OmegaConf.structured(dataclass)
+    return trial
+
+
 def wrong_type(config: DictConfig, key: str, value: Any) -> str | None:
     """The message on a value of the wrong type, None where the type is right.
 
@@ -177,15 +191,13 @@ def wrong_type(config: DictConfig, key: str, value: Any) -> str | None:
     """
     parent_key, _, name = key.rpartition(".")
     parent = OmegaConf.select(config, parent_key) if parent_key else config
-    type_of_parent = OmegaConf.get_type(parent)
-    hints = typing.get_type_hints(type_of_parent) if dataclasses.is_dataclass(type_of_parent) else {}
+    type_of_parent: Any = OmegaConf.get_type(parent)
+    hints = _type_hints(type_of_parent)
     if name in hints:
-        expected = hints[name]
-        trial = OmegaConf.structured(type_of_parent)
         try:
-            trial[name] = value
+            _trial(type_of_parent)[name] = value
         except OmegaConfBaseException:
-            return f"{key} must be {describe_type(expected)}, got {show_value(value)}"
+            return f"{key} must be {describe_type(hints[name])}, got {show_value(value)}"
         return None
     if not isinstance(parent, DictConfig) or OmegaConf.is_interpolation(parent, name):
         return None

@@ -1,11 +1,9 @@
 """Configurations as objects: dataclass instances from Hydra's nodes, and plain mappings from those."""
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf, flag_override, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from rnnbench.config.errors import ConfigError
@@ -29,16 +27,29 @@ def _choice(base: type[Choice], node: Any, key: str) -> Choice:
     return choice
 
 
-@contextlib.contextmanager
-def _without_hydra(tree: DictConfig) -> Iterator[None]:
-    """Take Hydra's own part out for a while; copying the rest instead would cost more than all other work on it."""
-    with open_dict(tree), flag_override(tree, "no_deepcopy_set_nodes", True):
-        hydra = tree.pop("hydra", None)
-        try:
-            yield
-        finally:
-            if hydra is not None:
-                tree["hydra"] = hydra
+def take_hydra_out(tree: DictConfig) -> DictConfig:
+    """Take Hydra's own part out of a configuration.
+
+    Args:
+        tree: Loses its key hydra.
+
+    Returns:
+        A root with that key alone.
+    """
+    root = OmegaConf.create(flags={"no_deepcopy_set_nodes": True})
+    root["hydra"] = tree.hydra
+    with open_dict(tree):
+        del tree["hydra"]
+    return root
+
+
+def _why_not(tree: DictConfig, error: Exception) -> ConfigError:
+    """Why a configuration is no object: a value that is missing explains it best, and this is slow to find."""
+    try:
+        missing = sorted(OmegaConf.missing_keys(tree))
+    except OmegaConfBaseException as first:  # an interpolation that leads nowhere, or to a missing value
+        return explain(first)
+    return ConfigError(f"{missing[0]}: a value is needed") if missing else explain(error)
 
 
 def to_config(tree: DictConfig) -> Config:
@@ -47,19 +58,15 @@ def to_config(tree: DictConfig) -> Config:
     A choice without a dataclass becomes a `Choice` (a probe a `Probe`) with its keys as attributes.
 
     Args:
-        tree: As Hydra composed it, with or without its own part.
+        tree: As Hydra composed it, without its own part.
 
     Raises:
         ConfigError: A value is missing, of the wrong type, or an interpolation that leads nowhere.
     """
-    with _without_hydra(tree):
-        try:
-            missing = sorted(OmegaConf.missing_keys(tree))
-            config = None if missing else OmegaConf.to_object(tree)
-        except (OmegaConfBaseException, ValueError) as error:
-            raise explain(error) from error
-    if missing:
-        raise ConfigError(f"{missing[0]}: a value is needed")
+    try:
+        config = OmegaConf.to_object(tree)
+    except (OmegaConfBaseException, ValueError) as error:
+        raise _why_not(tree, error) from error
     if not isinstance(config, Config):
         raise ConfigError("the main configuration file has to begin its defaults list with base_schema")
     for group in ("task", "model", "init", "optim"):

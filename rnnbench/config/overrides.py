@@ -53,7 +53,8 @@ def refuse_sweep(override: Override) -> None:
 def _alternatives(override: Override) -> list[str]:
     """The overrides of one value each that an override stands for."""
     if not override.is_sweep_override():
-        return [str(override.input_line)]
+        plain = f"{override.get_key_element()}={override.get_value_element_as_str()}"  # as Hydra's basic sweeper has it
+        return [str(override.input_line) if override.is_hydra_override() else plain]
     if override.is_hydra_override():
         raise ConfigError(f"{override.key_or_group}: Hydra's own keys cannot be swept")
     if not override.is_discrete_sweep():

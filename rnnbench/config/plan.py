@@ -1,27 +1,38 @@
 """The jobs of one call of `rnnbench train`, all of them checked before any work."""
 
-from collections.abc import Sequence
+import importlib.util
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import OmegaConf
 
-from rnnbench.config.compose import Composed, Composer
+from rnnbench.config.compose import Composer
+from rnnbench.config.composed import Composed
 from rnnbench.config.errors import ConfigError
-from rnnbench.config.explain import explain
+from rnnbench.config.explain import show_value
 from rnnbench.config.folders import check_folder, take_folder
+from rnnbench.config.launcher_settings import AUTO, BACKENDS
+from rnnbench.config.nearest import not_a_choice
 from rnnbench.config.overrides import expand_sweep, follow_swept_groups, quoted
 from rnnbench.config.request import Request
 from rnnbench.config.schema import Config
 from rnnbench.config.validate import validate
 
 RUN_DIR, SWEEP_DIR = "hydra.run.dir", "hydra.sweep.dir"
-BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+BATCHED_LAUNCHER = "hydra_plugins.rnnbench_batched.BatchedLauncher"
+GRID_SWEEPERS = (
+    "hydra_plugins.rnnbench_batched.PlannedSweeper",
+    "hydra._internal.core_plugins.basic_sweeper.BasicSweeper",
+)
+"""Sweepers whose jobs are all combinations of the values, known beforehand."""
+
+SECONDS_BETWEEN_REPORTS = 0.5
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -53,11 +64,12 @@ class Plan:
         return folder, self.request.with_overrides(f"{key}={quoted(str(folder))}")
 
 
-def make_plan(request: Request) -> Plan:
+def make_plan(request: Request, progress: Progress | None = None) -> Plan:
     """Compose and check every job of a request; nothing is created.
 
     Args:
         request: What was asked for.
+        progress: Called now and then, while many jobs are composed, with how many are done and how many there are.
 
     Raises:
         ConfigError: Anything that would stop one of the jobs, as far as it can be known without torch.
@@ -65,13 +77,36 @@ def make_plan(request: Request) -> Plan:
     with Composer(request) as composer:
         overrides = composer.parse(request.overrides)
         if request.multirun or _asks_for_sweep(overrides):
-            return _plan_sweep(request, composer, overrides)
+            return _plan_sweep(request, composer, overrides, progress)
         composed = composer.compose(request.overrides)
         validate(composed.config)
-        folder, numbered = _folder(composed.tree, RUN_DIR)
+        folder, numbered = _folder(composed, RUN_DIR)
         if not request.show:
             _check(folder, RUN_DIR, numbered)
         return Plan(request, (composed.config,), folder, sweep=False, numbered=numbered)
+
+
+def check_launcher(launcher: Mapping[str, Any]) -> None:
+    """Check the keys of hydra.launcher; those of another launcher are its own affair.
+
+    Args:
+        launcher: Keys and values, the types of the schema.
+
+    Raises:
+        ConfigError: The first value that cannot be.
+    """
+    if launcher["_target_"] != BATCHED_LAUNCHER:
+        return
+    backend = launcher["backend"]
+    if backend not in BACKENDS:
+        raise ConfigError(not_a_choice("hydra.launcher.backend", str(backend), BACKENDS))
+    if backend.startswith("submitit") and importlib.util.find_spec("submitit") is None:
+        raise ConfigError(f"hydra.launcher.backend={backend} needs submitit: pip install 'rnnbench[slurm]'")
+    if launcher["processes"] < 1:
+        raise ConfigError(f"hydra.launcher.processes must be >= 1, got {launcher['processes']}")
+    most = launcher["max_replicas"]
+    if most != AUTO and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+        raise ConfigError(f"hydra.launcher.max_replicas must be auto or a whole number >= 1, got {show_value(most)}")
 
 
 def _asks_for_sweep(overrides: Sequence[Override]) -> bool:
@@ -79,44 +114,49 @@ def _asks_for_sweep(overrides: Sequence[Override]) -> bool:
     return any(item.key_or_group == "hydra.mode" and str(item.value()) == RunMode.MULTIRUN.name for item in overrides)
 
 
-def _plan_sweep(request: Request, composer: Composer, overrides: Sequence[Override]) -> Plan:
+def _plan_sweep(request: Request, composer: Composer, overrides: Sequence[Override], progress: Progress | None) -> Plan:
     """The plan of a sweep; where a sweeper chooses the values itself, the defaults are checked in their place."""
     swept_groups = [item.key_or_group for item in overrides if item.is_sweep_override() and composer.is_group(item)]
     lines = tuple(follow_swept_groups(overrides, swept_groups))
     overrides = composer.parse(lines)
     main = composer.compose([str(item.input_line) for item in overrides if not item.is_sweep_override()])
-    folder, numbered = _folder(main.tree, SWEEP_DIR)
-    sweeper = main.tree.hydra.sweeper
-    if sweeper._target_ == BASIC_SWEEPER:
+    folder, numbered = _folder(main, SWEEP_DIR)
+    check_launcher(main.hydra.hydra.launcher)
+    sweeper = main.hydra.hydra.sweeper
+    if sweeper._target_ in GRID_SWEEPERS:
         from_file = composer.parse([f"{key}={value}" for key, value in (sweeper.params or {}).items()])
-        jobs = _compose_jobs(composer, expand_sweep([*from_file, *overrides]))
+        jobs = _compose_jobs(composer, expand_sweep([*from_file, *overrides]), progress)
     else:
         validate(main.config)
-        jobs = [main]
+        jobs = iter([main])
+    configs: list[Config] = []
     folders: dict[Path, int] = {}
     for number, job in enumerate(jobs):
-        job.tree.hydra.job.num, job.tree.hydra.job.id = number, str(number)
-        own = folder / _resolve(job.tree, "hydra.sweep.subdir")
+        own = folder / job.resolve("hydra.sweep.subdir", number)
         if own in folders:
             raise ConfigError(f"hydra.sweep.subdir: jobs {folders[own]} and {number} would share the folder {own}")
         folders[own] = number
         _check(own if not numbered else folder, SWEEP_DIR, numbered)
-    configs = tuple(job.config for job in jobs)
-    return Plan(replace(request, overrides=lines), configs, folder, sweep=True, numbered=numbered)
+        configs.append(job.config)
+    return Plan(replace(request, overrides=lines), tuple(configs), folder, sweep=True, numbered=numbered)
 
 
-def _compose_jobs(composer: Composer, jobs: Sequence[Sequence[str]]) -> list[Composed]:
+def _compose_jobs(composer: Composer, jobs: Sequence[Sequence[str]], progress: Progress | None) -> Iterator[Composed]:
     """Compose and check every job; an error names the job where there are several."""
-    composed = []
+    reported = time.monotonic()
     for number, lines in enumerate(jobs):
+        now = time.monotonic()
+        if progress is not None and now >= reported + SECONDS_BETWEEN_REPORTS:
+            reported = now
+            progress(number, len(jobs))
         try:
-            composed.append(composer.compose(lines))
-            validate(composed[-1].config)
+            composed = composer.compose(lines)
+            validate(composed.config)
         except ConfigError as error:
             if len(jobs) == 1:
                 raise
             raise ConfigError(f"job {number} ({' '.join(lines)}): {error}") from error
-    return composed
+        yield composed
 
 
 def _check(folder: Path, key: str, numbered: bool) -> None:
@@ -124,22 +164,9 @@ def _check(folder: Path, key: str, numbered: bool) -> None:
     check_folder(folder.parent if numbered else folder, key)
 
 
-def _folder(tree: DictConfig, key: str) -> tuple[Path, bool]:
+def _folder(composed: Composed, key: str) -> tuple[Path, bool]:
     """The folder that one of Hydra's keys names, and whether its name is made from the time."""
-    raw: Any = OmegaConf.to_container(tree, resolve=False)
+    raw: Any = OmegaConf.to_container(composed.hydra, resolve=False)
     for part in key.split("."):
         raw = raw[part]
-    return Path(_resolve(tree, key)), "${now:" in str(raw)
-
-
-def _resolve(tree: DictConfig, key: str) -> str:
-    """The text of one of Hydra's keys."""
-    state = HydraConfig.instance()
-    before = state.cfg
-    state.set_config(tree)  # what ${hydra:...} in it refers to
-    try:
-        return str(OmegaConf.select(tree, key))
-    except OmegaConfBaseException as error:
-        raise explain(error, key) from error
-    finally:
-        state.cfg = before
+    return Path(composed.resolve(key)), "${now:" in str(raw)

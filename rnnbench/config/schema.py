@@ -4,42 +4,12 @@ Each field has a sentence of help and, where they exist, its limits; fields mark
 replicas of one batched run. Importing this module needs neither torch nor Hydra.
 """
 
-from collections.abc import Iterable
-from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import dataclass, field
 from typing import Any
 
+from rnnbench.config.option import option
+
 REQUIRED = "???"  # OmegaConf's marker of a value that has to be given
-
-
-def option(
-    default: Any = NO_DEFAULT,
-    help: str = "",
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
-    choices: Iterable[str] | None = None,
-    per_replica: bool = False,
-) -> Any:
-    """A field of the schema.
-
-    Args:
-        default: Its default; a list is copied.
-        help: One sentence on what it is, with its unit.
-        low: Smallest value allowed.
-        high: Largest value allowed.
-        above: The value has to be greater than this.
-        below: The value has to be less than this.
-        choices: The values allowed.
-        per_replica: Whether the replicas of one batched run may differ in it.
-    """
-    limits = {"low": low, "high": high, "above": above, "below": below, "choices": choices and tuple(choices)}
-    metadata = {"help": help, "per_replica": per_replica, **{k: v for k, v in limits.items() if v is not None}}
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
 
 
 @dataclass
@@ -306,5 +276,10 @@ class Config:
     threads: Any = option("auto", "worker threads on the CPU: a number, or auto: measured when the run starts", low=1)  # noqa: RUF009
     name: str = option("${task.name}_${optim.name}", "name of the run, in its folder's name")
     stop_when_solved: bool = option(True, "end the run when it is solved")
+    objective: str = option(
+        "updates_to_solve",
+        "what a sweeper that searches, such as Optuna's, minimises",
+        choices=("updates_to_solve", "loss", "error_rate"),
+    )
     budget: Budget = field(default_factory=Budget)
     record: Record = field(default_factory=Record)

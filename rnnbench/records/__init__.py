@@ -6,6 +6,23 @@ TensorBoard nor rich.
 """
 
 from rnnbench.records.errors import RecordError
-from rnnbench.records.summary import SolvedAt, Summary, is_run_folder, read_summary, write_summary
+from rnnbench.records.summary import (
+    SolvedAt,
+    Summary,
+    is_run_folder,
+    is_sweep_folder,
+    read_summary,
+    sweep_of,
+    write_summary,
+)
 
-__all__ = ["RecordError", "SolvedAt", "Summary", "is_run_folder", "read_summary", "write_summary"]
+__all__ = [
+    "RecordError",
+    "SolvedAt",
+    "Summary",
+    "is_run_folder",
+    "is_sweep_folder",
+    "read_summary",
+    "sweep_of",
+    "write_summary",
+]

@@ -23,7 +23,7 @@ OUTCOMES: Mapping[Status, str] = {
 _STYLES: Mapping[Status, str] = {"solved": "bold green", "diverged": "bold red", "failed": "bold red"}
 
 # TensorBoard ticks no run at all where a logdir holds more than this.
-_TICKED_RUNS = 40
+TICKED_RUNS = 40
 
 
 def print_closing_summary(
@@ -52,26 +52,31 @@ def closing_summary(
     text = Text()
     if len(summaries) == 1:
         _headline(text, _name(summaries[0]), summaries[0])
-        _table(text, _quality_rows(summaries[0]))
+        add_table(text, _quality_rows(summaries[0]))
     else:
         statuses = [status for status in STATUSES if any(summary.status == status for summary in summaries)]
         counts = (f"{sum(s.status == status for s in summaries)} {OUTCOMES[status]}" for status in statuses)
         text.append(f"{_name(summaries[0])}, {len(summaries)} replicas: {', '.join(counts)}\n")
-        _table(text, _replica_rows(summaries, statuses))
+        add_table(text, _replica_rows(summaries, statuses))
     where = shortest_path(_common_folder(folders), cwd)
     commands = [
         ("run folder" if len(folders) == 1 else "run folders", where),
         ("look at it", f"tensorboard --logdir {where}"),
     ]
-    if len(folders) > _TICKED_RUNS:
-        commands.append(("", f"TensorBoard ticks none of more than {_TICKED_RUNS} runs: tick some in its list"))
+    if len(folders) > TICKED_RUNS:
+        commands.append(("", f"TensorBoard ticks none of more than {TICKED_RUNS} runs: tick some in its list"))
     if advice is None:
         advice = next((line for line in map(_advice, summaries) if line is not None), None)
     if advice is not None:
         commands.append(("try next", advice))
+    add_commands(text, commands)
+    return text
+
+
+def add_commands(text: Text, commands: Sequence[tuple[str, str]]) -> None:
+    """Append what to type next, as lines of a label and a command; no line end after the last."""
     width = max(len(label) for label, _ in commands)
     text.append("\n".join(f"  {label.ljust(width)}  {command}" for label, command in commands))
-    return text
 
 
 def shortest_path(path: Path, cwd: Path) -> str:
@@ -135,8 +140,8 @@ def _replica_rows(summaries: Sequence[Summary], statuses: Sequence[Status]) -> l
     return [*rows, ["constant predictor", "", "", "", *constant]]
 
 
-def _table(text: Text, rows: Sequence[Sequence[str]]) -> None:
-    """Rows of cells: the first column to the left, numbers to the right."""
+def add_table(text: Text, rows: Sequence[Sequence[str]]) -> None:
+    """Append rows of cells: the first column to the left, numbers to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         first, *rest = (

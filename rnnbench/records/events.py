@@ -6,7 +6,6 @@ Importing this module imports TensorBoard (not TensorFlow); import it only when 
 # TensorBoard ships no types.
 # mypy: disable-error-code="import-untyped"
 
-import io
 import itertools
 import math
 import os
@@ -18,18 +17,23 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, types_pb2
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import metadata as custom_scalars_metadata
 from tensorboard.plugins.histogram import summary_v2 as histogram_summary
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from tensorboard.plugins.hparams import summary_v2 as hparams_summary
 from tensorboard.plugins.text import summary_v2 as text_summary
-from tensorboard.summary.writer.record_writer import RecordWriter
+
+from rnnbench.records import framing
 
 FILE_PREFIX = "events.out.tfevents."
 
 Scalar = bool | int | float | str | None
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# Two numbers of which no byte is the same.
+_DIFFERENT_BYTES = struct.unpack("<ff", b"\x01\x01\x01\x01\x02\x02\x02\x02")
 _file_counter = itertools.count()
 
 
@@ -50,15 +54,44 @@ def file_version() -> bytes:
 
 
 def scalars(
-    tags: Sequence[str], update: int, wall_time: float, values: Sequence[float], present: Sequence[bool]
-) -> bytes:
-    """One event that holds the present scalars of one update, in float32, which is what TensorBoard keeps."""
+    tags: Sequence[str], update: int, wall_time: float, table: NDArray[np.float64], present: NDArray[np.bool_]
+) -> list[bytes]:
+    """One event for each of several runs, which holds its present scalars in float32: TensorBoard keeps no more.
+
+    A run without any gets no bytes.
+
+    Args:
+        tags: C names.
+        update: Index of the update.
+        wall_time: Now, in seconds since the epoch.
+        table: Numbers, shape (C, n) for n runs.
+        present: Which of them are there, shape (C, n).
+    """
+    with np.errstate(over="ignore"):  # beyond float32 is infinity
+        numbers = table.T.astype("<f4", order="C").view(np.uint8).reshape(table.shape[1], len(tags), 4)
+    records = [b""] * len(numbers)
+    alike: dict[bytes, list[int]] = {}
+    for run, there in enumerate(present.T):
+        if there.any():
+            alike.setdefault(there.tobytes(), []).append(run)
+    for runs in alike.values():
+        pattern = present[:, runs[0]]
+        # Events with the same scalars differ in the bytes of their numbers alone, which are where those of two differ.
+        names = [tag for tag, is_there in zip(tags, pattern, strict=True) if is_there]
+        event, other = (_scalars_event(names, update, wall_time, number) for number in _DIFFERENT_BYTES)
+        events = np.tile(event, (len(runs), 1))
+        events[:, event != other] = numbers[runs][:, pattern].reshape(len(runs), -1)
+        for run, record in zip(runs, framing.frame(events), strict=True):
+            records[run] = record
+    return records
+
+
+def _scalars_event(tags: Sequence[str], update: int, wall_time: float, number: float) -> NDArray[np.uint8]:
+    """The bytes of an event that holds one number under all tags."""
     event = event_pb2.Event(wall_time=wall_time, step=update)
-    add = event.summary.value.add
-    for tag, value, there in zip(tags, values, present, strict=True):
-        if there:
-            add(tag=tag, simple_value=value)
-    return _framed(event)
+    for tag in tags:
+        event.summary.value.add(tag=tag, simple_value=number)
+    return np.frombuffer(event.SerializeToString(), np.uint8)
 
 
 def picture(tag: str, update: int, wall_time: float, png: bytes) -> bytes:
@@ -118,6 +151,29 @@ def hyperparameters(run: str, wall_time: float, config: Mapping[str, Scalar], me
     return _summary_event(summary, 0, wall_time)
 
 
+def bands_page(title: str, wall_time: float, charts: Mapping[str, tuple[str, str, str]]) -> bytes:
+    """The layout of the CUSTOM SCALARS page; TensorBoard joins those of all runs and leaves out what is there twice.
+
+    Args:
+        title: Heading above the charts.
+        wall_time: Now, in seconds since the epoch.
+        charts: Title of a chart -> tags of three scalars: a line, and the lower and upper edge of a band around it.
+    """
+    category = layout_pb2.Category(title=title)
+    # TensorBoard 2.21 shows them from the last to the first.
+    for chart_title, (value, lower, upper) in reversed(list(charts.items())):
+        chart = category.chart.add(title=chart_title)
+        chart.margin.series.add(value=value, lower=lower, upper=upper)
+    layout = layout_pb2.Layout(category=[category])
+    summary = summary_pb2.Summary()
+    summary.value.add(
+        tag=custom_scalars_metadata.CONFIG_SUMMARY_TAG,
+        metadata=custom_scalars_metadata.create_summary_metadata(),
+        tensor=tensor_pb2.TensorProto(dtype=types_pb2.DT_STRING, string_val=[layout.SerializeToString()]),
+    )
+    return _summary_event(summary, 0, wall_time)
+
+
 def _table_value(value: Scalar) -> bool | float | str:
     """What the table can show: it knows neither null nor numbers that are not finite."""
     if value is None:
@@ -141,6 +197,5 @@ def _summary_event(summary: summary_pb2.Summary, update: int, wall_time: float) 
 
 def _framed(event: event_pb2.Event) -> bytes:
     """An event as one record of an events file."""
-    buffer = io.BytesIO()
-    RecordWriter(buffer).write(event.SerializeToString())
-    return buffer.getvalue()
+    (record,) = framing.frame(np.frombuffer(event.SerializeToString(), np.uint8)[None])
+    return record

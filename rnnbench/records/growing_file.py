@@ -4,10 +4,22 @@ A batched run writes two files for each of its replicas. Kept open they would ex
 keeps what is pending in memory and is opened for the moment of writing.
 """
 
+import errno
 import os
 from pathlib import Path
 
-from rnnbench.records.errors import RecordError
+from rnnbench.records.errors import MachineError, RecordError
+
+# What the operating system says of a machine or a disk, not of one file.
+_MACHINE_WIDE = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.EROFS,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+}
 
 
 class GrowingFile:
@@ -32,6 +44,10 @@ class GrowingFile:
         self._pending.append(record)
         self.pending_bytes += len(record)
 
+    def needs_flush(self, *, durable: bool = False) -> bool:
+        """Whether `flush` has something to do."""
+        return bool(self._pending) or (durable and not self._is_durable)
+
     def flush(self, *, durable: bool = False) -> None:
         """Write what is pending.
 
@@ -41,9 +57,10 @@ class GrowingFile:
             durable: Also wait until the disk has it, so that it survives a power cut.
 
         Raises:
-            RecordError: The disk is full, the file or its folder was removed, ...
+            MachineError: The disk is full, ...
+            RecordError: The file or its folder was removed, ...
         """
-        if not self._pending and (self._is_durable or not durable):
+        if not self.needs_flush(durable=durable):
             return
         try:
             # Not in append mode: that would make a new file, without its header, where somebody removed the old one.
@@ -52,7 +69,7 @@ class GrowingFile:
                 if durable:
                     os.fsync(handle.fileno())
         except OSError as error:
-            raise RecordError(f"cannot write {self.path}: {reason(error)}") from error
+            raise failure(f"cannot write {self.path}", error) from error
         self._is_durable = durable
 
     def _write(self, descriptor: int) -> None:
@@ -98,7 +115,7 @@ def create_file(path: Path, first_record: bytes) -> GrowingFile:
     except FileExistsError as error:
         raise RecordError(f"{path} exists: the folder already holds a run") from error
     except OSError as error:
-        raise RecordError(f"cannot make {path}: {reason(error)}") from error
+        raise failure(f"cannot make {path}", error) from error
     file = GrowingFile(path, 0)
     file.add(first_record)
     file.flush()
@@ -117,8 +134,19 @@ def cut_file(path: Path, length: int) -> GrowingFile:
             raise RecordError(f"cannot continue {path}: it has {size} bytes and had {length} at the checkpoint")
         os.truncate(path, length)
     except OSError as error:
-        raise RecordError(f"cannot continue {path}: {reason(error)}") from error
+        raise failure(f"cannot continue {path}", error) from error
     return GrowingFile(path, length)
+
+
+def failure(what: str, error: OSError) -> RecordError:
+    """The error to raise where the operating system refused something.
+
+    Args:
+        what: What could not be done: "cannot write FILE".
+        error: What the operating system said.
+    """
+    kind = MachineError if error.errno in _MACHINE_WIDE else RecordError
+    return kind(f"{what}: {reason(error)}")
 
 
 def reason(error: OSError) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rnnbench.records.errors import RecordError
-from rnnbench.records.growing_file import reason
+from rnnbench.records.growing_file import failure
 
 FILE_NAME = "metrics.csv"
 
@@ -82,10 +82,19 @@ def _numbers(column: Column, num_rows: int) -> tuple[NDArray[np.float64], NDArra
     return numbers, present
 
 
-def row(update: int, values: Sequence[float], present: Sequence[bool]) -> bytes:
-    """One line; a value that is not present leaves its cell empty."""
-    cells = [repr(value) if there else "" for value, there in zip(values, present, strict=True)]
-    return f"{update},{','.join(cells)}\n".encode()
+def rows(update: int, table: NDArray[np.float64], present: NDArray[np.bool_]) -> list[bytes]:
+    """The lines of several runs at one update; a value that is not present leaves its cell empty.
+
+    Args:
+        update: Index of the update.
+        table: Numbers, shape (C, n) for C columns and n runs.
+        present: Which of them are there, shape (C, n).
+    """
+    lines = []
+    for values, there in zip(table.T.tolist(), present.T.tolist(), strict=True):
+        cells = [repr(value) if is_there else "" for value, is_there in zip(values, there, strict=True)]
+        lines.append(f"{update},{','.join(cells)}\n".encode())
+    return lines
 
 
 def read_metrics(folder: Path) -> dict[str, NDArray[np.float64]]:
@@ -106,7 +115,7 @@ def read_metrics(folder: Path) -> dict[str, NDArray[np.float64]]:
     try:
         lines = path.read_bytes().decode().split("\n")[:-1]
     except OSError as error:
-        raise RecordError(f"cannot read {path}: {reason(error)}") from error
+        raise failure(f"cannot read {path}", error) from error
     except UnicodeDecodeError as error:
         raise RecordError(f"cannot read {path}: it is not text") from error
     if not lines:

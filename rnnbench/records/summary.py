@@ -1,19 +1,20 @@
 """summary.json: how a run stands or how it ended, for other programs. Strict JSON, replaced as a whole."""
 
-import contextlib
 import dataclasses
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from rnnbench.records.errors import RecordError
-from rnnbench.records.growing_file import reason
+from rnnbench.records.growing_file import failure
+from rnnbench.records.whole_file import replace_file
 
 FILE_NAME = "summary.json"
+
+SWEEP_FILE_NAME = "sweep.json"
 
 # Any of these makes a folder a run's folder.
 RUN_FILES = (FILE_NAME, "checkpoint.pt", "metrics.csv")
@@ -75,30 +76,21 @@ class Summary:
     git: str | None = None
 
 
-def write_summary(folder: Path, summary: Summary) -> None:
+def write_summary(folder: Path, summary: Summary, *, durable: bool = True) -> None:
     """Replace a run's summary.json, so that whoever reads it at any moment finds the old or the new one, whole.
 
     Numbers that are not finite become null.
 
+    Args:
+        folder: The run folder.
+        summary: What to write.
+        durable: Wait until the disk has it, so that it survives a power cut.
+
     Raises:
         RecordError: It cannot be written; the old one is untouched.
     """
-    path = folder / FILE_NAME
-    temporary = folder / f".{FILE_NAME}.{os.getpid()}"
     contents = json.dumps(_strict(dataclasses.asdict(summary)), indent=2, allow_nan=False) + "\n"
-    try:
-        try:
-            with open(temporary, "w", encoding="utf-8") as handle:
-                handle.write(contents)
-                handle.flush()
-                os.fsync(handle.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
-    except OSError as error:
-        raise RecordError(f"cannot write {path}: {reason(error)}") from error
+    replace_file(folder / FILE_NAME, contents, durable=durable)
 
 
 def read_summary(folder: Path) -> Summary:
@@ -111,7 +103,7 @@ def read_summary(folder: Path) -> Summary:
     try:
         contents = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise RecordError(f"cannot read {path}: {reason(error)}") from error
+        raise failure(f"cannot read {path}", error) from error
     except ValueError as error:
         raise RecordError(f"cannot read {path}: {error}") from error
     if not isinstance(contents, dict) or contents.get("status") not in STATUSES:
@@ -129,6 +121,16 @@ def read_summary(folder: Path) -> Summary:
 def is_run_folder(path: Path) -> bool:
     """Whether a folder already holds a run."""
     return any((path / name).exists() for name in RUN_FILES)
+
+
+def is_sweep_folder(path: Path) -> bool:
+    """Whether a folder holds a sweep."""
+    return (path / SWEEP_FILE_NAME).is_file()
+
+
+def sweep_of(folder: Path) -> Path | None:
+    """The folder of the sweep that a run's folder lies in; None: it is a run by itself."""
+    return next((parent for parent in folder.resolve().parents if is_sweep_folder(parent)), None)
 
 
 def _strict(value: Any) -> Any:

@@ -13,11 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from rnnbench.records import events, metrics_csv
 from rnnbench.records.errors import RecordError
-from rnnbench.records.growing_file import GrowingFile
-from rnnbench.records.run_files import continued_files, new_files
+from rnnbench.records.group_files import open_files
 
 # Rows that may wait for the writer; a row of 256 replicas and 25 columns takes 58 kB. A slower disk holds up training.
 _QUEUE_SIZE = 256
+# Checkpoints that may wait for the writer, each with its tensors.
+_NUM_WAITING_CHECKPOINTS = 4
 # Pending bytes of all files together at which they are written before their time.
 _PENDING_LIMIT = 8 * 2**20
 
@@ -26,8 +27,9 @@ class Records:
     """Records R jobs of one batched run, each in its own folder: metrics.csv and a TensorBoard events file.
 
     The calls return at once; one thread turns what was given into bytes and appends them to the files every
-    `flush_seconds`. A failure of that thread is raised as `RecordError` by the next call of any method. The files then
-    end in their last whole row.
+    `flush_seconds`. A folder that cannot be written any more, since it was removed for example, is given up alone, and
+    `broken` tells of it. Where none is left, or the disk is full or broken, `RecordError` is raised by the next call
+    that records. The files end in their last whole row in any case.
 
     Use it as a context manager, or call `close`: what was logged in the last `flush_seconds` is lost otherwise.
 
@@ -43,8 +45,9 @@ class Records:
         *,
         flush_seconds: float = 2.0,
         lengths: Sequence[Mapping[str, int]] | None = None,
+        restart: bool = False,
     ) -> None:
-        """Start new records, or continue those of an earlier process.
+        """Start new records, or continue those of an earlier process, where a broken folder is given up alone.
 
         Args:
             folders: One existing folder per replica, R of them.
@@ -52,29 +55,27 @@ class Records:
                 The column `update` comes first by itself.
             flush_seconds: Time between writes. Nothing that is older than this, plus the time of a write, is lost
                 when the process is killed.
-            lengths: What `lengths()` gave at the checkpoint to continue from: each file is cut back to its length, and
-                later events files are removed. None: new records.
+            lengths: What the checkpoint to continue from was given, or `present_lengths` for a run that goes on from
+                its own end: each file is cut back to its length, and later events files are removed. None: new records.
+            restart: New records in place of those that an earlier process left, which are removed.
 
         Raises:
-            RecordError: A folder is missing, cannot be written, or already holds records (without `lengths`); its
-                files are shorter than `lengths` says, or have other columns.
-            ValueError: Names of columns are double or need quotes, or `lengths` is not of R folders.
+            RecordError: A folder is missing, cannot be written or already holds records; when records are continued or
+                restarted: none of the folders can be, since its files are shorter than `lengths` says, for example, or
+                have other columns.
+            ValueError: Names of columns are double or need quotes, `lengths` is not of R folders, or goes with
+                `restart`.
         """
         header = metrics_csv.header(columns)
-        if lengths is not None and len(lengths) != len(folders):
-            raise ValueError(f"lengths must be one per folder, got {len(lengths)} for {len(folders)} folders")
         self._folders = [Path(folder) for folder in folders]
         self._columns = tuple(columns)
         self._flush_seconds = flush_seconds
-        self._files = [
-            new_files(folder, header) if lengths is None else continued_files(folder, header, lengths[replica])
-            for replica, folder in enumerate(self._folders)
-        ]
+        self._files = open_files(self._folders, header, lengths=lengths, restart=restart)
+        self._checkpoints = threading.Semaphore(_NUM_WAITING_CHECKPOINTS)
         self._config_keys: tuple[str, ...] | None = None
         self._error: RecordError | None = None
         self._error_was_raised = False
         self._closed = False
-        self._pending_bytes = 0
         self._flush_due: float | None = None
         self._stopping = False
         self._queue: queue.Queue[Callable[[], None]] = queue.Queue(_QUEUE_SIZE)
@@ -149,6 +150,22 @@ class Records:
         make = partial(events.hyperparameters, run, time.time(), dict(config), tuple(metrics))
         self._queue.put(partial(self._add_event, replica, make))
 
+    def checkpoint(self, save: Callable[[Sequence[Mapping[str, int]]], None]) -> None:
+        """Have something saved that belongs to the rows logged so far, once they are safe from a power cut.
+
+        Returns at once, but waits while several earlier ones are not saved yet. After an error nothing is saved.
+
+        Args:
+            save: Called on the writer's thread with file name -> bytes for the metrics and events files of each
+                replica, at this moment. What it raises is raised as `RecordError` by the next call.
+
+        Raises:
+            RecordError: An earlier write failed.
+        """
+        self._check()
+        self._checkpoints.acquire()
+        self._queue.put(partial(self._save, save))
+
     def sync(self) -> None:
         """Wait until everything logged so far is on disk, safe from a kill and from a power cut.
 
@@ -157,26 +174,24 @@ class Records:
         """
         self._check()
         done = threading.Event()
-
-        def flush() -> None:
-            self._attempt(partial(self._flush, durable=True))
-            done.set()
-
-        self._queue.put(flush)
+        self._queue.put(partial(self._flush, durable=True))
+        self._queue.put(done.set)
         done.wait()
         self._check()
 
-    def lengths(self) -> list[dict[str, int]]:
-        """Bytes of each replica's metrics and events files, after a `sync`: what a checkpoint keeps.
+    def broken(self) -> dict[int, str]:
+        """Replicas that have been given up and what happened, except for those that an earlier call has told.
 
-        Returns:
-            For each replica: file name -> bytes.
-
-        Raises:
-            RecordError: It could not be written.
+        To be asked once more after `close`, which is where the last rows are written.
         """
-        self.sync()
-        return [files.lengths() for files in self._files]
+        return self._files.take_broken()
+
+    def fail(self, replica: int, message: str) -> None:
+        """Give up a replica whose folder the caller could not write; rows that wait are still written where possible.
+
+        May be called from any thread, also by what a checkpoint saves. `broken` tells of it.
+        """
+        self._files.fail(replica, message)
 
     def close(self) -> None:
         """Write what is pending and end the thread. After that every other method fails; a second call does nothing.
@@ -212,6 +227,8 @@ class Records:
         """Raise the writer's error, if there is one."""
         if self._closed:
             raise RecordError("the records are closed")
+        if self._error is None:
+            self._error = self._files.error_of_all()
         if self._error is not None:
             self._error_was_raised = True
             # A new object each time: one that is raised again would grow its traceback.
@@ -228,8 +245,10 @@ class Records:
             except queue.Empty:
                 work = self._flush
             self._attempt(work)
+            if self._flush_due is None and self._files.pending_bytes > 0:
+                self._flush_due = time.monotonic() + self._flush_seconds
             is_due = self._flush_due is not None and time.monotonic() >= self._flush_due
-            if is_due or self._pending_bytes > _PENDING_LIMIT:
+            if is_due or self._files.pending_bytes > _PENDING_LIMIT:
                 self._attempt(self._flush)
 
     def _attempt(self, work: Callable[[], None]) -> None:
@@ -251,35 +270,27 @@ class Records:
         present: NDArray[np.bool_],
     ) -> None:
         """Turn a table (columns, replicas) into a row and an event for each replica."""
-        for replica, values, there in zip(replicas, table.T.tolist(), present.T.tolist(), strict=True):
-            self._add(self._files[replica].metrics, metrics_csv.row(update, values, there))
-            self._add(self._files[replica].events, events.scalars(self._columns, update, wall_time, values, there))
+        lines = metrics_csv.rows(update, table, present)
+        records = events.scalars(self._columns, update, wall_time, table, present)
+        for replica, line, record in zip(replicas, lines, records, strict=True):
+            self._files.add_line(replica, line)
+            self._files.add_event(replica, record)
 
     def _add_event(self, replica: int, make: Callable[[], bytes]) -> None:
-        """Add one event to a replica's events file."""
-        self._add(self._files[replica].events, make())
+        self._files.add_event(replica, make())
 
-    def _add(self, file: GrowingFile, record: bytes) -> None:
-        """Leave a record pending, and see that it is flushed in time."""
-        file.add(record)
-        self._pending_bytes += len(record)
-        if self._flush_due is None:
-            self._flush_due = time.monotonic() + self._flush_seconds
+    def _save(self, save: Callable[[Sequence[Mapping[str, int]]], None]) -> None:
+        """Make everything durable, then save what belongs to it."""
+        try:
+            self._flush(durable=True)
+            if self._error is None:
+                save(self._files.lengths())
+        finally:
+            self._checkpoints.release()
 
     def _flush(self, *, durable: bool = False) -> None:
-        """Write every file; one that fails does not keep the others from being written."""
         self._flush_due = None
-        self._pending_bytes = 0
-        errors = []
-        for file in [file for files in self._files for file in (files.metrics, files.events)]:
-            try:
-                file.flush(durable=durable)
-            except RecordError as error:
-                errors.append(error)
-        if len(errors) > 1:
-            raise RecordError(f"{errors[0]} (and {len(errors) - 1} more files)") from errors[0]
-        if errors:
-            raise errors[0]
+        self._files.flush(durable=durable)
 
     def _stop(self) -> None:
         """Write what is pending and let the thread end."""

@@ -1,14 +1,16 @@
-"""Checkpoints: everything that a replica needs to go on, in one file."""
+"""Checkpoints: everything that replicas need to go on, in one file."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from rnnbench.records.errors import RecordError
+from rnnbench.records.errors import MachineError, RecordError
+from rnnbench.records.growing_file import failure
 
-FORMAT = 1
+FORMAT = 2
 """Version of the contents; a later program refuses what it cannot read."""
 
 
@@ -29,9 +31,14 @@ def save_checkpoint(path: Path, contents: dict[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        temporary.unlink(missing_ok=True)
-        raise RecordError(f"cannot write {path}: {error}") from error
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise failure(f"cannot write {path}", error) from error
+    except RuntimeError as error:  # what torch makes of a full disk
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise MachineError(f"cannot write {path}: {error}") from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -4,9 +4,9 @@ Letters: R replicas of the run, k of them still active, P parameters of one repl
 """
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -17,12 +17,10 @@ from rnnbench.records.summary import SolvedAt, Status
 from rnnbench.training.interrupt import Interrupt, Interrupted
 from rnnbench.training.observation import Observer
 from rnnbench.training.problem import Problem
+from rnnbench.training.replica import Replica, Snapshot
 
 NUM_EVALUATIONS_TO_SOLVE = 3
 """Evaluations running at which the error rate has to be under the task's limit."""
-
-COUNTS = ("updates", "sequences", "products", "seconds", "loss", "error_rate")
-"""Fields of a replica that a checkpoint holds as they are."""
 
 
 @dataclass(frozen=True)
@@ -47,34 +45,15 @@ class Plan:
     checkpoint_every: int
     stop_when_solved: bool
 
-
-@dataclass
-class Replica:
-    """Where one replica stands.
-
-    Attributes:
-        status: As in its summary.
-        message: What happened, where the status does not say it.
-        updates: Updates done.
-        sequences: Sequences seen, products included.
-        products: Gauss-Newton products done.
-        seconds: Wall-clock time of training.
-        loss: At the last evaluation.
-        error_rate: At the last evaluation.
-        hits: The last evaluations running with an error rate under the limit, at most three.
-        solved_at: The first of the evaluations that made it solved.
-    """
-
-    status: Status = "running"
-    message: str | None = None
-    updates: int = 0
-    sequences: float = 0.0
-    products: float = 0.0
-    seconds: float = 0.0
-    loss: float | None = None
-    error_rate: float | None = None
-    hits: list[SolvedAt] = field(default_factory=list)
-    solved_at: SolvedAt | None = None
+    def used_up(self, updates: int, sequences: float, seconds: float) -> str | None:
+        """Which budget of a replica is used up, in words; None: none is."""
+        if updates >= self.max_updates:
+            return f"budget.updates={self.max_updates} is used up"
+        if self.max_sequences is not None and sequences >= self.max_sequences:
+            return f"budget.sequences={self.max_sequences} is used up"
+        if self.max_seconds is not None and seconds >= self.max_seconds:
+            return f"budget.minutes={self.max_seconds / 60:g} is used up"
+        return None
 
 
 class Audience(Protocol):
@@ -86,11 +65,11 @@ class Audience(Protocol):
     def message(self, text: str) -> None:
         """Something that a person should know."""
 
-    def ended(self, training: "Training", replica: int) -> None:
-        """A replica has ended: its records are on disk."""
+    def ended(self, training: "Training", replicas: Sequence[int]) -> None:
+        """Some replicas have ended; they should be saved once the rows up to now are on disk."""
 
     def checkpoint(self, training: "Training") -> None:
-        """The active replicas should be saved; the records up to now are on disk."""
+        """The active replicas should be saved once the rows up to now are on disk."""
 
 
 class Training:
@@ -145,8 +124,11 @@ class Training:
                     first = self._problem.evaluate(self.theta)
                 self._take_evaluation(first)
                 self._log(None, None, first)
+                self._settle()
+                self._audience.checkpoint(self)
             self._audience.show(self, None)
             self._end_where_budget_is_used_up()
+            self._gather()
             while self.active:
                 before = self.theta
                 with self._interrupt.allowed():
@@ -155,7 +137,8 @@ class Training:
                 self._take(before, update, evaluation)
         except Interrupted:
             assert self._interrupt.signal is not None
-            for replica in list(self.active):
+            self._audience.checkpoint(self)
+            for replica in self._running():
                 self._end(replica, "interrupted", f"ended by {self._interrupt.signal.name}")
             self._gather()
 
@@ -172,15 +155,19 @@ class Training:
         self._count(update)
         if evaluation is not None:
             self._take_evaluation(evaluation)
-        if evaluation is not None or self.update % self.plan.log_every == 0:
+        is_logged = evaluation is not None or self.update % self.plan.log_every == 0
+        if is_logged:
             self._log(before, update, evaluation)
+            self._end_failed()
         self._end_diverged(before, previous_state, update)
         if evaluation is not None:
             self._end_solved()
         self._end_where_budget_is_used_up()
+        if is_logged or self._have_ended():
+            self._settle()
+        self._gather()
         self._audience.show(self, update)
         if self.active and self.update % self.plan.checkpoint_every == 0:
-            self._observer.drain()
             self._audience.checkpoint(self)
 
     def _count(self, update: Update) -> None:
@@ -224,6 +211,13 @@ class Training:
 
         self._observer.observe(self.update, self.active, values, make_view)
 
+    def _end_failed(self) -> None:
+        """End the replicas whose records cannot be written any more."""
+        for index, message in self._observer.broken().items():
+            if index in self.active:
+                self._end(index, "failed", message)
+                self._audience.message(f"{self._name(index)} failed: {message}")
+
     def _end_diverged(self, before: Tensor, state: State, update: Update) -> None:
         finite = update.gradient.loss.isfinite() & update.theta.sum(1).isfinite()
         if bool(finite.all()):
@@ -232,17 +226,18 @@ class Training:
         kept = finite.unsqueeze(1)
         self.theta = torch.where(kept, self.theta, before)
         self.state = {name: torch.where(kept, tensor, state[name]) for name, tensor in self.state.items()}
-        for index in [self.active[row] for row in rows]:
+        for index in [self.active[row] for row in rows if self.replicas[self.active[row]].status == "running"]:
             message = f"loss or parameters are not finite at update {self.update}; the parameters before it are kept"
             self._end(index, "diverged", message)
             self._audience.message(f"{self._name(index)} diverged: {message}")
-        self._gather()
 
     def _end_solved(self) -> None:
         candidates = [
             (row, index)
             for row, index in enumerate(self.active)
-            if len(self.replicas[index].hits) >= NUM_EVALUATIONS_TO_SOLVE and self.replicas[index].solved_at is None
+            if self.replicas[index].status == "running"
+            and len(self.replicas[index].hits) >= NUM_EVALUATIONS_TO_SOLVE
+            and self.replicas[index].solved_at is None
         ]
         if not candidates:
             return
@@ -256,25 +251,12 @@ class Training:
             replica.solved_at = replica.hits[0]
             if self.plan.stop_when_solved:
                 self._end(index, "solved", None)
-        self._gather()
 
     def _end_where_budget_is_used_up(self) -> None:
-        for index in list(self.active):
-            message = self._used_up(self.replicas[index])
+        for index in self._running():
+            message = self.plan.used_up(self.update, self.replicas[index].sequences, self.seconds)
             if message is not None:
                 self._end(index, "solved" if self.replicas[index].solved_at else "budget", message)
-        self._gather()
-
-    def _used_up(self, replica: Replica) -> str | None:
-        """Which budget is used up, in words."""
-        plan = self.plan
-        if self.update >= plan.max_updates:
-            return f"budget.updates={plan.max_updates} is used up"
-        if plan.max_sequences is not None and replica.sequences >= plan.max_sequences:
-            return f"budget.sequences={plan.max_sequences} is used up"
-        if plan.max_seconds is not None and self.seconds >= plan.max_seconds:
-            return f"budget.minutes={plan.max_seconds / 60:g} is used up"
-        return None
 
     def _name(self, index: int) -> str:
         return "the run" if len(self.replicas) == 1 else f"replica {index}"
@@ -286,11 +268,24 @@ class Training:
         state = {name: tensor[row].clone() for name, tensor in self.state.items()}
         self.final[index] = (self.theta[row].clone(), state)
 
+    def _running(self) -> list[int]:
+        """The active replicas that have not ended in this update."""
+        return [index for index in self.active if self.replicas[index].status == "running"]
+
+    def _have_ended(self) -> bool:
+        """Whether an active replica has ended in this update."""
+        return len(self._running()) < len(self.active)
+
+    def _settle(self) -> None:
+        """Tell the observer how all replicas stand after the update."""
+        statuses = [replica.status for replica in self.replicas]
+        self._observer.settle(self.update, statuses, [replica.solved_at is not None for replica in self.replicas])
+
     def _gather(self) -> None:
-        """Keep the rows of the active replicas only, and tell of those that have ended."""
-        keep = [row for row, index in enumerate(self.active) if self.replicas[index].status == "running"]
-        if len(keep) == len(self.active):
+        """Keep the rows of the running replicas only, and tell of those that have ended."""
+        if not self._have_ended():
             return
+        keep = [row for row, index in enumerate(self.active) if self.replicas[index].status == "running"]
         ended = [index for index in self.active if self.replicas[index].status != "running"]
         rows = torch.tensor(keep, dtype=torch.int64, device=self.theta.device)
         self.theta = self.theta[rows]
@@ -298,43 +293,37 @@ class Training:
         self._problem = self._problem.replicas(keep)
         self._optimizer = self._optimizer.replicas(rows)
         self.active = [self.active[row] for row in keep]
-        self._observer.drain()
-        for index in ended:
-            self._audience.ended(self, index)
+        self._audience.ended(self, ended)
 
-    def restore(self, snapshot: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint of the one replica of this run: `run` will then end with the very same numbers.
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot of all replicas of this run: `run` will then end with the very same numbers.
 
         Args:
-            snapshot: From `snapshot`, of a replica that was still running, or had used up its budget.
+            snapshot: Of replicas that were still active, or had used up their budget.
         """
         device, dtype = self.theta.device, self.theta.dtype
-        self.theta = snapshot["theta"].to(device, dtype).unsqueeze(0)
-        self.state = {name: tensor.to(device).unsqueeze(0) for name, tensor in snapshot["optimizer_state"].items()}
-        replica = self.replicas[0]
-        for name in COUNTS:
-            setattr(replica, name, snapshot[name])
-        replica.hits = [SolvedAt(**hit) for hit in snapshot["hits"]]
-        replica.solved_at = None if snapshot["solved_at"] is None else SolvedAt(**snapshot["solved_at"])
-        self.update = replica.updates
-        self._start = time.perf_counter() - replica.seconds
-        self._observer.num_logged = snapshot["num_logged"]
-        self._is_new = False
+        self.theta = snapshot.theta.to(device, dtype)
+        self.state = {name: tensor.to(device) for name, tensor in snapshot.optimizer_state.items()}
+        self.replicas = list(snapshot.replicas)
+        self.update = snapshot.update
+        self._start = time.perf_counter() - max(replica.seconds for replica in self.replicas)
+        self._observer.num_logged = snapshot.num_logged
+        self._is_new = all(replica.loss is None for replica in self.replicas)  # ended before the first evaluation
 
-    def snapshot(self, index: int) -> dict[str, Any]:
-        """What a checkpoint of one replica holds: parameters, optimizer state and counts."""
-        if index in self.final:
-            theta, state = self.final[index]
+    def snapshot(self, replicas: Sequence[int]) -> Snapshot:
+        """Some replicas as they are now, all of them active or all of them ended; nothing of it changes later."""
+        if replicas and replicas[0] in self.final:
+            theta = torch.stack([self.final[index][0] for index in replicas])
+            states = [self.final[index][1] for index in replicas]
+            state = {name: torch.stack([one[name] for one in states]) for name in states[0]}
         else:
-            row = self.active.index(index)
-            theta, state = self.theta[row], {name: tensor[row] for name, tensor in self.state.items()}
-        replica = self.replicas[index]
-        counts = {name: getattr(replica, name) for name in COUNTS}
-        return {
-            "theta": theta.detach().cpu().clone(),
-            "optimizer_state": {name: tensor.detach().cpu().clone() for name, tensor in state.items()},
-            "hits": [vars(hit) for hit in replica.hits],
-            "solved_at": None if replica.solved_at is None else vars(replica.solved_at),
-            "num_logged": self._observer.num_logged,
-            **counts,
-        }
+            rows = torch.tensor([self.active.index(index) for index in replicas], dtype=torch.int64)
+            theta = self.theta[rows.to(self.theta.device)]
+            state = {name: tensor[rows.to(tensor.device)] for name, tensor in self.state.items()}
+        return Snapshot(
+            update=self.replicas[replicas[0]].updates if replicas else self.update,
+            num_logged=self._observer.num_logged,
+            theta=theta.detach().cpu(),
+            optimizer_state={name: tensor.detach().cpu() for name, tensor in state.items()},
+            replicas=[replace(self.replicas[index], hits=list(self.replicas[index].hits)) for index in replicas],
+        )

@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 import torch
@@ -16,6 +18,8 @@ from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
 from rnnbench.optim.base import Optimizer
 from rnnbench.probes.base import Probe, Reading, View
+from rnnbench.records.live_aggregate import LiveAggregate
+from rnnbench.records.summary import Status
 from rnnbench.records.writer import Records
 from rnnbench.tasks.base import Task
 
@@ -70,6 +74,22 @@ class ScheduledProbe:
     every: int
 
 
+@dataclass(frozen=True)
+class OnDisk:
+    """What of the records is safe on disk at a checkpoint.
+
+    Attributes:
+        jobs: File name -> bytes, for each replica.
+        aggregate: The same for each cell of the aggregate; None: there is none.
+    """
+
+    jobs: Sequence[Mapping[str, int]]
+    aggregate: Sequence[Mapping[str, int]] | None
+
+
+Save = Callable[[OnDisk], None]
+
+
 class Observer:
     """Completes each row of metrics by what the probes read, and hands it to the records.
 
@@ -80,13 +100,20 @@ class Observer:
         records: Where rows, histograms and pictures go.
         probes: By name.
         notify: Called with a sentence when a probe fails.
+        aggregate: Gets the same rows, where the run is one of a sweep.
 
     Attributes:
         num_logged: Rows with an update so far, by which probes and pictures are scheduled.
     """
 
-    def __init__(self, records: Records, probes: Mapping[str, ScheduledProbe], notify: Callable[[str], None]) -> None:
-        self._records, self._notify = records, notify
+    def __init__(
+        self,
+        records: Records,
+        probes: Mapping[str, ScheduledProbe],
+        notify: Callable[[str], None],
+        aggregate: LiveAggregate | None = None,
+    ) -> None:
+        self._records, self._notify, self._aggregate = records, notify, aggregate
         self._probes = {name: probe for name, probe in probes.items() if probe.every > 0}
         self._thread = ThreadPoolExecutor(1, "rnnbench-probes", initializer=flush_denormals)
         self._waiting: deque[Future[None]] = deque()
@@ -148,12 +175,38 @@ class Observer:
             for tag, k, png in pictures:
                 self._records.picture(replicas[k], tag, update, png)
         self._records.log(update, row, replicas)
+        if self._aggregate is not None:
+            self._aggregate.row(row, replicas)
+
+    def settle(self, update: int, statuses: Sequence[Status], solved: Sequence[bool]) -> None:
+        """Say how all R replicas stand after an update, when its row has been logged and who has ended is known.
+
+        Args:
+            update: Updates done.
+            statuses: Of each.
+            solved: Whether each is solved.
+        """
+        if self._aggregate is not None:
+            self._waiting.append(self._thread.submit(self._aggregate.settle, update, statuses, solved))
 
     def _drop(self, name: str, update: int, error: Exception) -> None:
         if self._probes.pop(name, None) is None:
             return  # rows that were waiting when it failed first: it has been said
         logger.error("probe %s failed at update %d", name, update, exc_info=error)
         self._notify(f"probe {name} failed at update {update} and is left out from now on: {error}")
+
+    def checkpoint(self, save: Save) -> None:
+        """Have something saved once every row so far is on disk; the training goes on meanwhile.
+
+        Args:
+            save: Called on the records' thread.
+        """
+        self._waiting.append(self._thread.submit(self._pass_on, save))
+
+    def _pass_on(self, save: Save) -> None:
+        """On the probes' thread: hand a checkpoint to the records, after the rows before it."""
+        lengths = None if self._aggregate is None else self._aggregate.lengths()
+        self._records.checkpoint(lambda own: save(OnDisk(own, lengths)))
 
     def drain(self) -> None:
         """Wait until every row so far is on disk.
@@ -165,9 +218,25 @@ class Observer:
             self._waiting.popleft().result()
         self._records.sync()
 
-    def close(self) -> None:
-        """Stop the thread; rows that still wait are completed first."""
+    def broken(self) -> dict[int, str]:
+        """Replicas whose records could not be written, and what happened; each is told once."""
+        return self._records.broken()
+
+    def __enter__(self) -> Self:
+        """The observer itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the thread; rows that still wait are completed first.
+
+        Raises:
+            RecordError: One of them could not be written, and no other error is on its way.
+        """
         self._thread.shutdown(wait=True)
+        while error is None and self._waiting:
+            self._waiting.popleft().result()
 
 
 def columns(probes: Mapping[str, ScheduledProbe], optimizer: Optimizer, model: Model, task: Task) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rnnbench import cli
+from rnnbench.hydra_command import ENVIRONMENT
 
 
 @dataclass
@@ -25,7 +26,7 @@ def rnnbench(tmp_path, monkeypatch, capsys):
     """Call the command in an empty folder; what it does to the process is undone."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    for name in cli.ENVIRONMENT:
+    for name in ENVIRONMENT:
         monkeypatch.setenv(name, "")  # so that it is absent again afterwards
         monkeypatch.delenv(name)
     root = logging.getLogger()
@@ -68,10 +69,10 @@ class Runs:
         if self.refusal is not None:
             raise self.refusal
 
-    def run_jobs(self, jobs: list[Job], *, quiet: bool) -> int:
-        self.jobs += jobs
+    def run_job(self, job: Job, *, quiet: bool) -> int:
+        self.jobs.append(job)
         self.quiet.append(quiet)
-        self.environment = {name: os.environ[name] for name in cli.ENVIRONMENT}
+        self.environment = {name: os.environ[name] for name in ENVIRONMENT}
         return self.statuses.pop(0) if self.statuses else 0
 
 
@@ -79,7 +80,10 @@ class Runs:
 def runs(monkeypatch):
     runs = Runs()
     module = types.ModuleType("rnnbench.run")
-    module.__dict__.update(Job=Job, check_machine=runs.check_machine, run_jobs=runs.run_jobs)
+    module.__dict__.update(check_machine=runs.check_machine, run_job=runs.run_job)
     monkeypatch.setitem(sys.modules, "rnnbench.run", module)
+    keeping = types.ModuleType("rnnbench.keeping")
+    keeping.__dict__.update(Job=Job)
+    monkeypatch.setitem(sys.modules, "rnnbench.keeping", keeping)
     monkeypatch.setattr("rnnbench.config.build.check_targets", lambda configs: None)
     return runs

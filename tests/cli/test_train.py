@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from rnnbench import cli
 from rnnbench.config.build import check_targets as CHECK_TARGETS
 from rnnbench.config.errors import ConfigError
+from rnnbench.hydra_command import ENVIRONMENT
+
+BASIC = "hydra/launcher=basic"
 
 
 def test_one_run(rnnbench, runs):
@@ -41,13 +43,13 @@ def test_status_of_the_run(status, rnnbench, runs):
 
 
 def test_options_and_overrides_in_any_order(rnnbench, runs):
-    assert rnnbench("train", "seed=1,2", "-m", "optim=sgd", "-q", "task.sequence_length=60").status == 0
+    assert rnnbench("train", "seed=1,2", "-m", BASIC, "optim=sgd", "-q", "task.sequence_length=60").status == 0
     assert [job.config.task.sequence_length for job in runs.jobs] == [60, 60]
 
 
 def test_a_sweep(rnnbench, runs):
     runs.statuses = [1, 0]
-    answer = rnnbench("train", "-m", "seed=1,2")
+    answer = rnnbench("train", "-m", BASIC, "seed=1,2")
     assert answer.status == 1
     assert answer.out == ""
     assert [job.config.seed for job in runs.jobs] == [1, 2]
@@ -59,13 +61,13 @@ def test_a_sweep(rnnbench, runs):
 
 
 def test_a_key_of_a_swept_choice(rnnbench, runs):
-    assert rnnbench("train", "-m", "optim=sgd,nag", "optim.lr=0.5").status == 0
+    assert rnnbench("train", "-m", BASIC, "optim=sgd,nag", "optim.lr=0.5").status == 0
     assert [(job.config.optim.name, job.config.optim.lr) for job in runs.jobs] == [("sgd", 0.5), ("nag", 0.5)]
 
 
 def test_a_signal_ends_a_sweep(rnnbench, runs):
     runs.statuses = [130]
-    assert rnnbench("train", "-m", "seed=1,2").status == 130
+    assert rnnbench("train", "-m", BASIC, "seed=1,2").status == 130
     assert len(runs.jobs) == 1
 
 
@@ -101,10 +103,10 @@ def test_a_machine_that_cannot(rnnbench, runs):
 
 
 def test_bad_input_that_only_the_run_finds(rnnbench, runs, monkeypatch):
-    def refuse(jobs, *, quiet):
+    def refuse(job, *, quiet):
         raise ConfigError("too large")
 
-    monkeypatch.setattr(sys.modules["rnnbench.run"], "run_jobs", refuse)
+    monkeypatch.setattr(sys.modules["rnnbench.run"], "run_job", refuse)
     answer = rnnbench("train", "-q")
     assert (answer.status, answer.err) == (2, "rnnbench: too large\n")
 
@@ -112,7 +114,7 @@ def test_bad_input_that_only_the_run_finds(rnnbench, runs, monkeypatch):
 def test_environment_is_set_before_and_kept_where_given(rnnbench, runs, monkeypatch):
     monkeypatch.setenv("OMP_WAIT_POLICY", "active")
     rnnbench("train")
-    assert runs.environment == {**cli.ENVIRONMENT, "OMP_WAIT_POLICY": "active"}
+    assert runs.environment == {**ENVIRONMENT, "OMP_WAIT_POLICY": "active"}
 
 
 def test_interrupt_before_the_run(rnnbench, runs):

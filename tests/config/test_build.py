@@ -95,7 +95,7 @@ def test_replicas_have_to_agree(configs, first, second, key):
 
 
 def test_names_of_runs_may_differ(configs):
-    check_agreement(configs("name=a seed=1", "name=b seed=2"))
+    check_agreement(configs("name=a seed=1", "name=b seed=2 objective=loss"))
 
 
 @pytest.mark.parametrize(

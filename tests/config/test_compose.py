@@ -43,6 +43,41 @@ def test_hydras_state_is_given_back():
     assert not GlobalHydra.instance().is_initialized()
 
 
+def test_composition_inside_a_run_of_hydras():
+    with Composer(Request()) as outer:
+        before = GlobalHydra.instance().hydra
+        with Composer(Request()) as inner:
+            assert inner.compose(["seed=3"]).config.seed == 3
+        assert GlobalHydra.instance().hydra is before
+        assert outer.compose(["seed=4", "optim=nag"]).config.optim.name == "nag"
+
+
+def test_jobs_that_share_hydras_part_do_not_touch_each_other():
+    with Composer(Request()) as composer:
+        one, two = (composer.compose([f"seed={seed}", "hydra.sweep.subdir=${seed}"]) for seed in (1, 2))
+        other = composer.compose(["seed=3"])
+    for _ in range(2):
+        names = [job.resolve("hydra.sweep.subdir", number) for number, job in enumerate((one, two, other))]
+        assert names == ["1", "2", "2"]
+    with one.whole(5) as first, two.whole(6) as second:
+        assert (first.seed, second.seed) == (1, 2)
+        assert second.hydra.job.override_dirname == "seed=2"
+    assert "hydra" not in one.tree
+    with pytest.raises(ConfigError, match=r"hydra\.job\.num: a value is needed"):
+        other.resolve("hydra.sweep.subdir")
+
+
+def test_a_type_in_words():
+    with pytest.raises(ConfigError, match=r"^optim\.clip_norm must be a number or null, got 'x'$"):
+        compose("optim=sgd", "optim.clip_norm=x")
+    assert compose("optim=sgd", "optim.clip_norm=3").optim.clip_norm == 3.0  # what was refused leaves no trace
+
+
+@pytest.mark.parametrize("line", ["objective=loss", "objective=error_rate", "objective=updates_to_solve"])
+def test_objectives(line):
+    assert f"objective={compose(line).objective}" == line
+
+
 def test_a_copy_is_changed_and_not_the_base():
     with Composer(Request()) as composer:
         assert composer.compose(["seed=3", "optim.damping=2"]).config.optim.damping == 2.0

@@ -73,6 +73,43 @@ def test_sweeps_that_are_refused(words, message):
         plan("-m", *words)
 
 
+@pytest.mark.parametrize("sweeper", ["planned", "basic"])
+def test_sweepers_whose_jobs_are_known_beforehand(current_folder, sweeper):
+    (current_folder / "my/experiment").mkdir(parents=True)
+    text = "# @package _global_\nhydra: {sweeper: {params: {seed: '5,6'}}}\n"
+    (current_folder / "my/experiment/seeds.yaml").write_text(text)
+    made = plan("-m", "dtype=float64", f"hydra/sweeper={sweeper}", "experiment=seeds", "--config-dir", "my")
+    assert [(config.seed, config.dtype) for config in made.configs] == [(5, "float64"), (6, "float64")]
+
+
+def test_the_sweepers_values_on_the_command_line():
+    assert [config.seed for config in plan("-m", "hydra.sweeper.params.seed='5,6'").configs] == [5, 6]
+
+
+def test_progress_is_reported_now_and_then(monkeypatch):
+    clock = iter(range(100))
+    monkeypatch.setattr("time.monotonic", lambda: next(clock) * 0.2)  # a fifth of a second a job
+    reports = []
+    request = parse_request(["-m", "seed=range(0,10)"])
+    make_plan(request, lambda done, total: reports.append((done, total)))
+    assert reports == [(2, 10), (5, 10), (8, 10)]
+
+
+def test_a_value_is_written_in_a_folders_name_as_hydras_sweeper_has_it(current_folder):
+    (current_folder / "s/optim.lr=0.01,optim=nag,seed=2").mkdir(parents=True)
+    (current_folder / "s/optim.lr=0.01,optim=nag,seed=2/summary.json").touch()
+    where = ["hydra.sweep.dir=s", "hydra.sweep.subdir=${hydra.job.override_dirname}"]
+    with pytest.raises(ConfigError, match="seed=2 holds a run already"):
+        plan("-m", "optim=nag", "seed=1,2", "optim.lr=1e-2", *where)
+
+
+def test_folders_named_by_a_key_of_the_run():
+    where = ["hydra.sweep.dir=s", "hydra.sweep.subdir=${task.name}/${hydra:job.num}/${seed}"]
+    assert len(plan("-m", "seed=1,1,2", *where).configs) == 3
+    with pytest.raises(ConfigError, match="jobs 0 and 1 would share the folder s/adding/1"):
+        plan("-m", "seed=1,1", "hydra.sweep.dir=s", "hydra.sweep.subdir=${task.name}/${seed}")
+
+
 def test_folders_of_jobs(current_folder):
     (current_folder / "s/seed=2").mkdir(parents=True)
     (current_folder / "s/seed=2/summary.json").write_text("{}")

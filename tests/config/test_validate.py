@@ -41,6 +41,7 @@ def complaint(composer, *overrides):
         (["task=memorization_5", "task.num_positions=30"], ["task.sequence_length", "61", "task.num_positions=30"]),
         (["task=memorization_5", "task.num_symbols=1"], ["task.num_symbols", ">= 2"]),
         (["task=xor", "task.variant=pascanu13"], ["task.variant", "hf11, thesis"]),
+        (["objective=los"], ["objective", "did you mean loss", "updates_to_solve", "error_rate"]),
         (["threads=2.5"], ["threads", "whole number"]),
         (["threads=100000"], ["threads", "100000"]),
         (["device=mps"], ["mps", "cpu"]),

@@ -2,9 +2,12 @@
 
 import struct
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from rnnbench.records.writer import Records
 
 
 def make_folders(root: Path, num_replicas: int) -> list[Path]:
@@ -12,6 +15,14 @@ def make_folders(root: Path, num_replicas: int) -> list[Path]:
     for folder in folders:
         folder.mkdir()
     return folders
+
+
+def checkpoint_lengths(records: Records) -> list[dict[str, int]]:
+    """What a checkpoint at this moment keeps."""
+    kept: list[Mapping[str, int]] = []
+    records.checkpoint(kept.extend)
+    records.sync()
+    return [dict(lengths) for lengths in kept]
 
 
 def read_events(folder: Path) -> EventAccumulator:

@@ -1,9 +1,14 @@
-"""Names of events files, and what is refused."""
+"""Scalars of many runs at once; names of events files, and what is refused."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from run_folders import png
+from tensorboard.compat.proto import event_pb2
 
 from rnnbench.records import events
 
@@ -29,3 +34,34 @@ def test_png_size() -> None:
 def test_other_files_are_no_pictures(data: bytes) -> None:
     with pytest.raises(ValueError, match="PNG"):
         events.png_size(data)
+
+
+shapes = st.tuples(st.integers(0, 4), st.integers(1, 5))
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    data=st.data(),
+    shape=shapes,
+    update=st.sampled_from([0, 1, 127, 128, 70_000, 2**40]),
+    wall_time=st.floats(0, 4e9),
+)
+def test_scalars_of_many_runs_are_those_of_each(
+    data: st.DataObject, shape: tuple[int, int], update: int, wall_time: float
+) -> None:
+    table = data.draw(hnp.arrays(np.float64, shape, elements=st.floats(width=32)))
+    present = data.draw(hnp.arrays(np.bool_, shape))
+    tags = ["loss/train", "a", "\u00fc" * 100, "time/seconds"][: shape[0]]
+    records = events.scalars(tags, update, wall_time, table, present)
+    assert len(records) == shape[1]
+    for run, record in enumerate(records):
+        assert bool(record) == present[:, run].any()
+        if not record:
+            continue
+        expected = event_pb2.Event(wall_time=wall_time, step=update)
+        for tag, value, there in zip(tags, table[:, run], present[:, run], strict=True):
+            if there:
+                expected.summary.value.add(tag=tag, simple_value=value)
+        event = event_pb2.Event.FromString(record[12:-4])
+        # As text, since NaN is not equal to itself.
+        assert str(event) == str(expected)

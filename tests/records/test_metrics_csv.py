@@ -10,13 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnnbench.records.errors import RecordError
-from rnnbench.records.metrics_csv import FILE_NAME, header, read_metrics, row, tabulate
+from rnnbench.records.metrics_csv import FILE_NAME, header, read_metrics, rows, tabulate
 
 
 def write(folder: Path, *lines: bytes) -> Path:
     path = folder / FILE_NAME
     path.write_bytes(b"".join(lines))
     return path
+
+
+def row(update: int, values: list[float], present: list[bool]) -> bytes:
+    (line,) = rows(update, np.array([values]).T, np.array([present]).T)
+    return line
 
 
 @settings(deadline=None, max_examples=100)
@@ -41,6 +46,11 @@ def test_pandas_needs_no_options(tmp_path: Path) -> None:
 
 def test_no_value_and_not_a_number_differ_in_the_file() -> None:
     assert row(7, [math.nan, math.nan, 2.0], [False, True, True]) == b"7,,nan,2.0\n"
+
+
+def test_rows_of_several_runs() -> None:
+    table, present = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), np.array([[1, 1, 0], [1, 0, 1]], dtype=bool)
+    assert rows(5, table, present) == [b"5,1.0,4.0\n", b"5,2.0,\n", b"5,,6.0\n"]
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,16 @@ def test_round_trip(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
 
 
+def test_waits_for_the_disk_only_where_asked_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    write_summary(tmp_path, FULL, durable=False)
+    assert read_summary(tmp_path) == FULL
+    assert not synced
+    write_summary(tmp_path, FULL)
+    assert len(synced) == 1
+
+
 def test_keys_are_the_contract(tmp_path: Path) -> None:
     write_summary(tmp_path, FULL)
     contents = json.loads((tmp_path / "summary.json").read_text())

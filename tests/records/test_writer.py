@@ -1,16 +1,18 @@
 """What Records writes, read back by TensorBoard's own reader and by pandas."""
 
+import gc
 import math
 import os
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from run_folders import make_folders, png, read_events, read_scalars
+from run_folders import checkpoint_lengths, make_folders, png, read_events, read_scalars
 from tensorboard.plugins.hparams import metadata as hparams_metadata
 from tensorboard.util import tensor_util
 
@@ -135,21 +137,51 @@ def test_sync_is_exact(tmp_path: Path) -> None:
             records.log(update, {"x": [update]})
             records.sync()
             assert len(read_metrics(tmp_path)["x"]) == update + 1
-            (lengths,) = records.lengths()
+            (lengths,) = checkpoint_lengths(records)
             assert lengths == {path.name: path.stat().st_size for path in tmp_path.iterdir()}
 
 
+def test_memory_does_not_grow_with_rows(tmp_path: Path) -> None:
+    folders = make_folders(tmp_path, 4)
+    columns = [f"metric/{number}" for number in range(10)]
+
+    def log(updates: range) -> int:
+        for update in updates:
+            records.log(update, dict.fromkeys(columns, np.full(4, 1 / 3)))
+        records.sync()
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        with Records(folders, columns) as records:
+            log(range(100))
+            after_200 = log(range(100, 200))
+            after_1200 = log(range(200, 1200))
+    finally:
+        tracemalloc.stop()
+    assert after_1200 - after_200 < 200_000  # the files grow by 1.6 MB
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to count open files")
-def test_open_files_do_not_grow_with_replicas(tmp_path: Path) -> None:
+def test_open_files_do_not_grow_with_replicas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folders = make_folders(tmp_path, 256)
     before = len(os.listdir("/proc/self/fd"))
-    most = 0
+    counts = [before]
+    fsync = os.fsync
+
+    def count(descriptor: int) -> None:
+        counts.append(len(os.listdir("/proc/self/fd")))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", count)
     with Records(folders, ["x"], flush_seconds=0) as records:
         for update in range(3):
             records.log(update, {"x": np.arange(256.0)})
-            most = max(most, len(os.listdir("/proc/self/fd")))
-        records.sync()
-    assert most - before < 8
+            counts.append(len(os.listdir("/proc/self/fd")))
+            records.sync()
+    assert len(counts) > 3 * 512
+    assert max(counts) - before < 40
     assert [read_metrics(folder)["x"].tolist() for folder in folders[::50]] == [
         [float(r)] * 3 for r in range(0, 256, 50)
     ]
@@ -159,11 +191,11 @@ def test_continue_from_a_checkpoint(tmp_path: Path) -> None:
     folders = make_folders(tmp_path, 2)
     with Records(folders, ["x"]) as records:
         records.log(0, {"x": [0.0, 10.0]})
-        lengths = records.lengths()
+        lengths = checkpoint_lengths(records)
         records.log(1, {"x": [-1.0, -1.0]})
     with Records(folders, ["x"], lengths=lengths) as records:
         records.log(1, {"x": [1.0, 11.0]})
-        later = records.lengths()
+        later = checkpoint_lengths(records)
         records.log(2, {"x": [-2.0, -2.0]})
     # Killed and continued once more: events that are newer than the checkpoint must not stay.
     with Records(folders, ["x"], lengths=later) as records:
@@ -181,7 +213,7 @@ def test_continue_from_a_checkpoint(tmp_path: Path) -> None:
 def test_continue_refuses_what_does_not_fit(tmp_path: Path) -> None:
     with Records([tmp_path], ["x"]) as records:
         records.log(0, {"x": [0.0]})
-        lengths = records.lengths()
+        lengths = checkpoint_lengths(records)
     with pytest.raises(RecordError, match="its columns are not those"):
         Records([tmp_path], ["y"], lengths=lengths)
     with pytest.raises(ValueError, match="one per folder"):
@@ -197,6 +229,23 @@ def test_new_records_refuse_a_folder_that_holds_a_run(tmp_path: Path) -> None:
         Records([tmp_path], ["x"])
     with pytest.raises(RecordError, match="no such file"):
         Records([tmp_path / "missing"], ["x"])
+
+
+def test_restart_removes_what_was_there(tmp_path: Path) -> None:
+    folders = make_folders(tmp_path, 2)
+    (tmp_path / "0" / "notes.txt").write_text("mine")
+    with Records(folders, ["y", "z"]) as records:
+        records.log(7, {"y": [7.0, 7.0]})
+    (folders[1] / "metrics.csv").unlink()  # killed before it was made
+    with Records(folders, ["x"], restart=True) as records:
+        records.log(0, {"x": [0.0, 1.0]})
+    for replica, folder in enumerate(folders):
+        assert read_metrics(folder)["x"].tolist() == [replica]
+        assert read_scalars(folder, "x") == [(0, replica)]
+        assert read_events(folder).Tags()["scalars"] == ["x"]
+    assert (tmp_path / "0" / "notes.txt").read_text() == "mine"
+    with pytest.raises(ValueError, match="either restarted or continued"):
+        Records(folders, ["x"], restart=True, lengths=[{}, {}])
 
 
 def test_closed(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rnnbench.records import SolvedAt, Summary, write_summary
-from rnnbench.records.metrics_csv import header, row
+from rnnbench.records.metrics_csv import header, rows
 from rnnbench.report.runs import Run, find_run_folders, read_runs
 
 COLUMNS = ["loss/train", "loss/eval", "error_rate/eval", "cost/sequences", "time/seconds"]
@@ -55,8 +57,10 @@ def write_run(
     folder.mkdir(parents=True)
     lines = [header(COLUMNS)]
     for update, loss, error_rate in evaluations:
-        lines.append(row(update, [0.0, loss, error_rate, 10.0 * update, update / 2], [False, True, True, True, True]))
-        lines.append(row(update + 1, [0.5, 0, 0, 10.0 * update + 10, update / 2], [True, False, False, True, True]))
+        for step, values in ((update, [None, loss, error_rate]), (update + 1, [0.5, None, None])):
+            cells = [*values, 10.0 * step, update / 2]
+            table = np.array([[0.0 if cell is None else cell] for cell in cells])
+            lines += rows(step, table, np.array([[cell is not None] for cell in cells]))
     (folder / "metrics.csv").write_bytes(b"".join(lines))
     values: dict[str, Any] = {
         "status": status,

@@ -13,13 +13,16 @@ import pandas as pd
 import pytest
 import torch
 
-import rnnbench.run
+import rnnbench.session
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import Request
+from rnnbench.keeping import Group, Job
 from rnnbench.probes.gradient_norm import GradientNorm
 from rnnbench.records.errors import RecordError
+from rnnbench.records.live_aggregate import AggregatePlan
 from rnnbench.records.writer import Records
-from rnnbench.run import Job, run_jobs
+from rnnbench.run import run_job
+from rnnbench.session import Session
 from rnnbench.training.checkpoint import load_checkpoint
 
 SMALL = ("task.sequence_length=10", "model.hidden_size=8", "init.num_connections=4", "threads=1", "dtype=float64")
@@ -47,7 +50,7 @@ def summary(folder):
 
 def test_a_run_folder_keeps_the_contract(tmp_path, capsys):
     run = job(tmp_path / "run", *HF)
-    assert run_jobs([run], quiet=True) == 0
+    assert run_job(run, quiet=True) == 0
     facts = summary(run.folder)
     assert facts["status"] == "budget"
     assert facts["solved"] is False
@@ -69,10 +72,10 @@ def test_a_run_folder_keeps_the_contract(tmp_path, capsys):
     assert table["loss/eval"].iloc[-1] == facts["loss"]
     assert table["cost/products"].iloc[-1] == facts["products"]
     checkpoint = load_checkpoint(run.folder / "checkpoint.pt")
-    assert checkpoint["updates"] == 3
-    assert checkpoint["theta"].shape == (sum(math.prod(shape) for shape in checkpoint["layout"].values()),)
+    assert checkpoint["update"] == 3
+    assert checkpoint["theta"].shape == (1, sum(math.prod(shape) for shape in checkpoint["layout"].values()))
     assert set(checkpoint["optimizer_state"]) == {"damping", "solution"}
-    for name, length in checkpoint["records"].items():
+    for name, length in checkpoint["records"][0].items():
         assert (run.folder / name).stat().st_size == length
     assert len(list(run.folder.glob("events.out.*"))) == 1
     out = capsys.readouterr().out
@@ -88,10 +91,12 @@ def test_replicas_of_one_run_equal_runs_alone(overrides, tmp_path):
     """The replica law, from configuration to records."""
     own = [("seed=3",), ("seed=4", "init.input_scale=0.3"), ("seed=5", "init.spectral_radius=0.9")]
     together = [job(tmp_path / f"together{k}", *overrides, *more) for k, more in enumerate(own)]
-    assert run_jobs(together, quiet=True) == 0
+    aggregate = AggregatePlan(tmp_path / "aggregate", {"all": [0, 1, 2]}, [run.folder for run in together], [0, 1, 2])
+    group = Group(tmp_path / "group.pt", ["0", "1", "2"], "group 0", aggregate)
+    assert Session(together, quiet=True, group=group).run() == 0
     for k, more in enumerate(own):
         alone = job(tmp_path / f"alone{k}", *overrides, *more)
-        assert run_jobs([alone], quiet=True) == 0
+        assert run_job(alone, quiet=True) == 0
         theta = [load_checkpoint(run.folder / "checkpoint.pt")["theta"] for run in (alone, together[k])]
         # Once CG has found a large eigenvalue it amplifies rounding by some powers of ten in each further iteration.
         assert (theta[0] - theta[1]).abs().max() < (1e-6 if overrides[-1] == "optim.damping=10" else 1e-10)
@@ -104,14 +109,14 @@ def test_a_run_repeats_itself_bit_for_bit(tmp_path):
     tables = []
     for name in ("first", "second"):
         run = job(tmp_path / name, *HF, "dtype=float32", "threads=2")
-        run_jobs([run], quiet=True)
+        run_job(run, quiet=True)
         tables.append(pd.read_csv(run.folder / "metrics.csv").drop(columns="time/seconds"))
     pd.testing.assert_frame_equal(*tables, check_exact=True)
 
 
 def test_divergence_is_an_outcome(tmp_path, capsys):
     run = job(tmp_path / "run", *SGD, "model.nonlinearity=linear", "optim.lr=1e30", "optim.clip_norm=null")
-    assert run_jobs([run], quiet=True) == 0
+    assert run_job(run, quiet=True) == 0
     facts = summary(run.folder)
     assert facts["status"] == "diverged"
     assert "not finite at update" in facts["message"]
@@ -130,7 +135,7 @@ def test_a_full_disk_is_said_and_what_was_recorded_stays(tmp_path, monkeypatch, 
 
     monkeypatch.setattr(Records, "log", fill_up)
     run = job(tmp_path / "run", *SGD)
-    assert run_jobs([run], quiet=True) == 1
+    assert run_job(run, quiet=True) == 1
     facts = summary(run.folder)
     assert facts["status"] == "failed"
     assert "No space left on device" in facts["message"]
@@ -144,7 +149,7 @@ def test_a_probe_that_fails_does_not_end_the_run(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(GradientNorm, "capture", fail)
     run = job(tmp_path / "run", *SGD)
-    assert run_jobs([run], quiet=False) == 0
+    assert run_job(run, quiet=False) == 0
     assert summary(run.folder)["status"] == "budget"
     table = pd.read_csv(run.folder / "metrics.csv")
     assert table["gradient/norm"].isna().all()
@@ -156,9 +161,9 @@ def test_an_error_inside_leaves_a_folder_that_says_so(tmp_path, monkeypatch, cap
     def fail(self):
         raise ZeroDivisionError("a mistake in the loop")
 
-    monkeypatch.setattr(rnnbench.run.Training, "run", fail)
+    monkeypatch.setattr(rnnbench.session.Training, "run", fail)
     run = job(tmp_path / "run", *SGD)
-    assert run_jobs([run], quiet=True) == 1
+    assert run_job(run, quiet=True) == 1
     facts = summary(run.folder)
     assert (facts["status"], facts["message"]) == ("failed", "ZeroDivisionError: a mistake in the loop")
     assert "rnnbench: ZeroDivisionError: a mistake in the loop" in capsys.readouterr().err
@@ -168,9 +173,9 @@ def test_out_of_memory_names_what_to_lower(tmp_path, monkeypatch, capsys):
     def fail(self):
         raise torch.OutOfMemoryError("tried to allocate 900 GiB")
 
-    monkeypatch.setattr(rnnbench.run.Training, "run", fail)
+    monkeypatch.setattr(rnnbench.session.Training, "run", fail)
     run = job(tmp_path / "run", *SGD)
-    assert run_jobs([run], quiet=True) == 1
+    assert run_job(run, quiet=True) == 1
     assert "out of memory; lower the batch sizes" in capsys.readouterr().err
 
 
@@ -193,7 +198,7 @@ def test_a_signal_ends_a_run_in_order(number, status, tmp_path):
     assert facts["status"] == "interrupted"
     assert facts["message"] == f"ended by {number.name}"
     checkpoint = load_checkpoint(tmp_path / "run/checkpoint.pt")
-    assert checkpoint["updates"] == facts["updates"] > 0
+    assert checkpoint["update"] == facts["updates"] > 0
     assert pd.read_csv(metrics)["update"].iloc[-1] <= facts["updates"]
     assert b"interrupted" in out
     assert b"Traceback" not in err

@@ -82,14 +82,18 @@ class Recorder:
     """Observer and audience in one: keeps what it is told."""
 
     def __init__(self):
-        self.rows, self.ends, self.messages, self.checkpoints, self.drained = [], [], [], [], 0
-        self.num_logged = 0
+        self.rows, self.ends, self.messages, self.checkpoints, self.settled = [], [], [], [], []
+        self.num_logged, self.failures = 0, {}
 
     def observe(self, update, replicas, values, make_view):
         self.rows.append((update, list(replicas), {key: value.tolist() for key, value in values.items()}))
 
-    def drain(self):
-        self.drained += 1
+    def settle(self, update, statuses, solved):
+        self.settled.append((update, statuses, solved))
+
+    def broken(self):
+        failures, self.failures = self.failures, {}
+        return failures
 
     def show(self, training, update):
         pass
@@ -97,8 +101,9 @@ class Recorder:
     def message(self, text):
         self.messages.append(text)
 
-    def ended(self, training, replica):
-        self.ends.append((training.update, replica, training.replicas[replica].status))
+    def ended(self, training, replicas):
+        assert not set(replicas) & set(training.active)
+        self.ends += [(training.update, replica, training.replicas[replica].status) for replica in replicas]
 
     def checkpoint(self, training):
         self.checkpoints.append((training.update, list(training.active)))

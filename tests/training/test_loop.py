@@ -105,11 +105,35 @@ def test_replicas_beside_each_other_equal_replicas_alone():
         assert repr(rows) == repr(own_rows)  # NaN equals NaN in text
 
 
-def test_checkpoints_are_of_the_active_replicas_after_their_rows_are_on_disk():
+def test_checkpoints_are_of_the_active_replicas_from_the_start_on():
     run, recorder = training([0.5, 0.0], max_updates=9, checkpoint_every=3)
     run.run()
-    assert recorder.checkpoints == [(3, [0, 1]), (6, [1])]
-    assert recorder.drained >= 2
+    assert recorder.checkpoints == [(0, [0, 1]), (3, [0, 1]), (6, [1])]
+
+
+def test_how_replicas_stand_is_told_after_the_row_and_after_they_have_ended():
+    run, recorder = training([0.25, float("nan"), 0.0], max_updates=7, log_every=4, evaluate_every=7)
+    run.run()
+    running, diverged = ["running"] * 3, ["running", "diverged", "running"]
+    assert recorder.settled == [
+        (0, running, [False] * 3),
+        (3, diverged, [False] * 3),
+        (4, diverged, [False] * 3),
+        (7, ["budget", "diverged", "budget"], [False] * 3),
+    ]
+
+
+def test_a_replica_whose_records_cannot_be_written_ends_alone():
+    def remove_folder(update):
+        if update == 2:
+            recorder.failures = {1: "cannot write metrics.csv"}
+
+    run, recorder = training([0.0, 0.0], max_updates=6, on_update=remove_folder)
+    run.run()
+    assert recorder.ends == [(3, 1, "failed"), (6, 0, "budget")]
+    assert run.replicas[1].message == "cannot write metrics.csv"
+    assert recorder.messages == ["replica 1 failed: cannot write metrics.csv"]
+    assert [replicas for _, replicas, _ in recorder.rows] == [[0, 1]] * 4 + [[0]] * 3
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -126,6 +150,7 @@ def test_a_signal_throws_away_the_update_under_way(number):
     assert run.final[0][0].tolist() == [1.0]
     assert run.final[1][0].tolist() == [-0.5]
     assert recorder.rows[-1][0] == 3
+    assert recorder.checkpoints[-1] == (3, [0, 1])  # while both can still go on
     assert interrupt.signal == number
     assert run.replicas[0].message == f"ended by {signal.Signals(number).name}"
 
@@ -149,7 +174,7 @@ def test_a_snapshot_holds_what_a_replica_needs():
     run, _ = training([0.25, 0.0], max_updates=7)
     run.run()
     for index, expected in ((0, -0.5), (1, 1.0)):
-        snapshot = run.snapshot(index)
-        assert snapshot["theta"].tolist() == [expected]
-        assert snapshot["updates"] == run.replicas[index].updates
-        assert snapshot["optimizer_state"]["count"].tolist() == [snapshot["updates"]]
+        snapshot = run.snapshot([index])
+        assert snapshot.theta.tolist() == [[expected]]
+        assert snapshot.update == snapshot.replicas[0].updates == run.replicas[index].updates
+        assert snapshot.optimizer_state["count"].tolist() == [[snapshot.update]]

@@ -1,0 +1,122 @@
+"""Hydra's plugins of rnnbench: the launcher `batched` and the sweeper `planned`.
+
+Hydra takes plugins from the namespace package hydra_plugins alone and imports all of them at every start, so what they
+do lies elsewhere.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import HydraException
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from rnnbench.config.launcher_settings import AUTO, LauncherSettings
+
+
+@dataclass
+class BatchedLauncherConf:
+    """The keys of hydra.launcher, as in `LauncherSettings`."""
+
+    _target_: str = "hydra_plugins.rnnbench_batched.BatchedLauncher"
+    backend: str = "inline"
+    processes: int = 2
+    max_replicas: Any = AUTO
+    submitit: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class PlannedSweeperConf:
+    """The keys of hydra.sweeper, those of Hydra's basic sweeper."""
+
+    _target_: str = "hydra_plugins.rnnbench_batched.PlannedSweeper"
+    max_batch_size: int | None = None
+    params: dict[str, str] = field(default_factory=dict)
+
+
+def _register() -> None:
+    """Store the choices hydra/launcher=batched and hydra/sweeper=planned."""
+    launcher, sweeper = OmegaConf.structured(BatchedLauncherConf), OmegaConf.structured(PlannedSweeperConf)
+    for open_to_any_key in (launcher.submitit, sweeper.params):
+        OmegaConf.set_struct(open_to_any_key, False)
+    store = ConfigStore.instance()
+    store.store(group="hydra/launcher", name="batched", node=launcher, provider="rnnbench")
+    store.store(group="hydra/sweeper", name="planned", node=sweeper, provider="rnnbench")
+
+
+_register()
+
+
+class BatchedLauncher(Launcher):
+    """Hands all jobs of a sweep at once to the task function, whose attribute `launch` runs them.
+
+    Args:
+        backend: As in `LauncherSettings`, like those below.
+        processes: Groups side by side.
+        max_replicas: Most replicas of one group.
+        submitit: Parameters of submitit.
+    """
+
+    def __init__(self, backend: str, processes: int, max_replicas: int | str, submitit: DictConfig) -> None:
+        super().__init__()
+        self.settings = LauncherSettings(backend, processes, max_replicas, _plain(submitit))
+        self.task_function: Any = None
+        self.sweep_folder = Path()
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what `launch` needs.
+
+        Args:
+            hydra_context: Not needed.
+            task_function: What runs the jobs.
+            config: Names the folder of the sweep.
+        """
+        self.task_function = task_function
+        self.sweep_folder = Path(str(config.hydra.sweep.dir))
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run jobs.
+
+        Args:
+            job_overrides: The overrides of each job.
+            initial_job_idx: Number of the first one.
+
+        Returns:
+            For each job the number that a sweeper which searches minimises.
+
+        Raises:
+            HydraException: The task function cannot run several jobs at once.
+        """
+        run = getattr(self.task_function, "launch", None)
+        if run is None:
+            raise HydraException("hydra/launcher=batched runs jobs of rnnbench train alone; use hydra/launcher=basic")
+        self.sweep_folder.mkdir(parents=True, exist_ok=True)  # some sweepers write into it
+        values = run(self.settings, job_overrides, initial_job_idx)
+        return [
+            JobReturn(overrides=overrides, working_dir=os.getcwd(), status=JobStatus.COMPLETED, _return_value=value)
+            for overrides, value in zip(job_overrides, values, strict=True)
+        ]
+
+
+class PlannedSweeper(BasicSweeper):
+    """Hydra's basic sweeper, but for the check of every job's composition: rnnbench has made it before."""
+
+    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+        """Compose nothing.
+
+        Args:
+            batch: The overrides of each job.
+        """
+
+
+def _plain(parameters: DictConfig) -> dict[str, Any]:
+    """Parameters as plain values, interpolations resolved."""
+    values = OmegaConf.to_container(parameters, resolve=True)
+    return {str(name): value for name, value in values.items()} if isinstance(values, dict) else {}

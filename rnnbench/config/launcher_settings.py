@@ -1,0 +1,26 @@
+"""What the launcher `batched` was asked for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+BACKENDS = ("inline", "processes", "submitit_local", "submitit_slurm")
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class LauncherSettings:
+    """The keys of hydra.launcher.
+
+    Attributes:
+        backend: Where groups of jobs run: one after the other in this process (inline), side by side in processes of
+            their own (processes), or handed to submitit (submitit_local, submitit_slurm).
+        processes: How many groups run side by side with backend=processes.
+        max_replicas: Most replicas of one group; auto: as many as fit into memory.
+        submitit: Parameters of submitit's AutoExecutor.update_parameters.
+    """
+
+    backend: str
+    processes: int
+    max_replicas: int | str
+    submitit: Mapping[str, Any]

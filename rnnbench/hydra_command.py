@@ -1,0 +1,203 @@
+"""Hands what `rnnbench train` was asked for to Hydra, and takes its jobs back.
+
+Nothing here imports torch before a run has been checked, so that everything that does not train answers at once.
+"""
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rnnbench.config.errors import ConfigError
+from rnnbench.exit_status import BAD_INPUT, FAILED, INTERRUPTED, OK, TERMINATED
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from rnnbench.config.launcher_settings import LauncherSettings
+    from rnnbench.config.plan import Plan
+    from rnnbench.config.request import Request
+    from rnnbench.sweep.launch import Launch
+
+# Threads that spin while they wait make a busy machine many times slower, and a changing thread count changes the bits.
+# The OpenMP runtimes read these when torch is imported.
+ENVIRONMENT = {
+    "OMP_WAIT_POLICY": "passive",
+    "GOMP_SPINCOUNT": "0",
+    "OMP_DYNAMIC": "FALSE",
+    "MKL_DYNAMIC": "FALSE",
+}
+
+
+def train(request: "Request") -> int:
+    """Run what a request asks for: one run, or a sweep.
+
+    Returns:
+        The exit status, the worst one of a sweep's jobs.
+
+    Raises:
+        ConfigError: Anything that would stop one of the jobs; nothing has been done then.
+    """
+    from rnnbench.config.plan import make_plan
+
+    plan = make_plan(request, None if request.quiet else _show_planning)
+    quiet = request.quiet
+    if not quiet:
+        print(_first_line(plan), file=sys.stderr, flush=True)
+    prepare_process(request.config_dir)
+    from rnnbench.config.build import check_targets
+    from rnnbench.run import check_machine
+
+    check_targets(plan.configs)
+    check_machine(plan.configs)
+    folder, request = plan.take_folder()
+    if folder != plan.folder and not quiet:
+        print(f"rnnbench: {plan.folder} was taken by another run; the folder is {folder}", file=sys.stderr, flush=True)
+    jobs = _Jobs(request, folder, quiet=quiet)
+    call_hydra(request.hydra_arguments(), request.main_dir, jobs.run, launch=jobs.launch)
+    return jobs.close()
+
+
+class _Jobs:
+    """The jobs that Hydra hands back: one by one, or all of a sweep at once through the launcher `batched`."""
+
+    def __init__(self, request: "Request", folder: Path, *, quiet: bool) -> None:
+        self.request, self.folder, self.quiet = request, folder, quiet
+        self.statuses: list[int] = []
+        self.launcher: Launch | None = None
+
+    def run(self, tree: "DictConfig") -> float:
+        """Run one job inside Hydra; a signal ends all of them."""
+        from hydra.core.hydra_config import HydraConfig
+
+        from rnnbench.config.objects import to_config
+        from rnnbench.config.validate import validate
+        from rnnbench.keeping import Job
+        from rnnbench.records.objective import objective_of
+        from rnnbench.run import run_job
+
+        with _one_line():
+            config = to_config(tree)
+            validate(config)  # not all sweepers say their values beforehand
+            folder = Path(HydraConfig.get().runtime.output_dir)
+            status = run_job(Job(config, folder), quiet=self.quiet)
+        if status in (INTERRUPTED, TERMINATED):
+            raise SystemExit(status)
+        self.statuses.append(status)
+        return objective_of(folder)
+
+    def launch(self, settings: "LauncherSettings", job_overrides: Sequence[Sequence[str]], first: int) -> list[float]:
+        """Run jobs of a sweep as few batched runs; a signal ends all of them."""
+        from rnnbench.sweep.launch import Launch
+
+        if self.launcher is None:
+            self.launcher = Launch(self.request, self.folder, quiet=self.quiet)
+        with _one_line():
+            values = self.launcher(settings, job_overrides, first)
+        self.statuses.append(self.launcher.status)
+        if self.launcher.status in (INTERRUPTED, TERMINATED):
+            raise SystemExit(self.close())
+        return values
+
+    def close(self) -> int:
+        """Say what came of a sweep; returns the worst exit status."""
+        from rnnbench.records import read_summary
+
+        if self.launcher is not None:
+            self.launcher.print_summary()
+        if not self.statuses:  # the jobs ran in processes of their own, and left their summaries
+            folders = [path.parent for path in self.folder.rglob("summary.json")]
+            self.statuses = [FAILED for folder in folders if read_summary(folder).status == "failed"]
+        return max(self.statuses, default=OK)
+
+
+@contextlib.contextmanager
+def _one_line() -> Iterator[None]:
+    """Bad input that only the run finds, as one line: Hydra would print it with a traceback."""
+    try:
+        yield
+    except ConfigError as error:
+        print(f"rnnbench: {error}", file=sys.stderr)
+        raise SystemExit(BAD_INPUT) from error
+
+
+def _show_planning(done: int, total: int) -> None:
+    """How far a sweep's planning is."""
+    print(f"rnnbench: {done} of {total} jobs are composed", file=sys.stderr, flush=True)
+
+
+def _first_line(plan: "Plan") -> str:
+    """What will be run, and where."""
+    first = plan.configs[0]
+    if plan.sweep:
+        return f"rnnbench: {len(plan.configs)} jobs -> {plan.folder}"
+    length = getattr(first.task, "sequence_length", None)
+    task = first.task.name if length is None else f"{first.task.name} (T={length})"
+    parts = ", ".join([task, first.model.name, first.init.name, first.optim.name, f"seed {first.seed}"])
+    return f"rnnbench: {parts} -> {plan.folder}"
+
+
+def prepare_process(config_dir: Path | None) -> None:
+    """Before torch is imported: how threads wait, and where classes of one's own are found.
+
+    That is beside the choices that name them, or in the current folder.
+    """
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    for folder in (config_dir, Path.cwd()):
+        if folder is not None and str(folder) not in sys.path:
+            sys.path.append(str(folder))
+
+
+@contextlib.contextmanager
+def _as_arguments(words: Sequence[str]) -> Iterator[None]:
+    """Hydra reads its words from sys.argv alone."""
+    before = sys.argv
+    sys.argv = [before[0], *words]
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+def call_hydra(
+    words: Sequence[str],
+    main_dir: Path,
+    task: "Callable[[DictConfig], float | None]",
+    launch: Callable[..., list[float]] | None = None,
+) -> None:
+    """Hand words to Hydra's own command line.
+
+    Args:
+        words: Options and overrides.
+        main_dir: The main configuration folder.
+        task: Runs one job.
+        launch: Runs many at once, for the launcher `batched`.
+    """
+    import hydra
+
+    from rnnbench.config.register import register_schema
+
+    register_schema()
+
+    def job(tree: "DictConfig") -> float | None:  # of this module, by whose name Hydra finds out who calls
+        return task(tree)
+
+    if launch is not None:
+        job.launch = launch  # type: ignore[attr-defined] # where the launcher looks for it
+    with _as_arguments(words):
+        hydra.main(version_base="1.3", config_path=str(main_dir), config_name="config")(job)()
+
+
+def hydra_output(request: "Request") -> list[str]:
+    """What Hydra prints where it shows something and runs nothing."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.redirect_stderr(io.StringIO()) as complaint:
+        try:
+            call_hydra(request.hydra_arguments(), request.main_dir, lambda _: None)
+        except SystemExit as ended:
+            if ended.code not in (None, OK):
+                raise ConfigError(complaint.getvalue().partition("\n")[0]) from ended
+    return printed.getvalue().rstrip("\n").split("\n")

@@ -1,0 +1,176 @@
+"""What a batched run leaves in the folders of its jobs: summaries and checkpoints.
+
+A checkpoint is made on the records' thread, when every row that was logged before it is on disk; the training goes on
+meanwhile.
+"""
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rnnbench.config.objects import to_dict
+from rnnbench.config.schema import Config
+from rnnbench.config.stored import schema_names
+from rnnbench.records import RecordError, Summary, write_summary
+from rnnbench.records.errors import MachineError
+from rnnbench.records.live_aggregate import AggregatePlan
+from rnnbench.records.writer import Records
+from rnnbench.training.checkpoint import save_checkpoint
+from rnnbench.training.observation import OnDisk
+from rnnbench.training.replica import Replica, Snapshot
+
+CHECKPOINT = "checkpoint.pt"
+
+logger = logging.getLogger(__name__)
+Lengths = Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to be made: a configuration and an existing folder of its own."""
+
+    config: Config
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Group:
+    """What a batched run of a sweep has beside its jobs.
+
+    Attributes:
+        checkpoint: The file that keeps the jobs that are still trained.
+        names: Of each job in it.
+        label: How the terminal calls the run.
+        aggregate: What its aggregate is made of.
+    """
+
+    checkpoint: Path
+    names: Sequence[str]
+    label: str
+    aggregate: AggregatePlan
+
+
+class Keeper:
+    """Keeps the folders of a batched run's jobs up to date.
+
+    Attributes:
+        jobs: Its jobs.
+        group: What it has beside them; None: it is a run alone.
+        trees: The configuration of each job.
+        summaries: Of each job, as it stands.
+        records: Told of folders that cannot be written.
+    """
+
+    def __init__(
+        self, jobs: Sequence[Job], group: Group | None, facts: Mapping[str, Any], layout: Mapping[str, Sequence[int]]
+    ) -> None:
+        """Nothing is written.
+
+        Args:
+            jobs: Its jobs.
+            group: What it has beside them.
+            facts: Fields of a summary that stay the same.
+            layout: Shape of each parameter.
+        """
+        self.jobs, self.group, self.facts = jobs, group, facts
+        self.layout = {name: list(shape) for name, shape in layout.items()}
+        self.trees = [to_dict(job.config) for job in jobs]
+        self.summaries = [Summary(status="running", config=tree, **facts) for tree in self.trees]
+        self.records: Records
+
+    def begin(self) -> None:
+        """Write the summaries of runs that are about to begin."""
+        for job, summary in zip(self.jobs, self.summaries, strict=True):
+            write_summary(job.folder, summary)
+
+    def refresh(self, replicas: Sequence[Replica]) -> None:
+        """Bring the summaries up to date with the training, in memory."""
+        for index, replica in enumerate(replicas):
+            self.summaries[index] = Summary(
+                status=replica.status,
+                solved=replica.solved_at is not None,
+                solved_at=replica.solved_at,
+                message=replica.message,
+                loss=replica.loss,
+                error_rate=replica.error_rate,
+                updates=replica.updates,
+                sequences=round(replica.sequences),
+                products=round(replica.products),
+                seconds=replica.seconds,
+                config=self.trees[index],
+                **self.facts,
+            )
+
+    def _contents(self, snapshot: Snapshot, records: Sequence[Lengths]) -> dict[str, Any]:
+        """What both kinds of checkpoint hold."""
+        return {
+            **snapshot.contents(),
+            "records": list(records),
+            "layout": self.layout,
+            "threads": self.facts["threads"],
+        }
+
+    def save_alone(self, snapshot: Snapshot, index: int, summary: Summary, written: OnDisk) -> None:
+        """On the records' thread: save one replica in its own folder."""
+        job = self.jobs[index]
+        with self._alone_where_others_are(index):
+            save_checkpoint(
+                job.folder / CHECKPOINT,
+                {
+                    **self._contents(snapshot, [written.jobs[index]]),
+                    "status": summary.status,
+                    "config": self.trees[index],
+                    "schema": schema_names(job.config),
+                },
+            )
+            write_summary(job.folder, summary)
+
+    def save_group(self, group: Group, snapshot: Snapshot, summaries: Mapping[int, Summary], written: OnDisk) -> None:
+        """On the records' thread: save the replicas that go on together, in one file."""
+        contents = self._contents(snapshot, [written.jobs[index] for index in summaries])
+        contents |= {"jobs": [group.names[index] for index in summaries], "aggregate": written.aggregate}
+        save_checkpoint(group.checkpoint, contents)
+        self.summarize(summaries, written)
+
+    def summarize(self, summaries: Mapping[int, Summary], written: OnDisk) -> None:
+        """On the records' thread: write summaries of replicas that could go on."""
+        for index, summary in summaries.items():
+            with self._alone_where_others_are(index):
+                write_summary(self.jobs[index].folder, summary, durable=summary.status != "running")
+
+    @contextlib.contextmanager
+    def _alone_where_others_are(self, index: int) -> Iterator[None]:
+        """A folder that is gone ends its own job, not those beside it."""
+        try:
+            yield
+        except MachineError:
+            raise
+        except RecordError as error:
+            if len(self.jobs) == 1:
+                raise
+            self.records.fail(index, str(error))
+
+    def take_over_broken(self) -> None:
+        """Note which replicas' records could not be written, once they are closed; their folders are left alone."""
+        for index, message in self.records.broken().items():
+            self.summaries[index] = replace(self.summaries[index], status="failed", message=message)
+
+    def fail(self, message: str, error: BaseException) -> None:
+        """Say what went wrong, and leave it in the summaries where they can still be written."""
+        logger.error(message, exc_info=error)
+        print(f"rnnbench: {message}", file=sys.stderr)
+        for index, summary in enumerate(self.summaries):
+            if summary.status == "running":
+                self.summaries[index] = replace(summary, status="failed", message=message)
+        second: RecordError | None = None
+        for job, summary in zip(self.jobs, self.summaries, strict=True):
+            try:
+                write_summary(job.folder, summary)
+            except RecordError as failure:
+                second = failure
+        if second is not None:
+            print(f"rnnbench: {second}", file=sys.stderr)

@@ -1,0 +1,264 @@
+"""One batched run, from its jobs to their finished folders: the one place where all parts meet."""
+
+import contextlib
+import dataclasses
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from rnnbench.config.build import Built, build
+from rnnbench.config.schema import Config
+from rnnbench.curvature.engine import Engine, flush_denormals
+from rnnbench.exit_status import FAILED, OK
+from rnnbench.keeping import Group, Job, Keeper, Lengths
+from rnnbench.machine import MEBIBYTE, check_memory, is_out_of_memory, resolve_device, resolve_threads
+from rnnbench.optim.base import Update
+from rnnbench.records import RecordError
+from rnnbench.records.environment import git_revision, versions
+from rnnbench.records.live_aggregate import LiveAggregate
+from rnnbench.records.terminal import Progress, choose_mode
+from rnnbench.records.wording import count
+from rnnbench.records.writer import Records
+from rnnbench.training.interrupt import EXIT_STATUS, Interrupt
+from rnnbench.training.loop import Plan, Training
+from rnnbench.training.observation import Observer, ScheduledProbe, columns
+from rnnbench.training.problem import Problem, draw_parameters
+from rnnbench.training.replica import Snapshot
+
+SECONDS_BETWEEN_GROUP_CHECKPOINTS = 10.0
+"""Replicas that end within so many seconds share one checkpoint of those that go on."""
+
+logger = logging.getLogger(__name__)
+
+
+class TooManyReplicasError(Exception):
+    """A batched run does not fit into memory; what it had recorded and its checkpoint are whole."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where an earlier process left the jobs of a run.
+
+    Attributes:
+        snapshot: Of all of them; None: nothing was kept, so they begin anew.
+        lengths: Bytes of each job's files at that moment.
+        threads: That it computed with.
+    """
+
+    snapshot: Snapshot | None
+    lengths: Sequence[Lengths] | None
+    threads: int | None
+
+
+class Session:
+    """One batched run: builds the parts, and is the training's audience.
+
+    Attributes:
+        keeper: Of the jobs' folders.
+    """
+
+    def __init__(
+        self, jobs: Sequence[Job], *, quiet: bool, start: Start | None = None, group: Group | None = None
+    ) -> None:
+        """Build everything; nothing is written.
+
+        Args:
+            jobs: They agree in everything but the fields marked per replica.
+            quiet: No progress on the terminal.
+            start: Where an earlier process left them; None: nowhere, their folders hold no records.
+            group: None: a run alone, whose checkpoint lies in its own folder.
+
+        Raises:
+            ConfigError: They do not agree, or do not fit this machine.
+        """
+        self.jobs, self.quiet, self.start, self.group = jobs, quiet, start, group
+        self.config = jobs[0].config
+        self.device = resolve_device(self.config.device)
+        self.built: Built = build([job.config for job in jobs])
+        needed = check_memory(self.config, self.built, len(jobs), self.device)
+        # Each worker runs whole blocks; an operation itself is not split.
+        torch.set_num_threads(1)
+        flush_denormals()
+        known = None if start is None else start.threads
+        self.threads = known or resolve_threads(self.config, self.built, len(jobs), self.device)
+        if not quiet:
+            where = count(self.threads, "thread") if self.device.type == "cpu" else str(self.device)
+            what = "" if group is None else f"{group.label}: "
+            print(f"rnnbench: {what}{where}, about {needed / MEBIBYTE:,.0f} MiB of memory", file=sys.stderr, flush=True)
+        dtype = getattr(torch, self.config.dtype)
+        self.engine = Engine(self.built.model, self.threads, self.device, dtype)
+        facts: dict[str, Any] = {
+            "baseline_loss": self.built.task.baseline_loss,
+            "baseline_error_rate": self.built.task.baseline_error_rate,
+            "versions": versions(),
+            "device": str(self.device),
+            "threads": self.threads,
+            "git": git_revision(),
+        }
+        self.keeper = Keeper(jobs, group, facts, self.built.model.layout)
+        self.group_checkpoint_due = 0.0
+
+    def run(self) -> int:
+        """Train to the end.
+
+        Returns:
+            The exit status: 0 ended as planned, 1 a job failed, 130 or 143 ended by a signal.
+
+        Raises:
+            TooManyReplicasError: Memory is used up by a batched run, which could go on in two halves.
+        """
+        status = FAILED
+        with Interrupt() as interrupt:
+            try:
+                self._train(interrupt)
+                failed = any(summary.status == "failed" for summary in self.keeper.summaries)
+                status = FAILED if failed else OK
+                status = status if interrupt.signal is None else EXIT_STATUS[interrupt.signal]
+            except RecordError as error:
+                self.keeper.fail(f"records could not be written: {error}", error)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    self.keeper.fail(f"{type(error).__name__}: {error}", error)
+                elif self.group is not None and len(self.jobs) > 1:
+                    raise TooManyReplicasError from error
+                else:
+                    self.keeper.fail("out of memory; lower the batch sizes", error)
+            finally:
+                self.engine.close()
+        return status
+
+    def _train(self, interrupt: Interrupt) -> None:
+        built, config, jobs = self.built, self.config, self.jobs
+        problem = Problem(built.task, self.engine, [job.config.seed for job in jobs])
+        theta = draw_parameters(built.model, built.inits, problem.seeds, self.engine)
+        probes = {name: ScheduledProbe(probe, config.probe[name].every) for name, probe in built.probes.items()}
+        names = columns(probes, built.optimizer, built.model, built.task)
+        self.progress = Progress(
+            choose_mode(self.quiet, sys.stderr),
+            total=config.budget.updates,
+            baseline_loss=built.task.baseline_loss,
+            baseline_error_rate=built.task.baseline_error_rate,
+            num_replicas=len(jobs),
+        )
+        self.keeper.begin()
+        lengths = None if self.start is None else self.start.lengths
+        restart = self.start is not None and lengths is None
+        with Records([job.folder for job in jobs], names, lengths=lengths, restart=restart) as records:
+            self.keeper.records = records
+            if lengths is None:
+                for replica, tree in enumerate(self.keeper.trees):
+                    records.hyperparameters(replica, flatten(tree), ["loss/eval", "error_rate/eval"])
+            with (
+                self._aggregate(names) as aggregate,
+                Observer(records, probes, self.message, aggregate) as self.observer,
+            ):
+                training = Training(problem, built.optimizer, theta, plan_of(config), self.observer, self, interrupt)
+                if self.start is not None and self.start.snapshot is not None:
+                    training.restore(self.start.snapshot)
+                try:
+                    with self.progress:
+                        training.run()
+                finally:
+                    # What is known when something went wrong is kept: counts and the last evaluation.
+                    self.keeper.refresh(training.replicas)
+        self.keeper.take_over_broken()
+
+    def _aggregate(self, names: Sequence[str]) -> contextlib.AbstractContextManager[LiveAggregate | None]:
+        """What sums the replicas up, where the run is one of a sweep."""
+        if self.group is None:
+            return contextlib.nullcontext()
+        return LiveAggregate(self.group.aggregate, names, self.message)
+
+    # ------------------------------------------------------------ what the training tells
+
+    def show(self, training: Training, update: Update | None) -> None:
+        """Show how far the run is."""
+        replicas, plan = training.replicas, training.plan
+        shares = [training.update / plan.max_updates]
+        if plan.max_seconds is not None:
+            shares.append(training.seconds / plan.max_seconds)
+        if plan.max_sequences is not None:
+            shares.append(max(replica.sequences for replica in replicas) / plan.max_sequences)
+        fields = {}
+        if update is not None:
+            fields = {
+                tag.partition("/")[2].replace("_", " "): update.metrics[tag].median().item()
+                for tag in self.built.optimizer.shown_metrics
+            }
+        self.progress.show(
+            training.update,
+            loss=np.array([replica.loss for replica in replicas], dtype=float),
+            error_rate=np.array([replica.error_rate for replica in replicas], dtype=float),
+            num_solved=sum(replica.solved_at is not None for replica in replicas),
+            fraction=max(shares),
+            fields=fields,
+        )
+
+    def message(self, text: str) -> None:
+        """Say something above the progress bar, and in the log."""
+        logger.warning(text)
+        self.progress.message(text)
+
+    def checkpoint(self, training: Training) -> None:
+        """Save the active replicas."""
+        self.keeper.refresh(training.replicas)
+        active = list(training.active)
+        snapshot = training.snapshot(active)
+        if self.group is None:
+            self.observer.checkpoint(
+                partial(self.keeper.save_alone, snapshot, active[0], self.keeper.summaries[active[0]])
+            )
+            return
+        self.group_checkpoint_due = training.seconds + SECONDS_BETWEEN_GROUP_CHECKPOINTS
+        summaries = {index: self.keeper.summaries[index] for index in active}
+        self.observer.checkpoint(partial(self.keeper.save_group, self.group, snapshot, summaries))
+
+    def ended(self, training: Training, replicas: Sequence[int]) -> None:
+        """Save replicas that have ended, each by itself; those that were interrupted are in the group's checkpoint."""
+        self.keeper.refresh(training.replicas)
+        for index in replicas:
+            summary = self.keeper.summaries[index]
+            if summary.status == "failed":
+                continue  # its folder cannot be written
+            if self.group is not None and summary.status == "interrupted":
+                self.observer.checkpoint(partial(self.keeper.summarize, {index: summary}))
+            else:
+                snapshot = training.snapshot([index])
+                self.observer.checkpoint(partial(self.keeper.save_alone, snapshot, index, summary))
+        if self.group is None or any(training.replicas[index].status == "interrupted" for index in replicas):
+            return
+        if not training.active or training.seconds >= self.group_checkpoint_due:
+            self.checkpoint(training)
+
+
+def plan_of(config: Config) -> Plan:
+    """The training plan that a configuration asks for."""
+    minutes = config.budget.minutes
+    return Plan(
+        max_updates=config.budget.updates,
+        max_sequences=config.budget.sequences,
+        max_seconds=None if minutes is None else 60 * minutes,
+        stop_when_solved=config.stop_when_solved,
+        **dataclasses.asdict(config.record),
+    )
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Scalars of a nested configuration by dotted key; lists as text, null as "null"."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value if isinstance(value, bool | int | float | str) else _text(value)
+    return flat
+
+
+def _text(value: object) -> str:
+    return "null" if value is None else str(value)

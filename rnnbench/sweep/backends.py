@@ -1,0 +1,151 @@
+"""Where the groups of a sweep run: in this process, side by side in processes of their own, or by submitit."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rnnbench.config.errors import ConfigError
+from rnnbench.config.launcher_settings import LauncherSettings
+from rnnbench.exit_status import FAILED, OK
+from rnnbench.machine import num_processors
+from rnnbench.records import RecordError
+from rnnbench.sweep.group_run import run_group
+from rnnbench.training.interrupt import EXIT_STATUS, Interrupt
+
+SECONDS_BETWEEN_LOOKS = 0.1
+
+Say = Callable[[str], None]
+
+
+def run_groups(folder: Path, numbers: Sequence[int], settings: LauncherSettings, *, quiet: bool, say: Say) -> int:
+    """Run groups of a sweep.
+
+    Args:
+        folder: The sweep's folder, whose sweep.json names them.
+        numbers: Which.
+        settings: Of the launcher.
+        quiet: No progress on the terminal.
+        say: Told what happens to each.
+
+    Returns:
+        The worst exit status of a group, or 130 or 143 where a signal ended them.
+    """
+    if settings.backend == "inline":
+        return _run_inline(folder, numbers, quiet=quiet, say=say)
+    if settings.backend == "processes":
+        return _run_in_processes(folder, numbers, settings.processes, say=say)
+    return _run_by_submitit(folder, numbers, settings, say=say)
+
+
+def run_one(folder: Path, number: int, *, quiet: bool) -> int:
+    """Run one group; an error that concerns it alone is said, and is its exit status."""
+    try:
+        return run_group(folder, number, quiet=quiet)
+    except (ConfigError, RecordError) as error:
+        print(f"rnnbench: group {number}: {error}", file=sys.stderr, flush=True)
+        return FAILED
+
+
+def _run_inline(folder: Path, numbers: Sequence[int], *, quiet: bool, say: Say) -> int:
+    worst = OK
+    for number in numbers:
+        status = run_one(folder, number, quiet=quiet)
+        worst = max(worst, status)
+        if status in EXIT_STATUS.values():
+            break
+    return worst
+
+
+# ---------------------------------------------------------------- processes
+
+
+def _run_in_processes(folder: Path, numbers: Sequence[int], count: int, *, say: Say) -> int:
+    """Run groups side by side, each on its share of the processors."""
+    shares = list(_processor_shares(min(count, len(numbers))))
+    waiting, running, worst = list(numbers), dict[int, tuple[int, subprocess.Popen[bytes]]](), OK
+    with Interrupt() as interrupt:
+        told = False
+        while running or (waiting and interrupt.signal is None):
+            while waiting and len(running) < len(shares) and interrupt.signal is None:
+                share = next(place for place in range(len(shares)) if place not in running)
+                number = waiting.pop(0)
+                running[share] = number, _start_worker(folder, number, shares[share])
+                say(f"group {number} has begun")
+            if interrupt.signal is not None and not told:
+                told = True
+                for _, process in running.values():
+                    process.send_signal(interrupt.signal)
+            for share, (number, process) in list(running.items()):
+                status = process.poll()
+                if status is not None:
+                    del running[share]
+                    worst = max(worst, status if status >= 0 else FAILED)
+                    say(_outcome(number, status))
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        return worst if interrupt.signal is None else EXIT_STATUS[interrupt.signal]
+
+
+def _start_worker(folder: Path, number: int, processors: Sequence[int]) -> "subprocess.Popen[bytes]":
+    """Start a process that runs one group; signals of the terminal reach it through this one alone."""
+    command = [sys.executable, "-m", "rnnbench.sweep.worker", str(folder), str(number)]
+    command += [",".join(map(str, processors))] if processors else []
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
+
+
+def _processor_shares(count: int) -> Iterator[list[int]]:
+    """The processors of this process in `count` shares; empty lists where they cannot be told apart."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
+    processors = sorted(affinity(0)) if affinity is not None else []
+    for share in range(count):
+        own = processors[share::count]
+        yield own or processors[share % max(num_processors(), 1) :][:1]
+
+
+def _outcome(number: int, status: int) -> str:
+    """What became of a group, in words."""
+    if status < 0:
+        return f"group {number} was killed by signal {-status}; `rnnbench resume` goes on with it"
+    return f"group {number} has ended" + ("" if status == OK else f" with exit status {status}")
+
+
+# ---------------------------------------------------------------- submitit
+
+
+def _run_by_submitit(folder: Path, numbers: Sequence[int], settings: LauncherSettings, *, say: Say) -> int:
+    """Hand every group to submitit as a task of its own, and wait for all of them."""
+    try:
+        import submitit
+    except ImportError as error:
+        raise ConfigError(
+            f"hydra.launcher.backend={settings.backend} needs submitit: pip install 'rnnbench[slurm]'"
+        ) from error
+    executor = submitit.AutoExecutor(folder=folder / "submitit", cluster=settings.backend.removeprefix("submitit_"))
+    executor.update_parameters(name=folder.name, **settings.submitit)
+    with Interrupt() as interrupt:
+        tasks = {number: executor.submit(run_one, folder, number, quiet=True) for number in numbers}
+        for number, task in tasks.items():
+            say(f"group {number} is task {task.job_id}; its output is in {folder / 'submitit'}")
+        while interrupt.signal is None and not all(task.done() for task in tasks.values()):
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        if interrupt.signal is not None:
+            for task in tasks.values():
+                task.cancel()
+            return EXIT_STATUS[interrupt.signal]
+        statuses = [_result(number, task, say) for number, task in tasks.items()]
+    return max(statuses, default=OK)
+
+
+def _result(number: int, task: Any, say: Say) -> int:
+    """The exit status of a task."""
+    error = task.exception()
+    if error is not None:
+        say(f"group {number} failed: {str(error).splitlines()[-1]}")
+        return FAILED
+    status: int = task.result()
+    say(_outcome(number, status))
+    return status

@@ -1,0 +1,91 @@
+"""What the launcher `batched` does: from the jobs of a sweep to their finished folders."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rnnbench.config.compose import Composer
+from rnnbench.config.job_folder import write_job_folder
+from rnnbench.config.launcher_settings import LauncherSettings
+from rnnbench.config.request import Request
+from rnnbench.config.schema import Config
+from rnnbench.config.validate import validate
+from rnnbench.exit_status import OK
+from rnnbench.records import is_sweep_folder
+from rnnbench.records.lock import FILE_NAME, locked
+from rnnbench.records.objective import objective_of
+from rnnbench.sweep.backends import run_groups
+from rnnbench.sweep.closing import print_sweep_summary
+from rnnbench.sweep.plan import new_plan, read_plan
+from rnnbench.sweep.planning import plan_groups, plan_lines
+
+
+class Launch:
+    """Runs the jobs that a sweeper hands over, all at once or some at a time.
+
+    Attributes:
+        status: The worst exit status so far.
+    """
+
+    def __init__(self, request: Request, folder: Path, *, quiet: bool) -> None:
+        """Nothing is done yet.
+
+        Args:
+            request: Of the sweep; its overrides for Hydra itself hold for every job.
+            folder: Of the sweep, which exists.
+            quiet: No progress on the terminal.
+        """
+        self.request, self.folder, self.quiet = request, folder, quiet
+        self.status = OK
+
+    def __call__(self, settings: LauncherSettings, job_overrides: Sequence[Sequence[str]], first: int) -> list[float]:
+        """Run jobs.
+
+        Args:
+            settings: Of the launcher.
+            job_overrides: Of each job.
+            first: Number of the first one.
+
+        Returns:
+            What a sweeper that searches minimises, for each job.
+        """
+        configs, folders = self._make_folders(job_overrides, first)
+        plan = (
+            read_plan(self.folder)
+            if is_sweep_folder(self.folder)
+            else new_plan(self.folder, settings, self.request.overrides)
+        )
+        groups = plan_groups(configs, folders, settings)
+        numbers = range(len(plan.groups), len(plan.groups) + len(groups))
+        plan = plan.extended(groups)
+        (self.folder / "groups").mkdir(exist_ok=True)
+        with locked(self.folder / FILE_NAME, str(self.folder)):
+            plan.write()
+            if not self.quiet:
+                for line in plan_lines(plan, numbers):
+                    self.say(line)
+            self.status = max(self.status, run_groups(self.folder, numbers, settings, quiet=self.quiet, say=self.say))
+        return [objective_of(self.folder / name) for name in folders]
+
+    def print_summary(self) -> None:
+        """Say what came of the sweep, where it has begun."""
+        if is_sweep_folder(self.folder):
+            print_sweep_summary(read_plan(self.folder), sys.stdout)
+
+    def say(self, line: str) -> None:
+        """Tell the person at the terminal."""
+        if not self.quiet:
+            print(f"rnnbench: {line}", file=sys.stderr, flush=True)
+
+    def _make_folders(self, job_overrides: Sequence[Sequence[str]], first: int) -> tuple[list[Config], list[str]]:
+        """Make the folder of every job; their configurations, and the folders relative to the sweep's."""
+        configs, folders = [], []
+        with Composer(self.request) as composer:
+            ours = [str(one.input_line) for one in composer.parse(self.request.overrides) if one.is_hydra_override()]
+            for number, lines in enumerate(job_overrides, first):
+                composed = composer.compose([*ours, *lines])
+                validate(composed.config)  # not all sweepers say their values beforehand
+                folder = write_job_folder(composed, self.folder, number)
+                configs.append(composed.config)
+                folders.append(str(folder.relative_to(self.folder)))
+        return configs, folders

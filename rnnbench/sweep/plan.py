@@ -1,0 +1,166 @@
+"""sweep.json: the plan of a sweep, on disk before its first update, and obeyed by whoever goes on with it."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rnnbench.config.errors import ConfigError
+from rnnbench.config.launcher_settings import LauncherSettings
+from rnnbench.config.objects import to_dict
+from rnnbench.config.schema import Config
+from rnnbench.config.stored import config_from, schema_names
+from rnnbench.keeping import Job
+from rnnbench.records.lock import locked
+from rnnbench.records.summary import SWEEP_FILE_NAME
+from rnnbench.records.whole_file import replace_file
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class GroupPlan:
+    """The jobs of one batched run.
+
+    Attributes:
+        folders: Of each job, relative to the sweep's folder.
+        values: What each job has for itself: dotted key -> value.
+        config: The configuration of the first job, as nested dictionaries.
+        schema: The dataclass of every choice in it.
+        label: What tells it from the other groups, for a person.
+        split_into: Numbers of the groups that took its place, as two halves of it had to.
+    """
+
+    folders: Sequence[str]
+    values: Sequence[Mapping[str, Any]]
+    config: Mapping[str, Any]
+    schema: Mapping[str, str]
+    label: str = ""
+    split_into: Sequence[int] = ()
+
+    def configs(self) -> list[Config]:
+        """The configuration of each job."""
+        return [config_from(_with_values(self.config, values), self.schema) for values in self.values]
+
+    def part(self, rows: Sequence[int]) -> "GroupPlan":
+        """Some of its jobs."""
+        return replace(self, folders=[self.folders[row] for row in rows], values=[self.values[row] for row in rows])
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """All batched runs of a sweep.
+
+    Attributes:
+        folder: The sweep's folder.
+        settings: Of the launcher.
+        groups: By their number; the file of a group's checkpoint is named by it.
+        created: When the sweep began, as ISO 8601.
+        overrides: That made it, as typed.
+    """
+
+    folder: Path
+    settings: LauncherSettings
+    groups: Sequence[GroupPlan]
+    created: str
+    overrides: Sequence[str]
+
+    def numbers(self) -> list[int]:
+        """Numbers of the groups that are to be run."""
+        return [number for number, group in enumerate(self.groups) if not group.split_into]
+
+    def checkpoint(self, number: int) -> Path:
+        """The file that keeps the jobs of a group that are still trained."""
+        return self.folder / "groups" / f"{number}.pt"
+
+    def jobs(self, number: int) -> list[Job]:
+        """The jobs of a group."""
+        group = self.groups[number]
+        return [Job(config, self.folder / name) for config, name in zip(group.configs(), group.folders, strict=True)]
+
+    def extended(self, groups: Sequence[GroupPlan]) -> "SweepPlan":
+        """The plan with further groups."""
+        return replace(self, groups=(*self.groups, *groups))
+
+    def split(self, number: int, halves: Sequence[Sequence[int]]) -> "SweepPlan":
+        """The plan with a group in parts.
+
+        Args:
+            number: Of the group.
+            halves: The rows of each part.
+        """
+        group = self.groups[number]
+        new = [len(self.groups) + part for part in range(len(halves))]
+        groups = [*self.groups, *(group.part(rows) for rows in halves)]
+        groups[number] = replace(group, split_into=new)
+        return replace(self, groups=groups)
+
+    def write(self) -> None:
+        """Replace sweep.json, so that whoever reads it at any moment finds the old or the new one, whole.
+
+        Raises:
+            RecordError: It cannot be written.
+        """
+        contents = {
+            "format": FORMAT,
+            "created": self.created,
+            "overrides": list(self.overrides),
+            "launcher": asdict(self.settings),
+            "groups": [asdict(group) for group in self.groups],
+        }
+        replace_file(self.folder / SWEEP_FILE_NAME, json.dumps(contents, indent=1) + "\n")
+
+
+@contextmanager
+def changing_plan(folder: Path) -> Iterator[SweepPlan]:
+    """The plan on disk, for one process at a time to write another one in its place."""
+    with locked(folder / "groups" / "plan.lock", f"the plan of {folder}", wait=True):
+        yield read_plan(folder)
+
+
+def new_plan(folder: Path, settings: LauncherSettings, overrides: Sequence[str]) -> SweepPlan:
+    """A plan without groups yet."""
+    return SweepPlan(folder, settings, (), time.strftime("%Y-%m-%dT%H:%M:%S%z"), tuple(overrides))
+
+
+def read_plan(folder: Path) -> SweepPlan:
+    """Read sweep.json.
+
+    Raises:
+        ConfigError: It is missing, damaged, or of another version.
+    """
+    path = folder / SWEEP_FILE_NAME
+    try:
+        contents = json.loads(path.read_text(encoding="utf-8"))
+        if contents["format"] != FORMAT:
+            raise ConfigError(f"{path} is of format {contents['format']}, this program reads {FORMAT}")
+        groups = [GroupPlan(**group) for group in contents["groups"]]
+        settings = LauncherSettings(**contents["launcher"])
+        return SweepPlan(folder, settings, groups, contents["created"], contents["overrides"])
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} is damaged: {error}") from error
+
+
+def group_plan(configs: Sequence[Config], folders: Sequence[str], values: Sequence[Mapping[str, Any]]) -> GroupPlan:
+    """The plan of one group.
+
+    Args:
+        configs: Of its jobs.
+        folders: Of each, relative to the sweep's.
+        values: What each has for itself, from `rnnbench.sweep.grouping.replica_values`.
+    """
+    return GroupPlan(folders, values, to_dict(configs[0]), schema_names(configs[0]))
+
+
+def _with_values(tree: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """A nested configuration with other values at some dotted keys."""
+    changed = dict(tree)
+    for key, value in values.items():
+        first, dot, rest = key.partition(".")
+        changed[first] = _with_values(changed[first], {rest: value}) if dot else value
+    return changed

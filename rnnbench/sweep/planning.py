@@ -1,0 +1,112 @@
+"""From jobs to the groups of a sweep, and the plan in words."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from rnnbench.config.build import build, shared_values
+from rnnbench.config.launcher_settings import AUTO, LauncherSettings
+from rnnbench.config.schema import Config
+from rnnbench.machine import most_replicas, resolve_device
+from rnnbench.records.wording import count
+from rnnbench.sweep import grouping
+from rnnbench.sweep.plan import GroupPlan, SweepPlan, group_plan
+
+MOST_LINES = 20
+"""Groups that are told one by one before a sweep begins."""
+
+
+def plan_groups(configs: Sequence[Config], folders: Sequence[str], settings: LauncherSettings) -> list[GroupPlan]:
+    """Put jobs into batched runs.
+
+    Args:
+        configs: One per job.
+        folders: Of each job, relative to the sweep's.
+        settings: Of the launcher; max_replicas limits a group, auto: as many as there is memory for.
+    """
+    together = grouping.group_jobs(configs)
+    labels = _labels([configs[jobs[0]] for jobs in together])
+    groups = []
+    for jobs, label in zip(together, labels, strict=True):
+        members = [configs[job] for job in jobs]
+        values = grouping.replica_values(members)
+        plan = replace(group_plan(members, [folders[job] for job in jobs], values), label=label)
+        most = _most_replicas(members[0], settings)
+        if len(jobs) <= most:
+            groups.append(plan)
+            continue
+        # Jobs that differ in the seed alone stay together as far as can be.
+        rows = list(itertools.chain.from_iterable(grouping.cells(values).values()))
+        groups += [plan.part(part) for part in grouping.split_evenly(rows, most)]
+    return groups
+
+
+def plan_lines(plan: SweepPlan, numbers: Sequence[int]) -> Iterator[str]:
+    """What will be run, and why it is more than one batched run.
+
+    Args:
+        plan: Of the sweep.
+        numbers: Of the groups that will be run.
+    """
+    groups = [plan.groups[number] for number in numbers]
+    num_jobs = sum(len(group.folders) for group in groups)
+    yield f"{count(num_jobs, 'job')} in {count(len(groups), 'batched run')}{_order(plan.settings, len(groups))}"
+    if len(groups) == 1:
+        return
+    for number, group in list(zip(numbers, groups, strict=True))[:MOST_LINES]:
+        yield f"  group {number}: {count(len(group.folders), 'replica')}{', ' if group.label else ''}{group.label}"
+    if len(groups) > MOST_LINES:
+        yield f"  and {len(groups) - MOST_LINES} more"
+    keys = grouping.differences([group.configs()[0] for group in groups])
+    if keys:
+        yield f"  they are not one because they differ in {', '.join(keys)}, which replicas of one run share"
+    if len({group.label for group in groups}) < len(groups):
+        limit = plan.settings.max_replicas
+        reason = "there is memory for no more replicas in one" if limit == AUTO else f"max_replicas={limit}"
+        yield f"  groups of the same values are parts of one ({reason})"
+
+
+def aggregate_names(plan: SweepPlan) -> list[dict[str, list[int]]]:
+    """The cells of every group, named as no other of the sweep.
+
+    Returns:
+        For each group: name -> rows of its jobs that differ in the seed alone.
+    """
+    seen: dict[str, int] = {}
+    named = []
+    for group in plan.groups:
+        own = {}
+        for cell, rows in grouping.cells(group.values).items():
+            name = ",".join(part for part in (group.label, cell) if part) or "all"
+            seen[name] = seen.get(name, 0) + 1
+            own[name if seen[name] == 1 else f"{name} ({seen[name]})"] = rows
+        named.append(own)
+    return named
+
+
+def _labels(firsts: Sequence[Config]) -> list[str]:
+    """What tells groups from one another: the values in which they differ."""
+    keys = grouping.differences(firsts)
+    tables: list[Mapping[str, object]] = [shared_values(config) for config in firsts]
+    return [
+        ",".join(f"{key}={grouping.show(table.get(f'{key}.name', table.get(key)))}" for key in keys) for table in tables
+    ]
+
+
+def _most_replicas(config: Config, settings: LauncherSettings) -> int:
+    """The most replicas of a group."""
+    if settings.max_replicas != AUTO:
+        return int(settings.max_replicas)
+    side_by_side = settings.processes if settings.backend == "processes" else 1
+    return most_replicas(config, build([config]), resolve_device(config.device), side_by_side)
+
+
+def _order(settings: LauncherSettings, num_groups: int) -> str:
+    """How groups run, in words."""
+    if num_groups == 1:
+        return ""
+    if settings.backend == "inline":
+        return ", one after another"
+    if settings.backend == "processes":
+        return f", {min(settings.processes, num_groups)} side by side"
+    return f", each a task of {settings.backend}"

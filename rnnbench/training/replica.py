@@ -1,0 +1,113 @@
+"""Where each replica of a run stands, and what is kept of it to go on later.
+
+Letters: k replicas that go on together, P parameters of one replica.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from rnnbench.optim.base import State
+from rnnbench.records.summary import SolvedAt, Status
+
+
+@dataclass
+class Replica:
+    """Where one replica stands.
+
+    Attributes:
+        status: As in its summary.
+        message: What happened, where the status does not say it.
+        updates: Updates done.
+        sequences: Sequences seen, products included.
+        products: Gauss-Newton products done.
+        seconds: Wall-clock time of training.
+        loss: At the last evaluation.
+        error_rate: At the last evaluation.
+        hits: The last evaluations running with an error rate under the limit, at most three.
+        solved_at: The first of the evaluations that made it solved.
+    """
+
+    status: Status = "running"
+    message: str | None = None
+    updates: int = 0
+    sequences: float = 0.0
+    products: float = 0.0
+    seconds: float = 0.0
+    loss: float | None = None
+    error_rate: float | None = None
+    hits: list[SolvedAt] = field(default_factory=list)
+    solved_at: SolvedAt | None = None
+
+    @classmethod
+    def from_contents(cls, contents: Mapping[str, Any]) -> Self:
+        """The replica that `dataclasses.asdict` took apart, as one that goes on."""
+        solved_at = contents["solved_at"]
+        changed = {
+            "status": "running",
+            "message": None,
+            "hits": [SolvedAt(**hit) for hit in contents["hits"]],
+            "solved_at": None if solved_at is None else SolvedAt(**solved_at),
+        }
+        return cls(**{**contents, **changed})
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that k replicas need to go on together, to the very numbers that they would have had.
+
+    Attributes:
+        update: Updates done, the same for all of them.
+        num_logged: Rows of metrics with an update so far, by which probes are scheduled.
+        theta: Parameters, (k, P), on the CPU.
+        optimizer_state: Each (k, ...), on the CPU.
+        replicas: Where each of them stands.
+    """
+
+    update: int
+    num_logged: int
+    theta: Tensor
+    optimizer_state: State
+    replicas: Sequence[Replica]
+
+    def rows(self, index: Sequence[int]) -> "Snapshot":
+        """Some of the replicas."""
+        rows = torch.tensor(index, dtype=torch.int64)
+        state = {name: tensor[rows] for name, tensor in self.optimizer_state.items()}
+        replicas = [self.replicas[row] for row in index]
+        return Snapshot(self.update, self.num_logged, self.theta[rows], state, replicas)
+
+    def contents(self) -> dict[str, Any]:
+        """Tensors, numbers, strings, lists and dictionaries of these, as a checkpoint holds them."""
+        shallow = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {**shallow, "replicas": [dataclasses.asdict(replica) for replica in self.replicas]}
+
+    @classmethod
+    def from_contents(cls, contents: Mapping[str, Any]) -> Self:
+        """The snapshot whose `contents` are among those of a checkpoint."""
+        values = {field.name: contents[field.name] for field in dataclasses.fields(cls)}
+        return cls(**{**values, "replicas": [Replica.from_contents(one) for one in contents["replicas"]]})
+
+    @classmethod
+    def join(cls, parts: Sequence["Snapshot"]) -> "Snapshot":
+        """Replicas of several snapshots that have done the same number of updates, in one.
+
+        Raises:
+            ValueError: They have not.
+        """
+        first = parts[0]
+        if any((part.update, part.num_logged) != (first.update, first.num_logged) for part in parts):
+            raise ValueError(f"replicas after {sorted({part.update for part in parts})} updates cannot go on together")
+        return cls(
+            update=first.update,
+            num_logged=first.num_logged,
+            theta=torch.cat([part.theta for part in parts]),
+            optimizer_state={
+                name: torch.cat([part.optimizer_state[name] for part in parts]) for name in first.optimizer_state
+            },
+            replicas=[replica for part in parts for replica in part.replicas],
+        )

@@ -1,0 +1,123 @@
+"""What is saved with the records belongs to the rows before it, and the rows are on disk first."""
+
+import errno
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from run_folders import make_folders
+
+from rnnbench.records import writer
+from rnnbench.records.errors import RecordError
+from rnnbench.records.metrics_csv import read_metrics
+from rnnbench.records.writer import Records
+
+Lengths = Sequence[Mapping[str, int]]
+
+
+def test_rows_before_it_are_on_disk_and_later_ones_are_not(tmp_path: Path) -> None:
+    folders = make_folders(tmp_path, 3)
+    seen: list[tuple[list[float], bool]] = []
+
+    def save(lengths: Lengths) -> None:
+        rows = [len(read_metrics(folder)["x"]) for folder in folders]
+        sizes = [{path.name: path.stat().st_size for path in folder.iterdir()} for folder in folders]
+        seen.append((rows, sizes == lengths))
+
+    with Records(folders, ["x"], flush_seconds=1000) as records:
+        for update in range(4):
+            records.log(update, {"x": [0.5] * 3})
+            records.log(update, {"x": [0.5]}, replicas=[1])
+            records.checkpoint(save)
+    assert seen == [([update + 1, 2 * (update + 1), update + 1], True) for update in range(4)]
+
+
+def test_returns_while_an_earlier_one_is_saved_but_not_without_bound(tmp_path: Path) -> None:
+    going_on = threading.Event()
+    saved: list[int] = []
+
+    def save(number: int, lengths: Lengths) -> None:
+        assert going_on.wait(20)
+        saved.append(number)
+
+    with Records([tmp_path], ["x"]) as records:
+        bound = writer._NUM_WAITING_CHECKPOINTS
+        for number in range(bound):
+            records.log(number, {"x": [0.0]})
+            records.checkpoint(lambda lengths, number=number: save(number, lengths))
+        assert not saved
+
+        last = threading.Thread(target=records.checkpoint, args=[lambda lengths: save(bound, lengths)])
+        last.start()
+        last.join(0.05)
+        assert last.is_alive()
+        going_on.set()
+        last.join()
+    assert saved == list(range(bound + 1))
+
+
+def test_files_that_have_not_changed_are_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = make_folders(tmp_path, 5)
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def count(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.append(str(os.fstat(descriptor).st_ino))
+
+    monkeypatch.setattr(os, "fsync", count)
+    with Records(folders, ["x"]) as records:
+        records.log(0, {"x": [0.0] * 5})
+        records.sync()
+        assert len(set(synced)) == len(synced) == 10
+        records.log(1, {"x": [1.0]}, replicas=[3])
+        synced.clear()
+        records.sync()
+        assert sorted(synced) == sorted(str(path.stat().st_ino) for path in folders[3].iterdir())
+        synced.clear()
+        records.sync()
+        assert not synced
+
+
+@pytest.mark.parametrize("error", [RecordError("cannot write the checkpoint"), OSError("cannot write the checkpoint")])
+def test_what_goes_wrong_is_raised_by_the_next_call(tmp_path: Path, error: Exception) -> None:
+    saved: list[Lengths] = []
+
+    def refuse(lengths: Lengths) -> None:
+        raise error
+
+    records = Records([tmp_path], ["x"])
+    for _ in range(2):
+        records.log(0, {"x": [0.0]})
+    going_on = threading.Event()
+    records.checkpoint(lambda lengths: refuse(lengths) if going_on.wait(20) else None)
+    records.checkpoint(saved.append)  # waits behind it, and is not what a run should go on from
+    going_on.set()
+    with pytest.raises(RecordError, match="cannot write the checkpoint"):
+        records.sync()
+    with pytest.raises(RecordError, match="cannot write the checkpoint"):
+        records.checkpoint(saved.append)
+    records.close()
+    assert not saved
+    assert len(read_metrics(tmp_path)["x"]) == 2
+
+
+def test_a_full_disk_keeps_the_checkpoint_from_being_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    folders = make_folders(tmp_path, 2)
+    saved: list[Lengths] = []
+    records = Records(folders, ["x"])
+    records.log(0, {"x": [0.0, 1.0]})
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        records.checkpoint(saved.append)
+        with pytest.raises(RecordError, match=r"no space left on device \(and 3 more files\)"):
+            records.sync()
+    records.close()
+    assert not saved
+    assert records.broken() == {}
+    assert [read_metrics(folder)["x"].tolist() for folder in folders] == [[0.0], [1.0]]
