@@ -34,9 +34,10 @@ class Loss(ABC):
     def hessian_product(self, outputs: Tensor, vectors: Tensor) -> Tensor:
         """Second derivative of every single loss at its output, times a vector each: (S, R, B, o)."""
 
-    def mean(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Loss of each replica, (R,), float64."""
-        return self.values(outputs, targets).mean(dim=(0, 2), dtype=torch.float64)
+
+def mean_of(values: Tensor) -> Tensor:
+    """Loss of each replica, (R,), float64, from those of its single outputs, (S, R, B)."""
+    return values.mean(dim=(0, 2), dtype=torch.float64)
 
 
 class SquaredError(Loss):
@@ -75,4 +76,28 @@ class SoftmaxCrossEntropy(Loss):
         return weighted - probabilities * weighted.sum(-1, keepdim=True)
 
 
-LOSSES: dict[str, Loss] = {"squared_error": SquaredError(), "softmax_cross_entropy": SoftmaxCrossEntropy()}
+class SigmoidCrossEntropy(Loss):
+    """Negative log-likelihood, in nats, of targets 0 or 1 under sigmoid(z), summed over the output's units.
+
+    The Hessian is diag(p (1 - p)).
+    """
+
+    @override
+    def values(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return torch.nn.functional.binary_cross_entropy_with_logits(outputs, targets, reduction="none").sum(-1)
+
+    @override
+    def gradient(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return torch.sigmoid(outputs) - targets
+
+    @override
+    def hessian_product(self, outputs: Tensor, vectors: Tensor) -> Tensor:
+        probabilities = torch.sigmoid(outputs)
+        return probabilities * (1 - probabilities) * vectors
+
+
+LOSSES: dict[str, Loss] = {
+    "squared_error": SquaredError(),
+    "softmax_cross_entropy": SoftmaxCrossEntropy(),
+    "sigmoid_cross_entropy": SigmoidCrossEntropy(),
+}

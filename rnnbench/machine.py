@@ -31,6 +31,9 @@ class NotEnoughMemoryError(ConfigError):
 RANDOM_NUMBER_BYTES = 32
 """Bytes of scratch for each random number of the batch that is being drawn, by reading the generator's tensors."""
 
+OUTPUT_TENSORS = 3
+"""Tensors of the outputs' size that are there together with them: the outputs, their gradients, and one on the way."""
+
 
 def resolve_device(name: str) -> torch.device:
     """The device that `device` names; auto: the first GPU, else the CPU.
@@ -94,7 +97,8 @@ def memory_parts(config: Config, built: Built, num_replicas: int, device: torch.
     drawn, kept = optimizer.num_drawn_sequences, optimizer.num_kept_sequences
 
     def sweeps(sequences: int) -> int:
-        return int(model.block_bytes(BlockShape(1, task.num_steps, sequences, dtype, device)))
+        outputs = OUTPUT_TENSORS * task.num_outputs * task.output_size * sequences * dtype.itemsize
+        return int(outputs + model.block_bytes(BlockShape(1, task.num_steps, sequences, dtype, device)))
 
     inputs = num_replicas * task.num_steps * (task.input_size * dtype.itemsize + RANDOM_NUMBER_BYTES)
     traced = num_replicas * min(drawn, ROWS_PER_BLOCK)

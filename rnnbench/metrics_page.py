@@ -12,6 +12,7 @@ from rnnbench.probes.gradient_norm import GradientNorm
 from rnnbench.probes.recurrent_weight import RecurrentWeight
 from rnnbench.probes.state_gradient import StateGradient
 from rnnbench.probes.state_jacobian import StateJacobian
+from rnnbench.tasks.answers import ANSWER_LOSS, EXACT_SEQUENCE_RATE, WRONG_SYMBOLS
 from rnnbench.training.observation import LOOP_METRICS
 
 PROBES: dict[str, type[Probe]] = {
@@ -31,6 +32,11 @@ Each tag is a column of a run's `metrics.csv` and a scalar in TensorBoard. A row
 of update k holds the gradient at the parameters before that update, and the evaluation of the parameters after it. The
 row of update 0 is the evaluation of the initial parameters. Logarithms are natural."""
 
+ANSWERS = (
+    "Recorded at every evaluation: the first by `random_permutation`, all three by the `memorization` tasks. These\n"
+    "look at the answers alone, where `error_rate/eval` of memorization counts a sequence as wrong for any output."
+)
+
 PICTURES = """\
 ## Pictures and histograms
 
@@ -44,6 +50,9 @@ def page() -> Iterator[str]:
     """The page, line by line."""
     yield INTRODUCTION
     yield from _section("The training loop", LOOP_METRICS)
+    yield from _section(
+        "Tasks with other outputs beside their answers", (ANSWER_LOSS, WRONG_SYMBOLS, EXACT_SEQUENCE_RATE), ANSWERS
+    )
     for name, probe in PROBES.items():
         summary = (probe.__doc__ or "").strip().splitlines()[0]
         yield from _section(f"Probe `{name}`", probe.metrics, summary)

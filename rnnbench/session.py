@@ -138,7 +138,7 @@ class Session:
         problem = Problem(built.task, self.engine, [job.config.seed for job in jobs])
         theta = draw_parameters(built.model, built.inits, problem.seeds, self.engine)
         probes = {name: ScheduledProbe(probe, config.probe[name].every) for name, probe in built.probes.items()}
-        names = columns(probes, built.optimizer, built.model, built.task.num_steps)
+        names = columns(probes, built.optimizer, built.model, built.task)
         self.progress = Progress(
             choose_mode(self.quiet, sys.stderr),
             total=config.budget.updates,

@@ -171,7 +171,7 @@ def _observer(session: Session, folder: Path, probes: Mapping[str, ScheduledProb
     folders = [folder / str(replica) for replica in range(len(problem.seeds))]
     for own in folders:
         own.mkdir()
-    names = columns(probes, session.optimizer, problem.model, problem.task.num_steps)
+    names = columns(probes, session.optimizer, problem.model, problem.task)
     records = stack.enter_context(Records(folders, names))
     return stack.enter_context(Observer(records, probes, _fail))
 

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from rnnbench.config import schema
 
 CLOSED: dict[str, dict[str, type[Any]]] = {
-    "task": {"temporal_order": schema.TemporalOrder},
+    "task": {"temporal_order": schema.TemporalOrder, "memorization": schema.Memorization},
     "model": {"rnn": schema.Rnn, "lstm": schema.Lstm, "gru": schema.Gru},
     "init": {
         "sparse": schema.SparseInit,

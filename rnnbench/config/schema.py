@@ -38,6 +38,14 @@ class TemporalOrder(Task):
     num_symbols: int = option(2, "relevant symbols in a sequence; 2^num_symbols classes", low=2, high=3)
 
 
+@dataclass
+class Memorization(Task):
+    """The first symbols of a sequence, after many blanks."""
+
+    num_symbols: int = option(2, "different symbols that are to be memorized", low=2)
+    num_positions: int = option(5, "symbols that are to be memorized, one at each of the first steps", low=1)
+
+
 # ---------------------------------------------------------------- model
 
 

@@ -127,7 +127,7 @@ def _check_task(task: Choice) -> None:
         return
     values = values_of(task)
     try:
-        check_variant(name, values["variant"], values["sequence_length"])
+        check_variant(name, values["variant"], values["sequence_length"], values.get("num_positions", 0))
     except ValueError as error:
         raise ConfigError(str(error)) from error
 

@@ -4,15 +4,16 @@ Letters: R replicas, P parameters of one replica, T time steps, S outputs of a s
 the model's whole state, o output units.
 """
 
+import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from rnnbench.curvature.engine import Block, Engine, split
-from rnnbench.losses import Loss
+from rnnbench.losses import Loss, mean_of
 from rnnbench.models.base import Sweeps
 from rnnbench.tasks.base import Batch
 
@@ -91,24 +92,47 @@ class Objective:
         sweeps.load(batch)
         return sweeps, sweeps.forward(self.engine.model.slice_weights(weights, block.replicas)), batch
 
-    def outputs(self, theta: Tensor) -> Tensor:
-        """The readout of every sequence at its output steps, (S, R, B, o)."""
+    def read_outputs(self, theta: Tensor, read: Callable[[Tensor, Batch], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """Read something off the outputs, block by block, so that they are never all in memory at once.
+
+        Args:
+            theta: (R, P).
+            read: From the readout (S, r, b, o) of a block's sequences at their output steps, and their batch, to
+                tensors (..., r, b) by name.
+
+        Returns:
+            The tensors of all blocks put together, (..., R, B).
+        """
         weights = self.engine.model.weights(theta)
 
-        def run(block: Block) -> Tensor:
-            sweeps, outputs, _ = self._forward(block, weights)
-            self.engine.give_back([sweeps])
-            return outputs
+        found: dict[str, Tensor] = {}
+        lock = threading.Lock()
 
-        pieces = self.engine.map(run, self.blocks)
-        result = pieces[0].new_empty(*self.batch.targets.shape[:3], pieces[0].shape[-1])
-        for block, piece in zip(self.blocks, pieces, strict=True):
-            result[:, block.replicas, block.sequences] = piece
-        return result
+        def run(block: Block) -> None:
+            sweeps, outputs, batch = self._forward(block, weights)
+            self.engine.give_back([sweeps])
+            # At once into the whole: pieces kept between the blocks' large tensors would fragment the heap.
+            for name, piece in read(outputs, batch).items():
+                with lock:
+                    if name not in found:
+                        found[name] = piece.new_empty(*piece.shape[:-2], *self.batch.inputs.shape[1:3])
+                found[name][..., block.replicas, block.sequences] = piece
+
+        self.engine.map(run, self.blocks)
+        return found
+
+    def outputs(self, theta: Tensor) -> Tensor:
+        """The readout of every sequence at its output steps, (S, R, B, o)."""
+        return self.read_outputs(theta, lambda outputs, _: {"outputs": outputs.movedim(-1, 0)})["outputs"].movedim(
+            0, -1
+        )
 
     def loss(self, theta: Tensor) -> Tensor:
         """The loss of every replica, (R,), float64."""
-        return self.loss_function.mean(self.outputs(theta), self.batch.targets)
+        values = self.read_outputs(
+            theta, lambda outputs, batch: {"loss": self.loss_function.values(outputs, batch.targets)}
+        )
+        return mean_of(values["loss"])
 
     def loss_and_gradient(self, theta: Tensor) -> Gradient:
         """Loss (R,) and gradient (R, P) in one forward and one backward sweep; both in theta's dtype."""

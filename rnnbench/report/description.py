@@ -21,6 +21,11 @@ _TASKS: Mapping[str, str] = {
     "multiplication": "read a sequence in which two numbers are marked, and answer with their product at its end",
     "temporal_order": "find two relevant symbols among distractors in a sequence, and tell their order at the end",
     "temporal_order_3": "find three relevant symbols among distractors in a sequence, and tell their order at the end",
+    "xor": "read a sequence in which two bits are marked, and answer with their exclusive or at its end",
+    "random_permutation": "read a sequence of random symbols, and answer with the first one at its end",
+    "memorization_1": "remember the bit at the start of a sequence, and answer with it at its end",
+    "memorization_5": "remember five bits at the start of a sequence, and repeat them at its end",
+    "memorization_20": "remember ten symbols, one of five each, at the start of a sequence, and repeat them at its end",
 }
 _NAMES = {"task": "Task", "model": "Model", "init": "Initialization", "optim": "Optimizer"}
 _MAIN: Mapping[str, tuple[str, ...]] = {

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from torch import Tensor
+from typing_extensions import override
 
 from rnnbench.tasks.marked_operands import MarkedOperands
 from rnnbench.tasks.variants import variants_of
@@ -26,7 +27,18 @@ class Adding(MarkedOperands):
         return "(x_I + x_J) / 2" if self._halved() else "x_I + x_J"
 
     def _signed(self) -> bool:
+        """Whether values are uniform in [-1, 1)."""
         return self.variant == "hs97"
+
+    @override
+    def _values_in_words(self) -> str:
+        return "value in [-1, 1)" if self._signed() else super()._values_in_words()
+
+    @override
+    def _draw_values(self, words: Tensor, out: Tensor) -> None:
+        super()._draw_values(words, out)
+        if self._signed():
+            out.mul_(2).sub_(1)
 
     def _halved(self) -> bool:
         return self.variant in ("thesis", "pascanu13")

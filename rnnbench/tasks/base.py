@@ -4,13 +4,15 @@ Letters: R replicas, T time steps, B sequences, S outputs of a sequence, d input
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
 
 import torch
 from torch import Tensor
+
+from rnnbench.metrics import Metric
 
 
 class Stream(IntEnum):
@@ -68,11 +70,13 @@ class Task(ABC):
     Attributes:
         input_size: d.
         output_size: o.
-        loss: Name of the loss in `rnnbench.losses`: "squared_error" or "softmax_cross_entropy".
+        loss: Name of the loss in `rnnbench.losses`.
         num_steps: T of the batches, that is the longest sequence of this variant.
-        baseline_loss: Loss of the best predictor that ignores its inputs (closed form).
+        num_outputs: S.
+        baseline_loss: Loss of the best predictor that ignores its inputs, but may know the step (closed form).
         baseline_error_rate: Its error rate (closed form).
         solved_error_rate: The task counts as solved when the error rate over sequences is below this.
+        evaluation_metrics: What `scores` gives.
     """
 
     variants: ClassVar[tuple[str, ...]]
@@ -81,9 +85,11 @@ class Task(ABC):
     output_size: int
     loss: str
     num_steps: int
+    num_outputs: int = 1
     baseline_loss: float
     baseline_error_rate: float
     solved_error_rate: float = 0.01
+    evaluation_metrics: tuple[Metric, ...] = ()
 
     @abstractmethod
     def batch(
@@ -122,3 +128,16 @@ class Task(ABC):
         Returns:
             (R, B), bool.
         """
+
+    def scores(self, outputs: Tensor, losses: Tensor, batch: Batch) -> Mapping[str, Tensor]:
+        """Numbers of each sequence whose means are recorded at every evaluation, beside loss and error rate.
+
+        Args:
+            outputs: (S, R, B, o), as of `misses`.
+            losses: (S, R, B), the loss of every single output.
+            batch: The batch they answer.
+
+        Returns:
+            (R, B) for each tag of `evaluation_metrics`.
+        """
+        return {}

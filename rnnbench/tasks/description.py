@@ -11,7 +11,7 @@ class Description:
         lengths: Numbers of steps L of its sequences.
         inputs: What a step shows.
         places: The steps (0-based, both ends included) from which the ones that matter are drawn.
-        target: What is asked for at the last step.
+        target: What is asked for, at the last step where it says no other.
         miss: When a sequence counts as wrong.
     """
 

@@ -1,4 +1,4 @@
-"""The generator of the adding and multiplication problems: a value and a marker at every step, two values marked.
+"""The generator of the adding, multiplication and xor problems: a value and a marker at every step, two values marked.
 
 Letters: R replicas, T steps, B sequences; L is the length of one sequence, steps are 0-based.
 """
@@ -46,9 +46,20 @@ def _in_windows(lengths: range, windows: tuple[range, ...], cues: tuple[int, ...
     return Places(lengths, lambda words: draw_from(words, (lengths, *windows)), f"I in {first}, J in {second}", cues)
 
 
+def hf11_places(sequence_length: int, lengths: tuple[int, int], windows: Sequence[tuple[int, int]]) -> Places:
+    """Places of hf11, whose code takes the bounds as its task's own.
+
+    Args:
+        sequence_length: Nominal length T.
+        lengths: Bounds of L in hundredths of T, the upper one exclusive.
+        windows: Bounds of I and of J, likewise.
+    """
+    drawn = at_least_one(percent_range(sequence_length, *lengths))
+    return _in_windows(drawn, scaled_windows(sequence_length, windows), cues=(0, -3))
+
+
 def _hf11(sequence_length: int) -> Places:
-    lengths = at_least_one(percent_range(sequence_length, 100, 110))
-    return _in_windows(lengths, scaled_windows(sequence_length, [(1, 10), (10, 50)]), cues=(0, -3))
+    return hf11_places(sequence_length, (100, 110), [(1, 10), (10, 50)])
 
 
 def _halves(sequence_length: int) -> Places:
@@ -138,11 +149,15 @@ class MarkedOperands(Task):
         check_variant(self.problem, variant, sequence_length)
         self.sequence_length = sequence_length
         self.variant = variant
-        self.places = PLACES[variant](sequence_length)
+        self.places = self._places()
         self.num_steps = self.places.lengths[-1]
         # pascanu13's own criterion is squared error > 0.04.
         self.tolerance = 0.2 if variant == "pascanu13" else 0.04
         self.baseline_loss, self.baseline_error_rate = self._baseline()
+
+    def _places(self) -> Places:
+        """Where the variant puts things."""
+        return PLACES[self.variant](self.sequence_length)
 
     @abstractmethod
     def _baseline(self) -> tuple[float, float]:
@@ -156,9 +171,17 @@ class MarkedOperands(Task):
     def _formula(self) -> str:
         """The target as a formula of x_I and x_J."""
 
-    def _signed(self) -> bool:
-        """Whether values are uniform in [-1, 1)."""
-        return False
+    def _values_in_words(self) -> str:
+        """What a value is."""
+        return "value in [0, 1)"
+
+    def _miss_in_words(self) -> str:
+        """When a sequence counts as wrong."""
+        return "squared error > 0.04" if self.variant == "pascanu13" else "absolute error > 0.04"
+
+    def _draw_values(self, words: Tensor, out: Tensor) -> None:
+        """Values from random words (T, R, B), into a tensor of this shape."""
+        uniform(words, out=out)
 
     @property
     def lost_mark_rate(self) -> float:
@@ -170,14 +193,13 @@ class MarkedOperands(Task):
         """The variant in words."""
         places = self.places
         cues = "".join(f", cue at {f'L - {-cue}' if cue < 0 else cue}" for cue in places.cues)
-        interval = "[-1, 1)" if self._signed() else "[0, 1)"
-        channels = [f"value in {interval}", "marker"]
+        channels = [self._values_in_words(), "marker"]
         return Description(
             lengths=describe_range(places.lengths) + (", one for a batch" if places.shared_length else ""),
             inputs=", ".join(channels if places.value_channel == 0 else reversed(channels)),
             places=places.steps + cues,
             target=self._formula(),
-            miss="squared error > 0.04" if self.variant == "pascanu13" else "absolute error > 0.04",
+            miss=self._miss_in_words(),
         )
 
     def batch(
@@ -203,9 +225,7 @@ class MarkedOperands(Task):
 
         inputs = torch.zeros((self.num_steps, *lengths.shape, 2), dtype=dtype, device=words.device)
         values, markers = inputs[..., places.value_channel], inputs[..., 1 - places.value_channel]
-        uniform(words[NUM_CHOICES:], out=values)
-        if self._signed():
-            values.mul_(2).sub_(1)
+        self._draw_values(words[NUM_CHOICES:], values)
         operands = values.gather(0, steps)
         markers.scatter_(0, steps, 1.0)
         for cue in places.cues:

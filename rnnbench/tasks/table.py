@@ -8,17 +8,28 @@ from functools import partial
 from rnnbench.tasks.adding import Adding
 from rnnbench.tasks.description import Description
 from rnnbench.tasks.marked_operands import MarkedOperands
+from rnnbench.tasks.memorization import Memorization
 from rnnbench.tasks.multiplication import Multiplication
+from rnnbench.tasks.one_bit import OneBit
+from rnnbench.tasks.random_permutation import RandomPermutation
 from rnnbench.tasks.temporal_order import TemporalOrder
-from rnnbench.tasks.variants import MINIMUM_LENGTHS
+from rnnbench.tasks.variants import MINIMUM_LENGTHS, minimum_length
+from rnnbench.tasks.xor import Xor
 
 DOCUMENTED_LENGTH = 100  # the publications' own, so that their numbers can be recognised
 
-TASKS: dict[str, Callable[[int, str], MarkedOperands | TemporalOrder]] = {
+TaskWithVariants = MarkedOperands | TemporalOrder | RandomPermutation | Memorization
+
+TASKS: dict[str, Callable[[int, str], TaskWithVariants]] = {
     "adding": Adding,
     "multiplication": Multiplication,
     "temporal_order": partial(TemporalOrder, num_symbols=2),
     "temporal_order_3": partial(TemporalOrder, num_symbols=3),
+    "xor": Xor,
+    "random_permutation": RandomPermutation,
+    "memorization_1": OneBit,
+    "memorization_5": partial(Memorization, num_symbols=2, num_positions=5),
+    "memorization_20": partial(Memorization, num_symbols=5, num_positions=10),
 }
 """Name of each task in the configuration -> what builds it from its length and variant."""
 
@@ -33,6 +44,7 @@ class TaskRow:
         minimum_length: Smallest `task.sequence_length`.
         description: What it does, in words.
         loss: Name of its loss.
+        num_outputs: Number of outputs of a sequence.
         baseline_loss: Loss of the best constant.
         baseline_error_rate: Error rate of that constant.
         solved_error_rate: The task counts as solved below this error rate.
@@ -43,6 +55,7 @@ class TaskRow:
     minimum_length: int
     description: Description
     loss: str
+    num_outputs: int
     baseline_loss: float
     baseline_error_rate: float
     solved_error_rate: float
@@ -57,24 +70,35 @@ def describe_tasks(sequence_length: int = DOCUMENTED_LENGTH) -> list[TaskRow]:
     Raises:
         ValueError: A variant is not defined at this length.
     """
-    return [
-        _row(name, build(sequence_length, variant))
-        for name, build in TASKS.items()
-        for variant in MINIMUM_LENGTHS[_class_name(build)]
-    ]
+    return [_row(name, build(sequence_length, variant)) for name, build in TASKS.items() for variant in variants(name)]
 
 
-def _class_name(build: Callable[[int, str], MarkedOperands | TemporalOrder]) -> str:
-    return (build.func if isinstance(build, partial) else build).__name__
+def variants(name: str) -> tuple[str, ...]:
+    """The variants of a task, by its name in the configuration."""
+    return tuple(MINIMUM_LENGTHS[_class_name(name)])
 
 
-def _row(name: str, task: MarkedOperands | TemporalOrder) -> TaskRow:
+def shortest(name: str, variant: str) -> int:
+    """The smallest `task.sequence_length` of a variant, by the task's name in the configuration."""
+    build = TASKS[name]
+    num_positions = build.keywords.get("num_positions", 0) if isinstance(build, partial) else 0
+    return minimum_length(_class_name(name), variant, num_positions)
+
+
+def _class_name(name: str) -> str:
+    build = TASKS[name]
+    found: str = (build.func if isinstance(build, partial) else build).__name__
+    return found
+
+
+def _row(name: str, task: TaskWithVariants) -> TaskRow:
     return TaskRow(
         name,
         task.variant,
-        MINIMUM_LENGTHS[type(task).__name__][task.variant],
+        shortest(name, task.variant),
         task.description,
         task.loss,
+        task.num_outputs,
         task.baseline_loss,
         task.baseline_error_rate,
         task.solved_error_rate,
@@ -92,21 +116,24 @@ down, except for the first ten steps of hs97's adding and multiplication.
 
 | variant | publication |
 | --- | --- |
-| hf11 | Martens and Sutskever (2011), as their Hessian-free code has it |
+| hf11, hf11_answers | Martens and Sutskever (2011), as their Hessian-free code has it |
 | thesis | Sutskever (2013), Training Recurrent Neural Networks, PhD thesis |
 | pascanu13 | Pascanu, Mikolov and Bengio (2013), as their code has it |
+| boulanger13 | Boulanger-Lewandowski (2013), theano-hf, as its code has it |
 | urnn16 | Arjovsky, Shah and Bengio (2016), as their code has it |
 | cornn21 | Rusch and Mishra (2021), as their code has it |
 | hs97 | Hochreiter and Schmidhuber (1997) |
 
-Every task asks for one answer, at the last step of a sequence. L is the length of one sequence, I, J and K are the
-steps that matter; steps count from 0 and ranges include both ends. Adding and multiplication show a value x and a
-marker at every step: the marker is 1 at I and J, -1 at a cue, else 0. Temporal order shows one-hot symbols: X or Y at
-the steps that matter, else a distractor; [Y at I] is 1 if the symbol at I is Y, else 0. Inputs beyond a sequence's end
-are zero.
+L is the length of one sequence, I, J and K are the steps that matter; steps count from 0 and ranges include both ends.
+A task asks for one answer, at the last step of a sequence, where its table says no other; a loss at several steps is
+their mean. Adding, multiplication and xor show a value x and a marker at every step: the marker is 1 at I and J, -1 at
+a cue, else 0. Temporal order shows one-hot symbols: X or Y at the steps that matter, else a distractor; [Y at I] is 1
+if the symbol at I is Y, else 0. Inputs beyond a sequence's end are zero.
 
-The constant is the output with the smallest mean loss among those that ignore the inputs. Squared error is summed over
-the outputs and has no factor 1/2.
+The constant is the output with the smallest mean loss among those that ignore the inputs, but may know the step.
+Squared error is summed over the output units and has no factor 1/2; the cross-entropies are in nats. Where there are
+outputs beside the answers, loss and criterion say little about those, and further numbers are recorded: the answers'
+own loss, wrong symbols per sequence, the share of sequences answered exactly ([metrics.md](metrics.md)).
 """
 
 NOTES = """\
@@ -121,6 +148,16 @@ NOTES = """\
   as 1 in a product, whichever of the two it is. Multiplication counts as solved below 13 misses in 2000, the stricter
   of the two points reported.
 - hf11, temporal order: the class of a row is its index plus the update's, modulo the number of classes.
+- hf11, random permutation and memorization of at most 1000 patterns: likewise; a batch whose size is a multiple of the
+  number of patterns (2, or 32 for memorization_5, as published) holds each equally often.
+- hf11, xor: its sequences are half as long as those of the other tasks of the same T, as in its code.
+- hf11, memorization: its code has no inputs and outputs of their own for blank and trigger, so that they look like two
+  of the symbols to be memorized; here they have. A miss is a sequence with any wrong output, which the code counts one
+  by one.
+- pascanu13, memorization of several symbols with num_symbols=8 num_positions=10 is the copying problem of urnn16, but
+  for the trigger, which urnn16 shows one step earlier.
+- memorization_1 is noiseless but for boulanger13, whose code drew its bits from 99,000 fixed sequences.
+- thesis, xor: a miss is taken to lie on the wrong side of 1/2.
 - hs97, temporal order: outputs are linear, not logistic, and all windows scale with T.
 """
 
@@ -135,6 +172,7 @@ def markdown(sequence_length: int = DOCUMENTED_LENGTH) -> str:
         "inputs",
         "steps",
         "target",
+        "outputs",
         "miss",
         "solved below",
         "constant: loss",
@@ -159,6 +197,7 @@ def _cells(row: TaskRow) -> list[str]:
         words.inputs,
         words.places,
         words.target,
+        str(row.num_outputs),
         words.miss,
         f"{100 * row.solved_error_rate:.3g} %",
         f"{row.baseline_loss:.4f}",

@@ -11,6 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from rnnbench.tasks.answers import wrong_classes
 from rnnbench.tasks.base import Batch, Stream, Task, Updates
 from rnnbench.tasks.description import Description, describe_range
 from rnnbench.tasks.placement import at_least_one, clear_padding, draw_from, percent_range, scaled_windows
@@ -177,5 +178,4 @@ class TemporalOrder(Task):
         """Which sequences are classified wrongly, or in hs97 not closely enough, (R, B)."""
         if self.arrangement.one_hot_targets:
             return ~((outputs - batch.targets).abs() < OUTPUT_TOLERANCE).all(-1)[0]  # so that NaN is a miss
-        # The largest of outputs with a NaN is the NaN, which says nothing about the class.
-        return ((outputs.argmax(-1) != batch.targets) | outputs.isnan().any(-1))[0]
+        return wrong_classes(outputs, batch.targets)[0]

@@ -2,19 +2,27 @@
 
 A variant is a publication's definition of the task: `hs97` Hochreiter and Schmidhuber (1997), `hf11` the Hessian-free
 code of Martens and Sutskever (2011), `thesis` Sutskever (2013), `pascanu13` Pascanu, Mikolov and Bengio (2013),
-`urnn16` Arjovsky, Shah and Bengio (2016), `cornn21` Rusch and Mishra (2021).
+`boulanger13` Boulanger-Lewandowski's Hessian-free code (2013), `urnn16` Arjovsky, Shah and Bengio (2016), `cornn21`
+Rusch and Mishra (2021). `hf11_answers` is hf11 with a loss at the answers alone, which its code has too.
 """
 
 MINIMUM_LENGTHS: dict[str, dict[str, int]] = {
     "Adding": {"hf11": 6, "thesis": 10, "pascanu13": 10, "urnn16": 2, "cornn21": 2, "hs97": 11},
     "Multiplication": {"hf11": 6, "thesis": 10, "pascanu13": 10, "hs97": 11},
     "TemporalOrder": {"hf11": 5, "pascanu13": 10, "hs97": 10},
+    "Xor": {"hf11": 12, "thesis": 10},
+    "RandomPermutation": {"hf11": 2, "pascanu13": 2},
+    "Memorization": {"hf11": 1, "hf11_answers": 1, "pascanu13": 1},
+    "OneBit": {"hf11": 3, "hf11_answers": 3, "pascanu13": 1, "boulanger13": 2},
 }
-"""Name of a task's class -> its variants -> the smallest `task.sequence_length` of each.
+"""Name of a task's class -> its variants -> the smallest `task.sequence_length` of each; see `minimum_length`.
 
 At and above it, every place that a variant draws from has at least one step, no two overlap, and all lie inside the
 shortest sequence.
 """
+
+STEPS_OF_A_POSITION: dict[str, dict[str, int]] = {"Memorization": {"hf11": 2, "hf11_answers": 2}}
+"""What every position to memorize adds to the smallest length: a step that shows it and one that asks for it."""
 
 
 def variants_of(task: str) -> tuple[str, ...]:
@@ -22,13 +30,25 @@ def variants_of(task: str) -> tuple[str, ...]:
     return tuple(MINIMUM_LENGTHS[task])
 
 
-def check_variant(task: str, variant: str, sequence_length: int) -> None:
+def minimum_length(task: str, variant: str, num_positions: int = 0) -> int:
+    """The smallest `task.sequence_length` of a variant.
+
+    Args:
+        task: Name of the task's class.
+        variant: Name of one of its variants.
+        num_positions: Of a task that has this key.
+    """
+    return MINIMUM_LENGTHS[task][variant] + num_positions * STEPS_OF_A_POSITION.get(task, {}).get(variant, 0)
+
+
+def check_variant(task: str, variant: str, sequence_length: int, num_positions: int = 0) -> None:
     """Check that a task has a variant, and that the variant is defined at a length.
 
     Args:
         task: Name of the task's class.
         variant: Name of the variant.
         sequence_length: Nominal length T.
+        num_positions: Of a task that has this key.
 
     Raises:
         ValueError: The task lacks the variant, or the length is too small for it; one sentence that names the key.
@@ -36,8 +56,10 @@ def check_variant(task: str, variant: str, sequence_length: int) -> None:
     minimums = MINIMUM_LENGTHS[task]
     if variant not in minimums:
         raise ValueError(f"task.variant: {task} has no variant {variant!r}; it has {', '.join(minimums)}")
-    if sequence_length < minimums[variant]:
+    minimum = minimum_length(task, variant, num_positions)
+    if sequence_length < minimum:
+        positions = f" with task.num_positions={num_positions}" if task in STEPS_OF_A_POSITION else ""
         raise ValueError(
-            f"task.sequence_length must be at least {minimums[variant]} for variant {variant} of {task}, "
+            f"task.sequence_length must be at least {minimum} for variant {variant} of {task}{positions}, "
             f"got {sequence_length}"
         )

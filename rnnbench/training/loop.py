@@ -4,7 +4,7 @@ Letters: R replicas of the run, k of them still active, P parameters of one repl
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -122,7 +122,7 @@ class Training:
             if self._is_new:
                 with self._interrupt.allowed():
                     first = self._problem.evaluate(self.theta)
-                self._take_evaluation(*first)
+                self._take_evaluation(first)
                 self._log(None, None, first)
                 self._settle()
                 self._audience.checkpoint(self)
@@ -147,14 +147,14 @@ class Training:
         done = self.update + 1
         return done % self.plan.evaluate_every == 0 or done == self.plan.max_updates
 
-    def _take(self, before: Tensor, update: Update, evaluation: tuple[Tensor, Tensor] | None) -> None:
+    def _take(self, before: Tensor, update: Update, evaluation: Mapping[str, Tensor] | None) -> None:
         """Take over the result of an update: states, records, endings."""
         previous_state = self.state
         self.theta, self.state = update.theta, update.state
         self.update += 1
         self._count(update)
         if evaluation is not None:
-            self._take_evaluation(*evaluation)
+            self._take_evaluation(evaluation)
         is_logged = evaluation is not None or self.update % self.plan.log_every == 0
         if is_logged:
             self._log(before, update, evaluation)
@@ -178,8 +178,9 @@ class Training:
             replica.sequences += costs[0][row]
             replica.products += costs[1][row]
 
-    def _take_evaluation(self, loss: Tensor, error_rate: Tensor) -> None:
-        for index, value, rate in zip(self.active, loss.tolist(), error_rate.tolist(), strict=True):
+    def _take_evaluation(self, evaluation: Mapping[str, Tensor]) -> None:
+        losses, error_rates = evaluation["loss/eval"].tolist(), evaluation["error_rate/eval"].tolist()
+        for index, value, rate in zip(self.active, losses, error_rates, strict=True):
             replica = self.replicas[index]
             replica.loss, replica.error_rate = value, rate
             if rate < self._problem.task.solved_error_rate:
@@ -187,7 +188,7 @@ class Training:
             else:
                 replica.hits.clear()
 
-    def _log(self, before: Tensor | None, update: Update | None, evaluation: tuple[Tensor, Tensor] | None) -> None:
+    def _log(self, before: Tensor | None, update: Update | None, evaluation: Mapping[str, Tensor] | None) -> None:
         rows = [self.replicas[index] for index in self.active]
 
         def numbers(read: Callable[[Replica], float]) -> Tensor:
@@ -199,7 +200,7 @@ class Training:
             "time/seconds": numbers(lambda replica: replica.seconds),
         }
         if evaluation is not None:
-            values |= {"loss/eval": evaluation[0], "error_rate/eval": evaluation[1]}
+            values |= evaluation
         make_view = None
         if update is not None and before is not None:
             values |= {"loss/train": update.gradient.loss, **update.metrics}

@@ -21,6 +21,7 @@ from rnnbench.probes.base import Probe, Reading, View
 from rnnbench.records.live_aggregate import LiveAggregate
 from rnnbench.records.summary import Status
 from rnnbench.records.writer import Records
+from rnnbench.tasks.base import Task
 
 MAX_WAITING_ROWS = 4
 """Rows that may wait for their probes before the training waits for them, so that memory stays bounded."""
@@ -238,13 +239,13 @@ class Observer:
             self._waiting.popleft().result()
 
 
-def columns(probes: Mapping[str, ScheduledProbe], optimizer: Optimizer, model: Model, num_steps: int) -> list[str]:
+def columns(probes: Mapping[str, ScheduledProbe], optimizer: Optimizer, model: Model, task: Task) -> list[str]:
     """Columns of metrics.csv for a run, wall-clock time last."""
     tags = [metric.tag for metric in LOOP_METRICS if not metric.tag.startswith("time/")]
-    tags += [metric.tag for metric in optimizer.metrics]
+    tags += [metric.tag for metric in (*task.evaluation_metrics, *optimizer.metrics)]
     for scheduled in probes.values():
         if scheduled.every > 0:
-            tags += scheduled.probe.columns(model, num_steps)
+            tags += scheduled.probe.columns(model, task.num_steps)
     return [*tags, "time/seconds"]
 
 

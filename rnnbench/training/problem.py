@@ -3,7 +3,7 @@
 Letters: R replicas, P parameters of one replica, B sequences.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from rnnbench.curvature.engine import Engine
 from rnnbench.curvature.objective import Objective
 from rnnbench.init.base import Init
-from rnnbench.losses import LOSSES, Loss
+from rnnbench.losses import LOSSES, Loss, mean_of
 from rnnbench.models.base import Model
 from rnnbench.optim.base import DrawObjective
 from rnnbench.tasks.base import Batch, Stream, Task
@@ -25,8 +25,8 @@ NUM_CONFIRMATION_SEQUENCES = 10_000
 
 EVALUATION_SEED = 0
 
-NUMBERS_AT_ONCE, UPDATES_AT_ONCE = 2**18, 32
-"""Small batches are drawn for several updates together, up to so many numbers, since each draw has a fixed cost."""
+NUMBERS_AT_ONCE, UPDATES_AT_ONCE = 2**19, 32
+"""Small batches are drawn for several updates together, up to so many inputs, since each draw has a fixed cost."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Problem:
     def _batch(self, stream: Stream, update: int, batch_size: int) -> Batch:
         """The batch of one update, out of those of a few updates that were drawn as further replicas."""
         num_replicas = len(self.seeds)
-        numbers = self.task.num_steps * num_replicas * batch_size
+        numbers = self.task.num_steps * num_replicas * batch_size * self.task.input_size
         count = max(1, min(NUMBERS_AT_ONCE // numbers, UPDATES_AT_ONCE))
         updates, drawn = self._drawn.get((stream, batch_size), (range(0), None))
         if drawn is None or update not in updates:
@@ -87,8 +87,8 @@ class Problem:
         first = num_replicas * (update - updates.start)
         return drawn.replicas(slice(first, first + num_replicas))
 
-    def evaluate(self, theta: Tensor, stream: Stream = Stream.EVALUATION, first_row: int = 0) -> tuple[Tensor, Tensor]:
-        """Loss and error rate on held-out sequences, each (R,), float64.
+    def evaluate(self, theta: Tensor, stream: Stream = Stream.EVALUATION, first_row: int = 0) -> dict[str, Tensor]:
+        """Loss, error rate and the task's own scores on held-out sequences, by column, each (R,), float64.
 
         Args:
             theta: (R, P).
@@ -105,13 +105,20 @@ class Problem:
             device=self.engine.device,
         )
         batch = _repeat(batch, theta.shape[0])
-        outputs = Objective(self.engine, self.loss, batch).outputs(theta)
-        return self.loss.mean(outputs, batch.targets), self.task.misses(outputs, batch).double().mean(1)
+        found = Objective(self.engine, self.loss, batch).read_outputs(theta, self._scores)
+        loss = mean_of(found.pop("loss/eval"))
+        return {"loss/eval": loss, **{column: values.double().mean(1) for column, values in found.items()}}
+
+    def _scores(self, outputs: Tensor, batch: Batch) -> Mapping[str, Tensor]:
+        """Losses (S, r, b), and by column what there is one of for each sequence, (r, b)."""
+        losses = self.loss.values(outputs, batch.targets)
+        misses = self.task.misses(outputs, batch)
+        return {"loss/eval": losses, "error_rate/eval": misses, **self.task.scores(outputs, losses, batch)}
 
     def confirm(self, theta: Tensor) -> Tensor:
         """Error rate on `NUM_CONFIRMATION_SEQUENCES`, (R,), float64."""
         rows = range(0, NUM_CONFIRMATION_SEQUENCES, NUM_EVALUATION_SEQUENCES)
-        return torch.stack([self.evaluate(theta, Stream.CONFIRMATION, row)[1] for row in rows]).mean(0)
+        return torch.stack([self.evaluate(theta, Stream.CONFIRMATION, row)["error_rate/eval"] for row in rows]).mean(0)
 
 
 def _repeat(batch: Batch, num_replicas: int) -> Batch:

@@ -16,7 +16,7 @@ TINY = {
         "model.hidden_size": 5,
         "task.sequence_length": 12,
     },
-    "optim=nag": {"optim.batch_size": 3, "model.hidden_size": 4, "task.sequence_length": 12, "record.log_every": 2},
+    "optim=nag": {"optim.batch_size": 3, "model.hidden_size": 4, "task.sequence_length": 21, "record.log_every": 2},
 }
 
 

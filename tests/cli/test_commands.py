@@ -51,7 +51,7 @@ def test_list(rnnbench):
     answer = rnnbench("list")
     assert answer.status == 0
     assert "  * hf    Hessian-free: " in answer.out
-    assert "    temporal_order_3  Temporal order of three" in answer.out
+    assert "    temporal_order_3    Temporal order of three" in answer.out
     assert "schema" not in answer.out
 
 
@@ -93,7 +93,7 @@ def test_list_of_own_choices(rnnbench, tmp_path):
     (tmp_path / "my/task/mine.yaml").write_text(
         "# Mine alone.\nname: mine\n_target_: mine.Mine\nsize: 3 # how large\ninner:\n  gain: 0.5 # how loud\n"
     )
-    assert "    mine              Mine alone." in rnnbench("list", "task", "--config-dir", "my").out
+    assert "    mine                Mine alone." in rnnbench("list", "task", "--config-dir", "my").out
     out = rnnbench("list", "task", "mine", "--config-dir", "my").out
     assert out.splitlines()[1:] == ["  task.size=3          how large", "  task.inner.gain=0.5  how loud"]
     (tmp_path / "my/experiment").mkdir()
@@ -107,7 +107,7 @@ def test_list_wraps_on_a_terminal(rnnbench, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     lines = rnnbench("list", "task").out.splitlines()
     assert max(map(len, lines)) <= 60
-    assert lines[2].startswith(" " * 22)
+    assert lines[2].startswith(" " * 24)
 
 
 def test_cfg_job(rnnbench):

@@ -62,7 +62,7 @@ def test_the_mode_key_stands_for_the_option():
         (["seed=1,-2"], r"job 1 \(seed=-2\): seed must be >= 0"),
         (["optim=sgd,hf", "optim.lr=1"], r"job 1 .*optim=hf has no key optim.lr"),
         (["seed=interval(0,1)"], "seed=interval"),
-        (["task=glob(x*)"], "empty"),
+        (["task=glob(z*)"], "empty"),
         (["seed=range(0,10001)"], "more than 10000 jobs"),
         (["hydra.job.name=a,b"], "hydra.job.name"),
         (["seed=1,2", "hydra.sweep.subdir=x"], "jobs 0 and 1 would share"),

@@ -27,6 +27,8 @@ def random_batch(num_steps, num_replicas, num_sequences, input_size, output_size
     shape = (num_outputs, num_replicas, num_sequences)
     if loss == "squared_error":
         targets = torch.randn(*shape, output_size, generator=generator, dtype=torch.float64)
+    elif loss == "sigmoid_cross_entropy":
+        targets = torch.randint(0, 2, (*shape, output_size), generator=generator).double()
     else:
         targets = torch.randint(0, output_size, shape, generator=generator)
     return Batch(inputs, lengths, None if every_step else (lengths - 1)[None], targets)
@@ -60,6 +62,11 @@ def mean_loss(name, outputs, targets):
     num_replicas = outputs.shape[1]
     if name == "squared_error":
         return torch.stack([(outputs[:, r] - targets[:, r]).square().sum(-1).mean() for r in range(num_replicas)])
+    if name == "sigmoid_cross_entropy":
+        function = torch.nn.functional.binary_cross_entropy  # the mean over the units too
+        return torch.stack(
+            [outputs.shape[-1] * function(outputs[:, r].sigmoid(), targets[:, r]) for r in range(num_replicas)]
+        )
     function = torch.nn.functional.cross_entropy
     return torch.stack([function(outputs[:, r].flatten(0, 1), targets[:, r].flatten()) for r in range(num_replicas)])
 

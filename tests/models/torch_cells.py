@@ -22,6 +22,8 @@ def random_batch(num_steps, num_replicas, num_sequences, output_size, loss, ever
     shape = (num_steps if every_step else 1, num_replicas, num_sequences)
     if loss == "squared_error":
         targets = torch.randn(*shape, output_size, generator=generator, dtype=torch.float64)
+    elif loss == "sigmoid_cross_entropy":
+        targets = torch.randint(0, 2, (*shape, output_size), generator=generator).double()
     else:
         targets = torch.randint(0, output_size, shape, generator=generator)
     return Batch(inputs, lengths, None if every_step else (lengths - 1)[None], targets)
@@ -69,6 +71,9 @@ def mean_loss(name, outputs, targets):
     """Loss (R,) from torch's own functions."""
     if name == "squared_error":
         return (outputs - targets).square().sum(-1).mean((0, 2))
+    if name == "sigmoid_cross_entropy":
+        function = torch.nn.functional.binary_cross_entropy
+        return function(outputs.sigmoid(), targets, reduction="none").sum(-1).mean((0, 2))
     return torch.nn.functional.cross_entropy(outputs.movedim(-1, 1), targets, reduction="none").mean((0, 2))
 
 
@@ -82,6 +87,8 @@ def dense_gauss_newton(model, theta, batch, loss, structural_damping):
         outputs = run(model, row, one)[0][:, 0]  # (S, B, o)
         if loss == "squared_error":
             hessian = 2 * torch.eye(outputs.shape[-1], dtype=torch.float64).expand(*outputs.shape, -1)
+        elif loss == "sigmoid_cross_entropy":
+            hessian = torch.diag_embed(1 / (2 + outputs.exp() + (-outputs).exp()))
         else:
             p = outputs.softmax(-1)
             hessian = torch.diag_embed(p) - p.unsqueeze(-1) * p.unsqueeze(-2)

@@ -3,15 +3,13 @@
 import pytest
 
 from rnnbench.tasks.base import Task
-from rnnbench.tasks.table import TASKS
-from rnnbench.tasks.variants import MINIMUM_LENGTHS
+from rnnbench.tasks.table import TASKS, shortest, variants
 
-CLASS_NAMES = {"adding": "Adding", "multiplication": "Multiplication"}
 CASES = [
     (name, variant, sequence_length)
     for name in TASKS
-    for variant, minimum in MINIMUM_LENGTHS[CLASS_NAMES.get(name, "TemporalOrder")].items()
-    for sequence_length in (minimum, 50)
+    for variant in variants(name)
+    for sequence_length in (shortest(name, variant), 50)
 ]
 
 

@@ -5,12 +5,20 @@ import pytest
 
 from rnnbench.tasks.adding import Adding
 from rnnbench.tasks.marked_operands import MarkedOperands
+from rnnbench.tasks.memorization import Memorization
 from rnnbench.tasks.multiplication import Multiplication
+from rnnbench.tasks.one_bit import OneBit
 from rnnbench.tasks.placement import percent_range, scaled_windows
+from rnnbench.tasks.random_permutation import RandomPermutation
 from rnnbench.tasks.temporal_order import TemporalOrder
-from rnnbench.tasks.variants import MINIMUM_LENGTHS, check_variant, variants_of
+from rnnbench.tasks.variants import MINIMUM_LENGTHS, check_variant, minimum_length, variants_of
+from rnnbench.tasks.xor import Xor
 
-CLASSES = {"Adding": Adding, "Multiplication": Multiplication, "TemporalOrder": TemporalOrder}
+CLASSES = {
+    each.__name__: each
+    for each in (Adding, Multiplication, TemporalOrder, Xor, RandomPermutation, Memorization, OneBit)
+}
+NUM_POSITIONS = {"Memorization": 5}  # the default
 PAIRS = [(name, variant) for name, variants in MINIMUM_LENGTHS.items() for variant in variants]
 
 
@@ -28,8 +36,8 @@ def test_every_class_is_in_the_table() -> None:
 
 @pytest.mark.parametrize(("name", "variant"), PAIRS)
 def test_the_smallest_length_is_accepted_and_one_less_refused(name: str, variant: str) -> None:
-    minimum = MINIMUM_LENGTHS[name][variant]
-    assert CLASSES[name](minimum, variant).num_steps >= minimum
+    minimum = minimum_length(name, variant, NUM_POSITIONS.get(name, 0))
+    assert CLASSES[name](minimum, variant).sequence_length == minimum
     with pytest.raises(
         ValueError, match=rf"^task\.sequence_length must be at least {minimum} .*{variant}.* {minimum - 1}$"
     ):
@@ -53,6 +61,24 @@ def test_hf11_is_the_default() -> None:
 def test_a_number_of_symbols_that_is_not_defined_is_refused(num_symbols: int) -> None:
     with pytest.raises(ValueError, match=rf"^task\.num_symbols must be 2 or 3, got {num_symbols}$"):
         TemporalOrder(50, num_symbols=num_symbols)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "limit"), [("num_symbols", 1, 2), ("num_symbols", 0, 2), ("num_positions", 0, 1)]
+)
+def test_nothing_to_memorize_is_refused(key: str, value: int, limit: int) -> None:
+    with pytest.raises(ValueError, match=rf"^task\.{key} must be at least {limit}, got {value}$"):
+        Memorization(50, **{key: value})
+
+
+def test_every_position_needs_its_steps() -> None:
+    assert Memorization(21, num_positions=10).trigger_step == 10
+    message = (
+        r"^task\.sequence_length must be at least 21 for variant hf11 of Memorization with task.num_positions=10, got"
+    )
+    with pytest.raises(ValueError, match=message):
+        Memorization(20, num_positions=10)
+    assert Memorization(1, "pascanu13", num_positions=10).num_steps == 21
 
 
 def test_scaled_windows_at_the_publications_length() -> None:
@@ -87,9 +113,20 @@ def test_hf11_operands_keep_clear_of_the_cues_at_any_length() -> None:
         assert Adding(sequence_length).places.lengths[0] == sequence_length
 
 
+def test_hf11_bits_of_xor_keep_clear_of_the_cues_at_any_length() -> None:
+    for sequence_length in [*range(MINIMUM_LENGTHS["Xor"]["hf11"], 130), 199, 200, 1000, 1001]:
+        first, second = scaled_windows(sequence_length, [(1, 10), (15, 25)])
+        lengths = Xor(sequence_length).places.lengths
+        assert 1 <= first.start < first.stop <= second.start < second.stop
+        assert second[-1] < lengths[0] - 3
+        assert lengths[0] == sequence_length // 2
+
+
 def test_hf11_minimum_is_tight() -> None:
     _, second = scaled_windows(5, [(1, 10), (10, 50)])
     assert second[-1] == 5 - 3  # J would fall on the cue
+    _, second = scaled_windows(11, [(1, 10), (15, 25)])
+    assert second[-1] == 11 // 2 - 3
 
 
 def test_an_abstract_task_is_not_built() -> None:

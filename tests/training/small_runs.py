@@ -72,7 +72,7 @@ class Levels:
 
     def evaluate(self, theta):
         rate = self.error_rate(theta).double()
-        return rate + 1, rate
+        return {"loss/eval": rate + 1, "error_rate/eval": rate}
 
     def confirm(self, theta):
         return (self.confirmed or self.error_rate)(theta).double()

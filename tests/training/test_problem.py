@@ -4,23 +4,38 @@ import pytest
 import torch
 
 from rnnbench.curvature.engine import Engine
+from rnnbench.curvature.objective import Objective
+from rnnbench.losses import LOSSES
 from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.tasks.adding import Adding
 from rnnbench.tasks.base import Stream
+from rnnbench.tasks.memorization import Memorization
+from rnnbench.tasks.random_permutation import RandomPermutation
 from rnnbench.tasks.temporal_order import TemporalOrder
 from rnnbench.training import problem as module
 from rnnbench.training.problem import Problem
+
+TASKS = [
+    Adding(10),
+    Adding(20, "pascanu13"),
+    TemporalOrder(10),
+    Memorization(11),
+    Memorization(9, "hf11_answers", num_symbols=7, num_positions=4),
+    RandomPermutation(3),
+]
 
 
 def same(batch, expected):
     assert torch.equal(batch.inputs, expected.inputs)
     assert torch.equal(batch.lengths, expected.lengths)
-    assert torch.equal(batch.output_steps, expected.output_steps)
+    assert (batch.output_steps is None) == (expected.output_steps is None)
+    if batch.output_steps is not None:
+        assert torch.equal(batch.output_steps, expected.output_steps)
     assert torch.equal(batch.targets, expected.targets)
 
 
 @pytest.mark.parametrize("at_once", [1, 2**12, 2**18])
-@pytest.mark.parametrize("task", [Adding(10), Adding(20, "pascanu13"), TemporalOrder(10)])
+@pytest.mark.parametrize("task", TASKS)
 def test_batches_do_not_depend_on_how_many_updates_are_drawn_at_once(task, at_once, monkeypatch):
     monkeypatch.setattr(module, "NUMBERS_AT_ONCE", at_once)
     model = SimpleRnn(task.input_size, task.output_size, 3)
@@ -48,3 +63,28 @@ def test_small_batches_are_drawn_several_at_once():
     for update in range(3):
         problem.draw(update)(Stream.GRADIENT, 20_000)
     assert calls == [2, 2, 2]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_an_evaluation_is_the_mean_over_the_held_out_sequences(task, monkeypatch):
+    """By its columns: loss and error rate, and what the task says of its answers."""
+    monkeypatch.setattr(module, "NUM_EVALUATION_SEQUENCES", 150)
+    model = SimpleRnn(task.input_size, task.output_size, 4)
+    generator = torch.Generator().manual_seed(3)
+    theta = torch.randn(3, model.num_parameters, generator=generator, dtype=torch.float64)
+    problem = Problem(task, Engine(model, dtype=torch.float64), [5, 6, 7])
+    found = problem.evaluate(theta, Stream.CONFIRMATION, 40)
+    columns = {"loss/eval", "error_rate/eval", *(metric.tag for metric in task.evaluation_metrics)}
+    assert set(found) == columns
+    batch = task.batch([0], Stream.CONFIRMATION, 0, 150, first_row=40, dtype=torch.float64)
+    for replica in range(3):
+        row = theta[replica : replica + 1]
+        objective = Objective(problem.engine, problem.loss, batch)
+        outputs = objective.outputs(row)
+        losses = LOSSES[task.loss].values(outputs, batch.targets)
+        expected = {"loss/eval": losses.mean(), "error_rate/eval": task.misses(outputs, batch).double().mean()}
+        expected |= {tag: score.double().mean() for tag, score in task.scores(outputs, losses, batch).items()}
+        for column in columns:
+            assert found[column].shape == (3,)
+            assert found[column].dtype == torch.float64
+            assert float(found[column][replica]) == pytest.approx(float(expected[column]), rel=1e-12), column

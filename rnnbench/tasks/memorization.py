@@ -1,0 +1,145 @@
+"""Noiseless memorization (Martens and Sutskever 2011) in three variants.
+
+Letters: R replicas, T steps, B sequences, S outputs of a sequence, n different symbols, p positions.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from rnnbench.tasks.answers import ANSWER_LOSS, EXACT_SEQUENCE_RATE, WRONG_SYMBOLS, wrong_classes
+from rnnbench.tasks.base import Batch, Stream, Task, Updates
+from rnnbench.tasks.description import Description, describe_range
+from rnnbench.tasks.random_numbers import integers, per_replica, random_words
+from rnnbench.tasks.variants import check_variant, variants_of
+
+MOST_PATTERNS_IN_TURN = 1000
+"""Largest number of patterns that a batch goes through in turn: the batch size of the publication."""
+
+
+class Memorization(Task):
+    """Repeat at the last p steps what was shown at the first p: one of n symbols at each, blanks between.
+
+    Inputs are one-hot over the n symbols, a blank (n) and a trigger (n + 1), shown once, before or as the answers are
+    due. Outputs are classes: the n symbols and the blank, which is the target at every step before the answers. A miss
+    is a sequence with any wrong output. Variants:
+    - hf11: T steps in all, the trigger at step T - p - 1, a target at every step.
+    - hf11_answers: the same inputs, and targets at the p answers alone; its code has it as a problem of its own.
+    - pascanu13: T steps between the last symbol and the trigger, which is shown at the first of the answers' steps: T +
+      2p steps in all, a target at every step.
+
+    Where there are n^p <= 1000 patterns, row k of update u shows pattern (k + u) mod n^p: a batch whose size is a
+    multiple of their number holds every pattern equally often, whatever the seed, and so do any n^p updates in a row of
+    whatever size. Otherwise symbols are drawn, independent and uniform.
+    """
+
+    problem: ClassVar[str] = "Memorization"
+    variants: ClassVar[tuple[str, ...]] = variants_of(problem)
+    loss = "softmax_cross_entropy"
+    evaluation_metrics = (ANSWER_LOSS, WRONG_SYMBOLS, EXACT_SEQUENCE_RATE)
+
+    def __init__(
+        self, sequence_length: int, variant: str = "hf11", num_symbols: int = 2, num_positions: int = 5
+    ) -> None:
+        """Build a variant at one length.
+
+        Args:
+            sequence_length: Length T.
+            variant: Whose definition.
+            num_symbols: n.
+            num_positions: p.
+
+        Raises:
+            ValueError: There is no such variant, T is too small for it, n is below 2 or p below 1.
+        """
+        if num_symbols < 2:
+            raise ValueError(f"task.num_symbols must be at least 2, got {num_symbols}")
+        if num_positions < 1:
+            raise ValueError(f"task.num_positions must be at least 1, got {num_positions}")
+        check_variant(self.problem, variant, sequence_length, num_positions)
+        self.sequence_length, self.variant = sequence_length, variant
+        self.num_symbols, self.num_positions = num_symbols, num_positions
+        if variant == "pascanu13":
+            self.num_steps = sequence_length + 2 * num_positions
+            self.trigger_step = self.num_steps - num_positions
+        else:
+            self.num_steps = sequence_length
+            self.trigger_step = self.num_steps - num_positions - 1
+        self.input_size, self.output_size = num_symbols + 2, num_symbols + 1
+        self.num_outputs = num_positions if variant == "hf11_answers" else self.num_steps
+        self.num_patterns = num_symbols**num_positions
+        # The blanks cost a predictor nothing that knows the step.
+        self.baseline_loss = num_positions * math.log(num_symbols) / self.num_outputs
+        self.baseline_error_rate = 1 - 1 / self.num_patterns
+
+    @property
+    def description(self) -> Description:
+        """The variant in words."""
+        last, first = self.num_positions - 1, self.num_steps - self.num_positions
+        symbols = "symbol" if self.num_positions == 1 else "symbols"
+        repeat = f"{symbols} of {describe_range(range(last + 1))} at {describe_range(range(first, self.num_steps))}"
+        answers_only = self.variant == "hf11_answers"
+        return Description(
+            lengths=str(self.num_steps),
+            inputs=f"one-hot, {self.num_symbols} symbols, blank, trigger",
+            places=f"{symbols} at {describe_range(range(last + 1))}, trigger at {self.trigger_step}, else blank",
+            target=repeat if answers_only else f"{repeat}, else blank",
+            miss="arg max is not the symbol at any of them"
+            if answers_only
+            else "arg max is not the target at any step",
+        )
+
+    @override
+    def batch(
+        self,
+        seeds: Sequence[int],
+        stream: Stream,
+        update: Updates,
+        batch_size: int,
+        *,
+        first_row: int = 0,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> Batch:
+        """Draw the batch of one update, as `Task.batch` says."""
+        words = random_words(seeds, stream, update, self.num_positions, batch_size, first_row=first_row, device=device)
+        if self.num_patterns <= MOST_PATTERNS_IN_TURN:
+            rows = torch.arange(first_row, first_row + batch_size, device=words.device)
+            patterns = ((rows + per_replica(update, words.device)) % self.num_patterns).expand_as(words[0])
+            symbols = torch.stack([patterns // self.num_symbols**k % self.num_symbols for k in range(len(words))])
+        else:
+            symbols = integers(words, 0, self.num_symbols)  # (p, R, B)
+
+        blank, trigger = self.num_symbols, self.num_symbols + 1
+        shown = torch.full((self.num_steps, *symbols.shape[1:]), blank, device=words.device)
+        shown[: self.num_positions] = symbols
+        shown[self.trigger_step] = trigger
+        one_hot = torch.eye(self.input_size, dtype=dtype, device=words.device)
+        inputs = torch.nn.functional.embedding(shown, one_hot)
+        lengths = torch.full(symbols.shape[1:], self.num_steps, device=words.device)
+        if self.variant == "hf11_answers":
+            steps = torch.arange(self.num_steps - self.num_positions, self.num_steps, device=words.device)
+            return Batch(inputs, lengths, steps.view(-1, 1, 1).expand_as(symbols), symbols)
+        targets = torch.full_like(shown, blank)
+        targets[-self.num_positions :] = symbols
+        return Batch(inputs, lengths, None, targets)
+
+    @override
+    def misses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Which sequences have a wrong output, (R, B)."""
+        return wrong_classes(outputs, batch.targets).any(0)
+
+    @override
+    def scores(self, outputs: Tensor, losses: Tensor, batch: Batch) -> Mapping[str, Tensor]:
+        """The answers' loss, how many of them are wrong, and whether none is."""
+        answers = slice(-self.num_positions, None)
+        wrong = wrong_classes(outputs[answers], batch.targets[answers])
+        return {
+            ANSWER_LOSS.tag: losses[answers].mean(0),
+            WRONG_SYMBOLS.tag: wrong.sum(0),
+            EXACT_SEQUENCE_RATE.tag: ~wrong.any(0),
+        }

@@ -1,0 +1,93 @@
+"""Memorization of one bit: noiseless as of `Memorization`, or among noise as Boulanger-Lewandowski (2013) has it.
+
+Letters: R replicas, T steps, B sequences.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from rnnbench.tasks.answers import ANSWER_LOSS, EXACT_SEQUENCE_RATE, WRONG_SYMBOLS
+from rnnbench.tasks.base import Batch, Stream, Updates
+from rnnbench.tasks.description import Description
+from rnnbench.tasks.memorization import Memorization
+from rnnbench.tasks.random_numbers import random_words
+from rnnbench.tasks.variants import check_variant, variants_of
+
+
+class OneBit(Memorization):
+    """Say at the end which of two symbols was shown at the first step.
+
+    Variants: those of `Memorization`, for two symbols at one position, and
+    - boulanger13: all T inputs are one random bit, 0 or 1; one logistic output at the last step, under cross-entropy,
+      says what the first bit was, so that the model's own output is the logit. A miss has the wrong sign. There is no
+      blank and no trigger: the T - 1 other bits are noise.
+    """
+
+    problem: ClassVar[str] = "OneBit"
+    variants: ClassVar[tuple[str, ...]] = variants_of(problem)
+
+    def __init__(self, sequence_length: int, variant: str = "hf11") -> None:
+        """Build a variant at one length, as `Memorization` says."""
+        if variant != "boulanger13":
+            super().__init__(sequence_length, variant, num_symbols=2, num_positions=1)
+            return
+        check_variant(self.problem, variant, sequence_length)
+        self.sequence_length = self.num_steps = sequence_length
+        self.variant = variant
+        self.input_size = self.output_size = self.num_outputs = 1
+        self.loss = "sigmoid_cross_entropy"
+        self.baseline_loss, self.baseline_error_rate = math.log(2), 0.5
+
+    @property
+    @override
+    def description(self) -> Description:
+        """The variant in words."""
+        if self.variant != "boulanger13":
+            return super().description
+        return Description(
+            lengths=str(self.num_steps),
+            inputs="bit",
+            places="the bit at 0, noise from 1 on",
+            target="the bit of step 0",
+            miss="wrong sign",
+        )
+
+    @override
+    def batch(
+        self,
+        seeds: Sequence[int],
+        stream: Stream,
+        update: Updates,
+        batch_size: int,
+        *,
+        first_row: int = 0,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> Batch:
+        """Draw the batch of one update, as `Task.batch` says."""
+        if self.variant != "boulanger13":
+            return super().batch(seeds, stream, update, batch_size, first_row=first_row, dtype=dtype, device=device)
+        words = random_words(seeds, stream, update, self.num_steps, batch_size, first_row=first_row, device=device)
+        inputs = (words < 0).to(dtype).unsqueeze(-1)  # (T, R, B, 1): the highest of 32 random bits
+        lengths = torch.full(words.shape[1:], self.num_steps, device=words.device)
+        return Batch(inputs, lengths, (lengths - 1).unsqueeze(0), inputs[:1].clone())
+
+    @override
+    def misses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Which sequences have a wrong output, (R, B)."""
+        if self.variant != "boulanger13":
+            return super().misses(outputs, batch)
+        return (((outputs > 0) != (batch.targets > 0.5)) | outputs.isnan())[0, :, :, 0]
+
+    @override
+    def scores(self, outputs: Tensor, losses: Tensor, batch: Batch) -> Mapping[str, Tensor]:
+        """As of `Memorization`."""
+        if self.variant != "boulanger13":
+            return super().scores(outputs, losses, batch)
+        wrong = self.misses(outputs, batch)
+        return {ANSWER_LOSS.tag: losses[-1], WRONG_SYMBOLS.tag: wrong, EXACT_SEQUENCE_RATE.tag: ~wrong}

@@ -1,0 +1,75 @@
+"""The xor problem (Martens and Sutskever 2011) in two variants."""
+
+import math
+from typing import ClassVar
+
+from torch import Tensor
+from typing_extensions import override
+
+from rnnbench.tasks.base import Batch
+from rnnbench.tasks.marked_operands import MarkedOperands, Places, hf11_places
+from rnnbench.tasks.variants import variants_of
+
+
+class Xor(MarkedOperands):
+    """Output the exclusive or of the two marked bits; the second bit alone says nothing about it.
+
+    Values are bits, each 0 or 1 with probability 1/2. Variants:
+    - hf11: one logistic output under cross-entropy, so that the model's own output is the logit; a miss has the wrong
+      sign. Its sequences are half as long as those of the other tasks: L in {50f .. 55f - 1}, I in {f .. 10f - 1}, J in
+      {15f .. 25f - 1} with f = T / 100, bounds rounded down, I at least 1, the windows disjoint and not empty.
+    - thesis: a linear output under squared error; a miss lies on the wrong side of 1/2. L, I and J are adding's.
+
+    The rest is `MarkedOperands`.
+    """
+
+    problem: ClassVar[str] = "Xor"
+    variants: ClassVar[tuple[str, ...]] = variants_of(problem)
+    neutral_element = 0.0
+
+    def __init__(self, sequence_length: int, variant: str = "hf11") -> None:
+        """Build a variant at one length, as `MarkedOperands` says."""
+        super().__init__(sequence_length, variant)
+        if self._logistic():
+            self.loss = "sigmoid_cross_entropy"
+
+    def _logistic(self) -> bool:
+        return self.variant == "hf11"
+
+    @override
+    def _places(self) -> Places:
+        if self.variant == "hf11":
+            return hf11_places(self.sequence_length, (50, 55), [(1, 10), (15, 25)])
+        return super()._places()
+
+    @override
+    def _formula(self) -> str:
+        return "x_I xor x_J"
+
+    @override
+    def _values_in_words(self) -> str:
+        return "bit"
+
+    @override
+    def _miss_in_words(self) -> str:
+        return "wrong sign" if self._logistic() else "wrong side of 1/2"
+
+    @override
+    def _draw_values(self, words: Tensor, out: Tensor) -> None:
+        out.copy_(words < 0)  # the highest of 32 random bits
+
+    @override
+    def _combine(self, first: Tensor, second: Tensor) -> Tensor:
+        return (first - second).abs()
+
+    @override
+    def _baseline(self) -> tuple[float, float]:
+        """The constant is probability 1/2, or the mean 1/2."""
+        return (math.log(2) if self._logistic() else 0.25), 0.5
+
+    @override
+    def misses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Which sequences are on the wrong side, (R, B)."""
+        threshold = 0.0 if self._logistic() else 0.5
+        wrong = ((outputs > threshold) != (batch.targets > 0.5)) | outputs.isnan()
+        return wrong[0, :, :, 0]

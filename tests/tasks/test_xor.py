@@ -1,0 +1,94 @@
+"""The xor problem against its definition, by plain loops over sequences."""
+
+import math
+
+import pytest
+import torch
+
+from rnnbench.tasks.base import Batch, Stream
+from rnnbench.tasks.xor import Xor
+
+NUM_ROWS = 20_000
+# At T = 100, as published: the lengths, then the windows of both steps.
+LENGTHS = {"hf11": range(50, 55), "thesis": range(100, 111)}
+
+
+def assert_uniform(drawn: torch.Tensor, numbers: range) -> None:
+    """Inside the numbers, and by chi-square equally often: within 4 standard deviations at a fixed seed."""
+    assert int(drawn.min()) >= numbers[0]
+    assert int(drawn.max()) <= numbers[-1]
+    counts = (drawn - numbers[0]).bincount(minlength=len(numbers)).double()
+    expected, degrees = len(drawn) / len(numbers), len(numbers) - 1
+    z = (float(((counts - expected) ** 2 / expected).sum()) - degrees) / (2 * degrees) ** 0.5
+    assert abs(z) < 4, counts.tolist()
+
+
+@pytest.mark.parametrize("variant", Xor.variants)
+@pytest.mark.parametrize("sequence_length", [12, 50, 100])
+def test_every_sequence_shows_what_its_target_says(variant: str, sequence_length: int) -> None:
+    task = Xor(sequence_length, variant)
+    batch = task.batch([3], Stream.GRADIENT, 5, 200, dtype=torch.float64)
+    bits, markers = batch.inputs[:, 0].unbind(-1)
+    for row, (length, target) in enumerate(
+        zip(batch.lengths[0].tolist(), batch.targets[0, 0, :, 0].tolist(), strict=True)
+    ):
+        bit, marker = bits[:, row].tolist(), markers[:, row].tolist()
+        cues = [0, length - 3] if variant == "hf11" else []
+        assert [step for step, mark in enumerate(marker) if mark == -1] == cues
+        first, second = (step for step, mark in enumerate(marker) if mark == 1)
+        assert target == int(bit[first]) ^ int(bit[second])
+        assert set(bit) <= {0.0, 1.0}
+        assert set(marker) <= {-1.0, 0.0, 1.0}
+        assert not any(bit[length:])
+
+
+def test_hf11_draws_lengths_and_steps_from_the_published_ranges() -> None:
+    batch = Xor(100).batch([4], Stream.GRADIENT, 0, NUM_ROWS)
+    steps = (batch.inputs[:, 0, :, 1] == 1).t().nonzero()[:, 1].view(-1, 2).t()
+    assert_uniform(steps[0], range(1, 10))
+    assert_uniform(steps[1], range(15, 25))
+
+
+@pytest.mark.parametrize("variant", Xor.variants)
+def test_lengths_bits_and_targets_are_uniform(variant: str) -> None:
+    batch = Xor(100, variant).batch([4], Stream.GRADIENT, 0, NUM_ROWS)
+    assert_uniform(batch.lengths[0], LENGTHS[variant])
+    assert_uniform(batch.inputs[: LENGTHS[variant][0], 0, :, 0].long().flatten(), range(2))
+    assert_uniform(batch.targets[0, 0, :, 0].long(), range(2))
+
+
+def test_one_bit_alone_says_nothing() -> None:
+    """The four pairs of a marked bit and the target are equally frequent."""
+    batch = Xor(50).batch([5], Stream.GRADIENT, 0, NUM_ROWS)
+    bits, markers = batch.inputs[:, 0].unbind(-1)
+    operands = bits.t()[(markers == 1).t()].view(-1, 2).long()
+    for operand in operands.t():
+        assert_uniform(2 * operand + batch.targets[0, 0, :, 0].long(), range(4))
+
+
+@pytest.mark.parametrize(
+    ("variant", "target", "outputs", "expected"),
+    [
+        ("hf11", 1.0, [0.1, 9.0, 0.0, -0.1, math.inf, math.nan], [False, False, True, True, False, True]),
+        ("hf11", 0.0, [0.1, 9.0, 0.0, -0.1, -math.inf, math.nan], [True, True, False, False, False, True]),
+        ("thesis", 1.0, [0.6, 9.0, 0.5, 0.4, math.inf, math.nan], [False, False, True, True, False, True]),
+        ("thesis", 0.0, [0.6, 9.0, 0.5, 0.4, -math.inf, math.nan], [True, True, False, False, False, True]),
+    ],
+)
+def test_what_counts_as_a_miss(variant: str, target: float, outputs: list[float], expected: list[bool]) -> None:
+    batch = Batch(torch.empty(0), torch.empty(0), None, torch.full((1, 1, 6, 1), target))
+    assert Xor(50, variant).misses(torch.tensor(outputs).view(1, 1, 6, 1), batch)[0].tolist() == expected
+
+
+def test_scores_of_the_constant_predictor() -> None:
+    assert (Xor(50).loss, Xor(50).baseline_loss) == ("sigmoid_cross_entropy", pytest.approx(math.log(2)))
+    assert (Xor(50, "thesis").loss, Xor(50, "thesis").baseline_loss) == ("squared_error", 0.25)
+    assert {Xor(50, variant).baseline_error_rate for variant in Xor.variants} == {0.5}
+
+
+def test_the_stream_never_changes() -> None:
+    """What seed 7 means: a change here makes every recorded run irreproducible."""
+    batch = Xor(40).batch([7], Stream.GRADIENT, 3, 4)
+    assert batch.lengths.tolist() == [[20, 21, 20, 21]]
+    assert "".join(str(int(bit)) for bit in batch.inputs[:, 0, 0, 0]) == "110101100111011000110"
+    assert batch.targets[0, 0, :, 0].tolist() == [0.0, 1.0, 0.0, 1.0]
