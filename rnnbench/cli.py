@@ -152,7 +152,7 @@ def _resume(words: list[str]) -> int:
     if not words or words[0].startswith("-"):
         raise ConfigError("rnnbench resume needs the folder of a run or a sweep")
     folder = Path(words[0])
-    from rnnbench.hydra_command import prepare_process
+    from rnnbench.hydra_command import place_in_torchrun, prepare_process
     from rnnbench.records import RecordError, is_run_folder, is_sweep_folder, sweep_of
 
     is_sweep = is_sweep_folder(folder)
@@ -167,8 +167,11 @@ def _resume(words: list[str]) -> int:
             from rnnbench.sweep.resume import resume_sweep
 
             return resume_sweep(folder, words[1:], quiet=quiet)
-        from rnnbench.run import resume_run
+        from rnnbench.run import follow_resumed_run, resume_run
 
+        if place_in_torchrun()[0] > 0:
+            follow_resumed_run(folder, words[1:])
+            return OK
         return resume_run(folder, words[1:], quiet=quiet)
     except RecordError as error:
         raise ConfigError(str(error)) from error

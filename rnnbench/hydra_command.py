@@ -43,22 +43,35 @@ def train(request: "Request") -> int:
     """
     from rnnbench.config.plan import make_plan
 
-    plan = make_plan(request, None if request.quiet else _show_planning)
-    quiet = request.quiet
+    rank, num_processes = place_in_torchrun()
+    quiet = request.quiet or rank > 0
+    plan = make_plan(request, None if quiet else _show_planning)
+    if plan.sweep and num_processes > 1:
+        raise ConfigError("torchrun shares one run among its processes; start a sweep (-m) without it")
     if not quiet:
         print(_first_line(plan), file=sys.stderr, flush=True)
     prepare_process(request.config_dir)
     from rnnbench.config.build import check_targets
-    from rnnbench.run import check_machine
+    from rnnbench.run import check_machine, follow_job
 
     check_targets(plan.configs)
     check_machine(plan.configs)
+    if rank > 0:
+        follow_job(plan.configs[0])
+        return OK
     folder, request = plan.take_folder()
     if folder != plan.folder and not quiet:
         print(f"rnnbench: {plan.folder} was taken by another run; the folder is {folder}", file=sys.stderr, flush=True)
     jobs = _Jobs(request, folder, quiet=quiet)
     call_hydra(request.hydra_arguments(), request.main_dir, jobs.run, launch=jobs.launch)
     return jobs.close()
+
+
+def place_in_torchrun() -> tuple[int, int]:
+    """Number of this process among those that torchrun has started for one run, and how many they are."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return 0, 1
+    return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 
 
 class _Jobs:

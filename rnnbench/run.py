@@ -2,9 +2,10 @@
 
 import contextlib
 import dataclasses
+import os
 import pickle
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from rnnbench.config.build import build
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.schema import Config
 from rnnbench.config.stored import config_from, with_overrides
+from rnnbench.config.validate import fields_of
 from rnnbench.exit_status import OK
+from rnnbench.following import follow
 from rnnbench.keeping import CHECKPOINT, Job
-from rnnbench.machine import check_memory, resolve_device
+from rnnbench.machine import check_memory, keep_to_share, resolve_device
 from rnnbench.records import RecordError, sweep_of
 from rnnbench.records.closing import print_closing_summary
 from rnnbench.records.lock import FILE_NAME, locked
@@ -22,6 +25,7 @@ from rnnbench.session import Session, Start
 from rnnbench.sweep.grouping import group_jobs
 from rnnbench.training.checkpoint import load_checkpoint
 from rnnbench.training.replica import Snapshot
+from rnnbench.training.world import ALONE, World, is_shared, joined
 
 
 def check_machine(configs: Sequence[Config]) -> None:
@@ -48,8 +52,44 @@ def run_job(job: Job, *, quiet: bool) -> int:
     Raises:
         ConfigError: It does not fit this machine; nothing has been written then.
     """
-    with locked(job.folder / FILE_NAME, str(job.folder)):
-        return _finish(Session([job], quiet=quiet))
+    with locked(job.folder / FILE_NAME, str(job.folder)), world_of(job.config) as world:
+        return _finish(Session([job], quiet=quiet, world=world))
+
+
+def follow_job(config: Config) -> None:
+    """Take part in a run that the first process of torchrun records.
+
+    Args:
+        config: Of the run.
+    """
+    with world_of(config) as world:
+        follow(config, None, world)
+
+
+def follow_resumed_run(folder: Path, overrides: Sequence[str]) -> None:
+    """Take part in a run that the first process of torchrun goes on with; see `resume_run`."""
+    config, checkpoint = _read(folder, overrides)
+    if not is_finished(checkpoint["status"], config):
+        with world_of(config) as world:
+            follow(config, Snapshot.from_contents(checkpoint), world)
+
+
+@contextlib.contextmanager
+def world_of(config: Config) -> Iterator[World]:
+    """The processes that train a run: those that torchrun has started, else this one alone.
+
+    Raises:
+        ConfigError: A batch has fewer sequences than there are processes.
+    """
+    if not is_shared(os.environ):
+        yield ALONE
+        return
+    with joined(resolve_device(config.device)) as world:
+        for key, value, _ in fields_of(config.optim, "optim."):
+            if key.endswith("batch_size") and value < world.size:
+                raise ConfigError(f"{key}={value} cannot be shared by {world.size} processes")
+        keep_to_share(int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"]))
+        yield world
 
 
 def resume_run(folder: Path, overrides: Sequence[str], *, quiet: bool) -> int:
@@ -76,18 +116,23 @@ def resume_run(folder: Path, overrides: Sequence[str], *, quiet: bool) -> int:
 
 def _resume(folder: Path, overrides: Sequence[str], *, quiet: bool) -> int:
     """Go on with a run that is held by this process alone."""
-    checkpoint = read_checkpoint(folder / CHECKPOINT)
-    config = config_from(checkpoint["config"], checkpoint["schema"])
-    config = with_overrides(dataclasses.replace(config, threads=checkpoint["threads"]), overrides)
+    config, checkpoint = _read(folder, overrides)
     updates = checkpoint["update"]
     if is_finished(checkpoint["status"], config):
         print(f"rnnbench: {folder} is finished: {checkpoint['status']} after {updates} updates", file=sys.stderr)
         return OK
     start = Start(Snapshot.from_contents(checkpoint), checkpoint["records"], checkpoint["threads"])
-    session = Session([Job(config, folder)], quiet=quiet, start=start)
     if not quiet:
         print(f"rnnbench: {config.name} goes on after update {updates} -> {folder}", file=sys.stderr, flush=True)
-    return _finish(session)
+    with world_of(config) as world:
+        return _finish(Session([Job(config, folder)], quiet=quiet, start=start, world=world))
+
+
+def _read(folder: Path, overrides: Sequence[str]) -> tuple[Config, dict[str, Any]]:
+    """The configuration with which a run goes on, and its checkpoint."""
+    checkpoint = read_checkpoint(folder / CHECKPOINT)
+    config = config_from(checkpoint["config"], checkpoint["schema"])
+    return with_overrides(dataclasses.replace(config, threads=checkpoint["threads"]), overrides), checkpoint
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -26,10 +26,12 @@ from rnnbench.records.terminal import Progress, choose_mode
 from rnnbench.records.wording import count
 from rnnbench.records.writer import Records
 from rnnbench.training.interrupt import EXIT_STATUS, Interrupt
-from rnnbench.training.loop import Plan, Training
+from rnnbench.training.loop import Training
 from rnnbench.training.observation import Observer, ScheduledProbe, columns
+from rnnbench.training.plan import Plan
 from rnnbench.training.problem import Problem, draw_parameters
 from rnnbench.training.replica import Snapshot
+from rnnbench.training.world import ALONE, SharedInterrupt, World
 
 SECONDS_BETWEEN_GROUP_CHECKPOINTS = 10.0
 """Replicas that end within so many seconds share one checkpoint of those that go on."""
@@ -64,7 +66,13 @@ class Session:
     """
 
     def __init__(
-        self, jobs: Sequence[Job], *, quiet: bool, start: Start | None = None, group: Group | None = None
+        self,
+        jobs: Sequence[Job],
+        *,
+        quiet: bool,
+        start: Start | None = None,
+        group: Group | None = None,
+        world: World = ALONE,
     ) -> None:
         """Build everything; nothing is written.
 
@@ -73,11 +81,12 @@ class Session:
             quiet: No progress on the terminal.
             start: Where an earlier process left them; None: nowhere, their folders hold no records.
             group: None: a run alone, whose checkpoint lies in its own folder.
+            world: The processes that train together; this is the first of them.
 
         Raises:
             ConfigError: They do not agree, or do not fit this machine.
         """
-        self.jobs, self.quiet, self.start, self.group = jobs, quiet, start, group
+        self.jobs, self.quiet, self.start, self.group, self.world = jobs, quiet, start, group, world
         self.config = jobs[0].config
         self.device = resolve_device(self.config.device)
         self.built: Built = build([job.config for job in jobs])
@@ -114,7 +123,7 @@ class Session:
             TooManyReplicasError: Memory is used up by a batched run, which could go on in two halves.
         """
         status = FAILED
-        with Interrupt() as interrupt:
+        with Interrupt() if self.world.size == 1 else SharedInterrupt(self.world) as interrupt:
             try:
                 self._train(interrupt)
                 failed = any(summary.status == "failed" for summary in self.keeper.summaries)
@@ -135,7 +144,7 @@ class Session:
 
     def _train(self, interrupt: Interrupt) -> None:
         built, config, jobs = self.built, self.config, self.jobs
-        problem = Problem(built.task, self.engine, [job.config.seed for job in jobs])
+        problem = Problem(built.task, self.engine, [job.config.seed for job in jobs], self.world)
         theta = draw_parameters(built.model, built.inits, problem.seeds, self.engine)
         probes = {name: ScheduledProbe(probe, config.probe[name].every) for name, probe in built.probes.items()}
         names = columns(probes, built.optimizer, built.model, built.task)

@@ -38,7 +38,18 @@ FORBIDDEN = {
     "training": {"hydra", "omegaconf", "tensorboard"},
 }
 BATCHES = "rnnbench.tasks.base"  # all that the others know of tasks
-MAY_IMPORT_CONFIG = {"config", "cli", "hydra_command", "keeping", "machine", "run", "session", "sweep", "_hydra"}
+MAY_IMPORT_CONFIG = {
+    "_hydra",
+    "cli",
+    "config",
+    "following",
+    "hydra_command",
+    "keeping",
+    "machine",
+    "run",
+    "session",
+    "sweep",
+}
 STARTS_WITHOUT_TORCH = {"_hydra", "cli", "exit_status", "hydra_command", "config", "__init__", "paths", "report"}
 
 

@@ -26,13 +26,15 @@ class Gradient:
         loss: (R,).
         gradient: (R, P).
         trace: States and state gradients of the batch's first sequences.
-        batch: The batch.
+        batch: The batch; of one in shares, this process's.
+        num_sequences: B, of the whole batch.
     """
 
     loss: Tensor
     gradient: Tensor
     trace: "Trace"
     batch: Batch
+    num_sequences: int
 
 
 class Trace:
@@ -157,7 +159,7 @@ class Objective:
             gradient[block.replicas] += piece
             if sweeps is not None:
                 traced.append(sweeps)
-        return Gradient(loss, gradient, Trace(self.engine, traced), self.batch)
+        return Gradient(loss, gradient, Trace(self.engine, traced), self.batch, self.size)
 
     def linearize(self, theta: Tensor, structural_damping: Tensor | None = None) -> "GaussNewton":
         """Linearize the outputs at theta: made once, applied to many vectors.

@@ -54,7 +54,7 @@ class StateGradient(Probe):
         wanted = min(MAX_SEQUENCES, max(MIN_SEQUENCES, TOTAL_SEQUENCES // len(view.theta)))
         count = min(gradient.trace.num_sequences, wanted)
         state_gradients = gradient.trace.state_gradients(count)
-        lengths, size, num_steps = gradient.batch.lengths[:, :count], gradient.batch.size, view.num_steps
+        lengths, size, num_steps = gradient.batch.lengths[:, :count], gradient.num_sequences, view.num_steps
         draw = self.picture_every > 0 and view.num_logged % self.picture_every == 0
 
         def read() -> Reading:

@@ -5,7 +5,7 @@ Letters: R replicas of the run, k of them still active, P parameters of one repl
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 import torch
@@ -15,7 +15,7 @@ from rnnbench.optim.base import Optimizer, State, Update
 from rnnbench.probes.base import View
 from rnnbench.records.summary import SolvedAt, Status
 from rnnbench.training.interrupt import Interrupt, Interrupted
-from rnnbench.training.observation import Observer
+from rnnbench.training.plan import Plan
 from rnnbench.training.problem import Problem
 from rnnbench.training.replica import Replica, Snapshot
 
@@ -23,37 +23,26 @@ NUM_EVALUATIONS_TO_SOLVE = 3
 """Evaluations running at which the error rate has to be under the task's limit."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """When a run ends and how often it records, in updates.
+class Recorder(Protocol):
+    """Who is given the rows of metrics: `rnnbench.training.observation.Observer`."""
 
-    Attributes:
-        max_updates: Budget of updates.
-        max_sequences: Budget of sequences of one replica; None: none.
-        max_seconds: Budget of wall-clock time; None: none.
-        log_every: Updates between rows.
-        evaluate_every: Updates between evaluations.
-        checkpoint_every: Updates between checkpoints.
-        stop_when_solved: Whether a replica ends when it is solved.
-    """
+    num_logged: int
 
-    max_updates: int
-    max_sequences: int | None
-    max_seconds: float | None
-    log_every: int
-    evaluate_every: int
-    checkpoint_every: int
-    stop_when_solved: bool
+    def observe(
+        self,
+        update: int,
+        replicas: Sequence[int],
+        values: Mapping[str, Tensor],
+        make_view: Callable[[int], View] | None,
+    ) -> None:
+        """A row for each of some replicas."""
 
-    def used_up(self, updates: int, sequences: float, seconds: float) -> str | None:
-        """Which budget of a replica is used up, in words; None: none is."""
-        if updates >= self.max_updates:
-            return f"budget.updates={self.max_updates} is used up"
-        if self.max_sequences is not None and sequences >= self.max_sequences:
-            return f"budget.sequences={self.max_sequences} is used up"
-        if self.max_seconds is not None and seconds >= self.max_seconds:
-            return f"budget.minutes={self.max_seconds / 60:g} is used up"
-        return None
+    def settle(self, update: int, statuses: Sequence[Status], solved: Sequence[bool]) -> None:
+        """How all replicas stand after an update whose row has been given, or in which one has ended."""
+
+    def broken(self) -> dict[int, str]:
+        """Replicas whose records could not be written, and what happened; each is told once."""
+        ...
 
 
 class Audience(Protocol):
@@ -93,7 +82,7 @@ class Training:
         optimizer: Optimizer,
         theta: Tensor,
         plan: Plan,
-        observer: Observer,
+        observer: Recorder,
         audience: Audience,
         interrupt: Interrupt,
     ) -> None:
@@ -253,8 +242,9 @@ class Training:
                 self._end(index, "solved", None)
 
     def _end_where_budget_is_used_up(self) -> None:
+        seconds = self.seconds if self.plan.max_seconds is None else self._problem.world.first(self.seconds)
         for index in self._running():
-            message = self.plan.used_up(self.update, self.replicas[index].sequences, self.seconds)
+            message = self.plan.used_up(self.update, self.replicas[index].sequences, seconds)
             if message is not None:
                 self._end(index, "solved" if self.replicas[index].solved_at else "budget", message)
 

@@ -5,17 +5,20 @@ Letters: R replicas, P parameters of one replica, B sequences.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from rnnbench.curvature.engine import Engine
 from rnnbench.curvature.objective import Objective
+from rnnbench.curvature.sharded import ShardedObjective
 from rnnbench.init.base import Init
 from rnnbench.losses import LOSSES, Loss, mean_of
 from rnnbench.models.base import Model
 from rnnbench.optim.base import DrawObjective
 from rnnbench.tasks.base import Batch, Stream, Task
+from rnnbench.training.world import ALONE, World
 
 NUM_EVALUATION_SEQUENCES = 1000
 """Held-out sequences of every evaluation, the same for all replicas, runs and methods."""
@@ -37,12 +40,14 @@ class Problem:
         task: The task.
         engine: Runs the model's sweeps.
         seeds: One per replica.
+        world: The processes that share the batches.
     """
 
     task: Task
     engine: Engine
     seeds: Sequence[int]
-    _drawn: dict[tuple[Stream, int], tuple[range, Batch]] = field(default_factory=dict, init=False, repr=False)
+    world: World = ALONE
+    _drawn: dict[tuple[Stream, range], tuple[range, Batch]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def model(self) -> Model:
@@ -62,28 +67,35 @@ class Problem:
         """What draws the objectives of one update."""
 
         def draw(stream: Stream, batch_size: int) -> Objective:
-            return Objective(self.engine, self.loss, self._batch(stream, update, batch_size))
+            draw_rows = partial(self._batch, stream, update)
+            if self.world.size == 1:
+                return Objective(self.engine, self.loss, draw_rows(range(batch_size)))
+            world = self.world
+            return ShardedObjective(
+                self.engine, self.loss, range(batch_size), draw_rows, share=world.share, add_up=world.add_up
+            )
 
         return draw
 
-    def _batch(self, stream: Stream, update: int, batch_size: int) -> Batch:
+    def _batch(self, stream: Stream, update: int, rows: range) -> Batch:
         """The batch of one update, out of those of a few updates that were drawn as further replicas."""
         num_replicas = len(self.seeds)
-        numbers = self.task.num_steps * num_replicas * batch_size * self.task.input_size
+        numbers = self.task.num_steps * num_replicas * len(rows) * self.task.input_size
         count = max(1, min(NUMBERS_AT_ONCE // numbers, UPDATES_AT_ONCE))
-        updates, drawn = self._drawn.get((stream, batch_size), (range(0), None))
+        updates, drawn = self._drawn.get((stream, rows), (range(0), None))
         if drawn is None or update not in updates:
             updates = range(update - update % count, update - update % count + count)
             drawn = self.task.batch(
                 list(self.seeds) * count,
                 stream,
                 [one for one in updates for _ in self.seeds] if count > 1 else update,
-                batch_size,
+                len(rows),
+                first_row=rows.start,
                 dtype=self.engine.dtype,
                 device=self.engine.device,
             )
             if count > 1:
-                self._drawn[stream, batch_size] = updates, drawn
+                self._drawn[stream, rows] = updates, drawn
         first = num_replicas * (update - updates.start)
         return drawn.replicas(slice(first, first + num_replicas))
 
@@ -95,19 +107,22 @@ class Problem:
             stream: EVALUATION or CONFIRMATION.
             first_row: Which `NUM_EVALUATION_SEQUENCES` of the stream, by their first.
         """
+        rows = self.world.share(range(first_row, first_row + NUM_EVALUATION_SEQUENCES))
         batch = self.task.batch(
             [EVALUATION_SEED],
             stream,
             0,
-            NUM_EVALUATION_SEQUENCES,
-            first_row=first_row,
+            len(rows),
+            first_row=rows.start,
             dtype=self.engine.dtype,
             device=self.engine.device,
         )
         batch = _repeat(batch, theta.shape[0])
         found = Objective(self.engine, self.loss, batch).read_outputs(theta, self._scores)
-        loss = mean_of(found.pop("loss/eval"))
-        return {"loss/eval": loss, **{column: values.double().mean(1) for column, values in found.items()}}
+        means = {"loss/eval": mean_of(found.pop("loss/eval"))}
+        means |= {column: values.double().mean(1) for column, values in found.items()}
+        weight = len(rows) / NUM_EVALUATION_SEQUENCES
+        return {column: self.world.add_up(mean * weight) for column, mean in means.items()}
 
     def _scores(self, outputs: Tensor, batch: Batch) -> Mapping[str, Tensor]:
         """Losses (S, r, b), and by column what there is one of for each sequence, (r, b)."""

@@ -55,7 +55,7 @@ class Quadratic:
         return self.scale * (0.5 * torch.einsum("ri,rij,rj->r", x, self.matrix, x) - (self.b * x).sum(1))
 
     def loss_and_gradient(self, theta):
-        return Gradient(self.loss(theta), torch.einsum("rij,rj->ri", self.matrix, theta) - self.b, None, None)
+        return Gradient(self.loss(theta), torch.einsum("rij,rj->ri", self.matrix, theta) - self.b, None, None, 1)
 
     def rows(self, start, stop):
         return self

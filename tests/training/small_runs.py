@@ -7,7 +7,9 @@ import torch
 from rnnbench.curvature.objective import Gradient
 from rnnbench.optim.base import Optimizer, Update
 from rnnbench.training.interrupt import Interrupt
-from rnnbench.training.loop import Plan, Training
+from rnnbench.training.loop import Training
+from rnnbench.training.plan import Plan
+from rnnbench.training.world import ALONE
 
 PLAN = Plan(
     max_updates=20,
@@ -40,7 +42,7 @@ class Countdown(Optimizer):
         step = self.step.clone()
         if update < 2:
             step = step.nan_to_num(nan=0.25)
-        gradient = Gradient(theta[:, 0].clone(), theta.clone(), None, None)
+        gradient = Gradient(theta[:, 0].clone(), theta.clone(), None, None, 10)
         cost = torch.full((len(theta),), 10.0, dtype=torch.float64)
         return Update(theta - step, {"count": state["count"] + 1}, gradient, theta, cost * 0, cost)
 
@@ -55,6 +57,10 @@ class Levels:
     solved_error_rate: float = 0.01
     num_steps: int = 5
     evaluations: list = field(default_factory=list)
+
+    @property
+    def world(self):
+        return ALONE
 
     @property
     def task(self):

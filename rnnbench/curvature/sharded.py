@@ -1,0 +1,79 @@
+"""One batch in shares over several processes: each computes on its own sequences, and the sums are added up.
+
+All processes hold the same theta and get the same results, so that an optimizer needs to know nothing of it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from torch import Tensor
+from typing_extensions import override
+
+from rnnbench.curvature.engine import Engine
+from rnnbench.curvature.objective import GaussNewton, Gradient, Objective
+from rnnbench.losses import Loss
+from rnnbench.tasks.base import Batch
+
+AddUp = Callable[[Tensor], Tensor]
+"""The sum of a tensor over all processes; every process calls it, in the same order."""
+
+DrawRows = Callable[[range], Batch]
+"""The sequences of some rows of the whole batch."""
+
+Share = Callable[[range], range]
+"""The rows, out of some, that this process works on."""
+
+
+class ShardedObjective(Objective):
+    """The loss of one batch of which this process holds a share: the mean over all of its sequences.
+
+    Args:
+        engine: Runs the sweeps.
+        loss: Of one output.
+        rows: Of the whole batch.
+        draw_rows: Gives this process's share of them.
+        share: Which that is.
+        add_up: Sums over the processes.
+    """
+
+    def __init__(
+        self, engine: Engine, loss: Loss, rows: range, draw_rows: DrawRows, share: Share, add_up: AddUp
+    ) -> None:
+        super().__init__(engine, loss, draw_rows(share(rows)))
+        self._rows, self._draw_rows, self._share, self.add_up = rows, draw_rows, share, add_up
+        self.weight = self.size / len(rows)
+        # What is divided by these is then a part of the mean over the whole batch.
+        self.num_outputs = self.num_outputs * len(rows) // self.size
+        self.size = len(rows)
+
+    @override
+    def rows(self, start: int, stop: int) -> Objective:
+        # Shared out anew: the first rows of the batch would all be those of the first process.
+        rows = self._rows[start:stop]
+        return ShardedObjective(self.engine, self.loss_function, rows, self._draw_rows, self._share, self.add_up)
+
+    @override
+    def loss(self, theta: Tensor) -> Tensor:
+        return self.add_up(super().loss(theta) * self.weight)
+
+    @override
+    def loss_and_gradient(self, theta: Tensor) -> Gradient:
+        own = super().loss_and_gradient(theta)
+        return replace(own, loss=self.add_up(own.loss), gradient=self.add_up(own.gradient))
+
+    @override
+    def linearize(self, theta: Tensor, structural_damping: Tensor | None = None) -> GaussNewton:
+        return ShardedGaussNewton(self, theta, structural_damping)
+
+
+class ShardedGaussNewton(GaussNewton):
+    """The Gauss-Newton matrix of a batch in shares."""
+
+    def __init__(self, objective: ShardedObjective, theta: Tensor, structural_damping: Tensor | None) -> None:
+        super().__init__(objective, theta, structural_damping)
+        self._add_up = objective.add_up
+        self.loss = self._add_up(self.loss)
+
+    @override
+    def product(self, vector: Tensor, active: Sequence[bool] | None = None) -> Tensor:
+        return self._add_up(super().product(vector, active))

@@ -1,0 +1,77 @@
+"""The part of a run over several processes that those beside the first one have: they compute, and record nothing."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rnnbench.config.build import build
+from rnnbench.config.schema import Config
+from rnnbench.curvature.engine import Engine, flush_denormals
+from rnnbench.machine import resolve_device, resolve_threads
+from rnnbench.optim.base import Update
+from rnnbench.probes.base import View
+from rnnbench.session import plan_of
+from rnnbench.training.loop import Training
+from rnnbench.training.problem import Problem, draw_parameters
+from rnnbench.training.replica import Snapshot
+from rnnbench.training.world import SharedInterrupt, World
+
+
+class Silence:
+    """Observer and audience of a training that is recorded elsewhere: hears everything and does nothing."""
+
+    num_logged = 0
+
+    def observe(
+        self,
+        update: int,
+        replicas: Sequence[int],
+        values: Mapping[str, Tensor],
+        make_view: Callable[[int], View] | None,
+    ) -> None:
+        """No row."""
+
+    def settle(self, update: int, statuses: Sequence[Any], solved: Sequence[bool]) -> None:
+        """No aggregate."""
+
+    def broken(self) -> dict[int, str]:
+        """No records that could be broken."""
+        return {}
+
+    def show(self, training: Training, update: Update | None) -> None:
+        """No progress."""
+
+    def message(self, text: str) -> None:
+        """No message."""
+
+    def ended(self, training: Training, replicas: Sequence[int]) -> None:
+        """No summary."""
+
+    def checkpoint(self, training: Training) -> None:
+        """No checkpoint."""
+
+
+def follow(config: Config, snapshot: Snapshot | None, world: World) -> None:
+    """Train with the first process, on this one's share of every batch, until the run ends.
+
+    Args:
+        config: Of the run.
+        snapshot: Where it goes on; None: it begins.
+        world: The processes.
+    """
+    device = resolve_device(config.device)
+    built = build([config])
+    torch.set_num_threads(1)
+    flush_denormals()
+    engine = Engine(built.model, resolve_threads(config, built, 1, device), device, getattr(torch, config.dtype))
+    problem = Problem(built.task, engine, [config.seed], world)
+    theta = draw_parameters(built.model, built.inits, problem.seeds, engine)
+    silence = Silence()
+    with SharedInterrupt(world) as interrupt:
+        training = Training(problem, built.optimizer, theta, plan_of(config), silence, silence, interrupt)
+        if snapshot is not None:
+            training.restore(snapshot)
+        training.run()
+    engine.close()

@@ -1,0 +1,122 @@
+"""One run over two processes equals one over one, within rounding."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnnbench.cli import main
+from rnnbench.training.world import World
+
+ROOT = Path(__file__).parents[2]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+SMALL = ("task.sequence_length=10", "model.hidden_size=8", "init.num_connections=4", "threads=1", "dtype=float64", "-q")
+NAG = (
+    *SMALL,
+    "optim=nag",
+    "optim.batch_size=21",
+    "record.log_every=5",
+    "record.evaluate_every=20",
+)
+# More iterations of CG would amplify the rounding of the first by a factor of ten each.
+HF = (
+    *SMALL,
+    "optim.gradient_batch_size=61",
+    "optim.curvature_batch_size=30",
+    "optim.backtracking_batch_size=30",
+    "optim.line_search_batch_size=31",
+    "optim.max_cg_iterations=6",
+    "optim.damping=10",
+    "budget.updates=3",
+)
+
+
+def start(*words):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([*TORCHRUN, *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def run(*words):
+    process = start(*words)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out.decode(), err.decode()
+
+
+def train(folder, *overrides):
+    return run("-m", "rnnbench", "train", *overrides, f"hydra.run.dir={folder}")
+
+
+@given(st.integers(0, 500), st.integers(0, 300), st.integers(1, 9))
+def test_shares_are_all_rows_once_and_equal_by_one(start, length, size):
+    rows = range(start, start + length)
+    shares = [World(rank, size).share(rows) for rank in range(size)]
+    assert [row for share in shares for row in share] == list(rows)
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+@pytest.mark.slow
+def test_sums_over_shares_are_those_of_the_whole_batch():
+    status, out, err = run(str(Path(__file__).with_name("shares_and_wholes.py")))
+    assert status == 0, err
+    found = json.loads(out)
+    assert len(found) > 20
+    assert {name: value for name, value in found.items() if value > 1e-13} == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("overrides", [(*NAG, "budget.updates=40"), HF], ids=["nag", "hf"])
+def test_a_run_over_two_processes_equals_one_over_one(overrides, tmp_path):
+    together, alone = tmp_path / "together", tmp_path / "alone"
+    status, _, err = train(together, *overrides)
+    assert status == 0, err
+    assert main(["train", *overrides, f"hydra.run.dir={alone}"]) == 0
+    tables = [pd.read_csv(folder / "metrics.csv") for folder in (alone, together)]
+    # These probes look at the first process's share of the batch.
+    own = [name for name in tables[0] if name.startswith(("time/", "state_gradient/", "jacobian/"))]
+    tables = [table.drop(columns=own) for table in tables]
+    assert "gradient/norm" in tables[0]
+    pd.testing.assert_frame_equal(*tables, rtol=1e-8, atol=1e-11)
+    facts = [json.loads((folder / "summary.json").read_text()) for folder in (alone, together)]
+    for key in ("status", "updates", "sequences", "products"):
+        assert facts[0][key] == facts[1][key]
+
+
+@pytest.mark.slow
+def test_a_signal_ends_both_and_both_go_on(tmp_path):
+    run_folder = tmp_path / "run"
+    process = start("-m", "rnnbench", "train", *NAG, f"hydra.run.dir={run_folder}")
+    metrics = run_folder / "metrics.csv"
+    while not (metrics.exists() and metrics.read_text().count("\n") > 3):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    facts = json.loads((run_folder / "summary.json").read_text())
+    assert facts["status"] == "interrupted"
+    status, _, err = run("-m", "rnnbench", "resume", str(run_folder), f"budget.updates={facts['updates'] + 7}", "-q")
+    assert status == 0, err
+    assert json.loads((run_folder / "summary.json").read_text())["updates"] == facts["updates"] + 7
+
+
+def test_what_cannot_be_shared_is_said(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "RANK": "0", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    assert main(["train", "-m", "seed=1,2"]) == 2
+    assert "start a sweep (-m) without it" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_batch_smaller_than_the_number_of_processes(tmp_path):
+    status, _, err = train(tmp_path / "run", "optim=sgd", "optim.batch_size=1")
+    assert status != 0
+    assert "rnnbench: optim.batch_size=1 cannot be shared by 2 processes" in err
