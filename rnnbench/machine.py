@@ -117,7 +117,7 @@ def memory_parts(config: Config, built: Built, num_replicas: int, device: torch.
     inputs = num_replicas * task.num_steps * (task.input_size * dtype.itemsize + RANDOM_NUMBER_BYTES)
     traced = num_replicas * min(drawn, ROWS_PER_BLOCK)
     batch_key = "optim.gradient_batch_size" if kept else "optim.batch_size"
-    evaluated = num_replicas * min(NUM_EVALUATION_SEQUENCES, threads * ROWS_PER_BLOCK)
+    evaluated = min(num_replicas * NUM_EVALUATION_SEQUENCES, threads * ROWS_PER_BLOCK)
     return {
         batch_key: drawn * inputs + sweeps(traced),
         "optim.curvature_batch_size": sweeps(num_replicas * kept),

@@ -11,9 +11,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 import torch
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from rnnbench.models.base import BlockShape, Model, Sweeps
 
@@ -74,6 +76,7 @@ class Engine:
     def __init__(
         self, model: Model, threads: int = 1, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
     ) -> None:
+        _keep_operations_single_threaded()
         self.model, self.device, self.dtype = model, torch.device(device), dtype
         self.threads = threads if self.device.type == "cpu" else 1
         self._executor: ThreadPoolExecutor | None = None
@@ -107,6 +110,12 @@ class Engine:
         if self._executor is not None:
             self._executor.shutdown()
         self._free.clear()
+
+
+@cache
+def _keep_operations_single_threaded() -> None:
+    """Keep numpy's products from being split over threads of their own; workers call them side by side."""
+    threadpool_limits(1, user_api="blas")
 
 
 def flush_denormals() -> None:

@@ -12,7 +12,7 @@ from statistics import median
 
 import torch
 
-from rnnbench.curvature.engine import Engine
+from rnnbench.curvature.engine import ROWS_PER_BLOCK, Engine
 from rnnbench.curvature.objective import Objective
 from rnnbench.losses import LOSSES
 from rnnbench.models.base import Model
@@ -21,6 +21,9 @@ from rnnbench.tasks.base import Stream, Task
 NUM_ROUNDS = 7
 MAX_SECONDS = 1.0
 """Of all measurements together, once every candidate has been measured twice."""
+
+BLOCKS_MEASURED = 3
+"""For each thread, at most."""
 
 WORTH_A_THREAD = 0.95
 """More threads are taken only where they need less than this share of the time."""
@@ -59,11 +62,14 @@ def fastest_threads(
         dtype: Of the arithmetic.
         num_processors: Processors that this process may use.
 
-    Cost: about a second, less for small work; nothing for one processor, or when asked again.
+    Cost: about a second, less for small work; nothing for one processor, or when asked again. Of many replicas a few are
+    measured: beyond a few blocks for each thread the answer is the same.
     """
     numbers = candidates(num_processors)
     if len(numbers) == 1:
         return numbers[0]
+    most = -(-BLOCKS_MEASURED * num_processors * ROWS_PER_BLOCK // num_sequences)
+    num_replicas = min(num_replicas, most)
     batch = task.batch(range(num_replicas), Stream.PROBE, 0, num_sequences, dtype=dtype)
     theta = torch.linspace(-0.1, 0.1, model.num_parameters, dtype=dtype).expand(num_replicas, -1)
     engines = {threads: Engine(model, threads, dtype=dtype) for threads in numbers}
