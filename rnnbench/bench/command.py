@@ -7,6 +7,7 @@ from typing import Any
 
 from rnnbench.bench.announce import Announcer
 from rnnbench.bench.case import MismatchError
+from rnnbench.bench.commands import CommandError
 from rnnbench.bench.engine import measure_engine
 from rnnbench.bench.hf import measure_hf
 from rnnbench.bench.machine_facts import machine_facts, software_facts, usable_cores
@@ -14,6 +15,7 @@ from rnnbench.bench.options import Options
 from rnnbench.bench.probes import measure_probes
 from rnnbench.bench.report import Report, in_words, mebibytes, print_report, write_json
 from rnnbench.bench.session import MakeRun
+from rnnbench.bench.sweep import measure_sweep
 from rnnbench.bench.tasks import measure_tasks
 from rnnbench.bench.training import measure_training
 
@@ -33,7 +35,8 @@ def bench(options: Options, make_run: MakeRun) -> int:
         make_run: Builds a run of `rnnbench train` from overrides.
 
     Returns:
-        The exit status: 0; 1 where two ways to the same numbers differ, or the JSON file cannot be written.
+        The exit status: 0; 1 where two ways to the same numbers differ, a command that is measured fails, or the JSON
+        file cannot be written.
 
     Raises:
         OptionError: A shape does not fit into memory.
@@ -46,6 +49,7 @@ def bench(options: Options, make_run: MakeRun) -> int:
         "hf": lambda *arguments: measure_hf(*arguments, make_run=make_run),
         "tasks": lambda *arguments: measure_tasks(*arguments, make_run=make_run),
         "probes": lambda *arguments: measure_probes(*arguments, make_run=make_run),
+        "sweep": measure_sweep,
     }
     print(_headline(facts), flush=True)
     groups: dict[str, list[dict[str, Any]]] = {}
@@ -69,7 +73,7 @@ def bench(options: Options, make_run: MakeRun) -> int:
             }
             write_json(options.json, contents)
             print(f"\nwritten to {options.json}")
-    except (MismatchError, OSError) as error:
+    except (CommandError, MismatchError, OSError) as error:
         print(f"rnnbench: {error}", file=sys.stderr)
         return FAILED
     return OK

@@ -12,6 +12,7 @@ GROUPS = {
     "hf": "where the time of an update goes: Hessian-free by default settings, and nag with 32 replicas",
     "tasks": "drawing the batch of every task and variant, as share of the update that uses it",
     "probes": "every probe, as share of a run",
+    "sweep": "train -m beside its jobs one by one, its records, its growth with the replicas, its planning",
 }
 """What can be measured."""
 
@@ -37,7 +38,7 @@ class Options:
 
     Attributes:
         group: One of `GROUPS`.
-        full: Every shape and more rounds: under ten minutes in place of under one.
+        full: Every shape, the real sizes and more rounds: ten minutes, of a sweep twenty, in place of one.
         json: Where everything goes that was measured; None: nowhere.
         threads: Number of threads; None: one, and all cores.
         shapes: Shapes for the engine; empty: those of the bench.
@@ -76,7 +77,11 @@ def bench_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("group", nargs="?", default="engine", help="what to measure")
-    add("--full", action="store_true", help="every shape and more rounds: under ten minutes in place of under one")
+    add(
+        "--full",
+        action="store_true",
+        help="every shape and more rounds: under ten minutes in place of under one; sweep: its real size, twenty",
+    )
     add("--json", metavar="FILE", help="keep every round, the machine and the versions")
     add("--threads", metavar="N", type=_count, help="default: one thread, and all cores")
     add(

@@ -104,8 +104,9 @@ class TorchRnn(torch.nn.Module):
             replica: Which one.
         """
         super().__init__()
-        self.rnn = torch.nn.RNN(case.batch.inputs.shape[-1], case.shape.units)
-        self.readout = torch.nn.Linear(case.shape.units, case.targets.shape[-1])
+        dtype = case.theta.dtype
+        self.rnn = torch.nn.RNN(case.batch.inputs.shape[-1], case.shape.units, dtype=dtype)
+        self.readout = torch.nn.Linear(case.shape.units, case.targets.shape[-1], dtype=dtype)
         p = {name: value[replica].clone() for name, value in case.model.parameters(case.theta).items()}
         self.initial_state = torch.nn.Parameter(p["initial_state"].view(1, 1, -1))
         self.rnn.load_state_dict(

@@ -106,7 +106,7 @@ def test_options(tmp_path):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["engin"], "engine, training, hf, tasks, probes, all"),
+        (["engin"], "engine, training, hf, tasks, probes, sweep, all"),
         (["--shape", "1,2,3"], "R,B,T,n"),
         (["--shape", "1,2,3,0"], "'1,2,3,0'"),
         (["--shape", "1,2,3,x"], "--shape"),
