@@ -12,7 +12,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from rnnbench.curvature.engine import Engine
-from rnnbench.curvature.objective import GaussNewton, Gradient, Objective
+from rnnbench.curvature.gauss_newton import OWN_MATCHING, GaussNewton, Matching
+from rnnbench.curvature.objective import Gradient, Objective
 from rnnbench.losses import Loss
 from rnnbench.optim.base import Optimizer, Update
 from rnnbench.optim.hessian_free import HessianFree
@@ -103,24 +104,34 @@ class TimedObjective(Objective):
             return super().loss_and_gradient(theta)
 
     @override
-    def linearize(self, theta: Tensor, structural_damping: Tensor | None = None) -> GaussNewton:
+    def linearize(
+        self, theta: Tensor, structural_damping: Tensor | None = None, matching: Matching = OWN_MATCHING
+    ) -> GaussNewton:
         with self._clock.part(LINEARIZE, then=VECTORS):
-            return TimedGaussNewton(self, theta, structural_damping, self._clock)
+            return TimedGaussNewton(self, theta, structural_damping, matching, self._clock)
 
 
 class TimedGaussNewton(GaussNewton):
     """A Gauss-Newton matrix that tells a clock when it multiplies."""
 
-    def __init__(self, objective: Objective, theta: Tensor, structural_damping: Tensor | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        objective: Objective,
+        theta: Tensor,
+        structural_damping: Tensor | None,
+        matching: Matching,
+        clock: Clock,
+    ) -> None:
         """As `GaussNewton`.
 
         Args:
             objective: Whose matrix it is.
             theta: (R, P).
             structural_damping: (R, 1).
+            matching: Which structural-damping matrix.
             clock: Told the time.
         """
-        super().__init__(objective, theta, structural_damping)
+        super().__init__(objective, theta, structural_damping, matching)
         self._clock = clock
 
     @override

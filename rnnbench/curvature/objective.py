@@ -13,9 +13,13 @@ import torch
 from torch import Tensor
 
 from rnnbench.curvature.engine import Block, Engine, split
+from rnnbench.curvature.gauss_newton import OWN_MATCHING, GaussNewton, Matching
 from rnnbench.losses import Loss, mean_of
 from rnnbench.models.base import Sweeps
 from rnnbench.tasks.base import Batch
+
+NUMBERS_AT_ONCE = 2**22
+"""Numbers of the gradients of single sequences that are in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -161,81 +165,38 @@ class Objective:
                 traced.append(sweeps)
         return Gradient(loss, gradient, Trace(self.engine, traced), self.batch, self.size)
 
-    def linearize(self, theta: Tensor, structural_damping: Tensor | None = None) -> "GaussNewton":
+    def linearize(
+        self, theta: Tensor, structural_damping: Tensor | None = None, matching: Matching = OWN_MATCHING
+    ) -> GaussNewton:
         """Linearize the outputs at theta: made once, applied to many vectors.
 
         Args:
             theta: (R, P).
             structural_damping: (R, 1), weight of the structural-damping matrix; None or all zeros: left out.
+            matching: Which structural-damping matrix.
         """
-        return GaussNewton(self, theta, structural_damping)
+        return GaussNewton(self, theta, structural_damping, matching)
 
+    def mean_squared_gradient(self, theta: Tensor) -> Tensor:
+        """Mean over the sequences of the square of each one's own gradient, element by element, (R, P).
 
-class GaussNewton:
-    """The Gauss-Newton matrix of an objective at one theta, with structural damping, as a product.
+        It is the diagonal of the empirical Fisher matrix, exact: each sequence is computed as a replica of its own. A
+        sequence's loss is the mean over its outputs.
 
-    G = mean over sequences and outputs of J^T H J, where J is the Jacobian of an output with respect to theta and H the
-    Hessian of its loss at that output; symmetric, and positive semi-definite since the losses are convex in the
-    outputs. Structural damping adds weight * S, where S is the model's; for the simple recurrent net
-
-        S = mean over sequences of sum over t of J_a(t)^T diag(f'(a_t)) J_a(t),
-
-    where J_a(t) is the Jacobian of the pre-activations a_t. diag(f') is the Hessian of the matching loss of the
-    nonlinearity; for tanh it is 1 - h^2, the cross-entropy between (1 + h)/2 before and after a step. For other cells
-    S = mean over sequences of sum over t of J_h(t)^T J_h(t), of the hidden state h_t (`rnnbench.models.cell_sweeps`).
-
-    Attributes:
-        loss: Of the batch at theta, (R,), float64.
-
-    Source: Schraudolph (2002), Neural Computation 14; Martens and Sutskever (2011), ICML, section 3.2.
-    """
-
-    def __init__(self, objective: Objective, theta: Tensor, structural_damping: Tensor | None) -> None:
-        self.engine, self.objective = objective.engine, objective
-        self.theta_shape = theta.shape
-        weights = self.engine.model.weights(theta)
-        self._blocks = self.engine.map(lambda block: objective._forward(block, weights), objective.blocks)
-        weakref.finalize(self, self.engine.give_back, [sweeps for sweeps, _, _ in self._blocks])
-        self.structural: Tensor | None = None
-        if structural_damping is not None and bool((structural_damping != 0).any()):
-            self.structural = (structural_damping / objective.size).to(theta.dtype).unsqueeze(-1)  # (R, 1, 1)
-        self.loss = torch.zeros(theta.shape[0], dtype=torch.float64, device=theta.device)
-        for block, (_, outputs, batch) in zip(objective.blocks, self._blocks, strict=True):
-            values = objective.loss_function.values(outputs, batch.targets).sum((0, 2), dtype=torch.float64)
-            self.loss[block.replicas] += values / objective.num_outputs
-
-    def product(self, vector: Tensor, active: Sequence[bool] | None = None) -> Tensor:
-        """Multiply each replica's matrix by one vector.
-
-        Args:
-            vector: One direction per replica, (R, P), theta's dtype and device.
-            active: Which replicas are wanted; the rows of the others may be zero.
-
-        Returns:
-            (G + weight * S) @ vector for each replica, (R, P). A new tensor.
-
-        Raises:
-            ValueError: The vector's shape is not theta's.
-
-        Cost: one linearized forward and one backward sweep, about one gradient of the same batch for the simple
-        recurrent net and 1.5 for other cells.
+        Cost: one gradient of the batch, several times slower than together (no product is shared between sequences).
         """
-        if vector.shape != self.theta_shape:
-            raise ValueError(f"expected a vector of theta's shape {tuple(self.theta_shape)}, got {tuple(vector.shape)}")
-        objective, direction = self.objective, self.engine.model.weights(vector)
+        (num_replicas, num_parameters), total = theta.shape, torch.zeros_like(theta)
+        at_once = max(1, NUMBERS_AT_ONCE // (num_replicas * num_parameters))
+        for start in range(0, self.batch.size, at_once):
+            batch = self.batch.rows(start, min(start + at_once, self.batch.size))
+            alone = Objective(self.engine, self.loss_function, _sequences_as_replicas(batch))
+            gradient = alone.loss_and_gradient(theta.repeat_interleave(batch.size, 0)).gradient
+            total += gradient.square_().view(num_replicas, batch.size, -1).sum(1)
+        return total / self.batch.size
 
-        def run(index: int) -> Tensor | None:
-            block, (sweeps, outputs, _) = objective.blocks[index], self._blocks[index]
-            if active is not None and not any(active[block.replicas]):
-                return None
-            tangents = sweeps.linearized_forward(self.engine.model.slice_weights(direction, block.replicas))
-            cotangents = objective.loss_function.hessian_product(outputs, tangents).div_(objective.num_outputs)
-            structural = None if self.structural is None else self.structural[block.replicas]
-            return sweeps.linearized_backward(cotangents, structural)
 
-        result = torch.zeros_like(vector)
-        pieces = self.engine.map(run, range(len(objective.blocks)))
-        for block, piece in zip(objective.blocks, pieces, strict=True):
-            if piece is not None:
-                result[block.replicas] += piece
-        return result
+def _sequences_as_replicas(batch: Batch) -> Batch:
+    """The batch of R replicas of B sequences as R B replicas of one sequence each."""
+    steps = None if batch.output_steps is None else batch.output_steps.flatten(1, 2).unsqueeze(2)
+    lengths = batch.lengths.flatten().unsqueeze(1)
+    return Batch(batch.inputs.flatten(1, 2).unsqueeze(2), lengths, steps, batch.targets.flatten(1, 2).unsqueeze(2))

@@ -10,7 +10,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from rnnbench.curvature.engine import Engine
-from rnnbench.curvature.objective import GaussNewton, Gradient, Objective
+from rnnbench.curvature.gauss_newton import OWN_MATCHING, GaussNewton, Matching
+from rnnbench.curvature.objective import Gradient, Objective
 from rnnbench.losses import Loss
 from rnnbench.tasks.base import Batch
 
@@ -62,18 +63,30 @@ class ShardedObjective(Objective):
         return replace(own, loss=self.add_up(own.loss), gradient=self.add_up(own.gradient))
 
     @override
-    def linearize(self, theta: Tensor, structural_damping: Tensor | None = None) -> GaussNewton:
-        return ShardedGaussNewton(self, theta, structural_damping)
+    def mean_squared_gradient(self, theta: Tensor) -> Tensor:
+        return self.add_up(super().mean_squared_gradient(theta) * self.weight)
+
+    @override
+    def linearize(
+        self, theta: Tensor, structural_damping: Tensor | None = None, matching: Matching = OWN_MATCHING
+    ) -> GaussNewton:
+        return ShardedGaussNewton(self, theta, structural_damping, matching)
 
 
 class ShardedGaussNewton(GaussNewton):
     """The Gauss-Newton matrix of a batch in shares."""
 
-    def __init__(self, objective: ShardedObjective, theta: Tensor, structural_damping: Tensor | None) -> None:
-        super().__init__(objective, theta, structural_damping)
+    def __init__(
+        self, objective: ShardedObjective, theta: Tensor, structural_damping: Tensor | None, matching: Matching
+    ) -> None:
+        super().__init__(objective, theta, structural_damping, matching)
         self._add_up = objective.add_up
         self.loss = self._add_up(self.loss)
 
     @override
     def product(self, vector: Tensor, active: Sequence[bool] | None = None) -> Tensor:
         return self._add_up(super().product(vector, active))
+
+    @override
+    def quadratic_form(self, vector: Tensor) -> Tensor:
+        return self._add_up(super().quadratic_form(vector))

@@ -7,8 +7,9 @@ block.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -39,7 +40,8 @@ class Sweeps(ABC):
     """Sweeps through time over one block of sequences, with the buffers they need.
 
     The order of use is `load`, `forward`, then either `backward` (once) or `linearized_forward` followed by
-    `linearized_backward` (as often as wanted: the states of `forward` are kept).
+    `linearized_backward` (as often as wanted: the states of `forward` are kept). These two are for second-order methods
+    alone: sweeps without them serve the others.
 
     Attributes:
         shape: Of the block.
@@ -59,18 +61,19 @@ class Sweeps(ABC):
     def backward(self, output_gradients: Tensor) -> Tensor:
         """Pull (S, r, b, o) back to the parameters; returns (r, P), summed over the block's sequences."""
 
-    @abstractmethod
     def linearized_forward(self, direction: object) -> Tensor:
         """Derivative of the outputs along a direction of the parameters, (S, r, b, o)."""
+        raise NotImplementedError(f"{type(self).__name__} has no linearized sweeps")
 
-    @abstractmethod
-    def linearized_backward(self, output_gradients: Tensor, structural: Tensor | None) -> Tensor:
+    def linearized_backward(self, output_gradients: Tensor, structural: Tensor | None, distance: str) -> Tensor:
         """As `backward`, plus the structural-damping term of the last `linearized_forward`.
 
         Args:
             output_gradients: (S, r, b, o).
             structural: (r, 1, 1) weight of every sequence's term, or None for no term.
+            distance: Of the term, one of the model's `matching_distances`.
         """
+        raise NotImplementedError(f"{type(self).__name__} has no linearized sweeps")
 
     @abstractmethod
     def states(self, sequences: int) -> Tensor:
@@ -89,8 +92,11 @@ class Model(ABC):
         hidden_size: n.
         output_size: o.
         layout: Name and shape of each parameter, in the order in which they lie in theta.
+        matching_distances: Distances between hidden states before and after a step of theta that structural damping can
+            use, the model's own first: "cross_entropy", "squared_error"; none: its states cannot be damped.
     """
 
+    matching_distances: ClassVar[Sequence[str]] = ()
     input_size: int
     hidden_size: int
     output_size: int

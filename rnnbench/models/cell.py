@@ -8,7 +8,7 @@ state, d inputs, o outputs, P parameters.
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -39,6 +39,7 @@ class Cell(Model):
     """
 
     num_state_parts: ClassVar[int] = 1
+    matching_distances: ClassVar[Sequence[str]] = ("squared_error",)  # cross_entropy too where h lies in (-1, 1)
 
     def __init__(self, input_size: int, output_size: int, hidden_size: int) -> None:
         self.input_size, self.output_size, self.hidden_size = input_size, output_size, hidden_size

@@ -36,8 +36,9 @@ class CellSweeps(Sweeps):
         S = mean over sequences of sum over t of J_h(t)^T J_h(t),
 
     where J_h(t) is the Jacobian of h_t with respect to theta, and t runs over the sequence's own steps: half the
-    squared distance between the hidden states before and after a step of theta, to second order. Other parts of the
-    state are damped only through what they do to h.
+    squared distance between the hidden states before and after a step of theta, to second order. With the distance
+    "cross_entropy", that between (1 + h)/2 before and after, J_h(t)^T diag(1 / (1 - h_t^2)) J_h(t) stands in its place.
+    Other parts of the state are damped only through what they do to h.
     """
 
     def __init__(self, model: "Cell", shape: BlockShape) -> None:
@@ -99,11 +100,15 @@ class CellSweeps(Sweeps):
         return self._parameter_gradient(self._hidden_states(), self.injected, output_gradients)
 
     @override
-    def linearized_backward(self, output_gradients: Tensor, structural: Tensor | None) -> Tensor:
+    def linearized_backward(self, output_gradients: Tensor, structural: Tensor | None, distance: str) -> Tensor:
         injected = self._inject(output_gradients)
         if structural is None:
             return self._parameter_gradient(self._hidden_states(), injected, output_gradients)
         gradients = self.tangents * structural
+        if distance == "cross_entropy":
+            states = torch.stack([state[0].detach() for state in self.record[1:]])
+            # Where a saturated state is 1 to its last digit, the tangent is as near to 0.
+            gradients /= (1 - states.square()).clamp_(min=torch.finfo(states.dtype).eps)
         gradients[self.first : self.last + 1] += injected
         return self._parameter_gradient([state[0] for state in self.record[1:]], gradients, output_gradients)
 

@@ -27,6 +27,8 @@ class Gru(Cell):
     Source: Cho et al. (2014), EMNLP; torch's form has the reset gate after the recurrent product.
     """
 
+    matching_distances = ("squared_error", "cross_entropy")
+
     @override
     def step_layout(self) -> Mapping[str, tuple[int, ...]]:
         n = self.hidden_size

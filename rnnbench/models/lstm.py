@@ -29,6 +29,7 @@ class Lstm(Cell):
     """
 
     num_state_parts = 2
+    matching_distances = ("squared_error", "cross_entropy")
 
     @override
     def step_layout(self) -> Mapping[str, tuple[int, ...]]:

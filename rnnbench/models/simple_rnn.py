@@ -61,6 +61,8 @@ class SimpleRnn(Model):
         ValueError: The nonlinearity is none of these.
     """
 
+    matching_distances = ("cross_entropy", "squared_error")
+
     def __init__(self, input_size: int, output_size: int, hidden_size: int, nonlinearity: str = "tanh") -> None:
         if nonlinearity not in NONLINEARITIES:
             raise ValueError(f"model.nonlinearity must be one of {', '.join(NONLINEARITIES)}, got {nonlinearity}")
@@ -210,15 +212,20 @@ class SimpleRnnSweeps(Sweeps):
         return self._backward(output_gradients, None)
 
     @override
-    def linearized_backward(self, output_gradients: Tensor, structural: Tensor | None) -> Tensor:
-        return self._backward(output_gradients, structural)
+    def linearized_backward(self, output_gradients: Tensor, structural: Tensor | None, distance: str) -> Tensor:
+        return self._backward(output_gradients, structural, distance)
 
-    def _backward(self, output_gradients: Tensor, structural: Tensor | None) -> Tensor:
+    def _backward(self, output_gradients: Tensor, structural: Tensor | None, distance: str = "") -> Tensor:
         weights, pull_back = self.theta_weights, self.model.nonlinearity.backward
         recurrent, scratch = self.operand(self._squeeze(weights.recurrent)), self.scratch
         self.output_gradients = output_gradients
         self._inject(torch.matmul(output_gradients, weights.readout.mT))
-        last = self.shape.steps - 1 if structural is not None else self.last_end
+        first, last = self.first_end, self.last_end if structural is None else self.shape.steps - 1
+        if structural is not None and distance == "squared_error":
+            # As further gradients of the states, so that they pass through f' with the others.
+            self.pre_gradients[:, :first].zero_()
+            self.pre_gradients.addcmul_(self.tangents[:, 1:], structural.unsqueeze(1))
+            first, structural = 0, None
         step_gradient = self.step_gradient.zero_()
         accumulate = step_gradient.addmm_ if self.shape.replicas == 1 else step_gradient.baddbmm_
         scale = None if structural is None else self._squeeze(structural)
@@ -226,7 +233,7 @@ class SimpleRnnSweeps(Sweeps):
             gradient = self.gradient_steps[t]
             if t < last:
                 self.multiply(self.gradient_operands[t + 1], recurrent, out=self.product)
-                if t >= self.first_end:
+                if t >= first:
                     scratch.add_(gradient)
                 pull_back(scratch, self.state_steps[t + 1], gradient)
             else:

@@ -11,7 +11,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from rnnbench.curvature.conjugate_gradient import CgResult, conjugate_gradient
-from rnnbench.curvature.objective import GaussNewton, Objective
+from rnnbench.curvature.gauss_newton import GaussNewton
+from rnnbench.curvature.objective import Objective
 from rnnbench.metrics import Metric
 from rnnbench.optim.base import DrawObjective, Optimizer, State, Update
 from rnnbench.tasks.base import Stream

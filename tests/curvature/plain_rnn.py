@@ -71,7 +71,7 @@ def mean_loss(name, outputs, targets):
     return torch.stack([function(outputs[:, r].flatten(0, 1), targets[:, r].flatten()) for r in range(num_replicas)])
 
 
-def dense_gauss_newton(model, nonlinearity, theta, batch, loss, structural_damping):
+def dense_gauss_newton(model, nonlinearity, theta, batch, loss, structural_damping, *, squared_error=False):
     """G + weight * S of each replica as a dense matrix (R, P, P): explicit Jacobians, autograd's output Hessians."""
     matrices = []
     for r in range(theta.shape[0]):
@@ -94,6 +94,7 @@ def dense_gauss_newton(model, nonlinearity, theta, batch, loss, structural_dampi
                 if t < one.lengths[0, k]:
                     jacobian = pre_jacobian[t, 0, k, :, 0]
                     slope = SLOPES[nonlinearity](pre[t, 0, k])
+                    slope = slope**2 if squared_error else slope  # of the states: their Jacobian is diag(f') J_a
                     total += structural_damping[r] * jacobian.T @ (slope[:, None] * jacobian) / pre.shape[2]
         matrices.append(total)
     return torch.stack(matrices)

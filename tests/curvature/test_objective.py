@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from plain_rnn import dense_gauss_newton, mean_loss, random_batch, run
 
 from rnnbench.curvature.engine import ROWS_PER_BLOCK, SEQUENCES_WORTH_A_BLOCK, Engine, split
+from rnnbench.curvature.gauss_newton import Matching
 from rnnbench.curvature.objective import Objective
 from rnnbench.losses import LOSSES
 from rnnbench.models.nonlinearity import NONLINEARITIES
@@ -87,6 +88,42 @@ def test_product_equals_a_dense_gauss_newton_matrix(nonlinearity, loss, every_st
     close(operator.loss, objective.loss(theta))
     without = dense_gauss_newton(model, nonlinearity, theta, batch, loss, torch.zeros(2, 1))
     close(objective.linearize(theta).product(vector), torch.einsum("rij,rj->ri", without, vector))
+
+
+@pytest.mark.parametrize("normalization", ["batch", "batch_time", "loss"])
+@pytest.mark.parametrize("distance", ["auto", "cross_entropy", "squared_error"])
+@pytest.mark.parametrize("every_step", [False, True])
+@pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
+def test_structural_damping_has_distances_and_normalizations(nonlinearity, every_step, distance, normalization):
+    model, theta, batch, objective, generator = case(
+        nonlinearity, "squared_error", every_step, 2, 2, num_steps=4, hidden_size=3
+    )
+    weight = torch.tensor([[0.2], [0.7]], dtype=torch.float64)
+    divisor = {"batch": 1, "batch_time": 4, "loss": 4 if every_step else 1}[normalization]
+    on_states = distance == "squared_error"
+    matrix = dense_gauss_newton(
+        model, nonlinearity, theta, batch, "squared_error", weight / divisor, squared_error=on_states
+    )
+    operator = objective.linearize(theta, weight, Matching(distance, normalization))
+    for _ in range(2):
+        vector = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
+        close(operator.product(vector), torch.einsum("rij,rj->ri", matrix, vector))
+    bare = dense_gauss_newton(model, nonlinearity, theta, batch, "squared_error", torch.zeros(2, 1))
+    close(operator.quadratic_form(vector), torch.einsum("ri,rij,rj->r", vector, bare, vector))
+
+
+@pytest.mark.parametrize("every_step", [False, True])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_mean_squared_gradient_is_that_of_single_sequences(loss, every_step, monkeypatch):
+    monkeypatch.setattr("rnnbench.curvature.objective.NUMBERS_AT_ONCE", 250)  # so that it takes several rounds
+    _, theta, batch, objective, _ = case("tanh", loss, every_step, 2, 7)
+    squares = torch.zeros_like(theta)
+    for k in range(7):
+        leaf = theta.clone().requires_grad_()
+        alone = batch.rows(k, k + 1)
+        value = mean_loss(loss, run(objective.engine.model, "tanh", leaf, alone)[0], alone.targets)
+        squares += torch.autograd.grad(value.sum(), leaf)[0].square() / 7
+    close(objective.mean_squared_gradient(theta), squares)
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # inside torch.func.jvp

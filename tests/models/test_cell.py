@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch_cells import random_batch
 
 from rnnbench.curvature.engine import Engine
+from rnnbench.curvature.gauss_newton import Matching
 from rnnbench.curvature.objective import Objective
 from rnnbench.losses import LOSSES
 from rnnbench.models.cell import Cell
@@ -21,6 +22,7 @@ class PlainCell(Cell):
     def __init__(self, input_size, output_size, hidden_size, nonlinearity):
         super().__init__(input_size, output_size, hidden_size)
         self.activate = ACTIVATIONS[nonlinearity]
+        self.matching_distances = ("squared_error", "cross_entropy")
 
     def step_layout(self):
         n = self.hidden_size
@@ -63,16 +65,18 @@ def test_equal_the_hand_derived_sweeps(
     theta = 0.5 * torch.randn(num_replicas, models[0].num_parameters, generator=generator, dtype=torch.float64)
     vector = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
     batch = random_batch(num_steps, num_replicas, num_sequences, 3, loss, every_step, generator)
-    # Structural damping of pre-activations and of hidden states is one and the same only where f(a) = a.
-    weight = torch.full((num_replicas, 1), 0.3, dtype=torch.float64) if nonlinearity == "linear" else None
+    weight = torch.full((num_replicas, 1), 0.3, dtype=torch.float64)
     results = []
     for model in models:
         objective = Objective(Engine(model, dtype=torch.float64), LOSSES[loss], batch)
         found = objective.loss_and_gradient(theta)
         states, gradients = found.trace.states(num_sequences), found.trace.state_gradients(num_sequences)
-        product = objective.linearize(theta, weight).product(vector)
+        products = [
+            objective.linearize(theta, weight, Matching(distance)).product(vector)
+            for distance in ("squared_error", *(["cross_entropy"] if nonlinearity == "tanh" else []))
+        ]
         jacobians = model.state_jacobians(theta, states[:-1], batch.inputs)
-        results.append([objective.outputs(theta), found.loss, found.gradient, states, gradients, product, jacobians])
+        results.append([objective.outputs(theta), found.loss, found.gradient, states, gradients, jacobians, *products])
     for hand_derived, general in zip(*results, strict=True):
         close(general, hand_derived)
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch_cells import MODELS, dense_gauss_newton, mean_loss, random_batch, run, torch_step
 
 from rnnbench.curvature.engine import Engine
+from rnnbench.curvature.gauss_newton import Matching
 from rnnbench.curvature.objective import Objective
 from rnnbench.losses import LOSSES
 from rnnbench.models.base import BlockShape
@@ -60,6 +61,34 @@ def test_product_equals_a_dense_gauss_newton_matrix(name, loss, every_step):
     close(operator.loss, objective.loss(theta))
     without = dense_gauss_newton(model, theta, batch, loss, torch.zeros(2, 1))
     close(objective.linearize(theta).product(vector), torch.einsum("rij,rj->ri", without, vector))
+
+
+@pytest.mark.parametrize("distance", ["cross_entropy", "squared_error"])
+@pytest.mark.parametrize("every_step", [False, True])
+@pytest.mark.parametrize("name", MODELS)
+def test_structural_damping_has_distances_and_normalizations(name, every_step, distance):
+    model, theta, batch, objective, generator = case(
+        name, "squared_error", every_step, 2, 2, num_steps=4, hidden_size=3
+    )
+    weight = torch.tensor([[0.4], [0.7]], dtype=torch.float64)
+    is_cross = distance == "cross_entropy"
+    matrix = dense_gauss_newton(model, theta, batch, "squared_error", weight / 4, cross_entropy=is_cross)
+    operator = objective.linearize(theta, weight, Matching(distance, "batch_time"))
+    bare = dense_gauss_newton(model, theta, batch, "squared_error", torch.zeros(2, 1))
+    vector = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
+    close(operator.product(vector), torch.einsum("rij,rj->ri", matrix, vector))
+    close(operator.quadratic_form(vector), torch.einsum("ri,rij,rj->r", vector, bare, vector))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_mean_squared_gradient_is_that_of_single_sequences(name):
+    _, theta, batch, objective, _ = case(name, "squared_error", True, 2, 5)
+    squares = torch.zeros_like(theta)
+    for k in range(5):
+        leaf, alone = theta.clone().requires_grad_(), batch.rows(k, k + 1)
+        value = mean_loss("squared_error", run(objective.engine.model, leaf, alone)[0], alone.targets)
+        squares += torch.autograd.grad(value.sum(), leaf)[0].square() / 5
+    close(objective.mean_squared_gradient(theta), squares)
 
 
 @pytest.mark.parametrize("every_step", [False, True])

@@ -77,7 +77,7 @@ def mean_loss(name, outputs, targets):
     return torch.nn.functional.cross_entropy(outputs.movedim(-1, 1), targets, reduction="none").mean((0, 2))
 
 
-def dense_gauss_newton(model, theta, batch, loss, structural_damping):
+def dense_gauss_newton(model, theta, batch, loss, structural_damping, *, cross_entropy=False):
     """G + weight * S of each replica, (R, P, P), from explicit Jacobians; S of the hidden states in their own steps."""
     matrices = []
     for r in range(theta.shape[0]):
@@ -94,7 +94,9 @@ def dense_gauss_newton(model, theta, batch, loss, structural_damping):
             hessian = torch.diag_embed(p) - p.unsqueeze(-1) * p.unsqueeze(-2)
         total = torch.einsum("sboi,sbop,sbpj->ij", outputs_jacobian, hessian, outputs_jacobian)
         own = (torch.arange(hidden_jacobian.shape[0]).view(-1, 1) < one.lengths).double()  # (T, B)
-        damped = torch.einsum("tbui,tb,tbuj->ij", hidden_jacobian, own, hidden_jacobian)
+        share = (1 + run(model, row, one)[1][:, 0]) / 2  # (T, B, n): p of the units' own probabilities
+        weight = 1 / (4 * share * (1 - share)) if cross_entropy else torch.ones_like(share)
+        damped = torch.einsum("tbui,tb,tbu,tbuj->ij", hidden_jacobian, own, weight, hidden_jacobian)
         num_sequences = outputs.shape[1]
         matrices.append(total / (len(outputs) * num_sequences) + structural_damping[r] * damped / num_sequences)
     return torch.stack(matrices)

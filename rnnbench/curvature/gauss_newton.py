@@ -1,0 +1,156 @@
+"""The Gauss-Newton matrix of a batch, with structural damping, as a product.
+
+Letters as in `rnnbench.curvature.objective`.
+"""
+
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from rnnbench.models.base import Model
+
+if TYPE_CHECKING:
+    from rnnbench.curvature.objective import Objective
+
+
+@dataclass(frozen=True)
+class Matching:
+    """How structural damping measures what a step of theta does to the hidden states.
+
+    Attributes:
+        distance: "cross_entropy": f' as weight of the pre-activations (the simple recurrent net), between (1 + h)/2
+            before and after (other cells, where h lies in (-1, 1)); "squared_error": half the squared distance of the
+            states; "auto": the model's own, the first of its `matching_distances`.
+        normalization: "batch": the sum over a sequence's steps, the mean over the sequences; "batch_time": divided by
+            the batch's number of steps T as well; "loss": divided by the number of outputs in the batch, as the loss.
+    """
+
+    distance: str = "auto"
+    normalization: str = "batch"
+
+    def distance_of(self, model: Model) -> str:
+        """The distance between states of a model.
+
+        Raises:
+            ValueError: The model has none, or not this one.
+        """
+        known = model.matching_distances
+        if not known:
+            raise ValueError(f"{type(model).__name__} has no hidden states that structural damping could hold on to")
+        if self.distance not in ("auto", *known):
+            name = type(model).__name__
+            raise ValueError(f"{name} can measure its states by {' or '.join(known)}, not by {self.distance}")
+        return known[0] if self.distance == "auto" else self.distance
+
+    def divisor(self, objective: "Objective") -> int:
+        """What the sum over all sequences and their steps is divided by."""
+        match self.normalization:
+            case "batch_time":
+                return objective.size * objective.num_steps
+            case "loss":
+                return objective.num_outputs
+        return objective.size
+
+
+OWN_MATCHING = Matching()
+
+
+class GaussNewton:
+    """The Gauss-Newton matrix of an objective at one theta, with structural damping, as a product.
+
+    G = mean over sequences and outputs of J^T H J, where J is the Jacobian of an output with respect to theta and H the
+    Hessian of its loss at that output; symmetric, and positive semi-definite since the losses are convex in the
+    outputs. Structural damping adds weight * S, where S is the model's; for the simple recurrent net
+
+        S = mean over sequences of sum over t of J_a(t)^T diag(f'(a_t)) J_a(t),
+
+    where J_a(t) is the Jacobian of the pre-activations a_t. diag(f') is the Hessian of the matching loss of the
+    nonlinearity; for tanh it is 1 - h^2, the cross-entropy between (1 + h)/2 before and after a step. `Matching` has
+    the other choices; for other cells see `rnnbench.models.cell_sweeps`.
+
+    Attributes:
+        loss: Of the batch at theta, (R,), float64.
+
+    Source: Schraudolph (2002), Neural Computation 14; Martens and Sutskever (2011), ICML, section 3.2.
+    """
+
+    def __init__(
+        self, objective: "Objective", theta: Tensor, structural_damping: Tensor | None, matching: Matching
+    ) -> None:
+        self.engine, self.objective = objective.engine, objective
+        self.theta_shape = theta.shape
+        weights = self.engine.model.weights(theta)
+        self._blocks = self.engine.map(lambda block: objective._forward(block, weights), objective.blocks)
+        weakref.finalize(self, self.engine.give_back, [sweeps for sweeps, _, _ in self._blocks])
+        self.structural: Tensor | None = None
+        self.distance = ""
+        if structural_damping is not None and bool((structural_damping != 0).any()):
+            self.distance = matching.distance_of(self.engine.model)
+            weight = structural_damping / matching.divisor(objective)
+            self.structural = weight.to(theta.dtype).unsqueeze(-1)  # (R, 1, 1)
+        self.loss = torch.zeros(theta.shape[0], dtype=torch.float64, device=theta.device)
+        for block, (_, outputs, batch) in zip(objective.blocks, self._blocks, strict=True):
+            values = objective.loss_function.values(outputs, batch.targets).sum((0, 2), dtype=torch.float64)
+            self.loss[block.replicas] += values / objective.num_outputs
+
+    def product(self, vector: Tensor, active: Sequence[bool] | None = None) -> Tensor:
+        """Multiply each replica's matrix by one vector.
+
+        Args:
+            vector: One direction per replica, (R, P), theta's dtype and device.
+            active: Which replicas are wanted; the rows of the others may be zero.
+
+        Returns:
+            (G + weight * S) @ vector for each replica, (R, P). A new tensor.
+
+        Raises:
+            ValueError: The vector's shape is not theta's.
+
+        Cost: one linearized forward and one backward sweep, about one gradient of the same batch for the simple
+        recurrent net and 1.5 for other cells.
+        """
+        if vector.shape != self.theta_shape:
+            raise ValueError(f"expected a vector of theta's shape {tuple(self.theta_shape)}, got {tuple(vector.shape)}")
+        objective, direction = self.objective, self.engine.model.weights(vector)
+
+        def run(index: int) -> Tensor | None:
+            block, (sweeps, outputs, _) = objective.blocks[index], self._blocks[index]
+            if active is not None and not any(active[block.replicas]):
+                return None
+            tangents = sweeps.linearized_forward(self.engine.model.slice_weights(direction, block.replicas))
+            cotangents = objective.loss_function.hessian_product(outputs, tangents).div_(objective.num_outputs)
+            structural = None if self.structural is None else self.structural[block.replicas]
+            return sweeps.linearized_backward(cotangents, structural, self.distance)
+
+        result = torch.zeros_like(vector)
+        pieces = self.engine.map(run, range(len(objective.blocks)))
+        for block, piece in zip(objective.blocks, pieces, strict=True):
+            if piece is not None:
+                result[block.replicas] += piece
+        return result
+
+    def quadratic_form(self, vector: Tensor) -> Tensor:
+        """v^T G v of each replica, without structural damping, (R,), float64.
+
+        Args:
+            vector: v, (R, P), theta's dtype and device.
+
+        Cost: one linearized forward sweep.
+        """
+        objective, direction = self.objective, self.engine.model.weights(vector)
+
+        def run(index: int) -> Tensor:
+            block, (sweeps, outputs, _) = objective.blocks[index], self._blocks[index]
+            tangents = sweeps.linearized_forward(self.engine.model.slice_weights(direction, block.replicas))
+            curved = objective.loss_function.hessian_product(outputs, tangents)
+            return (tangents * curved).sum((0, 2, 3), dtype=torch.float64)
+
+        result = torch.zeros(len(vector), dtype=torch.float64, device=vector.device)
+        pieces = self.engine.map(run, range(len(objective.blocks)))
+        for block, piece in zip(objective.blocks, pieces, strict=True):
+            result[block.replicas] += piece / objective.num_outputs
+        return result
