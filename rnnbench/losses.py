@@ -30,9 +30,12 @@ class Loss(ABC):
     def gradient(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Derivative of every single loss with respect to its own output, (S, R, B, o)."""
 
-    @abstractmethod
     def hessian_product(self, outputs: Tensor, vectors: Tensor) -> Tensor:
-        """Second derivative of every single loss at its output, times a vector each: (S, R, B, o)."""
+        """Second derivative of every single loss at its output, times a vector each: (S, R, B, o).
+
+        For second-order methods alone: a loss without it serves the others.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no Hessian product")
 
 
 def mean_of(values: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.objects import values_of
+from rnnbench.config.products import check_products
 from rnnbench.config.schema import Choice, Config
 from rnnbench.config.validate import fields_of, per_replica_fields
 
@@ -143,7 +144,7 @@ def build(configs: Sequence[Config]) -> Built:
 
     Raises:
         ConfigError: Replicas differ in a field that is not per replica, a class does not exist or does not take its
-            keys, or refuses their values.
+            keys, or refuses their values, or they do not go together.
     """
     check_agreement(configs)
     first = configs[0]
@@ -157,6 +158,7 @@ def build(configs: Sequence[Config]) -> Built:
         if group == "optim":
             hyperparameters[name] = _stack(key, [getattr(config.optim, name) for config in configs])
     optimizer = _make("optim", first.optim, hyperparameters)
+    check_products(task, model, optimizer)
     probes = {
         key.removeprefix("probe."): _make(key, choice, _arguments(choice))
         for key, choice in targets_of(first).items()

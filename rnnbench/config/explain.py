@@ -150,7 +150,9 @@ def explain(error: BaseException, key: str = "") -> ConfigError:
     full_key = known[1] if known else key
     lacking = re.search(r"Key '[^']+' (?:is )?not in '(\w+)'", text)
     if lacking:
-        fields = getattr(getattr(schema, lacking[1], None), "__dataclass_fields__", {})
+        choices = {node.__name__: node for nodes in CLOSED.values() for node in nodes.values()}
+        node = choices.get(lacking[1]) or getattr(schema, lacking[1], None)
+        fields = getattr(node, "__dataclass_fields__", {})
         group = full_key.rpartition(".")[0]
         near = did_you_mean(nearest_keys(full_key, [f"{group}.{name}".lstrip(".") for name in fields]))
         return ConfigError(f"{prefix}there is no key {full_key}{near}")

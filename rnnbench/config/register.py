@@ -6,6 +6,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from rnnbench.config import schema
+from rnnbench.config.hessian_free import Hf
 
 CLOSED: dict[str, dict[str, type[Any]]] = {
     "task": {"temporal_order": schema.TemporalOrder, "memorization": schema.Memorization},
@@ -16,7 +17,7 @@ CLOSED: dict[str, dict[str, type[Any]]] = {
         "orthogonal": schema.OrthogonalInit,
         "identity": schema.IdentityInit,
     },
-    "optim": {"hf": schema.Hf, "sgd": schema.Sgd, "nag": schema.Nag, "adam": schema.Adam},
+    "optim": {"hf": Hf, "sgd": schema.Sgd, "nag": schema.Nag, "adam": schema.Adam},
     "probe": {
         "gradient_norm": schema.Probe,
         "state_gradient": schema.StateGradientProbe,

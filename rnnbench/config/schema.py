@@ -184,36 +184,6 @@ class Adam(FirstOrder):
     eps: float = option(1e-8, "added to the denominator", above=0, per_replica=True)
 
 
-@dataclass
-class Hf(Optimizer):
-    """Hessian-free."""
-
-    gradient_batch_size: int = option(2000, "sequences for the gradient", low=1)
-    curvature_batch_size: int = option(500, "sequences for Gauss-Newton products and the reduction ratio", low=1)
-    curvature_source: str = option(
-        "subset", "subset: the first sequences of the gradient batch; fresh: others", choices=("subset", "fresh")
-    )
-    backtracking_batch_size: int = option(500, "fresh sequences that choose among the kept CG iterates", low=1)
-    line_search_batch_size: int = option(500, "fresh sequences for the line search", low=1)
-    damping: float = option(0.1, "initial damping lambda", above=0, per_replica=True)
-    damping_increase: float = option(1.5, "factor when the reduction ratio is below 1/4", above=1, per_replica=True)
-    damping_decrease: float = option(
-        0.6666666666666666, "factor when the reduction ratio is above 3/4", above=0, below=1, per_replica=True
-    )
-    min_damping: float = option(1e-8, "lower limit of the damping", above=0, per_replica=True)
-    max_damping: float = option(1e8, "upper limit of the damping", above=0, per_replica=True)
-    structural_damping: float = option(
-        0.1, "weight mu of the damping on hidden states, times the damping; 0: none", low=0, per_replica=True
-    )
-    max_cg_iterations: int = option(20, "limit of CG iterations in an update", low=1)
-    cg_tolerance: float = option(
-        5e-4, "stop CG when k iterations bring less than k times this relative progress", above=0, per_replica=True
-    )
-    warm_start_decay: float = option(0.95, "CG starts at this times its last solution", low=0, high=1, per_replica=True)
-    line_search_decrease: float = option(0.8, "factor between the step sizes that are tried", above=0, below=1)
-    max_line_search_steps: int = option(50, "step sizes that are tried before the step is rejected", low=1)
-
-
 # ---------------------------------------------------------------- probe
 
 

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from rnnbench.config.errors import ConfigError
+from rnnbench.config.hessian_free import Hf
 from rnnbench.config.limits import outside
 from rnnbench.config.nearest import did_you_mean, nearest_keys
 from rnnbench.config.objects import values_of
-from rnnbench.config.schema import Choice, Config, FirstOrder, Hf
+from rnnbench.config.schema import Choice, Config, FirstOrder
 from rnnbench.tasks.variants import MINIMUM_LENGTHS, check_variant
 
 CHOICES = ("task", "model", "init", "optim")
@@ -135,19 +136,33 @@ def _check_task(task: Choice) -> None:
 def _check_optimizer(optim: Choice) -> None:
     """Keys of an optimizer that limit each other."""
     if isinstance(optim, Hf):
-        sizes = optim.curvature_batch_size, optim.gradient_batch_size
-        if optim.curvature_source == "subset" and sizes[0] > sizes[1]:
-            raise ConfigError(
-                f"optim.curvature_batch_size must be <= optim.gradient_batch_size where optim.curvature_source=subset, "
-                f"got {sizes[0]} and {sizes[1]}"
-            )
-        if not optim.min_damping <= optim.damping <= optim.max_damping:
-            raise ConfigError(
-                f"optim.min_damping <= optim.damping <= optim.max_damping must hold, "
-                f"got {optim.min_damping:g}, {optim.damping:g}, {optim.max_damping:g}"
-            )
+        _check_hessian_free(optim)
     if isinstance(optim, FirstOrder) and optim.clip_norm is not None and optim.clip_value is not None:
         raise ConfigError(
             f"optim.clip_norm and optim.clip_value exclude each other, got {optim.clip_norm:g} and "
             f"{optim.clip_value:g}; set one of them to null"
+        )
+
+
+def _check_hessian_free(optim: Hf) -> None:
+    sizes = optim.curvature_batch_size, optim.gradient_batch_size
+    if optim.curvature_source == "subset" and sizes[0] > sizes[1]:
+        raise ConfigError(
+            f"optim.curvature_batch_size must be <= optim.gradient_batch_size where optim.curvature_source=subset, "
+            f"got {sizes[0]} and {sizes[1]}"
+        )
+    if not optim.min_damping <= optim.damping <= optim.max_damping:
+        raise ConfigError(
+            f"optim.min_damping <= optim.damping <= optim.max_damping must hold, "
+            f"got {optim.min_damping:g}, {optim.damping:g}, {optim.max_damping:g}"
+        )
+    if optim.low_reduction_ratio >= optim.high_reduction_ratio:
+        raise ConfigError(
+            f"optim.low_reduction_ratio < optim.high_reduction_ratio must hold, "
+            f"got {optim.low_reduction_ratio:g} and {optim.high_reduction_ratio:g}"
+        )
+    if optim.min_cg_iterations > optim.max_cg_iterations:
+        raise ConfigError(
+            f"optim.min_cg_iterations must be <= optim.max_cg_iterations, "
+            f"got {optim.min_cg_iterations} and {optim.max_cg_iterations}"
         )

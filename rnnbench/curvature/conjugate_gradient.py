@@ -1,7 +1,9 @@
 """Conjugate gradients for many replicas in lockstep, stopped by relative progress.
 
-Letters: R replicas, P parameters of one replica. All vectors and dot products are float64: with a few thousand
-parameters that costs nothing beside the products, and float32 loses conjugacy after about a hundred iterations.
+Letters: R replicas, P parameters of one replica. Vectors are float64 unless asked otherwise: with a few thousand
+parameters that costs nothing beside the products, and float32 loses conjugacy after about a hundred iterations. Rows of
+replicas that have stopped stay among the vectors: taking them out would save a percent of an update, and the products
+skip them anyway.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,14 +13,11 @@ from enum import IntEnum
 import torch
 from torch import Tensor
 
-MIN_PROGRESS_WINDOW = 10
-"""Relative progress is taken over max(10, 0.1 i) iterations (Martens 2010, section 4.4)."""
-
 ITERATE_GAP = 1.3
 """Iterates are kept at iterations that grow by this factor (Martens 2010, section 4.6)."""
 
-SMALLEST_RESIDUAL = 1e-10
-"""Norm of the residual below which the system counts as solved."""
+WINDOW_SHARE = 0.1
+"""Share of the iterations so far over which progress is taken, where that is more than the smallest window."""
 
 
 class TerminationReason(IntEnum):
@@ -38,10 +37,12 @@ class Iterate:
     Attributes:
         solution: (R, P).
         quadratic: Value of the quadratic x^T A x / 2 - b^T x there, (R,).
+        iteration: At which it was reached, (R,), float64.
     """
 
     solution: Tensor
     quadratic: Tensor
+    iteration: Tensor
 
 
 @dataclass(frozen=True)
@@ -64,52 +65,77 @@ class CgResult:
         return self.iterates[-1].solution
 
 
-def kept_iterations(max_iterations: int) -> set[int]:
-    """The iterations whose iterates are kept for backtracking: 1, 2, 3, ... growing by `ITERATE_GAP`."""
-    kept, gap = {max_iterations}, 1.0
-    while gap < max_iterations:
-        kept.add(round(gap))
-        gap = max(gap * ITERATE_GAP, gap + 1)
-    return kept
+@dataclass(frozen=True, kw_only=True)
+class CgRules:
+    """When conjugate gradients stop, and what they keep.
+
+    Attributes:
+        max_iterations: Limit of products after the one for the first residual.
+        min_iterations: Progress is not looked at before.
+        tolerance: (R,), relative progress of an iteration below which a replica stops.
+        window: Fewest iterations over which progress is taken.
+        residual_tolerance: (R,), norm of the residual below which the system counts as solved.
+        keep_every: Every so many iterations an iterate is kept; None: at 1, 2, 3, ... growing by `ITERATE_GAP`.
+        dtype: Of the vectors; dot products are float64.
+    """
+
+    max_iterations: int
+    tolerance: Tensor
+    residual_tolerance: Tensor
+    min_iterations: int = 0
+    window: int = 10
+    keep_every: int | None = None
+    dtype: torch.dtype = torch.float64
+
+    def kept_iterations(self) -> set[int]:
+        """The iterations whose iterates are kept for backtracking, the limit among them."""
+        if self.keep_every is not None:
+            return {*range(self.keep_every, self.max_iterations, self.keep_every), self.max_iterations}
+        kept, gap = {self.max_iterations}, 1.0
+        while gap < self.max_iterations:
+            kept.add(round(gap))
+            gap = max(gap * ITERATE_GAP, gap + 1)
+        return kept
 
 
 def conjugate_gradient(
     product: Callable[[Tensor, Sequence[bool]], Tensor],
     target: Tensor,
     start: Tensor,
-    max_iterations: int,
-    tolerance: Tensor,
+    rules: CgRules,
+    preconditioner: Tensor | None = None,
 ) -> CgResult:
     """Minimize x^T A x / 2 - b^T x for each replica, A positive definite.
 
     A replica stops after iteration i > k when its quadratic phi is negative and the last k iterations brought
-    (phi_i - phi_{i-k}) / phi_i < k * tolerance, k = max(10, 0.1 i); also at `max_iterations`, at a residual below
-    `SMALLEST_RESIDUAL`, at a direction without positive curvature, and before a value that is not finite. A stopped
-    replica no longer changes.
+    (phi_i - phi_{i-k}) / phi_i < k * tolerance, k = max(window, 0.1 i); also at the limits of `rules`, at a direction
+    without positive curvature, and before a value that is not finite. A stopped replica no longer changes.
 
     Args:
         product: (v (R, P), active) -> A v (R, P); rows of replicas that are not active are not read.
         target: b, (R, P).
         start: First x, (R, P).
-        max_iterations: Limit of products after the one for the first residual.
-        tolerance: (R,).
+        rules: When to stop, what to keep.
+        preconditioner: Diagonal of M > 0, (R, P), near A: the directions are conjugate after a change of variables that
+            makes M the identity. None: the identity.
 
     Returns:
-        Kept iterates (float64), counts and reasons.
+        Kept iterates, counts and reasons.
 
     Cost: num_iterations + 1 products.
-    Source: Martens (2010), ICML, sections 4.4 to 4.6.
+    Source: Martens (2010), ICML, sections 4.4 to 4.7.
     """
-    b, x = target.double(), start.double()
+    b, x = target.to(rules.dtype), start.to(rules.dtype)
+    inverse = None if preconditioner is None else preconditioner.to(rules.dtype).reciprocal()
     active = [True] * b.shape[0]
-    residual = b - product(x.to(target.dtype), active).double()
-    direction = residual.clone()
-    squared = residual.square().sum(1)
+    residual = b - product(x.to(target.dtype), active).to(rules.dtype)
+    direction = preconditioned = residual if inverse is None else inverse * residual
+    squared = _dot(residual, preconditioned)
     history = [_quadratic(x, residual, b)]
     reasons = torch.full_like(squared, float(TerminationReason.MAX_ITERATIONS))
     num_iterations = torch.zeros_like(squared)
     iterates: list[Iterate] = []
-    kept = kept_iterations(max_iterations)
+    kept = rules.kept_iterations()
 
     def stop(which: Tensor, reason: TerminationReason) -> None:
         for replica in which.nonzero().flatten().tolist():
@@ -118,35 +144,41 @@ def conjugate_gradient(
                 reasons[replica] = float(reason)
 
     stop(~squared.isfinite(), TerminationReason.NOT_FINITE)
-    stop(squared.sqrt() < SMALLEST_RESIDUAL, TerminationReason.RESIDUAL)
-    for iteration in range(1, max_iterations + 1):
+    stop(_dot(residual, residual).sqrt() < rules.residual_tolerance, TerminationReason.RESIDUAL)
+    for iteration in range(1, rules.max_iterations + 1):
         if not any(active):
             break
-        image = product(direction.to(target.dtype), active).double()
-        curvature = (direction * image).sum(1)
+        image = product(direction.to(target.dtype), active).to(rules.dtype)
+        curvature = _dot(direction, image)
         stop(~curvature.isfinite(), TerminationReason.NOT_FINITE)
         stop(curvature <= 0, TerminationReason.CURVATURE)
         running = torch.tensor(active, device=b.device)
-        step = torch.where(running, squared / curvature, 0.0).unsqueeze(1)
+        step = torch.where(running, squared / curvature, 0.0).unsqueeze(1).to(rules.dtype)
         x = torch.where(step != 0, x + step * direction, x)
         residual = torch.where(step != 0, residual - step * image, residual)
-        following = residual.square().sum(1)
-        direction = residual + (following / squared).unsqueeze(1) * direction
+        preconditioned = residual if inverse is None else inverse * residual
+        following = _dot(residual, preconditioned)
+        direction = preconditioned + (following / squared).unsqueeze(1).to(rules.dtype) * direction
         squared = following
-        num_iterations += running
+        num_iterations = num_iterations + running
         history.append(_quadratic(x, residual, b))
-        stop(squared.sqrt() < SMALLEST_RESIDUAL, TerminationReason.RESIDUAL)
-        window = max(MIN_PROGRESS_WINDOW, iteration // 10)
-        if iteration > window:
+        stop(_dot(residual, residual).sqrt() < rules.residual_tolerance, TerminationReason.RESIDUAL)
+        window = max(rules.window, int(WINDOW_SHARE * iteration))
+        if iteration > window and iteration >= rules.min_iterations:
             now, before = history[-1], history[-1 - window]
-            stop((now < 0) & ((now - before) / now < window * tolerance), TerminationReason.PROGRESS)
+            stop((now < 0) & ((now - before) / now < window * rules.tolerance), TerminationReason.PROGRESS)
         if iteration in kept:
-            iterates.append(Iterate(x, history[-1]))
+            iterates.append(Iterate(x, history[-1], num_iterations))
     if not iterates or iterates[-1].solution is not x:
-        iterates.append(Iterate(x, history[-1]))
+        iterates.append(Iterate(x, history[-1], num_iterations))
     return CgResult(iterates, num_iterations, reasons)
+
+
+def _dot(first: Tensor, second: Tensor) -> Tensor:
+    """Dot product of each row, (R,), added up in float64."""
+    return (first * second).sum(1, dtype=torch.float64)
 
 
 def _quadratic(x: Tensor, residual: Tensor, b: Tensor) -> Tensor:
     """x^T A x / 2 - b^T x from the residual b - A x, (R,)."""
-    return -0.5 * (x * (residual + b)).sum(1)
+    return -0.5 * _dot(x, residual + b)

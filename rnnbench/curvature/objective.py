@@ -4,6 +4,7 @@ Letters: R replicas, P parameters of one replica, T time steps, S outputs of a s
 the model's whole state, o output units.
 """
 
+import math
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -83,6 +84,11 @@ class Objective:
         self.num_steps, self.size = num_steps, num_sequences
         self.blocks = split(num_replicas, num_sequences, engine.threads)
         self.num_outputs = batch.targets.shape[0] * num_sequences
+
+    @property
+    def group_sizes(self) -> list[int]:
+        """Numbers of each named parameter of the model, in their order in theta; they add up to P."""
+        return [math.prod(shape) for shape in self.engine.model.layout.values()]
 
     def rows(self, start: int, stop: int) -> "Objective":
         """The objective of sequences start to stop of every replica."""

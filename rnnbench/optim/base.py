@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
+from rnnbench.curvature.gauss_newton import Matching
 from rnnbench.curvature.objective import Gradient, Objective
 from rnnbench.metrics import Metric
 from rnnbench.tasks.base import Stream
@@ -35,6 +36,8 @@ class Update:
         metrics: Further numbers of the optimizer's own, by TensorBoard tag, each (R,).
         products: Gauss-Newton products that each replica used, (R,), float64; zeros for first-order methods.
         sequences: Forward-and-backward passes over one sequence that each replica used, products included, (R,).
+        forward_passes: Sequences that each replica passed forward through time, evaluations of the loss included, (R,).
+        backward_passes: Sequences that it passed backward, (R,).
     """
 
     theta: Tensor
@@ -43,6 +46,8 @@ class Update:
     clipped_gradient: Tensor
     products: Tensor
     sequences: Tensor
+    forward_passes: Tensor
+    backward_passes: Tensor
     metrics: Mapping[str, Tensor] = field(default_factory=dict)
 
 
@@ -60,8 +65,8 @@ class Optimizer(ABC):
     shown_metrics: ClassVar[Sequence[str]] = ()
     """Tags of those that are shown while it trains."""
 
-    bytes_per_parameter: ClassVar[int] = 64
-    """Memory of an update beside its sequences, by which a run is checked against what there is."""
+    needs_products: ClassVar[bool] = False
+    """Whether it needs Gauss-Newton products, which not every model and loss has."""
 
     _casts: dict[tuple[torch.dtype, torch.device], Self] = field(default_factory=dict, init=False, repr=False)
 
@@ -74,6 +79,16 @@ class Optimizer(ABC):
     def num_kept_sequences(self) -> int:
         """Sequences of a replica whose states are kept during an update, for curvature products."""
         return 0
+
+    @property
+    def bytes_per_parameter(self) -> int:
+        """Memory of an update beside its sequences, by which a run is checked against what there is."""
+        return 64
+
+    @property
+    def matching(self) -> Matching | None:
+        """How it measures changes of the hidden states that it damps; None: it damps none."""
+        return None
 
     @abstractmethod
     def initial_state(self, theta: Tensor) -> State:

@@ -79,11 +79,14 @@ class FirstOrder(Optimizer):
         clipped_gradient = self.clip(gradient.gradient)
         step, next_state = self.step(clipped_gradient, theta, state, update)
         products = torch.zeros(len(theta), dtype=torch.float64, device=theta.device)
+        passes = products + self.batch_size
         return Update(
             theta=theta + step,
             state=next_state,
             gradient=gradient,
             clipped_gradient=clipped_gradient,
             products=products,
-            sequences=products + self.batch_size,
+            sequences=passes,
+            forward_passes=passes,
+            backward_passes=passes,
         )

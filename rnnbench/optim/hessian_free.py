@@ -3,22 +3,26 @@
 Letters: R replicas, P parameters of one replica.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.curvature.conjugate_gradient import CgResult, conjugate_gradient
-from rnnbench.curvature.gauss_newton import GaussNewton
+from rnnbench.curvature.conjugate_gradient import CgResult, CgRules, conjugate_gradient
+from rnnbench.curvature.gauss_newton import OWN_MATCHING, Matching
 from rnnbench.curvature.objective import Objective
-from rnnbench.metrics import Metric
+from rnnbench.optim.backtracking import CHOOSE, Choice, last_iterate
 from rnnbench.optim.base import DrawObjective, Optimizer, State, Update
+from rnnbench.optim.batches import Batches
+from rnnbench.optim.damping import DampingRule, finite_change, reduction_ratio, weight_scales
+from rnnbench.optim.hessian_free_metrics import METRICS, outcome_of
+from rnnbench.optim.line_search import LineSearch, rounding
+from rnnbench.optim.quadratic_model import Damping, Penalized, QuadraticModel
 from rnnbench.tasks.base import Stream
 
-LOW_RATIO, HIGH_RATIO = 0.25, 0.75
-"""The damping grows below the first reduction ratio and shrinks above the second (Martens 2010, section 4.1)."""
+STRUCTURAL_RANGE = 1000.0
+"""mu that follows the reduction ratio stays within this factor of its first value."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -28,189 +32,263 @@ class HessianFree(Optimizer):
         q(d) = g^T d + d^T (G + lambda I + lambda mu S) d / 2
 
     g is the gradient, G the Gauss-Newton matrix, lambda the damping, S the structural-damping matrix and mu its weight.
-    One update: CG from the decayed last solution; backtracking to an earlier iterate while that lowers the loss on
-    other sequences; reduction ratio on the curvature batch, lambda times `damping_increase` below 1/4 and times
-    `damping_decrease` above 3/4; line search on further sequences. When no step size lowers the loss the step is
-    rejected: theta stays, and the next CG starts from zero.
+    One update: CG from the decayed last solution; backtracking to an iterate that is better on other sequences;
+    reduction ratio on the curvature batch, by which lambda grows or shrinks; line search on further sequences. When no
+    step size lowers the loss the step is rejected: theta stays.
 
-    Attributes: hyperparameters as in the configuration schema; tensors are (R, 1), float64.
+    Attributes: hyperparameters as in the configuration schema (`rnnbench.config.hessian_free`); tensors are (R, 1),
+    float64.
 
     Source: Martens (2010), ICML; Martens and Sutskever (2011), ICML.
     """
 
-    metrics = (
-        Metric(
-            "hf/damping",
-            "lambda of this update",
-            "loss per squared unit of theta",
-            "falls by orders of magnitude as the quadratic model gets good; rising at every update: the steps fail",
-        ),
-        Metric(
-            "hf/cg_iterations",
-            "conjugate-gradient iterations",
-            "1",
-            "grows as the damping falls; at max_cg_iterations most of the time is usual",
-        ),
-        Metric(
-            "hf/cg_termination",
-            "why they stopped: 0 limit, 1 relative progress, 2 residual, 3 no positive curvature, 4 not finite",
-            "1",
-            "0 or 1",
-        ),
-        Metric(
-            "hf/cg_backtracked",
-            "kept iterates given up because an earlier one had a lower loss on other sequences",
-            "1",
-            "0 to 3; many: the curvature batch is too small",
-        ),
-        Metric(
-            "hf/reduction_ratio",
-            "change of the loss on the curvature batch over the damped quadratic model's, before the line search",
-            "1",
-            "0.25 to 1.2; below 0 again and again: too small batches, or chaos",
-        ),
-        Metric(
-            "hf/predicted_reduction", "fall of the loss that the damped quadratic model predicts", "loss", "above 0"
-        ),
-        Metric("hf/actual_reduction", "fall of the loss on the curvature batch", "loss", "above 0"),
-        Metric(
-            "hf/step_size",
-            "factor of the step that the line search accepted; 0: rejected",
-            "1",
-            "1; 0 now and then on a plateau",
-        ),
-    )
+    metrics = METRICS
     shown_metrics = ("hf/damping", "hf/cg_iterations")
-    bytes_per_parameter = 400  # about 20 kept iterates in float64, and the vectors of CG and backtracking
+    needs_products = True
 
     gradient_batch_size: int
     curvature_batch_size: int
     curvature_source: str
     backtracking_batch_size: int
     line_search_batch_size: int
+    batch_doubling_every: int
+    max_batch_factor: int
+    weight_decay: Tensor
     damping: Tensor
     damping_increase: Tensor
     damping_decrease: Tensor
+    low_reduction_ratio: Tensor
+    high_reduction_ratio: Tensor
+    reduction_ratio: str
+    rejected_damping: str
     min_damping: Tensor
     max_damping: Tensor
+    damping_scaling: str
+    restart_after: int
     structural_damping: Tensor
+    matching_distance: str
+    structural_normalization: str
+    structural_scaling: str
+    structural_damping_factor: Tensor
     max_cg_iterations: int
+    min_cg_iterations: int
     cg_tolerance: Tensor
+    cg_window: int
+    cg_residual_tolerance: Tensor
+    cg_dtype: str
+    preconditioner: str
+    preconditioner_exponent: Tensor
     warm_start_decay: Tensor
+    reset_warm_start: bool
+    backtracking: str
+    backtracking_batch: str
+    backtracking_judge: str
+    keep_iterates_every: int | None
+    line_search_batch: str
     line_search_decrease: float
     max_line_search_steps: int
+    line_search_sufficient_decrease: Tensor
+    _has_structural: bool = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Note whether any replica damps its states."""
+        # Read here, once: reading a tensor in an update would make it wait for the device.
+        object.__setattr__(self, "_has_structural", bool((self.structural_damping != 0).any()))
+
+    @property
+    def matching(self) -> Matching | None:
+        """How changes of the hidden states are measured; None: no replica damps them."""
+        if not self._has_structural:
+            return None
+        return Matching(self.matching_distance, self.structural_normalization)
 
     @property
     def num_drawn_sequences(self) -> int:
-        """The batches of one update together."""
-        fresh = self.curvature_batch_size if self.curvature_source == "fresh" else 0
-        return self.gradient_batch_size + fresh + self.backtracking_batch_size + self.line_search_batch_size
+        """The batches of one update together, at their largest."""
+        count = self.gradient_batch_size
+        if self.curvature_source == "fresh":
+            count += self.curvature_batch_size
+        if self.backtracking != "none" and self.backtracking_batch == "fresh":
+            count += self.backtracking_batch_size
+        if self.line_search_batch == "fresh":
+            count += self.line_search_batch_size
+        return count * self._largest_factor
 
     @property
     def num_kept_sequences(self) -> int:
-        """The curvature batch."""
-        return self.curvature_batch_size
+        """The curvature batch, at its largest."""
+        return self.curvature_batch_size * self._largest_factor
+
+    @property
+    @override
+    def bytes_per_parameter(self) -> int:
+        return 280 + 8 * len(self._cg_rules().kept_iterations())  # vectors of CG and backtracking, kept iterates
+
+    @property
+    def _largest_factor(self) -> int:
+        return self.max_batch_factor if self.batch_doubling_every else 1
+
+    def _batch_factor(self, update: int) -> int:
+        """Size of the batches of an update over that of the first: doubled, so that few sizes need buffers."""
+        if not self.batch_doubling_every:
+            return 1
+        doublings = min(update // self.batch_doubling_every, self.max_batch_factor.bit_length() - 1)
+        return int(2**doublings)
 
     @override
     def initial_state(self, theta: Tensor) -> State:
-        return {"damping": self.damping.to(theta.device), "solution": torch.zeros_like(theta)}
+        return {
+            "damping": self.damping.to(theta.device),
+            "structural_damping": self.structural_damping.to(theta.device),
+            "failures": torch.zeros(len(theta), dtype=torch.float64, device=theta.device),
+            "solution": torch.zeros_like(theta),
+        }
 
     @override
     def update(self, theta: Tensor, state: State, update: int, draw: DrawObjective) -> Update:
-        objective = draw(Stream.GRADIENT, self.gradient_batch_size)
-        gradient = objective.loss_and_gradient(theta)
-        curvature_objective = self._curvature_objective(objective, draw)
-        damping = state["damping"]
-        curvature = curvature_objective.linearize(theta, damping * self.structural_damping)
-        solved = self._solve(curvature, gradient.gradient, damping, state["solution"])
-        backtracking = draw(Stream.BACKTRACKING, self.backtracking_batch_size)
-        step, predicted, num_backtracked = backtrack(backtracking, theta, solved)
-        actual = curvature_objective.loss(theta + step) - curvature.loss
-        ratio = actual / predicted
-        line_search = draw(Stream.LINE_SEARCH, self.line_search_batch_size)
-        step_size = self._line_search(line_search, theta, step)
-        accepted = step_size > 0
-        next_state = {
-            "damping": self._next_damping(damping, ratio),
-            "solution": torch.where(accepted.unsqueeze(1), solved.solution.to(theta.dtype), 0.0),
-        }
-        products = solved.num_iterations + 1
+        own = self.cast_like(theta.new_empty(0, dtype=torch.float64))  # on theta's device, not of its dtype
+        return own._update(theta, state, update, draw)
+
+    def _update(self, theta: Tensor, state: State, update: int, draw: DrawObjective) -> Update:
+        factor = self._batch_factor(update)
+        batches = self._draw(draw, factor)
+        found = batches.gradient.objective.loss_and_gradient(theta)
+        gradient = batches.gradient.gradient(theta, found.gradient)
+        damping = self._damping(theta, state, batches.curvature.objective)
+        model = QuadraticModel(batches.curvature, theta, gradient, damping)
+        solved = self._solve(model, batches.curvature.objective, theta, state["solution"])
+        chosen = self._backtrack(batches.backtracking, theta, solved, damping)
+        actual = finite_change(batches.curvature.loss(theta + chosen.step) - model.loss)
+        predicted = chosen.quadratic if self.reduction_ratio == "damped" else model.undamped_value(chosen.step)
+        ratio, noise = reduction_ratio(actual, predicted), rounding(model.loss, theta.dtype)
+        unknown = (actual.abs() <= noise) & (predicted.abs() <= noise)
+        slope = (gradient * chosen.step).sum(1, dtype=torch.float64)
+        search = LineSearch(self.line_search_decrease, self.max_line_search_steps, self.line_search_sufficient_decrease)
+        step_size, tried = search(batches.line_search.loss, theta, chosen.step, slope)
+        accepted, size = step_size > 0, step_size.unsqueeze(1).to(theta.dtype)
+        failed = ~accepted | ((ratio <= 0) & ~unknown)
+        failures = torch.where(failed, state["failures"] + 1, 0.0)
+        cost = batches.cost(
+            solved.num_iterations + 1,
+            chosen.num_judged,
+            tried,
+            judges_quadratic=self.backtracking != "none" and self.backtracking_judge == "quadratic",
+            has_preconditioner=self.preconditioner == "diagonal",
+            has_undamped_value=self.reduction_ratio == "undamped",
+        )
         return Update(
-            theta=torch.where(accepted.unsqueeze(1), theta + step_size.unsqueeze(1).to(theta.dtype) * step, theta),
-            state=next_state,
-            gradient=gradient,
-            clipped_gradient=gradient.gradient,
-            products=products,
-            sequences=self.gradient_batch_size + (products + 1) * self.curvature_batch_size,
+            theta=torch.where(accepted.unsqueeze(1), torch.addcmul(theta, size, chosen.step), theta),
+            state=self._next_state(state, solved.solution.to(theta.dtype), ratio, unknown, accepted, failures),
+            gradient=found,
+            clipped_gradient=found.gradient,
+            **cost,
             metrics={
-                "hf/damping": damping.squeeze(1),
+                "hf/damping": state["damping"].squeeze(1),
+                "hf/structural_damping": state["structural_damping"].squeeze(1),
                 "hf/cg_iterations": solved.num_iterations,
                 "hf/cg_termination": solved.reasons,
-                "hf/cg_backtracked": num_backtracked,
+                "hf/cg_backtracked": chosen.num_given_up,
                 "hf/reduction_ratio": ratio,
                 "hf/predicted_reduction": -predicted,
                 "hf/actual_reduction": -actual,
                 "hf/step_size": step_size,
+                "hf/outcome": outcome_of(accepted, unknown, predicted),
+                "hf/failures": failures,
+                "hf/batch_factor": torch.full_like(ratio, factor),
             },
         )
 
-    def _curvature_objective(self, objective: Objective, draw: DrawObjective) -> Objective:
-        if self.curvature_source == "subset":
-            return objective.rows(0, self.curvature_batch_size)
-        return draw(Stream.CURVATURE, self.curvature_batch_size)
+    def _draw(self, draw: DrawObjective, factor: int) -> Batches:
+        gradient = draw(Stream.GRADIENT, factor * self.gradient_batch_size)
+        size = factor * self.curvature_batch_size
+        curvature = gradient.rows(0, size) if self.curvature_source == "subset" else draw(Stream.CURVATURE, size)
+        drawn = {"gradient": gradient, "curvature": curvature}
 
-    def _solve(self, curvature: GaussNewton, gradient: Tensor, damping: Tensor, last: Tensor) -> CgResult:
+        def choose(name: str, stream: Stream, batch_size: int) -> Objective:
+            return draw(stream, factor * batch_size) if name == "fresh" else drawn[name]
+
+        # Where nothing is judged by it, any batch will do that is there already.
+        judging = self.backtracking_batch if self.backtracking != "none" else "curvature"
+        objectives = (
+            gradient,
+            curvature,
+            choose(judging, Stream.BACKTRACKING, self.backtracking_batch_size),
+            choose(self.line_search_batch, Stream.LINE_SEARCH, self.line_search_batch_size),
+        )
+        return Batches(*(Penalized(objective, self.weight_decay) for objective in objectives))
+
+    def _damping(self, theta: Tensor, state: State, objective: Objective) -> Damping:
+        diagonal, structural = state["damping"], state["structural_damping"]
+        if self.structural_scaling == "damping":
+            structural = structural * diagonal
+        if self.damping_scaling == "weights":
+            diagonal = diagonal * weight_scales(theta, objective.group_sizes)
+        return Damping(diagonal, structural, self.matching or OWN_MATCHING)
+
+    def _cg_rules(self) -> CgRules:
+        return CgRules(
+            max_iterations=self.max_cg_iterations,
+            min_iterations=self.min_cg_iterations,
+            tolerance=self.cg_tolerance.squeeze(1),
+            window=self.cg_window,
+            residual_tolerance=self.cg_residual_tolerance.squeeze(1),
+            keep_every=self.keep_iterates_every,
+            dtype=getattr(torch, self.cg_dtype),
+        )
+
+    def _solve(self, model: QuadraticModel, objective: Objective, theta: Tensor, last: Tensor) -> CgResult:
         """CG on the damped system from the decayed last solution."""
-        scale = damping.to(gradient.dtype)
-
-        def product(vector: Tensor, active: Sequence[bool]) -> Tensor:
-            return curvature.product(vector, active).addcmul_(vector, scale)
-
         start = last * self.warm_start_decay.to(last.dtype)
-        return conjugate_gradient(product, -gradient, start, self.max_cg_iterations, self.cg_tolerance.squeeze(1))
+        preconditioner = None
+        if self.preconditioner == "diagonal":
+            fisher = objective.mean_squared_gradient(theta).double()
+            preconditioner = (fisher + model.diagonal).pow(self.preconditioner_exponent)
+        return conjugate_gradient(model.product, -model.gradient, start, self._cg_rules(), preconditioner)
 
-    def _next_damping(self, damping: Tensor, ratio: Tensor) -> Tensor:
-        """Levenberg-Marquardt rule, (R, 1); a ratio that is not finite counts as low."""
-        ratio = ratio.nan_to_num(nan=-1.0).unsqueeze(1)
-        factor = torch.where(ratio < LOW_RATIO, self.damping_increase, 1.0)
-        factor = torch.where(ratio > HIGH_RATIO, self.damping_decrease, factor)
-        return torch.clamp(damping * factor, self.min_damping, self.max_damping)
+    def _backtrack(self, batch: Penalized, theta: Tensor, solved: CgResult, damping: Damping) -> Choice:
+        if self.backtracking == "none":
+            return last_iterate(solved, theta.dtype)
+        if self.backtracking_judge == "loss":
 
-    def _line_search(self, objective: Objective, theta: Tensor, step: Tensor) -> Tensor:
-        """The first of 1, 0.8, 0.8^2, ... that lowers the loss, (R,), float64; 0 where none does."""
-        before = objective.loss(theta)
-        accepted = torch.zeros_like(before)
-        for k in range(self.max_line_search_steps):
-            size = self.line_search_decrease**k
-            lower = objective.loss(theta + size * step) < before
-            accepted = torch.where((accepted == 0) & lower, size, accepted)
-            if bool((accepted > 0).all()):
-                break
-        return accepted
+            def judge(step: Tensor) -> Tensor:
+                return batch.loss(theta + step)
 
+        else:
+            gradient = batch.gradient(theta, batch.objective.loss_and_gradient(theta).gradient)
+            judge = QuadraticModel(batch, theta, gradient, damping).value
+        return CHOOSE[self.backtracking](judge, solved, theta.dtype)
 
-def backtrack(objective: Objective, theta: Tensor, solved: CgResult) -> tuple[Tensor, Tensor, Tensor]:
-    """Walk back from the last CG iterate as long as that lowers the loss on other sequences.
-
-    Returns:
-        The chosen iterate (R, P) in theta's dtype, the quadratic's value there (R,), and how many kept iterates were
-        given up (R,), float64.
-
-    Source: Martens (2010), section 4.6.
-    """
-    last = solved.iterates[-1]
-    step, quadratic = last.solution.to(theta.dtype), last.quadratic
-    loss = objective.loss(theta + step).nan_to_num(nan=torch.inf)
-    num_backtracked = torch.zeros_like(loss)
-    walking = torch.ones_like(loss, dtype=torch.bool)
-    for iterate in reversed(solved.iterates[:-1]):
-        candidate = iterate.solution.to(theta.dtype)
-        candidate_loss = objective.loss(theta + candidate).nan_to_num(nan=torch.inf)
-        walking &= candidate_loss < loss
-        if not bool(walking.any()):
-            break
-        step = torch.where(walking.unsqueeze(1), candidate, step)
-        quadratic = torch.where(walking, iterate.quadratic, quadratic)
-        loss = torch.where(walking, candidate_loss, loss)
-        num_backtracked += walking
-    return step, quadratic, num_backtracked
+    def _next_state(
+        self, state: State, solution: Tensor, ratio: Tensor, unknown: Tensor, accepted: Tensor, failures: Tensor
+    ) -> State:
+        rule = DampingRule(
+            self.low_reduction_ratio,
+            self.high_reduction_ratio,
+            self.damping_increase,
+            self.damping_decrease,
+            self.min_damping,
+            self.max_damping,
+        )
+        raised = ~accepted if self.rejected_damping == "increase" else torch.zeros_like(accepted)
+        factor = self.structural_damping_factor
+        first = self.structural_damping
+        structural_rule = replace(
+            rule,
+            increase=factor,
+            decrease=1 / factor,
+            lowest=first / STRUCTURAL_RANGE,
+            highest=first * STRUCTURAL_RANGE,
+        )
+        restart = torch.zeros_like(accepted)
+        if self.restart_after:
+            restart = failures >= self.restart_after
+        forget = restart | ~accepted if self.reset_warm_start else restart
+        again = restart.unsqueeze(1)
+        damping = rule(state["damping"], ratio, unknown, raised)
+        structural = structural_rule(state["structural_damping"], ratio, unknown, raised)
+        return {
+            "damping": torch.where(again, self.damping, damping),
+            "structural_damping": torch.where(again, first, structural),
+            "failures": torch.where(restart, 0.0, failures),
+            "solution": torch.where(forget.unsqueeze(1), 0.0, solution),
+        }

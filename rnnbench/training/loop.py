@@ -6,6 +6,7 @@ Letters: R replicas of the run, k of them still active, P parameters of one repl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import Protocol
 
 import torch
@@ -21,6 +22,9 @@ from rnnbench.training.replica import Replica, Snapshot
 
 NUM_EVALUATIONS_TO_SOLVE = 3
 """Evaluations running at which the error rate has to be under the task's limit."""
+
+COSTS = ("sequences", "products", "forward_passes", "backward_passes")
+"""What an update uses up, as it, a replica and the tags cost/* name it."""
 
 
 class Recorder(Protocol):
@@ -160,12 +164,12 @@ class Training:
             self._audience.checkpoint(self)
 
     def _count(self, update: Update) -> None:
-        costs = torch.stack([update.sequences, update.products]).tolist()
+        costs = torch.stack([getattr(update, name) for name in COSTS]).tolist()
         for row, index in enumerate(self.active):
             replica = self.replicas[index]
             replica.updates, replica.seconds = self.update, self.seconds
-            replica.sequences += costs[0][row]
-            replica.products += costs[1][row]
+            for name, cost in zip(COSTS, costs, strict=True):
+                setattr(replica, name, getattr(replica, name) + cost[row])
 
     def _take_evaluation(self, evaluation: Mapping[str, Tensor]) -> None:
         losses, error_rates = evaluation["loss/eval"].tolist(), evaluation["error_rate/eval"].tolist()
@@ -184,8 +188,7 @@ class Training:
             return torch.tensor([read(replica) for replica in rows], dtype=torch.float64)
 
         values = {
-            "cost/sequences": numbers(lambda replica: replica.sequences),
-            "cost/products": numbers(lambda replica: replica.products),
+            **{f"cost/{name}": numbers(attrgetter(name)) for name in COSTS},
             "time/seconds": numbers(lambda replica: replica.seconds),
         }
         if evaluation is not None:

@@ -55,6 +55,19 @@ LOOP_METRICS = (
         "the machine-independent cost by which methods are compared",
     ),
     Metric("cost/products", "Gauss-Newton products so far", "products", "0 for first-order methods"),
+    Metric(
+        "cost/forward_passes",
+        "sequences passed forward through time by the optimizer so far: gradients, linearizations, the linearized "
+        "sweep of each product, and every evaluation of the loss in backtracking, reduction ratio and line search",
+        "sequences",
+        "cost/sequences, and about a tenth more for HF",
+    ),
+    Metric(
+        "cost/backward_passes",
+        "sequences passed backward by the optimizer so far: one for each gradient, and one for each product",
+        "sequences",
+        "equal to cost/sequences for first-order methods",
+    ),
     Metric("time/seconds", "wall-clock time of training so far", "s", "-"),
 )
 

@@ -25,6 +25,8 @@ class Replica:
         updates: Updates done.
         sequences: Sequences seen, products included.
         products: Gauss-Newton products done.
+        forward_passes: Sequences passed forward through time by the optimizer.
+        backward_passes: Sequences passed backward.
         seconds: Wall-clock time of training.
         loss: At the last evaluation.
         error_rate: At the last evaluation.
@@ -37,6 +39,8 @@ class Replica:
     updates: int = 0
     sequences: float = 0.0
     products: float = 0.0
+    forward_passes: float = 0.0
+    backward_passes: float = 0.0
     seconds: float = 0.0
     loss: float | None = None
     error_rate: float | None = None

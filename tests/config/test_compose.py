@@ -6,6 +6,7 @@ from hydra.core.global_hydra import GlobalHydra
 from rnnbench.config import schema
 from rnnbench.config.compose import Composer
 from rnnbench.config.errors import ConfigError
+from rnnbench.config.hessian_free import Hf
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import Request, parse_request
 
@@ -32,7 +33,7 @@ def compose(*overrides, **options):
 def test_default():
     config = compose()
     assert (config.task.name, config.model.name, config.init.name) == ("adding", "rnn", "sparse")
-    assert isinstance(config.optim, schema.Hf)
+    assert isinstance(config.optim, Hf)
     assert isinstance(config.budget, schema.Budget)
     assert config.name == "adding_hf"
     assert config.seed == 0

@@ -4,10 +4,9 @@ import pytest
 import torch
 
 from rnnbench.curvature.conjugate_gradient import (
-    MIN_PROGRESS_WINDOW,
+    CgRules,
     TerminationReason,
     conjugate_gradient,
-    kept_iterations,
 )
 
 
@@ -18,12 +17,18 @@ def positive_definite(num_replicas, size, condition, seed=0):
     return q @ torch.diag(values) @ q.mT, torch.randn(num_replicas, size, generator=generator, dtype=torch.float64)
 
 
-def solve(matrix, b, start=None, max_iterations=100, tolerance=0.0):
+def rules(num_replicas, max_iterations=100, tolerance=0.0, **others):
+    tolerances = {"tolerance": tolerance, "residual_tolerance": others.pop("residual_tolerance", 1e-10)}
+    columns = {name: torch.full((num_replicas,), value, dtype=torch.float64) for name, value in tolerances.items()}
+    return CgRules(max_iterations=max_iterations, **columns, **others)
+
+
+def solve(matrix, b, start=None, max_iterations=100, tolerance=0.0, preconditioner=None, **others):
     def product(vector, active):
         return torch.einsum("rij,rj->ri", matrix, vector)
 
     start = torch.zeros_like(b) if start is None else start
-    return conjugate_gradient(product, b, start, max_iterations, torch.full((b.shape[0],), tolerance).double())
+    return conjugate_gradient(product, b, start, rules(len(b), max_iterations, tolerance, **others), preconditioner)
 
 
 def test_equals_the_dense_solution():
@@ -45,7 +50,7 @@ def test_quadratic_of_every_kept_iterate_falls():
         assert torch.allclose(iterate.quadratic, expected, rtol=1e-9)
     values = torch.stack([iterate.quadratic for iterate in result.iterates])
     assert (values.diff(dim=0) < 0).all()
-    assert len(result.iterates) == len(kept_iterations(25))
+    assert len(result.iterates) == len(rules(1, 25).kept_iterations())
     assert (result.num_iterations == 25).all()
     assert (result.reasons == TerminationReason.MAX_ITERATIONS).all()
 
@@ -79,7 +84,7 @@ def test_relative_progress_stops_at_the_rule():
     phi = [0.0] + [solve(matrix, b, max_iterations=k).iterates[-1].quadratic.item() for k in range(1, last + 1)]
 
     def progress(i):
-        window = max(MIN_PROGRESS_WINDOW, i // 10)
+        window = max(10, i // 10)
         return (phi[i] - phi[i - window]) / phi[i] / window if i > window else float("inf")
 
     assert progress(last) < 5e-3
@@ -107,13 +112,63 @@ def test_a_value_that_is_not_finite_stops_its_replica_alone(bad):
             image[0] = bad
         return image
 
-    result = conjugate_gradient(product, b, torch.zeros_like(b), 50, torch.zeros(2, dtype=torch.float64))
+    result = conjugate_gradient(product, b, torch.zeros_like(b), rules(2, 50))
     assert result.reasons[0] == TerminationReason.NOT_FINITE
     assert result.solution.isfinite().all()
     assert torch.allclose(result.solution[1], torch.linalg.solve(matrix[1], b[1]), atol=1e-8)
 
 
 def test_kept_iterations_grow_and_end_at_the_limit():
-    assert sorted(kept_iterations(10)) == [1, 2, 3, 4, 5, 7, 9, 10]
-    assert max(kept_iterations(250)) == 250
-    assert len(kept_iterations(250)) < 25
+    assert sorted(rules(1, 10).kept_iterations()) == [1, 2, 3, 4, 5, 7, 9, 10]
+    assert max(rules(1, 250).kept_iterations()) == 250
+    assert len(rules(1, 250).kept_iterations()) < 25
+    assert sorted(rules(1, 10, keep_every=4).kept_iterations()) == [4, 8, 10]
+    assert sorted(rules(1, 3, keep_every=4).kept_iterations()) == [3]
+
+
+def test_a_minimum_of_iterations_and_a_window_put_progress_off():
+    matrix, b = positive_definite(1, 20, 2)
+    early = solve(matrix, b, tolerance=1e-2, residual_tolerance=0.0, max_iterations=40)
+    late = solve(matrix, b, tolerance=1e-2, residual_tolerance=0.0, max_iterations=40, min_iterations=18)
+    wide = solve(matrix, b, tolerance=1e-2, residual_tolerance=0.0, max_iterations=40, window=15)
+    assert early.num_iterations.item() == 11
+    assert late.num_iterations.item() == 18
+    assert wide.num_iterations.item() == 16
+    assert all(result.reasons.item() == TerminationReason.PROGRESS for result in (early, late, wide))
+
+
+def test_residual_tolerance_stops():
+    matrix, b = positive_definite(2, 12, 1e3)
+    result = solve(matrix, b, residual_tolerance=0.1)
+    residual = (b - torch.einsum("rij,rj->ri", matrix, result.solution)).norm(dim=1)
+    assert (residual < 0.1).all()
+    assert (result.num_iterations < solve(matrix, b).num_iterations).all()
+
+
+def test_preconditioned_iterates_are_those_of_the_changed_variables():
+    """CG with M on A equals plain CG on M^-1/2 A M^-1/2, mapped back."""
+    matrix, b = positive_definite(2, 15, 1e2)
+    start = 0.1 * torch.ones_like(b)
+    diagonal = torch.logspace(-2, 2, 15, dtype=torch.float64).expand(2, -1)
+    root = diagonal.sqrt()
+    for count in (1, 2, 5):
+        found = solve(matrix, b, start, count, preconditioner=diagonal)
+        changed = matrix / root.unsqueeze(1) / root.unsqueeze(2)
+        plain = solve(changed, b / root, start * root, count)
+        assert torch.allclose(found.solution, plain.solution / root, rtol=1e-9)
+        assert torch.allclose(found.iterates[-1].quadratic, plain.iterates[-1].quadratic, rtol=1e-9)
+
+
+def test_a_diagonal_matrix_is_solved_at_once_by_its_own_preconditioner():
+    diagonal = torch.logspace(0, 6, 30, dtype=torch.float64).unsqueeze(0)
+    b = torch.ones_like(diagonal)
+    result = solve(torch.diag_embed(diagonal), b, preconditioner=diagonal)
+    assert result.num_iterations.item() == 1
+    assert torch.allclose(result.solution, b / diagonal)
+
+
+def test_float32_vectors_are_near_float64():
+    matrix, b = positive_definite(2, 20, 50)
+    single = solve(matrix, b, max_iterations=6, dtype=torch.float32)
+    assert single.solution.dtype == torch.float32
+    assert torch.allclose(single.solution.double(), solve(matrix, b, max_iterations=6).solution, rtol=1e-3, atol=1e-5)

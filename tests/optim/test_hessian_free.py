@@ -1,81 +1,14 @@
-"""Hessian-free against closed forms on a quadratic, and each of its rules by hand."""
+"""Hessian-free against closed forms on a quadratic."""
 
 import dataclasses
 
 import pytest
 import torch
+from hessian_free_cases import Quadratic, column, hessian_free, problem
 
-from rnnbench.curvature.conjugate_gradient import CgResult, Iterate
-from rnnbench.curvature.engine import Engine
-from rnnbench.curvature.objective import Gradient, Objective
-from rnnbench.losses import LOSSES
-from rnnbench.models.simple_rnn import SimpleRnn
-from rnnbench.optim.hessian_free import HessianFree, backtrack
-from rnnbench.tasks.adding import Adding
+from rnnbench.optim.damping import weight_scales
+from rnnbench.optim.hessian_free_metrics import Outcome
 from rnnbench.tasks.base import Stream
-
-
-def column(*values):
-    return torch.tensor(values, dtype=torch.float64).unsqueeze(1)
-
-
-def hessian_free(num_replicas=1, **changes):
-    def same(value):
-        return column(*[value] * num_replicas)
-
-    defaults = {
-        "gradient_batch_size": 40,
-        "curvature_batch_size": 20,
-        "curvature_source": "subset",
-        "backtracking_batch_size": 20,
-        "line_search_batch_size": 20,
-        "damping": same(0.1),
-        "damping_increase": same(1.5),
-        "damping_decrease": same(2 / 3),
-        "min_damping": same(1e-8),
-        "max_damping": same(1e8),
-        "structural_damping": same(0.3),
-        "max_cg_iterations": 50,
-        "cg_tolerance": same(5e-4),
-        "warm_start_decay": same(0.95),
-        "line_search_decrease": 0.8,
-        "max_line_search_steps": 50,
-    }
-    return HessianFree(**{**defaults, **changes})
-
-
-class Quadratic:
-    """loss = x^T A x / 2 - b^T x + constant, per replica; its own Gauss-Newton matrix is A."""
-
-    def __init__(self, matrix, b, *, scale=1.0):
-        self.matrix, self.b, self.scale = matrix, b, scale
-
-    def loss(self, theta):
-        x = theta.double()
-        return self.scale * (0.5 * torch.einsum("ri,rij,rj->r", x, self.matrix, x) - (self.b * x).sum(1))
-
-    def loss_and_gradient(self, theta):
-        return Gradient(self.loss(theta), torch.einsum("rij,rj->ri", self.matrix, theta) - self.b, None, None, 1)
-
-    def rows(self, start, stop):
-        return self
-
-    def linearize(self, theta, structural_damping=None):
-        quadratic = self
-
-        class Operator:
-            loss = quadratic.loss(theta)
-
-            def product(self, vector, active=None):
-                return torch.einsum("rij,rj->ri", quadratic.matrix, vector)
-
-        return Operator()
-
-
-def problem(num_replicas=2, size=6, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    root = torch.randn(num_replicas, size, size, generator=generator, dtype=torch.float64)
-    return root @ root.mT + torch.eye(size), torch.randn(num_replicas, size, generator=generator, dtype=torch.float64)
 
 
 def test_one_update_solves_the_damped_quadratic():
@@ -105,42 +38,6 @@ def test_without_damping_it_is_newtons_method():
     assert torch.allclose(update.theta, torch.linalg.solve(matrix, b), rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("ratio", "factor"), [(0.24, 1.5), (0.26, 1.0), (0.74, 1.0), (0.76, 2 / 3), (-5.0, 1.5), (torch.nan, 1.5)]
-)
-def test_damping_rule(ratio, factor):
-    optimizer = hessian_free()
-    after = optimizer._next_damping(column(0.2), torch.tensor([ratio], dtype=torch.float64))
-    assert after.item() == pytest.approx(0.2 * factor)
-
-
-def test_damping_stays_inside_its_limits():
-    optimizer = hessian_free(min_damping=column(0.15), max_damping=column(0.25))
-    high, low = torch.tensor([2.0]).double(), torch.tensor([0.0]).double()
-    assert optimizer._next_damping(column(0.2), high).item() == 0.15
-    assert optimizer._next_damping(column(0.2), low).item() == 0.25
-
-
-class Valley:
-    """A loss of one parameter by a table: for rules that look at losses only."""
-
-    def __init__(self, function):
-        self.function = function
-
-    def loss(self, theta):
-        return torch.stack([torch.as_tensor(self.function(r, x.item())) for r, x in enumerate(theta[:, 0])]).double()
-
-
-def test_line_search_takes_the_first_size_that_lowers_the_loss():
-    # Replica 0 improves at once, replica 1 below a step of 0.6, replica 2 never, replica 3 meets NaN first.
-    def function(replica, x):
-        return [-x, x if x > 0.6 else -x, x, float("nan") if x > 0.9 else -x][replica]
-
-    optimizer = hessian_free(4)
-    sizes = optimizer._line_search(Valley(function), torch.zeros(4, 1), torch.ones(4, 1))
-    assert sizes.tolist() == pytest.approx([1.0, 0.8**3, 0.0, 0.8])
-
-
 def test_a_rejected_step_keeps_theta_and_drops_the_warm_start():
     matrix, b = problem()
     optimizer = hessian_free(2)
@@ -165,8 +62,8 @@ def test_cg_starts_from_the_decayed_last_solution():
     seen = []
 
     class Watched(Quadratic):
-        def linearize(self, theta, structural_damping=None):
-            operator = super().linearize(theta)
+        def linearize(self, *arguments):
+            operator = super().linearize(*arguments)
             product = operator.product
             operator.product = lambda vector, active=None: seen.append(vector.clone()) or product(vector)
             return operator
@@ -174,21 +71,6 @@ def test_cg_starts_from_the_decayed_last_solution():
     state = {**optimizer.initial_state(theta), "solution": last}
     optimizer.update(theta, state, 0, lambda stream, size: Watched(matrix, b))
     assert torch.allclose(seen[0], 0.5 * last)
-
-
-def test_backtracking_walks_back_while_the_loss_falls():
-    # Kept iterates at x = 1, 2, 3, 4; the losses make replica 0 stop at 4, replica 1 at 2, replica 2 at 3: a better
-    # iterate behind a worse one is not reached.
-    losses = [{1: 0, 2: 9, 3: 5, 4: 1}, {1: 3, 2: 1, 3: 2, 4: 3}, {1: 0, 2: 9, 3: 1, 4: 2}]
-    iterates = [
-        Iterate(torch.full((3, 1), float(x)).double(), torch.full((3,), -10.0 * x).double()) for x in (1, 2, 3, 4)
-    ]
-    solved = CgResult(iterates, torch.full((3,), 4.0), torch.zeros(3))
-    objective = Valley(lambda replica, x: float(losses[replica][round(x)]))
-    step, quadratic, count = backtrack(objective, torch.zeros(3, 1), solved)
-    assert step.flatten().tolist() == [4, 2, 3]
-    assert quadratic.tolist() == [-40, -20, -30]
-    assert count.tolist() == [0, 2, 1]
 
 
 def test_batches_come_from_their_streams_with_their_sizes():
@@ -205,41 +87,6 @@ def test_batches_come_from_their_streams_with_their_sizes():
         optimizer.update(theta, optimizer.initial_state(theta), 0, draw)
         assert drawn == expected
         assert optimizer.num_drawn_sequences == sum(size for _, size in expected)
-
-
-def train(num_updates, seeds, optimizer, dtype=torch.float64):
-    task = Adding(sequence_length=20, variant="hf11")
-    model = SimpleRnn(2, 1, 8)
-    rows = []
-    for seed in seeds:
-        generator = torch.Generator().manual_seed(seed)
-        rows.append(0.4 * torch.randn(model.num_parameters, generator=generator, dtype=torch.float64))
-    theta = torch.stack(rows).to(dtype)
-    state, engine = optimizer.initial_state(theta), Engine(model, dtype=dtype)
-    for k in range(num_updates):
-
-        def draw(stream, size, k=k):
-            return Objective(engine, LOSSES["squared_error"], task.batch(seeds, stream, k, size, dtype=dtype))
-
-        update = optimizer.update(theta, state, k, draw)
-        theta, state = update.theta, update.state
-    return theta, state
-
-
-def test_replica_law():
-    """theta within 1e-8 after three updates, with different hyperparameters side by side."""
-    optimizer = hessian_free(
-        3,
-        damping=column(0.1, 1.0, 0.02),
-        structural_damping=column(0.0, 0.3, 1.0),
-        warm_start_decay=column(0.95, 0.5, 0.0),
-        max_cg_iterations=10,
-    )
-    together, state = train(3, [3, 4, 5], optimizer)
-    for r, seed in enumerate([3, 4, 5]):
-        alone, own = train(3, [seed], optimizer.replicas(torch.tensor([r])))
-        assert (together[r] - alone[0]).abs().max() < 1e-8
-        assert state["damping"][r] == own["damping"][0]
 
 
 def test_inputs_are_not_changed():
@@ -261,3 +108,182 @@ def test_every_metric_has_its_sentence():
     assert list(update.metrics) == [metric.tag for metric in optimizer.metrics]
     assert {"hf/damping", "hf/cg_iterations"} <= set(optimizer.shown_metrics)
     assert dataclasses.is_dataclass(optimizer)
+
+
+def one_update(optimizer, theta, **changes):
+    matrix, b = problem()
+    objective = Quadratic(matrix, b, **changes)
+    state = optimizer.initial_state(theta)
+    return matrix, b, optimizer.update(theta, state, 0, lambda stream, size: objective)
+
+
+THETA = torch.linspace(-1, 2, 12, dtype=torch.float64).view(2, 6)
+EXACT = {"cg_tolerance": column(0.0, 0.0)}
+
+
+def test_weight_decay_is_part_of_gradient_product_and_loss():
+    """One exact step minimizes the damped quadratic with the penalty; the ratio sees the penalty in both changes."""
+    decay, damping = column(0.3, 2.0), column(0.5, 0.1)
+    matrix, b, update = one_update(hessian_free(2, damping=damping, weight_decay=decay, **EXACT), THETA)
+    penalized = matrix + decay.unsqueeze(-1) * torch.eye(6)
+    gradient = torch.einsum("rij,rj->ri", penalized, THETA) - b
+    damped = penalized + damping.unsqueeze(-1) * torch.eye(6)
+    step = torch.linalg.solve(damped, -gradient)
+    assert torch.allclose(update.theta, THETA + step, rtol=1e-8)
+    predicted = 0.5 * (gradient * step).sum(1)
+    actual = (gradient * step).sum(1) + 0.5 * torch.einsum("ri,rij,rj->r", step, penalized, step)
+    assert torch.allclose(update.metrics["hf/reduction_ratio"], actual / predicted)
+    assert torch.allclose(update.gradient.loss, Quadratic(matrix, b).loss(THETA))  # what is recorded is the loss alone
+
+
+def test_an_undamped_prediction_makes_the_ratio_of_a_quadratic_one():
+    _, _, update = one_update(hessian_free(2, reduction_ratio="undamped", weight_decay=column(0.0, 0.4)), THETA)
+    assert torch.allclose(update.metrics["hf/reduction_ratio"], torch.ones(2, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("scaling", ["damping", "constant"])
+def test_structural_damping_is_scaled_with_the_damping_or_not(scaling):
+    seen = []
+
+    class Watched(Quadratic):
+        def linearize(self, theta, structural_damping=None, matching=None):
+            seen.append((structural_damping, matching))
+            return super().linearize(theta)
+
+    matrix, b = problem()
+    optimizer = hessian_free(
+        2,
+        damping=column(0.5, 2.0),
+        structural_damping=column(0.3, 0.0),
+        structural_scaling=scaling,
+        matching_distance="squared_error",
+        structural_normalization="loss",
+    )
+    optimizer.update(THETA, optimizer.initial_state(THETA), 0, lambda stream, size: Watched(matrix, b))
+    weight, matching = seen[0]
+    assert weight.flatten().tolist() == ([0.15, 0] if scaling == "damping" else [0.3, 0])
+    assert (matching.distance, matching.normalization) == ("squared_error", "loss")
+    assert optimizer.matching == matching
+    assert hessian_free(structural_damping=column(0.0)).matching is None
+
+
+def test_weight_scaled_damping_solves_the_system_with_its_diagonal():
+    damping = column(0.5, 2.0)
+    matrix, b, update = one_update(
+        hessian_free(2, damping=damping, damping_scaling="weights", backtracking="none", **EXACT), THETA
+    )
+    square = THETA.square()
+    means = torch.cat([square[:, :2].mean(1, keepdim=True).expand(-1, 2), square[:, 2:].mean(1, keepdim=True)], dim=1)
+    scales = square.mean(1, keepdim=True) / torch.cat([means[:, :2], means[:, 2:].expand(-1, 4)], dim=1)
+    gradient = torch.einsum("rij,rj->ri", matrix, THETA) - b
+    step = torch.linalg.solve(matrix + torch.diag_embed(damping * scales.clamp(0.01, 100)), -gradient)
+    assert torch.allclose(update.theta, THETA + step, rtol=1e-8)
+    assert (weight_scales(torch.zeros(1, 4), [1, 3]) == 1).all()
+    assert weight_scales(torch.tensor([[0.0, 1, 1, 1]]), [1, 3]).flatten().tolist() == pytest.approx([100] + 3 * [0.75])
+
+
+def test_the_preconditioner_is_a_power_of_fisher_and_damping():
+    """With G diagonal and the exponent 1, M = F + lambda with F = diag(G) solves the system in one iteration."""
+    diagonal = torch.logspace(-2, 3, 6, dtype=torch.float64).expand(2, -1)
+    b = torch.ones_like(diagonal)
+    objective = Quadratic(torch.diag_embed(diagonal), b, squares=diagonal)
+    optimizer = hessian_free(
+        2,
+        preconditioner="diagonal",
+        preconditioner_exponent=column(1.0, 0.5),
+        damping=column(0.5, 0.5),
+        weight_decay=column(0.005, 0.005),
+        cg_residual_tolerance=column(1e-8, 1e-8),
+        **EXACT,
+    )
+    update = optimizer.update(THETA, optimizer.initial_state(THETA), 0, lambda stream, size: objective)
+    first, second = update.metrics["hf/cg_iterations"].tolist()
+    assert first <= 2 < second
+    gradient = diagonal * THETA - b + 0.005 * THETA
+    assert torch.allclose(update.theta, THETA - gradient / (diagonal + 0.505), rtol=1e-6)
+
+
+def test_a_rejected_step_may_keep_the_warm_start_and_raise_the_damping():
+    matrix, b = problem()
+    optimizer = hessian_free(2, reset_warm_start=False, rejected_damping="increase")
+
+    def draw(stream, size):
+        return Quadratic(matrix, b, scale=-1.0 if stream == Stream.LINE_SEARCH else 1.0)
+
+    update = optimizer.update(THETA, optimizer.initial_state(THETA), 0, draw)
+    assert (update.state["solution"] != 0).all()
+    assert torch.allclose(update.state["damping"], optimizer.damping * 1.5)
+    assert (update.metrics["hf/reduction_ratio"] > 0.75).all()
+    assert (update.metrics["hf/outcome"] == Outcome.REJECTED).all()
+
+
+def test_failures_are_counted_and_end_in_a_restart():
+    matrix, b = problem()
+    optimizer = hessian_free(
+        2, restart_after=3, rejected_damping="increase", structural_damping_factor=column(2.0, 1.0)
+    )
+    state, theta = optimizer.initial_state(THETA), THETA
+    seen, damping, structural = [], [], []
+    for k in range(7):
+
+        def draw(stream, size, k=k):
+            return Quadratic(matrix, b, scale=-1.0 if stream == Stream.LINE_SEARCH and k < 5 else 1.0)
+
+        update = optimizer.update(theta, state, k, draw)
+        theta, state = update.theta, update.state
+        seen.append(update.metrics["hf/failures"].tolist())
+        damping.append(update.metrics["hf/damping"][0].item())
+        structural.append(update.metrics["hf/structural_damping"].tolist())
+    assert seen == [[n, n] for n in (1, 2, 3, 1, 2, 0, 0)]
+    assert damping[:4] == pytest.approx([0.1, 0.15, 0.225, 0.1])
+    assert structural[:4] == [[0.3, 0.3], [0.6, 0.3], [1.2, 0.3], [0.3, 0.3]]
+
+
+def test_at_the_minimum_nothing_moves_and_every_number_is_finite():
+    matrix, b = problem()
+    optimum = torch.linalg.solve(matrix, b)
+    optimizer = hessian_free(2)
+    state = optimizer.initial_state(optimum)
+    for k in range(3):
+        update = optimizer.update(optimum, state, k, lambda stream, size: Quadratic(matrix, b))
+        state = update.state
+        assert all(value.isfinite().all() for value in update.metrics.values())
+        assert torch.allclose(update.theta, optimum, rtol=1e-12)
+        assert (update.metrics["hf/outcome"] == Outcome.WITHIN_ROUNDING).all()
+        assert torch.equal(state["damping"], optimizer.damping)
+
+
+def test_a_loss_that_overflows_is_a_failure_with_finite_numbers():
+    matrix, b = problem()
+
+    class Cliff(Quadratic):
+        def loss(self, theta):
+            return torch.where(
+                (theta == THETA).all(1), super().loss(theta), torch.tensor([torch.nan, torch.inf]).double()
+            )
+
+    optimizer = hessian_free(2)
+    update = optimizer.update(THETA, optimizer.initial_state(THETA), 0, lambda stream, size: Cliff(matrix, b))
+    assert all(value.isfinite().all() for value in update.metrics.values())
+    assert torch.equal(update.theta, THETA)
+    assert (update.metrics["hf/failures"] == 1).all()
+    assert torch.allclose(update.state["damping"], optimizer.damping * 1.5)
+
+
+def test_batches_double():
+    optimizer = hessian_free(
+        batch_doubling_every=3, max_batch_factor=5, backtracking="none", line_search_batch="gradient"
+    )
+    matrix, b = problem(1)
+    theta, sizes = THETA[:1], []
+    for k in (0, 2, 3, 6, 60):
+
+        def draw(stream, size):
+            sizes.append((int(stream), size))
+            return Quadratic(matrix, b)
+
+        update = optimizer.update(theta, optimizer.initial_state(theta), k, draw)
+    assert sizes == [(0, 40), (0, 40), (0, 80), (0, 160), (0, 160)]
+    assert update.metrics["hf/batch_factor"].tolist() == [4]
+    assert optimizer.num_drawn_sequences == 5 * 40
+    assert optimizer.num_kept_sequences == 5 * 20

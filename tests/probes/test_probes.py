@@ -26,7 +26,7 @@ def look(model, theta, batch, *, num_logged=0):
     engine = Engine(model, dtype=theta.dtype)
     gradient = Objective(engine, LOSSES["squared_error"], batch).loss_and_gradient(theta)
     clipped = 0.5 * gradient.gradient
-    update = Update(theta - 0.1 * clipped, {}, gradient, clipped, torch.zeros(len(theta)), torch.zeros(len(theta)))
+    update = Update(theta - 0.1 * clipped, {}, gradient, clipped, *[torch.zeros(len(theta))] * 4)
     return View(model, batch.inputs.shape[0], theta, update, num_logged)
 
 
@@ -183,7 +183,7 @@ def test_readings_do_not_change_when_training_goes_on():
 
     def capture(probe):
         gradient = objective.loss_and_gradient(theta)
-        update = Update(theta - 1, {}, gradient, gradient.gradient, torch.zeros(1), torch.zeros(1))
+        update = Update(theta - 1, {}, gradient, gradient.gradient, *[torch.zeros(1)] * 4)
         return probe.capture(View(model, 5, theta, update, 0))
 
     for probe in (StateGradient(picture_every=0), StateJacobian(num_sequences=2, num_steps=2, picture_every=0)):

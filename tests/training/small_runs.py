@@ -44,7 +44,7 @@ class Countdown(Optimizer):
             step = step.nan_to_num(nan=0.25)
         gradient = Gradient(theta[:, 0].clone(), theta.clone(), None, None, 10)
         cost = torch.full((len(theta),), 10.0, dtype=torch.float64)
-        return Update(theta - step, {"count": state["count"] + 1}, gradient, theta, cost * 0, cost)
+        return Update(theta - step, {"count": state["count"] + 1}, gradient, theta, cost * 0, cost, cost, cost)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,58 @@
+"""Whether task, model and optimizer go together: a loss that exists, and products where the optimizer needs them."""
+
+from typing import TYPE_CHECKING, Any
+
+from rnnbench.config.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rnnbench.models.base import Model
+    from rnnbench.optim.base import Optimizer
+    from rnnbench.tasks.base import Task
+
+
+def check_products(task: "Task", model: "Model", optimizer: "Optimizer") -> None:
+    """Check that the loss exists, and that an optimizer with Gauss-Newton products finds what they are made of.
+
+    Args:
+        task: Whose loss is meant.
+        model: Whose sweeps are run.
+        optimizer: Which may need products, and may damp the model's states.
+
+    Raises:
+        ConfigError: Something is missing.
+    """
+    from rnnbench.losses import LOSSES, Loss
+
+    loss = LOSSES.get(task.loss)
+    if loss is None:
+        raise ConfigError(f"task: {_name(task)} has the loss {task.loss!r}, which is none of {', '.join(LOSSES)}")
+    if not optimizer.needs_products:
+        return
+    advice = "choose a first-order optimizer, such as optim=adam"
+    if type(loss).hessian_product is Loss.hessian_product:
+        raise ConfigError(f"optim: the loss {task.loss} has no Hessian product, so no Gauss-Newton product; {advice}")
+    if not _is_linearized(model):
+        raise ConfigError(f"optim: {_name(model)} has no linearized sweeps, so no Gauss-Newton product; {advice}")
+    if optimizer.matching is not None:
+        try:
+            optimizer.matching.distance_of(model)
+        except ValueError as error:
+            raise ConfigError(
+                f"optim: {error}; change optim.matching_distance, or set optim.structural_damping=0"
+            ) from error
+
+
+def _is_linearized(model: "Model") -> bool:
+    import torch
+
+    from rnnbench.models.base import BlockShape, Sweeps
+
+    sweeps = type(model.sweeps(BlockShape(1, 1, 1, torch.float32, torch.device("cpu"))))
+    return (
+        sweeps.linearized_forward is not Sweeps.linearized_forward
+        and sweeps.linearized_backward is not Sweeps.linearized_backward
+    )
+
+
+def _name(part: Any) -> str:
+    return type(part).__name__

@@ -1,0 +1,93 @@
+"""The damped quadratic model of the loss around theta.
+
+Letters: R replicas, P parameters of one replica.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rnnbench.curvature.gauss_newton import GaussNewton, Matching
+from rnnbench.curvature.objective import Objective
+
+
+@dataclass(frozen=True)
+class Penalized:
+    """A batch's loss with L2 weight decay: loss(theta) + weight_decay |theta|^2 / 2.
+
+    Attributes:
+        objective: The batch.
+        weight_decay: (R, 1), float64.
+    """
+
+    objective: Objective
+    weight_decay: Tensor
+
+    def loss(self, theta: Tensor) -> Tensor:
+        """(R,), float64."""
+        return self.objective.loss(theta) + self.penalty(theta)
+
+    def penalty(self, theta: Tensor) -> Tensor:
+        """weight_decay |theta|^2 / 2, (R,), float64."""
+        return 0.5 * self.weight_decay.squeeze(1) * theta.double().square().sum(1)
+
+    def gradient(self, theta: Tensor, of_loss: Tensor) -> Tensor:
+        """The gradient (R, P) at theta, from that of the loss alone."""
+        return torch.addcmul(of_loss, self.weight_decay.to(theta.dtype), theta)
+
+
+@dataclass(frozen=True)
+class Damping:
+    """What keeps a step small.
+
+    Attributes:
+        diagonal: Added to the diagonal of the curvature, (R, 1) or (R, P), float64.
+        structural: Weight of the structural-damping matrix, (R, 1), float64.
+        matching: Which matrix.
+    """
+
+    diagonal: Tensor
+    structural: Tensor
+    matching: Matching
+
+
+class QuadraticModel:
+    """q(d) = g^T d + d^T A d / 2 with A = G + weight_decay I + diag(damping) + weight * S.
+
+    G and S are those of one batch at theta, g is a gradient there, weight decay included.
+
+    Args:
+        batch: Of the curvature.
+        theta: (R, P).
+        gradient: g, (R, P).
+        damping: Of this update.
+
+    Attributes:
+        loss: Of the batch at theta, weight decay included, (R,), float64.
+        diagonal: What A adds to the curvature's diagonal, (R, 1) or (R, P), float64.
+    """
+
+    def __init__(self, batch: Penalized, theta: Tensor, gradient: Tensor, damping: Damping) -> None:
+        self.gradient = gradient
+        self._curvature: GaussNewton = batch.objective.linearize(theta, damping.structural, damping.matching)
+        self._weight_decay = batch.weight_decay
+        self.loss = self._curvature.loss + batch.penalty(theta)
+        self.diagonal = damping.diagonal + batch.weight_decay
+        self._scale = self.diagonal.to(theta.dtype)
+
+    def product(self, vector: Tensor, active: Sequence[bool] | None = None) -> Tensor:
+        """A v, (R, P); see `GaussNewton.product`."""
+        return self._curvature.product(vector, active).addcmul_(vector, self._scale)
+
+    def value(self, step: Tensor) -> Tensor:
+        """Q at a step (R, P), (R,), float64. Cost: one product."""
+        linear = (self.gradient * step).sum(1, dtype=torch.float64)
+        return linear + 0.5 * (step * self.product(step)).sum(1, dtype=torch.float64)
+
+    def undamped_value(self, step: Tensor) -> Tensor:
+        """Q at a step (R, P) without any damping, (R,), float64. Cost: one linearized forward sweep."""
+        linear = (self.gradient * step).sum(1, dtype=torch.float64)
+        curved = self._curvature.quadratic_form(step)
+        return linear + 0.5 * (curved + self._weight_decay.squeeze(1) * step.double().square().sum(1))

@@ -1,0 +1,126 @@
+"""A Hessian-free with every choice at its default, and problems for it."""
+
+import torch
+
+from rnnbench.curvature.engine import Engine
+from rnnbench.curvature.objective import Gradient, Objective
+from rnnbench.losses import LOSSES
+from rnnbench.models.simple_rnn import SimpleRnn
+from rnnbench.optim.hessian_free import HessianFree
+from rnnbench.tasks.adding import Adding
+
+
+def column(*values):
+    return torch.tensor(values, dtype=torch.float64).unsqueeze(1)
+
+
+def hessian_free(num_replicas=1, **changes):
+    def same(value):
+        return column(*[value] * num_replicas)
+
+    defaults = {
+        "gradient_batch_size": 40,
+        "curvature_batch_size": 20,
+        "curvature_source": "subset",
+        "batch_doubling_every": 0,
+        "max_batch_factor": 8,
+        "weight_decay": same(0.0),
+        "low_reduction_ratio": same(0.25),
+        "high_reduction_ratio": same(0.75),
+        "reduction_ratio": "damped",
+        "rejected_damping": "ratio",
+        "damping_scaling": "none",
+        "restart_after": 0,
+        "matching_distance": "auto",
+        "structural_normalization": "batch",
+        "structural_scaling": "damping",
+        "structural_damping_factor": same(1.0),
+        "min_cg_iterations": 0,
+        "cg_window": 10,
+        "cg_residual_tolerance": same(1e-10),
+        "cg_dtype": "float64",
+        "preconditioner": "none",
+        "preconditioner_exponent": same(0.75),
+        "reset_warm_start": True,
+        "backtracking": "walk_back",
+        "backtracking_batch": "fresh",
+        "backtracking_judge": "loss",
+        "keep_iterates_every": None,
+        "line_search_batch": "fresh",
+        "line_search_sufficient_decrease": same(0.0),
+        "backtracking_batch_size": 20,
+        "line_search_batch_size": 20,
+        "damping": same(0.1),
+        "damping_increase": same(1.5),
+        "damping_decrease": same(2 / 3),
+        "min_damping": same(1e-8),
+        "max_damping": same(1e8),
+        "structural_damping": same(0.3),
+        "max_cg_iterations": 50,
+        "cg_tolerance": same(5e-4),
+        "warm_start_decay": same(0.95),
+        "line_search_decrease": 0.8,
+        "max_line_search_steps": 50,
+    }
+    return HessianFree(**{**defaults, **changes})
+
+
+class Quadratic:
+    """loss = x^T A x / 2 - b^T x, per replica; its own Gauss-Newton matrix is A."""
+
+    def __init__(self, matrix, b, *, scale=1.0, size=1, squares=None):
+        self.matrix, self.b, self.scale, self.size, self.squares = matrix, b, scale, size, squares
+        self.group_sizes = [2, b.shape[1] - 2]
+
+    def loss(self, theta):
+        x = theta.double()
+        return self.scale * (0.5 * torch.einsum("ri,rij,rj->r", x, self.matrix, x) - (self.b * x).sum(1))
+
+    def loss_and_gradient(self, theta):
+        return Gradient(self.loss(theta), torch.einsum("rij,rj->ri", self.matrix, theta) - self.b, None, None, 1)
+
+    def mean_squared_gradient(self, theta):
+        return self.squares
+
+    def rows(self, start, stop):
+        return self
+
+    def linearize(self, theta, structural_damping=None, matching=None):
+        quadratic = self
+
+        class Operator:
+            loss = quadratic.loss(theta)
+
+            def product(self, vector, active=None):
+                return torch.einsum("rij,rj->ri", quadratic.matrix, vector)
+
+            def quadratic_form(self, vector):
+                return torch.einsum("ri,rij,rj->r", vector, quadratic.matrix, vector)
+
+        return Operator()
+
+
+def problem(num_replicas=2, size=6, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    root = torch.randn(num_replicas, size, size, generator=generator, dtype=torch.float64)
+    return root @ root.mT + torch.eye(size), torch.randn(num_replicas, size, generator=generator, dtype=torch.float64)
+
+
+def train(num_updates, seeds, optimizer, dtype=torch.float64):
+    task = Adding(sequence_length=20, variant="hf11")
+    model = SimpleRnn(2, 1, 8)
+    rows = []
+    for seed in seeds:
+        generator = torch.Generator().manual_seed(seed)
+        rows.append(0.4 * torch.randn(model.num_parameters, generator=generator, dtype=torch.float64))
+    theta = torch.stack(rows).to(dtype)
+    state, engine, updates = optimizer.initial_state(theta), Engine(model, dtype=dtype), []
+    for k in range(num_updates):
+
+        def draw(stream, size, k=k):
+            return Objective(engine, LOSSES["squared_error"], task.batch(seeds, stream, k, size, dtype=dtype))
+
+        update = optimizer.update(theta, state, k, draw)
+        theta, state = update.theta, update.state
+        updates.append(update)
+    return theta, state, updates

@@ -1,0 +1,56 @@
+"""What holds whatever is chosen: the replica law, and finite numbers on every task."""
+
+import torch
+from hessian_free_cases import column, hessian_free, train
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+CHOICES = {
+    "curvature_source": st.sampled_from(["subset", "fresh"]),
+    "reduction_ratio": st.sampled_from(["damped", "undamped"]),
+    "rejected_damping": st.sampled_from(["ratio", "increase"]),
+    "damping_scaling": st.sampled_from(["none", "weights"]),
+    "restart_after": st.integers(0, 2),
+    "batch_doubling_every": st.integers(0, 1),
+    "matching_distance": st.sampled_from(["auto", "squared_error"]),
+    "structural_normalization": st.sampled_from(["batch", "batch_time", "loss"]),
+    "structural_scaling": st.sampled_from(["damping", "constant"]),
+    "min_cg_iterations": st.integers(0, 6),
+    "cg_window": st.integers(1, 5),
+    "preconditioner": st.sampled_from(["none", "diagonal"]),
+    "reset_warm_start": st.booleans(),
+    "backtracking": st.sampled_from(["none", "walk_back", "best"]),
+    "backtracking_batch": st.sampled_from(["fresh", "curvature", "gradient"]),
+    "backtracking_judge": st.sampled_from(["loss", "quadratic"]),
+    "keep_iterates_every": st.sampled_from([None, 1, 3]),
+    "line_search_batch": st.sampled_from(["fresh", "curvature", "gradient"]),
+}
+OWN = {
+    "damping": column(1.0, 5.0, 0.5),
+    "structural_damping": column(0.0, 0.3, 1.0),
+    "structural_damping_factor": column(1.0, 1.5, 2.0),
+    "warm_start_decay": column(0.95, 0.5, 0.0),
+    "weight_decay": column(0.0, 1e-4, 1e-2),
+    "low_reduction_ratio": column(0.25, 0.4, 0.1),
+    "cg_tolerance": column(5e-4, 5e-2, 1e-2),  # so that they stop at different iterations
+    "preconditioner_exponent": column(0.75, 0.5, 1.0),
+    "line_search_sufficient_decrease": column(0.0, 1e-2, 0.3),
+}
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.fixed_dictionaries(CHOICES))
+def test_replica_law(choices):
+    """theta within 1e-8 after two updates, with different hyperparameters side by side; the cost is one's own.
+
+    Few iterations and no small damping: beyond, CG itself amplifies the rounding of products in larger blocks.
+    """
+    optimizer = hessian_free(3, max_cg_iterations=6, **OWN, **choices)
+    together, state, updates = train(2, [3, 4, 5], optimizer)
+    for r, seed in enumerate([3, 4, 5]):
+        alone, own, same = train(2, [seed], optimizer.replicas(torch.tensor([r])))
+        assert (together[r] - alone[0]).abs().max() < 1e-8
+        assert state["damping"][r] == own["damping"][0]
+        for update, one in zip(updates, same, strict=True):
+            for name in ("products", "sequences", "forward_passes", "backward_passes"):
+                assert getattr(update, name)[r] == getattr(one, name)[0], name
