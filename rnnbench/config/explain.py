@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rnnbench.config import schema
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.nearest import did_you_mean, nearest_keys
-from rnnbench.config.register import CLOSED
+from rnnbench.config.register import CLASSES, CLOSED
 
 SIMPLE = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", list: "a list", dict: "keys"}
 
@@ -150,8 +150,7 @@ def explain(error: BaseException, key: str = "") -> ConfigError:
     full_key = known[1] if known else key
     lacking = re.search(r"Key '[^']+' (?:is )?not in '(\w+)'", text)
     if lacking:
-        choices = {node.__name__: node for nodes in CLOSED.values() for node in nodes.values()}
-        node = choices.get(lacking[1]) or getattr(schema, lacking[1], None)
+        node = CLASSES.get(lacking[1]) or getattr(schema, lacking[1], None)
         fields = getattr(node, "__dataclass_fields__", {})
         group = full_key.rpartition(".")[0]
         near = did_you_mean(nearest_keys(full_key, [f"{group}.{name}".lstrip(".") for name in fields]))

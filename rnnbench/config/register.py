@@ -36,6 +36,11 @@ OPEN: dict[str, dict[str, type[Any]]] = {
 }
 """Group -> name -> the dataclass of what its choices share; a file that builds on it may have keys of its own."""
 
+CLASSES: dict[str, type[Any]] = {
+    node.__name__: node for groups in (OPEN, CLOSED) for nodes in groups.values() for node in nodes.values()
+}
+"""Each of these dataclasses by its own name."""
+
 
 def register_schema() -> None:
     """Store every dataclass in Hydra's ConfigStore; a second call changes nothing."""

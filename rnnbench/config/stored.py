@@ -7,6 +7,7 @@ from typing import Any
 from rnnbench.config import schema
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.nearest import did_you_mean, nearest_keys
+from rnnbench.config.register import CLASSES
 from rnnbench.config.schema import Config
 from rnnbench.config.validate import validate
 
@@ -31,10 +32,8 @@ def config_from(tree: Mapping[str, Any], names: Mapping[str, str]) -> Config:
     parts: dict[str, Any] = dict(tree)
     for key in names:
         if "." not in key:
-            parts[key] = _fill(getattr(schema, names[key]), tree[key])
-    parts["probe"] = {
-        name: _fill(getattr(schema, names[f"probe.{name}"]), values) for name, values in tree["probe"].items()
-    }
+            parts[key] = _fill(CLASSES[names[key]], tree[key])
+    parts["probe"] = {name: _fill(CLASSES[names[f"probe.{name}"]], values) for name, values in tree["probe"].items()}
     parts["budget"] = schema.Budget(**tree["budget"])
     parts["record"] = schema.Record(**tree["record"])
     return Config(**parts)

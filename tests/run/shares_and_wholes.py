@@ -8,6 +8,7 @@ from rnnbench.config.build import build
 from rnnbench.config.compose import Composer
 from rnnbench.config.request import Request
 from rnnbench.curvature.engine import Engine
+from rnnbench.curvature.gauss_newton import Matching
 from rnnbench.tasks.base import Stream
 from rnnbench.training.problem import Problem, draw_parameters
 from rnnbench.training.world import ALONE, joined
@@ -36,11 +37,19 @@ def main():
             found[f"gradient {batch_size}"] = difference(*[one.gradient for one in gradients])
             assert gradients[0].num_sequences == gradients[1].num_sequences == batch_size
             assert gradients[1].batch.size < batch_size
-            for weight in (0.0, 2.0):
+            squares = [one.mean_squared_gradient(theta) for one in (whole, shares)]
+            found[f"mean squared gradient {batch_size}"] = difference(*squares)
+            for weight, normalization in ((0.0, "batch"), (2.0, "batch"), (2.0, "batch_time"), (2.0, "loss")):
                 damping = torch.full((1, 1), weight, dtype=torch.float64)
-                parts = [one.rows(0, batch_size - batch_size // 3).linearize(theta, damping) for one in (whole, shares)]
+                matching = Matching("squared_error", normalization)
+                rows = [one.rows(0, batch_size - batch_size // 3) for one in (whole, shares)]
+                parts = [one.linearize(theta, damping, matching) for one in rows]
+                forms = [one.quadratic_form(vector) for one in parts]
+                found[f"quadratic form {batch_size} {weight} {normalization}"] = difference(*forms)
                 found[f"curvature loss {batch_size} {weight}"] = difference(*[one.loss for one in parts])
-                found[f"product {batch_size} {weight}"] = difference(*[one.product(vector) for one in parts])
+                found[f"product {batch_size} {weight} {normalization}"] = difference(
+                    *[one.product(vector) for one in parts]
+                )
         evaluations = [problem.evaluate(theta) for problem in problems]
         for column in evaluations[0]:
             found[column] = difference(*[one[column] for one in evaluations])

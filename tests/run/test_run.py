@@ -74,7 +74,7 @@ def test_a_run_folder_keeps_the_contract(tmp_path, capsys):
     checkpoint = load_checkpoint(run.folder / "checkpoint.pt")
     assert checkpoint["update"] == 3
     assert checkpoint["theta"].shape == (1, sum(math.prod(shape) for shape in checkpoint["layout"].values()))
-    assert set(checkpoint["optimizer_state"]) == {"damping", "solution"}
+    assert set(checkpoint["optimizer_state"]) == {"damping", "structural_damping", "failures", "solution"}
     for name, length in checkpoint["records"][0].items():
         assert (run.folder / name).stat().st_size == length
     assert len(list(run.folder.glob("events.out.*"))) == 1

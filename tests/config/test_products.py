@@ -1,0 +1,153 @@
+"""A model or loss that an optimizer cannot use is bad input: one clear line each."""
+
+import pytest
+import torch
+
+from rnnbench.config.build import build
+from rnnbench.config.compose import Composer
+from rnnbench.config.errors import ConfigError
+from rnnbench.config.request import Request
+from rnnbench.losses import LOSSES, Loss
+from rnnbench.models.base import Model, Sweeps
+from rnnbench.models.cell import Cell
+from rnnbench.tasks.adding import Adding
+
+
+class AbsoluteError(Loss):
+    """A loss without second derivative."""
+
+    def values(self, outputs, targets):
+        return (outputs - targets).abs().sum(-1)
+
+    def gradient(self, outputs, targets):
+        return (outputs - targets).sign()
+
+
+class Unknown(Adding):
+    loss = "cubic_error"
+
+
+class Absolute(Adding):
+    loss = "absolute_error"
+
+
+class OneWaySweeps(Sweeps):
+    def __init__(self, shape):
+        self.shape = shape
+
+    def load(self, batch):
+        self.batch = batch
+
+    def forward(self, weights):
+        return torch.zeros(1, self.shape.replicas, self.shape.sequences, 1)
+
+    def backward(self, output_gradients):
+        return torch.zeros(self.shape.replicas, 1)
+
+    def states(self, sequences):
+        raise AssertionError
+
+    state_gradients = states
+
+
+class OneWay(Model):
+    """A model whose sweeps are not linearized."""
+
+    def __init__(self, input_size, output_size, hidden_size):
+        self.input_size, self.output_size, self.hidden_size = input_size, output_size, hidden_size
+        self.layout = {"bias_out": (1,)}
+
+    def weights(self, theta):
+        return theta
+
+    def slice_weights(self, weights, replicas):
+        return weights[replicas]
+
+    def sweeps(self, shape):
+        return OneWaySweeps(shape)
+
+    def state_jacobians(self, theta, states, inputs):
+        raise AssertionError
+
+    def block_bytes(self, shape):
+        return 0
+
+
+class LinearizedSweeps(OneWaySweeps):
+    def linearized_forward(self, direction):
+        raise AssertionError
+
+    def linearized_backward(self, output_gradients, structural, distance):
+        raise AssertionError
+
+
+class Stateless(OneWay):
+    """A model with products and nothing that structural damping could hold on to."""
+
+    def sweeps(self, shape):
+        return LinearizedSweeps(shape)
+
+
+class Unbounded(Cell):
+    """A cell whose state is not inside (-1, 1)."""
+
+    def step_layout(self):
+        return {"weight_ih": (self.hidden_size, self.input_size)}
+
+    def step(self, parameters, state, inputs):
+        return (state[0] + inputs @ parameters["weight_ih"].mT,)
+
+
+@pytest.fixture(autouse=True)
+def _absolute_error(monkeypatch):
+    monkeypatch.setitem(LOSSES, "absolute_error", AbsoluteError())
+
+
+def built(*overrides, **targets):
+    with Composer(Request()) as composer:
+        config = composer.compose(overrides).config
+    for group, target in targets.items():
+        getattr(config, group)._target_ = f"{__name__}.{target.__name__}"
+    if "model" in targets:
+        del config.model.nonlinearity
+    return build([config])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "targets", "message"),
+    [
+        ((), {"task": Unknown}, "task: Unknown has the loss 'cubic_error', which is none of squared_error, "),
+        (
+            ("optim=adam",),
+            {"task": Unknown},
+            "task: Unknown has the loss 'cubic_error', which is none of squared_error",
+        ),
+        ((), {"task": Absolute}, "optim: the loss absolute_error has no Hessian product, so no Gauss-Newton product"),
+        ((), {"model": OneWay}, "optim: OneWay has no linearized sweeps, so no Gauss-Newton product"),
+        ((), {"model": Stateless}, "optim: Stateless has no hidden states that structural damping could hold on to"),
+        (
+            ("optim.matching_distance=cross_entropy",),
+            {"model": Unbounded},
+            "optim: Unbounded can measure its states by squared_error, not by cross_entropy",
+        ),
+    ],
+)
+def test_is_refused_by_one_line(overrides, targets, message):
+    with pytest.raises(ConfigError) as caught:
+        built(*overrides, **targets)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "targets"),
+    [
+        (("optim=adam",), {"task": Absolute}),
+        (("optim=adam",), {"model": OneWay}),
+        (("optim.structural_damping=0",), {"model": Stateless}),
+        ((), {"model": Unbounded}),
+        (("model=lstm", "optim.matching_distance=cross_entropy"), {}),
+    ],
+)
+def test_what_does_without_is_built(overrides, targets):
+    built(*overrides, **targets)

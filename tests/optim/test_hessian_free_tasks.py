@@ -1,0 +1,63 @@
+"""Hessian-free with its default choices on every task: many seeds in one run, and every number finite."""
+
+import pytest
+import torch
+
+from rnnbench.config.build import build
+from rnnbench.config.compose import Composer
+from rnnbench.config.request import Request
+from rnnbench.curvature.engine import Engine
+from rnnbench.tasks.table import TASKS
+from rnnbench.training.problem import Problem, draw_parameters
+
+NUM_SEEDS, NUM_UPDATES = 32, 20
+SMALL = [
+    "model.hidden_size=8",
+    "init.num_connections=4",
+    "optim.gradient_batch_size=40",
+    *(f"optim.{name}_batch_size=10" for name in ("curvature", "backtracking", "line_search")),
+]
+
+
+def updates_of(overrides):
+    """The updates of one batched run of many seeds, whatever they come to."""
+    with Composer(Request()) as composer:
+        config = composer.compose([*SMALL, *overrides]).config
+    built = build([config] * NUM_SEEDS)
+    engine, seeds = Engine(built.model, 1), range(NUM_SEEDS)
+    problem = Problem(built.task, engine, seeds)
+    theta = draw_parameters(built.model, built.inits, seeds, engine)
+    state = built.optimizer.initial_state(theta)
+    for k in range(NUM_UPDATES):
+        update = built.optimizer.update(theta, state, k, problem.draw(k))
+        theta, state = update.theta, update.state
+        yield config.optim, update
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TASKS)
+def test_every_number_is_finite_on_every_task(name):
+    for optim, update in updates_of([f"task={name}", "task.sequence_length=30"]):
+        assert update.theta.isfinite().all()
+        assert update.gradient.loss.isfinite().all()
+        assert all(values.isfinite().all() for values in update.metrics.values())
+        assert all(values.isfinite().all() for values in update.state.values())
+        damping = update.state["damping"]
+        assert (damping >= optim.min_damping).all()
+        assert (damping <= optim.max_damping).all()
+
+
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered in matmul:RuntimeWarning")
+def test_an_unstable_net_stays_finite_and_its_damping_inside_its_limits():
+    """Unbounded units far beyond the edge of stability: losses overflow at nearly every step that is tried."""
+    wild = ["model.nonlinearity=relu", "init.spectral_radius=30", "task.sequence_length=20", "optim.max_damping=0.5"]
+    dampings, failures = [], []
+    for optim, update in updates_of(wild):
+        finite = update.gradient.loss.isfinite()
+        assert update.theta[finite].isfinite().all()
+        assert all(values[finite].isfinite().all() for values in update.metrics.values())
+        dampings.append(update.state["damping"])
+        failures.append(update.metrics["hf/failures"])
+    assert torch.cat(dampings).isfinite().all()
+    assert torch.cat(dampings).max() == optim.max_damping
+    assert torch.cat(failures).max() > 3
