@@ -143,7 +143,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         return load_checkpoint(path)
-    except (OSError, RecordError, RuntimeError, pickle.UnpicklingError) as error:
+    except (OSError, EOFError, RecordError, RuntimeError, pickle.UnpicklingError) as error:
         raise ConfigError(f"{path.parent} cannot be resumed: {str(error).splitlines()[0]}") from error
 
 
