@@ -46,12 +46,14 @@ class Group:
         names: Of each job in it.
         label: How the terminal calls the run.
         aggregate: What its aggregate is made of.
+        shown_first: Keys, or groups, of the configuration that TensorBoard's table of runs begins with.
     """
 
     checkpoint: Path
     names: Sequence[str]
     label: str
     aggregate: AggregatePlan
+    shown_first: Sequence[str] = ()
 
 
 class Keeper:
@@ -155,9 +157,16 @@ class Keeper:
             self.records.fail(index, str(error))
 
     def take_over_broken(self) -> None:
-        """Note which replicas' records could not be written, once they are closed; their folders are left alone."""
+        """Note which replicas' records could not be written, once they are closed; and in those folders that are there.
+
+        Those that the training was told of have noted it themselves, in memory.
+        """
         for index, message in self.records.broken().items():
             self.summaries[index] = replace(self.summaries[index], status="failed", message=message)
+        for job, summary in zip(self.jobs, self.summaries, strict=True):
+            if summary.status == "failed":
+                with contextlib.suppress(RecordError):
+                    write_summary(job.folder, summary)
 
     def fail(self, message: str, error: BaseException) -> None:
         """Say what went wrong, and leave it in the summaries where they can still be written."""

@@ -143,8 +143,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         return load_checkpoint(path)
-    except (OSError, RecordError, RuntimeError, pickle.UnpicklingError) as error:
-        raise ConfigError(f"{path.parent} cannot be resumed: {str(error).splitlines()[0]}") from error
+    except (OSError, EOFError, RecordError, RuntimeError, pickle.UnpicklingError) as error:
+        reason, *_ = [*str(error).splitlines(), f"{path.name} is empty"]
+        raise ConfigError(f"{path.parent} cannot be resumed: {reason}") from error
 
 
 def is_finished(status: str, config: Config) -> bool:

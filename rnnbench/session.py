@@ -162,7 +162,7 @@ class Session:
             self.keeper.records = records
             if lengths is None:
                 for replica, tree in enumerate(self.keeper.trees):
-                    records.hyperparameters(replica, flatten(tree), ["loss/eval", "error_rate/eval"])
+                    records.hyperparameters(replica, self._hyperparameters(tree), ["loss/eval", "error_rate/eval"])
             with (
                 self._aggregate(names) as aggregate,
                 Observer(records, probes, self.message, aggregate) as self.observer,
@@ -177,6 +177,12 @@ class Session:
                     # What is known when something went wrong is kept: counts and the last evaluation.
                     self.keeper.refresh(training.replicas)
         self.keeper.take_over_broken()
+
+    def _hyperparameters(self, tree: Mapping[str, Any]) -> dict[str, Any]:
+        """A configuration as a table shows it; what a sweep varies comes first."""
+        flat = flatten(tree)
+        first = [] if self.group is None else [*self.group.shown_first, *(f"{k}.name" for k in self.group.shown_first)]
+        return {key: flat[key] for key in dict.fromkeys([*first, *flat]) if key in flat}
 
     def _aggregate(self, names: Sequence[str]) -> contextlib.AbstractContextManager[LiveAggregate | None]:
         """What sums the replicas up, where the run is one of a sweep."""

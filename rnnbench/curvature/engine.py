@@ -29,6 +29,9 @@ between operations of a few microseconds.
 SEQUENCES_WORTH_A_BLOCK = 64
 """Fewest sequences of a block beside others: two workers on 50 each (n = 100) are no faster than one on 100."""
 
+SEQUENCE_GRAIN = 4
+"""Many sequences are split into multiples of it, which a model can cut into equal pieces."""
+
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -59,7 +62,8 @@ def split(num_replicas: int, num_sequences: int, num_workers: int) -> list[Block
 
 
 def _even_slices(length: int, parts: int) -> Iterable[slice]:
-    bounds = [round(k * length / parts) for k in range(parts + 1)]
+    grain = SEQUENCE_GRAIN if length >= SEQUENCE_GRAIN * SEQUENCE_GRAIN * parts else 1
+    bounds = [min(round(k * length / parts / grain) * grain, length) for k in range(parts)] + [length]
     return [slice(start, stop) for start, stop in itertools.pairwise(bounds)]
 
 

@@ -5,24 +5,21 @@
 Three things make the sweeps fast. A step's operand is the row [h_{t-1}, x_t, 1], so that the whole pre-activation is
 one product, and the gradient of all three weights is one product over all steps. The transposed weights are copied
 once per theta, so that every product has a contiguous right-hand side. And all buffers, with their views for each step,
-are made once and reused. On a CPU the products of a step are numpy's: its OpenBLAS takes 0.6 to 0.9 of the time of
-torch's MKL for matrices of this size (20 to 350 rows), which are most of the work.
+are made once and reused (`rnnbench.models.products` has the products themselves).
 
 Letters: r replicas, b sequences, T time steps, S outputs of a sequence, n hidden units, d inputs, o outputs,
 P parameters, c = n + d + 1.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from typing_extensions import override
 
 from rnnbench.models.base import BlockShape, Model, Sweeps
 from rnnbench.models.nonlinearity import NONLINEARITIES
+from rnnbench.models.products import OuterSum, StepProducts, diverging_quietly, squeeze
 from rnnbench.tasks.base import Batch
 
 ROWS_PER_CHUNK = 4096
@@ -135,10 +132,7 @@ class SimpleRnnSweeps(Sweeps):
         self.rows[..., self.c - 1] = 1
         self.tangents = buffer(r, steps + 1, b, n)
         self.pre_gradients = buffer(r, steps, b, n)
-        on_host = shape.device.type == "cpu"
-        self.multiply: Callable[..., object] = np.matmul if on_host else torch.matmul
-        self.operand: Callable[[Tensor], Any] = Tensor.numpy if on_host else lambda tensor: tensor
-        # A block of one replica works on matrices: a plain product is faster than a batch of one.
+        self.products = StepProducts(shape, self.c * n)
         self.scratch, self.second_scratch = (self._squeeze(buffer(r, b, n)) for _ in range(2))
         self.row_steps = [self._squeeze(x)[..., : self.c] for x in self.rows.unbind(1)]
         self.state_steps = [x[..., :n] for x in self.row_steps]
@@ -148,15 +142,16 @@ class SimpleRnnSweeps(Sweeps):
         self.tangent_steps = [self._squeeze(x) for x in self.tangents.unbind(1)]
         self.gradient_steps = [self._squeeze(x) for x in self.pre_gradients.unbind(1)]
         self.row_operands, self.tangent_operands, self.gradient_operands = (
-            [self.operand(x) for x in steps] for steps in (self.row_steps, self.tangent_steps, self.gradient_steps)
+            [self.products.rows(x) for x in steps]
+            for steps in (self.row_steps, self.tangent_steps, self.gradient_steps)
         )
-        self.product, self.second_product = self.operand(self.scratch), self.operand(self.second_scratch)
-        self.step_gradient = self._squeeze(buffer(r, n, width))
+        self.product, self.second_product = map(self.products.rows, (self.scratch, self.second_scratch))
+        self.step_gradient = OuterSum(buffer(r, n, width))
         length = max(1, ROWS_PER_CHUNK // b)
         self.chunks = {
-            start: (
-                self._squeeze(self.pre_gradients[:, start : start + length].flatten(1, 2)).mT,
-                self._squeeze(self.rows[:, start : min(start + length, steps)].flatten(1, 2)),
+            start: self.step_gradient.chunk(
+                self.pre_gradients[:, start : start + length].flatten(1, 2),
+                self.rows[:, start : min(start + length, steps)].flatten(1, 2),
             )
             for start in range(0, steps, length)
         }
@@ -164,8 +159,7 @@ class SimpleRnnSweeps(Sweeps):
         self.sequence_index = torch.arange(b, device=shape.device).view(1, 1, b)
 
     def _squeeze(self, tensor: Tensor) -> Tensor:
-        """Drop a replica axis of length one: (1, ...) -> (...)."""
-        return tensor.squeeze(0) if self.shape.replicas == 1 else tensor
+        return squeeze(tensor, self.shape.replicas)
 
     @override
     def load(self, batch: Batch) -> None:
@@ -182,11 +176,12 @@ class SimpleRnnSweeps(Sweeps):
             self.running = running.to(self.shape.dtype)
 
     @override
+    @diverging_quietly
     def forward(self, weights: object) -> Tensor:
         assert isinstance(weights, Weights)
         self.theta_weights = weights
         self.rows[:, 0, :, : self.n] = weights.initial_state
-        step, product, multiply = self.operand(self._squeeze(weights.step)), self.product, self.multiply
+        step, product, multiply = self.products.matrix(weights.step), self.product, self.products.multiply
         activate, source = self.activate, self.activation_source
         for row, following in zip(self.row_operands[:-1], self.activation_targets, strict=True):
             multiply(row, step, out=product)
@@ -215,9 +210,10 @@ class SimpleRnnSweeps(Sweeps):
     def linearized_backward(self, output_gradients: Tensor, structural: Tensor | None, distance: str) -> Tensor:
         return self._backward(output_gradients, structural, distance)
 
+    @diverging_quietly
     def _backward(self, output_gradients: Tensor, structural: Tensor | None, distance: str = "") -> Tensor:
         weights, pull_back = self.theta_weights, self.model.nonlinearity.backward
-        recurrent, scratch = self.operand(self._squeeze(weights.recurrent)), self.scratch
+        recurrent, scratch = self.products.matrix(weights.recurrent), self.scratch
         self.output_gradients = output_gradients
         self._inject(torch.matmul(output_gradients, weights.readout.mT))
         first, last = self.first_end, self.last_end if structural is None else self.shape.steps - 1
@@ -226,13 +222,12 @@ class SimpleRnnSweeps(Sweeps):
             self.pre_gradients[:, :first].zero_()
             self.pre_gradients.addcmul_(self.tangents[:, 1:], structural.unsqueeze(1))
             first, structural = 0, None
-        step_gradient = self.step_gradient.zero_()
-        accumulate = step_gradient.addmm_ if self.shape.replicas == 1 else step_gradient.baddbmm_
+        self.step_gradient.total.zero_()
         scale = None if structural is None else self._squeeze(structural)
         for t in range(last, -1, -1):
             gradient = self.gradient_steps[t]
             if t < last:
-                self.multiply(self.gradient_operands[t + 1], recurrent, out=self.product)
+                self.products.multiply(self.gradient_operands[t + 1], recurrent, out=self.product)
                 if t >= first:
                     scratch.add_(gradient)
                 pull_back(scratch, self.state_steps[t + 1], gradient)
@@ -241,13 +236,13 @@ class SimpleRnnSweeps(Sweeps):
             if scale is not None:
                 gradient.addcmul_(self.tangent_steps[t + 1], scale)
             if t in self.chunks:
-                accumulate(*self.chunks[t])
+                self.step_gradient.add(self.chunks[t])
         return self._parameter_gradient(output_gradients)
 
     def _parameter_gradient(self, output_gradients: Tensor) -> Tensor:
         """Collect (r, P) from `pre_gradients` and (S, r, b, o), in the layout's order."""
         r, n = self.shape.replicas, self.n
-        step = self.step_gradient.view(r, n, -1)  # (r, n, padded c)
+        step = self.step_gradient.total  # (r, n, padded c)
         initial = torch.matmul(self.pre_gradients[:, 0].sum(1, keepdim=True), self.theta_weights.recurrent)
         states = self._at_outputs(self.rows, n).transpose(0, 1).flatten(1, 2)  # (r, S b, n)
         outputs = output_gradients.transpose(0, 1).flatten(1, 2)  # (r, S b, o)
@@ -262,17 +257,17 @@ class SimpleRnnSweeps(Sweeps):
         return torch.cat([pieces[name].reshape(r, -1) for name in self.model.layout], dim=1)
 
     @override
+    @diverging_quietly
     def linearized_forward(self, direction: object) -> Tensor:
         assert isinstance(direction, Weights)
         weights, push = self.theta_weights, self.model.nonlinearity.backward
-        step = self.operand(self._squeeze(direction.step))
-        recurrent = self.operand(self._squeeze(weights.step)[..., : self.n, :])
-        scratch, second = self.scratch, self.second_scratch
+        step, recurrent = map(self.products.matrix, (direction.step, weights.step[:, : self.n]))
+        scratch, multiply = self.scratch, self.products.multiply
         self.tangents[:, 0] = direction.initial_state
         for t in range(self.shape.steps):
-            self.multiply(self.row_operands[t], step, out=self.product)
-            self.multiply(self.tangent_operands[t], recurrent, out=self.second_product)
-            scratch.add_(second)
+            multiply(self.row_operands[t], step, out=self.product)
+            multiply(self.tangent_operands[t], recurrent, out=self.second_product)
+            scratch.add_(self.second_scratch)
             push(scratch, self.state_steps[t + 1], self.tangent_steps[t + 1])
             if self.running is not None and t >= self.first_end:
                 # States after a sequence's end touch no output; they must not enter structural damping either.

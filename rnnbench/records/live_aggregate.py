@@ -26,6 +26,7 @@ class AggregatePlan:
         jobs: Run folder of every job of the group.
         places: In the group, of each job that is trained now.
         lengths: Bytes of the files of each cell at the checkpoint that is gone on from; None: go on from their ends.
+        restart: The jobs begin anew, so what an earlier process left of the aggregate is removed.
     """
 
     folder: Path
@@ -33,6 +34,7 @@ class AggregatePlan:
     jobs: Sequence[Path]
     places: Sequence[int]
     lengths: Sequence[Lengths] | None = None
+    restart: bool = False
 
 
 class LiveAggregate:
@@ -59,17 +61,16 @@ class LiveAggregate:
 
     def _begin(self, columns: Sequence[str]) -> None:
         plan = self._plan
-        others = set(range(len(plan.jobs))) - set(plan.places)
-        for place in others:
-            summary = read_summary(plan.jobs[place])
-            self._statuses[place], self._solved[place] = summary.status, summary.solved
-        known = [job if (job / FILE_NAME).is_file() else None for job in plan.jobs]
+        for place in set(range(len(plan.jobs))) - set(plan.places):
+            self._statuses[place], self._solved[place] = _standing(plan.jobs[place])
+        last = last_values([job if (job / FILE_NAME).is_file() else None for job in plan.jobs], columns)
         folders = [plan.folder / folder_name(name) for name in plan.cells]
         lengths = plan.lengths
-        if lengths is None and all((folder / FILE_NAME).is_file() for folder in folders):
+        is_there = all((folder / FILE_NAME).is_file() for folder in folders)
+        if lengths is None and is_there and not plan.restart:
             lengths = [present_lengths(folder) for folder in folders]
         self._aggregate = Aggregate(
-            plan.folder, plan.cells, columns, last=last_values(known, columns), lengths=lengths, restart=lengths is None
+            plan.folder, plan.cells, columns, last=last, lengths=lengths, restart=lengths is None
         )
 
     def row(self, values: Mapping[str, Column], replicas: Sequence[int]) -> None:
@@ -130,3 +131,12 @@ class LiveAggregate:
         """Write what is pending."""
         if self._aggregate is not None:
             self._attempt(self._aggregate.records.close)
+
+
+def _standing(job: Path) -> tuple[Status, bool]:
+    """How a job ended that is not trained now, and whether it was solved; one whose folder is gone has failed."""
+    try:
+        summary = read_summary(job)
+    except RecordError:
+        return "failed", False
+    return summary.status, summary.solved

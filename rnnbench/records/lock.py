@@ -1,10 +1,10 @@
 """One process at a time works on a folder; the lock is the system's, so that it ends with its process, however."""
 
+import contextlib
 import fcntl
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from rnnbench.records.errors import RecordError
@@ -17,7 +17,7 @@ class HeldError(RecordError):
     """Another process works on the folder."""
 
 
-@contextmanager
+@contextlib.contextmanager
 def locked(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
     """Hold a lock.
 
@@ -43,7 +43,7 @@ def locked(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
             raise HeldError(f"{what} is being worked on by {holder}; wait for it, or stop it first") from error
         except OSError:
             pass  # some network file systems have no locks
-        handle.truncate(0)
-        handle.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        handle.flush()
+        with contextlib.suppress(OSError):  # a full disk; the name is for a message alone
+            os.ftruncate(handle.fileno(), 0)
+            os.write(handle.fileno(), f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         yield

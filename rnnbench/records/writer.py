@@ -146,7 +146,7 @@ class Records:
         if self._config_keys is not None and set(keys) != set(self._config_keys):
             raise ValueError(f"replica {replica} has other hyperparameters: {set(keys) ^ set(self._config_keys)}")
         self._config_keys = keys
-        run = str(self._folders[replica].resolve())
+        run = "/".join(self._folders[replica].resolve().parts[-3:])
         make = partial(events.hyperparameters, run, time.time(), dict(config), tuple(metrics))
         self._queue.put(partial(self._add_event, replica, make))
 

@@ -1,10 +1,11 @@
 """What a figure is: its numbers first, its picture from nothing but them."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rnnbench.report.drawing import MAX_SERIES
-from rnnbench.report.groups import Group, best_first, make_groups
+from rnnbench.report.groups import Group, best_first, by_task, make_groups
 from rnnbench.report.runs import Run
 
 Cell = str | int | float | None
@@ -37,12 +38,17 @@ def file_name(*words: str) -> str:
 
 
 def drawn(groups: Sequence[Group]) -> tuple[list[Group], str]:
-    """The groups that one figure can show, in their order, and a sentence where that is not all."""
+    """The groups that one figure can show, in their order, and a sentence where that is not all.
+
+    Of each variant of the task there are as many as of the others: the best of all would be those of the easiest one.
+    """
     if len(groups) <= MAX_SERIES:
         return list(groups), ""
-    best = best_first(groups)[:MAX_SERIES]
+    ranks = itertools.zip_longest(*map(best_first, by_task(groups)))
+    best = [group for rank in ranks for group in rank if group is not None][:MAX_SERIES]
     kept = [group for group in groups if any(group is one for one in best)]
-    return kept, f" The {MAX_SERIES} best of {len(groups)} groups are drawn; by=FIELD,FIELD makes others."
+    each = " of each variant of the task" if len(by_task(groups)) > 1 else ""
+    return kept, f" {MAX_SERIES} of {len(groups)} groups are drawn, the best{each}; by=FIELD,FIELD makes others."
 
 
 def series(runs: Sequence[Run], names: Sequence[str]) -> tuple[list[Group], str]:

@@ -2,18 +2,18 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from rnnbench.records import wording
 from rnnbench.report import description, fields, files
 from rnnbench.report.errors import ReportError
 from rnnbench.report.figures import make_charts
+from rnnbench.report.finding import Found, Problem, find_run_folders
 from rnnbench.report.groups import Group, make_groups
 from rnnbench.report.options import Options
 from rnnbench.report.page import make_page
-from rnnbench.report.runs import Problem, Run, find_run_folders, read_runs
+from rnnbench.report.runs import Run, read_runs
 from rnnbench.report.tables import cost_table, group_rows, outcome_table, print_table, run_rows
 
 OK, FAILED = 0, 1
@@ -34,28 +34,40 @@ def report(options: Options) -> int:
         ReportError: There is no run that can be read, a field does not exist, or there is no place for the page.
         UnknownFieldError: The field, among them.
     """
-    folders, problems = find_run_folders(options.folders)
-    where = ", ".join(map(str, options.folders))
-    if not folders:
-        raise ReportError(f"there is no run in {where}")
-    runs = _counted(folders, problems)
+    found = find_run_folders(options.folders)
+    runs = _counted(found)
     if not runs:
-        raise ReportError(f"no run in {where} can be read: {problems[0].folder}: {problems[0].message}")
+        raise ReportError(_nothing(options, found))
     names = _names(options, runs)
     files.prepare(options.out)
     groups = make_groups(runs, names)
+    _say(lambda: _print(runs, groups, found))
     try:
-        _print(runs, groups, problems)
-    except BrokenPipeError:
-        # whoever read the first lines is gone; the interpreter flushes once more at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    try:
-        _write(options.out, runs, names, groups, problems)
+        _write(options.out, runs, groups, found)
     except OSError as error:
         print(f"rnnbench: cannot write the page: {error}", file=sys.stderr)
         return FAILED
-    print(f"\npage: {options.out / files.PAGE}")
+    _say(lambda: print(f"\npage: {options.out / files.PAGE}", flush=True))
     return OK
+
+
+def _say(work: Callable[[], None]) -> None:
+    """Print, also where whoever read the first lines is gone."""
+    try:
+        work()
+    except BrokenPipeError:
+        # the interpreter flushes once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _nothing(options: Options, found: Found) -> str:
+    """Why there is nothing to report."""
+    where = ", ".join(map(str, options.folders))
+    if found.runs:
+        return f"no run in {where} can be read: {found.problems[0].folder}: {found.problems[0].message}"
+    if found.waiting:
+        return f"no job of {where} has records yet, of {len(found.waiting):,}"
+    return f"there is no run in {where}"
 
 
 def _names(options: Options, runs: Sequence[Run]) -> list[str]:
@@ -66,14 +78,14 @@ def _names(options: Options, runs: Sequence[Run]) -> list[str]:
     return list(dict.fromkeys(fields.resolve(name, run_fields) for name in options.by))
 
 
-def _counted(folders: Sequence[Path], problems: list[Problem]) -> list[Run]:
+def _counted(found: Found) -> list[Run]:
     """Read all runs; on a terminal a line says how far that is."""
     stream = sys.stderr if sys.stderr.isatty() else None
     runs = []
-    for run in read_runs(folders, problems):
+    for run in read_runs(found.runs, found.problems):
         runs.append(run)
         if stream and len(runs) % 50 == 0:
-            _overwrite(stream, f"reading {len(runs):,} of {len(folders):,} runs")
+            _overwrite(stream, f"reading {len(runs):,} of {len(found.runs):,} runs")
     if stream:
         _overwrite(stream, "")
     return runs
@@ -85,27 +97,33 @@ def _overwrite(stream: TextIO, text: str) -> None:
     stream.flush()
 
 
-def _print(runs: Sequence[Run], groups: Sequence[Group], problems: Sequence[Problem]) -> None:
+def _print(runs: Sequence[Run], groups: Sequence[Group], found: Found) -> None:
     everything = Group((), (), tuple(runs))
-    print(description.title(runs))
-    print(f"{description.headline(everything)}. {description.second_line(everything, groups)}")
+    print(description.title(runs, len(found.waiting)))
+    state = description.state(everything, len(found.waiting))
+    print(f"{description.headline(everything)}.{state and f' {state}'}")
+    for line in description.best_lines(everything, groups):
+        print(line)
     print_table(outcome_table(groups), sys.stdout)
     print_table(cost_table(groups), sys.stdout)
+    _print_problems(found.problems)
+    sys.stdout.flush()
+
+
+def _print_problems(problems: Sequence[Problem]) -> None:
     if problems:
-        print(f"\n{wording.count(len(problems), 'folder')} with damaged records:")
+        print(f"\n{description.problems(problems)}:")
     for problem in problems[:_MOST_PROBLEMS]:
         print(f"  {problem.folder}: {problem.message}")
     if len(problems) > _MOST_PROBLEMS:
         print(f"  and {len(problems) - _MOST_PROBLEMS} more, on the page")
-    sys.stdout.flush()
 
 
-def _write(
-    folder: Path, runs: Sequence[Run], names: Sequence[str], groups: Sequence[Group], problems: Sequence[Problem]
-) -> None:
+def _write(folder: Path, runs: Sequence[Run], groups: Sequence[Group], found: Found) -> None:
+    names = groups[0].names
     charts = list(make_charts(runs, groups, names))
     varying = fields.varying_fields([run.fields for run in runs])
     columns = dict.fromkeys([*names, *varying, fields.SEED])
     files.write_csv(folder / "groups.csv", *group_rows(groups))
     files.write_csv(folder / "runs.csv", *run_rows(runs, list(columns)))
-    files.write(folder, make_page(runs, names, groups, charts, problems), charts)
+    files.write(folder, make_page(runs, groups, charts, found), charts)

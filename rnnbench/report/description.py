@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from rnnbench.records import wording
 from rnnbench.report import fields
 from rnnbench.report.fields import ABSENT, CHOICES, SEED, Value
-from rnnbench.report.groups import Group, best_first
+from rnnbench.report.finding import Problem
+from rnnbench.report.groups import Group, best_first, by_task
 from rnnbench.report.runs import MEASURES, Run
 from rnnbench.report.tables import amount, percent_range
 
@@ -36,13 +37,16 @@ _MAIN: Mapping[str, tuple[str, ...]] = {
 }
 _TECHNICAL = ("name", "probe.", "record.", "device", "threads")
 _MOST_VARIED = 8
+_MOST_TASKS = 5
 
 
-def title(runs: Sequence[Run]) -> str:
-    """What the page is about: "adding, rnn, nag: 32 runs"."""
+def title(runs: Sequence[Run], num_waiting: int) -> str:
+    """What the page is about: "adding, rnn, nag: 32 runs", or "..: 20 of 32 runs" where jobs have no records."""
     names = [_names(runs, group) for group in ("task", "model", "optim")]
     what = ", ".join(name for name in names if name)
-    return f"{what}: {wording.count(len(runs), 'run')}" if what else wording.count(len(runs), "run")
+    num_all = wording.count(len(runs) + num_waiting, "run")
+    count = f"{len(runs):,} of {num_all}" if num_waiting else num_all
+    return f"{what}: {count}" if what else count
 
 
 def headline(everything: Group) -> str:
@@ -56,17 +60,59 @@ def interval(group: Group) -> str:
     return f"95 % interval {percent_range(group.interval)}"
 
 
-def second_line(everything: Group, groups: Sequence[Group]) -> str:
-    """What a solution took, or which group did best."""
-    if len(groups) > 1:
-        best = best_first(groups)[0]
-        if best.num_solved == 0:
-            return f"None of the {len(groups)} groups was solved."
-        return f"Best of {len(groups)} groups: {best.label}, {best.num_solved} of {len(best.runs)} solved{_took(best)}."
+def state(everything: Group, num_waiting: int) -> str:
+    """How far it is, where it is not at its end: "96 runs are unfinished; 128 jobs have no records yet."."""
+    parts = []
+    if everything.counts["unfinished"]:
+        parts.append(f"{wording.count(everything.counts['unfinished'], 'run')} unfinished")
+    if num_waiting:
+        parts.append(f"{wording.count(num_waiting, 'job')} without records yet, in no number here")
+    return f"Not at its end: {'; '.join(parts)}." if parts else ""
+
+
+def problems(found: Sequence[Problem]) -> str:
+    """How many folders are not as they should be."""
+    return f"{wording.count(len(found), 'folder')} with missing or damaged records"
+
+
+def best_lines(everything: Group, groups: Sequence[Group]) -> list[str]:
+    """What a solution took; where several settings were tried, which did best, for each variant of the task.
+
+    Args:
+        everything: All runs.
+        groups: The same, by fields.
+
+    Returns:
+        One line at least.
+    """
+    tasks = by_task(groups)
+    if len(tasks) == len(groups):  # nothing to choose from
+        return [_outcome(everything)]
+    lines = [_best_line(alike) for alike in tasks]
+    if len(lines) > _MOST_TASKS:
+        lines[_MOST_TASKS:] = [f"and {len(lines) - _MOST_TASKS} more, in the table."]
+    return lines
+
+
+def _outcome(everything: Group) -> str:
+    """What a solution took."""
     if everything.num_solved == 0:
         return "Not one has been solved." if len(everything.runs) > 1 else "It has not been solved."
     took = _took(everything).removeprefix("; ")
     return f"{took[0].upper()}{took[1:]}." if took else "Fewer than half of the runs have been solved."
+
+
+def _best_line(groups: Sequence[Group]) -> str:
+    """The best of some settings for the same variant of the task, and how sure that is."""
+    best, *others = best_first(groups)
+    which = wording.count(len(groups), "setting") + (f" for {best.task}" if best.task else "")
+    if best.num_solved == 0:
+        rates = f"{wording.percent(best.error_rate)}, constant predictor {wording.percent(best.baseline_error_rate)}"
+        return f"None of {which} solved it. Closest: {best.setting or best.label} (error rate {rates})."
+    rivals = sum(not best.is_better_than(other) for other in others)
+    doubt = f" {rivals} of the others may be as good: the difference can be chance." if rivals else ""
+    solved = f"{best.num_solved} of {len(best.runs)} solved ({interval(best)}){_took(best)}"
+    return f"Best of {which}: {best.setting or best.label}, {solved}.{doubt}"
 
 
 def _took(group: Group) -> str:
@@ -80,13 +126,14 @@ def _took(group: Group) -> str:
     return f"; {which} within {words}, {amount(seconds, 'seconds')}"
 
 
-def facts(runs: Sequence[Run], names: Sequence[str]) -> list[tuple[str, str]]:
+def facts(runs: Sequence[Run], groups: Sequence[Group]) -> list[tuple[str, str]]:
     """What was run: heading and words.
 
     Args:
         runs: All.
-        names: Fields that make the groups.
+        groups: The same, by fields.
     """
+    names = groups[0].names
     rows = []
     for group in CHOICES:
         name = _names(runs, group)
@@ -97,7 +144,7 @@ def facts(runs: Sequence[Run], names: Sequence[str]) -> list[tuple[str, str]]:
     seeds = sorted({run.fields[SEED] for run in runs if SEED in run.fields}, key=fields.order)
     if seeds:
         ends = fields.say(seeds[0]) if len(seeds) == 1 else f"{fields.say(seeds[0])} .. {fields.say(seeds[-1])}"
-        rows.append(("Seeds", f"{len(seeds)} ({ends})"))
+        rows.append(("Seeds", f"{len(seeds)} ({ends}){_sizes(groups)}"))
     budget = [f"{name}={fields.say(value)}" for name, value in _common(runs, "budget.").items() if value is not None]
     if budget:
         rows.append(("Budget", ", ".join(budget)))
@@ -108,6 +155,15 @@ def facts(runs: Sequence[Run], names: Sequence[str]) -> list[tuple[str, str]]:
         words = [f"{name} ({fields.say_values(_values(runs, name), 4)})" for name in others[:_MOST_VARIED]]
         rows.append(("Differs as well", "; ".join(words) + ("; .." if len(others) > _MOST_VARIED else "")))
     return rows
+
+
+def _sizes(groups: Sequence[Group]) -> str:
+    """How many runs each of several groups has."""
+    if len(groups) == 1:
+        return ""
+    sizes = sorted(len(group.runs) for group in groups)
+    size = f"{sizes[0]}" if sizes[0] == sizes[-1] else f"{sizes[0]} to {sizes[-1]}"
+    return f": {size} {'run' if size == '1' else 'runs'} for each of {len(groups)} combinations of what is compared"
 
 
 def common_settings(runs: Sequence[Run]) -> list[tuple[str, str]]:

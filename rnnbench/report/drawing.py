@@ -67,7 +67,7 @@ def draw(paint: Callable[[Axes], None], *, width: float = 5.2, height: float = 3
         paint(axes)
         handles, labels = axes.get_legend_handles_labels()
         if handles:
-            columns = 1 if max(map(len, labels)) > 40 else 2
+            columns = 1 if max(map(len, labels)) > 30 else 2  # wider ones would be cut
             figure.legend(handles, labels, loc="outside lower center", ncols=columns)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata=_NO_METADATA, facecolor="none")

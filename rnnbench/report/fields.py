@@ -119,6 +119,11 @@ def label(names: Sequence[str], values: Sequence[Value]) -> str:
     return ", ".join(words) or "all runs"
 
 
+def is_of_task(name: str) -> bool:
+    """Whether a field says what is to be learned; the others say how."""
+    return name.startswith("task.")
+
+
 def is_number(value: Value) -> bool:
     """Whether a value has a place on an axis."""
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -9,7 +9,13 @@ import numpy as np
 from rnnbench.report import fields
 from rnnbench.report.fields import ABSENT, Value
 from rnnbench.report.runs import OUTCOMES, Measure, Outcome, Run
-from rnnbench.report.statistics import NotYetSolved, kaplan_meier, order_quantiles, wilson_interval
+from rnnbench.report.statistics import (
+    NotYetSolved,
+    difference_interval,
+    kaplan_meier,
+    order_quantiles,
+    wilson_interval,
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,24 @@ class Group:
         return fields.label(self.names, self.values)
 
     @cached_property
+    def task(self) -> str:
+        """What a person calls the variant of the task, as far as the fields tell it; "" where they do not."""
+        return self._part(of_task=True)
+
+    @cached_property
+    def setting(self) -> str:
+        """What a person calls all but the task; "" where no field tells it."""
+        return self._part(of_task=False)
+
+    def _part(self, *, of_task: bool) -> str:
+        pairs = [
+            (name, value)
+            for name, value in zip(self.names, self.values, strict=True)
+            if fields.is_of_task(name) == of_task and value != ABSENT
+        ]
+        return fields.label([name for name, _ in pairs], [value for _, value in pairs]) if pairs else ""
+
+    @cached_property
     def counts(self) -> dict[Outcome, int]:
         """Runs of each outcome."""
         outcomes = [run.outcome for run in self.runs]
@@ -51,6 +75,10 @@ class Group:
     def interval(self) -> tuple[float, float]:
         """95 % interval of the share solved."""
         return wilson_interval(self.num_solved, len(self.runs))
+
+    def is_better_than(self, other: "Group") -> bool:
+        """Whether its share solved is larger by more than chance makes it in 95 of 100 cases."""
+        return difference_interval((self.num_solved, len(self.runs)), (other.num_solved, len(other.runs)))[0] > 0
 
     def not_yet_solved(self, measure: Measure) -> NotYetSolved:
         """The share not yet solved against a measure of cost."""
@@ -94,6 +122,14 @@ def best_first(groups: Sequence[Group]) -> list[Group]:
         return (-group.share_solved, _or_infinite(median), _or_infinite(group.loss))
 
     return sorted(groups, key=rank)
+
+
+def by_task(groups: Sequence[Group]) -> list[list[Group]]:
+    """The groups of each variant of the task, in their order."""
+    found: dict[str, list[Group]] = {}
+    for group in groups:
+        found.setdefault(group.task, []).append(group)
+    return list(found.values())
 
 
 def _or_infinite(value: float | None) -> float:

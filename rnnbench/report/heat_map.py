@@ -12,7 +12,7 @@ from rnnbench.report.chart import Cell, Chart, file_name
 from rnnbench.report.groups import Group, make_groups
 from rnnbench.report.runs import Run
 
-MAX_MAPS = 3
+MAX_MAPS = 4
 """Maps on a page: those of the first pairs of fields."""
 
 MAX_VALUES = 24
@@ -22,19 +22,30 @@ _COLOR_MAP = "cividis"  # even in lightness, and the same to the colour-blind
 
 
 def heat_maps(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Chart]:
-    """Maps over the first pairs of fields."""
+    """Maps over pairs of fields: of two that are no task's one for each variant of the task, of others one for all."""
     pairs = [pair for pair in itertools.combinations(names, 2) if all(_fits(runs, name) for name in pair)]
-    for down, across in pairs[:MAX_MAPS]:
-        groups = make_groups(runs, [down, across])
-        others = [name for name in names if name not in (down, across)]
-        note = f" Runs with different {', '.join(others)} are taken together." if others else ""
+    pairs.sort(key=lambda pair: any(map(fields.is_of_task, pair)))
+    yield from itertools.islice(itertools.chain.from_iterable(_maps(runs, names, *pair) for pair in pairs), MAX_MAPS)
+
+
+def _maps(runs: Sequence[Run], names: Sequence[str], down: str, across: str) -> Iterator[Chart]:
+    """The maps of one pair."""
+    of_task = [] if any(map(fields.is_of_task, (down, across))) else [name for name in names if fields.is_of_task(name)]
+    tasks = make_groups(runs, of_task)
+    if len(tasks) > MAX_MAPS - 1:
+        of_task, tasks = [], make_groups(runs, ())
+    others = [name for name in names if name not in (down, across, *of_task)]
+    note = f" Runs with different {', '.join(others)} are taken together." if others else ""
+    for task in tasks:
+        groups = make_groups(task.runs, [down, across])
         rows: list[tuple[Cell, ...]] = [
             (*map(fields.say, group.values), group.share_solved, *group.interval, group.num_solved, len(group.runs))
             for group in groups
         ]
+        where = (task.task,) if task.task else ()
         yield Chart(
-            name=file_name("share_solved_over", down, "and", across),
-            title=f"Share of runs solved over {down} and {across}",
+            name=file_name("share_solved_over", down, "and", across, *where),
+            title=", ".join((f"Share of runs solved over {down} and {across}", *where)),
             caption=f"In each cell: solved / runs.{note}",
             columns=(down, across, "share_solved", "low_95", "high_95", "solved", "runs"),
             rows=rows,

@@ -9,8 +9,9 @@ from rnnbench.records import wording
 from rnnbench.report import description
 from rnnbench.report.chart import Chart
 from rnnbench.report.drawing import inline
+from rnnbench.report.finding import Found, Problem
 from rnnbench.report.groups import Group
-from rnnbench.report.runs import OUTCOMES, Problem, Run
+from rnnbench.report.runs import OUTCOMES, Run
 from rnnbench.report.tables import Table, cost_table, outcome_table
 
 FIGURES = "figures"
@@ -21,21 +22,19 @@ _STYLE = "page.css"
 
 def make_page(
     runs: Sequence[Run],
-    names: Sequence[str],
     groups: Sequence[Group],
     charts: Sequence[Chart],
-    problems: Sequence[Problem],
+    found: Found,
 ) -> str:
     """The whole HTML file.
 
     Args:
         runs: At least one.
-        names: Fields that make the groups.
-        groups: The runs by these fields.
+        groups: The same, by fields.
         charts: The figures.
-        problems: What could not be read.
+        found: What else there is: jobs without records, folders that cannot be read.
     """
-    title = escape(description.title(runs))
+    title = escape(description.title(runs, len(found.waiting)))
     everything = Group((), (), tuple(runs))
     style = (resources.files("rnnbench.report") / _STYLE).read_text(encoding="utf-8")
     parts = [
@@ -44,15 +43,15 @@ def make_page(
         f'<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{title}</title><style>{style}</style></head>",
         f"<body><main><h1>{title}</h1>",
-        _headline(everything, groups),
-        _problem_line(problems),
+        _headline(everything, groups, len(found.waiting)),
+        _problem_line(found.problems),
         '<div class="facts"><section><h2>What was run</h2>',
-        _definitions(description.facts(runs, names)),
+        _definitions(description.facts(runs, groups)),
         f'</section><section><h2>What "solved" means</h2><p>{escape(description.SOLVED_MEANS)}</p></section></div>',
         _table(outcome_table(groups)),
         _table(cost_table(groups)),
         _charts(charts),
-        _problems(problems),
+        _problems(found.problems),
         _folded("Settings that all runs share", description.common_settings(runs)),
         _folded("Made with", description.made_with(runs)),
         f"<footer>rnnbench {rnnbench.__version__}. Numbers: <a href=groups.csv>groups.csv</a>, "
@@ -62,22 +61,19 @@ def make_page(
     return "\n".join(part for part in parts if part) + "\n"
 
 
-def _headline(everything: Group, groups: Sequence[Group]) -> str:
-    """The share solved, large, and a bar of all outcomes."""
-    present = [outcome for outcome in OUTCOMES if everything.counts[outcome]]
-    pieces = "".join(
-        f'<span class="{outcome.replace(" ", "-")}" style="flex-grow:{everything.counts[outcome]}"></span>'
-        for outcome in present
-    )
-    legend = "".join(
-        f'<li><i class="{outcome.replace(" ", "-")}"></i>{everything.counts[outcome]:,} {outcome}</li>'
-        for outcome in present
-    )
+def _headline(everything: Group, groups: Sequence[Group], num_waiting: int) -> str:
+    """The share solved, large, what did best, and a bar of all outcomes."""
+    amounts = {outcome: everything.counts[outcome] for outcome in OUTCOMES} | {"no records yet": num_waiting}
+    present = [(words.replace(" ", "-"), words, amount) for words, amount in amounts.items() if amount]
+    pieces = "".join(f'<span class="{kind}" style="flex-grow:{amount}"></span>' for kind, _, amount in present)
+    legend = "".join(f'<li><i class="{kind}"></i>{amount:,} {words}</li>' for kind, words, amount in present)
     solved, total = everything.num_solved, wording.count(len(everything.runs), "run")
+    best = "".join(f"<p>{escape(line)}</p>" for line in description.best_lines(everything, groups))
+    state = description.state(everything, num_waiting)
     return (
         f'<section class="headline"><p class="share">{wording.percent(everything.share_solved)}</p>'
-        f"<div><p><strong>{solved:,} of {total} solved</strong>, {escape(description.interval(everything))}.</p>"
-        f"<p>{escape(description.second_line(everything, groups))}</p></div></section>"
+        f"<div><p><strong>{solved:,} of {total} solved</strong>, {escape(description.interval(everything))}."
+        f"{state and f' {escape(state)}'}</p>{best}</div></section>"
         f'<div class="bar">{pieces}</div><ul class="legend">{legend}</ul>'
     )
 
@@ -85,9 +81,7 @@ def _headline(everything: Group, groups: Sequence[Group]) -> str:
 def _problem_line(problems: Sequence[Problem]) -> str:
     if not problems:
         return ""
-    return (
-        f'<p class="warning"><a href="#problems">{wording.count(len(problems), "folder")} with damaged records</a></p>'
-    )
+    return f'<p class="warning"><a href="#problems">{description.problems(problems)}</a></p>'
 
 
 def _definitions(rows: Sequence[tuple[str, str]]) -> str:
@@ -125,11 +119,8 @@ def _charts(charts: Sequence[Chart]) -> str:
 def _problems(problems: Sequence[Problem]) -> str:
     if not problems:
         return ""
-    rows = [
-        (str(problem.folder), "curves left out" if problem.has_run else "left out", problem.message)
-        for problem in problems
-    ]
-    table = Table("Damaged records", ("folder", "in this report", "what is wrong"), 3, rows, "")
+    rows = [(str(problem.folder), problem.effect, problem.message) for problem in problems]
+    table = Table("Missing or damaged records", ("folder", "in this report", "what is wrong"), 3, rows, "")
     return f'<div id="problems">{_table(table)}</div>'
 
 

@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
@@ -12,8 +12,9 @@ import numpy as np
 
 from rnnbench.records.errors import RecordError
 from rnnbench.records.metrics_csv import read_metrics
-from rnnbench.records.summary import Status, Summary, is_run_folder, read_summary
+from rnnbench.records.summary import Status, Summary, read_summary
 from rnnbench.report.fields import Fields, flatten
+from rnnbench.report.finding import Problem
 from rnnbench.report.statistics import Array
 
 Outcome = Literal["solved", "not solved", "diverged", "failed", "unfinished"]
@@ -91,39 +92,6 @@ class Run:
         return np.inf if self.summary.status == "diverged" else self.summary.loss
 
 
-@dataclass(frozen=True)
-class Problem:
-    """A folder of which something could not be read.
-
-    Attributes:
-        folder: Which.
-        message: What, in a sentence without full stop.
-        has_run: Whether its run is in the report all the same.
-    """
-
-    folder: Path
-    message: str
-    has_run: bool
-
-
-def find_run_folders(folders: Sequence[Path]) -> tuple[list[Path], list[Problem]]:
-    """Run folders in and below some folders, each once, in the order of their paths; and folders that stay closed."""
-    problems: list[Problem] = []
-
-    def note(error: OSError) -> None:
-        problems.append(Problem(Path(error.filename), f"cannot be listed: {error.strerror}", has_run=False))
-
-    found: dict[Path, Path] = {}
-    for top in folders:
-        for path, inner, _ in os.walk(top, onerror=note):
-            # what a sweep sums up lies in a folder of its own beside its plan, and is no run
-            hidden = {"aggregate"} if os.path.exists(os.path.join(path, "sweep.json")) else set()
-            inner[:] = sorted(name for name in inner if not name.startswith(".") and name not in hidden)
-            if is_run_folder(Path(path)):
-                found.setdefault(Path(path).resolve(), Path(path))
-    return sorted(found.values()), problems
-
-
 def read_runs(folders: Sequence[Path], problems: list[Problem]) -> Iterator[Run]:
     """Read run folders one after the other; what cannot be read is added to the problems."""
     for folder in folders:
@@ -131,14 +99,14 @@ def read_runs(folders: Sequence[Path], problems: list[Problem]) -> Iterator[Run]
             summary = read_summary(folder)
             _check(summary)
         except RecordError as error:
-            problems.append(Problem(folder, _without_folder(error, folder), has_run=False))
+            problems.append(Problem(folder, _without_folder(error, folder)))
             continue
         curve = None
         try:
             curve = read_curve(folder)
         except RecordError as error:
-            problems.append(Problem(folder, _without_folder(error, folder), has_run=True))
-        yield Run(folder, summary, flatten(summary.config), curve)
+            problems.append(Problem(folder, _without_folder(error, folder), "curves left out"))
+        yield Run(folder, _up_to_date(summary, curve), flatten(summary.config), curve)
 
 
 def read_curve(folder: Path) -> Curve:
@@ -163,6 +131,24 @@ def read_curve(folder: Path) -> Curve:
         {measure: amount[rows] for measure, amount in amounts.items()},
         np.where(np.isnan(loss[rows]), np.inf, loss[rows]),
         np.where(np.isnan(error_rate[rows]), 1.0, error_rate[rows]),
+    )
+
+
+def _up_to_date(summary: Summary, curve: Curve | None) -> Summary:
+    """The summary of a run that goes on, or was killed, as its last evaluation has it: its own may be older."""
+    if summary.status != "running" or curve is None or curve.loss.size == 0:
+        return summary
+    updates, sequences, seconds = (float(curve.x[measure][-1]) for measure in MEASURES)
+    if updates < summary.updates:
+        return summary
+    loss = float(curve.loss[-1])
+    return replace(
+        summary,
+        updates=int(updates),
+        sequences=int(sequences),
+        seconds=seconds,
+        loss=loss if math.isfinite(loss) else None,
+        error_rate=float(curve.error_rate[-1]),
     )
 
 

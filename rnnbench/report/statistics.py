@@ -46,6 +46,26 @@ def wilson_interval(num_successes: int, num_trials: int, confidence: float = 0.9
     return low, high
 
 
+def difference_interval(first: tuple[int, int], second: tuple[int, int]) -> tuple[float, float]:
+    """95 % interval of a share less another one.
+
+    With p_i the shares and l_i .. u_i their Wilson intervals, it goes from p_1 - p_2 - sqrt((p_1 - l_1)^2 +
+    (u_2 - p_2)^2) to p_1 - p_2 + sqrt((u_1 - p_1)^2 + (p_2 - l_2)^2). That is narrower than what two intervals that
+    just touch would have it.
+
+    Args:
+        first: Successes and trials.
+        second: Successes and trials of the share that is taken away.
+
+    Source: Newcombe (1998), Statistics in Medicine 17, method 10.
+    """
+    (low, high), (other_low, other_high) = wilson_interval(*first), wilson_interval(*second)
+    share, other = first[0] / first[1], second[0] / second[1]
+    below = math.hypot(share - low, other_high - other)
+    above = math.hypot(high - share, other - other_low)
+    return share - other - below, share - other + above
+
+
 @dataclass(frozen=True)
 class NotYetSolved:
     """The Kaplan-Meier estimate of the share of runs that are not yet solved.

@@ -1,5 +1,6 @@
 """What groups came to, as tables: the same cells on the terminal and on the page, and numbers as CSV."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TextIO
@@ -65,6 +66,8 @@ def outcome_table(groups: Sequence[Group]) -> Table:
     )
     if "unfinished" in unlucky:
         note += " Unfinished runs count as not solved, until they are."
+    if any(group.loss == math.inf for group in groups):
+        note += " A loss of inf: most of the runs diverged."
     columns = (*_headings(names), "runs", "solved", "share", "95 % interval", *unlucky, "loss", "error rate")
     return Table("Outcome", columns, len(_headings(names)), rows, note)
 

@@ -4,19 +4,24 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.launcher_settings import LauncherSettings
 from rnnbench.exit_status import FAILED, OK
-from rnnbench.machine import num_processors
+from rnnbench.machine import processor_shares
 from rnnbench.records import RecordError
 from rnnbench.sweep.group_run import run_group
+from rnnbench.sweep.plan import read_plan
+from rnnbench.sweep.watching import progress_line
 from rnnbench.training.interrupt import EXIT_STATUS, Interrupt
 
-SECONDS_BETWEEN_LOOKS = 0.1
+SECONDS_BETWEEN_LOOKS, SECONDS_BETWEEN_LINES = 0.1, 10.0
+
+NO_TIME_LIMIT = 366 * 24 * 60
+"""In minutes, for tasks on this machine, which submitit ends after two minutes if nothing is said."""
 
 Say = Callable[[str], None]
 
@@ -52,11 +57,11 @@ def run_one(folder: Path, number: int, *, quiet: bool) -> int:
 
 def _run_inline(folder: Path, numbers: Sequence[int], *, quiet: bool, say: Say) -> int:
     worst = OK
-    for number in numbers:
-        status = run_one(folder, number, quiet=quiet)
-        worst = max(worst, status)
-        if status in EXIT_STATUS.values():
-            break
+    with Interrupt() as interrupt:  # also between two groups
+        for number in numbers:
+            worst = max(worst, run_one(folder, number, quiet=quiet))
+            if interrupt.signal is not None:
+                return EXIT_STATUS[interrupt.signal]
     return worst
 
 
@@ -65,10 +70,10 @@ def _run_inline(folder: Path, numbers: Sequence[int], *, quiet: bool, say: Say) 
 
 def _run_in_processes(folder: Path, numbers: Sequence[int], count: int, *, say: Say) -> int:
     """Run groups side by side, each on its share of the processors."""
-    shares = list(_processor_shares(min(count, len(numbers))))
+    shares = processor_shares(min(count, len(numbers)))
     waiting, running, worst = list(numbers), dict[int, tuple[int, subprocess.Popen[bytes]]](), OK
     with Interrupt() as interrupt:
-        told = False
+        told, line_due = False, time.monotonic() + SECONDS_BETWEEN_LINES
         while running or (waiting and interrupt.signal is None):
             while waiting and len(running) < len(shares) and interrupt.signal is None:
                 share = next(place for place in range(len(shares)) if place not in running)
@@ -85,6 +90,9 @@ def _run_in_processes(folder: Path, numbers: Sequence[int], count: int, *, say: 
                     del running[share]
                     worst = max(worst, status if status >= 0 else FAILED)
                     say(_outcome(number, status))
+            if running and time.monotonic() >= line_due:
+                say(progress_line(read_plan(folder), [number for number, _ in running.values()]))
+                line_due = time.monotonic() + SECONDS_BETWEEN_LINES
             time.sleep(SECONDS_BETWEEN_LOOKS)
         return worst if interrupt.signal is None else EXIT_STATUS[interrupt.signal]
 
@@ -95,15 +103,6 @@ def _start_worker(folder: Path, number: int, processors: Sequence[int]) -> "subp
     command += [",".join(map(str, processors))] if processors else []
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
-
-
-def _processor_shares(count: int) -> Iterator[list[int]]:
-    """The processors of this process in `count` shares; empty lists where they cannot be told apart."""
-    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
-    processors = sorted(affinity(0)) if affinity is not None else []
-    for share in range(count):
-        own = processors[share::count]
-        yield own or processors[share % max(num_processors(), 1) :][:1]
 
 
 def _outcome(number: int, status: int) -> str:
@@ -125,7 +124,11 @@ def _run_by_submitit(folder: Path, numbers: Sequence[int], settings: LauncherSet
             f"hydra.launcher.backend={settings.backend} needs submitit: pip install 'rnnbench[slurm]'"
         ) from error
     executor = submitit.AutoExecutor(folder=folder / "submitit", cluster=settings.backend.removeprefix("submitit_"))
-    executor.update_parameters(name=folder.name, **settings.submitit)
+    limits = {"timeout_min": NO_TIME_LIMIT} if settings.backend == "submitit_local" else {}
+    try:
+        executor.update_parameters(name=folder.name, **{**limits, **settings.submitit})
+    except (TypeError, ValueError, NameError) as error:
+        raise ConfigError(f"hydra.launcher.submitit: {str(error).splitlines()[0]}") from error
     with Interrupt() as interrupt:
         tasks = {number: executor.submit(run_one, folder, number, quiet=True) for number in numbers}
         for number, task in tasks.items():
@@ -135,6 +138,8 @@ def _run_by_submitit(folder: Path, numbers: Sequence[int], settings: LauncherSet
         if interrupt.signal is not None:
             for task in tasks.values():
                 task.cancel()
+            while not all(task.done() for task in tasks.values()):  # they leave checkpoints
+                time.sleep(SECONDS_BETWEEN_LOOKS)
             return EXIT_STATUS[interrupt.signal]
         statuses = [_result(number, task, say) for number, task in tasks.items()]
     return max(statuses, default=OK)

@@ -1,21 +1,59 @@
 """The last lines of a sweep: what came of it, which jobs failed, and what to type next."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.text import Text
 
-from rnnbench.records import RecordError, Summary, read_summary, wording
+from rnnbench.config.errors import ConfigError
+from rnnbench.config.validate import fields_of
+from rnnbench.records import RecordError, Summary, is_run_folder, read_summary, wording
 from rnnbench.records.closing import OUTCOMES, TICKED_RUNS, add_commands, add_table, shortest_path
 from rnnbench.records.console import RunConsole
+from rnnbench.sweep import grouping
+from rnnbench.sweep.group_run import parts
 from rnnbench.sweep.plan import SweepPlan
-from rnnbench.sweep.planning import aggregate_names
 
 MOST_ROWS, MOST_FAILURES = 24, 10
-"""Rows of the table, and jobs that are named as failed."""
+"""Rows of the table, and reasons that are told of failed jobs."""
 
-MISSING = "gone"
+ROWS_IN_ORDER = 8
+"""Up to so many rows stand in the order of the sweep, more of them best first."""
+
+LONGEST_LINE = 100
+"""Columns of the terminal that the table is made for."""
+
+NOT_BEGUN, GONE, CUT_OFF = "not begun", "gone", "cut off"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a job's folder tells.
+
+    Attributes:
+        folder: Relative to the sweep's.
+        word: How it ended, for a person.
+        summary: None: there is none that can be read.
+        message: Why it failed.
+    """
+
+    folder: str
+    word: str
+    summary: Summary | None = None
+    message: str | None = None
+
+    @property
+    def is_solved(self) -> bool:
+        """Whether it was solved, also where it went on."""
+        return self.summary is not None and self.summary.solved
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether it would have gone on, had it not been stopped."""
+        return self.word in (OUTCOMES["interrupted"], NOT_BEGUN, CUT_OFF)
 
 
 def print_sweep_summary(plan: SweepPlan, stream: TextIO) -> None:
@@ -29,78 +67,227 @@ def sweep_summary(plan: SweepPlan, *, cwd: Path | None = None) -> Text:
     Args:
         plan: Of the sweep.
         cwd: Folder that the paths are given from; None: the current one.
+
+    Returns:
+        Lines without a line end after the last; `.plain` is the bare text.
     """
-    where = shortest_path(plan.folder, cwd or Path.cwd())
-    found = {name: _summary(plan.folder / name) for number in plan.numbers() for name in plan.groups[number].folders}
-    statuses = [summary.status if summary else MISSING for summary in found.values()]
-    words = [*OUTCOMES.items(), (MISSING, MISSING)]
-    counts = [f"{statuses.count(status)} {word}" for status, word in words if status in statuses]
-    text = Text(f"{plan.folder.name}: {wording.count(len(found), 'job')}: {', '.join(counts)}\n")
-    rows = _rows(plan, found)
-    shown = rows[: MOST_ROWS + 1]
-    add_table(text, shown)
-    if len(rows) > len(shown):
-        text.append(f"  and {len(rows) - len(shown)} more rows: see the report\n")
+    found = [_outcome(plan.folder, name) for number in plan.numbers() for name in plan.groups[number].folders]
+    text = Text(f"{plan.folder.resolve().name}: {_headline(found)}\n")
+    _add_results(text, plan, found)
     _add_failures(text, found)
+    where = shortest_path(plan.folder, cwd or Path.cwd())
     commands = [("report", f"rnnbench report {where}"), ("all runs", f"tensorboard --logdir {where}")]
     if len(found) > TICKED_RUNS:
-        commands[-1] = (
-            "all runs",
-            f"{commands[-1][1]}  (ticks none of more than {TICKED_RUNS}: tick some in its list)",
-        )
-    commands.append(("aggregate", f"tensorboard --logdir {where}/aggregate"))
-    if "running" in statuses or "interrupted" in statuses or "failed" in statuses:
-        commands.append(("go on", f"rnnbench resume {where}"))
-    elif "budget" in statuses:
-        commands.append(("go on", f"rnnbench resume {where} budget.updates={2 * _updates(list(found.values()))}"))
+        commands.append(("", f"TensorBoard ticks none of more than {TICKED_RUNS} runs: tick some in its list"))
+    if (plan.folder / "aggregate").is_dir():
+        aggregate = shortest_path(plan.folder / "aggregate", cwd or Path.cwd())
+        commands.append(("aggregate", f"tensorboard --logdir {aggregate}"))
+    override = _way_on(plan, found)
+    if override is not None:
+        commands.append(("go on", f"rnnbench resume {where} {override}".rstrip()))
     add_commands(text, commands)
     return text
 
 
-def _summary(folder: Path) -> Summary | None:
-    """A job's summary; None where it cannot be read."""
+# ---------------------------------------------------------------- jobs
+
+
+def _outcome(sweep: Path, name: str) -> Outcome:
+    """What a job's folder tells."""
+    folder = sweep / name
+    if not folder.is_dir():
+        return Outcome(name, GONE, message="its folder is gone")
+    if not is_run_folder(folder):
+        return Outcome(name, NOT_BEGUN)
     try:
-        return read_summary(folder)
-    except RecordError:
-        return None
+        summary = read_summary(folder)
+    except RecordError as error:
+        return Outcome(name, OUTCOMES["failed"], message=str(error))
+    if summary.status == "running":  # this sweep has ended, so its process was killed
+        return Outcome(name, CUT_OFF, summary)
+    message = (summary.message or "no reason is known") if summary.status == "failed" else None
+    return Outcome(name, OUTCOMES[summary.status], summary, message)
 
 
-def _rows(plan: SweepPlan, found: dict[str, Summary | None]) -> list[list[str]]:
-    """A row for jobs that differ in the seed alone."""
-    rows = [["values", "jobs", "solved", "updates to solve", "loss", "error rate"]]
-    names = aggregate_names(plan)
+def _headline(found: Sequence[Outcome]) -> str:
+    """How many jobs were solved, and what became of the others."""
+    solved = sum(job.is_solved for job in found)
+    amount = {0: "none", len(found): "all"}.get(solved, f"{solved:,}")
+    head = f"{amount} of {wording.count(len(found), 'job')} solved"
+    if any(job.is_unfinished for job in found):
+        head = f"not finished, {head} so far"
+    words = [job.word for job in found if not job.is_solved]
+    order = [*OUTCOMES.values(), CUT_OFF, NOT_BEGUN, GONE]
+    others = [f"{words.count(word):,} {word}" for word in order if word in words]
+    return f"{head}; {', '.join(others)}" if others else head
+
+
+def _add_failures(text: Text, found: Sequence[Outcome]) -> None:
+    """Append why jobs failed, those of the same reason in one line."""
+    reasons: dict[str, list[str]] = {}
+    for job in found:
+        if job.message is not None:
+            reasons.setdefault(job.message, []).append(job.folder)
+    for message, names in list(reasons.items())[:MOST_FAILURES]:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        text.append(f"  job {names[0]}{more} failed: {message}\n", style="bold red")
+    if len(reasons) > MOST_FAILURES:
+        num_more = sum(len(names) for names in list(reasons.values())[MOST_FAILURES:])
+        text.append(f"  and {num_more} more failed\n", style="bold red")
+
+
+# ---------------------------------------------------------------- table
+
+
+def _add_results(text: Text, plan: SweepPlan, found: Sequence[Outcome]) -> None:
+    """Append a row for all jobs that differ in the seed alone, medians over them."""
+    tables = _tables(plan)
+    keys = [key for key in grouping.differences(tables) if key not in grouping.NOT_TOLD]
+    rows: dict[tuple[str, ...], list[Outcome]] = {}
+    for table, job in zip(tables, found, strict=True):
+        rows.setdefault(tuple(_shown(table, key) for key in keys), []).append(job)
+    order = sorted(rows, key=lambda values: _rank(rows[values])) if len(rows) > ROWS_IN_ORDER else list(rows)
+    if len(rows) < len(found):
+        text.append(f"  medians over the seeds{', best first' if len(rows) > ROWS_IN_ORDER else ''}\n", style="dim")
+    elif len(rows) > ROWS_IN_ORDER:
+        text.append("  best first\n", style="dim")
+    names = _short_names(keys) or [""]
+    with_diverged = any(job.word == OUTCOMES["diverged"] for job in found)
+    cells = [[*names, *_numbers(None, with_diverged)]]
+    cells += [[*(values or ("all",)), *_numbers(rows[values], with_diverged)] for values in order[:MOST_ROWS]]
+    add_table(text, _narrowed(cells, len(names)))
+    if len(rows) > MOST_ROWS:
+        text.append(f"  and {len(rows) - MOST_ROWS} rows more, none better: see the report\n")
+    constants = _constant_predictors(found)
+    if constants:
+        text.append(f"  the constant predictor: {'; '.join(constants)}\n")
+
+
+def _tables(plan: SweepPlan) -> list[Mapping[str, Any]]:
+    """For each job: dotted key -> value."""
+    tables: list[Mapping[str, Any]] = []
     for number in plan.numbers():
-        for name, members in names[number].items():
-            summaries = [found[plan.groups[number].folders[row]] for row in members]
-            known = [summary for summary in summaries if summary is not None]
-            solved = [summary.solved_at.update for summary in known if summary.solved_at is not None]
-            rows.append(
-                [
-                    name,
-                    str(len(members)),
-                    str(len(solved)),
-                    wording.number(wording.median(solved)),
-                    wording.number(wording.median([s.loss for s in known if s.loss is not None])),
-                    wording.percent(wording.median([s.error_rate for s in known if s.error_rate is not None])),
-                ]
-            )
-    first = next((summary for summary in found.values() if summary is not None), None)
-    if first is not None:
-        constant = [wording.number(first.baseline_loss), wording.percent(first.baseline_error_rate)]
-        rows.append(["constant predictor", "", "", "", *constant])
-    return rows
+        group = plan.groups[number]
+        shared = {key: value for key, value, _ in fields_of(group.configs()[0])}
+        tables += [{**shared, **values} for values in group.values]
+    return tables
 
 
-def _add_failures(text: Text, found: dict[str, Summary | None]) -> None:
-    """Append the jobs that failed, by their folders."""
-    failed = [(name, summary) for name, summary in found.items() if summary is None or summary.status == "failed"]
-    for name, summary in failed[:MOST_FAILURES]:
-        reason = "its folder or its summary is gone" if summary is None else summary.message or "no reason is known"
-        text.append(f"  job {name} failed: {reason}\n", style="bold red")
-    if len(failed) > MOST_FAILURES:
-        text.append(f"  and {len(failed) - MOST_FAILURES} more failed\n", style="bold red")
+def _shown(table: Mapping[str, Any], key: str) -> str:
+    """A value of a job; `-` where it has no such key."""
+    return grouping.show(grouping.value_in(table, key)) if grouping.has_value(table, key) else "-"
 
 
-def _updates(summaries: Sequence[Summary | None]) -> int:
-    """The largest budget of updates."""
-    return max(int(summary.config["budget"]["updates"]) for summary in summaries if summary is not None)
+def _rank(jobs: Sequence[Outcome]) -> tuple[float, float, float]:
+    """What the best rows are smallest in: share that is not solved, median of updates to solve, median error rate."""
+    errors = [job.summary.error_rate for job in jobs if job.summary is not None and job.summary.error_rate is not None]
+    solved, error = wording.median(_updates_to_solve(jobs)), wording.median(errors)
+    unsolved = sum(not job.is_solved for job in jobs) / len(jobs)
+    return unsolved, math.inf if solved is None else solved, math.inf if error is None else error
+
+
+def _updates_to_solve(jobs: Sequence[Outcome]) -> list[int]:
+    """Of those that were solved."""
+    return [
+        job.summary.solved_at.update
+        for job in jobs
+        if job.summary is not None and job.is_solved and job.summary.solved_at is not None
+    ]
+
+
+def _numbers(jobs: Sequence[Outcome] | None, with_diverged: bool) -> list[str]:
+    """The cells of a row; None: their titles."""
+    if jobs is None:
+        return ["solved", *(["diverged"] if with_diverged else []), "updates to solve", "loss", "error rate"]
+    summaries = [job.summary for job in jobs if job.summary is not None]
+    diverged = sum(job.word == OUTCOMES["diverged"] for job in jobs)
+    updates = wording.median(_updates_to_solve(jobs))
+    return [
+        f"{sum(job.is_solved for job in jobs)} of {len(jobs)}",
+        *([str(diverged)] if with_diverged else []),
+        wording.number(None if updates is None else round(updates)),
+        wording.number(wording.median([one.loss for one in summaries if one.loss is not None])),
+        wording.percent(wording.median([one.error_rate for one in summaries if one.error_rate is not None])),
+    ]
+
+
+def _constant_predictors(found: Sequence[Outcome]) -> list[str]:
+    """What the best predictor that ignores its inputs reaches, of each task; nothing where that varies within one."""
+    reached: dict[str, set[str]] = {}
+    for summary in (job.summary for job in found if job.summary is not None):
+        loss, error_rate = wording.number(summary.baseline_loss), wording.percent(summary.baseline_error_rate)
+        reached.setdefault(str(summary.config["task"]["name"]), set()).add(f"loss {loss}, error rate {error_rate}")
+    if any(len(words) > 1 for words in reached.values()):
+        return []
+    if len(reached) == 1:
+        return list(*reached.values())
+    return [f"{task} {words}" for task, (words,) in reached.items()]
+
+
+def _short_names(keys: Sequence[str]) -> list[str]:
+    """The last parts of each key, as many as tell which is meant."""
+    names = []
+    for key in keys:
+        ends = [".".join(key.split(".")[-count:]) for count in range(1, key.count(".") + 2)]
+        others = [f".{other}" for other in keys if other != key]
+        names.append(next((end for end in ends if not any(other.endswith(f".{end}") for other in others)), key))
+    return names
+
+
+def _narrowed(rows: Sequence[Sequence[str]], num_keys: int) -> list[list[str]]:
+    """The table with its longest keys and values cut, as far as it is too wide; numbers are left whole."""
+    narrowed = [list(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    while 2 + sum(widths) + 2 * (len(widths) - 1) > LONGEST_LINE:
+        widest = max(range(num_keys), key=widths.__getitem__)
+        if widths[widest] <= len("seed"):
+            break
+        widths[widest] -= 1
+    for row in narrowed:
+        for column in range(num_keys):
+            cell, width = row[column], widths[column]
+            row[column] = cell if len(cell) <= width else f"{cell[: width - 1]}…"
+    return narrowed
+
+
+# ---------------------------------------------------------------- what to type next
+
+
+def _way_on(plan: SweepPlan, found: Sequence[Outcome]) -> str | None:
+    """What `rnnbench resume` takes beside the folder; None: it would find nothing to do."""
+    if any(job.is_unfinished for job in found):
+        return ""
+    failed = {job.folder for job in found if job.word == OUTCOMES["failed"]}
+    if failed and _can_go_on(plan, failed):
+        return ""
+    larger = {
+        _larger_budget(job.summary)
+        for job in found
+        if job.summary is not None and job.summary.status == "budget" and not job.is_solved
+    }
+    # One override holds for all jobs, so it is told only where it suits all of them.
+    return larger.pop() if len(larger) == 1 else None
+
+
+def _can_go_on(plan: SweepPlan, failed: set[str]) -> bool:
+    """Whether one of the jobs that failed is in the checkpoint of its group."""
+    for number in plan.numbers():
+        names = plan.groups[number].folders
+        if failed.isdisjoint(names):
+            continue
+        try:
+            left = parts(plan, number, plan.jobs(number))
+        except (ConfigError, RecordError):
+            continue
+        if any(names[row] in failed for part in left for row in part.rows):
+            return True
+    return False
+
+
+def _larger_budget(summary: Summary) -> str:
+    """The override that doubles the part of the budget that was used up."""
+    budget: Mapping[str, Any] = summary.config["budget"]
+    for key, amount in (("sequences", summary.sequences), ("minutes", summary.seconds / 60)):
+        if budget[key] is not None and amount >= budget[key]:
+            return f"budget.{key}={2 * budget[key]:g}" if key == "minutes" else f"budget.{key}={2 * budget[key]}"
+    return f"budget.updates={2 * budget['updates']}"

@@ -1,15 +1,18 @@
 """One group of a sweep: begun, gone on with, and run in halves where it does not fit into memory."""
 
+import logging
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rnnbench.config.errors import ConfigError
 from rnnbench.exit_status import FAILED, OK
 from rnnbench.keeping import CHECKPOINT, Group, Job
 from rnnbench.machine import NotEnoughMemoryError
-from rnnbench.records import is_run_folder, read_summary
+from rnnbench.records import is_run_folder
 from rnnbench.records.live_aggregate import AggregatePlan
 from rnnbench.records.lock import locked
 from rnnbench.run import is_finished, read_checkpoint
@@ -28,7 +31,7 @@ class Part:
     Attributes:
         rows: Which of the group's jobs.
         start: Where they are; None: nowhere yet.
-        aggregate: Lengths of the files of the group's aggregate at that moment, where that is known.
+        aggregate: Lengths of the files of the group's aggregate at that moment; None: it goes on from their ends.
     """
 
     rows: Sequence[int]
@@ -53,26 +56,39 @@ def run_group(folder: Path, number: int, *, quiet: bool) -> int:
     """
     plan, status = read_plan(folder), OK
     jobs = plan.jobs(number)
-    with locked(plan.checkpoint(number).with_suffix(".lock"), f"group {number} of {folder}"):
+    log = plan.checkpoint(number).with_suffix(".log")
+    with locked(plan.checkpoint(number).with_suffix(".lock"), f"group {number} of {folder}"), _logging_to(log):
         for job in jobs:
             if not job.folder.is_dir():
                 print(f"rnnbench: {job.folder} is gone; its job is left out", file=sys.stderr)
                 status = FAILED
         for part in parts(plan, number, jobs):
-            try:
-                status = max(status, _run_part(plan, number, jobs, part, quiet=quiet))
-            except (TooManyReplicasError, NotEnoughMemoryError):
-                if len(part.rows) == 1:
-                    raise
+            ended = _run_part(plan, number, jobs, part, quiet=quiet)
+            if ended is None:
                 status = max(status, _run_halves(plan, number, part, quiet=quiet))
                 break
+            status = max(status, ended)
             if status in EXIT_STATUS.values():
                 break
     return status
 
 
-def _run_part(plan: SweepPlan, number: int, jobs: Sequence[Job], part: Part, *, quiet: bool) -> int:
-    """Train some of a group's jobs together."""
+@contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    """Keep what is logged, tracebacks included, in a file; the terminal belongs to the progress bar."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("[%(asctime)s][%(name)s][%(levelname)s] - %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()
+
+
+def _run_part(plan: SweepPlan, number: int, jobs: Sequence[Job], part: Part, *, quiet: bool) -> int | None:
+    """Train some of a group's jobs together; the exit status, None where they do not fit into memory."""
     planned = plan.groups[number]
     group = Group(
         checkpoint=plan.checkpoint(number),
@@ -84,9 +100,16 @@ def _run_part(plan: SweepPlan, number: int, jobs: Sequence[Job], part: Part, *, 
             jobs=[job.folder for job in jobs],
             places=part.rows,
             lengths=part.aggregate,
+            restart=part.start is None or part.start.lengths is None,
         ),
+        shown_first=[override.partition("=")[0] for override in plan.overrides],
     )
-    return Session([jobs[row] for row in part.rows], quiet=quiet, start=part.start, group=group).run()
+    try:
+        return Session([jobs[row] for row in part.rows], quiet=quiet, start=part.start, group=group).run()
+    except (TooManyReplicasError, NotEnoughMemoryError):
+        if len(part.rows) == 1:
+            raise
+        return None  # the error, which holds on to what did not fit, is gone by the time that the halves begin
 
 
 def parts(plan: SweepPlan, number: int, jobs: Sequence[Job]) -> list[Part]:
@@ -107,29 +130,35 @@ def parts(plan: SweepPlan, number: int, jobs: Sequence[Job]) -> list[Part]:
         return [Part(rows, Start(None, None, None) if begun else None)] if rows else []
     checkpoint = read_checkpoint(path)
     names = plan.groups[number].folders
+    if "jobs" not in checkpoint or not set(checkpoint["jobs"]) <= set(names):
+        raise ConfigError(f"{path} is not the checkpoint of group {number}")
     kept = [(place, row) for place, name in enumerate(checkpoint["jobs"]) if (row := names.index(name)) in rows]
-    found = []
+    going_on = {row for _, row in kept}
+    found = _with_larger_budget(jobs, [row for row in rows if row not in going_on])
     if kept:
         start = Start(
             Snapshot.from_contents(checkpoint).rows([place for place, _ in kept]),
             [checkpoint["records"][place] for place, _ in kept],
             checkpoint["threads"],
         )
-        found.append(Part([row for _, row in kept], start, checkpoint["aggregate"]))
-    going_on = {row for _, row in kept}
-    return found + _with_larger_budget(jobs, [row for row in rows if row not in going_on])
+        found.insert(0, Part([row for _, row in kept], start))
+    # Rows that a killed process added later are repeated by whichever part comes first.
+    return [replace(part, aggregate=checkpoint["aggregate"]) for part in found[:1]] + found[1:]
 
 
 def _with_larger_budget(jobs: Sequence[Job], rows: Sequence[int]) -> list[Part]:
     """The jobs that ended because their budget was used up, and have a larger one by now."""
-    found: dict[int, list[tuple[int, dict[str, Any]]]] = {}
+    found: dict[tuple[int, int], list[tuple[int, dict[str, Any]]]] = {}
     for row in rows:
-        job = jobs[row]
-        summary = read_summary(job.folder)
-        if is_finished(summary.status, job.config) or summary.status == "failed":
-            continue
-        if plan_of(job.config).used_up(summary.updates, summary.sequences, summary.seconds) is None:
-            found.setdefault(summary.updates, []).append((row, read_checkpoint(job.folder / CHECKPOINT)))
+        config, path = jobs[row].config, jobs[row].folder / CHECKPOINT
+        if not path.is_file():
+            continue  # it failed before it had ended
+        checkpoint = read_checkpoint(path)
+        # Not its summary: that of a process which was killed early says that nothing is done.
+        replica = Snapshot.from_contents(checkpoint).replicas[0]
+        is_used_up = plan_of(config).used_up(replica.updates, replica.sequences, replica.seconds) is not None
+        if not is_used_up and not is_finished(checkpoint["status"], config):
+            found.setdefault((checkpoint["update"], checkpoint["num_logged"]), []).append((row, checkpoint))
     return [
         Part(
             [row for row, _ in members],
@@ -150,6 +179,8 @@ def _run_halves(plan: SweepPlan, number: int, part: Part, *, quiet: bool) -> int
     with changing_plan(plan.folder) as current:
         changed = current.split(number, halves)
         numbers = changed.groups[number].split_into
+        for half in numbers:
+            changed.checkpoint(half).unlink(missing_ok=True)  # of a process that was killed in this place
         if plan.checkpoint(number).is_file():
             _split_checkpoint(changed, number)
         changed.write()

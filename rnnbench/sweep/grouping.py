@@ -7,9 +7,13 @@ from typing import Any
 
 from rnnbench.config.build import NAMES_ONLY, shared_values
 from rnnbench.config.schema import Config
-from rnnbench.config.validate import fields_of
+from rnnbench.config.validate import CHOICES, fields_of
 
 Values = Mapping[str, Any]
+
+PROBES = "probe"
+NOT_TOLD = frozenset({"seed", *NAMES_ONLY})
+"""Keys that tell no cell from another."""
 
 
 def group_jobs(configs: Sequence[Config]) -> list[list[int]]:
@@ -48,13 +52,14 @@ def cells(values: Sequence[Values]) -> dict[str, list[int]]:
         values: Of each job, from `replica_values`.
 
     Returns:
-        "KEY=VALUE,KEY=VALUE" -> indices. Where no two jobs differ in the seed alone, all jobs are one cell, named "".
+        "KEY=VALUE,KEY=VALUE" -> indices. Where the seed is the same and everything else differs, all jobs are one cell,
+        named "": a folder for each would say no more than the jobs' own do.
     """
     found: dict[str, list[int]] = {}
     for index, own in enumerate(values):
-        name = ",".join(f"{key}={show(value)}" for key, value in own.items() if key not in ("seed", *NAMES_ONLY))
+        name = ",".join(f"{key}={show(value)}" for key, value in own.items() if key not in NOT_TOLD)
         found.setdefault(name, []).append(index)
-    if len(found) == len(values):
+    if len(found) == len(values) > 1 and "seed" not in values[0]:
         return {"": list(range(len(values)))}
     return found
 
@@ -66,27 +71,55 @@ def split_evenly(jobs: Sequence[int], most: int) -> list[list[int]]:
     return [list(jobs[low:high]) for low, high in itertools.pairwise(bounds)]
 
 
-def differences(configs: Sequence[Config]) -> list[str]:
-    """The keys that keep jobs from being replicas of one run, those of a choice that differs as a whole left out.
+def differences(tables: Sequence[Values]) -> list[str]:
+    """The keys that tell some tables from one another, without those that follow from a choice which does.
 
     Args:
-        configs: One of each group.
+        tables: Of each, dotted key -> value; not all of them need have the same keys.
 
     Returns:
-        Dotted keys; a group's name, such as "optim", where its choice differs.
+        The groups whose choices differ, such as "optim" or "probe", then dotted keys.
     """
-    tables = [shared_values(config) for config in configs]
     keys = {key: None for table in tables for key in table}
     differing = [key for key in keys if len({repr(table.get(key)) for table in tables}) > 1]
-    whole = [key.removesuffix(".name") for key in differing if key.endswith(".name")]
-    # What a choice of optimizer decides for the budget and the records is no difference of its own.
-    derived = ("budget.", "record.") if "optim" in whole else ()
-    prefixes = (*(f"{name}." for name in whole), *derived)
-    return [*whole, *(key for key in differing if not key.startswith(prefixes))]
+    chosen = [group for group in CHOICES if f"{group}.name" in differing]
+    if len({value_in(table, PROBES) for table in tables}) > 1:
+        chosen.append(PROBES)
+    names = {f"{group}.name" for group in chosen}
+    return [*chosen, *(key for key in differing if key not in names and not _follows(key, chosen, tables))]
+
+
+def value_in(table: Values, key: str) -> Any:
+    """The value of a key of `differences`: of a group the name of its choice, of probe the names of all probes."""
+    if key == PROBES:
+        probes = [name.split(".")[1] for name in table if name.startswith(f"{PROBES}.") and name.endswith(".name")]
+        return "+".join(probes) or "none"
+    return table.get(f"{key}.name", table.get(key))
+
+
+def has_value(table: Values, key: str) -> bool:
+    """Whether a table has a key of `differences`, as hf has no optim.lr."""
+    return key in table or f"{key}.name" in table or key == PROBES
+
+
+def label(table: Values, keys: Sequence[str]) -> str:
+    """What a table has at some keys of `differences`, as overrides: "optim=nag,optim.lr=0.01"."""
+    return ",".join(f"{key}={show(value_in(table, key))}" for key in keys if has_value(table, key))
 
 
 def show(value: Any) -> str:
-    """A value as an override shows it."""
+    """A value as an override shows it; different numbers are never shown the same."""
     if isinstance(value, float):
-        return f"{value:g}"
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
     return "null" if value is None else str(value).replace(" ", "")
+
+
+def _follows(key: str, chosen: Sequence[str], tables: Sequence[Values]) -> bool:
+    """Whether a key is one that a choice brings with it, and has one value wherever that choice is the same."""
+    first = key.partition(".")[0]
+    owner = "optim" if first in ("budget", "record") else first  # conf/config.yaml takes them from optim.cadence
+    if owner not in chosen:
+        return False
+    pairs = {(value_in(table, owner), repr(table.get(key))) for table in tables}
+    return len(pairs) == len({choice for choice, _ in pairs})

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rnnbench.config.compose import Composer
+from rnnbench.config.errors import ConfigError
 from rnnbench.config.job_folder import write_job_folder
 from rnnbench.config.launcher_settings import LauncherSettings
 from rnnbench.config.request import Request
@@ -37,6 +38,7 @@ class Launch:
         """
         self.request, self.folder, self.quiet = request, folder, quiet
         self.status = OK
+        self._has_begun = False
 
     def __call__(self, settings: LauncherSettings, job_overrides: Sequence[Sequence[str]], first: int) -> list[float]:
         """Run jobs.
@@ -48,19 +50,24 @@ class Launch:
 
         Returns:
             What a sweeper that searches minimises, for each job.
+
+        Raises:
+            ConfigError: The folder holds another sweep, or a job cannot be run.
         """
+        if not self._has_begun and is_sweep_folder(self.folder):
+            raise ConfigError(
+                f"{self.folder} holds a sweep already: continue it with `rnnbench resume {self.folder}`, "
+                "or choose another hydra.sweep.dir"
+            )
         configs, folders = self._make_folders(job_overrides, first)
-        plan = (
-            read_plan(self.folder)
-            if is_sweep_folder(self.folder)
-            else new_plan(self.folder, settings, self.request.overrides)
-        )
+        plan = read_plan(self.folder) if self._has_begun else new_plan(self.folder, settings, self.request.overrides)
         groups = plan_groups(configs, folders, settings)
         numbers = range(len(plan.groups), len(plan.groups) + len(groups))
         plan = plan.extended(groups)
         (self.folder / "groups").mkdir(exist_ok=True)
         with locked(self.folder / FILE_NAME, str(self.folder)):
             plan.write()
+            self._has_begun = True
             if not self.quiet:
                 for line in plan_lines(plan, numbers):
                     self.say(line)

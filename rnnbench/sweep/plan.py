@@ -14,6 +14,7 @@ from rnnbench.config.objects import to_dict
 from rnnbench.config.schema import Config
 from rnnbench.config.stored import config_from, schema_names
 from rnnbench.keeping import Job
+from rnnbench.records.growing_file import reason
 from rnnbench.records.lock import locked
 from rnnbench.records.summary import SWEEP_FILE_NAME
 from rnnbench.records.whole_file import replace_file
@@ -137,12 +138,14 @@ def read_plan(folder: Path) -> SweepPlan:
         contents = json.loads(path.read_text(encoding="utf-8"))
         if contents["format"] != FORMAT:
             raise ConfigError(f"{path} is of format {contents['format']}, this program reads {FORMAT}")
-        groups = [GroupPlan(**group) for group in contents["groups"]]
+        groups = [_group_from(group, len(contents["groups"])) for group in contents["groups"]]
         settings = LauncherSettings(**contents["launcher"])
         return SweepPlan(folder, settings, groups, contents["created"], contents["overrides"])
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} cannot be read: {reason(error)}") from error
+    except KeyError as error:
+        raise ConfigError(f"{path} is damaged: there is no {error}") from error
+    except (ValueError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path} is damaged: {error}") from error
 
 
@@ -157,10 +160,29 @@ def group_plan(configs: Sequence[Config], folders: Sequence[str], values: Sequen
     return GroupPlan(folders, values, to_dict(configs[0]), schema_names(configs[0]))
 
 
+def _group_from(contents: Mapping[str, Any], num_groups: int) -> GroupPlan:
+    """A group out of sweep.json.
+
+    Raises:
+        KeyError, ValueError, TypeError, AttributeError: It is damaged; found now and not in the middle of the sweep.
+    """
+    group = GroupPlan(**contents)
+    if not all(isinstance(name, str) for name in group.folders) or len(set(group.folders)) != len(group.folders):
+        raise ValueError("the folders of a group must be texts that differ")
+    if not 0 < len(group.folders) == len(group.values):
+        raise ValueError(f"a group has {len(group.folders)} folders and the values of {len(group.values)} jobs")
+    if not set(group.split_into) <= set(range(num_groups)):
+        raise ValueError(f"a group is split into {group.split_into}, but there are {num_groups} groups")
+    group.configs()
+    return group
+
+
 def _with_values(tree: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """A nested configuration with other values at some dotted keys."""
     changed = dict(tree)
     for key, value in values.items():
         first, dot, rest = key.partition(".")
+        if first not in changed:
+            raise KeyError(key)
         changed[first] = _with_values(changed[first], {rest: value}) if dot else value
     return changed

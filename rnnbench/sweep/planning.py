@@ -1,7 +1,7 @@
 """From jobs to the groups of a sweep, and the plan in words."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from rnnbench.config.build import build, shared_values
@@ -25,12 +25,14 @@ def plan_groups(configs: Sequence[Config], folders: Sequence[str], settings: Lau
         settings: Of the launcher; max_replicas limits a group, auto: as many as there is memory for.
     """
     together = grouping.group_jobs(configs)
-    labels = _labels([configs[jobs[0]] for jobs in together])
+    tables = [shared_values(configs[jobs[0]]) for jobs in together]
+    keys = grouping.differences(tables)
     groups = []
-    for jobs, label in zip(together, labels, strict=True):
+    for jobs, table in zip(together, tables, strict=True):
         members = [configs[job] for job in jobs]
         values = grouping.replica_values(members)
-        plan = replace(group_plan(members, [folders[job] for job in jobs], values), label=label)
+        plan = group_plan(members, [folders[job] for job in jobs], values)
+        plan = replace(plan, label=grouping.label(table, keys))
         most = _most_replicas(members[0], settings)
         if len(jobs) <= most:
             groups.append(plan)
@@ -57,13 +59,14 @@ def plan_lines(plan: SweepPlan, numbers: Sequence[int]) -> Iterator[str]:
         yield f"  group {number}: {count(len(group.folders), 'replica')}{', ' if group.label else ''}{group.label}"
     if len(groups) > MOST_LINES:
         yield f"  and {len(groups) - MOST_LINES} more"
-    keys = grouping.differences([group.configs()[0] for group in groups])
+    keys = grouping.differences([shared_values(group.configs()[0]) for group in groups])
     if keys:
         yield f"  they are not one because they differ in {', '.join(keys)}, which replicas of one run share"
     if len({group.label for group in groups}) < len(groups):
         limit = plan.settings.max_replicas
-        reason = "there is memory for no more replicas in one" if limit == AUTO else f"max_replicas={limit}"
-        yield f"  groups of the same values are parts of one ({reason})"
+        reason = "there is not the memory for more replicas in one" if limit == AUTO else f"max_replicas={limit}"
+        same = "all of them" if not keys else "those of the same values"
+        yield f"  {same} could be one, but {reason}"
 
 
 def aggregate_names(plan: SweepPlan) -> list[dict[str, list[int]]]:
@@ -82,15 +85,6 @@ def aggregate_names(plan: SweepPlan) -> list[dict[str, list[int]]]:
             own[name if seen[name] == 1 else f"{name} ({seen[name]})"] = rows
         named.append(own)
     return named
-
-
-def _labels(firsts: Sequence[Config]) -> list[str]:
-    """What tells groups from one another: the values in which they differ."""
-    keys = grouping.differences(firsts)
-    tables: list[Mapping[str, object]] = [shared_values(config) for config in firsts]
-    return [
-        ",".join(f"{key}={grouping.show(table.get(f'{key}.name', table.get(key)))}" for key in keys) for table in tables
-    ]
 
 
 def _most_replicas(config: Config, settings: LauncherSettings) -> int:

@@ -9,6 +9,9 @@ from typing import Any
 
 EXIT_STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
+TIME_IS_UP = signal.SIGUSR2
+"""What submitit, and Slurm at its request, sends before the end of a task's time; it counts as SIGTERM."""
+
 
 class Interrupted(BaseException):
     """The run was told to end; not an `Exception`, so that nothing takes it for an error."""
@@ -19,6 +22,7 @@ class Interrupt:
 
     A signal is remembered, and raised as `Interrupted` only where the training loop allows it: inside an update, whose
     work is thrown away, never in the middle of taking over its result. A second Ctrl-C raises KeyboardInterrupt.
+    One that is entered inside another takes over what the other has received, and hands on what it receives.
 
     Attributes:
         signal: What was received; None: nothing.
@@ -28,12 +32,18 @@ class Interrupt:
         self.signal: signal.Signals | None = None
         self._raise_at_once = False
         self._previous: dict[signal.Signals, Any] = {}
+        self._outer: Interrupt | None = None
 
     def __enter__(self) -> "Interrupt":
         """Take the signals over; only the main thread can."""
         if threading.current_thread() is threading.main_thread():
-            for number in EXIT_STATUS:
+            # Where nobody waits for that signal it stays as it is.
+            expected = [] if signal.getsignal(TIME_IS_UP) in (signal.SIG_DFL, signal.SIG_IGN) else [TIME_IS_UP]
+            for number in (*EXIT_STATUS, *expected):
                 self._previous[number] = signal.signal(number, self._receive)
+            outer = getattr(self._previous[signal.SIGTERM], "__self__", None)
+            if isinstance(outer, Interrupt):
+                self._outer, self.signal = outer, outer.signal
         return self
 
     def __exit__(
@@ -42,11 +52,13 @@ class Interrupt:
         """Give the signals back."""
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        if self._outer is not None:
+            self._outer.signal = self.signal
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.signal = signal.Signals(number)
+        self.signal = signal.SIGTERM if number == TIME_IS_UP else signal.Signals(number)
         if self._raise_at_once:
             raise Interrupted
 

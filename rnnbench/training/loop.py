@@ -208,7 +208,7 @@ class Training:
         for index, message in self._observer.broken().items():
             if index in self.active:
                 self._end(index, "failed", message)
-                self._audience.message(f"{self._name(index)} failed: {message}")
+                self._audience.message(f"{self._names([index])} failed: {message}")
 
     def _end_diverged(self, before: Tensor, state: State, update: Update) -> None:
         finite = update.gradient.loss.isfinite() & update.theta.sum(1).isfinite()
@@ -218,10 +218,12 @@ class Training:
         kept = finite.unsqueeze(1)
         self.theta = torch.where(kept, self.theta, before)
         self.state = {name: torch.where(kept, tensor, state[name]) for name, tensor in self.state.items()}
-        for index in [self.active[row] for row in rows if self.replicas[self.active[row]].status == "running"]:
-            message = f"loss or parameters are not finite at update {self.update}; the parameters before it are kept"
+        message = f"loss or parameters are not finite at update {self.update}; the parameters before it are kept"
+        diverged = [self.active[row] for row in rows if self.replicas[self.active[row]].status == "running"]
+        for index in diverged:
             self._end(index, "diverged", message)
-            self._audience.message(f"{self._name(index)} diverged: {message}")
+        if diverged:
+            self._audience.message(f"{self._names(diverged)} diverged: {message}")
 
     def _end_solved(self) -> None:
         candidates = [
@@ -251,8 +253,10 @@ class Training:
             if message is not None:
                 self._end(index, "solved" if self.replicas[index].solved_at else "budget", message)
 
-    def _name(self, index: int) -> str:
-        return "the run" if len(self.replicas) == 1 else f"replica {index}"
+    def _names(self, indices: Sequence[int]) -> str:
+        if len(self.replicas) == 1:
+            return "the run"
+        return f"replica{'' if len(indices) == 1 else 's'} {', '.join(map(str, indices))}"
 
     def _end(self, index: int, status: Status, message: str | None) -> None:
         """Note that an active replica has ended; `_gather` then takes it out."""

@@ -62,7 +62,7 @@ def fastest_threads(
         dtype: Of the arithmetic.
         num_processors: Processors that this process may use.
 
-    Cost: about a second, less for small work; nothing for one processor, or when asked again. Of many replicas a few are
+    Cost: about a second, less for small work; nothing for one processor, or when asked again. Of many replicas few are
     measured: beyond a few blocks for each thread the answer is the same.
     """
     numbers = candidates(num_processors)

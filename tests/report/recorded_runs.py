@@ -8,7 +8,8 @@ import numpy as np
 
 from rnnbench.records import SolvedAt, Summary, write_summary
 from rnnbench.records.metrics_csv import header, rows
-from rnnbench.report.runs import Run, find_run_folders, read_runs
+from rnnbench.report.finding import find_run_folders
+from rnnbench.report.runs import Run, read_runs
 
 COLUMNS = ["loss/train", "loss/eval", "error_rate/eval", "cost/sequences", "time/seconds"]
 
@@ -103,7 +104,7 @@ def write_sweep(root: Path) -> None:
 
 def read(root: Path) -> list[Run]:
     """All runs below a folder; none may be damaged."""
-    folders, problems = find_run_folders([root])
-    runs = list(read_runs(folders, problems))
-    assert problems == []
+    found = find_run_folders([root])
+    runs = list(read_runs(found.runs, found.problems))
+    assert found.problems == []
     return runs

@@ -52,6 +52,7 @@ def test_success_and_heat_map_count_the_runs(tmp_path, painted):
     assert counts["nag, sequence_length=50", 0.1] == (2, 2, 1)
     assert counts["nag, sequence_length=50", 0.001] == (0, 2, 0)
     assert counts["sgd, sequence_length=20", 0.1] == (1, 2, 0.5)
+    found = charts(read(tmp_path), ["optim.name", "optim.lr", "seed"])
     rows = numbers(found["share_solved_over_optim_name_and_optim_lr"])
     assert [(row["optim.name"], row["optim.lr"], row["solved"], row["runs"]) for row in rows] == [
         ("nag", "0.001", 1, 4),
@@ -77,7 +78,7 @@ def test_sensitivity_to_the_learning_rate(tmp_path, painted):
 def test_not_yet_solved(tmp_path, painted):
     for number, at in enumerate([30, 10, None]):
         write_run(tmp_path / str(number), solved_at=at)
-    write_run(tmp_path / "3", status="running", updates=20)
+    write_run(tmp_path / "3", status="running", updates=20, evaluations=[(0, 1.0, 1.0), (20, 0.5, 1.0)])
     write_run(tmp_path / "4", status="diverged", updates=120)
     rows = charts(read(tmp_path))["not_yet_solved"].rows
     steps = [row[2:] for row in rows if row[1] == "estimate"]
@@ -133,10 +134,57 @@ def test_too_many_groups_are_the_best_or_taken_together(tmp_path):
     runs = read(tmp_path)
     kept, note = drawn(make_groups(runs, ["model.hidden_size"]))
     assert [group.values[0] for group in kept] == [1, 2, 3, 4, 5, 6, 8, 10]
-    assert "8 best of 10" in note
+    assert "8 of 10 groups are drawn, the best;" in note
     lines, note = series(runs, ["model.hidden_size"])
     assert len(lines) == 1
     assert "taken together" in note
+
+
+def test_the_groups_that_are_drawn_are_not_those_of_the_easiest_task_alone(tmp_path):
+    for number in range(20):
+        length, rate = divmod(number, 10)
+        solved = {"status": "solved", "solved_at": 10 + rate} if length == 0 else {}
+        evaluations = [(0, 1 / (1 + rate), 1.0)]
+        write_run(
+            tmp_path / str(number),
+            task__sequence_length=length,
+            optim__lr=float(rate),
+            evaluations=evaluations,
+            **solved,
+        )
+    kept, note = drawn(make_groups(read(tmp_path), ["task.sequence_length", "optim.lr"]))
+    assert [group.values for group in kept] == [
+        *((0, rate) for rate in range(4)),
+        *((1, rate) for rate in range(6, 10)),
+    ]
+    assert "the best of each variant of the task" in note
+
+
+def test_heat_maps_of_settings_keep_the_tasks_apart(tmp_path, painted):
+    for number in range(24):
+        length, rate, momentum = number % 2, number // 2 % 2, number // 4 % 2
+        solved = {"status": "solved", "solved_at": 10} if length and momentum else {}
+        write_run(
+            tmp_path / str(number),
+            task__sequence_length=length,
+            optim__lr=float(rate),
+            optim__momentum=momentum / 2,
+            **solved,
+        )
+    names = ["task.sequence_length", "optim.lr", "optim.momentum"]
+    maps = {chart.name: chart for chart in heat_maps(read(tmp_path), names)}
+    assert list(maps) == [
+        "share_solved_over_optim_lr_and_optim_momentum_sequence_length_0",
+        "share_solved_over_optim_lr_and_optim_momentum_sequence_length_1",
+        "share_solved_over_task_sequence_length_and_optim_lr",
+        "share_solved_over_task_sequence_length_and_optim_momentum",
+    ]
+    easy, hard, *together = maps.values()
+    assert [row[2] for row in easy.rows] == [0, 0, 0, 0]
+    assert [row[2] for row in hard.rows] == [0, 1, 0, 1]
+    assert "taken together" not in easy.caption
+    assert all("taken together" in chart.caption for chart in together)
+    assert hard.title.endswith(", sequence_length=1")
 
 
 def test_files_hold_the_numbers_that_are_drawn(tmp_path, painted):

@@ -1,12 +1,18 @@
 """`rnnbench report` as a person calls it."""
 
+import io
+import json
+import os
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import pytest
 from recorded_runs import write_run, write_sweep
 
 from rnnbench import cli
+from rnnbench.report import command
 from rnnbench.report.options import parse_options
 
 VOID = {"meta", "br", "link", "img", "input"}
@@ -68,7 +74,12 @@ def test_a_sweep(rnnbench, tmp_path):
     assert (status, err) == (0, "")
     lines = out.splitlines()
     assert lines[0] == "adding, rnn, nag, sgd: 16 runs"
-    assert lines[1].startswith("7 of 16 runs solved: 43.8 % (95 % interval 23 .. 67 %). Best of 8 groups: nag, ")
+    assert lines[1] == "7 of 16 runs solved: 43.8 % (95 % interval 23 .. 67 %)."
+    assert lines[2].startswith(
+        "Best of 4 settings for sequence_length=20: nag, lr=0.1, 2 of 2 solved (95 % interval 34 .."
+    )
+    assert lines[2].endswith(" 3 of the others may be as good: the difference can be chance.")
+    assert lines[3].startswith("Best of 4 settings for sequence_length=50: nag, lr=0.1, 2 of 2 solved ")
     assert lines[-1] == "page: runs/report/index.html"
     text = (tmp_path / "runs/report/index.html").read_text()
     page = Page(text)
@@ -107,7 +118,8 @@ def test_one_run(rnnbench, tmp_path, painted):
     status, out, _ = rnnbench("run")
     assert status == 0
     assert (
-        "1 of 1 run solved: 100.0 % (95 % interval 21 .. 100 %). Solved within 40 updates, 400 sequences, 20 s." in out
+        "1 of 1 run solved: 100.0 % (95 % interval 21 .. 100 %).\nSolved within 40 updates, 400 sequences, 20 s.\n"
+        in out
     )
     assert (tmp_path / "run/report/figures/loss_against_updates.svg").is_file()
 
@@ -124,6 +136,72 @@ def test_several_folders_need_a_place(rnnbench, tmp_path, painted):
     assert (tmp_path / "both/index.html").is_file()
 
 
+def test_a_sweep_under_way(rnnbench, tmp_path, painted):
+    sweep = tmp_path / "runs"
+    plan = [{"folders": ["0", "1", "2"]}, {"folders": ["3", "4", "5"]}]
+    for number in range(5):
+        (sweep / str(number)).mkdir(parents=True)
+    (sweep / "sweep.json").write_text(json.dumps({"groups": plan}))
+    status, out, err = rnnbench("runs")
+    assert (status, out) == (2, "")
+    assert err == "rnnbench: no job of runs has records yet, of 5\n"
+    for number in range(2):
+        (sweep / str(number)).rmdir()
+        write_run(sweep / str(number), status="running" if number else "solved", solved_at=None if number else 40)
+    status, out, _ = rnnbench("runs")
+    assert status == 0
+    assert out.startswith(
+        "adding, rnn, nag: 2 of 5 runs\n1 of 2 runs solved: 50.0 % (95 % interval 9 .. 91 %). Not at its end: "
+        "1 run unfinished; 3 jobs without records yet, in no number here.\n"
+    )
+    assert "1 folder with missing or damaged records:\n  runs/5: the folder of this job is gone\n" in out
+    page = Page((sweep / "report/index.html").read_text()).text
+    assert "3 no records yet" in page
+    assert "3 jobs without records yet" in page
+
+
+def test_nothing_solved_says_what_came_closest(rnnbench, tmp_path, painted):
+    for lr, loss in ((0.1, 0.3), (0.2, 0.1)):
+        for length in range(7):
+            write_run(
+                tmp_path / f"runs/{lr}/{length}",
+                optim__lr=lr,
+                task__sequence_length=length,
+                evaluations=[(0, loss, loss)],
+            )
+    lines = rnnbench("runs")[1].splitlines()[2:8]
+    assert lines[0] == (
+        "None of 2 settings for sequence_length=0 solved it. "
+        "Closest: lr=0.2 (error rate 10.0 %, constant predictor 90.0 %)."
+    )
+    assert lines[-1] == "and 2 more, in the table."
+
+
+def test_whoever_reads_the_first_lines_may_leave(tmp_path):
+    write_run(tmp_path / "run")
+    command = [sys.executable, "-m", "rnnbench", "report", str(tmp_path / "run")]
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with os.fdopen(write_end, "w") as gone:
+        ended = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (tmp_path / "run/report/index.html").is_file()
+
+
+def test_whoever_reads_may_leave_before_the_last_line(rnnbench, tmp_path, monkeypatch, painted):
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+        def fileno(self):
+            return handle.fileno()
+
+    write_run(tmp_path / "run")
+    with open(tmp_path / "stdout", "w") as handle:
+        monkeypatch.setattr(command, "_write", lambda *_: monkeypatch.setattr("sys.stdout", Gone()))
+        assert rnnbench("run")[0] == 0
+
+
 def test_damaged_folders_end_nothing(rnnbench, tmp_path, painted):
     for number in range(13):
         write_run(tmp_path / "runs" / f"{number:02}")
@@ -131,7 +209,7 @@ def test_damaged_folders_end_nothing(rnnbench, tmp_path, painted):
             (tmp_path / f"runs/{number:02}/summary.json").write_text("<b>")
     status, out, _ = rnnbench("runs")
     assert status == 0
-    assert "12 folders with damaged records:\n  runs/01: summary.json: " in out
+    assert "12 folders with missing or damaged records:\n  runs/01: summary.json: " in out
     assert "and 2 more, on the page" in out
     page = Page((tmp_path / "runs/report/index.html").read_text())
     assert "#problems" in page.links

@@ -56,6 +56,11 @@ def test_tables(tmp_path):
             "error rate": "50.0 % (90.0 %)",
         },
     ]
+    assert "A loss of inf" not in outcome_table(groups).note
+    write_run(tmp_path / "c", status="diverged", optim__lr=1.0)
+    with_lost = outcome_table(make_groups(read(tmp_path), ["optim.lr"]))
+    assert table_rows(with_lost)[-1]["loss"] == "inf (0.167)"
+    assert "A loss of inf: most of the runs diverged." in with_lost.note
     assert table_rows(cost_table(groups)) == [
         {"lr": "0.1", "updates": "30 (20 .. 40)", "sequences": "300 (200 .. 400)", "seconds": "15 s (10 s .. 20 s)"},
         {"lr": "0.5", "updates": "not reached", "sequences": "not reached", "seconds": "not reached"},
@@ -93,6 +98,17 @@ def test_the_best_group_comes_first(tmp_path):
         write_run(tmp_path / name, solved_at=solved_at, name=name, evaluations=[(0, loss, 1.0)])
     groups = make_groups(read(tmp_path), ["name"])
     assert [group.values[0] for group in best_first(groups)] == ["fast", "slow", "few", "lost"]
+
+
+def test_a_better_group_is_better_by_more_than_chance(tmp_path):
+    for lr, num_solved in ((0.1, 5), (0.2, 4), (0.3, 0)):
+        for number in range(16):
+            write_run(tmp_path / f"{lr}/{number}", optim__lr=lr, solved_at=20 if number < num_solved else None)
+    first, second, third = make_groups(read(tmp_path), ["optim.lr"])
+    assert first.interval[0] < third.interval[1]  # they overlap, and still
+    assert first.is_better_than(third)
+    assert not first.is_better_than(second)
+    assert not third.is_better_than(first)
 
 
 class Terminal(io.StringIO):

@@ -1,25 +1,12 @@
 import json
 import math
-import os
 
 import numpy as np
 from recorded_runs import read, write_run
 
+from rnnbench.report.finding import find_run_folders
 from rnnbench.report.groups import make_groups
-from rnnbench.report.runs import MAX_POINTS, find_run_folders, read_curve, read_runs
-
-
-def test_runs_are_found_below_any_folder_once(tmp_path):
-    for name in ("a/0", "a/1", "b/c/d"):
-        write_run(tmp_path / name)
-    os.symlink(tmp_path / "a", tmp_path / "again")
-    (tmp_path / "b/.hidden").mkdir()
-    (tmp_path / "b/.hidden/summary.json").write_text("{}")
-    (tmp_path / "b/sweep.json").write_text("{}")
-    write_run(tmp_path / "b/aggregate")
-    folders, problems = find_run_folders([tmp_path, tmp_path / "a", tmp_path / "a/0", tmp_path / "again"])
-    assert [str(folder.relative_to(tmp_path)) for folder in folders] == ["a/0", "a/1", "b/c/d"]
-    assert problems == []
+from rnnbench.report.runs import MAX_POINTS, read_curve, read_runs
 
 
 def test_evaluations_alone_make_the_curve(tmp_path):
@@ -75,6 +62,22 @@ def test_a_run_that_has_just_begun(tmp_path):
     assert make_groups([run], [])[0].loss is None
 
 
+def test_a_run_under_way_is_as_far_as_its_last_evaluation(tmp_path):
+    old = {"updates": 0, "sequences": 0, "seconds": 0.0, "loss": 1.0, "error_rate": 1.0}
+    rows = [(0, 1.0, 1.0), (40, 0.3, 0.25)]
+    write_run(tmp_path / "goes on", status="running", evaluations=rows, summary=old)
+    write_run(tmp_path / "nan", status="running", evaluations=[*rows, (50, math.nan, 1.0)], summary=old)
+    write_run(tmp_path / "knows more", status="running", evaluations=rows, updates=60, summary={"loss": 0.1})
+    write_run(tmp_path / "ended", status="interrupted", evaluations=rows, updates=30, summary={"loss": 0.1})
+    runs = {run.folder.name: run.summary for run in read(tmp_path)}
+    first = runs["goes on"]
+    assert (first.updates, first.sequences, first.seconds, first.loss, first.error_rate) == (40, 400, 20.0, 0.3, 0.25)
+    assert (runs["nan"].updates, runs["nan"].loss) == (50, None)
+    assert [(runs[name].updates, runs[name].loss) for name in ("knows more", "ended")] == [(60, 0.1), (30, 0.1)]
+    (at,) = {run.time("sequences") for run in read(tmp_path) if run.folder.name == "goes on"}
+    assert at == 400
+
+
 def edit(folder, **values):
     path = folder / "summary.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
@@ -92,13 +95,13 @@ def test_damaged_folders_are_listed(tmp_path):
     (tmp_path / "6/metrics.csv").unlink()
     (tmp_path / "7/metrics.csv").write_text("update,loss/eval\n0,1.0\n1,2.0,3.0\n")
     (tmp_path / "8/metrics.csv").write_text("update,loss/eval\n0,1.0\n")
-    folders, problems = find_run_folders([tmp_path])
-    runs = list(read_runs(folders, problems))
+    problems = []
+    runs = list(read_runs(find_run_folders([tmp_path]).runs, problems))
     assert [run.folder.name for run in runs] == ["6", "7", "8", "good"]
     assert [run.curve is None for run in runs] == [True, True, True, False]
-    assert [(problem.folder.name, problem.has_run) for problem in problems] == [
-        *((name, False) for name in "012345"),
-        *((name, True) for name in "678"),
+    assert [(problem.folder.name, problem.effect) for problem in problems] == [
+        *((name, "left out") for name in "012345"),
+        *((name, "curves left out") for name in "678"),
     ]
     parts = [
         "no such file",
@@ -122,21 +125,3 @@ def test_half_a_last_line_is_no_damage(tmp_path):
         handle.write("101,0.5,0.")
     (run,) = read(tmp_path)
     assert run.curve.x["updates"].tolist() == [0, 100]
-
-
-def test_a_closed_folder_is_listed(tmp_path, monkeypatch):
-    write_run(tmp_path / "a")
-    (tmp_path / "closed").mkdir()
-    scandir = os.scandir
-
-    def refuse(path):
-        if str(path).endswith("closed"):
-            raise PermissionError(13, "Permission denied", path)
-        return scandir(path)
-
-    monkeypatch.setattr("os.scandir", refuse)
-    folders, problems = find_run_folders([tmp_path])
-    assert folders == [tmp_path / "a"]
-    assert [(problem.folder.name, problem.message) for problem in problems] == [
-        ("closed", "cannot be listed: Permission denied")
-    ]

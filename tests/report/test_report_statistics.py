@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnbench.report.statistics import kaplan_meier, order_quantiles, wilson_interval
+from rnnbench.report.statistics import difference_interval, kaplan_meier, order_quantiles, wilson_interval
 
 
 # Newcombe (1998), Statistics in Medicine 17, table I, method 3
@@ -33,6 +33,22 @@ def test_wilson_needs_trials():
     for case in [(0, 0), (3, 2), (-1, 2)]:
         with pytest.raises(ValueError, match=f"{case[0]} of {case[1]}"):
             wilson_interval(*case)
+
+
+# Newcombe (1998), Statistics in Medicine 17, table II, method 10
+@pytest.mark.parametrize(
+    ("first", "second", "low", "high"),
+    [
+        ((56, 70), (48, 80), 0.0524, 0.3339),
+        ((9, 10), (3, 10), 0.1705, 0.8090),
+        ((5, 56), (0, 29), -0.0381, 0.1926),
+        ((0, 10), (0, 20), -0.1611, 0.2775),
+        ((10, 10), (0, 10), 0.6075, 1.0),
+    ],
+)
+def test_difference_interval_as_published(first, second, low, high):
+    assert difference_interval(first, second) == pytest.approx((low, high), abs=5e-5)
+    assert difference_interval(second, first) == pytest.approx((-high, -low), abs=5e-5)
 
 
 # Freireich et al. (1963): weeks of remission under 6-mercaptopurine; the estimate is that of Kalbfleisch and Prentice

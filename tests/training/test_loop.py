@@ -7,7 +7,7 @@ import pytest
 import torch
 from small_runs import Levels, training
 
-from rnnbench.training.interrupt import Interrupt
+from rnnbench.training.interrupt import Interrupt, Interrupted
 
 
 def test_solved_at_the_first_of_three_evaluations_running():
@@ -178,3 +178,27 @@ def test_a_snapshot_holds_what_a_replica_needs():
         assert snapshot.theta.tolist() == [[expected]]
         assert snapshot.update == snapshot.replicas[0].updates == run.replicas[index].updates
         assert snapshot.optimizer_state["count"].tolist() == [[snapshot.update]]
+
+
+def test_one_inside_another_takes_over_and_hands_on():
+    with Interrupt() as outer:
+        with Interrupt() as inner:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert (inner.signal, outer.signal) == (signal.SIGTERM, None)
+        assert outer.signal == signal.SIGTERM
+        with Interrupt() as later:
+            assert later.signal == signal.SIGTERM
+            with pytest.raises(Interrupted), later.allowed():
+                pass
+
+
+def test_the_end_of_a_tasks_time_counts_as_sigterm_where_somebody_waits_for_it():
+    before = signal.signal(signal.SIGUSR2, lambda *_: None)
+    try:
+        with Interrupt() as interrupt:
+            os.kill(os.getpid(), signal.SIGUSR2)
+            assert interrupt.signal == signal.SIGTERM
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    with Interrupt():
+        assert signal.getsignal(signal.SIGUSR2) == signal.SIG_DFL

@@ -1,0 +1,106 @@
+"""Where the runs are: below any folder by what they left, and in a sweep by its plan."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from rnnbench.records.summary import SWEEP_FILE_NAME, is_run_folder, is_sweep_folder
+
+Effect = Literal["left out", "curves left out", "no job is told that has no records"]
+
+# What a sweep keeps beside its jobs.
+_NO_JOBS = ("aggregate", "groups", "submitit")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A folder of which something could not be read.
+
+    Attributes:
+        folder: Which.
+        message: What, in a sentence without full stop.
+        effect: On the report.
+    """
+
+    folder: Path
+    message: str
+    effect: Effect = "left out"
+
+
+@dataclass
+class Found:
+    """What lies in and below some folders.
+
+    Attributes:
+        runs: Folders with records of a run, each once, in the order of their paths.
+        waiting: Folders of a sweep's jobs that have left no records, or none yet.
+        problems: What is missing or stays closed.
+    """
+
+    runs: list[Path] = field(default_factory=list)
+    waiting: list[Path] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def find_run_folders(folders: Sequence[Path]) -> Found:
+    """Find the runs in and below some folders; of a sweep, the jobs of its plan and nothing else."""
+    found = Found()
+    seen: set[Path] = set()
+
+    def note(error: OSError) -> None:
+        found.problems.append(Problem(Path(error.filename), f"cannot be listed: {error.strerror}"))
+
+    for top in folders:
+        for name, inner, _ in os.walk(top, onerror=note):
+            path = Path(name)
+            inner[:] = sorted(each for each in inner if not each.startswith("."))
+            if is_sweep_folder(path):
+                jobs = _jobs(path, found.problems)
+                inner[:] = [each for each in inner if each not in _NO_JOBS] if jobs is None else []
+                for job in jobs or ():
+                    _sort_in(job, found, seen)
+            if is_run_folder(path):
+                _sort_in(path, found, seen)
+    found.runs.sort()
+    return found
+
+
+def _sort_in(path: Path, found: Found, seen: set[Path]) -> None:
+    """Put a folder where it belongs, unless it has been found before."""
+    place = path.resolve()
+    if place in seen:
+        return
+    seen.add(place)
+    if is_run_folder(path):
+        found.runs.append(path)
+    elif path.is_dir():
+        found.waiting.append(path)
+    else:
+        found.problems.append(Problem(path, "the folder of this job is gone"))
+
+
+def _jobs(folder: Path, problems: list[Problem]) -> list[Path] | None:
+    """Folders of a sweep's jobs, in the plan's order; None where the plan cannot be read, which is a problem."""
+    try:
+        plan = json.loads((folder / SWEEP_FILE_NAME).read_text(encoding="utf-8"))
+        names = dict.fromkeys(_names(plan["groups"]))
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}"
+    except (ValueError, KeyError, TypeError):
+        message = "is damaged"
+    else:
+        return [folder / name for name in names]
+    problems.append(Problem(folder, f"{SWEEP_FILE_NAME} {message}", "no job is told that has no records"))
+    return None
+
+
+def _names(groups: Sequence[dict[str, list[str]]]) -> Iterator[str]:
+    """The folders of all groups; a group that was split names those of its parts once more."""
+    for group in groups:
+        for name in group["folders"]:
+            if not isinstance(name, str) or "\0" in name:
+                raise TypeError(f"{name!r} is no folder")
+            yield name

@@ -1,0 +1,59 @@
+"""How far groups are that run in other processes, from the aggregates that they write."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rnnbench.records.aggregate import SHARES, folder_name
+from rnnbench.records.metrics_csv import FILE_NAME
+from rnnbench.records.wording import count
+from rnnbench.sweep.plan import SweepPlan
+from rnnbench.sweep.planning import aggregate_names
+
+TAIL_BYTES = 2**16
+"""More than a row of any metrics.csv takes."""
+
+
+def progress_line(plan: SweepPlan, numbers: Sequence[int]) -> str:
+    """One line on some groups.
+
+    Args:
+        plan: Of the sweep.
+        numbers: Of the groups.
+
+    Returns:
+        "group 0: update 1,200/50,000, 3 of 16 jobs solved; group 1: ...".
+    """
+    names = aggregate_names(plan)
+    return "; ".join(f"group {number}: {_group_state(plan, number, names[number])}" for number in numbers)
+
+
+def _group_state(plan: SweepPlan, number: int, cells: Mapping[str, Sequence[int]]) -> str:
+    """How far one group is."""
+    update, solved, num_jobs = -1, 0.0, 0
+    for name, rows in cells.items():
+        update_and_share = last_row(plan.folder / "aggregate" / folder_name(name), ("update", SHARES[0]))
+        if update_and_share is not None:
+            update = max(update, int(update_and_share[0]))
+            solved += update_and_share[1] * len(rows)
+        num_jobs += len(rows)
+    if update < 0:
+        return "begins"
+    budget = plan.groups[number].config["budget"]["updates"]
+    return f"update {update:,}/{budget:,}, {round(solved)} of {count(num_jobs, 'job')} solved"
+
+
+def last_row(folder: Path, columns: Sequence[str]) -> list[float] | None:
+    """Some columns of the last whole row of a metrics.csv, without reading all of it; None where there is none yet."""
+    try:
+        with open(folder / FILE_NAME, "rb") as handle:
+            header = handle.readline().decode().rstrip("\n").split(",")
+            start = handle.tell()
+            handle.seek(max(start, os.fstat(handle.fileno()).st_size - TAIL_BYTES))
+            lines = handle.read().decode().split("\n")[:-1]
+    except OSError:
+        return None
+    if not lines:
+        return None
+    cells = dict(zip(header, lines[-1].split(","), strict=False))
+    return [float(cells[column]) for column in columns] if all(cells.get(column) for column in columns) else None

@@ -1,0 +1,138 @@
+"""Locks that other processes hold, and that end with them."""
+
+import errno
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from rnnbench.records.errors import MachineError, RecordError
+from rnnbench.records.lock import HeldError, locked
+
+HOLD = """
+import sys
+from pathlib import Path
+from rnnbench.records.lock import locked
+with locked(Path(sys.argv[1]), "it"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def holder(path: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A process that holds a lock until it is told or killed."""
+    command = [sys.executable, "-c", HOLD, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def refusal(path: Path, what: str) -> str:
+    """What is said to who wants a lock that is held."""
+    with pytest.raises(HeldError) as caught, locked(path, what):
+        pass
+    return str(caught.value)
+
+
+def test_held_by_another_process(tmp_path: Path) -> None:
+    path = tmp_path / ".lock"
+    with holder(path) as process:
+        assert refusal(path, "the folder x") == (
+            f"the folder x is being worked on by process {process.pid} on {socket.gethostname()}; "
+            "wait for it, or stop it first"
+        )
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert path.read_text() == f"process {process.pid} on {socket.gethostname()}\n"
+        with locked(path, "the folder x"):
+            assert path.read_text() == f"process {os.getpid()} on {socket.gethostname()}\n"
+
+
+def test_held_twice_by_the_same_process(tmp_path: Path) -> None:
+    with locked(tmp_path / "a", "a"), locked(tmp_path / "b", "b"):
+        assert refusal(tmp_path / "a", "a").startswith(f"a is being worked on by process {os.getpid()} on")
+    with locked(tmp_path / "a", "a"):
+        pass
+
+
+def test_a_holder_without_a_name(tmp_path: Path) -> None:
+    """As one that has the lock and has not written its name yet."""
+    with open(tmp_path / "a", "w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        assert refusal(tmp_path / "a", "a").startswith("a is being worked on by another process;")
+
+
+def test_let_go_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), locked(tmp_path / "a", "a"):
+        raise ZeroDivisionError
+    with locked(tmp_path / "a", "a"):
+        pass
+
+
+def test_waiting(tmp_path: Path) -> None:
+    order: list[str] = []
+    begun = threading.Event()
+
+    def second() -> None:
+        begun.set()
+        with locked(tmp_path / "a", "a", wait=True):
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    with locked(tmp_path / "a", "a", wait=True):
+        thread.start()
+        assert begun.wait(20)
+        thread.join(0.05)
+        assert thread.is_alive()
+        order.append("first")
+    thread.join(20)
+    assert order == ["first", "second"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def refuse(handle: object, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    done = []
+    with locked(tmp_path / "a", "a"), locked(tmp_path / "a", "a", wait=True):
+        done.append(1)
+    assert done
+
+
+def test_a_full_disk_costs_the_name_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", refuse)
+    with locked(tmp_path / "a", "a"):
+        assert "another process" in refusal(tmp_path / "a", "a")
+
+
+def test_the_file_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        pytest.raises(RecordError, match=r"cannot write .*none/\.lock: no such file or directory"),
+        locked(tmp_path / "none" / ".lock", "it"),
+    ):
+        pass
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(MachineError, match="read-only file system"), locked(tmp_path / ".lock", "it"):
+        pass

@@ -1,0 +1,243 @@
+"""Small sweeps for the tests, and whether two of them recorded the same.
+
+A command runs in a process that is forked from one which has imported everything: it starts at once, changes nothing in
+the tests' own process, and can be killed.
+"""
+
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from rnnbench.cli import main
+from rnnbench.training.checkpoint import load_checkpoint
+
+SMALL = (
+    "task.sequence_length=10",
+    "model.hidden_size=8",
+    "init.num_connections=4",
+    "threads=1",
+    "probe=none",
+    "record.log_every=3",
+    "record.evaluate_every=5",
+    "record.checkpoint_every=10",
+    "budget.updates=30",
+)
+NAG = (*SMALL, "optim=nag", "optim.batch_size=10")
+SGD = (*SMALL, "optim=sgd", "optim.batch_size=10")
+HF = (
+    *SMALL,
+    "optim=hf",
+    "optim.gradient_batch_size=40",
+    "optim.curvature_batch_size=20",
+    "optim.backtracking_batch_size=20",
+    "optim.line_search_batch_size=20",
+    "optim.max_cg_iterations=6",
+)
+SEEDS = "seed=range(0,4)"
+
+SECONDS_AT_MOST = 60.0
+"""That a command, or something that it is to do, may take."""
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["rnnbench.run", "rnnbench.sweep.launch", "rnnbench.sweep.resume", "hydra.main"])
+
+
+class Command:
+    """`rnnbench` in a process of its own.
+
+    Attributes:
+        process: The process.
+    """
+
+    def __init__(self, *words: str, output: Path, before: Callable[..., object] | None = None, given: Any = ()) -> None:
+        """Start it.
+
+        Args:
+            words: After `rnnbench`.
+            output: A folder for what it prints.
+            before: Called in the process before the command, to do it harm; a function of a module.
+            given: To that function.
+        """
+        self._output = output
+        output.mkdir(exist_ok=True)
+        for name in ("out", "err"):
+            (output / name).write_text("")
+        self.process = _context.Process(target=_run, args=(words, output, before, given))
+        self.process.start()
+
+    def status(self) -> int:
+        """Wait for its end; its exit status, negative for a signal."""
+        self.process.join(SECONDS_AT_MOST)
+        assert self.process.exitcode is not None, f"it does not end; it said {self.err}"
+        return self.process.exitcode
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        assert self.process.pid is not None
+        os.kill(self.process.pid, number)
+
+    @property
+    def out(self) -> str:
+        """What it has printed on standard output."""
+        return (self._output / "out").read_text()
+
+    @property
+    def err(self) -> str:
+        """What it has printed on standard error."""
+        return (self._output / "err").read_text()
+
+    def wait_until(self, is_so: Callable[[], bool]) -> None:
+        """Wait until something is so, or the process has ended."""
+        deadline = time.monotonic() + SECONDS_AT_MOST
+        while not is_so() and self.process.is_alive():
+            assert time.monotonic() < deadline, f"it does not come about; the command said {self.err}"
+            time.sleep(0.001)
+
+
+def _run(words: tuple[str, ...], output: Path, before: Callable[..., object] | None, given: Any) -> None:
+    """What the process does."""
+    for descriptor, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(output / name, os.O_WRONLY | os.O_APPEND), descriptor)
+    os.chdir(output)
+    if before is not None:
+        before(*given)
+    sys.exit(main(words))
+
+
+class Rnnbench:
+    """Calls of `rnnbench`, whose folders lie in one that is empty at first.
+
+    Attributes:
+        root: That folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._commands: list[Command] = []
+
+    def close(self) -> None:
+        """Kill what still runs."""
+        for command in self._commands:
+            command.process.kill()
+            command.process.join()
+
+    def start(self, *words: Any, before: Callable[..., object] | None = None, given: Any = ()) -> Command:
+        """Start a command."""
+        output = self.root / f"output-{len(self._commands)}"
+        self._commands.append(Command(*map(str, words), output=output, before=before, given=given))
+        return self._commands[-1]
+
+    def __call__(
+        self, *words: Any, status: int = 0, before: Callable[..., object] | None = None, given: Any = ()
+    ) -> Command:
+        """Run a command to its end, which has to be with this exit status."""
+        command = self.start(*words, before=before, given=given)
+        ended = command.status()
+        assert ended == status, f"{ended}: {command.out}{command.err}"
+        return command
+
+    def start_sweep(
+        self, name: str, *words: Any, before: Callable[..., object] | None = None, given: Any = ()
+    ) -> Command:
+        """Start a sweep in the folder of this name."""
+        return self.start(
+            "train", "-m", "-q", *words, f"hydra.sweep.dir={self.root / name}", before=before, given=given
+        )
+
+    def sweep(
+        self, name: str, *words: Any, status: int = 0, before: Callable[..., object] | None = None, given: Any = ()
+    ) -> Path:
+        """Run a sweep to its end; its folder."""
+        command = self.start_sweep(name, *words, before=before, given=given)
+        ended = command.status()
+        assert ended == status, f"{ended}: {command.out}{command.err}"
+        return self.root / name
+
+
+# ---------------------------------------------------------------- what a sweep left
+
+
+def jobs_of(sweep: Path) -> list[Path]:
+    """The folders of a sweep's jobs that are there, in their order."""
+    return sorted((path.parent for path in sweep.glob("*/.hydra")), key=lambda path: int(path.name))
+
+
+def plan_of(sweep: Path) -> dict[str, Any]:
+    """The contents of sweep.json."""
+    return json.loads((sweep / "sweep.json").read_text())
+
+
+def summary_of(job: Path) -> dict[str, Any]:
+    """The contents of summary.json."""
+    return json.loads((job / "summary.json").read_text())
+
+
+def statuses_of(sweep: Path) -> list[str]:
+    """How the jobs of a sweep stand."""
+    return [summary_of(job)["status"] for job in jobs_of(sweep)]
+
+
+def metrics_of(folder: Path) -> pd.DataFrame:
+    """metrics.csv as text, but for the wall-clock times."""
+    table = pd.read_csv(folder / "metrics.csv", dtype=str, keep_default_na=False)
+    return table[[column for column in table if not column.startswith("time/")]]
+
+
+def events_of(folder: Path) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """(step, value) of every event of every scalar, but for the wall-clock times."""
+    accumulator = EventAccumulator(str(folder), {"scalars": 0}).Reload()
+    for tag in sorted(accumulator.Tags()["scalars"]):
+        if not tag.startswith("time/"):
+            yield tag, np.array([(event.step, event.value) for event in accumulator.Scalars(tag)])
+
+
+def assert_same_sweep(first: Path, second: Path, *, but: Sequence[str] = ()) -> None:
+    """Both sweeps recorded the same, bit for bit, but for some columns of the aggregate."""
+    assert [job.name for job in jobs_of(first)] == [job.name for job in jobs_of(second)]
+    for one, other in zip(jobs_of(first), jobs_of(second), strict=True):
+        assert_same_job(one, other)
+    cells = [sorted(path.parent.name for path in sweep.glob("aggregate/*/metrics.csv")) for sweep in (first, second)]
+    assert cells[0] == cells[1]
+    for cell in cells[0]:
+        assert_same_records(first / "aggregate" / cell, second / "aggregate" / cell, but=but)
+
+
+def assert_same_job(first: Path, second: Path) -> None:
+    """Both runs ended in the same way, with the same numbers, bit for bit."""
+    summaries = [summary_of(folder) for folder in (first, second)]
+    for key in ("status", "solved", "loss", "error_rate", "updates", "sequences", "products", "message"):
+        assert summaries[0][key] == summaries[1][key], (second, key)
+    checkpoints = [load_checkpoint(folder / "checkpoint.pt") for folder in (first, second)]
+    assert checkpoints[0]["theta"].equal(checkpoints[1]["theta"]), second
+    assert_same_records(first, second)
+
+
+def assert_same_records(first: Path, second: Path, *, but: Sequence[str] = ()) -> None:
+    """The same rows and events, in order, no step missing or twice, but for some columns."""
+    tables = [metrics_of(folder).drop(columns=list(but)) for folder in (first, second)]
+    pd.testing.assert_frame_equal(*tables, check_exact=True, obj=str(second))
+    updates = tables[1]["update"].astype(int).to_numpy()
+    assert (np.diff(updates) > 0).all(), (second, updates)
+    events = [{tag: one for tag, one in events_of(folder) if tag not in but} for folder in (first, second)]
+    assert events[0].keys() == events[1].keys()
+    for tag, one in events[0].items():
+        np.testing.assert_array_equal(events[1][tag], one, err_msg=f"{tag} of {second}")  # NaN equals NaN
+
+
+def assert_close_job(first: Path, second: Path) -> None:
+    """The same numbers within rounding, as for a replica beside others and the same run alone, in float64."""
+    tables = [metrics_of(folder).replace("", np.nan).astype(float) for folder in (first, second)]
+    pd.testing.assert_frame_equal(*tables, rtol=1e-8, atol=1e-10)
+    theta = [load_checkpoint(folder / "checkpoint.pt")["theta"].numpy() for folder in (first, second)]
+    np.testing.assert_allclose(*theta, rtol=1e-8, atol=1e-10)

@@ -1,0 +1,94 @@
+"""Where groups run decides nothing about their numbers; Hydra's other launchers and sweepers keep working."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from small_sweeps import (
+    NAG,
+    assert_close_job,
+    assert_same_job,
+    assert_same_sweep,
+    jobs_of,
+    plan_of,
+    statuses_of,
+    summary_of,
+)
+
+TWO_GROUPS = (*NAG, "optim=nag,sgd", "seed=0,1", "optim.lr=0.1,0.01")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["processes", "submitit_local"])
+def test_the_same_numbers_elsewhere(backend, rnnbench):
+    whole = rnnbench.sweep("whole", *TWO_GROUPS)
+    words = (*TWO_GROUPS, f"hydra.launcher.backend={backend}", f"hydra.sweep.dir={rnnbench.root / 's'}")
+    command = rnnbench("train", "-m", *words)
+    folder = rnnbench.root / "s"
+    assert_same_sweep(whole, folder)
+    assert "group 0 has ended\n" in command.err
+    assert "group 1 has ended\n" in command.err
+    assert command.out.startswith("s: none of 8 jobs solved; 8 budget used up\n")
+    rnnbench("resume", folder, "budget.updates=40")  # the same backend again, as sweep.json says
+    assert statuses_of(folder) == ["budget"] * 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["inline", "processes", "submitit_local"])
+def test_a_failing_group_fails_alone(backend, rnnbench):
+    words = (*TWO_GROUPS, f"hydra.launcher.backend={backend}")
+    whole = rnnbench.sweep("whole", *words)
+    folder = rnnbench.root / "s"
+    shutil.copytree(whole, folder)
+    for number in range(4):
+        (folder / str(number) / "metrics.csv").unlink()
+    command = rnnbench("resume", folder, "budget.updates=40", status=1)
+    assert statuses_of(folder) == ["failed"] * 4 + ["budget"] * 4
+    assert "/0/metrics.csv: no such file or directory" in command.out
+    rnnbench("resume", "-q", whole, "budget.updates=40")
+    for number in range(4, 8):
+        assert_same_job(whole / str(number), folder / str(number))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_other_launchers_run_one_job_each(launcher, rnnbench):
+    words = (*NAG, "dtype=float64", "seed=0,1", "optim.lr=0.1,0.01")
+    whole = rnnbench.sweep("whole", *words)
+    options = ("hydra.launcher.n_jobs=2",) if launcher == "joblib" else ()
+    folder = rnnbench.root / "s"
+    command = [sys.executable, "-m", "rnnbench", "train", "-m", "-q", *words, f"hydra/launcher={launcher}", *options]
+    # joblib's workers do not come up below a process that was forked.
+    done = subprocess.run([*command, f"hydra.sweep.dir={folder}"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not (folder / "sweep.json").exists()
+    assert len(jobs_of(folder)) == 4
+    for one, other in zip(jobs_of(whole), jobs_of(folder), strict=True):
+        assert_close_job(one, other)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["batched", "basic"])
+def test_optuna_gets_a_number_to_minimise(launcher, rnnbench):
+    words = (
+        "hydra/sweeper=optuna",
+        "hydra.sweeper.n_trials=4",
+        "hydra.sweeper.n_jobs=2",
+        "hydra.sweeper.sampler.seed=1",
+    )
+    searched = ("objective=loss", "optim.lr=tag(log,interval(1e-5,1e-1))")
+    folder = rnnbench.sweep("s", *NAG, *words, *searched, f"hydra/launcher={launcher}")
+    losses = {}
+    for job in jobs_of(folder):
+        summary = summary_of(job)
+        losses[summary["config"]["optim"]["lr"]] = summary["loss"]
+    assert len(losses) == 4
+    results = (folder / "optimization_results.yaml").read_text()
+    best_lr = float(re.search(r"optim.lr: (\S+)", results).group(1))
+    best_loss = float(re.search(r"best_value: (\S+)", results).group(1))
+    assert best_loss == min(losses.values())
+    assert losses[best_lr] == best_loss
+    if launcher == "batched":
+        assert [len(group["folders"]) for group in plan_of(folder)["groups"]] == [2, 2]
