@@ -2,8 +2,7 @@
 
 Letters: R replicas, P parameters of one replica. Vectors are float64 unless asked otherwise: with a few thousand
 parameters that costs nothing beside the products, and float32 loses conjugacy after about a hundred iterations. Rows of
-replicas that have stopped stay among the vectors: taking them out would save a percent of an update, and the products
-skip them anyway.
+replicas that have stopped stay among the vectors, where they cost a few percent; the products leave them out.
 """
 
 from collections.abc import Callable, Sequence

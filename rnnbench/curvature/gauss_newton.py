@@ -83,6 +83,7 @@ class GaussNewton:
     ) -> None:
         self.engine, self.objective = objective.engine, objective
         self.theta_shape = theta.shape
+        self._made_of = theta, structural_damping, matching
         weights = self.engine.model.weights(theta)
         self._blocks = self.engine.map(lambda block: objective._forward(block, weights), objective.blocks)
         weakref.finalize(self, self.engine.give_back, [sweeps for sweeps, _, _ in self._blocks])
@@ -132,6 +133,16 @@ class GaussNewton:
             if piece is not None:
                 result[block.replicas] += piece
         return result
+
+    @property
+    def shares_blocks(self) -> bool:
+        """Whether a block holds several replicas, so that one that is not active costs time as long as another is."""
+        return any(block.replicas.stop - block.replicas.start > 1 for block in self.objective.blocks)
+
+    def replicas(self, rows: Tensor) -> "GaussNewton":
+        """The matrices of some replicas, by their rows, int64. Cost: a forward sweep of theirs."""
+        theta, weight, matching = self._made_of
+        return self.objective.replicas(rows).linearize(theta[rows], None if weight is None else weight[rows], matching)
 
     def quadratic_form(self, vector: Tensor) -> Tensor:
         """v^T G v of each replica, without structural damping, (R,), float64.

@@ -4,6 +4,7 @@ Letters: R replicas, P parameters of one replica, T time steps, S outputs of a s
 the model's whole state, o output units.
 """
 
+import copy
 import math
 import threading
 import weakref
@@ -89,6 +90,13 @@ class Objective:
     def group_sizes(self) -> list[int]:
         """Numbers of each named parameter of the model, in their order in theta; they add up to P."""
         return [math.prod(shape) for shape in self.engine.model.layout.values()]
+
+    def replicas(self, rows: Tensor) -> "Objective":
+        """The objective of some replicas, by their rows, int64."""
+        some = copy.copy(self)
+        some.batch = self.batch.replicas(rows)
+        some.blocks = split(len(rows), some.batch.size, self.engine.threads)
+        return some
 
     def rows(self, start: int, stop: int) -> "Objective":
         """The objective of sequences start to stop of every replica."""

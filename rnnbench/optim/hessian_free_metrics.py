@@ -86,7 +86,7 @@ METRICS = (
     Metric(
         "hf/outcome",
         "what became of the step: 0 accepted; 1 accepted, the changes of the loss being within its rounding (the "
-        "damping stays); 2 rejected, no size lowers the line search's loss; 3 rejected, and no fall was predicted either",
+        "damping stays); 2 rejected, no size lowers the line search's loss; 3 rejected, and no fall was predicted",
         "1",
         "0; 1 at the end of a run that has solved its task; 2 now and then on a plateau",
     ),

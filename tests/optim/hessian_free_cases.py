@@ -90,6 +90,7 @@ class Quadratic:
 
         class Operator:
             loss = quadratic.loss(theta)
+            shares_blocks = False
 
             def product(self, vector, active=None):
                 return torch.einsum("rij,rj->ri", quadratic.matrix, vector)

@@ -1,0 +1,51 @@
+"""Products of the damped quadratic while replicas stop, one after the other."""
+
+import torch
+
+from rnnbench.curvature.engine import Engine
+from rnnbench.curvature.gauss_newton import Matching
+from rnnbench.curvature.objective import Objective
+from rnnbench.losses import LOSSES
+from rnnbench.models.simple_rnn import SimpleRnn
+from rnnbench.optim.quadratic_model import Damping, Penalized, QuadraticModel
+from rnnbench.tasks.adding import Adding
+
+
+def case(num_replicas, num_sequences, seed=0):
+    model = SimpleRnn(2, 1, 5)
+    generator = torch.Generator().manual_seed(seed)
+    theta, gradient, vector = 0.4 * torch.randn(
+        3, num_replicas, model.num_parameters, generator=generator, dtype=torch.float64
+    )
+    batch = Adding(12, "hf11").batch(range(num_replicas), 0, 0, num_sequences, dtype=torch.float64)
+    weight = torch.rand(3, num_replicas, 1, generator=generator, dtype=torch.float64)
+    objective = Penalized(Objective(Engine(model, dtype=torch.float64), LOSSES["squared_error"], batch), weight[0])
+    damping = Damping(weight[1], weight[2], Matching("squared_error", "batch_time"))
+    return QuadraticModel(objective, theta, gradient, damping), vector
+
+
+def test_replicas_that_have_stopped_are_gathered_out():
+    model, vector = case(6, 4)
+    whole = model.product(vector)
+    packed = set()
+    for running in ([0, 1, 2, 3, 4, 5], [0, 2, 3, 5], [0, 3, 5], [3, 5], [5], []):
+        active = [row in running for row in range(6)]
+        spoilt = torch.where(torch.tensor(active).unsqueeze(1), vector, torch.nan)
+        found = model.product(spoilt, active)
+        assert torch.allclose(found[running], whole[running], rtol=1e-11)
+        packed.add(tuple(model._rows.tolist()))
+    assert packed == {(0, 1, 2, 3, 4, 5), (0, 3, 5), (5,)}
+    assert torch.allclose(model.product(vector), whole, rtol=1e-12)
+
+
+def test_replicas_in_blocks_of_their_own_are_not_moved():
+    model, vector = case(2, 350)
+    model.product(vector, [True, False])
+    assert len(model._rows) == 2
+
+
+def test_value_and_undamped_value_at_a_step():
+    model, step = case(3, 4)
+    linear = (model.gradient * step).sum(1)
+    assert torch.allclose(model.value(step), linear + 0.5 * (step * model.product(step)).sum(1), rtol=1e-12)
+    assert (model.undamped_value(step) < model.value(step)).all()
