@@ -159,7 +159,7 @@ def _common_folder(folders: Sequence[Path]) -> Path:
 def _advice(summary: Summary) -> str | None:
     """What to change after an outcome that is not the wished one."""
     if summary.status == "budget":
-        return f"a larger budget: {_larger_budget(summary)}"
+        return f"a larger budget: {larger_budget(summary)}"
     if summary.status == "diverged":
         optim: Mapping[str, Any] = summary.config.get("optim") or {}
         if isinstance(optim.get("lr"), float | int):
@@ -170,7 +170,7 @@ def _advice(summary: Summary) -> str | None:
     return None
 
 
-def _larger_budget(summary: Summary) -> str:
+def larger_budget(summary: Summary) -> str:
     """The override that doubles the part of the budget that was used up."""
     budget: Mapping[str, Any] = summary.config.get("budget") or {}
     used = {"sequences": summary.sequences, "minutes": summary.seconds / 60}

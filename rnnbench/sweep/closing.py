@@ -11,7 +11,7 @@ from rich.text import Text
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.validate import fields_of
 from rnnbench.records import RecordError, Summary, is_run_folder, read_summary, wording
-from rnnbench.records.closing import OUTCOMES, TICKED_RUNS, add_commands, add_table, shortest_path
+from rnnbench.records.closing import OUTCOMES, TICKED_RUNS, add_commands, add_table, larger_budget, shortest_path
 from rnnbench.records.console import RunConsole
 from rnnbench.sweep import grouping
 from rnnbench.sweep.group_run import parts
@@ -261,7 +261,7 @@ def _way_on(plan: SweepPlan, found: Sequence[Outcome]) -> str | None:
     if failed and _can_go_on(plan, failed):
         return ""
     larger = {
-        _larger_budget(job.summary)
+        larger_budget(job.summary)
         for job in found
         if job.summary is not None and job.summary.status == "budget" and not job.is_solved
     }
@@ -282,12 +282,3 @@ def _can_go_on(plan: SweepPlan, failed: set[str]) -> bool:
         if any(names[row] in failed for part in left for row in part.rows):
             return True
     return False
-
-
-def _larger_budget(summary: Summary) -> str:
-    """The override that doubles the part of the budget that was used up."""
-    budget: Mapping[str, Any] = summary.config["budget"]
-    for key, amount in (("sequences", summary.sequences), ("minutes", summary.seconds / 60)):
-        if budget[key] is not None and amount >= budget[key]:
-            return f"budget.{key}={2 * budget[key]:g}" if key == "minutes" else f"budget.{key}={2 * budget[key]}"
-    return f"budget.updates={2 * budget['updates']}"

@@ -32,11 +32,13 @@ class Part:
         rows: Which of the group's jobs.
         start: Where they are; None: nowhere yet.
         aggregate: Lengths of the files of the group's aggregate at that moment; None: it goes on from their ends.
+        restarts_aggregate: Whether the aggregate begins anew, since nothing is known of what it held.
     """
 
     rows: Sequence[int]
     start: Start | None
     aggregate: Sequence[Mapping[str, int]] | None = None
+    restarts_aggregate: bool = False
 
 
 def run_group(folder: Path, number: int, *, quiet: bool) -> int:
@@ -100,7 +102,7 @@ def _run_part(plan: SweepPlan, number: int, jobs: Sequence[Job], part: Part, *, 
             jobs=[job.folder for job in jobs],
             places=part.rows,
             lengths=part.aggregate,
-            restart=part.start is None or part.start.lengths is None,
+            restart=part.restarts_aggregate or part.start is None or part.start.lengths is None,
         ),
         shown_first=[override.partition("=")[0] for override in plan.overrides],
     )
@@ -142,8 +144,11 @@ def parts(plan: SweepPlan, number: int, jobs: Sequence[Job]) -> list[Part]:
             checkpoint["threads"],
         )
         found.insert(0, Part([row for _, row in kept], start))
-    # Rows that a killed process added later are repeated by whichever part comes first.
-    return [replace(part, aggregate=checkpoint["aggregate"]) for part in found[:1]] + found[1:]
+    # Rows that a killed process added later are repeated by whichever part comes first; a half of a group that had to
+    # be split begins its aggregate anew.
+    lengths = checkpoint["aggregate"]
+    first = [replace(part, aggregate=lengths, restarts_aggregate=lengths is None) for part in found[:1]]
+    return first + found[1:]
 
 
 def _with_larger_budget(jobs: Sequence[Job], rows: Sequence[int]) -> list[Part]:

@@ -35,10 +35,9 @@ def remove_at_update(update, path):
 
     def removing(self, before, done, evaluation):
         if self.update == update:
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+            while path.is_dir():  # again where a file was being written meanwhile
+                shutil.rmtree(path, ignore_errors=True)
+            path.unlink(missing_ok=True)
         log(self, before, done, evaluation)
 
     rnnbench.training.loop.Training._log = removing
