@@ -52,11 +52,13 @@ def train(request: "Request") -> int:
         print(_first_line(plan), file=sys.stderr, flush=True)
     prepare_process(request.config_dir)
     from rnnbench.config.build import check_targets
-    from rnnbench.run import check_machine, follow_job
+    from rnnbench.run import check_machine
 
     check_targets(plan.configs)
     check_machine(plan.configs)
     if rank > 0:
+        from rnnbench.run import follow_job
+
         follow_job(plan.configs[0])
         return OK
     folder, request = plan.take_folder()

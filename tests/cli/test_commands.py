@@ -37,7 +37,18 @@ def test_help_of_train(rnnbench):
 def test_help_of_bench(rnnbench):
     answer = rnnbench("bench", "--help")
     assert answer.status == 0
-    for word in ("engine", "training", "hf", "tasks", "probes", "all", "--full", "--json FILE", "--shape R,B,T,n"):
+    for word in (
+        "engine",
+        "training",
+        "hf",
+        "tasks",
+        "probes",
+        "sweep",
+        "all",
+        "--full",
+        "--json FILE",
+        "--shape R,B,T,n",
+    ):
         assert word in answer.out
 
 
@@ -148,7 +159,7 @@ def test_what_hydra_shows(words, expected, rnnbench):
         ("rnnbench train sc", []),
         ("rnnbench list o", ["optim"]),
         ("rnnbench list optim a", ["adam"]),
-        ("rnnbench bench ", ["engine", "training", "hf", "tasks", "probes", "all"]),
+        ("rnnbench bench ", ["engine", "training", "hf", "tasks", "probes", "sweep", "all"]),
         ("rnnbench bench pro", ["probes"]),
         ("rnnbench bench hf ", []),
         ("rnnbench nope x", []),

@@ -113,8 +113,9 @@ def test_products_in_pieces_equal_whole_ones(num_replicas, num_sequences, hidden
         sweeps.load(batch)
         outputs, gradient = sweeps.forward(model.weights(theta)), sweeps.backward(cotangents)
         tangents = sweeps.linearized_forward(model.weights(direction))
+        distance = "squared_error" if hidden_size % 2 else "cross_entropy"
         structural = torch.full((num_replicas, 1, 1), 0.3, dtype=torch.float64)
-        found.append((outputs, gradient, tangents, sweeps.linearized_backward(cotangents, structural)))
+        found.append((outputs, gradient, tangents, sweeps.linearized_backward(cotangents, structural, distance)))
     for whole, pieces in zip(*found, strict=True):
         assert torch.allclose(whole, pieces, rtol=1e-12, atol=1e-12)
 
