@@ -1,4 +1,5 @@
 import pytest
+import torch
 from small_sweeps import Rnnbench
 
 
@@ -8,3 +9,9 @@ def rnnbench(tmp_path):
     calls = Rnnbench(tmp_path)
     yield calls
     calls.close()
+
+
+@pytest.fixture(autouse=True)
+def _denormals():
+    """An earlier test's run may have flushed them in this thread; hypothesis draws them."""
+    torch.set_flush_denormal(False)
