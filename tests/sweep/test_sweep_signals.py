@@ -1,9 +1,10 @@
 """SIGTERM, as clusters send it, and Ctrl-C: the sweep ends in order and goes on to the same numbers."""
 
 import signal
+import time
 
 import pytest
-from small_sweeps import NAG, assert_same_sweep, jobs_of, summary_of
+from small_sweeps import NAG, SECONDS_AT_MOST, assert_same_sweep, jobs_of, statuses_of, summary_of
 
 WORDS = (*NAG, "optim=nag,sgd", "seed=0,1", "optim.lr=0.1,0.01", "budget.updates=800")
 
@@ -42,3 +43,18 @@ def test_ended_by_a_signal(backend, number, status, rnnbench):
     assert command.out.splitlines()[-1].strip().startswith("go on      rnnbench resume")
     rnnbench("resume", "-q", folder)
     assert_same_sweep(whole, folder)
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_command_that_is_killed(rnnbench):
+    words = (*NAG, "optim=nag,sgd", "seed=0,1", "budget.updates=20000", "hydra.launcher.backend=processes")
+    command = rnnbench.start_sweep("s", *words, "record.checkpoint_every=20000")
+    folder = rnnbench.root / "s"
+    command.wait_until(lambda: all((folder / str(job) / "metrics.csv").exists() for job in range(4)))
+    command.signal(signal.SIGKILL)
+    assert command.status() == -signal.SIGKILL
+    deadline = time.monotonic() + SECONDS_AT_MOST
+    while statuses_of(folder) != ["interrupted"] * 4:
+        assert time.monotonic() < deadline, statuses_of(folder)
+        time.sleep(0.05)
+    rnnbench("resume", "-q", folder, "budget.updates=400")  # no process holds the locks
