@@ -56,7 +56,7 @@ def same_records(first, second):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("overrides", "updates"), [(SGD, 400), (HF, 40)], ids=["nag", "hf"])
+@pytest.mark.parametrize(("overrides", "updates"), [(SGD, 200), (HF, 40)], ids=["nag", "hf"])
 def test_killed_and_resumed_equals_uninterrupted(overrides, updates, tmp_path):
     overrides = (*overrides, f"budget.updates={updates}", f"record.checkpoint_every={updates // 10}")
     train(tmp_path / "whole", *overrides)
