@@ -23,6 +23,10 @@ CLOSED: dict[str, dict[str, type[Any]]] = {
         "state_gradient": schema.StateGradientProbe,
         "state_jacobian": schema.StateJacobianProbe,
         "recurrent_weight": schema.Probe,
+        "jacobian_normality": schema.StateJacobianProbe,
+        "jacobian_push": schema.JacobianPushProbe,
+        "jacobian_product": schema.TrajectoryProbe,
+        "lyapunov": schema.TrajectoryProbe,
     },
 }
 """Group -> name -> the dataclass of one choice, which has these keys and no others."""

@@ -141,9 +141,21 @@ class Model(ABC):
         """W_hh, (R, n, n); where weight_hh has blocks for gates too, the block of the candidate for the new state."""
         return self.parameters(theta)["weight_hh"]
 
-    @abstractmethod
+    def next_states(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:
+        """One step from given states, for probes that push them; a model without it serves the others.
+
+        Args:
+            theta: (R, P).
+            states: state_{t-1}, (..., R, b, s).
+            inputs: x_t, (..., R, b, d).
+
+        Returns:
+            state_t, (..., R, b, s).
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no next_states")
+
     def state_jacobians(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:
-        """State-transition Jacobians dstate_t/dstate_{t-1}, of the whole state, at given states.
+        """State-transition Jacobians dstate_t/dstate_{t-1}, of the whole state, at given states, for probes.
 
         Args:
             theta: (R, P).
@@ -153,6 +165,7 @@ class Model(ABC):
         Returns:
             (..., R, b, s, s), row i and column j: dstate_t[i] / dstate_{t-1}[j].
         """
+        raise NotImplementedError(f"{type(self).__name__} has no state_jacobians")
 
     @abstractmethod
     def block_bytes(self, shape: BlockShape) -> int:

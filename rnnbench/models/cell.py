@@ -93,14 +93,20 @@ class Cell(Model):
         return CellSweeps(self, shape)
 
     @override
-    def state_jacobians(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:
-        def fold(tensor: Tensor) -> Tensor:
-            return tensor.movedim(-3, 0).flatten(1, -2)  # (..., R, b, k) -> (R, ... b, k)
+    def next_states(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:
+        after = self._after(theta, _fold(states), _fold(inputs))  # (R, ... b, s)
+        return after.view(len(after), *states.shape[:-3], -1, self.state_size).movedim(0, -3)
 
+    def _after(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:
+        """The whole states (R, k, s) after one step from k states of each replica."""
+        parts = states.chunk(self.num_state_parts, -1)
+        return torch.cat(self.step(self.parameters(theta), parts, inputs), -1)
+
+    @override
+    def state_jacobians(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:
         with torch.enable_grad():
-            before = fold(states).detach().requires_grad_()
-            parts = before.chunk(self.num_state_parts, -1)
-            after = torch.cat(self.step(self.parameters(theta), parts, fold(inputs)), -1)
+            before = _fold(states).detach().requires_grad_()
+            after = self._after(theta, before, _fold(inputs))
         # One reverse pass per unit over all states: a row of every Jacobian.
         units = torch.eye(self.state_size, dtype=after.dtype, device=after.device)
         rows = [torch.autograd.grad(after, before, unit.expand_as(after), retain_graph=True)[0] for unit in units]
@@ -130,3 +136,8 @@ class Cell(Model):
             parts = [part.clone() for part in rows.chunk(self.num_state_parts, -1)]
             self.step(parameters, tuple(parts), torch.zeros(1, num_sequences, self.input_size))
         return sum(num_bytes for _, num_bytes in storages.values()) // torch.float32.itemsize
+
+
+def _fold(tensor: Tensor) -> Tensor:
+    """(..., R, b, k) -> (R, ... b, k)."""
+    return tensor.movedim(-3, 0).flatten(1, -2)

@@ -102,11 +102,16 @@ class SimpleRnn(Model):
         return rows * width * shape.dtype.itemsize
 
     @override
-    def state_jacobians(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:
+    def next_states(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:
         p = self.parameters(theta)
         after = states @ p["weight_hh"].mT + inputs @ p["weight_ih"].mT + p["bias"].unsqueeze(1)
         self.nonlinearity.forward(after, after)
-        return self.nonlinearity.derivative(after).unsqueeze(-1) * p["weight_hh"].unsqueeze(1)
+        return after
+
+    @override
+    def state_jacobians(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:
+        slope = self.nonlinearity.derivative(self.next_states(theta, states, inputs))
+        return slope.unsqueeze(-1) * self.parameters(theta)["weight_hh"].unsqueeze(1)
 
 
 def _padded(width: int) -> int:

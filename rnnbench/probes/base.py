@@ -6,6 +6,7 @@ Letters: R replicas, P parameters of one replica, T time steps, n hidden units, 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -24,6 +25,8 @@ class View:
         theta: Parameters before the update, at which the gradient was taken, (R, P).
         update: The update.
         num_logged: How many updates were logged before this one; pictures are drawn at a multiple of it.
+        is_training: False where the parameters of a checkpoint are looked at: there is a gradient, but no step was
+            taken, so that there is nothing to say of it.
     """
 
     model: Model
@@ -31,6 +34,7 @@ class View:
     theta: Tensor
     update: Update
     num_logged: int
+    is_training: bool = True
 
 
 Drawing = Callable[[int], bytes]
@@ -57,6 +61,19 @@ class Probe(ABC):
 
     metrics: Sequence[Metric]
     """What its numbers mean."""
+
+    needed: ClassVar[Sequence[str]] = ()
+    """Methods that a model may lack and this probe calls: "state_jacobians", "next_states"."""
+
+    def num_bytes(self, model: Model, num_steps: int, num_replicas: int) -> int:
+        """Memory that one reading takes, about, beside what is copied; 0: next to nothing.
+
+        Args:
+            model: The model.
+            num_steps: T of the task's batches.
+            num_replicas: R.
+        """
+        return 0
 
     @abstractmethod
     def columns(self, model: Model, num_steps: int) -> list[str]:

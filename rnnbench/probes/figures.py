@@ -12,8 +12,9 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-_DATA, _GUIDE = "#1f5fa8", "#b03a2e"
+DATA, GUIDE = "#1f5fa8", "#b03a2e"
 
 
 def draw_eigenvalues(eigenvalues: Tensor) -> bytes:
@@ -21,9 +22,9 @@ def draw_eigenvalues(eigenvalues: Tensor) -> bytes:
     values = eigenvalues.numpy()
     axes = _axes(4.6, 4.6, left=0.15, right=0.97, bottom=0.11, top=0.88)
     angle = np.linspace(0, 2 * np.pi, 400)
-    axes.plot(np.cos(angle), np.sin(angle), color=_GUIDE, linewidth=1.2)
-    axes.annotate("unit circle", (0, 1), (0, 3), textcoords="offset points", ha="center", color=_GUIDE, fontsize=9)
-    axes.scatter(values.real, values.imag, s=7, alpha=0.5, color=_DATA, linewidths=0)
+    axes.plot(np.cos(angle), np.sin(angle), color=GUIDE, linewidth=1.2)
+    axes.annotate("unit circle", (0, 1), (0, 3), textcoords="offset points", ha="center", color=GUIDE, fontsize=9)
+    axes.scatter(values.real, values.imag, s=7, alpha=0.5, color=DATA, linewidths=0)
     finite = np.abs(values[np.isfinite(values)])
     limit = 1.15 * max(1.1, float(finite.max()) if finite.size else 1.1)
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xlabel="real part", ylabel="imaginary part")
@@ -32,7 +33,7 @@ def draw_eigenvalues(eigenvalues: Tensor) -> bytes:
         fontsize=10,
     )
     axes.grid(alpha=0.25)
-    return _png(axes)
+    return to_png(axes.get_figure(root=True))
 
 
 def draw_lag_decay(curve: Tensor) -> bytes:
@@ -41,7 +42,7 @@ def draw_lag_decay(curve: Tensor) -> bytes:
     lag = np.arange(len(values))
     shown = np.isfinite(values) & (values > 0)
     axes = _axes(5.6, 3.6, left=0.19, right=0.97, bottom=0.13, top=0.91)
-    axes.plot(lag[shown], values[shown], color=_DATA, marker=".", markersize=4, linewidth=1)
+    axes.plot(lag[shown], values[shown], color=DATA, marker=".", markersize=4, linewidth=1)
     if shown.any():
         axes.set_yscale("log")
         if values[shown].max() < 10 * values[shown].min():
@@ -56,7 +57,7 @@ def draw_lag_decay(curve: Tensor) -> bytes:
         )
     axes.set(xlabel="steps before the end of the sequence", ylabel="||dL/dh||, mean over sequences")
     axes.grid(alpha=0.25)
-    return _png(axes)
+    return to_png(axes.get_figure(root=True))
 
 
 def _axes(width: float, height: float, *, left: float, right: float, bottom: float, top: float) -> "Axes":
@@ -68,10 +69,11 @@ def _axes(width: float, height: float, *, left: float, right: float, bottom: flo
     return figure.add_subplot()
 
 
-def _png(axes: "Axes") -> bytes:
+def to_png(figure: "Figure | None") -> bytes:
+    """A figure as the bytes of a PNG file."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     buffer = io.BytesIO()
-    canvas: Any = FigureCanvasAgg(axes.get_figure(root=True))
+    canvas: Any = FigureCanvasAgg(figure)
     canvas.print_png(buffer)  # draws once; Figure.savefig draws twice, to see first what there is
     return buffer.getvalue()
