@@ -1,1 +1,1 @@
-"""Arithmetic that explains why a net learns or does not: Jacobians, curvature, gradients; pure functions of tensors."""
+"""What the dynamics of a net do to a small change: arithmetic on given matrices, batched over leading axes."""

@@ -19,6 +19,10 @@ from rnnbench.tasks.base import Batch
 Parameters = Mapping[str, Tensor]
 State = tuple[Tensor, ...]
 
+INITIAL_STATE = "initial_state"
+READOUT = frozenset({"weight_out", "bias_out"})
+"""Parameters that no step takes, beside the initial state."""
+
 
 @dataclass(frozen=True)
 class BlockShape:
@@ -117,6 +121,11 @@ class Model(ABC):
         """P, the number of parameters of one replica."""
         return sum(math.prod(shape) for shape in self.layout.values())
 
+    @property
+    def step_parameters(self) -> list[str]:
+        """Names of the parameters that `step` takes, in the layout's order."""
+        return [name for name in self.layout if name != INITIAL_STATE and name not in READOUT]
+
     def parameters(self, theta: Tensor) -> dict[str, Tensor]:
         """Named views of theta (R, P), each (R, *shape)."""
         views, start = {}, 0
@@ -147,7 +156,7 @@ class Model(ABC):
 
     def initial_state(self, parameters: Parameters, num_sequences: int) -> State:
         """The parts of the learned initial state, the same for every sequence: (r, b, n) each, as views."""
-        rows = parameters["initial_state"].unsqueeze(1).expand(-1, num_sequences, -1)
+        rows = parameters[INITIAL_STATE].unsqueeze(1).expand(-1, num_sequences, -1)
         return rows.chunk(self.num_state_parts, -1)
 
     def readout(self, parameters: Parameters, hidden: Tensor) -> Tensor:

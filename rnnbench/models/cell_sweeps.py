@@ -14,15 +14,12 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.models.base import BlockShape, State, Sweeps
+from rnnbench.models.base import READOUT, BlockShape, State, Sweeps
 from rnnbench.models.forward_mode import dual_level, make_dual, tangent_of
 from rnnbench.tasks.base import Batch
 
 if TYPE_CHECKING:
     from rnnbench.models.cell import Cell
-
-READOUT = frozenset({"weight_out", "bias_out"})
-"""Parameters that no step takes."""
 
 
 class CellSweeps(Sweeps):
