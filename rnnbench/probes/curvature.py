@@ -21,10 +21,10 @@ from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
 from rnnbench.probes.base import Probe, Reading, View
 from rnnbench.probes.gradient_figures import draw_gradient_against_curvature
-from rnnbench.probes.sample import Sample, sample_bytes, take_sample
+from rnnbench.probes.sample import Sample, sample_bytes, sequences_at_once, take_sample
 
-RECORD_BYTES_PER_STATE = 20 * 8
-"""Memory of a Hessian's record, about, for every unit, step and sequence."""
+NUMBERS_PER_UNIT = 50
+"""Numbers that a Hessian's record holds for every hidden unit, step and sequence: 18 to 48 measured."""
 
 RESOLVED = 0.1
 """An eigenvector counts as found where the residual is below this share of its eigenvalue."""
@@ -194,9 +194,10 @@ class Curvature(Probe):
 
     @override
     def num_bytes(self, model: Model, num_steps: int, num_replicas: int) -> int:
+        states = num_steps * sequences_at_once(num_replicas, self.num_sequences) * model.hidden_size
+        vectors = self.num_iterations * num_replicas * model.num_parameters
         sweeps = sample_bytes(model, num_steps, num_replicas, self.num_sequences)
-        states = sweeps + num_steps * self.num_sequences * model.state_size * RECORD_BYTES_PER_STATE
-        return states + 3 * 8 * self.num_iterations * num_replicas * model.num_parameters
+        return sweeps + 8 * (NUMBERS_PER_UNIT * states + 3 * vectors)
 
     @override
     def capture(self, view: View) -> Callable[[], Reading]:

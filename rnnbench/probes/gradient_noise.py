@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from typing_extensions import override
 
+from rnnbench.curvature.objective import NUMBERS_AT_ONCE
 from rnnbench.diagnostics.gradients import simple_noise_scale
 from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
@@ -53,7 +54,8 @@ class GradientNoise(Probe):
 
     @override
     def num_bytes(self, model: Model, num_steps: int, num_replicas: int) -> int:
-        return sample_bytes(model, num_steps, num_replicas, self.num_sequences)
+        single = 3 * 8 * max(NUMBERS_AT_ONCE, num_replicas * model.num_parameters)
+        return single + sample_bytes(model, num_steps, num_replicas, self.num_sequences)
 
     @override
     def capture(self, view: View) -> Callable[[], Reading]:

@@ -60,7 +60,12 @@ def take_sample(model: Model, gradient: Gradient, num_sequences: int) -> Sample:
     return Sample(model, gradient.loss_function, own, gradient.theta.to("cpu", torch.float64))
 
 
+def sequences_at_once(num_replicas: int, num_sequences: int) -> int:
+    """Sequences, over the replicas of one of a sample's objectives."""
+    return num_sequences * min(num_replicas, max(1, SEQUENCES_AT_ONCE // num_sequences))
+
+
 def sample_bytes(model: Model, num_steps: int, num_replicas: int, num_sequences: int) -> int:
     """Memory of the sweeps over a sample's objectives, which are made one after the other."""
-    at_once = min(num_replicas, max(1, SEQUENCES_AT_ONCE // num_sequences))
-    return model.block_bytes(BlockShape(at_once, num_steps, num_sequences, torch.float64, torch.device("cpu")))
+    sequences = sequences_at_once(num_replicas, num_sequences)
+    return model.block_bytes(BlockShape(1, num_steps, sequences, torch.float64, torch.device("cpu")))
