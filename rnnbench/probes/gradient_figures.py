@@ -46,7 +46,9 @@ def draw_gradient_against_curvature(
         if "update" in progress:
             _update(lower, values[shown], progress["update"].numpy()[shown])
         lower.axhline(1, color=GUIDE, linewidth=1, zorder=1)
-        lower.annotate("the minimum", (values[shown].min(), 1), (2, 4), **_BESIDE, color=GUIDE)
+        lower.annotate(
+            "minimum", (1, 1), (4, 0), xycoords=("axes fraction", "data"), va="center", **_BESIDE, color=GUIDE
+        )
     for axes in (upper, lower):
         axes.grid(alpha=0.25)
     return to_png(figure)
@@ -57,7 +59,7 @@ def _gradient_title(values: NDArray[Any], parts: NDArray[Any], share: float) -> 
         return "fewer than two eigenvectors were found"
     flattest, steepest = np.argmin(values), np.argmax(values)
     return (
-        f"{share:.0%} of the squared gradient lies along these {len(values)} directions;\n"
+        f"{share:.1%} of the squared gradient lies along these {len(values)} directions;\n"
         f"in the flattest the curvature is {values[flattest] / values[steepest]:.1g} of the steepest's, "
         f"the gradient {parts[flattest] / parts[steepest]:.1g}"
     )
@@ -72,11 +74,12 @@ def _curve(axes: Axes, values: NDArray[Any], shares: NDArray[Any], label: str, c
 
 def _update(axes: Axes, values: NDArray[Any], shares: NDArray[Any]) -> None:
     """The update's own step: dots where it descends, crosses where it goes against the gradient."""
-    falls = shares > 0
+    falls, rises = shares > 0, shares < 0
     axes.loglog(values[falls], shares[falls], "o", color=DATA, markersize=5)
-    axes.loglog(values[~falls], -shares[~falls], "x", color=DATA, markersize=5)
-    label = "dots: this update" if falls.all() else "dots: this update; crosses: this update, uphill"
-    axes.set_ylim(top=10 * axes.get_ylim()[1])
+    axes.loglog(values[rises], -shares[rises], "x", color=DATA, markersize=5)
+    label = "dots: this update; crosses: this update, uphill" if rises.any() else "dots: this update"
+    bottom, top = axes.get_ylim()
+    axes.set_ylim(bottom / 4, 10 * top)
     axes.annotate(label, (0.02, 0.98), xycoords="axes fraction", va="top", color=DATA, fontsize=9)
 
 
