@@ -7,7 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from rnnbench.metrics import Metric
 from rnnbench.optim.hessian_free import HessianFree
+from rnnbench.probes.alignment import Alignment
 from rnnbench.probes.base import Probe
+from rnnbench.probes.curvature import Curvature
+from rnnbench.probes.gradient_by_lag import GradientByLag
+from rnnbench.probes.gradient_noise import GradientNoise
 from rnnbench.probes.gradient_norm import GradientNorm
 from rnnbench.probes.jacobian_normality import JacobianNormality
 from rnnbench.probes.jacobian_product import JacobianProduct
@@ -28,6 +32,10 @@ PROBES: dict[str, type[Probe]] = {
     "jacobian_push": JacobianPush,
     "jacobian_product": JacobianProduct,
     "lyapunov": Lyapunov,
+    "gradient_by_lag": GradientByLag,
+    "gradient_noise": GradientNoise,
+    "alignment": Alignment,
+    "curvature": Curvature,
 }
 
 INTRODUCTION = """\
@@ -49,9 +57,10 @@ PICTURES = """\
 ## Pictures and histograms
 
 For the first two replicas of a run, at every `picture_every`-th logged update; what each shows is in
-[probes.md](probes.md): `state_gradient/against_lag`, `jacobian/eigenvalues`, `jacobian/singular_values`,
-`jacobian/push_against_steps`, `jacobian/product_against_lag`, `jacobian/product_singular_values`, `lyapunov/spectrum`.
-Histograms at every reading: `jacobian/eigenvalue_modulus`, `jacobian/singular_value`,
+[probes.md](probes.md): `state_gradient/against_lag`, `gradient_by_lag/shares`, `curvature/gradient_against_curvature`,
+`jacobian/eigenvalues`, `jacobian/singular_values`, `jacobian/push_against_steps`, `jacobian/product_against_lag`,
+`jacobian/product_singular_values`, `lyapunov/spectrum`. Histograms at every reading: `jacobian/eigenvalue_modulus`,
+`jacobian/singular_value`,
 `recurrent_weight/eigenvalue_modulus`."""
 
 

@@ -24,6 +24,17 @@ OPTIONS = {
         "push_size": 1.0,
         "push_steps": 1,
     },
+    "gradient_by_lag": {"picture_every": 1, "num_sequences": 1},
+    "gradient_noise": {"num_sequences": 1},
+    "curvature": {
+        "picture_every": 1,
+        "num_sequences": 1,
+        "num_iterations": 20,
+        "num_eigenvectors": 20,
+        "lr": None,
+        "momentum": 0.9,
+        "damping": None,
+    },
 }
 
 

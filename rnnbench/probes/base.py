@@ -16,6 +16,23 @@ from rnnbench.optim.base import Update
 
 
 @dataclass(frozen=True)
+class PreviousUpdate:
+    """What is kept of the update before the one that is looked at.
+
+    Attributes:
+        theta: Parameters before it, (R, P).
+        gradient: Its gradient, before clipping, (R, P).
+    """
+
+    theta: Tensor
+    gradient: Tensor
+
+    def replicas(self, rows: Tensor) -> "PreviousUpdate":
+        """That of some replicas, by their rows, int64."""
+        return PreviousUpdate(self.theta[rows], self.gradient[rows])
+
+
+@dataclass(frozen=True)
 class View:
     """What a probe may look at after an update.
 
@@ -27,6 +44,7 @@ class View:
         num_logged: How many updates were logged before this one; pictures are drawn at a multiple of it.
         is_training: False where the parameters of a checkpoint are looked at: there is a gradient, but no step was
             taken, so that there is nothing to say of it.
+        previous: The update before this one; None: this is the first, or the first after a run was resumed.
     """
 
     model: Model
@@ -35,6 +53,7 @@ class View:
     update: Update
     num_logged: int
     is_training: bool = True
+    previous: "PreviousUpdate | None" = None
 
 
 Drawing = Callable[[int], bytes]
@@ -63,7 +82,7 @@ class Probe(ABC):
     """What its numbers mean."""
 
     needed: ClassVar[Sequence[str]] = ()
-    """Methods that a model may lack and this probe calls: "state_jacobians", "next_states"."""
+    """Methods that a model may lack and this probe calls: "state_jacobians", "step"."""
 
     def num_bytes(self, model: Model, num_steps: int, num_replicas: int) -> int:
         """Memory that one reading takes, about, beside what is copied; 0: next to nothing.

@@ -43,7 +43,7 @@ class JacobianPush(Probe):
     push_steps: int
     picture_every: int
 
-    needed = ("state_jacobians", "next_states")
+    needed = ("state_jacobians", "step")
     metrics = (
         Metric(
             "jacobian/push_growth",
