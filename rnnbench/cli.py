@@ -29,6 +29,7 @@ usage: rnnbench COMMAND ...
   resume FOLDER [BUDGET]       go on with a run or a sweep: rnnbench resume FOLDER budget.updates=400
   list [GROUP [CHOICE]]        show the choices of every group, or the keys of one choice
   report FOLDER... [by=KEYS]   what runs came to: a table, and a page with figures
+  reproduce NAME [--quick]     put a claim of the book to the test; --list shows them
   bench [GROUP]                measure what this machine does, beside other ways to the same numbers
   --version                    show the version
   --help                       show this help; rnnbench train --help has more
@@ -195,6 +196,24 @@ def _report(words: list[str]) -> int:
         raise ConfigError(str(error)) from error
 
 
+def _reproduce(words: list[str]) -> int:
+    """`rnnbench reproduce NAME [--quick] [--out FOLDER]`."""
+    from rnnbench.experiments.options import parse_options
+    from rnnbench.hydra_command import prepare_process
+    from rnnbench.records import RecordError
+
+    options = parse_options(words)
+    prepare_process(None)
+    from rnnbench.experiments.command import list_lines, reproduce
+
+    if options.name is None:
+        return _show(list_lines)
+    try:
+        return reproduce(options)
+    except RecordError as error:
+        raise ConfigError(str(error)) from error
+
+
 def _bench(words: list[str]) -> int:
     """`rnnbench bench`; threads wait as they do by default, since what is compared with comes without it."""
     from rnnbench.bench.options import OptionError, parse_options
@@ -239,5 +258,6 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "resume": _resume,
     "list": _list,
     "report": _report,
+    "reproduce": _reproduce,
     "bench": _bench,
 }
