@@ -66,7 +66,12 @@ def share_at_least(what: str, which: Sequence[bool], bound: float, role: Role = 
 def share_beside(what: str, which: Sequence[bool], claimed: str) -> Finding:
     """A share that is shown beside what the book says of it in words, and not judged."""
     interval = wilson_interval(sum(which), len(which))
-    return Finding(f"share of {what}", sum(which) / len(which), interval, claimed, "not decided", "beside")
+    return beside(f"share of {what}", sum(which) / len(which), interval, claimed)
+
+
+def beside(what: str, measured: float | None, interval: Interval | None, claimed: str) -> Finding:
+    """A number that is shown beside what is said of it in words, and not judged."""
+    return Finding(what, measured, interval, claimed, "not decided", "beside")
 
 
 def _answer(holds: bool, fails: bool) -> Answer:
