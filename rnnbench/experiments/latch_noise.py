@@ -63,7 +63,7 @@ class LatchNoise(Experiment):
             "stored": stored.tolist(),
             "state_radius": radius.tolist(),
             "weight_radius": eigenvalues(weights)[:, 0].abs().tolist(),
-            "withstood": self._withstood(retention).tolist(),
+            "withstood": self.withstood(retention).tolist(),
             "rate": self._rate(nets).tolist(),
         }
 
@@ -87,7 +87,7 @@ class LatchNoise(Experiment):
         _, outputs = _hold(nets, batch.inputs)
         return 1 - task.misses(outputs.unsqueeze(-1).unsqueeze(0), batch).double().mean(1)
 
-    def _withstood(self, retention: Tensor) -> Tensor:
+    def withstood(self, retention: Tensor) -> Tensor:
         """The greatest noise up to which retention suffices, on the line between two that were tested.
 
         Args:
@@ -128,7 +128,7 @@ class LatchNoise(Experiment):
                 for rate, withstood, noise in zip(nets["rate"], nets["withstood"], nets["noise"], strict=True)
                 if withstood >= noise
             ]
-            claims.append(share_at_least(f"robust nets of {words} whose gradient vanishes", robust or [False], bound))
+            claims.append(share_at_least(f"robust nets of {words} whose gradient vanishes", robust, bound))
             at_rest = self._correlation(nets, words, "state_radius")
             if form == "one_unit":
                 claims.append(at_rest)

@@ -1,6 +1,7 @@
 """result.json: what an experiment came to, with everything that its page needs. Strict JSON."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -74,9 +75,11 @@ def _finding(contents: Mapping[str, Any]) -> Finding:
 
 
 def _rounded(value: Any) -> Any:
-    """The value with six significant digits to a number, which is far within every interval."""
+    """The value with six significant digits to a number, far within every interval; null where it is not finite."""
     if isinstance(value, Mapping):
         return {key: _rounded(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_rounded(entry) for entry in value]
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.6g}") if math.isfinite(value) else None

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,12 @@ OWN_OVERRIDES = ("device=cpu", "threads=1", "probe=none")
 
 class StudyError(Exception):
     """Something that the experiment needs could not be trained; its own message is on the terminal."""
+
+
+def call_rnnbench(words: Sequence[str]) -> int:
+    """The exit status of `rnnbench WORDS` as a process of its own, which a signal from the terminal reaches too."""
+    command = [sys.executable, "-m", "rnnbench", *words]
+    return subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode
 
 
 class Study:
@@ -111,8 +117,7 @@ class Study:
         self._say(f"training: rnnbench {' '.join(words)}")
         if self.quiet:
             words.append("-q")
-        command = [sys.executable, "-m", "rnnbench", *words]
-        status = subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode
+        status = call_rnnbench(words)
         self.end()
         if status in (INTERRUPTED, TERMINATED, -2, -15):
             raise KeyboardInterrupt

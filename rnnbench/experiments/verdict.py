@@ -55,11 +55,13 @@ def share_at_least(what: str, which: Sequence[bool], bound: float, role: Role = 
 
     Args:
         what: Of what it is the share.
-        which: Of each thing, whether it counts.
+        which: Of each thing, whether it counts; none: nothing is decided.
         bound: Between 0 and 1.
         role: Of the finding.
     """
     words = f"{'control: ' if role == 'control' else ''}share of {what}"
+    if not which:
+        return Finding(words, None, None, f">= {bound:g}", "not decided", role)
     return at_least(words, sum(which) / len(which), wilson_interval(sum(which), len(which)), bound, role)
 
 

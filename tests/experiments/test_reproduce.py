@@ -16,12 +16,33 @@ SMALL = {
     "jacobian_products": {
         "sequence_length": 20,
         "hidden_size": 5,
-        "num_seeds": 2,
+        "first_seed": 0,
+        "end_seed": 2,
         "updates": 2,
         "num_sequences": 1,
         "num_aligning": 5,
         "lags": [2, 15],
-    }
+    },
+    "latch_noise": {
+        "end_seed": 202,
+        "num_control_seeds": 2,
+        "updates": 2,
+        "num_settling": 10,
+        "num_holding": 10,
+        "num_sequences": 4,
+        "noises": [0.1, 1.0],
+        "gradient_length": 12,
+        "lags": [2, 8],
+    },
+    "eigenvector_growth": {
+        "sequence_length": 20,
+        "hidden_size": 5,
+        "end_seed": 202,
+        "updates": 2,
+        "starts": [5],
+        "num_vectors": 1,
+        "num_steps": 3,
+    },
 }
 
 
@@ -31,7 +52,7 @@ def call(capsys, *words):
     return status, captured.out, captured.err
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("trains_in_process")
 @pytest.mark.parametrize("name", SMALL)
 def test_a_small_experiment_from_end_to_end(name, tmp_path, monkeypatch):
     rule = load_rule(name, quick=True, changes=SMALL[name])
