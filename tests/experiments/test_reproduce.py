@@ -43,6 +43,14 @@ SMALL = {
         "num_vectors": 1,
         "num_steps": 3,
     },
+    "clipping": {
+        "sequence_length": 4,
+        "hidden_size": 2,
+        "end_seed": 201,
+        "updates": 1,
+        "starts": 2,
+        "descent_steps": 2,
+    },
 }
 
 
