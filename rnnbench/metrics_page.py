@@ -7,7 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from rnnbench.metrics import Metric
 from rnnbench.optim.hessian_free import HessianFree
+from rnnbench.probes.alignment import Alignment
 from rnnbench.probes.base import Probe
+from rnnbench.probes.curvature import Curvature
+from rnnbench.probes.gradient_by_lag import GradientByLag
+from rnnbench.probes.gradient_noise import GradientNoise
 from rnnbench.probes.gradient_norm import GradientNorm
 from rnnbench.probes.recurrent_weight import RecurrentWeight
 from rnnbench.probes.state_gradient import StateGradient
@@ -20,6 +24,10 @@ PROBES: dict[str, type[Probe]] = {
     "state_gradient": StateGradient,
     "state_jacobian": StateJacobian,
     "recurrent_weight": RecurrentWeight,
+    "gradient_by_lag": GradientByLag,
+    "gradient_noise": GradientNoise,
+    "alignment": Alignment,
+    "curvature": Curvature,
 }
 
 INTRODUCTION = """\
@@ -42,7 +50,9 @@ PICTURES = """\
 
 For the first two replicas of a run, at every `picture_every`-th logged update: `jacobian/eigenvalues` (the sampled
 eigenvalues in the complex plane, with the unit circle), `state_gradient/against_lag` (the mean norm of dL/dh_t against
-the lag, on a log axis). Histograms at every reading: `jacobian/eigenvalue_modulus`,
+the lag, on a log axis), `gradient_by_lag/shares` (what each lag adds to the gradient of the weights, and its norm),
+`curvature/gradient_against_curvature` (the gradient's component along each eigenvector, and how far steps go there,
+against the eigenvalue). Histograms at every reading: `jacobian/eigenvalue_modulus`,
 `recurrent_weight/eigenvalue_modulus`."""
 
 

@@ -68,17 +68,19 @@ def test_keys_of_file_and_schema_agree(path, composer):
 
 @pytest.mark.parametrize("path", RULES, ids=name)
 def test_every_rule_is_whole_and_its_sweeps_compose(path):
+    first = load_rule(path.stem).settings["first_seed"]
     for quick in (False, True):
-        rule = load_rule(path.stem, quick=quick)
+        rule = load_rule(path.stem, quick=quick, changes={"end_seed": first + 1})
         assert rule.name == path.stem
         assert rule.control
         for words in rule.sweeps.values():
             assert make_plan(parse_request(["-m", *words, "hydra.sweep.dir=nowhere"])).configs
 
 
-def test_keys_of_probes_and_schema_agree(composer):
-    written = OmegaConf.load(CONF / "probe/default.yaml")
-    for key, probe in composer.compose([]).config.probe.items():
+@pytest.mark.parametrize("path", sorted((CONF / "probe").glob("*.yaml")), ids=name)
+def test_keys_of_probes_and_schema_agree(path, composer):
+    written = OmegaConf.load(path)
+    for key, probe in composer.compose([f"probe={path.stem}"]).config.probe.items():
         assert type(probe) is CLOSED["probe"][key]
         assert set(written[key]) == {field.name for field in dataclasses.fields(probe)}
 

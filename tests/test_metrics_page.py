@@ -13,6 +13,17 @@ ROOT = Path(__file__).parents[1]
 OPTIONS = {
     "state_gradient": {"picture_every": 1},
     "state_jacobian": {"picture_every": 1, "num_sequences": 1, "num_steps": 1},
+    "gradient_by_lag": {"picture_every": 1, "num_sequences": 1},
+    "gradient_noise": {"num_sequences": 1},
+    "curvature": {
+        "picture_every": 1,
+        "num_sequences": 1,
+        "num_iterations": 20,
+        "num_eigenvectors": 20,
+        "lr": None,
+        "momentum": 0.9,
+        "damping": None,
+    },
 }
 
 

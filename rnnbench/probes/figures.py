@@ -7,7 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-_DATA, _GUIDE = "#1f5fa8", "#b03a2e"
+DATA, GUIDE = "#1f5fa8", "#b03a2e"
 
 
 def draw_eigenvalues(eigenvalues: Tensor) -> bytes:
@@ -16,9 +16,9 @@ def draw_eigenvalues(eigenvalues: Tensor) -> bytes:
     figure = Figure(figsize=(4.6, 4.6), layout="constrained")
     axes = figure.add_subplot()
     angle = np.linspace(0, 2 * np.pi, 400)
-    axes.plot(np.cos(angle), np.sin(angle), color=_GUIDE, linewidth=1.2)
-    axes.annotate("unit circle", (0, 1), (0, 3), textcoords="offset points", ha="center", color=_GUIDE, fontsize=9)
-    axes.scatter(values.real, values.imag, s=7, alpha=0.5, color=_DATA, linewidths=0)
+    axes.plot(np.cos(angle), np.sin(angle), color=GUIDE, linewidth=1.2)
+    axes.annotate("unit circle", (0, 1), (0, 3), textcoords="offset points", ha="center", color=GUIDE, fontsize=9)
+    axes.scatter(values.real, values.imag, s=7, alpha=0.5, color=DATA, linewidths=0)
     finite = np.abs(values[np.isfinite(values)])
     limit = 1.15 * max(1.1, float(finite.max()) if finite.size else 1.1)
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xlabel="real part", ylabel="imaginary part")
@@ -27,7 +27,7 @@ def draw_eigenvalues(eigenvalues: Tensor) -> bytes:
         fontsize=10,
     )
     axes.grid(alpha=0.25)
-    return _png(figure)
+    return to_png(figure)
 
 
 def draw_lag_decay(curve: Tensor) -> bytes:
@@ -37,7 +37,7 @@ def draw_lag_decay(curve: Tensor) -> bytes:
     shown = np.isfinite(values) & (values > 0)
     figure = Figure(figsize=(5.4, 3.6), layout="constrained")
     axes = figure.add_subplot()
-    axes.plot(lag[shown], values[shown], color=_DATA, marker=".", markersize=4, linewidth=1)
+    axes.plot(lag[shown], values[shown], color=DATA, marker=".", markersize=4, linewidth=1)
     if shown.any():
         axes.set_yscale("log")
         if values[shown].max() < 10 * values[shown].min():
@@ -51,10 +51,11 @@ def draw_lag_decay(curve: Tensor) -> bytes:
         )
     axes.set(xlabel="steps before the end of the sequence", ylabel="||dL/dh||, mean over sequences")
     axes.grid(alpha=0.25)
-    return _png(figure)
+    return to_png(figure)
 
 
-def _png(figure: Figure) -> bytes:
+def to_png(figure: Figure) -> bytes:
+    """A figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
     figure.set_canvas(FigureCanvasAgg(figure))
     figure.savefig(buffer, format="png")
