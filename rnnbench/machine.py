@@ -1,6 +1,5 @@
 """What this machine has: device, threads, memory; and whether a run fits it."""
 
-import os
 from bisect import bisect_right
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from rnnbench.config.errors import ConfigError
 from rnnbench.config.schema import Config
 from rnnbench.curvature.engine import ROWS_PER_BLOCK
 from rnnbench.models.base import BlockShape
+from rnnbench.processors import num_processors
 from rnnbench.training.problem import NUM_EVALUATION_SEQUENCES
 from rnnbench.training.threads import fastest_threads
 
@@ -55,26 +55,6 @@ def resolve_device(name: str) -> torch.device:
             names = ", ".join(f"cuda:{index}" for index in range(count))
             raise ConfigError(f"device={name}: there is no such device here; there are cpu, {names}")
     return device
-
-
-def num_processors() -> int:
-    """Processors that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
-    return len(affinity(0)) if affinity is not None else (os.cpu_count() or 1)
-
-
-def keep_to_share(share: int, num_shares: int) -> None:
-    """Keep this process to its share of the processors, so that others beside it have theirs; not on macOS."""
-    own = processor_shares(num_shares)[share]
-    if own:
-        os.sched_setaffinity(0, own)
-
-
-def processor_shares(num_shares: int) -> list[list[int]]:
-    """The processors of this process in shares, at least one in each; empty where they cannot be told apart."""
-    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
-    processors = sorted(affinity(0)) if affinity is not None else []
-    return [processors[share::num_shares] or processors[share % num_processors() :][:1] for share in range(num_shares)]
 
 
 def resolve_threads(config: Config, built: Built, num_replicas: int, device: torch.device) -> int:

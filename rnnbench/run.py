@@ -17,7 +17,8 @@ from rnnbench.config.validate import fields_of
 from rnnbench.exit_status import OK
 from rnnbench.following import follow
 from rnnbench.keeping import CHECKPOINT, Job
-from rnnbench.machine import check_memory, keep_to_share, resolve_device
+from rnnbench.machine import check_memory, resolve_device
+from rnnbench.processors import keep_to_share
 from rnnbench.records import RecordError, sweep_of
 from rnnbench.records.closing import print_closing_summary
 from rnnbench.records.lock import FILE_NAME, locked

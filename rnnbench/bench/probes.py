@@ -158,9 +158,9 @@ def _row(name: str, cost: Cost, interval: float, log_every: int) -> Sequence[str
 
 def _cost(probe: Probe, every: int, session: Session, before: Tensor, update: Update) -> Cost:
     """Of readings at an update at which a picture is due."""
-    view, end = _view(session, before, update, 0), time.perf_counter() + READING_SECONDS
+    view = _view(session, before, update, 0)
     readings = [_read_once(probe, view)]
-    while len(readings) <= READINGS and time.perf_counter() < end:
+    while len(readings) <= READINGS and sum(map(sum, readings)) < READING_SECONDS:
         readings.append(_read_once(probe, view))
     capture, read, draw = (Statistics.of(times).median for times in zip(*(readings[1:] or readings), strict=True))
     return Cost(every, int(getattr(probe, "picture_every", 0)), capture, read, draw)

@@ -26,7 +26,7 @@ class CurvatureProbe(Probe):
     """Extreme eigenvalues of the Gauss-Newton matrix and of the Hessian; gradient and steps along eigenvectors."""
 
     num_sequences: int = option(32, "sequences of each replica on which the curvature is taken", low=1)
-    num_iterations: int = option(30, "of Lanczos, for each of the two matrices", low=1)
+    num_iterations: int = option(20, "of Lanczos, for each of the two matrices", low=1)
     num_eigenvectors: int = option(10, "of the Gauss-Newton matrix, by the largest eigenvalues", low=1)
     lr: float | None = option(
         None, "of the gradient descent and momentum that are compared; null: 1 / largest eigenvalue", above=0

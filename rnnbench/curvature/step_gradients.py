@@ -15,7 +15,7 @@ from torch import Tensor
 
 from rnnbench.models.base import Model
 
-NUMBERS_AT_ONCE = 2**22
+NUMBERS_AT_ONCE = 2**20
 """Numbers of the steps' gradients that are in memory at once."""
 
 
@@ -70,13 +70,21 @@ class StepGradients:
         steps = self.lengths - 1 - lags.view(-1, 1, 1)  # (T, R, b): the 0-based step of each lag
         # Nothing is known of a sequence before its first step: its dL/dstate there is 0, whichever step stands for it.
         present, steps = steps >= 0, steps.clamp(min=0)
-        whole = torch.stack([piece.sum(0) for piece in self._pieces(steps, present)]).sum(0)
+        whole = self._whole()
         squared = whole.square().sum(1)
         shares, norms = [], []
         for piece in self._pieces(steps, present):
-            shares.append((piece * whole).sum(2) / squared)
+            shares.append(torch.linalg.vecdot(piece, whole) / squared)
             norms.append(piece.norm(dim=2))
         return LagShares(whole, torch.cat(shares).T, torch.cat(norms).T)
+
+    def _whole(self) -> Tensor:
+        """The sum over all steps, (R, p): each replica's weights are shared by its steps as by its sequences."""
+
+        def fold(sequence: Tensor) -> Tensor:
+            return sequence.double().transpose(0, 1).flatten(1, 2)  # (R, T b, ...)
+
+        return self._pull_back(self.theta, *map(fold, (self.states[:-1], self.inputs, self.state_gradients)))
 
     def by_step(self) -> Iterator[Tensor]:
         """What each step adds, some steps after the other, in order: (steps, R, p), float64."""
@@ -100,15 +108,15 @@ class StepGradients:
             taken = sequence.gather(0, steps.unsqueeze(-1).expand(-1, -1, -1, sequence.shape[-1]))
             return taken.double().flatten(0, 1)  # (lags R, b, ...)
 
-        named = self.model.parameters(self.theta.double())
-        copies = {
-            name: view.expand(count, *view.shape).flatten(0, 1).detach().clone().requires_grad_()
-            for name, view in named.items()
-            if name in self.model.step_parameters
-        }
+        copies = self.theta.expand(count, -1, -1).flatten(0, 1)
         gradients = fold(self.state_gradients) * present.flatten(0, 1).unsqueeze(-1)
+        return self._pull_back(copies, fold(self.states), fold(self.inputs), gradients).view(count, num_replicas, -1)
+
+    def _pull_back(self, theta: Tensor, states: Tensor, inputs: Tensor, gradients: Tensor) -> Tensor:
+        """Pull gradients after one step, (r, k, s), back to its weights, (r, p)."""
+        named = self.model.parameters(theta.double())
+        weights = {name: named[name].detach().requires_grad_() for name in self.model.step_parameters}
         with torch.enable_grad():
-            before = fold(self.states).chunk(self.model.num_state_parts, -1)
-            after = torch.cat(self.model.step(copies, before, fold(self.inputs)), -1)
-        pieces = torch.autograd.grad(after, list(copies.values()), gradients)
-        return torch.cat([piece.flatten(1) for piece in pieces], 1).view(count, num_replicas, -1)
+            after = torch.cat(self.model.step(weights, states.chunk(self.model.num_state_parts, -1), inputs), -1)
+        pieces = torch.autograd.grad(after, list(weights.values()), gradients)
+        return torch.cat([piece.flatten(1) for piece in pieces], 1)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.diagnostics.lanczos import lanczos, random_start
+from rnnbench.diagnostics.lanczos import BREAKDOWN, lanczos, random_start
 from rnnbench.diagnostics.steps import (
     components,
     explained_share,
@@ -279,8 +279,8 @@ class Curvature(Probe):
 
 
 def _resolved(found: Spectrum) -> Tensor:
-    """Which eigenvectors have been found, (R, m), bool."""
-    return found.residuals < RESOLVED * found.values
+    """Which eigenvectors have been found, (R, m), bool; eigenvalues that are zero but for rounding have none."""
+    return (found.residuals < RESOLVED * found.values) & (found.values > BREAKDOWN * found.values[:, :1])
 
 
 def _joined(parts: list[Spectrum]) -> Spectrum:

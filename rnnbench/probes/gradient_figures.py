@@ -1,15 +1,17 @@
 """Pictures of gradients against curvature and lag, as PNG, readable without a legend."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
 from rnnbench.probes.figures import DATA, GUIDE, to_png
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _COMPARED = {  # step -> what is written at its curve, and its colour
     "gradient_descent": ("gradient descent", "#7f7f7f"),
@@ -33,8 +35,7 @@ def draw_gradient_against_curvature(
     """
     values, parts = curvature.numpy(), gradient.abs().numpy()
     shown = np.isfinite(values) & (values > 0) & (parts > 0)
-    figure = Figure(figsize=(6.0, 6.4), layout="constrained")
-    upper, lower = figure.subplots(2, 1, sharex=True)
+    figure, upper, lower = _two_panels(6.0, 6.4, right=0.88)
     upper.set_title(_gradient_title(values[shown], parts[shown], float(share)), fontsize=10)
     lower.set_xlabel("curvature along the eigenvector (eigenvalue of the Gauss-Newton matrix)")
     upper.set_ylabel("|gradient| along the eigenvector")
@@ -65,14 +66,14 @@ def _gradient_title(values: NDArray[Any], parts: NDArray[Any], share: float) -> 
     )
 
 
-def _curve(axes: Axes, values: NDArray[Any], shares: NDArray[Any], label: str, colour: str) -> None:
+def _curve(axes: "Axes", values: NDArray[Any], shares: NDArray[Any], label: str, colour: str) -> None:
     """A step that is a smooth function of the curvature, with its name at the flat end."""
     order = np.argsort(values)
     axes.loglog(values[order], shares[order], color=colour, linewidth=1.6)
     axes.annotate(label, (values[order][0], shares[order][0]), (6, -12), **_BESIDE, color=colour)
 
 
-def _update(axes: Axes, values: NDArray[Any], shares: NDArray[Any]) -> None:
+def _update(axes: "Axes", values: NDArray[Any], shares: NDArray[Any]) -> None:
     """The update's own step: dots where it descends, crosses where it goes against the gradient."""
     falls, rises = shares > 0, shares < 0
     axes.loglog(values[falls], shares[falls], "o", color=DATA, markersize=5)
@@ -87,8 +88,7 @@ def draw_gradient_by_lag(shares: Tensor, norms: Tensor) -> bytes:
     """How much of the gradient each lag brings, (T,), and the norm of its part on a log axis, (T,)."""
     values, sizes = shares.numpy(), norms.numpy()
     lag = np.arange(len(values))
-    figure = Figure(figsize=(5.8, 5.6), layout="constrained")
-    upper, lower = figure.subplots(2, 1, sharex=True)
+    figure, upper, lower = _two_panels(5.8, 5.6, right=0.97)
     upper.bar(lag, 100 * values, width=0.9, color=np.where(values >= 0, DATA, GUIDE).tolist())
     upper.axhline(0, color="black", linewidth=0.6)
     upper.set_ylabel("share of the gradient, %")
@@ -104,3 +104,13 @@ def draw_gradient_by_lag(shares: Tensor, norms: Tensor) -> bytes:
     for axes in (upper, lower):
         axes.grid(alpha=0.25)
     return to_png(figure)
+
+
+def _two_panels(width: float, height: float, *, right: float) -> "tuple[Figure, Axes, Axes]":
+    """A figure of a size in inches with two panels over each other."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    figure.subplots_adjust(0.13, 0.09, right, 0.92, hspace=0.08)
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    return figure, upper, lower

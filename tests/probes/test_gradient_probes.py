@@ -155,6 +155,9 @@ def test_eigenvectors_that_were_not_found_have_no_numbers():
     scalars = replace(CURVATURE, num_iterations=2, num_eigenvectors=2).capture(view)().scalars
     assert scalars["curvature/gauss_newton_2"].isnan().all()
     assert scalars["curvature/progress_update_2"].isnan().all()
+    scalars = replace(CURVATURE, num_sequences=2).capture(view)().scalars  # two outputs: two directions of curvature
+    assert scalars["curvature/gauss_newton_2"].isfinite().all()
+    assert scalars["curvature/gauss_newton_5"].isnan().all()
     with pytest.raises(ValueError, match="num_eigenvectors must be at most num_iterations=2"):
         replace(CURVATURE, num_iterations=2)
 
