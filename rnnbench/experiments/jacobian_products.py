@@ -47,7 +47,8 @@ class JacobianProducts(Experiment):
         slices = [slice(start, start + NETS_AT_ONCE) for start in range(0, len(nets.configs), NETS_AT_ONCE)]
         parts = [study.keep(f"{sweep}_{rows.start}", partial(self._rates, nets, rows)) for rows in slices]
         joined = {name: [value for part in parts for value in part[name]] for name in parts[0]}
-        drawn = [row for row, config in enumerate(nets.configs) if config.seed < NUM_DRAWN]
+        end = self.rule.settings["first_seed"] + NUM_DRAWN
+        drawn = [row for row, config in enumerate(nets.configs) if config.seed < end]
         joined["curves"] = [{"row": row, "values": joined["logarithms"][row]} for row in drawn]
         del joined["logarithms"]
         return joined
@@ -95,6 +96,10 @@ class JacobianProducts(Experiment):
         findings.append(share_at_least("predictions from another radius that fail", wrong, bound, "control"))
         exploding = [rate > 0 for rate in rates]
         findings.append(share_beside("nets whose products explode", exploding, "rarely"))
+        for radius in sorted(set(nets["spectral_radius"])):
+            of_radius = zip(self._geometric(nets), nets["spectral_radius"], strict=True)
+            which = [one for one, own in of_radius if own == radius]
+            findings.append(share_beside(f"nets from radius {radius:g} whose products do either", which, "not judged"))
         return findings
 
     def _geometric(self, nets: Mapping[str, Any]) -> list[bool]:

@@ -168,6 +168,7 @@ class LatchNoise(Experiment):
             radii, shares = _success(nets, noise)
             right.plot(radii, shares, "o-", color=color, markersize=4, label=f"one unit, trained with noise {noise:g}")
         set_value_axis(right, "w before training", nets["spectral_radius"])
+        right.tick_params(axis="x", labelsize=7)
         set_share_axis(right, "nets that learned the latch")
         right.set_title("Success")
 

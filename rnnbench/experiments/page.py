@@ -21,7 +21,7 @@ Each is a claim of Goodfellow, Bengio and Courville, *Deep Learning*, chapter 10
 thresholds and a negative control in which the claim must fail, stands in `conf/experiment/NAME.yaml`. A claim holds
 where the whole 95 % interval of each of its numbers is on the right side, does not hold where one is on the wrong side,
 and is not decided else, or where the control does not fail as it must. `rnnbench reproduce --list` shows them all;
-interrupted, the same command goes on; `--quick` takes fewer nets.
+interrupted, the same command goes on; `--quick` takes fewer nets. Times are those of two cores that had other work too.
 """
 
 
@@ -65,7 +65,7 @@ def _section(result: Result) -> str:
         f'<img src="{figure}" width="720" alt="{rule.name}">\n',
         _table((*HEADINGS[:-1], "answer"), [cells(finding) for finding in result.findings]),
         f"Verdict: **{result.verdict}**, by: {what}: {measured}, 95 % interval {interval}, claimed {claimed}.",
-        f"`{result.command}` took {duration(result.seconds)} at revision {result.git}, with {machine}.",
+        f"`{result.command}` took {duration(result.seconds)}; recorded at revision {result.git}, with {machine}.",
         *_since(result),
     ]
     return "\n".join(lines) + "\n"
