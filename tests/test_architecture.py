@@ -48,6 +48,7 @@ MAY_IMPORT_CONFIG = {
     "hydra_command",
     "keeping",
     "machine",
+    "probing",
     "run",
     "session",
     "sweep",

@@ -37,6 +37,35 @@ def test_every_train_command_composes(words, tmp_path, monkeypatch):
     assert make_plan(parse_request(words)).configs
 
 
+@pytest.mark.parametrize("script", ["hf_ablations", "hf_batches"])
+def test_every_sweep_of_a_script_composes(script, tmp_path, monkeypatch):
+    """Called for the first time it trains, and where it has begun it resumes."""
+    program = tmp_path / "program"
+    program.write_text('#!/bin/sh\nprintf "%s\\n" "$*"\n')
+    program.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    command = [ROOT / "scripts" / script, "runs"]
+    environment = {**os.environ, "RNNBENCH": str(program)}
+
+    def commands():
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.splitlines()
+
+    folders, together = [], {}
+    for line in commands():
+        pairs = dict(word.split("=", 1) for word in shlex.split(line)[2:])
+        folders.append(pairs["hydra.sweep.dir"])
+        # All sweeps of an optimizer in one, at their last values: one by one takes too long.
+        values = {key: value.split(",")[-1] for key, value in pairs.items() if key not in ("seed", "task")}
+        together.setdefault(pairs["optim"], {}).update(values)
+    for values in together.values():
+        assert make_plan(parse_request([f"{key}={value}" for key, value in values.items()])).configs
+    assert len(folders) == len(set(folders)) > 10
+    for folder in folders:
+        Path(folder).mkdir(parents=True)
+        (Path(folder) / "sweep.json").touch()
+    assert commands() == [f"resume {folder}" for folder in folders]
+
+
 def test_links_between_pages_lead_somewhere():
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", page.read_text()):

@@ -1,4 +1,4 @@
-"""Where the time of an update goes, part by part: Hessian-free, and a first-order method with many replicas."""
+"""Hessian-free's products beside other packages', and where the time of an update goes, part by part."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 
 from rnnbench.bench.announce import Announcer
+from rnnbench.bench.comparison import measure_comparison
 from rnnbench.bench.options import Options
 from rnnbench.bench.report import Report, in_words, milliseconds, percent, spread
 from rnnbench.bench.session import (
@@ -47,7 +48,7 @@ class Times:
 def measure_hf(
     options: Options, settings: Sequence[int], announcer: Announcer, *, make_run: MakeRun
 ) -> Iterator[Report]:
-    """Measure updates of both kinds with every number of threads, in turn.
+    """Compare products, then measure updates of Hessian-free and of nag with every number of threads, in turn.
 
     Args:
         options: What was asked for; its rounds are updates of Hessian-free, or `NAG_UPDATES` of nag.
@@ -56,10 +57,11 @@ def measure_hf(
         make_run: Builds a run.
     """
     seconds = FULL_SECONDS if options.full else SHORT_SECONDS
+    yield from measure_comparison(options, settings, announcer, seconds=0.5 * seconds)
     hf = "Hessian-free, default settings at T=50"
-    yield from _measure(hf, HF_RUN, 1, 1, 0.8 * seconds, options, settings, announcer, make_run)
+    yield from _measure(hf, HF_RUN, 1, 1, 0.4 * seconds, options, settings, announcer, make_run)
     nag = f"nag, R={NAG_REPLICAS} B=20 T=50 n=50"
-    yield from _measure(nag, NAG_RUN, NAG_REPLICAS, NAG_UPDATES, 0.2 * seconds, options, settings, announcer, make_run)
+    yield from _measure(nag, NAG_RUN, NAG_REPLICAS, NAG_UPDATES, 0.1 * seconds, options, settings, announcer, make_run)
 
 
 def _measure(

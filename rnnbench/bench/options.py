@@ -9,7 +9,7 @@ from typing import NamedTuple, NoReturn
 GROUPS = {
     "engine": "gradient and Gauss-Newton product beside other ways to compute them, and the floor",
     "training": "whole updates of many seeds together, beside torch.nn.RNN with torch.optim, seed after seed",
-    "hf": "where the time of an update goes: Hessian-free by default settings, and nag with 32 replicas",
+    "hf": "products beside PyTorchHessianFree and curvlinops; where the time of an update of hf and of nag goes",
     "tasks": "drawing the batch of every task and variant, as share of the update that uses it",
     "probes": "every probe, as share of a run",
     "sweep": "train -m beside its jobs one by one, its records, its growth with the replicas, its planning",
@@ -17,6 +17,9 @@ GROUPS = {
 """What can be measured."""
 
 ALL = "all"
+
+PEERS = "JAX, curvlinops, BackPACK (rnnbench[bench]) and PyTorchHessianFree are measured where installed."
+"""What the epilog of the help says last."""
 
 
 class OptionError(Exception):
@@ -72,7 +75,7 @@ def bench_parser() -> argparse.ArgumentParser:
         prog="rnnbench bench",
         usage=f"rnnbench bench [{'|'.join([*GROUPS, ALL])}] [OPTIONS]",
         description="Measure what this machine does; without a group: engine. Leave the machine alone meanwhile.",
-        epilog=f"groups:\n{groups}\n\nJAX, curvlinops and BackPACK are measured where installed (rnnbench[bench]).",
+        epilog=f"groups:\n{groups}\n\n{PEERS}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument

@@ -13,13 +13,15 @@ from rnnbench.curvature.engine import Block, Engine
 from rnnbench.curvature.objective import Objective
 
 
-def _objective(case: Case, threads: int) -> Objective:
-    return Objective(Engine(case.model, threads), case.loss, case.batch)
+def objective_of(case: Case, threads: int) -> Objective:
+    """The case's batch under our engine."""
+    """The case's batch under our engine."""
+    return Objective(Engine(case.model, threads, dtype=case.theta.dtype), case.loss, case.batch)
 
 
 def our_gradient(case: Case, threads: int) -> Computation:
     """Loss and gradient."""
-    objective = _objective(case, threads)
+    objective = objective_of(case, threads)
     return Computation(
         lambda: objective.loss_and_gradient(case.theta),
         lambda result: result.gradient,
@@ -29,7 +31,7 @@ def our_gradient(case: Case, threads: int) -> Computation:
 
 def our_linearize(case: Case, threads: int) -> Computation:
     """What has to be done once before any number of products."""
-    objective = _objective(case, threads)
+    objective = objective_of(case, threads)
     return Computation(
         lambda: objective.linearize(case.theta),
         lambda curvature: curvature.product(case.vector),
@@ -39,7 +41,7 @@ def our_linearize(case: Case, threads: int) -> Computation:
 
 def our_product(case: Case, threads: int) -> Computation:
     """One Gauss-Newton product, without structural damping."""
-    objective = _objective(case, threads)
+    objective = objective_of(case, threads)
     curvature = objective.linearize(case.theta)
     return Computation(lambda: curvature.product(case.vector), lambda product: product, close=objective.engine.close)
 
@@ -56,7 +58,7 @@ def product_floor(case: Case, threads: int) -> Computation:
 
 def _floor(case: Case, threads: int, *, forward_products: int, activates: bool) -> Computation:
     """The products that no implementation can do without, in the blocks and on the workers of our engine."""
-    objective = _objective(case, threads)
+    objective = objective_of(case, threads)
     engine, blocks = objective.engine, objective.blocks
     weight = case.model.parameters(case.theta)["weight_hh"].contiguous()
     buffers = [_buffer(block, case) for block in blocks]

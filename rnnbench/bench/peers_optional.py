@@ -94,24 +94,25 @@ class _BatchFirst(torch.nn.Module):
         return hoisted_outputs(tuple(self.weights), inputs.transpose(0, 1))
 
 
-def curvlinops_product(case: Case) -> Computation:
-    """curvlinops.GGNLinearOperator of the loop, one replica after the other."""
+def curvlinops_operator(case: Case, replica: int) -> Any:
+    """curvlinops.GGNLinearOperator of the loop of one replica."""
     curvlinops = importlib.import_module("curvlinops")
-    operators, vectors = [], []
-    for replica in range(case.shape.replicas):
-        one = slice(replica, replica + 1)
-        weights, vector = ([_matrix(w, replica) for w in weights_of(case, x)] for x in (case.theta, case.vector))
-        net = _BatchFirst(weights)
-        data = [(case.batch.inputs[:, one].squeeze(1).transpose(0, 1).contiguous(), case.targets[replica])]
-        operator = curvlinops.GGNLinearOperator(
-            net, torch.nn.MSELoss(), list(net.weights), data, check_deterministic=False
-        )
-        operators.append(operator)
-        vectors.append(torch.cat([part.detach().reshape(-1) for part in vector]))
+    one = slice(replica, replica + 1)
+    net = _BatchFirst([_matrix(weight, replica) for weight in weights_of(case, case.theta)])
+    data = [(case.batch.inputs[:, one].squeeze(1).transpose(0, 1).contiguous(), case.targets[replica])]
+    return curvlinops.GGNLinearOperator(net, torch.nn.MSELoss(), list(net.weights), data, check_deterministic=False)
+
+
+def curvlinops_product(case: Case) -> Computation:
+    """By curvlinops, one replica after the other."""
+    replicas = range(case.shape.replicas)
+    operators = [curvlinops_operator(case, replica) for replica in replicas]
+    parts = [[_matrix(weight, replica) for weight in weights_of(case, case.vector)] for replica in replicas]
+    vectors = [torch.cat([part.detach().reshape(-1) for part in of_replica]) for of_replica in parts]
     sizes = [tuple(_matrix(weight, 0).shape) for weight in weights_of(case, case.theta)]
 
     def rows(found: Sequence[Tensor]) -> Tensor:
-        return torch.cat([rows_of(_split(flat, sizes)) for flat in found])
+        return torch.cat([rows_of(split_flat(flat, sizes)) for flat in found])
 
     return Computation(lambda: [o @ v for o, v in zip(operators, vectors, strict=True)], rows)
 
@@ -120,7 +121,8 @@ def _matrix(weight: Tensor, replica: int) -> Tensor:
     return weight if weight.dim() == 2 else weight[replica]
 
 
-def _split(flat: Tensor, sizes: Sequence[Sequence[int]]) -> list[Tensor]:
+def split_flat(flat: Tensor, sizes: Sequence[Sequence[int]]) -> list[Tensor]:
+    """Matrices of some sizes out of one vector."""
     parts = torch.split(flat, [int(np.prod(size)) for size in sizes])
     return [part.view(*size) for part, size in zip(parts, sizes, strict=True)]
 
@@ -162,20 +164,22 @@ PRODUCTS = {
 
 
 @functools.cache
+def is_installed(module: str) -> bool:
+    """Whether a module can be imported."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what they say of their own dependencies is not for our users
+            importlib.import_module(module)
+    except ImportError:
+        return False
+    return True
+
+
 def missing_modules() -> tuple[str, ...]:
-    """Those of the modules that cannot be imported."""
-    missing = []
-    for name in PRODUCTS:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # what they say of their own dependencies is not for our users
-                importlib.import_module(name)
-        except ImportError:
-            missing.append(name)
-    return tuple(missing)
+    """Those of the modules above that cannot be imported."""
+    return tuple(name for name in PRODUCTS if not is_installed(name))
 
 
 def installed(ways: Mapping[str, Sequence[Way]]) -> list[Way]:
-    """Those of `GRADIENTS` or `PRODUCTS` whose module is installed."""
-    missing = missing_modules()
-    return [way for module, those in ways.items() if module not in missing for way in those]
+    """Those of a mapping such as `PRODUCTS` whose module is installed."""
+    return [way for module, those in ways.items() if is_installed(module) for way in those]

@@ -7,13 +7,14 @@ Letters: T steps, n the size of the state, J_t = dh_t/dh_{t-1}, ... any leading 
 order of the steps: jacobians[t - 1] is J_t.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from rnnbench.diagnostics.graded_svd import log_singular_values_of_rows, times_scaled_rows
+from rnnbench.diagnostics.jacobians import Matrices
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class ProductNorms:
     stable_rank: Tensor
 
 
-def product_norms(jacobians: Sequence[Tensor] | Tensor) -> ProductNorms:
+def product_norms(jacobians: Matrices) -> ProductNorms:
     """Norms of dh_T/dh_t at every lag T - t.
 
     Args:
@@ -57,7 +58,7 @@ def product_norms(jacobians: Sequence[Tensor] | Tensor) -> ProductNorms:
     return ProductNorms(*(torch.stack(values) for values in zip(*found, strict=True)))
 
 
-def log_singular_values(jacobians: Sequence[Tensor] | Tensor, lags: Collection[int]) -> Tensor:
+def log_singular_values(jacobians: Matrices, lags: Collection[int]) -> Tensor:
     """Logarithms of all singular values of dh_T/dh_t, also of those far below the largest.
 
     A product of many Jacobians has singular values that differ by more than any floating-point number can hold. So it

@@ -5,10 +5,24 @@ Everything is computed in float64, whatever the Jacobians come in, and on their 
 Letters: n the size of the state; J a Jacobian dh_t/dh_{t-1}; lambda an eigenvalue; ... any leading axes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
+
+
+class Matrices(Protocol):
+    """Matrices (..., n, n), one for each step: a list, a tensor with one more axis, or what makes them when asked."""
+
+    def __len__(self) -> int:
+        """Number of steps."""
+        ...
+
+    def __getitem__(self, step: int, /) -> Tensor:
+        """The matrix of a step, counted from 0; from the last one backwards where negative."""
+        ...
+
 
 Step = Callable[[int, Tensor], Tensor]
 """The step of a net with its inputs: from k and the state k steps after the push, to the state after one more."""
@@ -115,7 +129,7 @@ def push_log_growth(step: Step, states: Tensor, directions: Tensor, size: float,
     return torch.stack(growth)
 
 
-def product_log_growth(jacobians: Sequence[Tensor] | Tensor, directions: Tensor) -> Tensor:
+def product_log_growth(jacobians: Matrices, directions: Tensor) -> Tensor:
     """By how much the product of the Jacobians along a trajectory makes a vector grow: an infinitely small push.
 
     Args:

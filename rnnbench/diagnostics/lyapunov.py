@@ -3,13 +3,13 @@
 Letters: T steps, n the size of the state, J_t = dh_t/dh_{t-1}, ... any leading axes.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
+from rnnbench.diagnostics.jacobians import Matrices
 
-def lyapunov_spectrum(jacobians: Sequence[Tensor] | Tensor, num_aligning: int = 0) -> Tensor:
+
+def lyapunov_spectrum(jacobians: Matrices, num_aligning: int = 0) -> Tensor:
     """Lyapunov exponents over the steps of a trajectory, by QR: J_t Q_{t-1} = Q_t R_t, mean of ln |diagonal of R_t|.
 
     Their sum is the mean of ln |det J_t|, exactly. Each single one tends to the exponent of the system as T grows, at

@@ -179,9 +179,23 @@ class Model(ABC):
         """W_hh, (R, n, n); where weight_hh has blocks for gates too, the block of the candidate for the new state."""
         return self.parameters(theta)["weight_hh"]
 
-    @abstractmethod
+    def next_states(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:
+        """One step from given whole states.
+
+        Args:
+            theta: (R, P).
+            states: state_{t-1}, (..., R, b, s).
+            inputs: x_t, (..., R, b, d).
+
+        Returns:
+            state_t, (..., R, b, s).
+        """
+        parts = rows_of_replicas(states).chunk(self.num_state_parts, -1)
+        after = torch.cat(self.step(self.parameters(theta), parts, rows_of_replicas(inputs)), -1)  # (R, ... b, s)
+        return after.view(len(after), *states.shape[:-3], -1, self.state_size).movedim(0, -3)
+
     def state_jacobians(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:
-        """State-transition Jacobians dstate_t/dstate_{t-1}, of the whole state, at given states.
+        """State-transition Jacobians dstate_t/dstate_{t-1}, of the whole state, at given states, for probes.
 
         Args:
             theta: (R, P).
@@ -191,7 +205,13 @@ class Model(ABC):
         Returns:
             (..., R, b, s, s), row i and column j: dstate_t[i] / dstate_{t-1}[j].
         """
+        raise NotImplementedError(f"{type(self).__name__} has no state_jacobians")
 
     @abstractmethod
     def block_bytes(self, shape: BlockShape) -> int:
         """Bytes of the buffers that `sweeps(shape)` makes."""
+
+
+def rows_of_replicas(tensor: Tensor) -> Tensor:
+    """States or inputs (..., R, b, k) as rows of each replica, (R, ... b, k)."""
+    return tensor.movedim(-3, 0).flatten(1, -2)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.models.base import BlockShape, Model, Parameters, State
+from rnnbench.models.base import BlockShape, Model, Parameters, State, rows_of_replicas
 from rnnbench.models.cell_sweeps import CellSweeps
 
 NUM_OTHER_BUFFERS = 2
@@ -73,13 +73,9 @@ class Cell(Model):
 
     @override
     def state_jacobians(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:
-        def fold(tensor: Tensor) -> Tensor:
-            return tensor.movedim(-3, 0).flatten(1, -2)  # (..., R, b, k) -> (R, ... b, k)
-
         with torch.enable_grad():
-            before = fold(states).detach().requires_grad_()
-            parts = before.chunk(self.num_state_parts, -1)
-            after = torch.cat(self.step(self.parameters(theta), parts, fold(inputs)), -1)
+            before = rows_of_replicas(states).detach().requires_grad_()
+            after = self.next_states(theta, before, rows_of_replicas(inputs))
         # One reverse pass per unit over all states: a row of every Jacobian.
         units = torch.eye(self.state_size, dtype=after.dtype, device=after.device)
         rows = [torch.autograd.grad(after, before, unit.expand_as(after), retain_graph=True)[0] for unit in units]

@@ -82,7 +82,7 @@ class Probe(ABC):
     """What its numbers mean."""
 
     needed: ClassVar[Sequence[str]] = ()
-    """Methods that a model may lack and this probe calls: "state_jacobians", "next_states"."""
+    """Methods that a model may lack and this probe calls: "state_jacobians", "step"."""
 
     def num_bytes(self, model: Model, num_steps: int, num_replicas: int) -> int:
         """Memory that one reading takes, about, beside what is copied; 0: next to nothing.

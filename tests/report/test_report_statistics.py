@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from rnnbench.report.statistics import (
     difference_interval,
     kaplan_meier,
+    location_ratio,
     median_interval,
     order_quantiles,
     rank_correlation,
@@ -137,3 +139,51 @@ def test_the_interval_of_a_median_lies_between_two_values(count, rank):
 
 def test_a_median_of_few_values_is_not_bounded():
     assert median_interval([1.0, math.inf, 2.0]) == (2.0, (-math.inf, math.inf))
+
+
+def smallest_coverage(values, base, bounds):
+    """Chance that an interval of such ranks holds the factor, were all orders of the numbers as likely."""
+    ratios = sorted(value / other for value in values for other in base)
+    low, high = (ratios.index(bound) for bound in bounds)
+    total, held = 0, 0
+    for places in itertools.combinations(range(len(values) + len(base)), len(values)):
+        others = [place for place in range(len(values) + len(base)) if place not in places]
+        larger = sum(place > other for place in places for other in others)
+        total += 1
+        held += low < larger <= high
+    return held / total
+
+
+@pytest.mark.parametrize(("num_values", "num_base", "left_out"), [(4, 4, 1), (5, 5, 3), (3, 6, 2), (8, 5, 7)])
+def test_the_interval_of_a_ratio_is_the_narrowest_that_holds_it(num_values, num_base, left_out):
+    """Mann and Whitney's two-sided critical values at 0.05 are one less than the ratios left out: 0, 2, 1, 6."""
+    generator = np.random.default_rng(num_values)
+    values, base = generator.uniform(1, 9, num_values).tolist(), generator.uniform(1, 9, num_base).tolist()
+    ratios = sorted(value / other for value in values for other in base)
+    estimate, low, high = location_ratio(values, base)
+    assert (low, high) == (ratios[left_out - 1], ratios[-left_out])
+    assert math.log(estimate) == pytest.approx(np.median(np.log(ratios)))
+    assert smallest_coverage(values, base, (low, high)) >= 0.95
+    assert smallest_coverage(values, base, (ratios[left_out], ratios[-left_out - 1])) < 0.95
+
+
+@given(
+    st.lists(st.floats(0.1, 10), min_size=4, max_size=7),
+    st.lists(st.floats(0.1, 10), min_size=4, max_size=7),
+    st.floats(0.5, 2),
+)
+def test_laws_of_a_ratio(values, base, factor):
+    estimate, low, high = location_ratio(values, base)
+    assert low <= estimate <= high
+    assert location_ratio(base, values) == pytest.approx((1 / estimate, 1 / high, 1 / low))
+    assert location_ratio([factor * value for value in values], base) == pytest.approx(
+        (factor * estimate, factor * low, factor * high)
+    )
+
+
+def test_infinite_numbers_in_a_ratio():
+    infinite = math.inf
+    assert location_ratio([2.0], [1.0]) == (2.0, 0.0, infinite)
+    assert location_ratio([infinite] * 4, [1.0] * 4) == (infinite, infinite, infinite)
+    assert location_ratio([infinite] * 4, [infinite] * 4) == (1.0, 0.0, infinite)
+    assert location_ratio([2, 2, 2, infinite], [1, 1, 1, 1]) == (2.0, 2.0, infinite)

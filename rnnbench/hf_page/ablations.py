@@ -1,0 +1,65 @@
+"""The table of choices: one key of the configuration changed at a time, against the default."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rnnbench.hf_page.costs import say_cost, say_ratio, say_solved
+from rnnbench.hf_page.regions import table
+from rnnbench.hf_page.results import provenance
+from rnnbench.report import fields
+from rnnbench.report.fields import ABSENT, Value
+from rnnbench.report.groups import Group, make_groups
+from rnnbench.report.runs import Run
+
+PROBLEM = "task.name"
+CHOICES = ("optim.", "init.")
+
+
+def ablation_table(runs: Sequence[Run]) -> str:
+    """Markdown: a row for each setting, the default first, and columns for each problem.
+
+    The default is, of each key that varies, the value that most runs have. A setting is called by the keys in which it
+    differs from that.
+
+    Args:
+        runs: At least one.
+    """
+    names = [name for name in fields.varying_fields([run.fields for run in runs]) if name.startswith(CHOICES)]
+    default = {name: Counter(run.fields.get(name, ABSENT) for run in runs).most_common(1)[0][0] for name in names}
+    problems = make_groups(runs, [PROBLEM])
+    settings: dict[str, dict[str, Group]] = {}
+    for problem in problems:
+        for group in make_groups(problem.runs, names):
+            settings.setdefault(_name(group, default), {})[problem.label] = group
+    rows = []
+    for name, of_problem in sorted(settings.items(), key=lambda setting: _place(setting[0], runs[0])):
+        row = [name or "**default**"]
+        for problem in problems:
+            found, base = of_problem.get(problem.label), settings.get("", {}).get(problem.label)
+            row += _cells(found, base if name else None) if found is not None else ["-"] * 4
+        rows.append(row)
+    columns = [""] + [
+        f"{'' if len(problems) == 1 else problem.label + ': '}{what}"
+        for problem in problems
+        for what in ("solved (95 %)", "updates", "products", "cost / default's (95 %)")
+    ]
+    return f"{table(columns, rows)}\n\n{provenance(runs)}"
+
+
+def _cells(group: Group, base: Group | None) -> list[str]:
+    ratio = "1" if base is None else say_ratio(group.runs, base.runs)
+    return [say_solved(group.runs), *(say_cost(group.runs, measure) for measure in ("updates", "products")), ratio]
+
+
+def _name(group: Group, default: dict[str, Value]) -> str:
+    """The keys in which a group differs from the default, as typed on the command line; "" for the default."""
+    pairs = zip(group.names, group.values, strict=True)
+    return ", ".join(f"`{name}={fields.say(value)}`" for name, value in pairs if value != default[name])
+
+
+def _place(name: str, run: Run) -> tuple[int, bool, int]:
+    """Sorts settings: the default; single keys, those of the optimizer first; those of several keys."""
+    if not name:
+        return 0, False, 0
+    keys = [part.strip("`").partition("=")[0] for part in name.split(", ")]
+    return len(keys), not keys[0].startswith(CHOICES[0]), list(run.fields).index(keys[0])

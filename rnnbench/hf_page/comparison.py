@@ -1,0 +1,37 @@
+"""The table of products beside other packages', from what `rnnbench bench hf --json` kept."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rnnbench.hf_page.regions import table
+
+
+def comparison_table(bench: Mapping[str, Any]) -> str | None:
+    """Markdown: a row for each way, a pair of columns for each number of threads; None where nothing was compared.
+
+    Args:
+        bench: What the JSON file holds.
+    """
+    tables = [one for one in bench["groups"].get("hf", []) if "comparison" in one]
+    if not tables:
+        return None
+    rows = []
+    for at, way in enumerate(tables[0]["comparison"]):
+        row = [way["section"], way["name"], f"{way['difference']:.0e}"]
+        for one in tables:
+            found = one["comparison"][at]
+            row += [f"{1000 * found['median']:.3g}", f"{found['ratio']['median']:.2f}"]
+        rows.append(row)
+    columns = ["", "way", "off float64"]
+    for one in tables:
+        threads = one["threads"]
+        said = "1 thread" if threads == 1 else f"{threads} threads"
+        columns += [f"ms per product, {said}", "/ rnnbench"]
+    shape, machine, versions = tables[0]["shape"], bench["machine"], bench["versions"]
+    rounds = len(tables[0]["comparison"][0]["seconds_per_product"])
+    packages = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+    note = (
+        f"{shape['sequences']} sequences of {shape['steps']} steps, {shape['units']} units; median of {rounds} rounds, "
+        f"{machine['cpu']}, {machine['usable_cores']} cores; {packages}; revision {(bench['git'] or 'unknown')[:7]}."
+    )
+    return f"{table(columns, rows)}\n\n{note}"

@@ -1,0 +1,75 @@
+"""What solutions cost: runs of a group against each other and against another group."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from rnnbench.records import wording
+from rnnbench.records.metrics_csv import read_metrics
+from rnnbench.report.runs import Run
+from rnnbench.report.statistics import kaplan_meier, location_ratio, wilson_interval
+from rnnbench.report.tables import percent_range
+
+Cost = Literal["updates", "products", "sequences", "seconds"]
+
+QUARTILES = (0.25, 0.5, 0.75)
+
+
+def cost(run: Run, measure: Cost) -> float:
+    """What a run had spent when it was solved, or all that it has spent; infinite where it diverged."""
+    if measure != "products":
+        return run.time(measure)
+    at = run.summary.solved_at
+    if at is None:
+        return np.inf if run.outcome == "diverged" else float(run.summary.products)
+    metrics = read_metrics(run.folder)
+    return float(metrics["cost/products"][metrics["update"] == at.update][0])
+
+
+def is_solved(run: Run) -> bool:
+    """Whether it ever was."""
+    return run.outcome == "solved"
+
+
+def quartiles(runs: Sequence[Run], measure: Cost) -> list[float | None]:
+    """Lower quartile, median and upper quartile of the cost of a solution (Kaplan-Meier); None: not reached."""
+    curve = kaplan_meier([cost(run, measure) for run in runs], [is_solved(run) for run in runs])
+    return [curve.time(share) for share in QUARTILES]
+
+
+def say_solved(runs: Sequence[Run]) -> str:
+    """As in "3 of 4 (30 .. 95 %)", the interval Wilson's."""
+    solved = sum(map(is_solved, runs))
+    return f"{solved} of {len(runs)} ({percent_range(wilson_interval(solved, len(runs)))})"
+
+
+def say_cost(runs: Sequence[Run], measure: Cost) -> str:
+    """Median (lower .. upper quartile); where fewer than half are solved, what the first unsolved one has spent."""
+    low, median, high = quartiles(runs, measure)
+    say = partial(_say, measure=measure)
+    if median is None:
+        return f"> {say(min(cost(run, measure) for run in runs if not is_solved(run)))}"
+    if len(runs) == 1:
+        return say(median)
+    return f"{say(median)} ({say(low)} .. {'-' if high is None else say(high)})"
+
+
+def say_ratio(runs: Sequence[Run], base: Sequence[Run]) -> str:
+    """Sequences to the solution over those of other runs, with 95 % interval; unsolved runs count as infinite."""
+    both = [[cost(run, "sequences") if is_solved(run) else np.inf for run in each] for each in (runs, base)]
+    ratio, low, high = location_ratio(*both)
+    if not np.isfinite(ratio):
+        return f"> {low:.2f}" if 0 < low < np.inf else "-"
+    return f"{ratio:.2f} ({low:.2f} .. {_factor(high)})" if low > 0 else f"{ratio:.2f}"
+
+
+def _factor(value: float) -> str:
+    return "-" if not np.isfinite(value) else f"{value:.2f}"
+
+
+def _say(value: float | None, *, measure: Cost) -> str:
+    if value is None:
+        return "-"
+    return f"{value / 60:.1f}" if measure == "seconds" else wording.number(float(f"{value:.3g}"))
