@@ -1,8 +1,43 @@
-"""Lets `python -m rnnbench` do what `rnnbench` does."""
+"""The process of the command `rnnbench`, or `python -m rnnbench`."""
 
+import atexit
+import logging
+import os
 import sys
+from typing import NoReturn
 
 from rnnbench.cli import main
 
+
+class QuickEnd:
+    """Ends the process when all that was registered with atexit after it has been done.
+
+    What is left then is the interpreter's: it takes about a second to take torch apart, for which a script of many
+    commands would wait every time.
+    """
+
+    def __init__(self) -> None:
+        self.status: int | None = None
+        atexit.register(self._end)
+
+    def _end(self) -> None:
+        if self.status is None:
+            return  # an error of ours, which the interpreter has to tell
+        logging.shutdown()
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except OSError:
+            return  # whoever read it has gone: the interpreter knows what to say of that
+        os._exit(self.status)
+
+
+def run() -> NoReturn:
+    """Run the command of this process's words, and end the process."""
+    end = QuickEnd()
+    end.status = main()
+    sys.exit(end.status)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -29,6 +29,7 @@ usage: rnnbench COMMAND ...
   resume FOLDER [BUDGET]       go on with a run or a sweep: rnnbench resume FOLDER budget.updates=400
   list [GROUP [CHOICE]]        show the choices of every group, or the keys of one choice
   report FOLDER... [by=KEYS]   what runs came to: a table, and a page with figures
+  probe FOLDER... [probe=NAME] look at saved nets: Jacobians, products, gradients
   bench [GROUP]                measure what this machine does, beside other ways to the same numbers
   --version                    show the version
   --help                       show this help; rnnbench train --help has more
@@ -195,6 +196,19 @@ def _report(words: list[str]) -> int:
         raise ConfigError(str(error)) from error
 
 
+def _probe(words: list[str]) -> int:
+    """`rnnbench probe FOLDER... [probe=NAME] [probe.NAME.KEY=VALUE ...] [--out DIR]`."""
+    from rnnbench.hydra_command import prepare_process
+    from rnnbench.probing.options import parse_options
+
+    options = parse_options(words)
+    prepare_process(options.config_dir)
+    from rnnbench.probing.command import run_probe
+
+    status, lines = run_probe(options)
+    return max(status, _show(lambda: lines))
+
+
 def _bench(words: list[str]) -> int:
     """`rnnbench bench`; threads wait as they do by default, since what is compared with comes without it."""
     from rnnbench.bench.options import OptionError, parse_options
@@ -239,5 +253,6 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "resume": _resume,
     "list": _list,
     "report": _report,
+    "probe": _probe,
     "bench": _bench,
 }

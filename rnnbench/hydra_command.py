@@ -51,6 +51,7 @@ def train(request: "Request") -> int:
     if not quiet:
         print(_first_line(plan), file=sys.stderr, flush=True)
     prepare_process(request.config_dir)
+    _prepare_workers(plan)
     from rnnbench.config.build import check_targets
     from rnnbench.run import check_machine
 
@@ -67,6 +68,19 @@ def train(request: "Request") -> int:
     jobs = _Jobs(request, folder, quiet=quiet)
     call_hydra(request.hydra_arguments(), request.main_dir, jobs.run, launch=jobs.launch)
     return jobs.close()
+
+
+def _prepare_workers(plan: "Plan") -> None:
+    """Where the groups of a sweep will run in processes of their own, begin to make them ready."""
+    if plan.launcher is None:
+        return
+    from rnnbench.sweep.backend_choice import choose_backend
+
+    on_cpu = not any(config.device.startswith("cuda") for config in plan.configs)
+    if choose_backend(plan.launcher, plan.configs, on_cpu=on_cpu).backend == "processes":
+        from rnnbench.sweep.workers import prepare
+
+        prepare()
 
 
 def place_in_torchrun() -> tuple[int, int]:

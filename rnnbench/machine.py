@@ -1,17 +1,19 @@
 """What this machine has: device, threads, memory; and whether a run fits it."""
 
-import os
 from bisect import bisect_right
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from rnnbench.config.build import Built
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.schema import Config
+from rnnbench.config.validate import fields_of
 from rnnbench.curvature.engine import ROWS_PER_BLOCK
 from rnnbench.models.base import BlockShape
+from rnnbench.processors import num_processors
 from rnnbench.training.problem import NUM_EVALUATION_SEQUENCES
 from rnnbench.training.threads import fastest_threads
 
@@ -55,26 +57,6 @@ def resolve_device(name: str) -> torch.device:
             names = ", ".join(f"cuda:{index}" for index in range(count))
             raise ConfigError(f"device={name}: there is no such device here; there are cpu, {names}")
     return device
-
-
-def num_processors() -> int:
-    """Processors that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
-    return len(affinity(0)) if affinity is not None else (os.cpu_count() or 1)
-
-
-def keep_to_share(share: int, num_shares: int) -> None:
-    """Keep this process to its share of the processors, so that others beside it have theirs; not on macOS."""
-    own = processor_shares(num_shares)[share]
-    if own:
-        os.sched_setaffinity(0, own)
-
-
-def processor_shares(num_shares: int) -> list[list[int]]:
-    """The processors of this process in shares, at least one in each; empty where they cannot be told apart."""
-    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
-    processors = sorted(affinity(0)) if affinity is not None else []
-    return [processors[share::num_shares] or processors[share % num_processors() :][:1] for share in range(num_shares)]
 
 
 def resolve_threads(config: Config, built: Built, num_replicas: int, device: torch.device) -> int:
@@ -122,7 +104,20 @@ def memory_parts(config: Config, built: Built, num_replicas: int, device: torch.
         batch_key: drawn * inputs + sweeps(traced),
         "optim.curvature_batch_size": sweeps(num_replicas * kept),
         "model.hidden_size": num_replicas * model.num_parameters * optimizer.bytes_per_parameter + sweeps(evaluated),
+        **probe_parts(config, built, num_replicas),
     }
+
+
+def probe_parts(config: Config, built: Built, num_replicas: int) -> Mapping[str, int]:
+    """Bytes of the probe that takes most, since they are read one after another, by the key that decides about it."""
+    sizes = {
+        name: probe.num_bytes(built.model, built.task.num_steps, num_replicas) for name, probe in built.probes.items()
+    }
+    name = max(sizes, key=lambda each: sizes[each], default=None)
+    if name is None or not sizes[name]:
+        return {}
+    key = "num_sequences" if hasattr(config.probe[name], "num_sequences") else "every"
+    return {f"probe.{name}.{key}": sizes[name]}
 
 
 def check_memory(config: Config, built: Built, num_replicas: int, device: torch.device) -> int:
@@ -134,14 +129,33 @@ def check_memory(config: Config, built: Built, num_replicas: int, device: torch.
     Raises:
         NotEnoughMemoryError: It needs more than there is.
     """
-    parts = memory_parts(config, built, num_replicas, device)
+    values = {key: value for key, value, _ in fields_of(config)}
+    return _check_parts(memory_parts(config, built, num_replicas, device), values, device, "the run")
+
+
+def check_probe_memory(config: Config, built: Built, num_sequences: int) -> None:
+    """Check that the probes of a saved net fit into memory, on the CPU.
+
+    Raises:
+        NotEnoughMemoryError: They need more than there is.
+    """
+    task, device, dtype = built.task, torch.device("cpu"), getattr(torch, config.dtype)
+    block = BlockShape(1, task.num_steps, min(num_sequences, ROWS_PER_BLOCK), dtype, device)
+    batch = num_sequences * task.num_steps * (task.input_size * dtype.itemsize + RANDOM_NUMBER_BYTES)
+    parts = {"--sequences": batch + built.model.block_bytes(block), **probe_parts(config, built, 1)}
+    values = {key: value for key, value, _ in fields_of(config)} | {"--sequences": num_sequences}
+    _check_parts(parts, values, device, "probing")
+
+
+def _check_parts(parts: Mapping[str, int], values: Mapping[str, Any], device: torch.device, what: str) -> int:
+    """Check that parts fit into memory together, and add them up; `values` are of the keys that name them."""
     needed, available = sum(parts.values()), available_bytes(device)
     if available is not None and needed > available:
         key = max(parts, key=lambda name: parts[name])
-        group, _, name = key.partition(".")
+        shorter = " or task.sequence_length" if what == "the run" else ""
         raise NotEnoughMemoryError(
-            f"{key}={getattr(getattr(config, group), name)}: the run needs about {needed / GIBIBYTE:.1f} GiB of memory "
-            f"on {device.type}, {available / GIBIBYTE:.1f} GiB are available; lower {key} or task.sequence_length"
+            f"{key}={values[key]}: {what} needs about {needed / GIBIBYTE:.1f} GiB of memory "
+            f"on {device.type}, {available / GIBIBYTE:.1f} GiB are available; lower {key}{shorter}"
         )
     return needed
 

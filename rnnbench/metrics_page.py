@@ -7,8 +7,16 @@ from collections.abc import Iterator, Sequence
 
 from rnnbench.metrics import Metric
 from rnnbench.optim.hessian_free import HessianFree
+from rnnbench.probes.alignment import Alignment
 from rnnbench.probes.base import Probe
+from rnnbench.probes.curvature import Curvature
+from rnnbench.probes.gradient_by_lag import GradientByLag
+from rnnbench.probes.gradient_noise import GradientNoise
 from rnnbench.probes.gradient_norm import GradientNorm
+from rnnbench.probes.jacobian_normality import JacobianNormality
+from rnnbench.probes.jacobian_product import JacobianProduct
+from rnnbench.probes.jacobian_push import JacobianPush
+from rnnbench.probes.lyapunov import Lyapunov
 from rnnbench.probes.recurrent_weight import RecurrentWeight
 from rnnbench.probes.state_gradient import StateGradient
 from rnnbench.probes.state_jacobian import StateJacobian
@@ -20,6 +28,14 @@ PROBES: dict[str, type[Probe]] = {
     "state_gradient": StateGradient,
     "state_jacobian": StateJacobian,
     "recurrent_weight": RecurrentWeight,
+    "jacobian_normality": JacobianNormality,
+    "jacobian_push": JacobianPush,
+    "jacobian_product": JacobianProduct,
+    "lyapunov": Lyapunov,
+    "gradient_by_lag": GradientByLag,
+    "gradient_noise": GradientNoise,
+    "alignment": Alignment,
+    "curvature": Curvature,
 }
 
 INTRODUCTION = """\
@@ -40,9 +56,11 @@ ANSWERS = (
 PICTURES = """\
 ## Pictures and histograms
 
-For the first two replicas of a run, at every `picture_every`-th logged update: `jacobian/eigenvalues` (the sampled
-eigenvalues in the complex plane, with the unit circle), `state_gradient/against_lag` (the mean norm of dL/dh_t against
-the lag, on a log axis). Histograms at every reading: `jacobian/eigenvalue_modulus`,
+For the first two replicas of a run, at every `picture_every`-th logged update; what each shows is in
+[probes.md](probes.md): `state_gradient/against_lag`, `gradient_by_lag/shares`, `curvature/gradient_against_curvature`,
+`jacobian/eigenvalues`, `jacobian/singular_values`, `jacobian/push_against_steps`, `jacobian/product_against_lag`,
+`jacobian/product_singular_values`, `lyapunov/spectrum`. Histograms at every reading: `jacobian/eigenvalue_modulus`,
+`jacobian/singular_value`,
 `recurrent_weight/eigenvalue_modulus`."""
 
 

@@ -17,7 +17,8 @@ from rnnbench.config.validate import fields_of
 from rnnbench.exit_status import OK
 from rnnbench.following import follow
 from rnnbench.keeping import CHECKPOINT, Job
-from rnnbench.machine import check_memory, keep_to_share, resolve_device
+from rnnbench.machine import check_memory, resolve_device
+from rnnbench.processors import keep_to_share
 from rnnbench.records import RecordError, sweep_of
 from rnnbench.records.closing import print_closing_summary
 from rnnbench.records.lock import FILE_NAME, locked
@@ -135,8 +136,12 @@ def _read(folder: Path, overrides: Sequence[str]) -> tuple[Config, dict[str, Any
     return with_overrides(dataclasses.replace(config, threads=checkpoint["threads"]), overrides), checkpoint
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path, purpose: str = "resumed") -> dict[str, Any]:
     """Read a checkpoint.
+
+    Args:
+        path: The file.
+        purpose: What the run was to be, for the message.
 
     Raises:
         ConfigError: It is missing, damaged, or of another program.
@@ -145,7 +150,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         return load_checkpoint(path)
     except (OSError, EOFError, RecordError, RuntimeError, pickle.UnpicklingError) as error:
         reason, *_ = [*str(error).splitlines(), f"{path.name} is empty"]
-        raise ConfigError(f"{path.parent} cannot be resumed: {reason}") from error
+        raise ConfigError(f"{path.parent} cannot be {purpose}: {reason}") from error
 
 
 def is_finished(status: str, config: Config) -> bool:

@@ -22,13 +22,14 @@ MAY_IMPORT = {
         "curvature",
         "optim",
     },  # an optimizer sees vectors and objectives, never a model
-    "probes": {*BASE, "metrics", "curvature", "optim", "probes"},
+    "diagnostics": {"diagnostics"},
+    "probes": {*BASE, "metrics", "curvature", "optim", "diagnostics", "probes"},
     "metrics": set(),
     "records": {"metrics", "records"},
     "report": {"records", "report"},
     "training": {*BASE, "metrics", "curvature", "optim", "probes", "records", "training"},
 }
-ARITHMETIC = {*BASE, "curvature", "optim", "probes"}
+ARITHMETIC = {*BASE, "curvature", "optim", "diagnostics", "probes"}
 FRAMEWORKS = {"hydra", "omegaconf", "tensorboard", "torch.utils.tensorboard"}
 FILE_ACCESS = {"os", "pathlib", "shutil", "tempfile"}
 FORBIDDEN = {
@@ -46,6 +47,7 @@ MAY_IMPORT_CONFIG = {
     "hydra_command",
     "keeping",
     "machine",
+    "probing",
     "run",
     "session",
     "sweep",

@@ -63,9 +63,10 @@ def test_keys_of_file_and_schema_agree(path, composer):
     assert written == {field.name for field in dataclasses.fields(choice)}
 
 
-def test_keys_of_probes_and_schema_agree(composer):
-    written = OmegaConf.load(CONF / "probe/default.yaml")
-    for key, probe in composer.compose([]).config.probe.items():
+@pytest.mark.parametrize("path", sorted((CONF / "probe").glob("*.yaml")), ids=name)
+def test_keys_of_probes_and_schema_agree(path, composer):
+    written = OmegaConf.load(path)
+    for key, probe in composer.compose([f"probe={path.stem}"]).config.probe.items():
         assert type(probe) is CLOSED["probe"][key]
         assert set(written[key]) == {field.name for field in dataclasses.fields(probe)}
 

@@ -25,7 +25,8 @@ def train_commands():
     for page in PAGES:
         lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
         for line in dict.fromkeys([*lines, *re.findall(r"`(rnnbench train[^`]*)`", page.read_text())]):
-            words = shlex.split(line, comments=True)
+            # What is checked of a job does not depend on its seed; with all of them there are hundreds of jobs.
+            words = shlex.split(re.sub(r"\bseed=range\(0,\d+\)", "seed=range(0,2)", line), comments=True)
             if words[1:2] == ["train"] and "--config-dir" not in words:
                 yield pytest.param(words[2:], id=f"{page.name}: {line}")
 

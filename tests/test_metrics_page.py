@@ -13,6 +13,28 @@ ROOT = Path(__file__).parents[1]
 OPTIONS = {
     "state_gradient": {"picture_every": 1},
     "state_jacobian": {"picture_every": 1, "num_sequences": 1, "num_steps": 1},
+    "jacobian_normality": {"picture_every": 1, "num_sequences": 1, "num_steps": 1},
+    "jacobian_product": {"picture_every": 1, "num_sequences": 1},
+    "lyapunov": {"picture_every": 1, "num_sequences": 1},
+    "jacobian_push": {
+        "picture_every": 1,
+        "num_sequences": 1,
+        "num_steps": 1,
+        "num_directions": 1,
+        "push_size": 1.0,
+        "push_steps": 1,
+    },
+    "gradient_by_lag": {"picture_every": 1, "num_sequences": 1},
+    "gradient_noise": {"num_sequences": 1},
+    "curvature": {
+        "picture_every": 1,
+        "num_sequences": 1,
+        "num_iterations": 20,
+        "num_eigenvectors": 20,
+        "lr": None,
+        "momentum": 0.9,
+        "damping": None,
+    },
 }
 
 

@@ -1,10 +1,11 @@
-"""What looking costs: every probe in its own seconds, and the default set by the clock on the wall."""
+"""What looking costs: every probe of every set in its own seconds, and the default set by the clock on the wall."""
 
+import math
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,56 @@ from rnnbench.bench.report import Report, in_words, milliseconds, percent, sprea
 from rnnbench.bench.session import HF_RUN, NAG_REPLICAS, NAG_RUN, MakeRun, Session
 from rnnbench.bench.timing import Lanes, Statistics
 from rnnbench.optim.base import Update
-from rnnbench.probes.base import Probe, View
+from rnnbench.paths import conf_dir
+from rnnbench.probes.base import PreviousUpdate, Probe, View
 from rnnbench.records.writer import Records
 from rnnbench.training.observation import NUM_PICTURED_REPLICAS, Observer, ScheduledProbe, columns
 
 SHORT_SECONDS, FULL_SECONDS = 50.0, 180.0
-READINGS = 5
-"""Readings of each probe, with and without its picture, of which the median counts."""
+READINGS, READING_SECONDS = 5, 1.0
+"""Readings of each probe, of which the median counts; fewer where they take longer than this together.
+
+The first, which loads and makes what the others find, does not count where there are others.
+"""
 
 CG_ITERATIONS = 20
 """Of a Hessian-free update here: few, so that the share is not made small by long ones."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of one probe.
+
+    Attributes:
+        every: It is read at every k-th logged update.
+        picture_every: Its picture is drawn at every k-th of these; 0: it has none.
+        capture: Of a reading, on the training thread.
+        read: Of a reading, of its own thread's processor time.
+        draw: Of the pictures of the first replicas, likewise.
+    """
+
+    every: int
+    picture_every: int
+    capture: float
+    read: float
+    draw: float
+
+    @property
+    def captured(self) -> float:
+        """On the training thread, for each logged update."""
+        return self.capture / self.every
+
+    @property
+    def done(self) -> float:
+        """On its own thread, for each logged update."""
+        drawing = self.draw / math.lcm(self.every, self.picture_every) if self.picture_every else 0.0
+        return self.read / self.every + drawing
+
+
+def sets() -> list[str]:
+    """Names of the sets of probes that conf/probe has, the default first."""
+    names = {path.stem for path in (conf_dir() / "probe").glob("*.yaml")} - {"none"}
+    return sorted(names, key=lambda name: (name != "default", name))
 
 
 def measure_probes(
@@ -35,7 +76,7 @@ def measure_probes(
     """Measure both kinds of run with the largest number of threads: probes disturb most where no core is idle.
 
     Args:
-        options: What was asked for; its rounds are pairs of blocks with and without probes.
+        options: What was asked for; its rounds are pairs of blocks with and without the default probes.
         settings: Numbers of threads.
         announcer: Told how far it is.
         make_run: Builds a run.
@@ -52,84 +93,96 @@ def measure_probes(
     for name, (overrides, num_replicas) in kinds.items():
         announcer.stage(f"probes, {name}")
         with Lanes() as lanes:
+            end = time.perf_counter() + seconds
             session = Session(make_run, overrides, num_replicas, threads)
+            lanes.call(session.warm_up)
+            before = session.theta
+            update = lanes.call(session.update)
+            costs = {}
+            for chosen in sets():
+                announcer.detail(f"probe={chosen}")
+                config, built = make_run([*overrides, f"probe={chosen}"], num_replicas)
+                costs[chosen] = {
+                    key: lanes.call(partial(_cost, probe, int(config.probe[key].every), session, before, update))
+                    for key, probe in built.probes.items()
+                }
+            walls = _walls(session, before, update, lanes, announcer, options.rounds, end)
             title = f"Probes, {name}, {in_words(threads, 'thread')}"
-            yield _measure_run(title, session, lanes, announcer, options.rounds, time.perf_counter() + seconds)
+            yield _report(title, session, costs, walls)
             session.close()
 
 
-def _measure_run(
-    title: str, session: Session, lanes: Lanes, announcer: Announcer, rounds: int | None, end: float
+def _report(
+    title: str, session: Session, costs: Mapping[str, Mapping[str, Cost]], walls: Mapping[str, list[float]]
 ) -> Report:
     """The table of one kind of run."""
-    lanes.call(session.warm_up)
-    before = session.theta
-    update = lanes.call(session.update)
-    costs = {}
-    for name, probe in session.probes.items():
-        announcer.detail(name)
-        costs[name] = lanes.call(partial(_cost, probe, session, before, update))
-    walls = _walls(session, before, update, lanes, announcer, rounds, end)
     interval = Statistics.of(walls["updates"]).median
-    total = {key: sum(cost[key] for cost in costs.values()) for key in ("capture", "read")}
-    rows: list[Sequence[str] | None] = [_row(name, cost, interval) for name, cost in costs.items()]
     effect = [after - without for after, without in zip(walls["with"], walls["without"], strict=True)]
     found = Statistics.of(effect)
     every = int(session.config.record.log_every)
+    rows: list[Sequence[str] | None] = []
+    for name, probes in costs.items():
+        rows += [_row(key, cost, interval, every) for key, cost in probes.items()]
+        captured, done = sum(cost.captured for cost in probes.values()), sum(cost.done for cost in probes.values())
+        share = percent((captured + done) / interval)
+        rows += [[f"all of probe={name}", "", milliseconds(captured), milliseconds(done), "", share], None]
     return Report(
         title,
-        ["probe", "training thread ms", "own thread ms", "share of a run"],
-        [*rows, None, _row("all of them", total, interval)],
+        ["probe", "every", "training thread ms", "own thread ms", "share of an update", "share of a run"],
+        rows[:-1],
         [
-            f"Per logged update, one in {every}; the updates between two take {milliseconds(interval)} ms. "
-            "Pictures are counted at their own cadence.",
-            f"On the wall, a logged update with all probes, pictures aside, takes {milliseconds(found.median)} ms "
-            f"longer (quartiles {spread(found)}, {in_words(len(effect), 'round')}): "
+            "Probes: a reading with its picture, at every k-th logged update. Sets, and shares of a run: per logged "
+            f"update, one in {every}, pictures at their own cadence. The updates between two take "
+            f"{milliseconds(interval)} ms.",
+            f"On the wall, a logged update with the default probes, pictures aside, takes {milliseconds(found.median)} "
+            f"ms longer (quartiles {spread(found)}, {in_words(len(effect), 'round')}): "
             f"{percent(found.median / interval)} of a run.",
         ],
         {
             "threads": session.problem.engine.threads,
             "log_every": every,
-            "probes": costs,
-            "all": total,
+            "sets": {name: {key: asdict(cost) for key, cost in probes.items()} for name, probes in costs.items()},
             "interval": interval,
             "wall": {"seconds": walls, "effect": asdict(found), "share": found.median / interval},
         },
     )
 
 
-def _row(name: str, cost: Mapping[str, float], interval: float) -> Sequence[str]:
-    share = (cost["capture"] + cost["read"]) / interval
-    return [name, milliseconds(cost["capture"]), milliseconds(cost["read"]), percent(share)]
+def _row(name: str, cost: Cost, interval: float, log_every: int) -> Sequence[str]:
+    reading = cost.read + cost.draw
+    share_of_update = (cost.capture + reading) / (interval / log_every)
+    share_of_run = (cost.captured + cost.done) / interval
+    times = [milliseconds(cost.capture), milliseconds(reading)]
+    return [name, str(cost.every), *times, percent(share_of_update), percent(share_of_run)]
 
 
-def _cost(probe: Probe, session: Session, before: Tensor, update: Update) -> dict[str, float]:
-    """Seconds per logged update: copying on the training thread, and the probes' thread's own."""
-    picture_every = int(getattr(probe, "picture_every", 0))
-    plain = [_read_once(probe, _view(session, before, update, 1)) for _ in range(READINGS)]
-    pictured = [_read_once(probe, _view(session, before, update, 0)) for _ in range(READINGS)]
-    capture = Statistics.of([one for one, _ in plain]).median
-    read, read_pictured = (Statistics.of([one for _, one in readings]).median for readings in (plain, pictured))
-    if picture_every:
-        read += max(0.0, read_pictured - read) / picture_every
-    return {"capture": capture, "read": read}
+def _cost(probe: Probe, every: int, session: Session, before: Tensor, update: Update) -> Cost:
+    """Of readings at an update at which a picture is due."""
+    view = _view(session, before, update, 0)
+    readings = [_read_once(probe, view)]
+    while len(readings) <= READINGS and sum(map(sum, readings)) < READING_SECONDS:
+        readings.append(_read_once(probe, view))
+    capture, read, draw = (Statistics.of(times).median for times in zip(*(readings[1:] or readings), strict=True))
+    return Cost(every, int(getattr(probe, "picture_every", 0)), capture, read, draw)
 
 
 def _view(session: Session, before: Tensor, update: Update, num_logged: int) -> View:
     problem = session.problem
-    return View(problem.model, problem.task.num_steps, before, update, num_logged)
+    previous = PreviousUpdate(before, update.gradient.gradient)  # for its cost any will do
+    return View(problem.model, problem.task.num_steps, before, update, num_logged, previous=previous)
 
 
-def _read_once(probe: Probe, view: View) -> tuple[float, float]:
-    """Seconds of the copy, and processor seconds of what this thread then does."""
+def _read_once(probe: Probe, view: View) -> tuple[float, float, float]:
+    """Seconds of the copy, and processor seconds of what this thread then reads, and draws."""
     start = time.perf_counter()
     read = probe.capture(view)
     captured, start_read = time.perf_counter(), time.thread_time()
     reading = read()
+    start_draw = time.thread_time()
     for draw in reading.pictures.values():
         for replica in range(min(NUM_PICTURED_REPLICAS, len(view.theta))):
             draw(replica)
-    return captured - start, time.thread_time() - start_read
+    return captured - start, start_draw - start_read, time.thread_time() - start_draw
 
 
 def _walls(

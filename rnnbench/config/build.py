@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.objects import values_of
-from rnnbench.config.products import check_products
+from rnnbench.config.products import check_probes, check_products
 from rnnbench.config.schema import Choice, Config
 from rnnbench.config.validate import fields_of, per_replica_fields
 
 if TYPE_CHECKING:
     from rnnbench.init.base import Init
+    from rnnbench.models.base import Model
     from rnnbench.optim.base import Optimizer
+    from rnnbench.probes.base import Probe
     from rnnbench.tasks.base import Task
 
 NOT_ARGUMENTS = frozenset({"name", "_target_", "cadence", "every"})
@@ -159,9 +161,24 @@ def build(configs: Sequence[Config]) -> Built:
             hyperparameters[name] = _stack(key, [getattr(config.optim, name) for config in configs])
     optimizer = _make("optim", first.optim, hyperparameters)
     check_products(task, model, optimizer)
+    probes = build_probes(first, model)
+    return Built(task, model, inits, optimizer, probes)
+
+
+def build_probes(config: Config, model: "Model") -> dict[str, "Probe"]:
+    """The probes of a configuration that are on, by their key.
+
+    Args:
+        config: Validated.
+        model: Which they will look at.
+
+    Raises:
+        ConfigError: A class does not exist, does not take its keys, or needs what the model lacks.
+    """
     probes = {
         key.removeprefix("probe."): _make(key, choice, _arguments(choice))
-        for key, choice in targets_of(first).items()
+        for key, choice in targets_of(config).items()
         if key.startswith("probe.")
     }
-    return Built(task, model, inits, optimizer, probes)
+    check_probes(model, probes)
+    return probes

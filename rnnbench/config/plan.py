@@ -16,7 +16,7 @@ from rnnbench.config.composed import Composed
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.explain import show_value
 from rnnbench.config.folders import check_folder, take_folder
-from rnnbench.config.launcher_settings import AUTO, BACKENDS
+from rnnbench.config.launcher_settings import AUTO, BACKENDS, LauncherSettings
 from rnnbench.config.nearest import not_a_choice
 from rnnbench.config.overrides import expand_sweep, follow_swept_groups, quoted
 from rnnbench.config.request import Request
@@ -45,6 +45,7 @@ class Plan:
         folder: The run folder, or the sweep's folder, which holds a run folder per job.
         sweep: Whether it is a sweep.
         numbered: Whether the folder's name is made from the time, so that a number may be added to it.
+        launcher: Of a sweep through the launcher `batched`, its settings; else None.
     """
 
     request: Request
@@ -52,6 +53,7 @@ class Plan:
     folder: Path
     sweep: bool
     numbered: bool
+    launcher: LauncherSettings | None = None
 
     def take_folder(self) -> tuple[Path, Request]:
         """Make the folder, and the request that names it to Hydra.
@@ -86,27 +88,30 @@ def make_plan(request: Request, progress: Progress | None = None) -> Plan:
         return Plan(request, (composed.config,), folder, sweep=False, numbered=numbered)
 
 
-def check_launcher(launcher: Mapping[str, Any]) -> None:
+def check_launcher(launcher: Mapping[str, Any]) -> LauncherSettings | None:
     """Check the keys of hydra.launcher; those of another launcher are its own affair.
 
     Args:
         launcher: Keys and values, the types of the schema.
 
+    Returns:
+        The settings; None for another launcher.
+
     Raises:
         ConfigError: The first value that cannot be.
     """
     if launcher["_target_"] != BATCHED_LAUNCHER:
-        return
+        return None
     backend = launcher["backend"]
     if backend not in BACKENDS:
         raise ConfigError(not_a_choice("hydra.launcher.backend", str(backend), BACKENDS))
     if backend.startswith("submitit") and importlib.util.find_spec("submitit") is None:
         raise ConfigError(f"hydra.launcher.backend={backend} needs submitit: pip install 'rnnbench[slurm]'")
-    if launcher["processes"] < 1:
-        raise ConfigError(f"hydra.launcher.processes must be >= 1, got {launcher['processes']}")
-    most = launcher["max_replicas"]
-    if most != AUTO and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
-        raise ConfigError(f"hydra.launcher.max_replicas must be auto or a whole number >= 1, got {show_value(most)}")
+    for name in ("processes", "max_replicas"):
+        value = launcher[name]
+        if value != AUTO and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise ConfigError(f"hydra.launcher.{name} must be auto or a whole number >= 1, got {show_value(value)}")
+    return LauncherSettings(backend, launcher["processes"], launcher["max_replicas"], dict(launcher["submitit"]))
 
 
 def _asks_for_sweep(overrides: Sequence[Override]) -> bool:
@@ -121,7 +126,7 @@ def _plan_sweep(request: Request, composer: Composer, overrides: Sequence[Overri
     overrides = composer.parse(lines)
     main = composer.compose([str(item.input_line) for item in overrides if not item.is_sweep_override()])
     folder, numbered = _folder(main, SWEEP_DIR)
-    check_launcher(main.hydra.hydra.launcher)
+    launcher = check_launcher(main.hydra.hydra.launcher)
     sweeper = main.hydra.hydra.sweeper
     if sweeper._target_ in GRID_SWEEPERS:
         from_file = composer.parse([f"{key}={value}" for key, value in (sweeper.params or {}).items()])
@@ -138,7 +143,8 @@ def _plan_sweep(request: Request, composer: Composer, overrides: Sequence[Overri
         folders[own] = number
         _check(own if not numbered else folder, SWEEP_DIR, numbered)
         configs.append(job.config)
-    return Plan(replace(request, overrides=lines), tuple(configs), folder, sweep=True, numbered=numbered)
+    request = replace(request, overrides=lines)
+    return Plan(request, tuple(configs), folder, sweep=True, numbered=numbered, launcher=launcher)
 
 
 def _compose_jobs(composer: Composer, jobs: Sequence[Sequence[str]], progress: Progress | None) -> Iterator[Composed]:

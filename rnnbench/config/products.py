@@ -1,5 +1,6 @@
-"""Whether task, model and optimizer go together: a loss that exists, and products where the optimizer needs them."""
+"""Whether the parts go together: a loss that exists, products where the optimizer needs them, states for the probes."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rnnbench.config.errors import ConfigError
@@ -7,6 +8,7 @@ from rnnbench.config.errors import ConfigError
 if TYPE_CHECKING:
     from rnnbench.models.base import Model
     from rnnbench.optim.base import Optimizer
+    from rnnbench.probes.base import Probe
     from rnnbench.tasks.base import Task
 
 
@@ -40,6 +42,20 @@ def check_products(task: "Task", model: "Model", optimizer: "Optimizer") -> None
             raise ConfigError(
                 f"optim: {error}; change optim.matching_distance, or set optim.structural_damping=0"
             ) from error
+
+
+def check_probes(model: "Model", probes: Mapping[str, "Probe"]) -> None:
+    """Check that the model has what the probes call.
+
+    Raises:
+        ConfigError: It lacks a method; the message names the probe that needs it.
+    """
+    from rnnbench.models.base import Model
+
+    for name, probe in probes.items():
+        for method in probe.needed:
+            if getattr(type(model), method) is getattr(Model, method):
+                raise ConfigError(f"probe.{name}: {_name(model)} has no {method}; set probe.{name}.every=0")
 
 
 def _is_linearized(model: "Model") -> bool:

@@ -6,6 +6,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from rnnbench.config import schema
+from rnnbench.config.gradient_probes import CurvatureProbe, GradientByLagProbe, GradientNoiseProbe
 from rnnbench.config.hessian_free import Hf
 
 CLOSED: dict[str, dict[str, type[Any]]] = {
@@ -23,6 +24,14 @@ CLOSED: dict[str, dict[str, type[Any]]] = {
         "state_gradient": schema.StateGradientProbe,
         "state_jacobian": schema.StateJacobianProbe,
         "recurrent_weight": schema.Probe,
+        "jacobian_normality": schema.StateJacobianProbe,
+        "jacobian_push": schema.JacobianPushProbe,
+        "jacobian_product": schema.TrajectoryProbe,
+        "lyapunov": schema.TrajectoryProbe,
+        "gradient_by_lag": GradientByLagProbe,
+        "gradient_noise": GradientNoiseProbe,
+        "alignment": schema.Probe,
+        "curvature": CurvatureProbe,
     },
 }
 """Group -> name -> the dataclass of one choice, which has these keys and no others."""

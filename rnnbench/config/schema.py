@@ -210,6 +210,23 @@ class StateJacobianProbe(Probe):
     picture_every: int = option(10, "draw at every k-th logged update; 0: never", low=0)
 
 
+@dataclass
+class JacobianPushProbe(StateJacobianProbe):
+    """Growth of a small push along leading eigenvectors of the Jacobian over the next steps."""
+
+    num_directions: int = option(2, "eigenvectors along which it is pushed, the leading ones", low=1)
+    push_size: float = option(1e-3, "norm of the push, in units of the state", above=0)
+    push_steps: int = option(10, "steps that are followed after the push", low=1)
+
+
+@dataclass
+class TrajectoryProbe(Probe):
+    """What is read along whole sequences, up to each one's own end."""
+
+    num_sequences: int = option(2, "sequences whose trajectories are followed", low=1)
+    picture_every: int = option(10, "draw at every k-th logged update; 0: never", low=0)
+
+
 # ---------------------------------------------------------------- the run
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from rnnbench.curvature.engine import Block, Engine, split
 from rnnbench.curvature.gauss_newton import OWN_MATCHING, GaussNewton, Matching
+from rnnbench.curvature.hessian import Hessian
 from rnnbench.losses import Loss, mean_of
 from rnnbench.models.base import Sweeps
 from rnnbench.tasks.base import Batch
@@ -34,6 +35,8 @@ class Gradient:
         trace: States and state gradients of the batch's first sequences.
         batch: The batch; of one in shares, this process's.
         num_sequences: B, of the whole batch.
+        loss_function: Of one output.
+        theta: Where it was taken, (R, P): for a look-ahead method not the parameters before the update.
     """
 
     loss: Tensor
@@ -41,6 +44,8 @@ class Gradient:
     trace: "Trace"
     batch: Batch
     num_sequences: int
+    loss_function: Loss
+    theta: Tensor
 
 
 class Trace:
@@ -102,12 +107,13 @@ class Objective:
         """The objective of sequences start to stop of every replica."""
         return Objective(self.engine, self.loss_function, self.batch.rows(start, stop))
 
-    def _block_batch(self, block: Block) -> Batch:
+    def block_batch(self, block: Block) -> Batch:
+        """The sequences of one block."""
         return self.batch.replicas(block.replicas).rows(block.sequences.start, block.sequences.stop)
 
     def _forward(self, block: Block, weights: object) -> tuple[Sweeps, Tensor, Batch]:
         """Run one block forward on lent buffers; returns them, the outputs (S, r, b, o) and the block's batch."""
-        batch = self._block_batch(block)
+        batch = self.block_batch(block)
         sweeps = self.engine.lend(batch.inputs.shape[1], self.num_steps, batch.size)
         sweeps.load(batch)
         return sweeps, sweeps.forward(self.engine.model.slice_weights(weights, block.replicas)), batch
@@ -177,7 +183,8 @@ class Objective:
             gradient[block.replicas] += piece
             if sweeps is not None:
                 traced.append(sweeps)
-        return Gradient(loss, gradient, Trace(self.engine, traced), self.batch, self.size)
+        trace = Trace(self.engine, traced)
+        return Gradient(loss, gradient, trace, self.batch, self.size, self.loss_function, theta)
 
     def linearize(
         self, theta: Tensor, structural_damping: Tensor | None = None, matching: Matching = OWN_MATCHING
@@ -190,6 +197,14 @@ class Objective:
             matching: Which structural-damping matrix.
         """
         return GaussNewton(self, theta, structural_damping, matching)
+
+    def hessian(self, theta: Tensor) -> Hessian:
+        """The loss's second derivative at theta (R, P): recorded once, applied to many vectors."""
+        return Hessian(self, theta)
+
+    def hessian_product(self, theta: Tensor, vector: Tensor) -> Tensor:
+        """H(theta) @ vector for each replica, (R, P); for one vector."""
+        return self.hessian(theta).product(vector)
 
     def mean_squared_gradient(self, theta: Tensor) -> Tensor:
         """Mean over the sequences of the square of each one's own gradient, element by element, (R, P).

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from rnnbench.curvature.engine import Engine
 from rnnbench.curvature.gauss_newton import OWN_MATCHING, GaussNewton, Matching
+from rnnbench.curvature.hessian import Hessian
 from rnnbench.curvature.objective import Gradient, Objective
 from rnnbench.losses import Loss
 from rnnbench.tasks.base import Batch
@@ -72,6 +73,10 @@ class ShardedObjective(Objective):
     ) -> GaussNewton:
         return ShardedGaussNewton(self, theta, structural_damping, matching)
 
+    @override
+    def hessian(self, theta: Tensor) -> Hessian:
+        return ShardedHessian(self, theta)
+
 
 class ShardedGaussNewton(GaussNewton):
     """The Gauss-Newton matrix of a batch in shares."""
@@ -90,3 +95,15 @@ class ShardedGaussNewton(GaussNewton):
     @override
     def quadratic_form(self, vector: Tensor) -> Tensor:
         return self._add_up(super().quadratic_form(vector))
+
+
+class ShardedHessian(Hessian):
+    """The Hessian of a batch in shares."""
+
+    def __init__(self, objective: ShardedObjective, theta: Tensor) -> None:
+        super().__init__(objective, theta)
+        self._add_up = objective.add_up
+
+    @override
+    def product(self, vector: Tensor) -> Tensor:
+        return self._add_up(super().product(vector))

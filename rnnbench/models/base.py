@@ -16,6 +16,13 @@ from torch import Tensor
 
 from rnnbench.tasks.base import Batch
 
+Parameters = Mapping[str, Tensor]
+State = tuple[Tensor, ...]
+
+INITIAL_STATE = "initial_state"
+READOUT = frozenset({"weight_out", "bias_out"})
+"""Parameters that no step takes, beside the initial state."""
+
 
 @dataclass(frozen=True)
 class BlockShape:
@@ -94,9 +101,11 @@ class Model(ABC):
         layout: Name and shape of each parameter, in the order in which they lie in theta.
         matching_distances: Distances between hidden states before and after a step of theta that structural damping can
             use, the model's own first: "cross_entropy", "squared_error"; none: its states cannot be damped.
+        num_state_parts: Parts of n units of which the whole state is made, the hidden state first.
     """
 
     matching_distances: ClassVar[Sequence[str]] = ()
+    num_state_parts: ClassVar[int] = 1
     input_size: int
     hidden_size: int
     output_size: int
@@ -104,13 +113,18 @@ class Model(ABC):
 
     @property
     def state_size(self) -> int:
-        """Size s of the whole state: n, unless it has parts beside the hidden state."""
-        return self.hidden_size
+        """Size s of the whole state, its parts side by side."""
+        return self.num_state_parts * self.hidden_size
 
     @property
     def num_parameters(self) -> int:
         """P, the number of parameters of one replica."""
         return sum(math.prod(shape) for shape in self.layout.values())
+
+    @property
+    def step_parameters(self) -> list[str]:
+        """Names of the parameters that `step` takes, in the layout's order."""
+        return [name for name in self.layout if name != INITIAL_STATE and name not in READOUT]
 
     def parameters(self, theta: Tensor) -> dict[str, Tensor]:
         """Named views of theta (R, P), each (R, *shape)."""
@@ -124,6 +138,30 @@ class Model(ABC):
     def flatten(self, parameters: Mapping[str, Tensor]) -> Tensor:
         """The row of theta (P,) that holds one replica's parameters, by name."""
         return torch.cat([parameters[name].reshape(-1) for name in self.layout])
+
+    def step(self, parameters: Parameters, state: State, inputs: Tensor) -> State:
+        """One step of the state, for diagnostics and for models whose sweeps are made from it.
+
+        It is made of differentiable tensor operations, treats every sequence alone, and returns new tensors.
+
+        Args:
+            parameters: By name, (r, *shape).
+            state: The parts before the step, (r, b, n) each.
+            inputs: (r, b, d).
+
+        Returns:
+            The parts after the step, h first.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say what its single step is")
+
+    def initial_state(self, parameters: Parameters, num_sequences: int) -> State:
+        """The parts of the learned initial state, the same for every sequence: (r, b, n) each, as views."""
+        rows = parameters[INITIAL_STATE].unsqueeze(1).expand(-1, num_sequences, -1)
+        return rows.chunk(self.num_state_parts, -1)
+
+    def readout(self, parameters: Parameters, hidden: Tensor) -> Tensor:
+        """The outputs at some hidden states, (..., r, b, n) -> (..., r, b, o)."""
+        return torch.matmul(hidden, parameters["weight_out"].mT) + parameters["bias_out"].unsqueeze(1)
 
     @abstractmethod
     def weights(self, theta: Tensor) -> object:
@@ -141,9 +179,23 @@ class Model(ABC):
         """W_hh, (R, n, n); where weight_hh has blocks for gates too, the block of the candidate for the new state."""
         return self.parameters(theta)["weight_hh"]
 
-    @abstractmethod
+    def next_states(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:
+        """One step from given whole states.
+
+        Args:
+            theta: (R, P).
+            states: state_{t-1}, (..., R, b, s).
+            inputs: x_t, (..., R, b, d).
+
+        Returns:
+            state_t, (..., R, b, s).
+        """
+        parts = rows_of_replicas(states).chunk(self.num_state_parts, -1)
+        after = torch.cat(self.step(self.parameters(theta), parts, rows_of_replicas(inputs)), -1)  # (R, ... b, s)
+        return after.view(len(after), *states.shape[:-3], -1, self.state_size).movedim(0, -3)
+
     def state_jacobians(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:
-        """State-transition Jacobians dstate_t/dstate_{t-1}, of the whole state, at given states.
+        """State-transition Jacobians dstate_t/dstate_{t-1}, of the whole state, at given states, for probes.
 
         Args:
             theta: (R, P).
@@ -153,7 +205,13 @@ class Model(ABC):
         Returns:
             (..., R, b, s, s), row i and column j: dstate_t[i] / dstate_{t-1}[j].
         """
+        raise NotImplementedError(f"{type(self).__name__} has no state_jacobians")
 
     @abstractmethod
     def block_bytes(self, shape: BlockShape) -> int:
         """Bytes of the buffers that `sweeps(shape)` makes."""
+
+
+def rows_of_replicas(tensor: Tensor) -> Tensor:
+    """States or inputs (..., R, b, k) as rows of each replica, (R, ... b, k)."""
+    return tensor.movedim(-3, 0).flatten(1, -2)

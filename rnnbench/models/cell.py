@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.models.base import BlockShape, Model
-from rnnbench.models.cell_sweeps import CellSweeps, Parameters, State
+from rnnbench.models.base import BlockShape, Model, Parameters, State, rows_of_replicas
+from rnnbench.models.cell_sweeps import CellSweeps
 
 NUM_OTHER_BUFFERS = 2
 """Numbers per hidden unit, step and sequence beside what the step keeps: a tangent and an injected gradient."""
@@ -38,7 +38,6 @@ class Cell(Model):
         hidden_size: n.
     """
 
-    num_state_parts: ClassVar[int] = 1
     matching_distances: ClassVar[Sequence[str]] = ("squared_error",)  # cross_entropy too where h lies in (-1, 1)
 
     def __init__(self, input_size: int, output_size: int, hidden_size: int) -> None:
@@ -50,34 +49,14 @@ class Cell(Model):
             "bias_out": (output_size,),
         }
 
-    @property
-    @override
-    def state_size(self) -> int:
-        return self.num_state_parts * self.hidden_size
-
     @abstractmethod
     def step_layout(self) -> Mapping[str, tuple[int, ...]]:
         """Name and shape of each parameter of `step`, in their order in theta; only the sizes may be read."""
 
     @abstractmethod
+    @override
     def step(self, parameters: Parameters, state: State, inputs: Tensor) -> State:
-        """One step of the state.
-
-        It is made of differentiable tensor operations, treats every sequence alone, and returns new tensors.
-
-        Args:
-            parameters: By name, (r, *shape).
-            state: The parts before the step, (r, b, n) each.
-            inputs: (r, b, d).
-
-        Returns:
-            The parts after the step, h first.
-        """
-
-    def initial_state(self, parameters: Parameters, num_sequences: int) -> State:
-        """The parts of the learned initial state, the same for every sequence: (r, b, n) each, as views."""
-        rows = parameters["initial_state"].unsqueeze(1).expand(-1, num_sequences, -1)
-        return rows.chunk(self.num_state_parts, -1)
+        """One step of the state: see `Model.step`."""
 
     @override
     def weights(self, theta: Tensor) -> dict[str, Tensor]:
@@ -94,13 +73,9 @@ class Cell(Model):
 
     @override
     def state_jacobians(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:
-        def fold(tensor: Tensor) -> Tensor:
-            return tensor.movedim(-3, 0).flatten(1, -2)  # (..., R, b, k) -> (R, ... b, k)
-
         with torch.enable_grad():
-            before = fold(states).detach().requires_grad_()
-            parts = before.chunk(self.num_state_parts, -1)
-            after = torch.cat(self.step(self.parameters(theta), parts, fold(inputs)), -1)
+            before = rows_of_replicas(states).detach().requires_grad_()
+            after = self.next_states(theta, before, rows_of_replicas(inputs))
         # One reverse pass per unit over all states: a row of every Jacobian.
         units = torch.eye(self.state_size, dtype=after.dtype, device=after.device)
         rows = [torch.autograd.grad(after, before, unit.expand_as(after), retain_graph=True)[0] for unit in units]

@@ -7,25 +7,19 @@ differentiated a second time.
 Letters as in `rnnbench.models.cell`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.models.base import BlockShape, Sweeps
+from rnnbench.models.base import READOUT, BlockShape, State, Sweeps
 from rnnbench.models.forward_mode import dual_level, make_dual, tangent_of
 from rnnbench.tasks.base import Batch
 
 if TYPE_CHECKING:
     from rnnbench.models.cell import Cell
-
-Parameters = Mapping[str, Tensor]
-State = tuple[Tensor, ...]
-
-READOUT = frozenset({"weight_out", "bias_out"})
-"""Parameters that no step takes."""
 
 
 class CellSweeps(Sweeps):
@@ -73,7 +67,7 @@ class CellSweeps(Sweeps):
                 self.record.append(tuple(part.view_as(part) for part in state))
         hidden = torch.stack([state.detach() for state in self._hidden_states()])
         self.output_states = self._at_outputs(hidden)
-        return torch.matmul(self.output_states, weights["weight_out"].mT) + weights["bias_out"].unsqueeze(1)
+        return self.model.readout(weights, self.output_states)
 
     def _hidden_states(self) -> list[Tensor]:
         """The recorded h of the steps from first to last."""

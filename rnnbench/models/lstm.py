@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from rnnbench.models.base import Parameters, State
 from rnnbench.models.cell import Cell
-from rnnbench.models.cell_sweeps import Parameters, State
 
 
 class Lstm(Cell):

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.models.base import BlockShape, Model, Sweeps
+from rnnbench.models.base import BlockShape, Model, Parameters, State, Sweeps
 from rnnbench.models.nonlinearity import NONLINEARITIES
 from rnnbench.models.products import OuterSum, StepProducts, diverging_quietly, squeeze
 from rnnbench.tasks.base import Batch
@@ -102,10 +102,14 @@ class SimpleRnn(Model):
         return rows * width * shape.dtype.itemsize
 
     @override
+    def step(self, parameters: Parameters, state: State, inputs: Tensor) -> State:
+        recurrent, from_inputs = state[0] @ parameters["weight_hh"].mT, inputs @ parameters["weight_ih"].mT
+        return (self.nonlinearity.of(recurrent + from_inputs + parameters["bias"].unsqueeze(1)),)
+
+    @override
     def state_jacobians(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:
         p = self.parameters(theta)
-        after = states @ p["weight_hh"].mT + inputs @ p["weight_ih"].mT + p["bias"].unsqueeze(1)
-        self.nonlinearity.forward(after, after)
+        (after,) = self.step(p, (states,), inputs)
         return self.nonlinearity.derivative(after).unsqueeze(-1) * p["weight_hh"].unsqueeze(1)
 
 

@@ -6,12 +6,30 @@ Letters: R replicas, P parameters of one replica, T time steps, n hidden units, 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from torch import Tensor
 
 from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
 from rnnbench.optim.base import Update
+
+
+@dataclass(frozen=True)
+class PreviousUpdate:
+    """What is kept of the update before the one that is looked at.
+
+    Attributes:
+        theta: Parameters before it, (R, P).
+        gradient: Its gradient, before clipping, (R, P).
+    """
+
+    theta: Tensor
+    gradient: Tensor
+
+    def replicas(self, rows: Tensor) -> "PreviousUpdate":
+        """That of some replicas, by their rows, int64."""
+        return PreviousUpdate(self.theta[rows], self.gradient[rows])
 
 
 @dataclass(frozen=True)
@@ -24,6 +42,9 @@ class View:
         theta: Parameters before the update, at which the gradient was taken, (R, P).
         update: The update.
         num_logged: How many updates were logged before this one; pictures are drawn at a multiple of it.
+        is_training: False where the parameters of a checkpoint are looked at: there is a gradient, but no step was
+            taken, so that there is nothing to say of it.
+        previous: The update before this one; None: this is the first, or the first after a run was resumed.
     """
 
     model: Model
@@ -31,6 +52,8 @@ class View:
     theta: Tensor
     update: Update
     num_logged: int
+    is_training: bool = True
+    previous: "PreviousUpdate | None" = None
 
 
 Drawing = Callable[[int], bytes]
@@ -57,6 +80,19 @@ class Probe(ABC):
 
     metrics: Sequence[Metric]
     """What its numbers mean."""
+
+    needed: ClassVar[Sequence[str]] = ()
+    """Methods that a model may lack and this probe calls: "state_jacobians", "step"."""
+
+    def num_bytes(self, model: Model, num_steps: int, num_replicas: int) -> int:
+        """Memory that one reading takes, about, beside what is copied; 0: next to nothing.
+
+        Args:
+            model: The model.
+            num_steps: T of the task's batches.
+            num_replicas: R.
+        """
+        return 0
 
     @abstractmethod
     def columns(self, model: Model, num_steps: int) -> list[str]:

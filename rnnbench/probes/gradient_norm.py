@@ -50,18 +50,18 @@ class GradientNorm(Probe):
     def capture(self, view: View) -> Callable[[], Reading]:
         # Updates return new tensors, so that nothing has to be copied.
         gradient, clipped = view.update.gradient.gradient, view.update.clipped_gradient
-        before, after, model = view.theta, view.update.theta, view.model
+        before, after, model, has_step = view.theta, view.update.theta, view.model, view.is_training
 
         def read() -> Reading:
             parts = model.parameters(gradient)
-            return Reading(
-                {
-                    "gradient/norm": _norm(gradient),
-                    "gradient/norm_clipped": _norm(clipped),
-                    **{f"gradient_by_parameter/{name}": _norm(part) for name, part in parts.items()},
-                    "update/norm": _norm(after.double() - before.double()),
-                }
-            )
+            scalars = {
+                "gradient/norm": _norm(gradient),
+                "gradient/norm_clipped": _norm(clipped),
+                **{f"gradient_by_parameter/{name}": _norm(part) for name, part in parts.items()},
+                "update/norm": _norm(after.double() - before.double()),
+            }
+            about_step = () if has_step else ("gradient/norm_clipped", "update/norm")
+            return Reading({tag: value for tag, value in scalars.items() if tag not in about_step})
 
         return read
 

@@ -10,6 +10,7 @@ from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
 from rnnbench.probes.base import Probe, Reading, View
 from rnnbench.probes.figures import draw_eigenvalues
+from rnnbench.probes.trajectories import sample
 
 QUANTILES = (0.1, 0.5, 0.9)
 
@@ -28,6 +29,7 @@ class StateJacobian(Probe):
     num_steps: int
     picture_every: int
 
+    needed = ("state_jacobians",)
     metrics = (
         Metric(
             "jacobian/spectral_radius",
@@ -61,17 +63,17 @@ class StateJacobian(Probe):
         return ["jacobian/spectral_radius", "jacobian/spectral_radius_max", *quantiles, "jacobian/share_above_one"]
 
     @override
+    def num_bytes(self, model: Model, num_steps: int, num_replicas: int) -> int:
+        # The Jacobians, what the decomposition copies, in complex numbers, and single precision at least.
+        return 4 * num_replicas * self.num_sequences * self.num_steps * model.state_size**2 * 8
+
+    @override
     def capture(self, view: View) -> Callable[[], Reading]:
-        gradient, model, theta = view.update.gradient, view.model, view.theta
-        count = min(gradient.trace.num_sequences, self.num_sequences)
-        shortest = int(gradient.batch.lengths[:, :count].min())
-        steps = torch.linspace(1, shortest, min(self.num_steps, shortest)).round().long()
-        before = steps.to(theta.device) - 1
-        states, inputs = gradient.trace.states(count)[before], gradient.batch.inputs[before, :, :count]
+        visited, _ = sample(view, self.num_sequences, self.num_steps)
         draw = self.picture_every > 0 and view.num_logged % self.picture_every == 0
 
         def read() -> Reading:
-            jacobians = model.state_jacobians(theta, states, inputs).cpu()
+            jacobians = visited.jacobians().cpu()
             eigenvalues = torch.linalg.eigvals(jacobians).transpose(0, 1).flatten(1, 2)  # (R, samples, s)
             modulus = eigenvalues.abs()
             radius, flat = modulus.amax(-1), modulus.flatten(1)

@@ -1,21 +1,21 @@
 """Where the groups of a sweep run: in this process, side by side in processes of their own, or by submitit."""
 
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.launcher_settings import LauncherSettings
 from rnnbench.exit_status import FAILED, OK
-from rnnbench.machine import processor_shares
+from rnnbench.processors import processor_shares
 from rnnbench.records import RecordError
 from rnnbench.sweep.group_run import run_group
 from rnnbench.sweep.plan import read_plan
 from rnnbench.sweep.watching import progress_line
+from rnnbench.sweep.workers import send_signal, start_worker
 from rnnbench.training.interrupt import EXIT_STATUS, Interrupt
 
 SECONDS_BETWEEN_LOOKS, SECONDS_BETWEEN_LINES = 0.1, 10.0
@@ -42,7 +42,7 @@ def run_groups(folder: Path, numbers: Sequence[int], settings: LauncherSettings,
     if settings.backend == "inline":
         return _run_inline(folder, numbers, quiet=quiet, say=say)
     if settings.backend == "processes":
-        return _run_in_processes(folder, numbers, settings.processes, say=say)
+        return _run_in_processes(folder, numbers, int(settings.processes), say=say)
     return _run_by_submitit(folder, numbers, settings, say=say)
 
 
@@ -71,21 +71,21 @@ def _run_inline(folder: Path, numbers: Sequence[int], *, quiet: bool, say: Say) 
 def _run_in_processes(folder: Path, numbers: Sequence[int], count: int, *, say: Say) -> int:
     """Run groups side by side, each on its share of the processors."""
     shares = processor_shares(min(count, len(numbers)))
-    waiting, running, worst = list(numbers), dict[int, tuple[int, subprocess.Popen[bytes]]](), OK
+    waiting, running, worst = list(numbers), dict[int, tuple[int, ForkServerProcess]](), OK
     with Interrupt() as interrupt:
         told, line_due = False, time.monotonic() + SECONDS_BETWEEN_LINES
         while running or (waiting and interrupt.signal is None):
             while waiting and len(running) < len(shares) and interrupt.signal is None:
                 share = next(place for place in range(len(shares)) if place not in running)
                 number = waiting.pop(0)
-                running[share] = number, _start_worker(folder, number, shares[share])
+                running[share] = number, start_worker(folder, number, shares[share])
                 say(f"group {number} has begun")
             if interrupt.signal is not None and not told:
                 told = True
-                for _, process in running.values():
-                    process.send_signal(interrupt.signal)
-            for share, (number, process) in list(running.items()):
-                status = process.poll()
+                for _, worker in running.values():
+                    send_signal(worker, interrupt.signal)
+            for share, (number, worker) in list(running.items()):
+                status = worker.exitcode
                 if status is not None:
                     del running[share]
                     worst = max(worst, status if status >= 0 else FAILED)
@@ -95,14 +95,6 @@ def _run_in_processes(folder: Path, numbers: Sequence[int], count: int, *, say: 
                 line_due = time.monotonic() + SECONDS_BETWEEN_LINES
             time.sleep(SECONDS_BETWEEN_LOOKS)
         return worst if interrupt.signal is None else EXIT_STATUS[interrupt.signal]
-
-
-def _start_worker(folder: Path, number: int, processors: Sequence[int]) -> "subprocess.Popen[bytes]":
-    """Start a process that runs one group; signals of the terminal reach it through this one alone."""
-    command = [sys.executable, "-m", "rnnbench.sweep.worker", str(folder), str(number)]
-    command += [",".join(map(str, processors))] if processors else []
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
 
 
 def _outcome(number: int, status: int) -> str:

@@ -1,9 +1,8 @@
 """Which jobs can be the replicas of one batched run, and in what they differ."""
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from rnnbench.config.build import NAMES_ONLY, shared_values
 from rnnbench.config.schema import Config
@@ -14,6 +13,11 @@ Values = Mapping[str, Any]
 PROBES = "probe"
 NOT_TOLD = frozenset({"seed", *NAMES_ONLY})
 """Keys that tell no cell from another."""
+
+UNEVEN = 1.25
+"""A part may be so many times its fair share, where that keeps jobs together that differ in the seed alone."""
+
+_Item = TypeVar("_Item")
 
 
 def group_jobs(configs: Sequence[Config]) -> list[list[int]]:
@@ -64,11 +68,25 @@ def cells(values: Sequence[Values]) -> dict[str, list[int]]:
     return found
 
 
-def split_evenly(jobs: Sequence[int], most: int) -> list[list[int]]:
-    """Cut a list into the fewest parts of at most `most`, as equal as can be."""
-    count = math.ceil(len(jobs) / most)
-    bounds = [round(part * len(jobs) / count) for part in range(count + 1)]
-    return [list(jobs[low:high]) for low, high in itertools.pairwise(bounds)]
+def split(cells: Sequence[Sequence[int]], num_parts: int, most: int) -> list[list[int]]:
+    """Cut jobs into parts as equal as can be, between cells where the parts are nearly equal then.
+
+    Args:
+        cells: Jobs that differ in the seed alone, by their numbers.
+        num_parts: How many parts; as many jobs at least.
+        most: Jobs of a part, at most.
+    """
+    whole = [list(itertools.chain.from_iterable(part)) for part in _split_evenly(cells, num_parts)]
+    jobs = list(itertools.chain.from_iterable(cells))
+    largest = min(most, UNEVEN * len(jobs) / num_parts)
+    if all(0 < len(part) <= largest for part in whole):
+        return whole
+    return [list(part) for part in _split_evenly(jobs, num_parts)]
+
+
+def _split_evenly(items: Sequence[_Item], num_parts: int) -> list[Sequence[_Item]]:
+    bounds = [round(part * len(items) / num_parts) for part in range(num_parts + 1)]
+    return [items[low:high] for low, high in itertools.pairwise(bounds)]
 
 
 def differences(tables: Sequence[Values]) -> list[str]:

@@ -12,9 +12,11 @@ from rnnbench.config.request import Request
 from rnnbench.config.schema import Config
 from rnnbench.config.validate import validate
 from rnnbench.exit_status import OK
+from rnnbench.machine import resolve_device
 from rnnbench.records import is_sweep_folder
 from rnnbench.records.lock import FILE_NAME, locked
 from rnnbench.records.objective import objective_of
+from rnnbench.sweep.backend_choice import choose_backend
 from rnnbench.sweep.backends import run_groups
 from rnnbench.sweep.closing import print_sweep_summary
 from rnnbench.sweep.plan import new_plan, read_plan
@@ -60,6 +62,8 @@ class Launch:
                 "or choose another hydra.sweep.dir"
             )
         configs, folders = self._make_folders(job_overrides, first)
+        on_cpu = all(resolve_device(config.device).type == "cpu" for config in configs)
+        settings = choose_backend(settings, configs, on_cpu=on_cpu)
         plan = read_plan(self.folder) if self._has_begun else new_plan(self.folder, settings, self.request.overrides)
         groups = plan_groups(configs, folders, settings)
         numbers = range(len(plan.groups), len(plan.groups) + len(groups))

@@ -1,6 +1,6 @@
 """From jobs to the groups of a sweep, and the plan in words."""
 
-import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -15,6 +15,9 @@ from rnnbench.sweep.plan import GroupPlan, SweepPlan, group_plan
 MOST_LINES = 20
 """Groups that are told one by one before a sweep begins."""
 
+FEWEST_REPLICAS = 4
+"""A group is not cut into smaller ones than this to give more processes something to do."""
+
 
 def plan_groups(configs: Sequence[Config], folders: Sequence[str], settings: LauncherSettings) -> list[GroupPlan]:
     """Put jobs into batched runs.
@@ -22,7 +25,8 @@ def plan_groups(configs: Sequence[Config], folders: Sequence[str], settings: Lau
     Args:
         configs: One per job.
         folders: Of each job, relative to the sweep's.
-        settings: Of the launcher; max_replicas limits a group, auto: as many as there is memory for.
+        settings: Of the launcher, none of them left open but max_replicas, which limits a group; auto: as many as there
+            is memory for, and few enough to keep all processes busy.
     """
     together = grouping.group_jobs(configs)
     tables = [shared_values(configs[jobs[0]]) for jobs in together]
@@ -34,12 +38,9 @@ def plan_groups(configs: Sequence[Config], folders: Sequence[str], settings: Lau
         plan = group_plan(members, [folders[job] for job in jobs], values)
         plan = replace(plan, label=grouping.label(table, keys))
         most = _most_replicas(members[0], settings)
-        if len(jobs) <= most:
-            groups.append(plan)
-            continue
-        # Jobs that differ in the seed alone stay together as far as can be.
-        rows = list(itertools.chain.from_iterable(grouping.cells(values).values()))
-        groups += [plan.part(part) for part in grouping.split_evenly(rows, most)]
+        num_parts = max(math.ceil(len(jobs) / most), _parts_for_all_processes(len(jobs), len(together), settings))
+        parts = grouping.split(list(grouping.cells(values).values()), num_parts, most)
+        groups += [plan.part(part) for part in parts] if num_parts > 1 else [plan]
     return groups
 
 
@@ -65,6 +66,8 @@ def plan_lines(plan: SweepPlan, numbers: Sequence[int]) -> Iterator[str]:
     if len({group.label for group in groups}) < len(groups):
         limit = plan.settings.max_replicas
         reason = "there is not the memory for more replicas in one" if limit == AUTO else f"max_replicas={limit}"
+        if limit == AUTO and plan.settings.backend == "processes":
+            reason = f"{plan.settings.processes} processes share them, and the memory"
         same = "all of them" if not keys else "those of the same values"
         yield f"  {same} could be one, but {reason}"
 
@@ -91,8 +94,15 @@ def _most_replicas(config: Config, settings: LauncherSettings) -> int:
     """The most replicas of a group."""
     if settings.max_replicas != AUTO:
         return int(settings.max_replicas)
-    side_by_side = settings.processes if settings.backend == "processes" else 1
+    side_by_side = int(settings.processes) if settings.backend == "processes" else 1
     return most_replicas(config, build([config]), resolve_device(config.device), side_by_side)
+
+
+def _parts_for_all_processes(num_jobs: int, num_groups: int, settings: LauncherSettings) -> int:
+    """In how many parts a group is cut so that every process has something to do, where there are so many groups."""
+    if settings.backend != "processes" or settings.max_replicas != AUTO:
+        return 1
+    return max(1, min(int(settings.processes) // num_groups, num_jobs // FEWEST_REPLICAS))
 
 
 def _order(settings: LauncherSettings, num_groups: int) -> str:
@@ -102,5 +112,5 @@ def _order(settings: LauncherSettings, num_groups: int) -> str:
     if settings.backend == "inline":
         return ", one after another"
     if settings.backend == "processes":
-        return f", {min(settings.processes, num_groups)} side by side"
+        return f", {min(int(settings.processes), num_groups)} side by side"
     return f", each a task of {settings.backend}"

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rnnbench.optim.base import Optimizer, State, Update
-from rnnbench.probes.base import View
+from rnnbench.probes.base import PreviousUpdate, View
 from rnnbench.records.summary import SolvedAt, Status
 from rnnbench.training.interrupt import Interrupt, Interrupted
 from rnnbench.training.plan import Plan
@@ -99,6 +99,7 @@ class Training:
         self.update = 0
         self._start = time.perf_counter()
         self._is_new = True
+        self._previous: PreviousUpdate | None = None
 
     @property
     def seconds(self) -> float:
@@ -152,6 +153,7 @@ class Training:
         if is_logged:
             self._log(before, update, evaluation)
             self._end_failed()
+        self._previous = PreviousUpdate(before, update.gradient.gradient)
         self._end_diverged(before, previous_state, update)
         if evaluation is not None:
             self._end_solved()
@@ -197,9 +199,10 @@ class Training:
         if update is not None and before is not None:
             values |= {"loss/train": update.gradient.loss, **update.metrics}
             model, num_steps, theta, seen = self._problem.model, self._problem.task.num_steps, before, update
+            previous = self._previous
 
             def make_view(num_logged: int) -> View:
-                return View(model, num_steps, theta, seen, num_logged)
+                return View(model, num_steps, theta, seen, num_logged, previous=previous)
 
         self._observer.observe(self.update, self.active, values, make_view)
 
@@ -289,6 +292,7 @@ class Training:
         self.state = {name: tensor[rows] for name, tensor in self.state.items()}
         self._problem = self._problem.replicas(keep)
         self._optimizer = self._optimizer.replicas(rows)
+        self._previous = self._previous.replicas(rows) if self._previous else None
         self.active = [self.active[row] for row in keep]
         self._audience.ended(self, ended)
 

@@ -1,4 +1,5 @@
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ from rnnbench.bench import hf, probes, tasks
 from rnnbench.bench.hf import Times, measure_hf, report_parts
 from rnnbench.bench.options import Options
 from rnnbench.bench.session import HF_RUN, NAG_REPLICAS, NAG_RUN, PARTS, REST, VECTORS, Clock, Session
+from rnnbench.paths import conf_dir
 
 
 @pytest.mark.parametrize("overrides", [HF_RUN, NAG_RUN])
@@ -87,26 +89,39 @@ def test_every_variant_of_every_task_can_be_made(make_run):
         assert session.config.task.variant == row.variant
 
 
-def test_every_probe_is_measured(make_run, announcer, monkeypatch):
-    monkeypatch.setattr(probes, "READINGS", 1)
+def test_every_probe_of_every_set_is_measured(make_run, announcer, monkeypatch):
+    monkeypatch.setattr(probes, "READING_SECONDS", 0.0)
     reports = list(probes.measure_probes(Options(rounds=2), [1], announcer, make_run=make_run))
     assert [report.data["log_every"] for report in reports] == [1, 2]
     for report in reports:
-        data = report.data
-        assert set(data["probes"]) == {"gradient_norm", "state_gradient", "state_jacobian", "recurrent_weight"}
-        for key in ("capture", "read"):
-            assert all(cost[key] > 0 for cost in data["probes"].values())
-            assert data["all"][key] == pytest.approx(sum(cost[key] for cost in data["probes"].values()))
-        assert {name: len(seconds) for name, seconds in data["wall"]["seconds"].items()} == {
+        found = report.data["sets"]
+        assert next(iter(found)) == "default"
+        assert set(found) == {path.stem for path in (conf_dir() / "probe").glob("*.yaml")} - {"none"}
+        assert set(found["default"]) == {"gradient_norm", "state_gradient", "state_jacobian", "recurrent_weight"}
+        assert {"curvature", "gradient_by_lag", "gradient_noise", "alignment"} < set(found["curvature"])
+        assert all(cost["capture"] > 0 and cost["read"] > 0 for costs in found.values() for cost in costs.values())
+        assert {row[0] for row in report.rows if row} >= {f"all of probe={name}" for name in found}
+        assert {name: len(seconds) for name, seconds in report.data["wall"]["seconds"].items()} == {
             "with": 2,
             "without": 2,
             "updates": 2,
         }
 
 
-def test_a_picture_counts_at_its_own_cadence(make_run, monkeypatch):
-    monkeypatch.setattr(probes, "_read_once", lambda probe, view: (1.0, 30.0 if view.num_logged == 0 else 10.0))
+def test_readings_and_pictures_count_at_their_own_cadence(make_run, monkeypatch):
+    monkeypatch.setattr(probes, "_read_once", lambda probe, view: (1.0, 10.0, 20.0))
     session = Session(make_run, HF_RUN, 1, 1)
-    costs = {name: probes._cost(probe, session, None, None) for name, probe in session.probes.items()}
-    assert costs["state_jacobian"] == {"capture": 1.0, "read": 10.0 + 20.0 / 10}
-    assert costs["gradient_norm"] == {"capture": 1.0, "read": 10.0}
+    update = SimpleNamespace(gradient=SimpleNamespace(gradient=None))
+    costs = {name: probes._cost(probe, 4, session, None, update) for name, probe in session.probes.items()}
+    assert costs["state_jacobian"] == probes.Cost(4, 10, 1.0, 10.0, 20.0)
+    assert (costs["state_jacobian"].captured, costs["state_jacobian"].done) == (0.25, 10 / 4 + 20 / 20)
+    assert costs["gradient_norm"].done == 10 / 4
+
+
+def test_a_probe_that_takes_long_is_read_once(make_run, monkeypatch):
+    monkeypatch.setattr(probes, "READING_SECONDS", 0.0)
+    readings = []
+    monkeypatch.setattr(probes, "_read_once", lambda probe, view: readings.append(view) or (1.0, 10.0, 20.0))
+    update = SimpleNamespace(gradient=SimpleNamespace(gradient=None))
+    probes._cost(object(), 1, Session(make_run, HF_RUN, 1, 1), None, update)
+    assert len(readings) == 1

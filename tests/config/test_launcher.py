@@ -42,7 +42,7 @@ register_schema()
 hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)()
 print(len(composed))
 """
-DEFAULT = {"backend": "inline", "processes": 2, "max_replicas": "auto", "submitit": {}}
+DEFAULT = {"backend": "auto", "processes": "auto", "max_replicas": "auto", "submitit": {}}
 
 
 def multirun(folder, *words):
@@ -120,8 +120,8 @@ def plan(*words):
     [
         (["hydra.launcher.backend=inlin"], "backend has no choice 'inlin'; did you mean inline"),
         (["hydra.launcher.backend=null"], "hydra.launcher.backend"),
-        (["hydra.launcher.processes=0"], "processes must be >= 1, got 0"),
-        (["hydra.launcher.processes=two"], "hydra.launcher.processes"),
+        (["hydra.launcher.processes=0"], "processes must be auto or a whole number >= 1, got 0"),
+        (["hydra.launcher.processes=two"], "processes must be auto or a whole number >= 1, got 'two'"),
         (["hydra.launcher.max_replicas=0"], "max_replicas must be auto or a whole number >= 1, got 0"),
         (["hydra.launcher.max_replicas=2.5"], "got 2.5"),
         (["hydra.launcher.max_replicas=true"], "got true"),

@@ -66,9 +66,6 @@ class OneWay(Model):
     def sweeps(self, shape):
         return OneWaySweeps(shape)
 
-    def state_jacobians(self, theta, states, inputs):
-        raise AssertionError
-
     def block_bytes(self, shape):
         return 0
 
@@ -123,6 +120,7 @@ def built(*overrides, **targets):
             "task: Unknown has the loss 'cubic_error', which is none of squared_error",
         ),
         ((), {"task": Absolute}, "optim: the loss absolute_error has no Hessian product, so no Gauss-Newton product"),
+        (("optim=adam",), {"model": OneWay}, "probe.state_jacobian: OneWay has no state_jacobians; set "),
         ((), {"model": OneWay}, "optim: OneWay has no linearized sweeps, so no Gauss-Newton product"),
         ((), {"model": Stateless}, "optim: Stateless has no hidden states that structural damping could hold on to"),
         (
@@ -143,8 +141,8 @@ def test_is_refused_by_one_line(overrides, targets, message):
     ("overrides", "targets"),
     [
         (("optim=adam",), {"task": Absolute}),
-        (("optim=adam",), {"model": OneWay}),
-        (("optim.structural_damping=0",), {"model": Stateless}),
+        (("optim=adam", "probe.state_jacobian.every=0"), {"model": OneWay}),
+        (("optim.structural_damping=0", "probe=none"), {"model": Stateless}),
         ((), {"model": Unbounded}),
         (("model=lstm", "optim.matching_distance=cross_entropy"), {}),
     ],

@@ -115,14 +115,17 @@ def test_state_jacobians_equal_autograd_on_torchs_cell(name):
     model, theta, _, _, generator = case(name, "squared_error", False, 3, 1)
     states = torch.randn(4, 3, 2, model.state_size, generator=generator, dtype=torch.float64)
     inputs = torch.randn(4, 3, 2, 2, generator=generator, dtype=torch.float64)
-    jacobians = model.state_jacobians(theta, states, inputs)
+    jacobians, after = model.state_jacobians(theta, states, inputs), model.next_states(theta, states, inputs)
+    assert after.shape == states.shape
     assert jacobians.shape == (4, 3, 2, model.state_size, model.state_size)
     for t, r, k in ((0, 0, 0), (3, 2, 1), (1, 2, 0), (2, 0, 1)):
         expected = torch.autograd.functional.jacobian(
             lambda state, t=t, r=r, k=k: torch_step(model, theta[r : r + 1], state, inputs[t, r, k]), states[t, r, k]
         )
         close(jacobians[t, r, k], expected)
+        close(after[t, r, k], torch_step(model, theta[r : r + 1], states[t, r, k], inputs[t, r, k]))
     close(model.state_jacobians(theta, states[0], inputs[0]), jacobians[0])
+    close(model.next_states(theta, states[0], inputs[0]), after[0])
 
 
 @settings(deadline=None, max_examples=30)

@@ -56,9 +56,10 @@ def test_state_jacobians_equal_autograd(nonlinearity):
     def step(state, r, k):
         return activate(p["weight_hh"][r] @ state + p["weight_ih"][r] @ inputs[r, k] + p["bias"][r])
 
-    jacobians = model.state_jacobians(theta, before, inputs)
+    jacobians, after = model.state_jacobians(theta, before, inputs), model.next_states(theta, before, inputs)
     for r in range(3):
         for k in range(2):
+            assert torch.allclose(after[r, k], step(before[r, k], r, k), rtol=1e-12)
             expected = torch.autograd.functional.jacobian(lambda h, r=r, k=k: step(h, r, k), before[r, k])
             assert torch.allclose(jacobians[r, k], expected, rtol=1e-12)
 

@@ -77,7 +77,9 @@ class Quadratic:
         return self.scale * (0.5 * torch.einsum("ri,rij,rj->r", x, self.matrix, x) - (self.b * x).sum(1))
 
     def loss_and_gradient(self, theta):
-        return Gradient(self.loss(theta), torch.einsum("rij,rj->ri", self.matrix, theta) - self.b, None, None, 1)
+        return Gradient(
+            self.loss(theta), torch.einsum("rij,rj->ri", self.matrix, theta) - self.b, None, None, 1, None, theta
+        )
 
     def mean_squared_gradient(self, theta):
         return self.squares

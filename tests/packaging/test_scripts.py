@@ -68,6 +68,16 @@ def test_tests_run_in_the_root_with_the_development_tools(checkout):
     assert pytest_call == "python -m pytest -k one or two"
 
 
+def test_all_tests_are_shared_by_the_processors(checkout):
+    python = checkout.program(
+        checkout.root / ".venv" / "bin" / "python", f'echo "$OMP_NUM_THREADS $*" >> "{checkout.log}"'
+    )
+    for environment in ({}, {"OMP_NUM_THREADS": "3"}):
+        assert checkout.run("test", PYTHON=str(python), **environment).returncode == 0
+    calls = [line for line in checkout.lines() if " -m pytest" in line]
+    assert calls == [f"{threads} -m pytest -n auto --maxprocesses 8 --dist worksteal" for threads in (1, 3)]
+
+
 def test_a_failed_set_up_ends_with_its_status(checkout):
     checkout.program(checkout.path / "python3", '[ "$2" = -c ] && exit 0\nexit 2')
     assert checkout.run().returncode == 2

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from rnnbench import cli
 from rnnbench.tasks.table import TASKS, shortest, variants
@@ -19,13 +18,6 @@ SCORES = {
         for size in (1, 5, 20)
     },
 }
-
-
-@pytest.fixture(autouse=True)
-def _denormals_afterwards():
-    """A run flushes denormals in its own thread; hypothesis, in later tests, draws them."""
-    yield
-    torch.set_flush_denormal(False)
 
 
 @pytest.mark.parametrize("name", TASKS)

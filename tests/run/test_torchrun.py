@@ -46,7 +46,7 @@ def start(*words):
 
 def run(*words):
     process = start(*words)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     return process.returncode, out.decode(), err.decode()
 
 
@@ -98,7 +98,7 @@ def test_a_signal_ends_both_and_both_go_on(tmp_path):
         assert process.poll() is None, process.communicate()
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     facts = json.loads((run_folder / "summary.json").read_text())
     assert facts["status"] == "interrupted"
     status, _, err = run("-m", "rnnbench", "resume", str(run_folder), f"budget.updates={facts['updates'] + 7}", "-q")

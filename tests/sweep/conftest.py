@@ -1,6 +1,6 @@
 import pytest
 import torch
-from small_sweeps import Rnnbench
+from small_sweeps import Prepared, Rnnbench
 
 
 @pytest.fixture
@@ -9,6 +9,12 @@ def rnnbench(tmp_path):
     calls = Rnnbench(tmp_path)
     yield calls
     calls.close()
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+    """Gives sweeps that are run once and that nothing may change."""
+    return Prepared(tmp_path_factory.mktemp("prepared"))
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ the tests' own process, and can be killed.
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import time
@@ -46,7 +47,7 @@ HF = (
 )
 SEEDS = "seed=range(0,4)"
 
-SECONDS_AT_MOST = 60.0
+SECONDS_AT_MOST = 300.0
 """That a command, or something that it is to do, may take."""
 
 _context = multiprocessing.get_context("forkserver")
@@ -163,6 +164,28 @@ class Rnnbench:
         ended = command.status()
         assert ended == status, f"{ended}: {command.out}{command.err}"
         return self.root / name
+
+    def copy(self, name: str, sweep: Path) -> Path:
+        """Copy a sweep that several tests begin with to the folder of this name; that folder."""
+        return Path(shutil.copytree(sweep, self.root / name))
+
+
+class Prepared:
+    """Sweeps that several tests compare with, or begin with a copy of: each is run once, and nothing may change it."""
+
+    def __init__(self, root: Path) -> None:
+        self._calls = Rnnbench(root)
+        self._folders: dict[Any, Path] = {}
+
+    def __call__(
+        self, *words: str, status: int = 0, before: Callable[..., object] | None = None, given: Any = ()
+    ) -> Path:
+        """The folder of such a sweep; the arguments are those of `Rnnbench.sweep`."""
+        key = (words, status, before, given)
+        if key not in self._folders:
+            name = f"prepared-{len(self._folders)}"
+            self._folders[key] = self._calls.sweep(name, *words, status=status, before=before, given=given)
+        return self._folders[key]
 
 
 # ---------------------------------------------------------------- what a sweep left

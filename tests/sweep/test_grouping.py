@@ -82,14 +82,25 @@ def test_names_of_cells():
     assert grouping.cells([{}]) == {"": [0]}
 
 
-@given(st.integers(1, 500), st.integers(1, 60))
-def test_split_evenly(num_jobs, most):
-    found = grouping.split_evenly(range(num_jobs), most)
-    sizes = [len(part) for part in found]
-    assert list(itertools.chain.from_iterable(found)) == list(range(num_jobs))
-    assert len(found) == math.ceil(num_jobs / most)
-    assert max(sizes) <= most
-    assert max(sizes) - min(sizes) <= 1
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=30), st.integers(1, 60))
+def test_split(sizes, most):
+    jobs = iter(range(sum(sizes)))
+    cells = [list(itertools.islice(jobs, size)) for size in sizes]
+    num_parts = math.ceil(sum(sizes) / most)
+    found = grouping.split(cells, num_parts, most)
+    assert list(itertools.chain.from_iterable(found)) == list(range(sum(sizes)))
+    assert len(found) == num_parts
+    assert all(0 < len(part) <= most for part in found)
+    share = sum(sizes) / num_parts
+    assert max(map(len, found)) <= max(math.ceil(share), grouping.UNEVEN * share)
+
+
+def test_seeds_are_parted_only_where_the_parts_would_be_uneven():
+    cells = [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10]]
+    assert grouping.split(cells[1:], 2, 4) == cells[1:]
+    assert grouping.split(cells[1:], 2, 100) == cells[1:]
+    assert grouping.split(cells, 3, 4) == cells
+    assert grouping.split(cells, 2, 100) == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10]]
 
 
 @given(st.floats(allow_nan=False) | st.none(), st.floats(allow_nan=False))

@@ -104,6 +104,28 @@ def test_memory(tmp_path, monkeypatch):
     assert sizes(0)[0] == [1] * 64
 
 
+@pytest.mark.parametrize(
+    ("sweep", "processes", "sizes"),
+    [
+        (["seed=range(0,32)"], 2, [16, 16]),
+        (["seed=range(0,32)"], 3, [11, 10, 11]),
+        (["seed=range(0,9)"], 8, [4, 5]),  # not fewer than four in one
+        (["seed=range(0,7)"], 2, [7]),
+        (["seed=range(0,10)", "optim.batch_size=5,6"], 2, [10, 10]),
+        (["seed=range(0,10)", "optim.batch_size=5,6"], 4, [5, 5, 5, 5]),
+        (["seed=range(0,6)", "optim.lr=1e-3,1e-4,1e-5,1e-6"], 2, [12, 12]),
+    ],
+)
+def test_every_process_gets_something_to_do(tmp_path, sweep, processes, sizes):
+    settings = LauncherSettings("processes", processes, "auto", {})
+    plan = plan_jobs(tmp_path, ["optim=nag", *sweep], settings=settings)
+    assert [len(group.folders) for group in plan.groups] == sizes
+    if len({group.label for group in plan.groups}) < len(sizes):
+        assert lines(plan)[-1].endswith(f" could be one, but {processes} processes share them, and the memory")
+    inline = dataclasses.replace(settings, backend="inline")
+    assert len(plan_jobs(tmp_path, ["optim=nag", *sweep], settings=inline).groups) == (2 if "5,6" in sweep[-1] else 1)
+
+
 def test_what_is_not_known_limits_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr("rnnbench.machine.available_bytes", lambda device: None)
     settings = LauncherSettings("inline", 1, "auto", {})

@@ -1,13 +1,13 @@
 """Where groups run decides nothing about their numbers; Hydra's other launchers and sweepers keep working."""
 
 import re
-import shutil
 import subprocess
 import sys
 
 import pytest
 from small_sweeps import (
     NAG,
+    Rnnbench,
     assert_close_job,
     assert_same_job,
     assert_same_sweep,
@@ -18,45 +18,51 @@ from small_sweeps import (
 )
 
 TWO_GROUPS = (*NAG, "optim=nag,sgd", "seed=0,1", "optim.lr=0.1,0.01")
+LONGER = "budget.updates=40"
+
+
+@pytest.fixture(scope="module")
+def finished(request, tmp_path_factory):
+    """A finished sweep of eight jobs in two groups by a backend, not to be changed, and the command that made it."""
+    calls = Rnnbench(tmp_path_factory.mktemp("finished"))
+    folder = calls.root / "s"
+    words = (f"hydra.launcher.backend={request.param}", f"hydra.sweep.dir={folder}")
+    yield folder, calls("train", "-m", *TWO_GROUPS, *words)
+    calls.close()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["processes", "submitit_local"])
-def test_the_same_numbers_elsewhere(backend, rnnbench):
-    whole = rnnbench.sweep("whole", *TWO_GROUPS)
-    words = (*TWO_GROUPS, f"hydra.launcher.backend={backend}", f"hydra.sweep.dir={rnnbench.root / 's'}")
-    command = rnnbench("train", "-m", *words)
-    folder = rnnbench.root / "s"
-    assert_same_sweep(whole, folder)
+@pytest.mark.parametrize("finished", ["processes", "submitit_local"], indirect=True)
+def test_the_same_numbers_elsewhere(finished, rnnbench, prepared):
+    made, command = finished
+    assert_same_sweep(prepared(*TWO_GROUPS), made)
     assert "group 0 has ended\n" in command.err
     assert "group 1 has ended\n" in command.err
     assert command.out.startswith("s: none of 8 jobs solved; 8 budget used up\n")
-    rnnbench("resume", folder, "budget.updates=40")  # the same backend again, as sweep.json says
+    folder = rnnbench.copy("s", made)
+    rnnbench("resume", folder, LONGER)  # the same backend again, as sweep.json says
     assert statuses_of(folder) == ["budget"] * 8
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["inline", "processes", "submitit_local"])
-def test_a_failing_group_fails_alone(backend, rnnbench):
-    words = (*TWO_GROUPS, f"hydra.launcher.backend={backend}")
-    whole = rnnbench.sweep("whole", *words)
-    folder = rnnbench.root / "s"
-    shutil.copytree(whole, folder)
+@pytest.mark.parametrize("finished", ["inline", "processes", "submitit_local"], indirect=True)
+def test_a_failing_group_fails_alone(finished, rnnbench, prepared):
+    folder = rnnbench.copy("s", finished[0])
     for number in range(4):
         (folder / str(number) / "metrics.csv").unlink()
-    command = rnnbench("resume", folder, "budget.updates=40", status=1)
+    command = rnnbench("resume", folder, LONGER, status=1)
     assert statuses_of(folder) == ["failed"] * 4 + ["budget"] * 4
     assert "/0/metrics.csv: no such file or directory" in command.out
-    rnnbench("resume", "-q", whole, "budget.updates=40")
+    whole = prepared(*TWO_GROUPS, LONGER)
     for number in range(4, 8):
         assert_same_job(whole / str(number), folder / str(number))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
-def test_other_launchers_run_one_job_each(launcher, rnnbench):
+def test_other_launchers_run_one_job_each(launcher, rnnbench, prepared):
     words = (*NAG, "dtype=float64", "seed=0,1", "optim.lr=0.1,0.01")
-    whole = rnnbench.sweep("whole", *words)
+    whole = prepared(*words)
     options = ("hydra.launcher.n_jobs=2",) if launcher == "joblib" else ()
     folder = rnnbench.root / "s"
     command = [sys.executable, "-m", "rnnbench", "train", "-m", "-q", *words, f"hydra/launcher={launcher}", *options]

@@ -44,9 +44,9 @@ def remove_at_update(update, path):
 
 
 @pytest.mark.parametrize("update", [0, 12, 30])
-def test_a_folder_that_is_removed(update, rnnbench):
+def test_a_folder_that_is_removed(update, rnnbench, prepared):
     words = (*NAG, "dtype=float64", SEEDS)
-    whole = rnnbench.sweep("whole", *words)
+    whole = prepared(*words)
     gone = rnnbench.root / "s" / "1"
     command = rnnbench.start_sweep("s", *words, before=remove_at_update, given=(update, gone))
     assert command.status() == 1
@@ -58,9 +58,9 @@ def test_a_folder_that_is_removed(update, rnnbench):
     assert metrics_of(folder / "aggregate" / "all")["update"].iloc[-1] == "30"
 
 
-def test_a_file_that_is_removed(rnnbench):
+def test_a_file_that_is_removed(rnnbench, prepared):
     words = (*NAG, "dtype=float64", SEEDS)
-    whole = rnnbench.sweep("whole", *words)
+    whole = prepared(*words)
     file = rnnbench.root / "s" / "1" / "metrics.csv"
     command = rnnbench.start_sweep("s", *words, before=remove_at_update, given=(12, file))
     assert command.status() == 1
@@ -115,8 +115,8 @@ def assert_is_beginning(whole, folder):
 
 
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.95])
-def test_a_full_disk(share, rnnbench):
-    whole = rnnbench.sweep("whole", *NAG, SEEDS)
+def test_a_full_disk(share, rnnbench, prepared):
+    whole = prepared(*NAG, SEEDS)
     size = sum(file.stat().st_size for job in jobs_of(whole) for file in job.glob("[em]*"))
     folder = rnnbench.sweep("s", *NAG, SEEDS, before=fill_disk, given=(int(share * size),), status=1)
     assert_is_beginning(whole, folder)
@@ -192,9 +192,9 @@ def have_memory_for(most, update, kind):
 
 @pytest.mark.parametrize(("update", "kind"), [(0, "cpu"), (15, "gpu")])
 @pytest.mark.parametrize("most", [2, 1])
-def test_halves_where_memory_is_short(most, update, kind, rnnbench):
+def test_halves_where_memory_is_short(most, update, kind, rnnbench, prepared):
     words = (*NAG, "dtype=float64", SEEDS)
-    whole = rnnbench.sweep("whole", *words)
+    whole = prepared(*words)
     command = rnnbench.start_sweep("s", *words, before=have_memory_for, given=(most, update, kind))
     assert command.status() == 0, command.err
     folder = rnnbench.root / "s"

@@ -96,8 +96,8 @@ def test_killed_again_and_again(words, kills, rnnbench):
 
 
 @pytest.mark.parametrize("number", [2, 5, 10])
-def test_killed_while_planning(number, rnnbench):
-    whole = rnnbench.sweep("whole", *NAG, SEEDS)
+def test_killed_while_planning(number, rnnbench, prepared):
+    whole = prepared(*NAG, SEEDS)
     harm = dict(before=kill_at_change, given=(number, True), status=-signal.SIGKILL)
     folder = rnnbench.sweep("s", *NAG, SEEDS, **harm)
     assert not (folder / "sweep.json").exists()

@@ -40,6 +40,11 @@ def kill_at_checkpoint(number, afterwards):
     rnnbench.keeping.save_checkpoint = dying
 
 
+def killed(number, afterwards=False):
+    """What has a command killed at its so-many-th checkpoint."""
+    return {"before": kill_at_checkpoint, "given": (number, afterwards), "status": -signal.SIGKILL}
+
+
 def everything_in(folder):
     """Path -> when it was changed, and the contents, of every file but the locks."""
     return {
@@ -55,8 +60,8 @@ def one_line(command):
     return command.err
 
 
-def test_a_finished_sweep_says_so(rnnbench):
-    folder = rnnbench.sweep("s", *NAG, SEEDS)
+def test_a_finished_sweep_says_so(rnnbench, prepared):
+    folder = rnnbench.copy("s", prepared(*NAG, SEEDS))
     before = everything_in(folder)
     command = rnnbench("resume", folder)
     assert one_line(command) == f"rnnbench: {folder} is finished: all of its 4 jobs\n"
@@ -65,19 +70,18 @@ def test_a_finished_sweep_says_so(rnnbench):
 
 @pytest.mark.parametrize("afterwards", [False, True])
 @pytest.mark.parametrize("number", [1, 2])
-def test_killed_at_a_checkpoint(number, afterwards, rnnbench):
-    whole = rnnbench.sweep("whole", *NAG, SEEDS)
-    kill = dict(before=kill_at_checkpoint, given=(number, afterwards), status=-signal.SIGKILL)
-    folder = rnnbench.sweep("killed", *NAG, SEEDS, **kill)
+def test_killed_at_a_checkpoint(number, afterwards, rnnbench, prepared):
+    whole = prepared(*NAG, SEEDS)
+    folder = rnnbench.copy("killed", prepared(*NAG, SEEDS, **killed(number, afterwards)))
     assert statuses_of(folder) == ["running"] * 4
     rnnbench("resume", "-q", folder)
     assert_same_sweep(whole, folder)
 
 
-def test_a_larger_budget(rnnbench):
+def test_a_larger_budget(rnnbench, prepared):
     words = (*NAG, "optim=nag,sgd", "seed=0,1", "optim.lr=0.1,0.01")
     whole = rnnbench.sweep("whole", *words, LONGER)
-    folder = rnnbench.sweep("s", *words)
+    folder = rnnbench.copy("s", prepared(*words))
     command = rnnbench("resume", folder, LONGER)
     assert "8 of 8 jobs go on, in 2 groups" in command.err
     assert all(group["config"]["budget"]["updates"] == 60 for group in plan_of(folder)["groups"])
@@ -85,30 +89,28 @@ def test_a_larger_budget(rnnbench):
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_a_larger_budget_killed(number, rnnbench):
-    whole = rnnbench.sweep("whole", *NAG, SEEDS, LONGER)
-    folder = rnnbench.sweep("s", *NAG, SEEDS)
-    kill = dict(before=kill_at_checkpoint, given=(number, False), status=-signal.SIGKILL)
-    rnnbench("resume", folder, LONGER, **kill)
+def test_a_larger_budget_killed(number, rnnbench, prepared):
+    whole = prepared(*NAG, SEEDS, LONGER)
+    folder = rnnbench.copy("s", prepared(*NAG, SEEDS))
+    rnnbench("resume", folder, LONGER, **killed(number))
     rnnbench("resume", folder)
     assert_same_sweep(whole, folder, but=ENDED_ONCE)
 
 
-def test_a_job_that_went_further_alone(rnnbench):
+def test_a_job_that_went_further_alone(rnnbench, prepared):
     words, longest = (*NAG, "dtype=float64", SEEDS), "budget.updates=90"
     whole = rnnbench.sweep("whole", *words, longest)
-    folder = rnnbench.sweep("s", *words)
+    folder = rnnbench.copy("s", prepared(*words))
     rnnbench("resume", "-q", folder / "1", LONGER)
-    kill = dict(before=kill_at_checkpoint, given=(1, False), status=-signal.SIGKILL)
-    rnnbench("resume", "-q", folder, longest, **kill)  # now the summaries say nothing of how far the jobs are
+    rnnbench("resume", "-q", folder, longest, **killed(1))  # now the summaries say nothing of how far the jobs are
     rnnbench("resume", "-q", folder)
     for one, other in zip(jobs_of(whole), jobs_of(folder), strict=True):
         assert_close_job(one, other)
 
 
-def test_a_job_by_itself(rnnbench):
+def test_a_job_by_itself(rnnbench, prepared):
     whole = rnnbench.sweep("whole", *NAG, "dtype=float64", SEEDS, LONGER)
-    folder = rnnbench.sweep("s", *NAG, "dtype=float64", SEEDS)
+    folder = rnnbench.copy("s", prepared(*NAG, "dtype=float64", SEEDS))
     others = everything_in(folder / "0")
     command = rnnbench("resume", folder / "1", LONGER)
     assert "goes on after update 30" in command.err
@@ -116,9 +118,8 @@ def test_a_job_by_itself(rnnbench):
     assert everything_in(folder / "0") == others
 
 
-def test_a_job_that_is_trained_with_others(rnnbench):
-    kill = dict(before=kill_at_checkpoint, given=(2, False), status=-signal.SIGKILL)
-    folder = rnnbench.sweep("s", *NAG, SEEDS, **kill)
+def test_a_job_that_is_trained_with_others(rnnbench, prepared):
+    folder = rnnbench.copy("s", prepared(*NAG, SEEDS, **killed(2)))
     before = everything_in(folder)
     command = rnnbench("resume", folder / "1", status=2)
     expected = f"{folder / '1'} is trained together with other jobs of a sweep: rnnbench resume {folder}"
@@ -126,9 +127,8 @@ def test_a_job_that_is_trained_with_others(rnnbench):
     assert everything_in(folder) == before
 
 
-def test_one_process_at_a_time(rnnbench):
-    kill = dict(before=kill_at_checkpoint, given=(2, False), status=-signal.SIGKILL)
-    folder = rnnbench.sweep("s", *NAG, SEEDS, **kill)
+def test_one_process_at_a_time(rnnbench, prepared):
+    folder = rnnbench.copy("s", prepared(*NAG, SEEDS, **killed(2)))
     with locked(folder / FILE_NAME, "the sweep"):
         for words in ((folder,), (folder, LONGER)):
             said = one_line(rnnbench("resume", *words, status=2))
@@ -154,10 +154,9 @@ def test_two_real_processes(rnnbench):
 
 @pytest.mark.parametrize("file", ["sweep.json", "groups/0.pt"])
 @pytest.mark.parametrize("damage", ["cut", "empty", "noise", "another's"])
-def test_damaged(file, damage, rnnbench):
-    other = rnnbench.sweep("other", *NAG, "seed=0,1")
-    kill = dict(before=kill_at_checkpoint, given=(2, False), status=-signal.SIGKILL)
-    folder = rnnbench.sweep("s", *NAG, SEEDS, **kill)
+def test_damaged(file, damage, rnnbench, prepared):
+    other = prepared(*NAG, "seed=0,1")
+    folder = rnnbench.copy("s", prepared(*NAG, SEEDS, **killed(2)))
     whole = (folder / file).read_bytes()
     contents = {"cut": whole[: len(whole) // 2], "empty": b"", "noise": bytes(range(256))}
     contents["another's"] = (other / ("0/checkpoint.pt" if file.endswith(".pt") else "0/summary.json")).read_bytes()
@@ -170,8 +169,8 @@ def test_damaged(file, damage, rnnbench):
     assert statuses_of(folder) == ["budget"] * 4
 
 
-def test_bad_words(rnnbench):
-    folder = rnnbench.sweep("s", *NAG, SEEDS)
+def test_bad_words(rnnbench, prepared):
+    folder = rnnbench.copy("s", prepared(*NAG, SEEDS))
     before = everything_in(folder)
     for word, said in [
         ("optim.lr=3", "optim.lr cannot change when a run goes on"),
@@ -183,11 +182,10 @@ def test_bad_words(rnnbench):
 
 
 @pytest.mark.parametrize("number", [1, 2, 4])
-def test_a_job_folder_that_was_deleted(number, rnnbench):
+def test_a_job_folder_that_was_deleted(number, rnnbench, prepared):
     words = (*NAG, "dtype=float64", "seed=range(0,3)", "optim.lr=0.1,0.01")
-    whole = rnnbench.sweep("whole", *words)
-    kill = dict(before=kill_at_checkpoint, given=(number, False), status=-signal.SIGKILL)
-    folder = rnnbench.sweep("s", *words, **kill)
+    whole = prepared(*words)
+    folder = rnnbench.sweep("s", *words, **killed(number))
     shutil.rmtree(folder / "1")
     command = rnnbench("resume", folder, status=1)
     assert f"{folder / '1'} is gone; its job is left out" in command.err

@@ -1,11 +1,17 @@
 """SIGTERM, as clusters send it, and Ctrl-C: the sweep ends in order and goes on to the same numbers."""
 
+import os
 import signal
+import time
 
 import pytest
-from small_sweeps import NAG, assert_same_sweep, jobs_of, summary_of
+from small_sweeps import NAG, SECONDS_AT_MOST, assert_same_sweep, jobs_of, statuses_of, summary_of
 
-WORDS = (*NAG, "optim=nag,sgd", "seed=0,1", "optim.lr=0.1,0.01", "budget.updates=800")
+import rnnbench.keeping
+
+WORDS = (*NAG, "optim=nag,sgd", "seed=0,1", "optim.lr=1e-3,1e-4")
+FAR = 5000
+"""Updates that no sweep comes to before its signal, however late that is sent."""
 
 
 @pytest.mark.slow
@@ -20,13 +26,13 @@ WORDS = (*NAG, "optim=nag,sgd", "seed=0,1", "optim.lr=0.1,0.01", "budget.updates
     ],
 )
 def test_ended_by_a_signal(backend, number, status, rnnbench):
-    whole = rnnbench.sweep("whole", *WORDS)
-    command = rnnbench.start_sweep("s", *WORDS, f"hydra.launcher.backend={backend}")
+    command = rnnbench.start_sweep("s", *WORDS, f"budget.updates={FAR}", f"hydra.launcher.backend={backend}")
     folder = rnnbench.root / "s"
     begun = [0] if backend == "inline" else [0, 1]
     command.wait_until(lambda: all((folder / "groups" / f"{group}.pt").exists() for group in begun))
     command.signal(number)
     assert command.status() == status, command.err
+    reached = 0
     for job in jobs_of(folder):
         group = int(job.name) // 4
         if group in begun:
@@ -34,11 +40,48 @@ def test_ended_by_a_signal(backend, number, status, rnnbench):
             assert summary["status"] == "interrupted"
             sent = signal.SIGINT if backend == "submitit_local" else number  # submitit sends its own
             assert summary["message"] == f"ended by {sent.name}"
-            assert 0 <= summary["updates"] < 800
+            assert 0 <= summary["updates"] < FAR
+            reached = max(reached, summary["updates"])
         else:
             assert not (job / "summary.json").exists()
     assert command.out.startswith("s: not finished, none of 8 jobs solved so far; ")
     assert f"{4 * len(begun)} interrupted" in command.out
     assert command.out.splitlines()[-1].strip().startswith("go on      rnnbench resume")
+    enough = f"budget.updates={reached + 20}"
+    rnnbench("resume", "-q", folder, enough)
+    assert_same_sweep(rnnbench.sweep("whole", *WORDS, enough), folder)
+
+
+def signal_at_checkpoint(number):
+    """Have this process sent a signal when it has saved its second checkpoint."""
+    saved, save = [0], rnnbench.keeping.save_checkpoint
+
+    def sending(*arguments):
+        save(*arguments)
+        saved[0] += 1
+        if saved[0] == 2:
+            os.kill(os.getpid(), number)
+
+    rnnbench.keeping.save_checkpoint = sending
+
+
+def test_goes_on_to_the_budget_that_it_had(rnnbench, prepared):
+    folder = rnnbench.sweep("s", *WORDS, before=signal_at_checkpoint, given=(signal.SIGTERM,), status=143)
+    assert [summary_of(job)["status"] for job in jobs_of(folder)[:4]] == ["interrupted"] * 4
     rnnbench("resume", "-q", folder)
-    assert_same_sweep(whole, folder)
+    assert_same_sweep(prepared(*WORDS), folder)
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_command_that_is_killed(rnnbench):
+    words = (*NAG, "optim=nag,sgd", "seed=0,1", "budget.updates=20000", "hydra.launcher.backend=processes")
+    command = rnnbench.start_sweep("s", *words, "record.checkpoint_every=20000")
+    folder = rnnbench.root / "s"
+    command.wait_until(lambda: all((folder / str(job) / "metrics.csv").exists() for job in range(4)))
+    command.signal(signal.SIGKILL)
+    assert command.status() == -signal.SIGKILL
+    deadline = time.monotonic() + SECONDS_AT_MOST
+    while statuses_of(folder) != ["interrupted"] * 4:
+        assert time.monotonic() < deadline, statuses_of(folder)
+        time.sleep(0.05)
+    rnnbench("resume", "-q", folder, "budget.updates=400")  # no process holds the locks

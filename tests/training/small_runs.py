@@ -42,7 +42,7 @@ class Countdown(Optimizer):
         step = self.step.clone()
         if update < 2:
             step = step.nan_to_num(nan=0.25)
-        gradient = Gradient(theta[:, 0].clone(), theta.clone(), None, None, 10)
+        gradient = Gradient(theta[:, 0].clone(), theta.clone(), None, None, 10, None, theta)
         cost = torch.full((len(theta),), 10.0, dtype=torch.float64)
         return Update(theta - step, {"count": state["count"] + 1}, gradient, theta, cost * 0, cost, cost, cost)
 

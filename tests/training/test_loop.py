@@ -1,5 +1,6 @@
 """The rules of the training loop: solved, budgets, divergence, signals, gathering of rows."""
 
+import itertools
 import os
 import signal
 
@@ -84,6 +85,20 @@ def test_a_diverged_replica_keeps_its_last_finite_parameters_and_the_others_go_o
     assert state["count"].tolist() == [2]
     assert "replica 1 diverged" in recorder.messages[0]
     assert "not finite at update 3" in run.replicas[1].message
+
+
+def test_probes_see_what_is_kept_of_the_update_before_also_where_a_replica_has_ended():
+    run, recorder = training([0.25, float("nan"), 0.5], start=3.0, max_updates=5)
+    views = []
+    recorder.observe = lambda update, replicas, values, make_view: views.append(make_view and make_view(0))
+    run.run()
+    views = views[1:]  # the first row is before any update
+    assert views[0].previous is None
+    for before, view in itertools.pairwise(views):
+        kept = slice(None) if len(before.theta) == len(view.theta) else [0, 2]
+        assert torch.equal(view.previous.theta, before.theta[kept])
+        assert torch.equal(view.previous.gradient, before.update.gradient.gradient[kept])
+    assert [len(view.theta) for view in views] == [3, 3, 3, 2, 2]
 
 
 def test_replicas_beside_each_other_equal_replicas_alone():

@@ -26,8 +26,8 @@ class BatchedLauncherConf:
     """The keys of hydra.launcher, as in `LauncherSettings`."""
 
     _target_: str = "hydra_plugins.rnnbench_batched.BatchedLauncher"
-    backend: str = "inline"
-    processes: int = 2
+    backend: str = AUTO
+    processes: Any = AUTO
     max_replicas: Any = AUTO
     submitit: dict[str, Any] = field(default_factory=dict)
 
@@ -64,7 +64,7 @@ class BatchedLauncher(Launcher):
         submitit: Parameters of submitit.
     """
 
-    def __init__(self, backend: str, processes: int, max_replicas: int | str, submitit: DictConfig) -> None:
+    def __init__(self, backend: str, processes: int | str, max_replicas: int | str, submitit: DictConfig) -> None:
         super().__init__()
         self.settings = LauncherSettings(backend, processes, max_replicas, _plain(submitit))
         self.task_function: Any = None

@@ -1,0 +1,289 @@
+"""Curvature of the loss: extreme eigenvalues, the gradient along the eigenvectors, and the steps taken along them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from rnnbench.diagnostics.lanczos import BREAKDOWN, lanczos, random_start
+from rnnbench.diagnostics.steps import (
+    components,
+    explained_share,
+    gradient_descent_step,
+    momentum_step,
+    newton_step,
+    progress,
+    rayleigh_quotient,
+)
+from rnnbench.metrics import Metric
+from rnnbench.models.base import Model
+from rnnbench.probes.base import Probe, Reading, View
+from rnnbench.probes.gradient_figures import draw_gradient_against_curvature
+from rnnbench.probes.sample import Sample, sample_bytes, sequences_at_once, take_sample
+
+NUMBERS_PER_UNIT = 50
+"""Numbers that a Hessian's record holds for every hidden unit, step and sequence: 18 to 48 measured."""
+
+RESOLVED = 0.1
+"""An eigenvector counts as found where the residual is below this share of its eigenvalue."""
+
+RELATIVE_DAMPING = 1e-3
+"""Damping of the Newton step that is compared, over the largest curvature, where the optimizer has none of its own."""
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """What Lanczos found of the sampled loss, for some or all replicas; k iterations, m eigenvectors.
+
+    Attributes:
+        values: Largest eigenvalues of the Gauss-Newton matrix, descending, (R, m).
+        residuals: (R, m).
+        gradient: Components of the batch's gradient along their eigenvectors, (R, m).
+        step: Components of the update's step, (R, m).
+        share: Share of the gradient's squared norm in the space of the eigenvectors, (R,).
+        along_gradient: Curvature of the Gauss-Newton matrix along the gradient, (R,).
+        hessian: Largest and smallest eigenvalue of the Hessian, (R, 2).
+        hessian_residuals: (R, 2).
+        hessian_along_gradient: (R,).
+    """
+
+    values: Tensor
+    residuals: Tensor
+    gradient: Tensor
+    step: Tensor
+    share: Tensor
+    along_gradient: Tensor
+    hessian: Tensor
+    hessian_residuals: Tensor
+    hessian_along_gradient: Tensor
+
+
+@dataclass(frozen=True)
+class Curvature(Probe):
+    """Extreme eigenvalues of the Gauss-Newton matrix and of the Hessian, and gradient and steps along eigenvectors.
+
+    On the first sequences of the training batch, in float64, by Lanczos with full reorthogonalization; the gradient is
+    that of the whole batch. K counts the eigenvectors of the Gauss-Newton matrix, 1 that of the largest eigenvalue; a
+    column is NaN where Lanczos has not found its eigenvector (residual above a tenth of the eigenvalue).
+
+    The progress of a step along an eigenvector is the share of the way to the minimum of the quadratic model there: 1
+    is the minimum, above 2 the loss rises. It is given for the update, and for three steps that might be taken from
+    here: of gradient descent, of momentum after many updates in this gradient (lr / (1 - momentum)), and of damped
+    Newton, which hf approaches: curvature / (curvature + damping).
+
+    Attributes:
+        num_sequences: Sequences of each replica.
+        num_iterations: Of Lanczos, for each of the two matrices.
+        num_eigenvectors: m, at most num_iterations.
+        lr: Of the gradient descent and momentum that are compared; None: 1 / the largest eigenvalue.
+        momentum: Of the momentum.
+        damping: Of the Newton step; None: hf's own at this update, and with other optimizers 0.001 times the largest
+            eigenvalue.
+        picture_every: Draw gradient and steps against curvature at every k-th logged update; 0: never.
+
+    Raises:
+        ValueError: There are more eigenvectors than iterations.
+    """
+
+    num_sequences: int
+    num_iterations: int
+    num_eigenvectors: int
+    lr: float | None
+    momentum: float
+    damping: float | None
+    picture_every: int
+
+    needed = ("step",)
+    metrics = (
+        Metric(
+            "curvature/gauss_newton_K",
+            "K-th largest eigenvalue of the Gauss-Newton matrix (without structural damping)",
+            "loss per squared unit of theta",
+            "falls over orders of magnitude from K = 1 to 10; nearly all of them are 0 or close to it",
+        ),
+        Metric(
+            "curvature/hessian_largest",
+            "largest eigenvalue of the Hessian",
+            "loss per squared unit of theta",
+            "near gauss_newton_1; gradient descent with lr above 2 over it diverges along its eigenvector",
+        ),
+        Metric(
+            "curvature/hessian_smallest",
+            "smallest eigenvalue of the Hessian",
+            "loss per squared unit of theta",
+            "below 0, and small beside the largest; large: a saddle that the Gauss-Newton matrix does not show",
+        ),
+        Metric(
+            "curvature/largest_residual",
+            "largest norm of A v - eigenvalue v over the eigenvalues above, as a share of the largest of its matrix",
+            "1",
+            "below 0.01; larger: more num_iterations are needed",
+        ),
+        Metric(
+            "curvature/gauss_newton_along_gradient",
+            "g^T G g / g^T g, g the gradient, G the Gauss-Newton matrix",
+            "loss per squared unit of theta",
+            "a large part of gauss_newton_1: the gradient points where the loss curves most",
+        ),
+        Metric(
+            "curvature/hessian_along_gradient",
+            "the same with the Hessian",
+            "loss per squared unit of theta",
+            "near gauss_newton_along_gradient; below 0: the loss falls faster and faster along the gradient",
+        ),
+        Metric(
+            "curvature/gradient_share",
+            "share of the gradient's squared norm that lies along the num_eigenvectors largest eigenvectors",
+            "1",
+            "0.5 to 1",
+        ),
+        Metric(
+            "curvature/gradient_component_K",
+            "absolute value of the gradient's component along eigenvector K",
+            "loss per unit of theta",
+            "falls with the eigenvalue: where it falls more slowly, a step over the curvature goes further",
+        ),
+        Metric(
+            "curvature/progress_update_K",
+            "-curvature * step / gradient along eigenvector K, of this update's step",
+            "1",
+            "between 0 and 2; about 1 for hf at the large eigenvalues; small: nothing is learned along it",
+        ),
+        Metric(
+            "curvature/progress_gradient_descent_K",
+            "the same of a step of gradient descent: lr * curvature",
+            "1",
+            "1 at the largest eigenvalue (lr unset), and proportional to the curvature below it",
+        ),
+        Metric(
+            "curvature/progress_momentum_K",
+            "the same of momentum's step after many updates in this gradient: lr * curvature / (1 - momentum)",
+            "1",
+            "progress_gradient_descent over 1 - momentum: above 2 it oscillates there and does not settle",
+        ),
+        Metric(
+            "curvature/progress_newton_K",
+            "the same of the damped Newton step: curvature / (curvature + damping)",
+            "1",
+            "near 1 wherever the curvature is above the damping",
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        if self.num_eigenvectors > self.num_iterations:
+            raise ValueError(
+                f"num_eigenvectors must be at most num_iterations={self.num_iterations}, got {self.num_eigenvectors}"
+            )
+
+    @property
+    def numbers(self) -> list[int]:
+        """K of the eigenvectors that have columns: 1, 2, 5, 10, 20, ..."""
+        decades = [10**k for k in range(len(str(self.num_eigenvectors)))]
+        return [k * d for d in decades for k in (1, 2, 5) if k * d <= self.num_eigenvectors]
+
+    @override
+    def columns(self, model: Model, num_steps: int) -> list[str]:
+        columns = []
+        for metric in self.metrics:
+            stem = metric.tag.removesuffix("_K")
+            columns += [metric.tag] if stem == metric.tag else [f"{stem}_{k}" for k in self.numbers]
+        return columns
+
+    @override
+    def num_bytes(self, model: Model, num_steps: int, num_replicas: int) -> int:
+        states = num_steps * sequences_at_once(num_replicas, self.num_sequences) * model.hidden_size
+        vectors = self.num_iterations * num_replicas * model.num_parameters
+        sweeps = sample_bytes(model, num_steps, num_replicas, self.num_sequences)
+        return sweeps + 8 * (NUMBERS_PER_UNIT * states + 3 * vectors)
+
+    @override
+    def capture(self, view: View) -> Callable[[], Reading]:
+        sample = take_sample(view.model, view.update.gradient, self.num_sequences)
+        gradient, before, after = view.update.gradient.gradient, view.theta, view.update.theta
+        own_damping, has_step = view.update.metrics.get("hf/damping"), view.is_training
+        draw = self.picture_every > 0 and view.num_logged % self.picture_every == 0
+
+        def read() -> Reading:
+            step = (after.double() - before.double()).cpu()
+            found = _joined(list(self._look(sample, gradient.double().cpu(), step)))
+            largest = found.values[:, :1]
+            lr = 1 / largest if self.lr is None else torch.full_like(largest, self.lr)
+            damping = RELATIVE_DAMPING * largest if own_damping is None else own_damping.double().cpu().unsqueeze(1)
+            if self.damping is not None:
+                damping = torch.full_like(largest, self.damping)
+            steps = {
+                "gradient_descent": gradient_descent_step(found.gradient, lr),
+                "momentum": momentum_step(found.gradient, lr, self.momentum),
+                "newton": newton_step(found.gradient, found.values, damping),
+            }
+            if has_step:
+                steps["update"] = found.step
+            shares = {name: progress(one, found.gradient, found.values) for name, one in steps.items()}
+            pictures = {}
+            if draw:
+                drawn = found.values.masked_fill(~_resolved(found), torch.nan)
+                pictures["curvature/gradient_against_curvature"] = lambda k: draw_gradient_against_curvature(
+                    drawn[k], found.gradient[k], {name: one[k] for name, one in shares.items()}, found.share[k]
+                )
+            return Reading(self._scalars(found, shares), pictures=pictures)
+
+        return read
+
+    def _look(self, sample: Sample, gradient: Tensor, step: Tensor) -> Iterator[Spectrum]:
+        """A few replicas after the other."""
+        for rows, objective in sample.objectives():
+            theta, g = sample.theta[rows], gradient[rows]
+            start = random_start(*theta.shape)
+            gauss_newton, hessian = objective.linearize(theta), objective.hessian(theta)
+            pairs = lanczos(gauss_newton.product, start, self.num_iterations)
+            vectors = pairs.vectors(slice(self.num_eigenvectors))
+            parts = components(vectors, g)
+            ends = lanczos(hessian.product, start, self.num_iterations)
+            yield Spectrum(
+                pairs.values[:, : self.num_eigenvectors],
+                pairs.residuals[:, : self.num_eigenvectors],
+                parts,
+                components(vectors, step[rows]),
+                explained_share(parts, g),
+                rayleigh_quotient(g, gauss_newton.product(g)),
+                ends.values[:, [0, -1]],
+                ends.residuals[:, [0, -1]],
+                rayleigh_quotient(g, hessian.product(g)),
+            )
+
+    def _scalars(self, found: Spectrum, shares: dict[str, Tensor]) -> dict[str, Tensor]:
+        resolved = _resolved(found)
+        by_number = {
+            "gauss_newton": found.values,
+            "gradient_component": found.gradient.abs(),
+            **{f"progress_{name}": share for name, share in shares.items()},
+        }
+        own = found.residuals[:, [k - 1 for k in self.numbers]].amax(1) / found.values[:, 0]
+        hessian = found.hessian_residuals.amax(1) / found.hessian.abs().amax(1)
+        return {
+            "curvature/hessian_largest": found.hessian[:, 0],
+            "curvature/hessian_smallest": found.hessian[:, 1],
+            "curvature/largest_residual": torch.maximum(own, hessian),
+            "curvature/gauss_newton_along_gradient": found.along_gradient,
+            "curvature/hessian_along_gradient": found.hessian_along_gradient,
+            "curvature/gradient_share": found.share,
+            **{
+                f"curvature/{name}_{k}": values[:, k - 1].masked_fill(~resolved[:, k - 1], torch.nan)
+                for name, values in by_number.items()
+                for k in self.numbers
+            },
+        }
+
+
+def _resolved(found: Spectrum) -> Tensor:
+    """Which eigenvectors have been found, (R, m), bool; eigenvalues that are zero but for rounding have none."""
+    return (found.residuals < RESOLVED * found.values) & (found.values > BREAKDOWN * found.values[:, :1])
+
+
+def _joined(parts: list[Spectrum]) -> Spectrum:
+    """That of all replicas."""
+    names = [entry.name for entry in fields(Spectrum)]
+    return Spectrum(*(torch.cat([getattr(part, name) for part in parts]) for name in names))

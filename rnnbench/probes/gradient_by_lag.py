@@ -1,0 +1,115 @@
+"""The gradient of the weights, taken apart by the lag of the steps that it comes from."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from rnnbench.curvature.step_gradients import NUMBERS_AT_ONCE, StepGradients
+from rnnbench.metrics import Metric
+from rnnbench.models.base import Model
+from rnnbench.probes.base import Probe, Reading, View
+from rnnbench.probes.gradient_figures import draw_gradient_by_lag
+from rnnbench.probes.state_gradient import lags
+
+REACHES = (50, 99)
+"""Percentages of the gradient of which the reach is recorded."""
+
+
+@dataclass(frozen=True)
+class GradientByLag(Probe):
+    """The gradient of the weights of the step (recurrent, input, bias), as a sum over the steps' lags.
+
+    The lag of a step is counted from its sequence's own end, L - t. The gradient is that of the sampled sequences'
+    mean loss; what each lag adds to it is exact, as if each step had weights of its own. The readout and the initial
+    state are left out.
+
+    Attributes:
+        num_sequences: Sequences of each replica, at most as many as are traced.
+        picture_every: Draw shares and norms at every k-th logged update; 0: never.
+    """
+
+    num_sequences: int
+    picture_every: int
+
+    needed = ("step",)
+    metrics = (
+        Metric(
+            "gradient_by_lag/share_from_K",
+            "share of the gradient that comes from the lags K to the next column's: the component of these steps' "
+            "gradient along the whole over the norm of the whole; the shares of all columns sum to 1",
+            "1",
+            "a few percent at the lag of the dependency; all of it below lag 5: only the last steps are learned from",
+        ),
+        Metric(
+            "gradient_by_lag/norm_K",
+            "norm of the gradient that comes from the steps of lag K alone",
+            "loss per unit of theta",
+            "falls more slowly than state_gradient/lag_K where the states there are large",
+        ),
+        Metric(
+            "gradient_by_lag/reach_QQ",
+            "fewest last steps that give 50 % or 99 % of the gradient, whatever further ones are added",
+            "steps",
+            "reach_99 beyond the lag of the dependency",
+        ),
+    )
+
+    @override
+    def columns(self, model: Model, num_steps: int) -> list[str]:
+        starts = lags(num_steps)
+        return [
+            *(f"gradient_by_lag/share_from_{lag}" for lag in starts),
+            *(f"gradient_by_lag/norm_{lag}" for lag in starts),
+            *(f"gradient_by_lag/reach_{percent}" for percent in REACHES),
+        ]
+
+    @override
+    def num_bytes(self, model: Model, num_steps: int, num_replicas: int) -> int:
+        states = 4 * num_replicas * num_steps * self.num_sequences * model.state_size
+        return 8 * (states + 3 * max(NUMBERS_AT_ONCE, num_replicas * model.num_parameters))
+
+    @override
+    def capture(self, view: View) -> Callable[[], Reading]:
+        gradient, model, num_steps = view.update.gradient, view.model, view.num_steps
+        count = min(gradient.trace.num_sequences, self.num_sequences)
+        states, state_gradients = gradient.trace.states(count), gradient.trace.state_gradients(count)
+        scale = gradient.num_sequences / count  # from the mean over the batch to that over the sample
+        batch, theta = gradient.batch.rows(0, count), gradient.theta
+        draw = self.picture_every > 0 and view.num_logged % self.picture_every == 0
+
+        def read() -> Reading:
+            inputs, lengths, scaled = batch.inputs.cpu(), batch.lengths.cpu(), state_gradients.cpu() * scale
+            found = StepGradients(model, theta.cpu(), states.cpu(), inputs, scaled, lengths).by_lag()
+            starts = lags(num_steps)
+            scalars = {
+                f"gradient_by_lag/share_from_{start}": found.shares[:, start:stop].sum(1)
+                for start, stop in itertools.pairwise([*starts, num_steps])
+            }
+            scalars |= {f"gradient_by_lag/norm_{lag}": found.norms[:, lag] for lag in starts}
+            scalars |= {f"gradient_by_lag/reach_{percent}": reach(found.shares, percent / 100) for percent in REACHES}
+            pictures = {}
+            if draw:
+                pictures["gradient_by_lag/shares"] = lambda k: draw_gradient_by_lag(found.shares[k], found.norms[k])
+            return Reading(scalars, pictures=pictures)
+
+        return read
+
+
+def reach(shares: Tensor, part: float) -> Tensor:
+    """Fewest first lags whose shares sum to a part, and stay within 1 - part of the whole as further lags are added.
+
+    Args:
+        shares: (R, T), summing to 1.
+        part: In 0 .. 1.
+
+    Returns:
+        (R,), 1 .. T, float64; NaN where the shares are.
+    """
+    outside = (shares.cumsum(1) - 1).abs() > 1 - part + 1e-9
+    numbers = torch.arange(1, shares.shape[1] + 1, dtype=torch.float64, device=shares.device)
+    last_outside = (outside * numbers).amax(1)
+    return torch.where(shares.isfinite().all(1), last_outside + 1, torch.nan)

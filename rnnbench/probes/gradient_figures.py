@@ -1,0 +1,116 @@
+"""Pictures of gradients against curvature and lag, as PNG, readable without a legend."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rnnbench.probes.figures import DATA, GUIDE, to_png
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_COMPARED = {  # step -> what is written at its curve, and its colour
+    "gradient_descent": ("gradient descent", "#7f7f7f"),
+    "momentum": ("momentum", "#c77d11"),
+    "newton": ("damped Newton", "#2f7d4f"),
+}
+
+_BESIDE: dict[str, Any] = {"textcoords": "offset points", "fontsize": 9}
+
+
+def draw_gradient_against_curvature(
+    curvature: Tensor, gradient: Tensor, progress: Mapping[str, Tensor], share: Tensor
+) -> bytes:
+    """The gradient's component along each eigenvector, and how far steps go there, against the curvature.
+
+    Args:
+        curvature: Eigenvalues, (k,), descending; NaN: not drawn.
+        gradient: Components, (k,).
+        progress: By step, (k,): share of the way to the minimum; that of the update itself is "update".
+        share: Of the gradient's squared norm along these eigenvectors, a number.
+    """
+    values, parts = curvature.numpy(), gradient.abs().numpy()
+    shown = np.isfinite(values) & (values > 0) & (parts > 0)
+    figure, upper, lower = _two_panels(6.0, 6.4, right=0.88)
+    upper.set_title(_gradient_title(values[shown], parts[shown], float(share)), fontsize=10)
+    lower.set_xlabel("curvature along the eigenvector (eigenvalue of the Gauss-Newton matrix)")
+    upper.set_ylabel("|gradient| along the eigenvector")
+    lower.set_ylabel("share of the way to the minimum")
+    if shown.any():
+        upper.loglog(values[shown], parts[shown], "o", color=DATA, markersize=5)
+        for name, (label, colour) in _COMPARED.items():
+            _curve(lower, values[shown], progress[name].numpy()[shown], label, colour)
+        if "update" in progress:
+            _update(lower, values[shown], progress["update"].numpy()[shown])
+        lower.axhline(1, color=GUIDE, linewidth=1, zorder=1)
+        lower.annotate(
+            "minimum", (1, 1), (4, 0), xycoords=("axes fraction", "data"), va="center", **_BESIDE, color=GUIDE
+        )
+    for axes in (upper, lower):
+        axes.grid(alpha=0.25)
+    return to_png(figure)
+
+
+def _gradient_title(values: NDArray[Any], parts: NDArray[Any], share: float) -> str:
+    if len(values) < 2:
+        return "fewer than two eigenvectors were found"
+    flattest, steepest = np.argmin(values), np.argmax(values)
+    return (
+        f"{share:.1%} of the squared gradient lies along these {len(values)} directions;\n"
+        f"in the flattest the curvature is {values[flattest] / values[steepest]:.1g} of the steepest's, "
+        f"the gradient {parts[flattest] / parts[steepest]:.1g}"
+    )
+
+
+def _curve(axes: "Axes", values: NDArray[Any], shares: NDArray[Any], label: str, colour: str) -> None:
+    """A step that is a smooth function of the curvature, with its name at the flat end."""
+    order = np.argsort(values)
+    axes.loglog(values[order], shares[order], color=colour, linewidth=1.6)
+    axes.annotate(label, (values[order][0], shares[order][0]), (6, -12), **_BESIDE, color=colour)
+
+
+def _update(axes: "Axes", values: NDArray[Any], shares: NDArray[Any]) -> None:
+    """The update's own step: dots where it descends, crosses where it goes against the gradient."""
+    falls, rises = shares > 0, shares < 0
+    axes.loglog(values[falls], shares[falls], "o", color=DATA, markersize=5)
+    axes.loglog(values[rises], -shares[rises], "x", color=DATA, markersize=5)
+    label = "dots: this update; crosses: this update, uphill" if rises.any() else "dots: this update"
+    bottom, top = axes.get_ylim()
+    axes.set_ylim(bottom / 4, 10 * top)
+    axes.annotate(label, (0.02, 0.98), xycoords="axes fraction", va="top", color=DATA, fontsize=9)
+
+
+def draw_gradient_by_lag(shares: Tensor, norms: Tensor) -> bytes:
+    """How much of the gradient each lag brings, (T,), and the norm of its part on a log axis, (T,)."""
+    values, sizes = shares.numpy(), norms.numpy()
+    lag = np.arange(len(values))
+    figure, upper, lower = _two_panels(5.8, 5.6, right=0.97)
+    upper.bar(lag, 100 * values, width=0.9, color=np.where(values >= 0, DATA, GUIDE).tolist())
+    upper.axhline(0, color="black", linewidth=0.6)
+    upper.set_ylabel("share of the gradient, %")
+    shown = np.isfinite(sizes) & (sizes > 0)
+    lower.plot(lag[shown], sizes[shown], color=DATA, marker=".", markersize=4, linewidth=1)
+    if shown.any():
+        lower.set_yscale("log")
+    lower.set(xlabel="steps before the end of the sequence", ylabel="norm of the part of the gradient")
+    if np.isfinite(values).all():
+        last = (len(values) + 1) // 2
+        part = values[:last].sum()
+        upper.set_title(f"{part:.1%} of the gradient comes from the last {last} of {len(values)} steps", fontsize=10)
+    for axes in (upper, lower):
+        axes.grid(alpha=0.25)
+    return to_png(figure)
+
+
+def _two_panels(width: float, height: float, *, right: float) -> "tuple[Figure, Axes, Axes]":
+    """A figure of a size in inches with two panels over each other."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    figure.subplots_adjust(0.13, 0.09, right, 0.92, hspace=0.08)
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    return figure, upper, lower

@@ -1,0 +1,79 @@
+"""The noise of the gradient of single sequences."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from typing_extensions import override
+
+from rnnbench.curvature.objective import NUMBERS_AT_ONCE
+from rnnbench.diagnostics.gradients import simple_noise_scale
+from rnnbench.metrics import Metric
+from rnnbench.models.base import Model
+from rnnbench.probes.base import Probe, Reading, View
+from rnnbench.probes.sample import sample_bytes, take_sample
+
+
+@dataclass(frozen=True)
+class GradientNoise(Probe):
+    """The variance of single sequences' gradients against the squared norm of the gradient: the simple noise scale.
+
+    From the squared norms of the sampled sequences' own gradients, and that of the gradient of the whole batch
+    (McCandlish et al. 2018, appendix A.1).
+
+    Attributes:
+        num_sequences: Sequences of each replica whose own gradients are taken.
+    """
+
+    num_sequences: int
+
+    metrics = (
+        Metric(
+            "gradient_noise/scale",
+            "trace / signal: the batch size at which noise and gradient are equally large; NaN where signal <= 0",
+            "sequences",
+            "below the batch size; far above: the gradient of a batch is mostly noise; grows as the loss falls",
+        ),
+        Metric(
+            "gradient_noise/trace",
+            "estimate of tr(Sigma), the variances of one sequence's gradient summed over all parameters",
+            "squared loss per squared unit of theta",
+            "average it and signal over rows before dividing: single readings are rough",
+        ),
+        Metric(
+            "gradient_noise/signal",
+            "estimate of the squared norm of the gradient without noise: |g|^2 - trace / batch size",
+            "squared loss per squared unit of theta",
+            "above 0; at or below it the batch is too small to say where the gradient points",
+        ),
+    )
+
+    @override
+    def columns(self, model: Model, num_steps: int) -> list[str]:
+        return [metric.tag for metric in self.metrics]
+
+    @override
+    def num_bytes(self, model: Model, num_steps: int, num_replicas: int) -> int:
+        single = 3 * 8 * max(NUMBERS_AT_ONCE, num_replicas * model.num_parameters)
+        return single + sample_bytes(model, num_steps, num_replicas, self.num_sequences)
+
+    @override
+    def capture(self, view: View) -> Callable[[], Reading]:
+        gradient, batch_size = view.update.gradient.gradient, view.update.gradient.num_sequences
+        sample = take_sample(view.model, view.update.gradient, self.num_sequences)
+
+        def read() -> Reading:
+            single = [
+                objective.mean_squared_gradient(sample.theta[rows]).sum(1) for rows, objective in sample.objectives()
+            ]
+            whole = gradient.double().square().sum(1).cpu()
+            found = simple_noise_scale(torch.cat(single), 1, whole, batch_size)
+            return Reading(
+                {
+                    "gradient_noise/scale": found.scale,
+                    "gradient_noise/trace": found.trace,
+                    "gradient_noise/signal": found.signal,
+                }
+            )
+
+        return read

@@ -1,0 +1,116 @@
+"""The product of state-transition Jacobians, dh_T/dh_t, against the lag T - t."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from rnnbench.diagnostics.jacobian_products import log_singular_values, product_norms
+from rnnbench.metrics import Metric
+from rnnbench.models.base import Model
+from rnnbench.probes.base import Probe, Reading, View
+from rnnbench.probes.jacobian_figures import draw_product_norms, draw_product_singular_values
+from rnnbench.probes.state_gradient import lags
+from rnnbench.probes.trajectories import BYTES_AT_ONCE, JacobiansInTurn, ends
+
+NUM_PICTURED_LAGS = 12
+
+
+@dataclass(frozen=True)
+class JacobianProduct(Probe):
+    """dh_L/dh_t, h the whole state, against the lag L - t, where t = L is the sequence's last step.
+
+    It is computed in logarithms, so that nothing underflows; the means over sequences are of the logarithms. Lags are
+    those that the shortest of the sequences has.
+
+    Attributes:
+        num_sequences: Sequences that are followed.
+        picture_every: Draw at every k-th logged update; 0: never. The singular values are those of the first sequence.
+    """
+
+    num_sequences: int
+    picture_every: int
+
+    needed = ("state_jacobians",)
+    metrics = (
+        Metric(
+            "jacobian/product_log_norm_lag_K",
+            "ln of the largest singular value of dh_L/dh_t at t = L - K, mean over the followed sequences",
+            "natural logarithm",
+            "above -5 at the lag of the dependency; -20: a change of the state there arrives as 2e-9 of it",
+        ),
+        Metric(
+            "jacobian/product_log_norm_per_step",
+            "slope of the least-squares line through it against the lag, over all lags",
+            "natural logarithm per step",
+            "near 0; the more below, the shorter the memory; above 0: gradients may explode",
+        ),
+        Metric(
+            "jacobian/product_stable_rank_lag_K",
+            "(Frobenius norm / largest singular value)^2 of dh_L/dh_t at t = L - K, mean over the followed sequences",
+            "1, from 1 to the size of the state",
+            "falls to 1: one single direction is left through which the past is seen; constant in an orthogonal net",
+        ),
+    )
+
+    @override
+    def columns(self, model: Model, num_steps: int) -> list[str]:
+        wanted = lags(num_steps)[1:]
+        norms = [f"jacobian/product_log_norm_lag_{lag}" for lag in wanted]
+        ranks = [f"jacobian/product_stable_rank_lag_{lag}" for lag in wanted]
+        return [*norms, "jacobian/product_log_norm_per_step", *ranks]
+
+    @override
+    def num_bytes(self, model: Model, num_steps: int, num_replicas: int) -> int:
+        matrix = model.state_size**2 * 8
+        # A step of all replicas and its decomposition; beside it the pictured lags of one sequence.
+        return BYTES_AT_ONCE + (8 * num_replicas * self.num_sequences + 10 * NUM_PICTURED_LAGS) * matrix
+
+    @override
+    def capture(self, view: View) -> Callable[[], Reading]:
+        visited, num_steps = ends(view, self.num_sequences), view.num_steps
+        draw = self.picture_every > 0 and view.num_logged % self.picture_every == 0
+
+        def read() -> Reading:
+            along = visited.on_host()
+            norms = product_norms(JacobiansInTurn(along))
+            logarithm, rank = norms.log_spectral.mean(-1), norms.stable_rank.mean(-1)  # (K + 1, R)
+            missing = torch.full_like(logarithm[0], torch.nan)
+
+            def at(curve: Tensor, lag: int) -> Tensor:
+                return curve[lag] if lag < len(curve) else missing
+
+            wanted = lags(num_steps)[1:]
+            scalars = {f"jacobian/product_log_norm_lag_{lag}": at(logarithm, lag) for lag in wanted}
+            scalars["jacobian/product_log_norm_per_step"] = slope_against_lag(logarithm)
+            scalars |= {f"jacobian/product_stable_rank_lag_{lag}": at(rank, lag) for lag in wanted}
+
+            def draw_values(replica: int) -> bytes:
+                chosen = pictured_lags(len(along.states))
+                values = log_singular_values(JacobiansInTurn(along.first_of(replica)), chosen)
+                return draw_product_singular_values(chosen, values[:, 0, 0])
+
+            pictures = {
+                "jacobian/product_against_lag": lambda replica: draw_product_norms(norms.log_spectral[:, replica]),
+                "jacobian/product_singular_values": draw_values,
+            }
+            return Reading(scalars, pictures=pictures if draw else {})
+
+        return read
+
+
+def slope_against_lag(logarithm: Tensor) -> Tensor:
+    """Slope of the least-squares line through (K + 1, R) numbers against their index, (R,); infinite ones left out."""
+    lag = torch.arange(len(logarithm), dtype=logarithm.dtype).unsqueeze(1)
+    usable = logarithm.isfinite()
+    weight, known = usable.to(logarithm.dtype), torch.where(usable, logarithm, 0.0)
+    total = weight.sum(0)
+    centred = (lag - (weight * lag).sum(0) / total) * weight
+    return torch.where(total > 1, (centred * known).sum(0) / centred.square().sum(0), torch.nan)
+
+
+def pictured_lags(num_steps: int) -> Sequence[int]:
+    """About `NUM_PICTURED_LAGS` lags from 0 to num_steps, evenly spaced."""
+    return sorted({round(k * num_steps / (NUM_PICTURED_LAGS - 1)) for k in range(NUM_PICTURED_LAGS)})

@@ -1,0 +1,125 @@
+"""What becomes of a small push along the leading eigenvectors of the state-transition Jacobian."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from rnnbench.diagnostics.jacobians import (
+    eigenvalue_log_growth,
+    leading_eigenvectors,
+    product_log_growth,
+    push_log_growth,
+)
+from rnnbench.metrics import Metric
+from rnnbench.models.base import Model
+from rnnbench.probes.base import Probe, Reading, View
+from rnnbench.probes.jacobian_figures import draw_push
+from rnnbench.probes.trajectories import JacobiansInTurn, Visited, sample, shortest
+
+
+@dataclass(frozen=True)
+class JacobianPush(Probe):
+    """Growth of a push along leading eigenvectors of dh_t/dh_{t-1} on the real trajectory, over the next steps.
+
+    It is set against what the eigenvalue says, |lambda|^k, and against the product of the Jacobians along the
+    trajectory, which is exact for a push that is small enough. The two differ where the Jacobian changes on the way.
+
+    Attributes:
+        num_sequences: Sequences that are followed.
+        num_steps: States of each at which it is pushed, evenly spaced over the shortest of them.
+        num_directions: Eigenvectors, those of the largest eigenvalues by modulus; a complex pair is one.
+        push_size: Norm of the push, in units of the state.
+        push_steps: Steps after the push, at most; fewer in short sequences.
+        picture_every: Draw at every k-th logged update; 0: never.
+    """
+
+    num_sequences: int
+    num_steps: int
+    num_directions: int
+    push_size: float
+    push_steps: int
+    picture_every: int
+
+    needed = ("state_jacobians", "step")
+    metrics = (
+        Metric(
+            "jacobian/push_growth",
+            "ln(distance from the real trajectory push_steps later, over the size of the push) / push_steps, mean over "
+            "sampled states and leading eigenvectors",
+            "natural logarithm per step",
+            "near 0: the net remembers a change along them; far below 0: it forgets it",
+        ),
+        Metric(
+            "jacobian/push_growth_by_product",
+            "the same for an infinitely small push, from the product of the Jacobians along the trajectory",
+            "natural logarithm per step",
+            "equal to jacobian/push_growth unless the push is large enough to saturate units",
+        ),
+        Metric(
+            "jacobian/push_growth_by_eigenvalue",
+            "ln |lambda| at the state that is pushed, mean as above",
+            "natural logarithm per step",
+            "above jacobian/push_growth: the eigenvectors turn, or the Jacobian shrinks, from step to step",
+        ),
+    )
+
+    @override
+    def columns(self, model: Model, num_steps: int) -> list[str]:
+        return [metric.tag for metric in self.metrics]
+
+    @override
+    def num_bytes(self, model: Model, num_steps: int, num_replicas: int) -> int:
+        # Jacobians, those of the next steps, and eigenvectors in complex numbers.
+        return 10 * num_replicas * self.num_sequences * self.num_steps * model.state_size**2 * 8
+
+    @override
+    def capture(self, view: View) -> Callable[[], Reading]:
+        visited, following = sample(view, self.num_sequences, self.num_steps, self.push_steps)
+        num_steps = min(self.push_steps, shortest(view, self.num_sequences))
+        following = following[:num_steps]
+        draw = self.picture_every > 0 and view.num_logged % self.picture_every == 0
+
+        def read() -> Reading:
+            # (3, steps + 1, directions, K, R, b)
+            growth = self._growth(visited.on_host(), following.to("cpu", torch.float64))
+            ends = growth[:, -1] / num_steps  # (3, directions, K, R, b)
+            means = ends.movedim(3, 1).flatten(2).nanmean(2)  # (3, R)
+            scalars = {metric.tag: mean for metric, mean in zip(self.metrics, means, strict=True)}
+            leading = growth[:, :, 0].movedim(3, 0).flatten(3)  # (R, 3, steps + 1, samples)
+            pictures = (
+                {"jacobian/push_against_steps": lambda replica: draw_push(leading[replica], self.push_size)}
+                if draw
+                else {}
+            )
+            return Reading(scalars, pictures=pictures)
+
+        return read
+
+    def _growth(self, visited: Visited, following: Tensor) -> Tensor:
+        """Growth, ln, after each number of steps: real, by product, by eigenvalue."""
+        model, theta, num_steps = visited.model, visited.theta, len(following)
+        values, vectors = leading_eigenvectors(visited.jacobians(), min(self.num_directions, model.state_size))
+
+        def step(k: int, states: Tensor) -> Tensor:
+            inputs = following[k].expand(*states.shape[:-1], following.shape[-1])
+            return model.next_states(theta, states, inputs)
+
+        along = [visited.states]
+        for k in range(num_steps - 1):
+            along.append(step(k, along[-1]))
+        # The samples of a replica as so many of its sequences.
+        steps = [torch.stack([_together(one) for one in part]) for part in (along, following)]
+        taken = JacobiansInTurn(Visited(model, theta, *steps))
+        by_product = product_log_growth(taken, _together(vectors))  # (steps + 1, directions, R, K b)
+        num_samples = visited.states.shape[0]
+        by_product = by_product.view(*by_product.shape[:-1], num_samples, -1).movedim(-2, -3)
+        real = push_log_growth(step, visited.states, vectors, self.push_size, num_steps)
+        return torch.stack([real, by_product, eigenvalue_log_growth(values, num_steps)])
+
+
+def _together(tensor: Tensor) -> Tensor:
+    """(..., K, R, b, k) -> (..., R, K b, k)."""
+    return tensor.movedim(-4, -3).flatten(-3, -2)

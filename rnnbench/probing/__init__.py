@@ -1,0 +1,1 @@
+"""`rnnbench probe`: what the probes say of the nets that runs have saved."""

@@ -1,0 +1,80 @@
+"""The nets that runs have saved: which there are, and what each was."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rnnbench.config.errors import ConfigError
+from rnnbench.config.schema import Config
+from rnnbench.config.stored import config_from
+from rnnbench.keeping import CHECKPOINT
+from rnnbench.probing.options import FOLDER_NAME, Options
+from rnnbench.report.finding import find_run_folders
+from rnnbench.run import read_checkpoint
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A run with a checkpoint.
+
+    Attributes:
+        folder: Of the run.
+        out: Where what is found of it goes.
+        config: Of the run, its probes those that are wanted.
+        update: Of the checkpoint.
+        status: Of the run then.
+    """
+
+    folder: Path
+    out: Path
+    config: Config
+    update: int
+    status: str
+
+
+def find_saved(options: Options, probe: Any) -> tuple[list[Saved], int]:
+    """Every run in some folders that has a checkpoint of its own.
+
+    Args:
+        options: Name the folders.
+        probe: The wanted probes, by name, as of a `Config`.
+
+    Returns:
+        The runs, and how many others have none, such as jobs of a sweep that is not done.
+
+    Raises:
+        ConfigError: A folder holds no checkpoint, or one that cannot be read.
+    """
+    runs: list[Path] = []
+    num_without = 0
+    for top in options.folders:
+        found = find_run_folders([top])
+        own = [folder for folder in found.runs if (folder / CHECKPOINT).is_file()]
+        if not own:
+            raise ConfigError(f"{top} holds no {CHECKPOINT}, neither of a run nor of the jobs of a sweep")
+        runs += [folder for folder in own if folder not in runs]
+        num_without += len(found.runs) + len(found.waiting) - len(own)
+    places = _places(options.out, runs)
+    return [_read(folder, place, probe) for folder, place in zip(runs, places, strict=True)], num_without
+
+
+def _places(out: Path | None, runs: Sequence[Path]) -> list[Path]:
+    """Where each run's results go; below one folder in the order of the runs, where there are several."""
+    if out is None:
+        return [folder / FOLDER_NAME for folder in runs]
+    return [out] if len(runs) == 1 else [out / f"{number}_{folder.name}" for number, folder in enumerate(runs)]
+
+
+def _read(folder: Path, out: Path, probe: Any) -> Saved:
+    """What a run's checkpoint says of it."""
+    checkpoint = read_checkpoint(folder / CHECKPOINT, "probed")
+    try:
+        config = config_from(checkpoint["config"], checkpoint["schema"])
+        update, status = checkpoint["update"], checkpoint["status"]
+    except (KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{folder} cannot be probed: its {CHECKPOINT} is of another version of rnnbench ({error} is not as here)"
+        ) from error
+    return Saved(folder, out, dataclasses.replace(config, probe=probe, device="cpu", threads=1), update, status)

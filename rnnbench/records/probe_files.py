@@ -1,0 +1,70 @@
+"""What `rnnbench probe` leaves of one net in a folder: numbers, pictures, and both for TensorBoard."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnbench.records import events, metrics_csv
+from rnnbench.records.errors import RecordError
+from rnnbench.records.growing_file import create_file, failure
+from rnnbench.records.whole_file import replace_file
+
+NUMBERS = "probe.csv"
+"""A header and one row, in the form of metrics.csv."""
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the folder; one that an earlier call has filled is fine, any other that is not empty is refused.
+
+    Raises:
+        RecordError: It holds something else, or cannot be made.
+    """
+    try:
+        if folder.exists() and not (folder / NUMBERS).is_file() and any(folder.iterdir()):
+            raise RecordError(f"{folder} holds other files; --out DIR puts the results elsewhere")
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise failure(f"cannot write into {folder}", error) from error
+
+
+def write_findings(
+    folder: Path,
+    update: int,
+    scalars: Mapping[str, float],
+    histograms: Mapping[str, NDArray[np.float64]],
+    pictures: Mapping[str, bytes],
+) -> None:
+    """Write what was found; what an earlier call left goes.
+
+    Args:
+        folder: From `prepare_folder`.
+        update: Of the checkpoint.
+        scalars: By tag.
+        histograms: Values by tag.
+        pictures: PNG files by tag; a slash in it becomes _ in the file's name.
+
+    Raises:
+        RecordError: It cannot be written.
+    """
+    tags, now = list(scalars), time.time()
+    table, present = metrics_csv.tabulate(tags, {tag: [value] for tag, value in scalars.items()}, 1)
+    try:
+        for old in (*folder.glob(f"{events.FILE_PREFIX}*"), *folder.glob("*.png")):
+            old.unlink()
+        for tag, png in pictures.items():
+            (folder / f"{tag.replace('/', '_')}.png").write_bytes(png)
+    except OSError as error:
+        raise failure(f"cannot write into {folder}", error) from error
+    file = create_file(folder / events.new_file_name(), events.file_version())
+    for record in events.scalars(tags, update, now, table, present):
+        file.add(record)
+    for tag, values in histograms.items():
+        file.add(events.histogram(tag, update, now, values))
+    for tag, png in pictures.items():
+        file.add(events.picture(tag, update, now, png))
+    file.flush(durable=True)
+    (row,) = metrics_csv.rows(update, table, present)
+    replace_file(folder / NUMBERS, (metrics_csv.header(tags) + row).decode())

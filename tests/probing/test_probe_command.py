@@ -1,0 +1,195 @@
+"""`rnnbench probe`: what it leaves of a saved net, and what it refuses."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from rnnbench import cli
+from rnnbench.config.plan import make_plan
+from rnnbench.config.request import Request
+from rnnbench.keeping import Job
+from rnnbench.probes.lyapunov import Lyapunov
+from rnnbench.report.finding import find_run_folders
+from rnnbench.run import run_job
+from rnnbench.training.checkpoint import load_checkpoint
+
+SMALL = ("optim=sgd", "optim.batch_size=20", "task.sequence_length=10", "model.hidden_size=6", "threads=1")
+NAMES = ("state_jacobian", "jacobian_normality", "jacobian_push", "jacobian_product", "lyapunov")
+WITHOUT_PICTURES = [f"probe.{name}.picture_every=0" for name in NAMES]  # which take most of the time
+PLAN = ("budget.updates=4", "record.log_every=1", "record.evaluate_every=4", "hydra.run.dir=unused")
+
+
+@pytest.fixture(autouse=True)
+def _denormals_afterwards():
+    """Probing flushes denormals in its own thread; hypothesis, in later tests, draws them."""
+    yield
+    torch.set_flush_denormal(False)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A simple recurrent net that was watched by all probes while it trained, and an LSTM that was not."""
+    top = tmp_path_factory.mktemp("runs")
+    for name, own in {
+        "rnn": ["probe=all", "init.num_connections=4", *WITHOUT_PICTURES],
+        "lstm": ["probe=none", "model=lstm", "init=orthogonal"],
+    }.items():
+        (top / name).mkdir()
+        (config,) = make_plan(Request(overrides=(*SMALL, *PLAN, *own))).configs
+        assert run_job(Job(config, top / name), quiet=True) == 0
+    return top
+
+
+@pytest.fixture
+def probe(runs, tmp_path, monkeypatch, capsys):
+    """Call `rnnbench probe` beside copies of the runs."""
+    shutil.copytree(runs, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+
+    def call(*words):
+        status = cli.main(["probe", *words])
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+def numbers(folder="rnn/probe"):
+    (row,) = pd.read_csv(f"{folder}/probe.csv").to_dict("records")
+    return row
+
+
+def test_probes_of_jacobians_watch_a_run(runs):
+    table = pd.read_csv(runs / "rnn/metrics.csv")
+    columns = [tag for tag in table if tag.startswith(("jacobian/", "lyapunov/"))]
+    assert "lyapunov/largest" in columns
+    read = table[columns].notna()
+    always = ["jacobian/spectral_radius" in tag or "modulus" in tag or "share_above" in tag for tag in columns]
+    assert read.loc[1:, np.array(always)].all(axis=None)
+    assert read.loc[1].all()  # the first logged update, and the sixth, which is not reached
+    assert not read.loc[2:, ~np.array(always)].any(axis=None)
+
+
+def test_a_saved_net_is_looked_at(probe):
+    status, out, err = probe("rnn")
+    assert (status, err) == (0, "")
+    found, checkpoint = numbers(), load_checkpoint("rnn/checkpoint.pt")
+    assert found["update"] == checkpoint["update"] == 4
+    weight = checkpoint["theta"][0, :36].view(6, 6).double().numpy()
+    assert found["recurrent_weight/spectral_radius"] == pytest.approx(np.abs(np.linalg.eigvals(weight)).max(), rel=1e-6)
+    for tag in ("state_gradient/lag_5", "jacobian/push_growth", "jacobian/product_log_norm_lag_5", "lyapunov/largest"):
+        assert np.isfinite(found[tag])
+        assert tag in out
+    assert "update/norm" not in found  # no step was taken
+    assert "gradient/norm_clipped" not in found
+    events = EventAccumulator("rnn/probe").Reload()
+    assert set(events.Tags()["scalars"]) == set(found) - {"update"}
+    assert events.Scalars("lyapunov/largest")[0].value == pytest.approx(found["lyapunov/largest"], rel=1e-6)
+    pictures = events.Tags()["images"]
+    assert {f"{tag.replace('/', '_')}.png" for tag in pictures} == {
+        name for name in os.listdir("rnn/probe") if name.endswith(".png")
+    }
+    assert "jacobian/product_singular_values" in pictures
+    assert f"{len(pictures)} pictures and probe.csv in  rnn/probe" in out
+    assert "tensorboard --logdir rnn/probe" in out
+
+
+def test_a_second_call_replaces_the_first_and_gives_the_same(probe):
+    probe("rnn", "probe=default", *WITHOUT_PICTURES[:1])
+    first = numbers()
+    assert [name for name in os.listdir("rnn/probe") if "state_gradient" in name]
+    status, _, _ = probe("rnn", "probe=jacobian", "probe.lyapunov.every=0", *WITHOUT_PICTURES)
+    assert status == 0
+    assert "jacobian/push_growth" in numbers()
+    assert "lyapunov/largest" not in numbers()
+    shared = first.keys() & numbers().keys()
+    assert "jacobian/spectral_radius" in shared
+    assert {tag: first[tag] for tag in shared} == {tag: numbers()[tag] for tag in shared}
+    assert not [name for name in os.listdir("rnn/probe") if name.endswith(".png")]
+    assert len([name for name in os.listdir("rnn/probe") if name.startswith("events")]) == 1
+
+
+def test_several_runs_of_any_model(probe):
+    status, out, _ = probe(".", "probe=[default,jacobian]", "--out", "seen", *WITHOUT_PICTURES)
+    assert status == 0
+    assert out.startswith("2 runs, each on the same 100 held-out sequences")
+    values = [numbers(f"seen/{name}")["lyapunov/largest"] for name in ("0_lstm", "1_rnn")]
+    row = next(line.split() for line in out.splitlines() if "lyapunov/largest" in line)
+    assert [float(cell) for cell in row[1:]] == pytest.approx([np.median(values), *sorted(values)], rel=1e-3)
+    assert not os.path.exists("rnn/probe")
+
+
+def test_what_looks_for_runs_takes_no_notice_of_it(probe):
+    probe("rnn", "probe=jacobian", *WITHOUT_PICTURES)
+    assert find_run_folders([Path("rnn")]).runs == [Path("rnn")]
+
+
+def test_a_probe_that_fails_is_said_and_left_out(probe, monkeypatch):
+    def fail(self, view):
+        raise ZeroDivisionError("a probe's own mistake")
+
+    monkeypatch.setattr(Lyapunov, "capture", fail)
+    status, _, err = probe("rnn", "probe=jacobian", *WITHOUT_PICTURES)
+    assert (status, err) == (1, "rnnbench: rnn: probe lyapunov failed and is left out: a probe's own mistake\n")
+    assert "jacobian/push_growth" in numbers()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], "needs the folder"),
+        (["nope"], "there is no folder nope"),
+        (["empty"], "empty holds no checkpoint.pt"),
+        (["rnn", "--nope"], "--help"),
+        (["rnn", "--sequences", "0"], "--sequences must be a whole number >= 1, got '0'"),
+        (["rnn", "--out", "other"], "other holds other files"),
+        (["rnn", "--config-dir", "nope"], "there is no folder "),
+        (["rnn", "seed=3"], "seed=3: only probe=CHOICE"),
+        (["rnn", "probe=jacobean"], "jacobian"),
+        (["rnn", "probe.lyapunov.evry=2"], "probe.lyapunov.every"),
+        (["rnn", "probe.lyapunov.num_sequences=0"], ">= 1"),
+        (["rnn", "probe=none"], "every probe is off"),
+        (["old"], "old cannot be probed: old/checkpoint.pt is a checkpoint of format 1, this program reads 2"),
+        (["strange"], "of another version of rnnbench ('schema' is not as here)"),
+        (["broken"], "broken cannot be probed"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_bad_input(probe, words, expected):
+    for name in ("empty", "other", "old", "strange", "broken"):
+        os.mkdir(name)
+    with open("other/notes.txt", "w") as file:
+        file.write("mine")
+    contents = load_checkpoint("rnn/checkpoint.pt")
+    torch.save({**contents, "format": 1}, "old/checkpoint.pt")
+    torch.save({key: value for key, value in contents.items() if key != "schema"}, "strange/checkpoint.pt")
+    with open("broken/checkpoint.pt", "wb") as file:
+        file.write(b"no checkpoint")
+    status, out, err = probe(*words)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert expected in err
+    assert not os.path.exists("rnn/probe")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["probe.lyapunov.num_sequences=9000"], "probe.lyapunov.num_sequences=9000: probing needs about "),
+        (["--sequences", "1000000"], "--sequences=1000000: probing needs about "),
+    ],
+    ids=["probe", "sequences"],
+)
+def test_a_sample_larger_than_memory(probe, monkeypatch, words, expected):
+    monkeypatch.setattr("rnnbench.machine.available_bytes", lambda device: 2**25 + 2**23)
+    status, out, err = probe("rnn", *words)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert expected in err
+    assert "GiB are available; lower" in err
+    assert not os.path.exists("rnn/probe")
