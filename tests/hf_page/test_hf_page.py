@@ -163,7 +163,7 @@ def test_parts_take_their_places():
             fill(wrong, {"results": "new"})
 
 
-@pytest.mark.parametrize("spoil", ["record", "metrics", "bench", "page", "place"])
+@pytest.mark.parametrize("spoil", ["record", "metrics", "unfinished", "bench", "page", "place"])
 def test_bad_records_are_one_line_and_change_nothing(tmp_path, capsys, spoil):
     write(tmp_path / "hf/T030/0", 20)
     page = tmp_path / "hf.md"
@@ -172,6 +172,8 @@ def test_bad_records_are_one_line_and_change_nothing(tmp_path, capsys, spoil):
         (tmp_path / "hf/T030/0/summary.json").write_text("{")
     elif spoil == "metrics":
         (tmp_path / "hf/T030/0/metrics.csv").unlink()
+    elif spoil == "unfinished":
+        write_summary(tmp_path / "hf/T030/0", Summary(status="running", config={"task": {"name": "adding"}}))
     elif spoil == "bench":
         (tmp_path / "bench").mkdir()
         (tmp_path / "bench/hf.json").write_text("{")
