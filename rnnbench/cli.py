@@ -30,6 +30,7 @@ usage: rnnbench COMMAND ...
   list [GROUP [CHOICE]]        show the choices of every group, or the keys of one choice
   report FOLDER... [by=KEYS]   what runs came to: a table, and a page with figures
   probe FOLDER... [probe=NAME] look at saved nets: Jacobians, products, gradients
+  reproduce NAME [--quick]     put a claim of the book to the test; --list shows them
   bench [GROUP]                measure what this machine does, beside other ways to the same numbers
   --version                    show the version
   --help                       show this help; rnnbench train --help has more
@@ -196,6 +197,24 @@ def _report(words: list[str]) -> int:
         raise ConfigError(str(error)) from error
 
 
+def _reproduce(words: list[str]) -> int:
+    """`rnnbench reproduce NAME [--quick] [--out FOLDER]`."""
+    from rnnbench.experiments.options import parse_options
+    from rnnbench.hydra_command import prepare_process
+    from rnnbench.records import RecordError
+
+    options = parse_options(words)
+    prepare_process(None)
+    from rnnbench.experiments.command import list_lines, reproduce
+
+    if options.name is None:
+        return _show(list_lines)
+    try:
+        return reproduce(options)
+    except RecordError as error:
+        raise ConfigError(str(error)) from error
+
+
 def _probe(words: list[str]) -> int:
     """`rnnbench probe FOLDER... [probe=NAME] [probe.NAME.KEY=VALUE ...] [--out DIR]`."""
     from rnnbench.hydra_command import prepare_process
@@ -254,5 +273,6 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "list": _list,
     "report": _report,
     "probe": _probe,
+    "reproduce": _reproduce,
     "bench": _bench,
 }

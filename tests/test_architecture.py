@@ -43,6 +43,7 @@ MAY_IMPORT_CONFIG = {
     "_hydra",
     "cli",
     "config",
+    "experiments",
     "following",
     "hydra_command",
     "keeping",

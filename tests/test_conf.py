@@ -9,15 +9,18 @@ from omegaconf import OmegaConf
 
 from rnnbench.config.compose import GROUPS, Composer
 from rnnbench.config.listing import Choices
+from rnnbench.config.plan import make_plan
 from rnnbench.config.register import CLOSED, OPEN
-from rnnbench.config.request import Request
+from rnnbench.config.request import Request, parse_request
+from rnnbench.config.rule import is_rule, load_rule
 from rnnbench.config.schema import Config
 from rnnbench.config.validate import fields_of, validate
 from rnnbench.paths import conf_dir
 
 CONF = conf_dir()
 FILES = sorted(CONF.rglob("*.yaml"))
-CHOICES = sorted(path for path in FILES if path.parent != CONF)
+RULES = sorted(path for path in FILES if is_rule(path))
+CHOICES = sorted(path for path in FILES if path.parent != CONF and path not in RULES)
 
 
 def name(path: Path) -> str:
@@ -61,6 +64,17 @@ def test_keys_of_file_and_schema_agree(path, composer):
     choice = getattr(composer.compose([f"{path.parent.name}={path.stem}"]).config, path.parent.name)
     assert type(choice) in {*CLOSED[path.parent.name].values(), *OPEN[path.parent.name].values()}
     assert written == {field.name for field in dataclasses.fields(choice)}
+
+
+@pytest.mark.parametrize("path", RULES, ids=name)
+def test_every_rule_is_whole_and_its_sweeps_compose(path):
+    first = load_rule(path.stem).settings["first_seed"]
+    for quick in (False, True):
+        rule = load_rule(path.stem, quick=quick, changes={"end_seed": first + 1})
+        assert rule.name == path.stem
+        assert rule.control
+        for words in rule.sweeps.values():
+            assert make_plan(parse_request(["-m", *words, "hydra.sweep.dir=nowhere"])).configs
 
 
 @pytest.mark.parametrize("path", sorted((CONF / "probe").glob("*.yaml")), ids=name)

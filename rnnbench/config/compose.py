@@ -25,6 +25,7 @@ from rnnbench.config.objects import take_hydra_out, to_config
 from rnnbench.config.overrides import parse_override, quoted, refuse_sweep
 from rnnbench.config.register import register_schema
 from rnnbench.config.request import Request
+from rnnbench.config.rule import is_rule
 from rnnbench.config.schema import Config
 
 GROUPS = ("task", "model", "init", "optim", "probe", "experiment")
@@ -173,6 +174,8 @@ class Composer:
             inside = f"{group}/{folder}" if folder else group
             if last.removesuffix(".yaml") not in self.choices(inside):
                 raise ConfigError(not_a_choice(inside, last, self.choices(inside)))
+            if group == GROUPS[-1] and is_rule(self.request.main_dir / group / f"{last}.yaml"):
+                raise ConfigError(f"experiment={last} is a claim with its rule: rnnbench reproduce {last}")
 
     def _check_complete(self, tree: DictConfig) -> None:
         """Refuse a composition in which a group is empty, as a main file of one's own may leave it."""

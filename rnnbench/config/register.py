@@ -10,8 +10,8 @@ from rnnbench.config.gradient_probes import CurvatureProbe, GradientByLagProbe, 
 from rnnbench.config.hessian_free import Hf
 
 CLOSED: dict[str, dict[str, type[Any]]] = {
-    "task": {"temporal_order": schema.TemporalOrder, "memorization": schema.Memorization},
-    "model": {"rnn": schema.Rnn, "lstm": schema.Lstm, "gru": schema.Gru},
+    "task": {"temporal_order": schema.TemporalOrder, "memorization": schema.Memorization, "latch": schema.Latch},
+    "model": {"rnn": schema.Rnn, "latch": schema.LatchNet, "lstm": schema.Lstm, "gru": schema.Gru},
     "init": {
         "sparse": schema.SparseInit,
         "gaussian": schema.GaussianInit,

@@ -46,6 +46,16 @@ class Memorization(Task):
     num_positions: int = option(5, "symbols that are to be memorized, one at each of the first steps", low=1)
 
 
+@dataclass
+class Latch(Task):
+    """One bit that is to be held among noise."""
+
+    variant: str = option("bengio94", "whose definition of the task; docs/tasks.md has the table")
+    num_positions: int = option(3, "first steps, which show the class", low=1)
+    noise: float = option(0.2, "standard deviation of the noise at each later step and noise input", low=0)
+    num_noise_inputs: int = option("${model.hidden_size}", "inputs of noise, one for each unit of the net", low=1)
+
+
 # ---------------------------------------------------------------- model
 
 
@@ -55,6 +65,14 @@ class Rnn(Choice):
 
     hidden_size: int = option(100, "number of hidden units n", low=1)
     nonlinearity: str = option("tanh", "of the hidden units", choices=("tanh", "relu", "linear", "sigmoid"))
+
+
+@dataclass
+class LatchNet(Choice):
+    """The simple recurrent net whose last inputs, one for each unit, are noise that no weight can turn off."""
+
+    hidden_size: int = option(1, "number of hidden units n", low=1)
+    nonlinearity: str = option("tanh", "of the hidden units", choices=("tanh", "linear"))
 
 
 @dataclass

@@ -47,7 +47,7 @@ def make_parts(results: Path) -> tuple[dict[str, str], str | None]:
     if ablated := _runs([own / "ablations"]):
         parts["ablations"] = ablation_table(ablated)
     if small := _runs([own / "small_batches"]):
-        parts["small_batches"] = ablation_table(small)
+        parts["small_batches"] = ablation_table(small, ("updates", "sequences"))
     figure = None
     if sized := _runs([own / "batches"]):
         parts["batches"] = batches_table(sized)

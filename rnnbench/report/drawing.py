@@ -4,7 +4,7 @@ import io
 import math
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -60,18 +60,46 @@ def draw(paint: Callable[[Axes], None], *, width: float = 5.2, height: float = 3
     Returns:
         A whole SVG file.
     """
+
+    def paint_figure(figure: Figure) -> None:
+        paint(figure.add_subplot())
+
+    return draw_figure(paint_figure, width=width, height=height).decode()
+
+
+def draw_figure(
+    paint: Callable[[Figure], None], *, width: float, height: float, form: Literal["svg", "png"] = "svg"
+) -> bytes:
+    """Draw a figure of any number of axes, with one legend below for what has a label in any of them.
+
+    Args:
+        paint: Adds the axes, and draws into them.
+        width: Inches.
+        height: Inches.
+        form: svg, or png for what cannot show that, on white.
+
+    Returns:
+        A whole file; every time the same.
+    """
     with matplotlib.rc_context(_SETTINGS):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
-        axes = figure.add_subplot()
-        paint(axes)
-        handles, labels = axes.get_legend_handles_labels()
-        if handles:
-            columns = 1 if max(map(len, labels)) > 30 else 2  # wider ones would be cut
-            figure.legend(handles, labels, loc="outside lower center", ncols=columns)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata=_NO_METADATA, facecolor="none")
-    return buffer.getvalue().replace("<svg ", f"<svg{_GROUND} ", 1)
+        paint(figure)
+        shown = {label: handle for axes in figure.axes for handle, label in zip(*_legend_of(axes), strict=True)}
+        if shown:
+            columns = 1 if max(map(len, shown)) > 6 * width else 2  # wider ones would be cut
+            figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=columns)
+        buffer = io.BytesIO()
+        if form == "png":
+            figure.savefig(buffer, format=form, metadata={"Software": None}, facecolor="white", dpi=150)
+            return buffer.getvalue()
+        figure.savefig(buffer, format=form, metadata=_NO_METADATA, facecolor="none")
+    return buffer.getvalue().replace(b"<svg ", f"<svg{_GROUND} ".encode(), 1)
+
+
+def _legend_of(axes: Axes) -> tuple[list[Any], list[Any]]:
+    handles, labels = axes.get_legend_handles_labels()
+    return handles, labels
 
 
 def inline(svg: str, name: str) -> str:

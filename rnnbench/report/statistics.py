@@ -1,4 +1,4 @@
-"""Shares with intervals, times to an event with censoring, and quantiles that may be infinite."""
+"""Shares, medians and rank correlations with intervals, times with censoring, quantiles that may be infinite."""
 
 import math
 from collections.abc import Sequence
@@ -125,6 +125,61 @@ def order_quantiles(values: Array, shares: Sequence[float]) -> Array:
     ranks = [max(0, math.ceil(share * len(values) - _ROUNDING) - 1) for share in shares]
     quantiles: Array = np.sort(values, axis=0)[ranks]
     return quantiles
+
+
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> tuple[float, tuple[float, float]]:
+    """Spearman's rank correlation with its 95 % interval.
+
+    The interval is that of atanh r, whose variance is about (1 + r^2 / 2) / (n - 3), transformed back. Ties share the
+    mean of their ranks.
+
+    Args:
+        first: Finite numbers, n of them.
+        second: As many.
+
+    Returns:
+        The correlation, and its bounds: -1 and 1 for fewer than four pairs, or where all numbers of one are equal.
+
+    Source: Bonett and Wright (2000), Psychometrika 65.
+    """
+    ranks = [_ranks(np.asarray(values, dtype=np.float64)) for values in (first, second)]
+    if len(first) < 4 or any(np.ptp(each) == 0 for each in ranks):
+        return 0.0, (-1.0, 1.0)
+    value = float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+    if abs(value) > 1 - _ROUNDING:
+        return value, (value, value)
+    half = NormalDist().inv_cdf(0.975) * math.sqrt((1 + value**2 / 2) / (len(first) - 3))
+    return value, (math.tanh(math.atanh(value) - half), math.tanh(math.atanh(value) + half))
+
+
+def _ranks(values: Array) -> Array:
+    """Mean rank of each number among all, from 1 on."""
+    below = (values[:, None] > values).sum(1)
+    equal = (values[:, None] == values).sum(1)
+    ranks: Array = below + (equal + 1) / 2
+    return ranks
+
+
+def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, tuple[float, float]]:
+    """The median with an interval between two of the values, which supposes nothing of their distribution.
+
+    The number of values below the median is binomial with probability 1/2. With k the largest number such that fewer
+    than k are below it with probability at most (1 - confidence) / 2, the interval goes from the k-th value to the
+    k-th from the end; it is unbounded where there are too few values for any k, that is fewer than six for 95 %.
+
+    Args:
+        values: At least one; infinite ones are allowed.
+        confidence: Between 0 and 1.
+
+    Source: Thompson (1936), Annals of Mathematical Statistics 7.
+    """
+    ordered, count = sorted(values), len(values)
+    below, rank = 0.5**count, 0  # probability that at most `rank` values are below
+    while below <= (1 - confidence) / 2:
+        rank += 1
+        below += math.comb(count, rank) * 0.5**count
+    median = float(np.median(ordered))
+    return median, (-math.inf, math.inf) if rank == 0 else (ordered[rank - 1], ordered[count - rank])
 
 
 def location_ratio(values: Sequence[float], base: Sequence[float]) -> tuple[float, float, float]:

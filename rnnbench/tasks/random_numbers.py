@@ -183,6 +183,23 @@ def integers(words: Tensor, low: Tensor | int, high: Tensor | int) -> Tensor:
     return ((words.to(torch.int64) & WORD_MASK) * (high - low) >> 32) + low
 
 
+def normal(words: Tensor, standard_deviation: float) -> Tensor:
+    """Normal numbers of mean 0, rounded to float32: the quantile function at (word + 1/2) / 2^32 + 1/2.
+
+    The largest lies at 6.3 standard deviations.
+
+    Args:
+        words: int32.
+        standard_deviation: Of the numbers, >= 0.
+
+    Returns:
+        float32, of the same shape.
+    """
+    shares = torch.add(words.to(torch.float64), 0.5).div_(WORD_LIMIT).add_(0.5)
+    quantiles: Tensor = torch.special.ndtri(shares)
+    return quantiles.mul_(standard_deviation).float()
+
+
 def check_range(name: str, value: int, low: int, high: int) -> None:
     """Check that low <= value < high.
 

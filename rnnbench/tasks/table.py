@@ -7,6 +7,7 @@ from functools import partial
 
 from rnnbench.tasks.adding import Adding
 from rnnbench.tasks.description import Description
+from rnnbench.tasks.latch import Latch
 from rnnbench.tasks.marked_operands import MarkedOperands
 from rnnbench.tasks.memorization import Memorization
 from rnnbench.tasks.multiplication import Multiplication
@@ -18,7 +19,7 @@ from rnnbench.tasks.xor import Xor
 
 DOCUMENTED_LENGTH = 100  # the publications' own, so that their numbers can be recognised
 
-TaskWithVariants = MarkedOperands | TemporalOrder | RandomPermutation | Memorization
+TaskWithVariants = MarkedOperands | TemporalOrder | RandomPermutation | Memorization | Latch
 
 TASKS: dict[str, Callable[[int, str], TaskWithVariants]] = {
     "adding": Adding,
@@ -27,6 +28,7 @@ TASKS: dict[str, Callable[[int, str], TaskWithVariants]] = {
     "temporal_order_3": partial(TemporalOrder, num_symbols=3),
     "xor": Xor,
     "random_permutation": RandomPermutation,
+    "latch": partial(Latch, num_positions=3),
     "memorization_1": OneBit,
     "memorization_5": partial(Memorization, num_symbols=2, num_positions=5),
     "memorization_20": partial(Memorization, num_symbols=5, num_positions=10),
@@ -111,11 +113,12 @@ INTRODUCTION = """\
 Made by `python -m rnnbench.tasks.table`; do not edit.
 
 Choose with `task=NAME task.variant=VARIANT task.sequence_length=T`. A variant is a publication's definition of the
-task, and results compare within one variant only. The default is `hf11`. Lengths and steps scale with T, bounds rounded
-down, except for the first ten steps of hs97's adding and multiplication.
+task, and results compare within one variant only. The default is `hf11` where a task has it. Lengths and steps scale
+with T, bounds rounded down, except for the first ten steps of hs97's adding and multiplication.
 
 | variant | publication |
 | --- | --- |
+| bengio94 | Bengio, Simard and Frasconi (1994) |
 | hf11, hf11_answers | Martens and Sutskever (2011), as their Hessian-free code has it |
 | thesis | Sutskever (2013), Training Recurrent Neural Networks, PhD thesis |
 | pascanu13 | Pascanu, Mikolov and Bengio (2013), as their code has it |
@@ -157,6 +160,9 @@ NOTES = """\
 - pascanu13, memorization of several symbols with num_symbols=8 num_positions=10 is the copying problem of urnn16, but
   for the trigger, which urnn16 shows one step earlier.
 - memorization_1 is noiseless but for boulanger13, whose code drew its bits from 99,000 fixed sequences.
+- bengio94: the trainable inputs of the first steps are weights from one input for each class and step; the noise is
+  added to the units by the model `latch`, and any other model has weights for it, by which it could be turned down.
+  T is fixed, and the model has a readout that is learned. s is taken as a standard deviation.
 - thesis, xor: a miss is taken to lie on the wrong side of 1/2.
 - hs97, temporal order: outputs are linear, not logistic, and all windows scale with T.
 """

@@ -1,7 +1,8 @@
 """Which variants each task has, and the shortest sequences that each can be scaled to. Imports no torch.
 
-A variant is a publication's definition of the task: `hs97` Hochreiter and Schmidhuber (1997), `hf11` the Hessian-free
-code of Martens and Sutskever (2011), `thesis` Sutskever (2013), `pascanu13` Pascanu, Mikolov and Bengio (2013),
+A variant is a publication's definition of the task: `bengio94` Bengio, Simard and Frasconi (1994), `hs97`
+Hochreiter and Schmidhuber (1997), `hf11` the Hessian-free code of Martens and Sutskever (2011), `thesis` Sutskever
+(2013), `pascanu13` Pascanu, Mikolov and Bengio (2013),
 `boulanger13` Boulanger-Lewandowski's Hessian-free code (2013), `urnn16` Arjovsky, Shah and Bengio (2016), `cornn21`
 Rusch and Mishra (2021). `hf11_answers` is hf11 with a loss at the answers alone, which its code has too.
 """
@@ -13,6 +14,7 @@ MINIMUM_LENGTHS: dict[str, dict[str, int]] = {
     "Xor": {"hf11": 12, "thesis": 10},
     "RandomPermutation": {"hf11": 2, "pascanu13": 2},
     "Memorization": {"hf11": 1, "hf11_answers": 1, "pascanu13": 1},
+    "Latch": {"bengio94": 1},
     "OneBit": {"hf11": 3, "hf11_answers": 3, "pascanu13": 1, "boulanger13": 2},
 }
 """Name of a task's class -> its variants -> the smallest `task.sequence_length` of each; see `minimum_length`.
@@ -21,7 +23,10 @@ At and above it, every place that a variant draws from has at least one step, no
 shortest sequence.
 """
 
-STEPS_OF_A_POSITION: dict[str, dict[str, int]] = {"Memorization": {"hf11": 2, "hf11_answers": 2}}
+STEPS_OF_A_POSITION: dict[str, dict[str, int]] = {
+    "Memorization": {"hf11": 2, "hf11_answers": 2},
+    "Latch": {"bengio94": 1},
+}
 """What every position to memorize adds to the smallest length: a step that shows it and one that asks for it."""
 
 

@@ -107,6 +107,16 @@ def test_ablations(tmp_path):
     assert all(row[5:] == row[1:5] for row in (default, damping, mu, cg, few, both))
 
 
+def test_small_batches_need_no_metrics(tmp_path):
+    for seed in range(4):
+        write(tmp_path / f"hf/small_batches/{seed}", 20, seed=seed)
+        (tmp_path / f"hf/small_batches/{seed}/metrics.csv").unlink()
+    parts, _ = make_parts(tmp_path)
+    names, _, default = cells(parts["small_batches"])
+    assert names[1:] == ["solved (95 %)", "updates", "sequences", "cost / default's (95 %)"]
+    assert default[2:] == ["20 (20 .. 20)", "20,000 (20,000 .. 20,000)", "1"]
+
+
 def test_batches(tmp_path):
     for seed in range(2):
         for size, share in ((100, 1), (100, 4), (400, 4)):

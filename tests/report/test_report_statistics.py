@@ -10,7 +10,9 @@ from rnnbench.report.statistics import (
     difference_interval,
     kaplan_meier,
     location_ratio,
+    median_interval,
     order_quantiles,
+    rank_correlation,
     wilson_interval,
 )
 
@@ -106,6 +108,37 @@ def test_order_quantiles():
     assert median.tolist() == [3, 3]
     assert high.tolist() == [math.inf, math.inf]
     assert order_quantiles(values[:4], [0.5])[0].tolist() == [2, 2]
+
+
+def test_rank_correlation_is_that_of_the_ranks():
+    assert rank_correlation([1, 2, 3, 4, 5], [1, 10, 100, 1000, 10000]) == (pytest.approx(1), pytest.approx((1, 1)))
+    value, (low, high) = rank_correlation([1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 6, 5])
+    assert value == pytest.approx(1 - 6 * 2 / (6 * 35))  # without ties: 1 - 6 sum d^2 / n (n^2 - 1)
+    half = 1.959964 * math.sqrt((1 + value**2 / 2) / 3)
+    assert (low, high) == pytest.approx((math.tanh(math.atanh(value) - half), math.tanh(math.atanh(value) + half)))
+    assert rank_correlation([1, 1, 2, 2], [1, 1, 3, 3])[0] == pytest.approx(1)  # ties share their mean rank
+    assert rank_correlation([1, 2, 3], [3, 2, 1]) == rank_correlation([1, 1, 1, 1], [1, 2, 3, 4]) == (0, (-1, 1))
+
+
+def test_the_interval_of_a_rank_correlation_covers():
+    generator = np.random.default_rng(0)
+    covered = 0
+    for _ in range(400):
+        first = generator.standard_normal(40)
+        low, high = rank_correlation(first.tolist(), generator.standard_normal(40).tolist())[1]
+        covered += low <= 0 <= high
+    assert 0.92 < covered / 400 < 0.98
+
+
+@pytest.mark.parametrize(("count", "rank"), [(6, 1), (10, 2), (15, 4), (20, 6), (50, 18)])  # of tables
+def test_the_interval_of_a_median_lies_between_two_values(count, rank):
+    median, interval = median_interval([float(value) for value in range(count, 0, -1)])
+    assert median == (count + 1) / 2
+    assert interval == (rank, count + 1 - rank)
+
+
+def test_a_median_of_few_values_is_not_bounded():
+    assert median_interval([1.0, math.inf, 2.0]) == (2.0, (-math.inf, math.inf))
 
 
 def smallest_coverage(values, base, bounds):

@@ -1,0 +1,173 @@
+"""Clipping the gradient: the cliff in one picture, and what becomes of runs with and without it."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from typing_extensions import override
+
+from rnnbench.experiments import cliff
+from rnnbench.experiments.base import Experiment, Measured
+from rnnbench.experiments.nets import read_summaries
+from rnnbench.experiments.study import Study
+from rnnbench.experiments.verdict import Finding, at_least, at_most, beside, share_beside, within
+from rnnbench.report.drawing import COLORS, FOREGROUND, set_share_axis, set_value_axis
+from rnnbench.report.statistics import difference_interval, wilson_interval
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+GRID = 80
+"""Points of the drawn loss, in each direction."""
+
+METHODS = {"none": "without clipping", "norm": "norm clipped to 1", "value": "elements clipped to 0.1"}
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+class Clipping(Experiment):
+    """The claim that clipping keeps descent from being thrown off cliffs."""
+
+    size = (9.0, 4.2)
+
+    @override
+    def measure(self, study: Study) -> Measured:
+        measured: dict[str, Any] = {"cliff": study.keep("cliff", self._cliff)}
+        for sweep in self.rule.sweeps:
+            measured[sweep] = study.keep(sweep, partial(_outcomes, study, sweep))["runs"]
+        return measured
+
+    def _cliff(self) -> dict[str, Any]:
+        settings = self.rule.settings
+        steps, lr = settings["steps"], settings["descent_lr"]
+        losses, gradients = cliff.loss_and_gradient(cliff.window(GRID), steps)
+        norms = torch.linalg.vector_norm(gradients, dim=-1).flatten()
+        starts = cliff.window(settings["starts"]).flatten(0, 1)
+        without, clipped = (
+            cliff.descend(starts, steps, settings["descent_steps"], lr, clip)
+            for clip in (None, settings["descent_clip"])
+        )
+        middle = sum(cliff.WEIGHTS) / 2
+        shown = int(torch.where(starts[:, 0] >= middle, without.longest, 0.0).argmax())
+        return {
+            "losses": losses.tolist(),
+            "largest_gradient": float(norms.amax()),
+            "median_gradient": float(norms.median()),
+            "thrown": (without.longest > cliff.JUMP).tolist(),
+            "longest_step_clipped": float(clipped.longest.amax()),
+            "paths": {
+                name: descents.paths[:, shown].tolist() for name, descents in (("none", without), ("norm", clipped))
+            },
+        }
+
+    @override
+    def judge(self, measured: Measured) -> Sequence[Finding]:
+        thresholds = self.rule.thresholds
+        best = {method: _best(_of_method(measured, method)) for method in METHODS}
+        gain, gain_interval = _difference(best["norm"], best["none"])
+        kinds, kinds_interval = _difference(best["value"], best["norm"])
+        clipped = [*_of_method(measured, "norm"), *_of_method(measured, "value")]
+        broken = sum(run["diverged"] for run in clipped)
+        control = [_best(_clipped(measured["control"], clip)) for clip in (1.0, None)]
+        easy, easy_interval = _difference(*control)
+        words = "share solved at the best learning rate"
+        tolerance, least = thresholds["tolerance"], thresholds["least_gain"]
+        norms = measured["cliff"]
+        return [
+            at_least(f"{words}: norm clipped, less without clipping", gain, gain_interval, least),
+            within(f"{words}: elements clipped, less norm clipped", kinds, kinds_interval, (-tolerance, tolerance)),
+            at_most(
+                "share of runs with clipping that are not finite",
+                broken / len(clipped),
+                wilson_interval(broken, len(clipped)),
+                thresholds["greatest_failure"],
+            ),
+            at_most(f"control: {words}: norm clipped, less without clipping", easy, easy_interval, least, "control"),
+            share_beside(
+                "runs without clipping that end no better than chance, or not finite",
+                [run["lost"] for run in _of_method(measured, "none")],
+                "not judged",
+            ),
+            share_beside("runs with clipping that do", [run["lost"] for run in clipped], "not judged"),
+            beside(
+                "one unit: largest gradient in the picture over the median one",
+                norms["largest_gradient"] / norms["median_gradient"],
+                None,
+                "very large",
+            ),
+            share_beside("descents thrown half its width without clipping", norms["thrown"], "not judged"),
+        ]
+
+    @override
+    def draw(self, figure: "Figure", measured: Measured) -> None:
+        left, right = figure.subplots(1, 2)
+        picture = measured["cliff"]
+        losses = torch.tensor(picture["losses"]).clamp(min=1e-4).log10()
+        left.contourf(
+            torch.linspace(*cliff.WEIGHTS, GRID).tolist(),
+            torch.linspace(*cliff.BIASES, GRID).tolist(),
+            losses.T.tolist(),
+            levels=12,
+            cmap="Greys",
+            alpha=0.6,
+        )
+        for color, method in zip(COLORS, METHODS, strict=False):
+            if method in picture["paths"]:
+                xs, ys = zip(*picture["paths"][method], strict=True)
+                left.plot(xs, ys, "o-", color=color, markersize=2.5, linewidth=0.9)
+                left.plot(xs[0], ys[0], "s", color=FOREGROUND, markersize=5)
+        left.set(xlim=cliff.WEIGHTS, ylim=cliff.BIASES)
+        left.set(xlabel="weight w", ylabel="bias b", title="Loss of one unit over 50 steps (darker: more)")
+        for color, method in zip(COLORS, METHODS, strict=False):
+            rates, shares = _by_rate(_of_method(measured, method))
+            right.plot(rates, shares, "o-", color=color, markersize=4, label=METHODS[method])
+        set_value_axis(right, "learning rate", [run["lr"] for run in measured["norm"]])
+        set_share_axis(right, "runs that solve the task")
+        right.set_title(f"A bit over {self.rule.settings['sequence_length']} steps, relu units")
+
+
+def _outcomes(study: Study, sweep: str) -> dict[str, Any]:
+    """What each run of a sweep came to."""
+    runs = []
+    for summary in read_summaries(study.train(sweep)):
+        optim = summary.config["optim"]
+        diverged = summary.status == "diverged"
+        runs.append(
+            {
+                "lr": optim["lr"],
+                "clip_norm": optim["clip_norm"],
+                "solved": summary.solved,
+                "diverged": diverged,
+                "lost": diverged or (summary.error_rate is not None and summary.error_rate > 0.45),
+            }
+        )
+    return {"runs": runs}
+
+
+def _of_method(measured: Measured, method: str) -> Rows:
+    """The runs of a method."""
+    return measured["value"] if method == "value" else _clipped(measured["norm"], None if method == "none" else 1.0)
+
+
+def _clipped(runs: Rows, clip: float | None) -> Rows:
+    return [run for run in runs if run["clip_norm"] == clip]
+
+
+def _by_rate(runs: Rows) -> tuple[list[float], list[float]]:
+    """Learning rates, and the share solved at each."""
+    rates = sorted({run["lr"] for run in runs})
+    groups = [[run["solved"] for run in runs if run["lr"] == rate] for rate in rates]
+    return rates, [sum(group) / len(group) for group in groups]
+
+
+def _best(runs: Rows) -> tuple[int, int]:
+    """Solved runs and runs at the learning rate with most of them."""
+    rates, _ = _by_rate(runs)
+    groups = [[run["solved"] for run in runs if run["lr"] == rate] for rate in rates]
+    return max((sum(group), len(group)) for group in groups)
+
+
+def _difference(first: tuple[int, int], second: tuple[int, int]) -> tuple[float, tuple[float, float]]:
+    """Of two shares, with its interval."""
+    return first[0] / first[1] - second[0] / second[1], difference_interval(first, second)

@@ -1,0 +1,165 @@
+"""A small push along an eigenvector of the Jacobian, what becomes of it, and what becomes of other pushes.
+
+Letters: R nets, T steps, b sequences, n units, v eigenvectors, s starts, k steps after a push.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from rnnbench.diagnostics.jacobians import (
+    departure_from_normality,
+    eigenvalue_log_growth,
+    eigenvalues,
+    leading_eigenvectors,
+    push_log_growth,
+)
+from rnnbench.experiments.base import Experiment, Measured
+from rnnbench.experiments.nets import Nets, read_nets
+from rnnbench.experiments.study import Study
+from rnnbench.experiments.trajectories import Trajectories, follow
+from rnnbench.experiments.verdict import Finding, beside, share_at_least, share_beside
+from rnnbench.models.simple_rnn import SimpleRnn
+from rnnbench.report.drawing import COLORS, FOREGROUND
+from rnnbench.report.statistics import median_interval
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NUM_DRAWN = 10
+"""Linear nets of each kind whose curves are drawn."""
+
+DRAWN_PUSHES = 6
+"""Pushes of each tanh net that are drawn."""
+
+
+class EigenvectorGrowth(Experiment):
+    """The claim that eigenvalues say what becomes of a small push."""
+
+    @override
+    def measure(self, study: Study) -> Measured:
+        linear = {}
+        for at, nets in enumerate(read_nets(study.train("linear"))):
+            linear[nets.configs[0].init.name] = study.keep(f"linear_{at}", partial(self._of_linear, nets))
+        (nets,) = read_nets(study.train("tanh"))
+        return {"linear": linear, "tanh": study.keep("tanh", partial(self._of_tanh, nets))}
+
+    def _growth(self, trajectories: Trajectories, directions: Tensor) -> Tensor:
+        """Growth of pushes at the starts, in logarithms, (k + 1, [v,] s, R, b); directions are ([v,] s, R, b, n)."""
+        settings = self.rule.settings
+        starts = torch.tensor(settings["starts"])
+
+        def step(k: int, states: Tensor) -> Tensor:
+            return _step(trajectories, states, trajectories.batch.inputs[starts + k])
+
+        return push_log_growth(step, trajectories.states[starts], directions, settings["push"], settings["num_steps"])
+
+    def _eigenvectors(self, nets: Nets) -> tuple[Trajectories, Tensor, Tensor, Tensor]:
+        """Trajectories, the Jacobians at the starts (s, R, b, n, n), and the growth of pushes and what was predicted.
+
+        Both growths are (k + 1, v, s, R, b).
+        """
+        settings = self.rule.settings
+        seeds = [config.seed for config in nets.configs]
+        trajectories = follow(nets.task, nets.model, nets.theta, seeds, settings["num_sequences"])
+        starts = torch.tensor(settings["starts"])
+        inputs = trajectories.batch.inputs[starts]
+        jacobians = nets.model.state_jacobians(nets.theta, trajectories.states[starts], inputs)
+        values, vectors = leading_eigenvectors(jacobians, settings["num_vectors"])
+        growth = self._growth(trajectories, vectors)
+        return trajectories, jacobians, growth, eigenvalue_log_growth(values, settings["num_steps"])
+
+    def _of_linear(self, nets: Nets) -> dict[str, Any]:
+        trajectories, jacobians, growth, predicted = self._eigenvectors(nets)
+        departure = departure_from_normality(jacobians[0, :, 0], eigenvalues(jacobians[0, :, 0]))[1]
+        leading = torch.linalg.svd(jacobians)[2][..., 0, :]  # the right singular vector: it grows most in one step
+        other = self._growth(trajectories, leading)[:, 0, :, 0]  # (k + 1, R)
+        return {
+            "error": (growth - predicted).abs().amax((0, 1, 2, 4)).tolist(),
+            "departure": departure.tolist(),
+            "predicted": predicted[:, 0, 0, :, 0].T.tolist(),
+            "along_eigenvector": growth[:, 0, 0, :, 0].T.tolist(),
+            "along_singular_vector": other.T.tolist(),
+        }
+
+    def _of_tanh(self, nets: Nets) -> dict[str, Any]:
+        _, _, growth, predicted = self._eigenvectors(nets)
+        last, said = (tensor[-1].movedim(2, 0).flatten(1) for tensor in (growth, predicted))  # (R, v s b)
+        per_step = (last - said).abs() / self.rule.settings["num_steps"]
+        return {
+            "spectral_radius": nets.values("init.spectral_radius"),
+            "agreement": self.agreement(last, said),
+            "error_per_step": per_step.median(1).values.tolist(),
+            "predicted": said[:, :DRAWN_PUSHES].tolist(),
+            "growth": last[:, :DRAWN_PUSHES].tolist(),
+        }
+
+    def agreement(self, growth: Tensor, said: Tensor) -> list[float | None]:
+        """Of each net's pushes (R, pushes), the share that goes as was said; None: nothing was said of any."""
+        counts = said.abs() >= self.rule.thresholds["least_change"]
+        agree = (growth.sign() == said.sign()) & counts
+        shares = (agree.sum(1) / counts.sum(1)).tolist()
+        return [share if any_counts else None for share, any_counts in zip(shares, counts.any(1), strict=True)]
+
+    @override
+    def judge(self, measured: Measured) -> Sequence[Finding]:
+        thresholds, linear, tanh = self.rule.thresholds, measured["linear"], measured["tanh"]
+        bound = thresholds["least_share"]
+        exact = [error <= thresholds["tolerance"] for nets in linear.values() for error in nets["error"]]
+        agree = [share >= thresholds["least_agreement"] for share in tanh["agreement"] if share is not None]
+        error, interval = median_interval(tanh["error_per_step"])
+        what = "tanh nets: |ln growth - k ln |lambda|| / k, median over pushes and nets"
+        return [
+            share_at_least("tanh nets whose pushes go as the eigenvalue says", agree, bound),
+            share_at_least("linear nets whose pushes grow by |lambda|^k exactly", exact, bound),
+            share_at_least(
+                "non-normal nets where another push expands", _expands(linear["gaussian"]), bound, "control"
+            ),
+            share_beside("normal (orthogonal) nets where it does", _expands(linear["orthogonal"]), "theory: 0"),
+            beside(what, error, interval, "not judged"),
+        ]
+
+    @override
+    def draw(self, figure: "Figure", measured: Measured) -> None:
+        left, right = figure.subplots(1, 2)
+        steps = range(self.rule.settings["num_steps"] + 1)
+        for color, (kind, words) in zip(COLORS, (("gaussian", "not normal"), ("orthogonal", "normal")), strict=False):
+            nets = measured["linear"][kind]
+            for row in range(min(NUM_DRAWN, len(nets["error"]))):
+                label = f"linear, {words}: along the leading singular vector" if row == 0 else None
+                left.plot(steps, nets["along_singular_vector"][row], color=color, linewidth=1, alpha=0.7, label=label)
+        for row, series in enumerate(measured["linear"]["gaussian"]["along_eigenvector"][:NUM_DRAWN]):
+            label = "linear: along the leading eigenvector" if row == 0 else None
+            left.plot(steps, series, "--", color=FOREGROUND, linewidth=1, label=label)
+        left.set(xlabel="steps after the push", ylabel="ln growth of the push", title="All |lambda| at most 0.9")
+        tanh = measured["tanh"]
+        ends = [value for row in tanh["predicted"] for value in row]
+        for color, radius in zip(COLORS[2:], sorted(set(tanh["spectral_radius"])), strict=False):
+            rows = [row for row, value in enumerate(tanh["spectral_radius"]) if value == radius]
+            points = ([value for row in rows for value in tanh[name][row]] for name in ("predicted", "growth"))
+            right.plot(*points, "o", color=color, markersize=2.5, alpha=0.5, label=f"tanh, from radius {radius:g}")
+        right.plot([min(ends), max(ends)], [min(ends), max(ends)], color=FOREGROUND, linewidth=0.8)
+        right.axhline(0, color=FOREGROUND, linewidth=0.5)
+        right.axvline(0, color=FOREGROUND, linewidth=0.5)
+        count = self.rule.settings["num_steps"]
+        right.set(xlabel=f"{count} ln |lambda| at the push", ylabel=f"ln growth after {count} steps",
+                  title="Trained nets, along eigenvectors")  # fmt: skip
+
+
+def _expands(nets: Mapping[str, Any]) -> list[bool]:
+    """In which nets a push along the leading singular vector is ever larger than it was given."""
+    return [max(series[1:]) > 0 for series in nets["along_singular_vector"]]
+
+
+def _step(trajectories: Trajectories, states: Tensor, inputs: Tensor) -> Tensor:
+    """One step of the net from states (..., s, R, b, n) with inputs (s, R, b, d)."""
+    model = trajectories.model
+    assert isinstance(model, SimpleRnn)
+    p = model.parameters(trajectories.theta)
+    after = states @ p["weight_hh"].mT + (inputs @ p["weight_ih"].mT + p["bias"].unsqueeze(1))
+    model.nonlinearity.forward(after, after)
+    return after

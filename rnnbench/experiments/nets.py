@@ -1,0 +1,80 @@
+"""The nets that a sweep has left, as objects to be measured.
+
+Letters: R nets, P parameters of one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rnnbench.config.build import build
+from rnnbench.config.schema import Config
+from rnnbench.models.base import Model
+from rnnbench.records.summary import Summary, read_summary
+from rnnbench.run import read_checkpoint
+from rnnbench.sweep.plan import read_plan
+from rnnbench.tasks.base import Task
+
+
+@dataclass(frozen=True)
+class Nets:
+    """Nets of one batched run.
+
+    Attributes:
+        configs: Of each net.
+        summaries: Of each net's run.
+        task: That they were trained on.
+        model: The model.
+        theta: Their parameters, (R, P), float64.
+    """
+
+    configs: Sequence[Config]
+    summaries: Sequence[Summary]
+    task: Task
+    model: Model
+    theta: Tensor
+
+    def values(self, key: str) -> list[Any]:
+        """A dotted key of each net's configuration."""
+        found = []
+        for config in self.configs:
+            value: Any = config
+            for part in key.split("."):
+                value = value[part] if isinstance(value, Mapping) else getattr(value, part)
+            found.append(value)
+        return found
+
+
+def read_nets(sweep: Path) -> list[Nets]:
+    """Read what a sweep has trained, one of `Nets` for each batched run.
+
+    Args:
+        sweep: Its folder; every job has ended.
+
+    Raises:
+        ConfigError: A checkpoint is missing, damaged, or of another program.
+        RecordError: A summary is.
+    """
+    plan, found = read_plan(sweep), []
+    for number in plan.numbers():
+        jobs = plan.jobs(number)
+        built = build([job.config for job in jobs])
+        theta = torch.cat([read_checkpoint(job.folder / "checkpoint.pt")["theta"] for job in jobs]).double()
+        summaries = [read_summary(job.folder) for job in jobs]
+        found.append(Nets([job.config for job in jobs], summaries, built.task, built.model, theta))
+    return found
+
+
+def read_summaries(sweep: Path) -> list[Summary]:
+    """The summary of every job of a sweep, in the order of the jobs.
+
+    Raises:
+        ConfigError: sweep.json cannot be read.
+        RecordError: A summary cannot.
+    """
+    plan = read_plan(sweep)
+    return [read_summary(job.folder) for number in plan.numbers() for job in plan.jobs(number)]

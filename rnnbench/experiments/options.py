@@ -1,0 +1,72 @@
+"""What the words after `rnnbench reproduce` ask for."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from rnnbench.config.errors import ConfigError
+
+ROOT = Path("runs/reproduce")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is to be reproduced, and where to.
+
+    Attributes:
+        name: Of the experiment; None: they are to be listed.
+        quick: Whether it has to be over in two minutes.
+        out: Its folder.
+        quiet: No progress on the terminal.
+    """
+
+    name: str | None
+    quick: bool
+    out: Path
+    quiet: bool
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises in place of printing a usage of several lines."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message} (see rnnbench reproduce --help)")
+
+
+def reproduce_parser() -> argparse.ArgumentParser:
+    """The options of `rnnbench reproduce`."""
+    parser = _Parser(
+        prog="rnnbench reproduce",
+        usage="rnnbench reproduce NAME [--quick] [--out FOLDER] [-q]\n       rnnbench reproduce --list",
+        description="Put a claim of the book to the test: train, measure, draw, and end in a verdict.",
+        epilog="The rule stands in conf/experiment/NAME.yaml; rnnbench list experiment NAME shows it. Interrupted,\n"
+        "the same command goes on. The verdict holds, does not hold or is not decided; the exit status is 0 for each.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", metavar="NAME", nargs="*", help="of the experiment")
+    parser.add_argument("--list", action="store_true", help="show the experiments")
+    parser.add_argument("--quick", action="store_true", help="under two minutes on two cores; may stay undecided")
+    parser.add_argument("--out", metavar="FOLDER", help=f"its folder; {ROOT}/NAME, or NAME_quick, by default")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress on the terminal")
+    return parser
+
+
+def parse_options(words: Sequence[str]) -> Options:
+    """Read the words after `rnnbench reproduce`; --help shows the options and ends the process.
+
+    Raises:
+        ConfigError: The name is missing, or there are several; an option does not exist.
+    """
+    given = reproduce_parser().parse_intermixed_args(words)
+    if given.list:
+        if given.names or given.quick or given.out:
+            raise ConfigError("rnnbench reproduce --list takes nothing else")
+        return Options(None, quick=False, out=ROOT, quiet=False)
+    if len(given.names) != 1:
+        got = " ".join(given.names) or "none"
+        raise ConfigError(f"rnnbench reproduce needs the name of one experiment, got {got}; --list shows them")
+    (name,) = given.names
+    out = ROOT / (f"{name}_quick" if given.quick else name) if given.out is None else Path(given.out).expanduser()
+    return Options(name, quick=given.quick, out=out, quiet=given.quiet)

@@ -1,0 +1,141 @@
+"""An experiment's folder: what was trained and measured is kept there part by part, and not done again."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rnnbench.config.errors import ConfigError
+from rnnbench.config.overrides import quoted
+from rnnbench.config.rule import Rule
+from rnnbench.exit_status import INTERRUPTED, OK, TERMINATED
+from rnnbench.records.summary import is_sweep_folder
+from rnnbench.records.whole_file import replace_file
+
+RULE, SPENT = "rule.json", "spent.json"
+
+OWN_OVERRIDES = ("device=cpu", "threads=1", "probe=none")
+"""Of every sweep, before its own: a machine's other threads and devices change the bits; probes are read afterwards."""
+
+
+class StudyError(Exception):
+    """Something that the experiment needs could not be trained; its own message is on the terminal."""
+
+
+def call_rnnbench(words: Sequence[str]) -> int:
+    """The exit status of `rnnbench WORDS` as a process of its own, which a signal from the terminal reaches too."""
+    command = [sys.executable, "-m", "rnnbench", *words]
+    return subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode
+
+
+class Study:
+    """The folder of one experiment.
+
+    Attributes:
+        rule: Of the experiment.
+        folder: It exists after `begin`.
+    """
+
+    def __init__(self, rule: Rule, folder: Path, *, quiet: bool = False) -> None:
+        self.rule, self.folder, self.quiet = rule, folder, quiet
+        self._started, self._spent = time.monotonic(), 0.0
+
+    def begin(self) -> None:
+        """Make the folder, or take over what an earlier process with the same rule has left there.
+
+        Raises:
+            ConfigError: It holds something else.
+        """
+        wanted = json.dumps(asdict(self.rule), indent=1) + "\n"
+        path = self.folder / RULE
+        if path.is_file():
+            if path.read_text(encoding="utf-8") != wanted:
+                raise ConfigError(
+                    f"{self.folder} was begun under another rule ({path}); remove it, or choose another folder by --out"
+                )
+            self._spent = float(self._read(SPENT, {"seconds": 0.0})["seconds"])
+        elif self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            raise ConfigError(
+                f"{self.folder} holds something else than this experiment; choose another folder by --out"
+            )
+        else:
+            try:
+                (self.folder / "parts").mkdir(parents=True)
+            except OSError as error:
+                raise ConfigError(f"cannot make {self.folder}: {error.strerror}") from error
+            replace_file(path, wanted)
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on it by all processes together."""
+        return self._spent + time.monotonic() - self._started
+
+    def end(self) -> None:
+        """Write down the time spent."""
+        replace_file(self.folder / SPENT, json.dumps({"seconds": self.seconds}) + "\n")
+
+    def keep(self, name: str, measure: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+        """What was measured under a name, by this process or an earlier one.
+
+        Args:
+            name: Of the part, a file's name.
+            measure: Measures it; numbers, texts, lists and dictionaries of these.
+        """
+        path = f"parts/{name}.json"
+        if not (self.folder / path).is_file():
+            self._say(f"measuring {name.replace('_', ' ')}")
+            replace_file(self.folder / path, json.dumps(measure(), allow_nan=False) + "\n")
+            self.end()
+        return self._read(path, {})
+
+    def train(self, name: str) -> Path:
+        """Train a sweep of the rule, or go on with it; returns its folder, in which every job has ended.
+
+        Raises:
+            StudyError: A job failed.
+            KeyboardInterrupt: It was interrupted; the next call goes on.
+        """
+        folder = self.folder / name
+        done = self.folder / "parts" / f"trained_{name}.json"
+        if done.is_file():
+            return folder
+        if is_sweep_folder(folder):
+            words = ["resume", str(folder)]
+        else:
+            words = [
+                "train",
+                "-m",
+                *OWN_OVERRIDES,
+                *self.rule.sweeps[name],
+                f"hydra.sweep.dir={quoted(str(folder.absolute()))}",
+            ]
+        self._say(f"training: rnnbench {' '.join(words)}")
+        if self.quiet:
+            words.append("-q")
+        status = call_rnnbench(words)
+        self.end()
+        if status in (INTERRUPTED, TERMINATED, -2, -15):
+            raise KeyboardInterrupt
+        if status != OK:
+            raise StudyError(f"the sweep {name} ended with status {status}: rnnbench {' '.join(words)}")
+        replace_file(done, json.dumps({"overrides": list(self.rule.sweeps[name])}) + "\n")
+        return folder
+
+    def _say(self, line: str) -> None:
+        if not self.quiet:
+            print(f"rnnbench: {line}", file=sys.stderr, flush=True)
+
+    def _read(self, name: str, missing: dict[str, Any]) -> dict[str, Any]:
+        path = self.folder / name
+        if not path.is_file():
+            return missing
+        try:
+            contents: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ConfigError(f"{path} is damaged: {error}; remove it, and it is made again") from error
+        return contents

@@ -1,0 +1,60 @@
+"""What nets do on sequences that are held out: states, their Jacobians, and the gradients that reach them.
+
+Letters: R nets, P parameters of one, T steps, b sequences, s size of a state.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rnnbench.curvature.engine import Engine
+from rnnbench.curvature.objective import Objective
+from rnnbench.losses import LOSSES
+from rnnbench.models.base import Model
+from rnnbench.tasks.base import Batch, Stream, Task
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """Trajectories of R nets, in float64.
+
+    Attributes:
+        model: The model.
+        theta: Parameters, (R, P).
+        batch: The sequences.
+        states: States 0 .. T, (T + 1, R, b, s).
+        state_gradients: dL/dh_t of each sequence's own loss, t = 1 .. T, (T, R, b, s).
+    """
+
+    model: Model
+    theta: Tensor
+    batch: Batch
+    states: Tensor
+    state_gradients: Tensor
+
+    def jacobians(self) -> Tensor:
+        """dh_t/dh_{t-1} at every step, (T, R, b, s, s)."""
+        return self.model.state_jacobians(self.theta, self.states[:-1], self.batch.inputs)
+
+
+def follow(
+    task: Task, model: Model, theta: Tensor, seeds: Sequence[int], num_sequences: int, *, first_row: int = 0
+) -> Trajectories:
+    """Run nets on sequences of their own of the probes' stream.
+
+    Args:
+        task: Draws the sequences.
+        model: The model.
+        theta: Parameters, (R, P), float64.
+        seeds: One for each net, R of them.
+        num_sequences: b.
+        first_row: Index of the first sequence in the stream: sets of sequences that do not overlap are different.
+    """
+    engine = Engine(model, 1, "cpu", torch.float64)
+    batch = task.batch(seeds, Stream.PROBE, 0, num_sequences, first_row=first_row, dtype=torch.float64)
+    gradient = Objective(engine, LOSSES[task.loss], batch).loss_and_gradient(theta)
+    states = gradient.trace.states(num_sequences)
+    state_gradients = gradient.trace.state_gradients(num_sequences) * num_sequences
+    return Trajectories(model, theta, batch, states, state_gradients)

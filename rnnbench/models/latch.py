@@ -1,0 +1,57 @@
+"""The net of Bengio, Simard and Frasconi (1994): noise reaches every unit, with no weight that could turn it off."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from rnnbench.models.base import Parameters, State
+from rnnbench.models.cell import Cell
+
+NONLINEARITIES: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "linear": torch.clone}
+
+
+class Latch(Cell):
+    """A recurrent net whose last n inputs are added to its n units as they are; its other inputs have weights.
+
+        h_t = f(W_hh h_{t-1} + W_ih u_t + v_t),  x_t = (u_t, v_t), v_t of n entries
+
+    There is no bias. With one unit, tanh and the task `latch` it is the publication's a_t = w tanh(a_{t-1}) + x_t, but
+    for a readout that is learned too.
+
+    Args:
+        input_size: d, larger than n.
+        output_size: o.
+        hidden_size: n.
+        nonlinearity: "tanh" or "linear".
+
+    Raises:
+        ValueError: There are too few inputs, or the nonlinearity is none of these.
+
+    Source: Bengio, Simard and Frasconi (1994), IEEE Transactions on Neural Networks 5, section III.
+    """
+
+    matching_distances = ("squared_error", "cross_entropy")
+
+    def __init__(self, input_size: int, output_size: int, hidden_size: int, nonlinearity: str = "tanh") -> None:
+        if nonlinearity not in NONLINEARITIES:
+            raise ValueError(f"model.nonlinearity must be one of {', '.join(NONLINEARITIES)}, got {nonlinearity}")
+        if input_size <= hidden_size:
+            raise ValueError(
+                f"model=latch adds one input to each of its {hidden_size} units and weighs the others, "
+                f"but the task has {input_size}: use task=latch, or a smaller model.hidden_size"
+            )
+        self.nonlinearity = NONLINEARITIES[nonlinearity]
+        super().__init__(input_size, output_size, hidden_size)
+
+    @override
+    def step_layout(self) -> Mapping[str, tuple[int, ...]]:
+        n = self.hidden_size
+        return {"weight_hh": (n, n), "weight_ih": (n, self.input_size - n)}
+
+    @override
+    def step(self, parameters: Parameters, state: State, inputs: Tensor) -> State:
+        (hidden,), n = state, self.hidden_size
+        weighted = torch.baddbmm(inputs[..., -n:], inputs[..., :-n], parameters["weight_ih"].mT)
+        return (self.nonlinearity(torch.baddbmm(weighted, hidden, parameters["weight_hh"].mT)),)

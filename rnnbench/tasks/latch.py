@@ -1,0 +1,105 @@
+"""Latching one bit among noise (Bengio, Simard and Frasconi 1994).
+
+Letters: R replicas, T steps, B sequences, L steps that show the class, m noise inputs.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from rnnbench.tasks.base import Batch, Stream, Task, Updates
+from rnnbench.tasks.description import Description, describe_range
+from rnnbench.tasks.random_numbers import normal, random_words
+from rnnbench.tasks.variants import check_variant, variants_of
+
+TARGET = 0.8
+"""Of the first class; the other one's is its negative."""
+
+
+class Latch(Task):
+    """Say at the end which of two classes the first L steps showed, after T - L steps of noise.
+
+    Variant bengio94: inputs 0 .. L - 1 are 1 at the step of their number if the class is the first, inputs L .. 2L - 1
+    if it is the second; all else is 0 there. So a unit's weights from these 2L inputs are the publication's trainable
+    inputs, L scalars for each class. The last m inputs are 0 while the class is shown and independent N(0, noise^2)
+    afterwards; the model `latch` adds each of them to a unit's own input. Target +0.8 or -0.8 at the last step, under
+    squared error; a miss has the wrong sign.
+
+    Args:
+        sequence_length: T.
+        variant: bengio94.
+        num_positions: L.
+        noise: Standard deviation of the noise; where the publication's s is read as a variance, its root.
+        num_noise_inputs: m: one for each unit of the net.
+
+    Raises:
+        ValueError: The variant does not exist, or is not defined at this length.
+    """
+
+    problem: ClassVar[str] = "Latch"
+    variants: ClassVar[tuple[str, ...]] = variants_of(problem)
+    loss = "squared_error"
+    output_size = 1
+    baseline_loss = TARGET**2
+    baseline_error_rate = 0.5
+
+    def __init__(
+        self,
+        sequence_length: int,
+        variant: str = "bengio94",
+        num_positions: int = 3,
+        noise: float = 0.2,
+        num_noise_inputs: int = 1,
+    ) -> None:
+        check_variant(self.problem, variant, sequence_length, num_positions)
+        self.sequence_length = self.num_steps = sequence_length
+        self.variant, self.num_positions, self.noise = variant, num_positions, noise
+        self.num_noise_inputs = num_noise_inputs
+        self.input_size = 2 * num_positions + num_noise_inputs
+
+    @property
+    def description(self) -> Description:
+        """The variant in words."""
+        shown, noisy = range(self.num_positions), range(self.num_positions, self.num_steps)
+        return Description(
+            lengths=str(self.num_steps),
+            inputs=f"class and step, one of {2 * self.num_positions}; noise of standard deviation {self.noise:g}",
+            places=f"the class at {describe_range(shown)}, noise at {describe_range(noisy)}",
+            target=f"{TARGET:+g} or {-TARGET:+g}, by the class",
+            miss="wrong sign",
+        )
+
+    @override
+    def batch(
+        self,
+        seeds: Sequence[int],
+        stream: Stream,
+        update: Updates,
+        batch_size: int,
+        *,
+        first_row: int = 0,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> Batch:
+        """Draw the batch of one update, as `Task.batch` says."""
+        count, noises = self.num_positions, self.num_noise_inputs
+        num_words = 1 + (self.num_steps - count) * noises  # the class, then the noise
+        words = random_words(seeds, stream, update, num_words, batch_size, first_row=first_row, device=device)
+        is_first = words[0] < 0  # (R, B): the highest of 32 random bits
+        inputs = torch.zeros((self.num_steps, *is_first.shape, self.input_size), dtype=dtype, device=device)
+        for step in range(count):
+            inputs[step, :, :, step] = is_first.to(dtype)
+            inputs[step, :, :, count + step] = (~is_first).to(dtype)
+        drawn = normal(words[1:], self.noise).view(-1, noises, *is_first.shape)  # (T - L, m, R, B)
+        inputs[count:, :, :, 2 * count :] = drawn.permute(0, 2, 3, 1).to(dtype)
+        targets = TARGET * (2 * is_first.to(dtype) - 1).view(1, *is_first.shape, 1)
+        lengths = torch.full(is_first.shape, self.num_steps, device=inputs.device)
+        return Batch(inputs, lengths, (lengths - 1).unsqueeze(0), targets)
+
+    @override
+    def misses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Which sequences end with the wrong sign, (R, B)."""
+        return (((outputs > 0) != (batch.targets > 0)) | outputs.isnan())[0, :, :, 0]

@@ -1,0 +1,39 @@
+"""docs/reproductions.md is what the records make of it."""
+
+from dataclasses import replace
+
+import pytest
+
+from rnnbench.config.rule import load_rule
+from rnnbench.experiments.page import CHECKOUT, RECORDS, markdown
+from rnnbench.experiments.result import Result, read_result, write_result
+from rnnbench.experiments.verdict import Finding
+
+
+def test_the_page_is_the_one_that_the_records_make():
+    page = (CHECKOUT / "docs/reproductions.md").read_text(encoding="utf-8")
+    assert page == markdown(CHECKOUT / RECORDS), "run python -m rnnbench.experiments.page > docs/reproductions.md"
+
+
+def test_a_section_has_what_was_measured_and_the_verdict(tmp_path):
+    rule = load_rule("clipping")
+    finding = Finding("share of |x|", 0.5, (0.25, 0.75), ">= 0.8", "does not hold")
+    result = Result(rule, [finding], "does not hold", finding, 61.0, {}, "rnnbench reproduce clipping", {}, "abc")
+    (tmp_path / "clipping").mkdir()
+    write_result(tmp_path / "clipping", result)
+    assert read_result(tmp_path / "clipping") == result
+    page = markdown(tmp_path)
+    assert "| share of \\|x\\| | 0.5 | 0.25 to 0.75 | >= 0.8 | does not hold |" in page
+    assert "Verdict: **does not hold**" in page
+    assert "1 min 1 s" in page
+    assert rule.sentence in page
+    assert "has changed" not in page
+    write_result(tmp_path / "clipping", replace(result, rule=replace(rule, thresholds={})))
+    assert "has changed since then" in markdown(tmp_path)
+
+
+def test_a_record_that_is_none_is_named(tmp_path):
+    (tmp_path / "clipping").mkdir()
+    (tmp_path / "clipping/result.json").write_text("{}")
+    with pytest.raises(Exception, match=r"clipping/result\.json is no result"):
+        markdown(tmp_path)

@@ -1,0 +1,166 @@
+"""`rnnbench reproduce` from the words to the verdict: once in small, and everything that can be wrong before."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+
+import pytest
+
+from rnnbench import cli
+from rnnbench.config.rule import load_rule, rule_names
+from rnnbench.experiments.command import make_experiment, result_lines, run
+from rnnbench.experiments.result import read_result
+from rnnbench.experiments.study import Study, StudyError
+
+SMALL = {
+    "jacobian_products": {
+        "sequence_length": 20,
+        "hidden_size": 5,
+        "first_seed": 0,
+        "end_seed": 2,
+        "updates": 2,
+        "num_sequences": 1,
+        "num_aligning": 5,
+        "lags": [2, 15],
+    },
+    "latch_noise": {
+        "end_seed": 202,
+        "num_control_seeds": 2,
+        "updates": 2,
+        "num_settling": 10,
+        "num_holding": 10,
+        "num_sequences": 4,
+        "noises": [0.1, 1.0],
+        "gradient_length": 12,
+        "lags": [2, 8],
+    },
+    "eigenvector_growth": {
+        "sequence_length": 20,
+        "hidden_size": 5,
+        "end_seed": 202,
+        "updates": 2,
+        "starts": [5],
+        "num_vectors": 1,
+        "num_steps": 3,
+    },
+    "clipping": {
+        "sequence_length": 4,
+        "hidden_size": 2,
+        "end_seed": 201,
+        "updates": 1,
+        "starts": 2,
+        "descent_steps": 2,
+    },
+    "newton_rescaling": {
+        "sequence_length": 6,
+        "hidden_size": 2,
+        "end_seed": 202,
+        "updates": 1,
+        "num_sequences": 4,
+        "least_lag": 3,
+    },
+}
+
+
+def narrow(word):
+    """The first of several values, but for those that an experiment compares."""
+    key, _, values = word.partition("=")
+    return word if key in ("seed", "init", "optim.clip_norm") else f"{key}={values.partition(',')[0]}"
+
+
+def call(capsys, *words):
+    status = cli.main(["reproduce", *words])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+# Composing a sweep takes a second, so that one of them has to do where the others are not asked for.
+FIRST, *OTHERS = SMALL
+
+
+@pytest.mark.usefixtures("trains_in_process")
+@pytest.mark.parametrize("name", [FIRST, *(pytest.param(name, marks=pytest.mark.reproduction) for name in OTHERS)])
+def test_a_small_experiment_from_end_to_end(name, tmp_path, monkeypatch):
+    rule = load_rule(name, quick=True, changes=SMALL[name])
+    rule = replace(rule, sweeps={sweep: [narrow(word) for word in words] for sweep, words in rule.sweeps.items()})
+    folder = tmp_path / "study"
+    study = Study(rule, folder, quiet=True)
+    study.begin()
+    experiment = make_experiment(rule)
+    result = run(experiment, study, f"rnnbench reproduce {name}")
+    study.end()
+    assert result.verdict in ("holds", "does not hold", "not decided")
+    lines = result_lines(result, folder)
+    assert lines[-1] == f"verdict: {result.verdict}"
+    assert lines[-2].startswith("interval: ")
+    ElementTree.fromstring((folder / "figure.svg").read_text())
+    assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")
+    contents = json.loads((folder / "result.json").read_text(), parse_constant=pytest.fail)
+    assert {"verdict", "findings", "measured", "versions", "git", "command", "seconds", "rule"} <= set(contents)
+    kept = read_result(folder)
+    assert [one.answer for one in kept.findings] == [one.answer for one in experiment.judge(kept.measured)]
+
+    def refuse(*_):
+        raise AssertionError("it is on disk already")
+
+    again = Study(rule, folder, quiet=True)
+    again.begin()
+    monkeypatch.setattr(again, "keep", lambda name, measure: Study.keep(again, name, refuse))
+    assert run(make_experiment(rule), again, "").measured == result.measured
+
+
+def test_what_was_begun_under_another_rule_is_refused(tmp_path):
+    rule = load_rule("jacobian_products")
+    Study(rule, tmp_path / "one").begin()
+    Study(rule, tmp_path / "one").begin()
+    for other in (replace(rule, quick=True), replace(rule, thresholds={})):
+        with pytest.raises(Exception, match="begun under another rule"):
+            Study(other, tmp_path / "one").begin()
+
+
+def test_a_part_is_measured_once(tmp_path):
+    study = Study(load_rule("jacobian_products"), tmp_path / "one", quiet=True)
+    study.begin()
+    values = iter([{"x": 1}, {"x": 2}])
+    assert study.keep("part", lambda: next(values)) == study.keep("part", lambda: next(values)) == {"x": 1}
+
+
+def test_a_sweep_that_fails_is_named(tmp_path):
+    rule = replace(load_rule("jacobian_products"), sweeps={"nets": ["optim.lr=-1"]})
+    study = Study(rule, tmp_path / "one", quiet=True)
+    study.begin()
+    with pytest.raises(StudyError, match=r"sweep nets ended with status 2.*optim\.lr=-1"):
+        study.train("nets")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "needs the name of one experiment"),
+        (["jacobian_products", "latch"], "needs the name of one experiment, got jacobian_products latch"),
+        (["jacobian_product"], "jacobian_products"),
+        (["jacobian_products", "--fast"], "--fast"),
+        (["--list", "jacobian_products"], "takes nothing else"),
+        (["jacobian_products", "--out", "full"], "holds something else"),
+        (["jacobian_products", "--out", "full/file"], "holds something else"),
+    ],
+)
+def test_bad_input_is_one_line(words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/file").write_text("")
+    status, out, err = call(capsys, *words)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "full"]
+
+
+def test_a_rule_is_no_choice_of_train(capsys):
+    assert cli.main(["train", "+experiment=jacobian_products"]) == 2
+    assert "rnnbench reproduce jacobian_products" in capsys.readouterr().err
+
+
+def test_every_experiment_is_listed(capsys):
+    status, out, _ = call(capsys, "--list")
+    assert status == 0
+    assert [line.split()[0] for line in out.splitlines()] == rule_names()
