@@ -20,7 +20,7 @@ DATA, GUIDE = "#1f5fa8", "#b03a2e"
 def draw_eigenvalues(eigenvalues: Tensor) -> bytes:
     """Eigenvalues (k,), complex, in the complex plane with the unit circle."""
     values = eigenvalues.numpy()
-    axes = _axes(4.6, 4.6, left=0.15, right=0.97, bottom=0.11, top=0.88)
+    axes = new_axes(4.6, 4.6, left=0.15, right=0.97, bottom=0.11, top=0.88)
     angle = np.linspace(0, 2 * np.pi, 400)
     axes.plot(np.cos(angle), np.sin(angle), color=GUIDE, linewidth=1.2)
     axes.annotate("unit circle", (0, 1), (0, 3), textcoords="offset points", ha="center", color=GUIDE, fontsize=9)
@@ -41,7 +41,7 @@ def draw_lag_decay(curve: Tensor) -> bytes:
     values = curve.numpy()
     lag = np.arange(len(values))
     shown = np.isfinite(values) & (values > 0)
-    axes = _axes(5.6, 3.6, left=0.19, right=0.97, bottom=0.13, top=0.91)
+    axes = new_axes(5.6, 3.6, left=0.19, right=0.97, bottom=0.13, top=0.91)
     axes.plot(lag[shown], values[shown], color=DATA, marker=".", markersize=4, linewidth=1)
     if shown.any():
         axes.set_yscale("log")
@@ -60,7 +60,7 @@ def draw_lag_decay(curve: Tensor) -> bytes:
     return to_png(axes.get_figure(root=True))
 
 
-def _axes(width: float, height: float, *, left: float, right: float, bottom: float, top: float) -> "Axes":
+def new_axes(width: float, height: float, *, left: float, right: float, bottom: float, top: float) -> "Axes":
     """Axes of a new figure of a size in inches, with their edges as shares of it."""
     from matplotlib.figure import Figure
 

@@ -5,16 +5,16 @@ What may underflow comes as natural logarithms, and is drawn against powers of t
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rnnbench.probes.figures import DATA, GUIDE, to_png
+from rnnbench.probes.figures import DATA, GUIDE, new_axes, to_png
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 OTHER = "#4b8b3b"
 LN10 = math.log(10)
@@ -22,7 +22,7 @@ LN10 = math.log(10)
 
 def draw_moduli(moduli: Tensor, singular_values: Tensor) -> bytes:
     """Eigenvalue moduli and singular values by rank, (samples, s) each, in descending order."""
-    figure, axes = _figure()
+    axes = _axes()
     rank = np.arange(1, moduli.shape[1] + 1)
     curves = {}
     for name, values, color in (("singular values", singular_values, DATA), ("|eigenvalues|", moduli, GUIDE)):
@@ -42,12 +42,12 @@ def draw_moduli(moduli: Tensor, singular_values: Tensor) -> bytes:
     step, spectrum = (float(values[:, 0].mean()) for values in (singular_values, moduli))
     _title(axes, f"one step amplifies at most {step:.3g} times; the largest |eigenvalue| is {spectrum:.3g}")
     axes.set(xlabel="rank", ylabel="of the state-transition Jacobian")
-    return to_png(figure)
+    return to_png(axes.get_figure(root=True))
 
 
 def draw_push(growth: Tensor, size: float) -> bytes:
     """Growth of a push along the leading eigenvector, ln, (3, steps + 1, samples): real, by product, by eigenvalue."""
-    figure, axes = _figure()
+    axes = _axes(right=0.77)
     powers = growth.numpy() / LN10
     steps = np.arange(powers.shape[1])
     lines = []
@@ -66,18 +66,16 @@ def draw_push(growth: Tensor, size: float) -> bytes:
     _powers_of_ten(axes)
     ends = {name: f"{_power(value)} times" for value, name, _ in lines}
     real, said = ends.get("the net", "0 times"), ends.get("its eigenvalue says", "0 times")
-    _title(
-        axes,
-        f"a push of {size:g} along the leading eigenvector: {real} after {steps[-1]} steps,\nby its eigenvalue {said}",
-    )
+    pushed = f"a push of {size:g} along the leading eigenvector:"
+    _title(axes, f"{pushed}\n{real} after {steps[-1]} steps, by its eigenvalue {said}")
     axes.set(xlabel="steps after the push", ylabel="size of the push, over its first")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return to_png(figure)
+    axes.locator_params(axis="x", integer=True)
+    return to_png(axes.get_figure(root=True))
 
 
 def draw_product_norms(log_norms: Tensor) -> bytes:
     """Spectral norm of dh_T/dh_t against the lag, ln, (lags, sequences)."""
-    figure, axes = _figure()
+    axes = _axes()
     powers = log_norms.numpy() / LN10
     lag = np.arange(len(powers))
     mean = powers.mean(1)
@@ -92,17 +90,17 @@ def draw_product_norms(log_norms: Tensor) -> bytes:
         _title(axes, "a change of the state is gone after one step: the product is exactly 0")
     else:
         rate, verb = 10 ** (mean[last] / last), "grows" if mean[last] > 0 else "shrinks"
-        change = f"{verb} to {_power(mean[last])} times its size over {last} steps"
-        _title(axes, f"a change of the state {change}: {rate:.3g} a step")
+        change = f"{verb} to {_power(mean[last])} times its size over {last} steps,\n{rate:.3g} a step"
+        _title(axes, f"a change of the state {change}")
     _at_least_a_decade(axes)
     _powers_of_ten(axes)
     axes.set(xlabel="lag T - t", ylabel="||dh_T / dh_t||, largest singular value")
-    return to_png(figure)
+    return to_png(axes.get_figure(root=True))
 
 
 def draw_product_singular_values(lags: Sequence[int], logarithms: Tensor) -> bytes:
     """Singular values of dh_T/dh_t against the lag, ln, (lags, s)."""
-    figure, axes = _figure()
+    axes = _axes(right=0.77)
     powers = logarithms.numpy() / LN10
     size = powers.shape[1]
     ranks = sorted({1, 2, 3, *(max(1, round(share * size)) for share in (0.1, 0.25, 0.5, 0.75, 1.0))})
@@ -121,12 +119,12 @@ def draw_product_singular_values(lags: Sequence[int], logarithms: Tensor) -> byt
     within = int((powers[-1] > powers[-1].max() - 1).sum())
     _title(axes, f"over {lags[-1]} steps {within} of {size} directions keep within a factor of 10 of the strongest")
     axes.set(xlabel="lag T - t", ylabel="singular values of dh_T / dh_t")
-    return to_png(figure)
+    return to_png(axes.get_figure(root=True))
 
 
 def draw_lyapunov(spectrum: Tensor, num_steps: int) -> bytes:
     """Lyapunov exponents by rank, (sequences, s)."""
-    figure, axes = _figure()
+    axes = _axes()
     values = spectrum.numpy()
     rank = np.arange(1, values.shape[1] + 1)
     shown = np.where(np.isfinite(values), values, np.nan)
@@ -146,18 +144,19 @@ def draw_lyapunov(spectrum: Tensor, num_steps: int) -> bytes:
         )
     _title(axes, f"largest Lyapunov exponent {largest:.3g} per step:\n{meaning}")
     axes.set(xlabel="rank", ylabel="Lyapunov exponent, ln per step")
-    return to_png(figure)
+    return to_png(axes.get_figure(root=True))
 
 
-def _figure() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(6.2, 4.0), layout="constrained")
-    axes = figure.add_subplot()
+def _axes(*, right: float = 0.97) -> "Axes":
+    """Axes of a new figure whose right edge leaves room for the names of lines."""
+    # Fixed margins: a layout that fits them to their contents draws twice.
+    axes = new_axes(6.2, 4.0, left=0.15, right=right, bottom=0.125, top=0.88)
     axes.grid(alpha=0.25)
-    return figure, axes
+    return axes
 
 
 def _name(
-    axes: Axes,
+    axes: "Axes",
     text: str,
     place: tuple[float, float],
     offset: tuple[float, float],
@@ -171,12 +170,14 @@ def _name(
     axes.annotate(text, place, offset, textcoords="offset points", annotation_clip=False, **style)
 
 
-def _title(axes: Axes, text: str) -> None:
+def _title(axes: "Axes", text: str) -> None:
     axes.set_title(text, fontsize=10)
 
 
-def _powers_of_ten(axes: Axes) -> None:
+def _powers_of_ten(axes: "Axes") -> None:
     """Name the places of an axis of decimal logarithms."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+
     low, high = axes.get_ylim()
     if high - low > 2:
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
@@ -197,14 +198,14 @@ def _power(exponent: float) -> str:
     return f"{digits:.1f}e{whole}" if digits > 1.05 else f"1e{whole}"
 
 
-def _at_least_a_decade(axes: Axes) -> None:
+def _at_least_a_decade(axes: "Axes") -> None:
     """A flat curve looks flat."""
     low, high = axes.get_ylim()
     if high - low < 1:
         axes.set_ylim((low + high) / 2 - 0.6, (low + high) / 2 + 0.6)
 
 
-def _name_lines(axes: Axes, x: float, lines: Sequence[tuple[float, str, str]]) -> None:
+def _name_lines(axes: "Axes", x: float, lines: Sequence[tuple[float, str, str]]) -> None:
     """Write each line's name to the right of its end at x, moved apart where ends are close."""
     low, high = axes.get_ylim()
     gap = 0.055 * (high - low)
