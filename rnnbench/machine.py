@@ -116,7 +116,8 @@ def probe_parts(config: Config, built: Built, num_replicas: int) -> Mapping[str,
     name = max(sizes, key=lambda each: sizes[each], default=None)
     if name is None or not sizes[name]:
         return {}
-    key = "num_sequences" if hasattr(config.probe[name], "num_sequences") else "every"
+    sample = {key: getattr(config.probe[name], key, 0) for key in ("num_sequences", "num_steps")}
+    key = max(sample, key=lambda each: sample[each]) if any(sample.values()) else "every"
     return {f"probe.{name}.{key}": sizes[name]}
 
 

@@ -167,7 +167,16 @@ class Session:
                 self._aggregate(names) as aggregate,
                 Observer(records, probes, self.message, aggregate) as self.observer,
             ):
-                training = Training(problem, built.optimizer, theta, plan_of(config), self.observer, self, interrupt)
+                training = Training(
+                    problem,
+                    built.optimizer,
+                    theta,
+                    plan_of(config),
+                    self.observer,
+                    self,
+                    interrupt,
+                    keeps_previous=any(probe.reads_previous for probe in built.probes.values()),
+                )
                 if self.start is not None and self.start.snapshot is not None:
                     training.restore(self.start.snapshot)
                 try:

@@ -1,1 +1,1 @@
-"""What the dynamics of a net do to a small change: arithmetic on given matrices, batched over leading axes."""
+"""Arithmetic that says why a net learns or does not: Jacobians, curvature, gradients; on given tensors, batched."""

@@ -37,7 +37,7 @@ def make_parts(results: Path) -> tuple[dict[str, str], str | None]:
         Name of each part -> Markdown, and the figure as SVG; None where it has no records.
 
     Raises:
-        PageError: A record is damaged.
+        PageError: A record is damaged, or a run has not ended.
         RecordError: The metrics of a run whose products are told are missing or damaged.
     """
     parts: dict[str, str] = {}
@@ -47,7 +47,7 @@ def make_parts(results: Path) -> tuple[dict[str, str], str | None]:
     if ablated := _runs([own / "ablations"]):
         parts["ablations"] = ablation_table(ablated)
     if small := _runs([own / "small_batches"]):
-        parts["small_batches"] = ablation_table(small)
+        parts["small_batches"] = ablation_table(small, ("updates", "sequences"))
     figure = None
     if sized := _runs([own / "batches"]):
         parts["batches"] = batches_table(sized)
@@ -63,6 +63,9 @@ def _runs(folders: Sequence[Path]) -> list[Run]:
     for problem in found.problems:
         if problem.effect != "curves left out":  # which only the products of a solution are taken from
             raise PageError(f"{problem.folder}: {problem.message}")
+    for run in runs:
+        if run.outcome in ("unfinished", "failed"):
+            raise PageError(f"{run.folder}: the run is {run.outcome}: finish it by rnnbench resume, or leave it out")
     return runs
 
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from rnnbench.hf_page.costs import say_cost, say_ratio, say_solved
+from rnnbench.hf_page.costs import Cost, say_cost, say_ratio, say_solved
 from rnnbench.hf_page.regions import table
 from rnnbench.hf_page.results import provenance
 from rnnbench.report import fields
@@ -15,7 +15,7 @@ PROBLEM = "task.name"
 CHOICES = ("optim.", "init.")
 
 
-def ablation_table(runs: Sequence[Run]) -> str:
+def ablation_table(runs: Sequence[Run], measures: Sequence[Cost] = ("updates", "products")) -> str:
     """Markdown: a row for each setting, the default first, and columns for each problem.
 
     The default is, of each key that varies, the value that most runs have. A setting is called by the keys in which it
@@ -23,6 +23,7 @@ def ablation_table(runs: Sequence[Run]) -> str:
 
     Args:
         runs: At least one.
+        measures: What is told of a solution's cost beside the ratio.
     """
     names = [name for name in fields.varying_fields([run.fields for run in runs]) if name.startswith(CHOICES)]
     default = {name: Counter(run.fields.get(name, ABSENT) for run in runs).most_common(1)[0][0] for name in names}
@@ -36,19 +37,19 @@ def ablation_table(runs: Sequence[Run]) -> str:
         row = [name or "**default**"]
         for problem in problems:
             found, base = of_problem.get(problem.label), settings.get("", {}).get(problem.label)
-            row += _cells(found, base if name else None) if found is not None else ["-"] * 4
+            row += _cells(found, base if name else None, measures) if found is not None else ["-"] * (len(measures) + 2)
         rows.append(row)
     columns = [""] + [
         f"{'' if len(problems) == 1 else problem.label + ': '}{what}"
         for problem in problems
-        for what in ("solved (95 %)", "updates", "products", "cost / default's (95 %)")
+        for what in ("solved (95 %)", *measures, "cost / default's (95 %)")
     ]
     return f"{table(columns, rows)}\n\n{provenance(runs)}"
 
 
-def _cells(group: Group, base: Group | None) -> list[str]:
+def _cells(group: Group, base: Group | None, measures: Sequence[Cost]) -> list[str]:
     ratio = "1" if base is None else say_ratio(group.runs, base.runs)
-    return [say_solved(group.runs), *(say_cost(group.runs, measure) for measure in ("updates", "products")), ratio]
+    return [say_solved(group.runs), *(say_cost(group.runs, measure) for measure in measures), ratio]
 
 
 def _name(group: Group, default: dict[str, Value]) -> str:

@@ -16,11 +16,11 @@ class Alignment(Probe):
     The gradients are those of the training batches, each on its own sequences; before clipping.
     """
 
+    reads_previous = True
     metrics = (
         Metric(
             "alignment/gradients",
-            "cosine of the angle between this update's gradient and that of the update before; empty in the first row "
-            "of a run, and of a resumed one",
+            "cosine of the angle between this update's gradient and that of the update before; empty in the first row",
             "1",
             "above 0; near 0 the noise of the batches hides the direction, below -0.5 the steps jump across a valley",
         ),

@@ -27,10 +27,6 @@ class PreviousUpdate:
     theta: Tensor
     gradient: Tensor
 
-    def replicas(self, rows: Tensor) -> "PreviousUpdate":
-        """That of some replicas, by their rows, int64."""
-        return PreviousUpdate(self.theta[rows], self.gradient[rows])
-
 
 @dataclass(frozen=True)
 class View:
@@ -44,7 +40,7 @@ class View:
         num_logged: How many updates were logged before this one; pictures are drawn at a multiple of it.
         is_training: False where the parameters of a checkpoint are looked at: there is a gradient, but no step was
             taken, so that there is nothing to say of it.
-        previous: The update before this one; None: this is the first, or the first after a run was resumed.
+        previous: The update before this one, for probes that say that they read it; None: this is the first.
     """
 
     model: Model
@@ -80,6 +76,9 @@ class Probe(ABC):
 
     metrics: Sequence[Metric]
     """What its numbers mean."""
+
+    reads_previous: ClassVar[bool] = False
+    """Whether it reads `View.previous`, which is kept, in checkpoints too, only for probes that do."""
 
     needed: ClassVar[Sequence[str]] = ()
     """Methods that a model may lack and this probe calls: "state_jacobians", "step"."""

@@ -111,6 +111,6 @@ def _two_panels(width: float, height: float, *, right: float) -> "tuple[Figure, 
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height))
-    figure.subplots_adjust(0.13, 0.09, right, 0.92, hspace=0.08)
+    figure.subplots_adjust(0.17, 0.09, right, 0.92, hspace=0.08)
     upper, lower = figure.subplots(2, 1, sharex=True)
     return figure, upper, lower

@@ -65,7 +65,7 @@ class JacobianNormality(Probe):
     @override
     def num_bytes(self, model: Model, num_steps: int, num_replicas: int) -> int:
         # The Jacobians, and the copies that the decompositions make of them, half of them complex.
-        return 6 * num_replicas * self.num_sequences * self.num_steps * model.state_size**2 * 8
+        return 6 * num_replicas * self.num_sequences * min(self.num_steps, num_steps) * model.state_size**2 * 8
 
     @override
     def capture(self, view: View) -> Callable[[], Reading]:

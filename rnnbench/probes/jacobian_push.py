@@ -73,7 +73,7 @@ class JacobianPush(Probe):
     @override
     def num_bytes(self, model: Model, num_steps: int, num_replicas: int) -> int:
         # Jacobians, those of the next steps, and eigenvectors in complex numbers.
-        return 10 * num_replicas * self.num_sequences * self.num_steps * model.state_size**2 * 8
+        return 10 * num_replicas * self.num_sequences * min(self.num_steps, num_steps) * model.state_size**2 * 8
 
     @override
     def capture(self, view: View) -> Callable[[], Reading]:

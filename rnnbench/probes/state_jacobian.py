@@ -65,7 +65,7 @@ class StateJacobian(Probe):
     @override
     def num_bytes(self, model: Model, num_steps: int, num_replicas: int) -> int:
         # The Jacobians, what the decomposition copies, in complex numbers, and single precision at least.
-        return 4 * num_replicas * self.num_sequences * self.num_steps * model.state_size**2 * 8
+        return 4 * num_replicas * self.num_sequences * min(self.num_steps, num_steps) * model.state_size**2 * 8
 
     @override
     def capture(self, view: View) -> Callable[[], Reading]:

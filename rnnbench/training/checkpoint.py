@@ -10,7 +10,7 @@ import torch
 from rnnbench.records.errors import MachineError, RecordError
 from rnnbench.records.growing_file import failure
 
-FORMAT = 2
+FORMAT = 3
 """Version of the contents; a later program refuses what it cannot read."""
 
 

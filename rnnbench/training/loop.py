@@ -76,6 +76,8 @@ class Training:
         active: Indices of the replicas that are still trained.
         theta: Parameters of the active ones, (k, P).
         state: Optimizer state of the active ones.
+        previous: Where `keeps_previous`, what the last update of the active ones started from: its `theta` and its
+            `gradient`, (k, P) each; else nothing.
         update: Updates done.
         final: Parameters and state of each replica that has ended.
     """
@@ -89,17 +91,20 @@ class Training:
         observer: Recorder,
         audience: Audience,
         interrupt: Interrupt,
+        *,
+        keeps_previous: bool = False,
     ) -> None:
         self._problem, self._optimizer, self.plan = problem, optimizer, plan
         self._observer, self._audience, self._interrupt = observer, audience, interrupt
         self.replicas = [Replica() for _ in range(theta.shape[0])]
         self.active = list(range(theta.shape[0]))
         self.theta, self.state = theta, optimizer.initial_state(theta)
-        self.final: dict[int, tuple[Tensor, State]] = {}
+        self.previous: State = {}
+        self._keeps_previous = keeps_previous
+        self.final: dict[int, tuple[Tensor, State, State]] = {}
         self.update = 0
         self._start = time.perf_counter()
         self._is_new = True
-        self._previous: PreviousUpdate | None = None
 
     @property
     def seconds(self) -> float:
@@ -153,7 +158,8 @@ class Training:
         if is_logged:
             self._log(before, update, evaluation)
             self._end_failed()
-        self._previous = PreviousUpdate(before, update.gradient.gradient)
+        if self._keeps_previous:
+            self.previous = {"theta": before, "gradient": update.gradient.gradient}
         self._end_diverged(before, previous_state, update)
         if evaluation is not None:
             self._end_solved()
@@ -199,7 +205,7 @@ class Training:
         if update is not None and before is not None:
             values |= {"loss/train": update.gradient.loss, **update.metrics}
             model, num_steps, theta, seen = self._problem.model, self._problem.task.num_steps, before, update
-            previous = self._previous
+            previous = PreviousUpdate(**self.previous) if self.previous else None
 
             def make_view(num_logged: int) -> View:
                 return View(model, num_steps, theta, seen, num_logged, previous=previous)
@@ -265,8 +271,10 @@ class Training:
         """Note that an active replica has ended; `_gather` then takes it out."""
         replica, row = self.replicas[index], self.active.index(index)
         replica.status, replica.message = status, message
-        state = {name: tensor[row].clone() for name, tensor in self.state.items()}
-        self.final[index] = (self.theta[row].clone(), state)
+        state, previous = (
+            {name: tensor[row].clone() for name, tensor in tensors.items()} for tensors in (self.state, self.previous)
+        )
+        self.final[index] = (self.theta[row].clone(), state, previous)
 
     def _running(self) -> list[int]:
         """The active replicas that have not ended in this update."""
@@ -292,7 +300,7 @@ class Training:
         self.state = {name: tensor[rows] for name, tensor in self.state.items()}
         self._problem = self._problem.replicas(keep)
         self._optimizer = self._optimizer.replicas(rows)
-        self._previous = self._previous.replicas(rows) if self._previous else None
+        self.previous = {name: tensor[rows] for name, tensor in self.previous.items()}
         self.active = [self.active[row] for row in keep]
         self._audience.ended(self, ended)
 
@@ -305,6 +313,7 @@ class Training:
         device, dtype = self.theta.device, self.theta.dtype
         self.theta = snapshot.theta.to(device, dtype)
         self.state = {name: tensor.to(device) for name, tensor in snapshot.optimizer_state.items()}
+        self.previous = {name: tensor.to(device) for name, tensor in snapshot.previous.items()}
         self.replicas = list(snapshot.replicas)
         self.update = snapshot.update
         self._start = time.perf_counter() - max(replica.seconds for replica in self.replicas)
@@ -314,17 +323,23 @@ class Training:
     def snapshot(self, replicas: Sequence[int]) -> Snapshot:
         """Some replicas as they are now, all of them active or all of them ended; nothing of it changes later."""
         if replicas and replicas[0] in self.final:
-            theta = torch.stack([self.final[index][0] for index in replicas])
-            states = [self.final[index][1] for index in replicas]
-            state = {name: torch.stack([one[name] for one in states]) for name in states[0]}
+            thetas, states, before = zip(*(self.final[index] for index in replicas), strict=True)
+            theta = torch.stack(thetas)
+            state, previous = (
+                {name: torch.stack([one[name] for one in all_]) for name in all_[0]} for all_ in (states, before)
+            )
         else:
             rows = torch.tensor([self.active.index(index) for index in replicas], dtype=torch.int64)
             theta = self.theta[rows.to(self.theta.device)]
-            state = {name: tensor[rows.to(tensor.device)] for name, tensor in self.state.items()}
+            state, previous = (
+                {name: tensor[rows.to(tensor.device)] for name, tensor in tensors.items()}
+                for tensors in (self.state, self.previous)
+            )
         return Snapshot(
             update=self.replicas[replicas[0]].updates if replicas else self.update,
             num_logged=self._observer.num_logged,
             theta=theta.detach().cpu(),
             optimizer_state={name: tensor.detach().cpu() for name, tensor in state.items()},
+            previous={name: tensor.detach().cpu() for name, tensor in previous.items()},
             replicas=[replace(self.replicas[index], hits=list(self.replicas[index].hits)) for index in replicas],
         )

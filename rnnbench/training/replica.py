@@ -69,6 +69,7 @@ class Snapshot:
         num_logged: Rows of metrics with an update so far, by which probes are scheduled.
         theta: Parameters, (k, P), on the CPU.
         optimizer_state: Each (k, ...), on the CPU.
+        previous: Of `Training.previous`, each (k, P), on the CPU.
         replicas: Where each of them stands.
     """
 
@@ -76,14 +77,18 @@ class Snapshot:
     num_logged: int
     theta: Tensor
     optimizer_state: State
+    previous: State
     replicas: Sequence[Replica]
 
     def rows(self, index: Sequence[int]) -> "Snapshot":
         """Some of the replicas."""
         rows = torch.tensor(index, dtype=torch.int64)
-        state = {name: tensor[rows] for name, tensor in self.optimizer_state.items()}
+        state, previous = (
+            {name: tensor[rows] for name, tensor in tensors.items()}
+            for tensors in (self.optimizer_state, self.previous)
+        )
         replicas = [self.replicas[row] for row in index]
-        return Snapshot(self.update, self.num_logged, self.theta[rows], state, replicas)
+        return Snapshot(self.update, self.num_logged, self.theta[rows], state, previous, replicas)
 
     def contents(self) -> dict[str, Any]:
         """Tensors, numbers, strings, lists and dictionaries of these, as a checkpoint holds them."""
@@ -110,8 +115,12 @@ class Snapshot:
             update=first.update,
             num_logged=first.num_logged,
             theta=torch.cat([part.theta for part in parts]),
-            optimizer_state={
-                name: torch.cat([part.optimizer_state[name] for part in parts]) for name in first.optimizer_state
-            },
+            optimizer_state=_join([part.optimizer_state for part in parts]),
+            previous=_join([part.previous for part in parts]),
             replicas=[replica for part in parts for replica in part.replicas],
         )
+
+
+def _join(parts: Sequence[State]) -> State:
+    """Tensors of several sets of replicas, by name, in one."""
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -97,3 +97,16 @@ def test_what_is_missing_is_said(tiny, announcer, monkeypatch):
     (report,) = measure_comparison(Options(rounds=1), [1], announcer, seconds=0.0)
     assert "curvlinops" in report.notes[0]
     assert "pip install git+https://github.com/ltatzel/PyTorchHessianFree" in report.notes[0]
+
+
+def test_times_are_those_of_a_product(tiny, announcer, monkeypatch):
+    def interleave(variants, lanes, **_):
+        slow = "product: kept double backward"
+        return {one.name: [10.0, 20.0 if one.name == slow else 10.0] for one in variants}
+
+    monkeypatch.setattr(comparison, "interleave", interleave)
+    (report,) = measure_comparison(Options(), [1], announcer, seconds=0.0)
+    found = {way["name"]: way for way in report.data["comparison"]}
+    assert found["rnnbench Gauss-Newton product"]["seconds_per_product"] == [10.0, 10.0]
+    assert found["rnnbench"]["seconds_per_product"] == [2.0, 2.0]
+    assert found["kept double backward"]["ratio"]["median"] == 1.5

@@ -107,6 +107,16 @@ def test_ablations(tmp_path):
     assert all(row[5:] == row[1:5] for row in (default, damping, mu, cg, few, both))
 
 
+def test_small_batches_need_no_metrics(tmp_path):
+    for seed in range(4):
+        write(tmp_path / f"hf/small_batches/{seed}", 20, seed=seed)
+        (tmp_path / f"hf/small_batches/{seed}/metrics.csv").unlink()
+    parts, _ = make_parts(tmp_path)
+    names, _, default = cells(parts["small_batches"])
+    assert names[1:] == ["solved (95 %)", "updates", "sequences", "cost / default's (95 %)"]
+    assert default[2:] == ["20 (20 .. 20)", "20,000 (20,000 .. 20,000)", "1"]
+
+
 def test_batches(tmp_path):
     for seed in range(2):
         for size, share in ((100, 1), (100, 4), (400, 4)):
@@ -153,7 +163,7 @@ def test_parts_take_their_places():
             fill(wrong, {"results": "new"})
 
 
-@pytest.mark.parametrize("spoil", ["record", "metrics", "bench", "page", "place"])
+@pytest.mark.parametrize("spoil", ["record", "metrics", "unfinished", "bench", "page", "place"])
 def test_bad_records_are_one_line_and_change_nothing(tmp_path, capsys, spoil):
     write(tmp_path / "hf/T030/0", 20)
     page = tmp_path / "hf.md"
@@ -162,6 +172,8 @@ def test_bad_records_are_one_line_and_change_nothing(tmp_path, capsys, spoil):
         (tmp_path / "hf/T030/0/summary.json").write_text("{")
     elif spoil == "metrics":
         (tmp_path / "hf/T030/0/metrics.csv").unlink()
+    elif spoil == "unfinished":
+        write_summary(tmp_path / "hf/T030/0", Summary(status="running", config={"task": {"name": "adding"}}))
     elif spoil == "bench":
         (tmp_path / "bench").mkdir()
         (tmp_path / "bench/hf.json").write_text("{")

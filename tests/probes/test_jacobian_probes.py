@@ -118,20 +118,46 @@ def test_a_latch_forgets_at_the_slope_of_its_fixed_point(weight, slope):
     assert product["jacobian/product_log_norm_lag_100"].item() < -40  # float32 would be a denormal, or 0, soon
 
 
+def steps_of(model, theta, batch, k, length):
+    """The Jacobians of one sequence of a tanh net, written out."""
+    p = {name: view[0] for name, view in model.parameters(theta).items()}
+    h, jacobians = p["initial_state"], []
+    for t in range(length):
+        h = torch.tanh(p["weight_hh"] @ h + p["weight_ih"] @ batch.inputs[t, 0, k] + p["bias"])
+        jacobians.append((torch.diag(1 - h**2) @ p["weight_hh"]).numpy())
+    return jacobians
+
+
 def test_products_end_at_each_sequences_own_end():
     model = SimpleRnn(1, 1, 4)
     theta, batch = net(model, num_replicas=1, scale=0.8), batch_of(1, 2, [12, 9], 12)
     product = JacobianProduct(num_sequences=2, picture_every=0).capture(look(model, theta, batch))().scalars
-    p = {name: view[0] for name, view in model.parameters(theta).items()}
-    norms = []
+    norms, ranks = [], []
     for k, length in enumerate([12, 9]):
-        h, jacobians = p["initial_state"], []
-        for t in range(length):
-            h = torch.tanh(p["weight_hh"] @ h + p["weight_ih"] @ batch.inputs[t, 0, k] + p["bias"])
-            jacobians.append((torch.diag(1 - h**2) @ p["weight_hh"]).numpy())
-        norms.append(math.log(np.linalg.norm(np.linalg.multi_dot(jacobians[:-6:-1]), 2)))
+        dense = np.linalg.multi_dot(steps_of(model, theta, batch, k, length)[:-6:-1])
+        norms.append(math.log(np.linalg.norm(dense, 2)))
+        ranks.append((np.linalg.norm(dense) / np.linalg.norm(dense, 2)) ** 2)
     assert product["jacobian/product_log_norm_lag_5"].item() == pytest.approx(np.mean(norms))
+    assert product["jacobian/product_stable_rank_lag_5"].item() == pytest.approx(np.mean(ranks))
     assert product["jacobian/product_log_norm_lag_10"].isnan().all()  # the shorter sequence has no such lag
+
+
+def test_a_push_meets_the_inputs_that_follow():
+    """States before steps 1 and 7 of sequences of 9, the three steps after each."""
+    model, probe = SimpleRnn(1, 1, 4), JacobianPush(2, 2, 1, 1e-5, 3, picture_every=0)
+    theta, batch = net(model, num_replicas=1, scale=0.8), batch_of(1, 2, [9, 10], 10)
+    found = probe.capture(look(model, theta, batch))().scalars
+    growth = []
+    for k in range(2):
+        jacobians = steps_of(model, theta, batch, k, 9)
+        for start in (0, 6):
+            values, vectors = np.linalg.eig(jacobians[start])
+            pushed = vectors[:, np.abs(values).argmax()]
+            growth.append(
+                math.log(np.linalg.norm(np.linalg.multi_dot([*jacobians[start : start + 3][::-1], pushed]))) / 3
+            )
+    assert found["jacobian/push_growth_by_product"].item() == pytest.approx(np.mean(growth))
+    assert found["jacobian/push_growth"].item() == pytest.approx(np.mean(growth), abs=1e-4)
 
 
 def test_jacobians_in_turn_are_those_at_once(monkeypatch):

@@ -193,3 +193,12 @@ def test_a_sample_larger_than_memory(probe, monkeypatch, words, expected):
     assert expected in err
     assert "GiB are available; lower" in err
     assert not os.path.exists("rnn/probe")
+
+
+def test_a_run_whose_probes_need_more_memory_than_there_is_never_starts(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", "-q", *SMALL, "probe=jacobian", "probe.lyapunov.num_sequences=1000000000"]) == 2
+    answer = capsys.readouterr()
+    assert answer.err.startswith("rnnbench: probe.lyapunov.num_sequences=1000000000: the run needs about ")
+    assert answer.err.count("\n") == 1
+    assert os.listdir() == []

@@ -106,7 +106,7 @@ def test_the_first_line_and_what_to_type_next(tmp_path, statuses, first, command
 def keep(sweep, jobs):
     """A group's checkpoint with some jobs."""
     (sweep / "groups").mkdir(parents=True)
-    snapshot = Snapshot(5, 2, torch.zeros(len(jobs), 3), {}, [Replica(updates=5) for _ in jobs])
+    snapshot = Snapshot(5, 2, torch.zeros(len(jobs), 3), {}, {}, [Replica(updates=5) for _ in jobs])
     kept = {"jobs": jobs, "records": [{}] * len(jobs), "aggregate": None, "threads": 1}
     save_checkpoint(sweep / "groups/0.pt", {**snapshot.contents(), **kept})
 

@@ -78,6 +78,18 @@ def test_killed_at_a_checkpoint(number, afterwards, rnnbench, prepared):
     assert_same_sweep(whole, folder)
 
 
+def test_probes_that_look_back_go_on_too(rnnbench, prepared):
+    words = [word for word in NAG if word not in ("probe=none", "record.log_every=3")]
+    words += ["probe=curvature", "probe.curvature.every=0", "record.log_every=1", "seed=0,1"]
+    whole = prepared(*words)
+    folder = rnnbench.sweep("killed", *words, **killed(2, afterwards=True))
+    rnnbench("resume", "-q", folder)
+    assert_same_sweep(whole, folder)
+    longer = prepared(*words, LONGER)
+    rnnbench("resume", "-q", folder, LONGER)
+    assert_same_sweep(longer, folder, but=ENDED_ONCE)
+
+
 def test_a_larger_budget(rnnbench, prepared):
     words = (*NAG, "optim=nag,sgd", "seed=0,1", "optim.lr=0.1,0.01")
     whole = rnnbench.sweep("whole", *words, LONGER)

@@ -115,11 +115,13 @@ class Recorder:
         self.checkpoints.append((training.update, list(training.active)))
 
 
-def training(steps, start=1.0, problem=None, on_update=None, interrupt=None, **plan):
+def training(steps, start=1.0, problem=None, on_update=None, interrupt=None, keeps_previous=False, **plan):
     """A Training of len(steps) replicas that start at theta = start, with its recorder."""
     recorder = Recorder()
     theta = torch.full((len(steps), 1), start)
     optimizer = Countdown(step=torch.tensor(steps).unsqueeze(1), on_update=on_update)
     problem = problem or Levels(tuple(range(len(steps))))
-    run = Training(problem, optimizer, theta, replace(PLAN, **plan), recorder, recorder, interrupt or Interrupt())
+    interrupt = interrupt or Interrupt()
+    plan = replace(PLAN, **plan)
+    run = Training(problem, optimizer, theta, plan, recorder, recorder, interrupt, keeps_previous=keeps_previous)
     return run, recorder

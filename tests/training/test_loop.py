@@ -80,7 +80,7 @@ def test_a_diverged_replica_keeps_its_last_finite_parameters_and_the_others_go_o
     run.run()
     assert [replica.status for replica in run.replicas] == ["solved", "diverged", "solved"]
     assert recorder.ends == [(3, 1, "diverged"), (6, 0, "solved"), (10, 2, "solved")]
-    theta, state = run.final[1]
+    theta, state, _ = run.final[1]
     assert theta.tolist() == [0.5]  # 1 - 2 x 0.25, before the third update
     assert state["count"].tolist() == [2]
     assert "replica 1 diverged" in recorder.messages[0]
@@ -88,7 +88,7 @@ def test_a_diverged_replica_keeps_its_last_finite_parameters_and_the_others_go_o
 
 
 def test_probes_see_what_is_kept_of_the_update_before_also_where_a_replica_has_ended():
-    run, recorder = training([0.25, float("nan"), 0.5], start=3.0, max_updates=5)
+    run, recorder = training([0.25, float("nan"), 0.5], start=3.0, keeps_previous=True, max_updates=5)
     views = []
     recorder.observe = lambda update, replicas, values, make_view: views.append(make_view and make_view(0))
     run.run()

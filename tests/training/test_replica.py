@@ -29,6 +29,7 @@ def snapshot(*places, update=7, num_logged=3):
         num_logged=num_logged,
         theta=place + torch.arange(3) / 10,
         optimizer_state={"velocity": place * torch.ones(3), "count": place[:, 0].to(torch.int64)},
+        previous={"theta": place - torch.arange(3) / 10, "gradient": 2 * place * torch.ones(3)},
         replicas=[dataclasses.replace(SOLVED, loss=float(number)) for number in places],
     )
 
@@ -37,9 +38,11 @@ def assert_equal(one, other):
     assert (one.update, one.num_logged) == (other.update, other.num_logged)
     assert list(one.replicas) == list(other.replicas)
     assert one.optimizer_state.keys() == other.optimizer_state.keys()
+    assert one.previous.keys() == other.previous.keys()
     pairs = [
         (one.theta, other.theta),
         *((one.optimizer_state[key], other.optimizer_state[key]) for key in one.optimizer_state),
+        *((one.previous[key], other.previous[key]) for key in one.previous),
     ]
     for left, right in pairs:
         torch.testing.assert_close(left, right, rtol=0, atol=0)
