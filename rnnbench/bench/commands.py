@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -30,7 +29,6 @@ class Outcome:
         output: Of stdout.
         peak_bytes: Largest resident set; None where the system does not tell (other than Linux).
         open_files: Most file descriptors at a moment; None likewise.
-        processor_seconds: Of all its threads, which other work on the machine disturbs less.
     """
 
     seconds: float
@@ -38,7 +36,6 @@ class Outcome:
     output: str = ""
     peak_bytes: int | None = None
     open_files: int | None = None
-    processor_seconds: float = 0.0
 
     def seconds_until(self, text: str) -> float:
         """When a line with a text was said.
@@ -86,7 +83,7 @@ def run_python(words: Sequence[str], cwd: Path | None = None) -> Outcome:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     said: list[tuple[float, str]] = []
     with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
-        start, processor = time.perf_counter(), _children_seconds()
+        start = time.perf_counter()
         with subprocess.Popen(
             [sys.executable, *words],
             stdin=subprocess.DEVNULL,
@@ -111,11 +108,4 @@ def run_python(words: Sequence[str], cwd: Path | None = None) -> Outcome:
     if status != 0:
         last = " | ".join(line for _, line in said[-MOST_COMPLAINT_LINES:])
         raise CommandError(f"{' '.join(words)} ended with exit status {status}: {last}")
-    used = _children_seconds() - processor
-    return Outcome(seconds, said, printed, watch.peak_bytes, watch.open_files, used)
-
-
-def _children_seconds() -> float:
-    """Processor time of all processes that this one has started and waited for."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+    return Outcome(seconds, said, printed, watch.peak_bytes, watch.open_files)

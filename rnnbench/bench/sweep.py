@@ -16,7 +16,7 @@ from rnnbench.bench.case import MismatchError
 from rnnbench.bench.commands import Outcome, run_python
 from rnnbench.bench.options import Options, Shape
 from rnnbench.bench.report import Report, in_words, percent
-from rnnbench.bench.sweep_growth import report_growth, report_planning
+from rnnbench.bench.sweep_growth import ONE_PROCESS, report_growth, report_planning
 from rnnbench.bench.timing import Statistics
 from rnnbench.bench.watched import PROBES, RECORDS, TRAINING, Account
 
@@ -165,13 +165,11 @@ def report_comparison(
         is_full: Whether the sizes are those that the targets are for.
     """
     found = {name: [one.seconds for one in those] for name, those in outcomes.items()}
-    used = {name: [one.processor_seconds for one in those] for name, those in outcomes.items()}
     ratios = {name: Statistics.of_ratio(found[BATCHED], times) for name, times in found.items()}
     rows = []
     for name, times in found.items():
         target = f"{TARGETS[name]:.3f}" if name in TARGETS and is_full else "-"
-        seconds, processor = Statistics.of(times).median, Statistics.of(used[name]).median
-        rows.append([name, f"{seconds:.1f}", f"{processor:.1f}", f"{ratios[name].median:.3f}", target])
+        rows.append([name, f"{Statistics.of(times).median:.1f}", f"{ratios[name].median:.3f}", target])
     notes = [
         "From the typed words to the end of the process. All train the same nets on the same sequences by the same "
         f"steps of nag; the last losses of a seed differ by {difference:.1e} at most.",
@@ -186,7 +184,7 @@ def report_comparison(
     return Report(
         "{} seeds of the adding problem, B={} T={} n={}, {} updates, ".format(*shape, updates)
         + in_words(len(found[BATCHED]), "round"),
-        ["", "s", "processor s", "batched s / this", "target"],
+        ["", "s", "batched s / this", "target"],
         rows,
         notes,
         {
@@ -195,7 +193,6 @@ def report_comparison(
             "updates": updates,
             "is_full": is_full,
             "rounds": found,
-            "processor_rounds": used,
             "statistics": {name: asdict(Statistics.of(times)) for name, times in found.items()},
             "ratios": {name: asdict(ratio) for name, ratio in ratios.items()},
             "targets": TARGETS,
@@ -209,7 +206,7 @@ def report_comparison(
 
 def _weigh_records(sizes: Sizes, rounds: int, threads: Sequence[str], announcer: Announcer) -> Report:
     """Run the same sweep with its records and without, in turn."""
-    words = [*NAG, *_sizes(sizes.logged_replicas), *threads, f"budget.updates={sizes.logged_updates}"]
+    words = [*NAG, *_sizes(sizes.logged_replicas), *threads, f"budget.updates={sizes.logged_updates}", *ONE_PROCESS]
     accounts: dict[str, list[Account]] = {"with": [], "without": []}
     for number in range(rounds):
         announcer.stage(f"records of {sizes.logged_replicas} replicas, round {number + 1}")

@@ -18,6 +18,9 @@ UPDATES = 2 * LOG_EVERY + 10
 
 STEPS, SEQUENCES, UNITS = 20, 10, 20
 
+ONE_PROCESS = ("hydra.launcher.backend=inline",)
+"""Where what one process does is measured from outside it, or from within."""
+
 PLANNING_TARGET_SECONDS = 40.0
 """Until the first update of 512 jobs."""
 
@@ -71,6 +74,7 @@ def _run_size(size: int, threads: Sequence[str]) -> Size:
         words = ["train", "-m", "task=adding", "optim=nag", f"seed=range(0,{size})", *threads]
         words += [f"task.sequence_length={STEPS}", f"optim.batch_size={SEQUENCES}", f"model.hidden_size={UNITS}"]
         words += [f"budget.updates={UPDATES}", f"record.log_every={LOG_EVERY}", f"hydra.sweep.dir={folder}/sweep"]
+        words += ONE_PROCESS
         outcome = run_python(["-m", "rnnbench", *words])
         update = seconds_of_an_update(Path(folder) / "sweep" / "0" / "metrics.csv")
     return Size(size, update, outcome.seconds, outcome.peak_bytes, outcome.open_files)
@@ -183,7 +187,7 @@ def report_planning(num_seeds: int, rounds: int, threads: Sequence[str], announc
     for number in range(rounds):
         announcer.stage(f"planning of {4 * num_seeds} jobs, round {number + 1}")
         with tempfile.TemporaryDirectory() as folder:
-            own = ["budget.updates=1", *threads, f"hydra.sweep.dir={folder}/sweep"]
+            own = ["budget.updates=1", *threads, f"hydra.sweep.dir={folder}/sweep", *ONE_PROCESS]
             outcomes.append(run_python(["-m", "rnnbench", *words, *own]))
     return planning_table(4 * num_seeds, outcomes)
 

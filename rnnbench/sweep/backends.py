@@ -10,7 +10,7 @@ from typing import Any
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.launcher_settings import LauncherSettings
 from rnnbench.exit_status import FAILED, OK
-from rnnbench.processors import processor_shares
+from rnnbench.processors import num_processors
 from rnnbench.records import RecordError
 from rnnbench.sweep.group_run import run_group
 from rnnbench.sweep.plan import read_plan
@@ -70,28 +70,28 @@ def _run_inline(folder: Path, numbers: Sequence[int], *, quiet: bool, say: Say) 
 
 def _run_in_processes(folder: Path, numbers: Sequence[int], count: int, *, say: Say) -> int:
     """Run groups side by side, each on its share of the processors."""
-    shares = processor_shares(min(count, len(numbers)))
-    waiting, running, worst = list(numbers), dict[int, tuple[int, ForkServerProcess]](), OK
+    count = min(count, len(numbers))
+    share = max(1, num_processors() // count)
+    waiting, running, worst = list(numbers), dict[int, ForkServerProcess](), OK
     with Interrupt() as interrupt:
         told, line_due = False, time.monotonic() + SECONDS_BETWEEN_LINES
         while running or (waiting and interrupt.signal is None):
-            while waiting and len(running) < len(shares) and interrupt.signal is None:
-                share = next(place for place in range(len(shares)) if place not in running)
+            while waiting and len(running) < count and interrupt.signal is None:
                 number = waiting.pop(0)
-                running[share] = number, start_worker(folder, number, shares[share])
+                running[number] = start_worker(folder, number, share)
                 say(f"group {number} has begun")
             if interrupt.signal is not None and not told:
                 told = True
-                for _, worker in running.values():
+                for worker in running.values():
                     send_signal(worker, interrupt.signal)
-            for share, (number, worker) in list(running.items()):
+            for number, worker in list(running.items()):
                 status = worker.exitcode
                 if status is not None:
-                    del running[share]
+                    del running[number]
                     worst = max(worst, status if status >= 0 else FAILED)
                     say(_outcome(number, status))
             if running and time.monotonic() >= line_due:
-                say(progress_line(read_plan(folder), [number for number, _ in running.values()]))
+                say(progress_line(read_plan(folder), list(running)))
                 line_due = time.monotonic() + SECONDS_BETWEEN_LINES
             time.sleep(SECONDS_BETWEEN_LOOKS)
         return worst if interrupt.signal is None else EXIT_STATUS[interrupt.signal]

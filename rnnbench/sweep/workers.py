@@ -12,10 +12,12 @@ import signal
 import sys
 import threading
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+
+from rnnbench.processors import use_processors
 
 IMPORTED = ["rnnbench.sweep.worker_template"]
 
@@ -27,17 +29,17 @@ def prepare() -> None:
         forkserver.ensure_running()
 
 
-def start_worker(folder: Path, number: int, processors: Sequence[int]) -> ForkServerProcess:
+def start_worker(folder: Path, number: int, processors: int) -> ForkServerProcess:
     """Start a process that runs one group; signals of the terminal reach it through this one alone.
 
     Args:
         folder: The sweep's folder.
         number: Of the group.
-        processors: To keep to; none: any.
+        processors: How many it may use.
     """
     prepare()
     context = multiprocessing.get_context("forkserver")
-    worker = context.Process(target=_work, args=(folder, number, list(processors)), name=f"group {number}")
+    worker = context.Process(target=_work, args=(folder, number, processors), name=f"group {number}")
     with _without_main_module():
         worker.start()
     return worker
@@ -50,15 +52,14 @@ def send_signal(worker: ForkServerProcess, number: int) -> None:
             os.kill(worker.pid, number)
 
 
-def _work(folder: Path, number: int, processors: Sequence[int]) -> None:
+def _work(folder: Path, number: int, processors: int) -> None:
     """What a worker does."""
     from rnnbench.sweep.backends import run_one
 
     os.setsid()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    if processors:
-        os.sched_setaffinity(0, processors)
+    use_processors(processors)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     sys.exit(run_one(folder, number, quiet=True))
 

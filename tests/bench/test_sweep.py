@@ -36,7 +36,6 @@ def test_a_command_is_timed_and_its_lines_with_it(tmp_path):
     assert outcome.output == f"result\n{tmp_path}\n"
     assert outcome.seconds_until("b") - outcome.seconds_until("a") > 0.19
     assert outcome.seconds >= outcome.seconds_until("b")
-    assert run_python(["-c", "sum(range(10**7))"]).processor_seconds > 2 * outcome.processor_seconds > 0
     with pytest.raises(CommandError, match="never said 'c'"):
         outcome.seconds_until("c")
 
@@ -47,7 +46,6 @@ def test_memory_and_files_are_the_commands_own():
     wait = f"import time; time.sleep({20 * commands.SECONDS_BETWEEN_LOOKS})"
     plain = run_python(["-c", wait])
     files = f"files = [open({os.devnull!r}) for _ in range(20)]"
-    assert plain.processor_seconds < plain.seconds
     large = run_python(["-c", f"{files}; x = bytearray(b'x') * (100 * 2**20); {wait}; del x; {wait}"])
     del held
     assert 90 * 2**20 < large.peak_bytes - plain.peak_bytes < 120 * 2**20
@@ -87,15 +85,15 @@ def test_losses_are_compared_seed_by_seed():
 
 def test_ratios_are_taken_round_by_round():
     times = {sweep.BATCHED: [10.0, 30.0, 20.0], sweep.BASIC: [50.0, 120.0, 100.0], sweep.TORCH: [100.0, 240.0, 160.0]}
-    found = {name: [Outcome(one, processor_seconds=2 * one) for one in those] for name, those in times.items()}
+    found = {name: [Outcome(one) for one in those] for name, those in times.items()}
     report = sweep.report_comparison(Shape(32, 20, 50, 50), 2000, found, 1e-6, is_full=True)
     assert [row[1:] for row in report.rows] == [
-        ["20.0", "40.0", "1.000", "-"],
-        ["100.0", "200.0", "0.200", "0.250"],
-        ["160.0", "320.0", "0.125", "0.125"],
+        ["20.0", "1.000", "-"],
+        ["100.0", "0.200", "0.250"],
+        ["160.0", "0.125", "0.125"],
     ]
     short = sweep.report_comparison(Shape(8, 20, 50, 50), 100, found, 1e-6, is_full=False)
-    assert [row[4] for row in short.rows] == ["-", "-", "-"]
+    assert [row[3] for row in short.rows] == ["-", "-", "-"]
     assert "nothing follows" in short.notes[-1]
 
 
