@@ -1,8 +1,9 @@
 """Drawing the batches of every task and variant, beside the update that uses them."""
 
+import itertools
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
 
 from rnnbench.bench.announce import Announcer
 from rnnbench.bench.options import Options
@@ -11,12 +12,16 @@ from rnnbench.bench.session import HF_RUN, NAG_REPLICAS, NAG_RUN, MakeRun, Sessi
 from rnnbench.bench.timing import Lanes, Statistics, Variant, interleave
 from rnnbench.tasks.base import Stream
 from rnnbench.tasks.table import describe_tasks
+from rnnbench.training.problem import UPDATES_AT_ONCE
 
 SHORT_SECONDS, FULL_SECONDS = 45.0, 180.0
 CG_ITERATIONS = 20
 """Of the Hessian-free update: few, so that the share is not made small by a long one."""
 
 NAG_BATCH, NAG_UPDATE, HF_BATCH = "nag batch", "nag update", "hf batch"
+
+DRAWN_IN_A_ROW = {NAG_BATCH: UPDATES_AT_ONCE, HF_BATCH: 2}
+"""Batches whose mean is one time, since those of several updates are drawn at once."""
 
 
 def measure_tasks(
@@ -49,6 +54,7 @@ def measure_tasks(
             times = interleave(
                 _variants(nag, hf), lanes, rounds=options.rounds, seconds=seconds, announce=announcer.detail
             )
+            times = {name: [one / DRAWN_IN_A_ROW.get(name, 1) for one in rounds] for name, rounds in times.items()}
             found = {name: Statistics.of(rounds) for name, rounds in times.items()}
             drawn = hf.optimizer.num_drawn_sequences / _hf_batch_size(hf)
             shares = {
@@ -99,12 +105,23 @@ def _time_update(session: Session, lanes: Lanes, rounds: int) -> float:
 
 
 def _variants(nag: Session, hf: Session) -> list[Variant]:
-    batch_size = nag.optimizer.num_drawn_sequences
     return [
-        Variant(NAG_BATCH, lambda: nag.problem.draw(0)(Stream.GRADIENT, batch_size)),
+        Variant(NAG_BATCH, _draws(nag, nag.optimizer.num_drawn_sequences, DRAWN_IN_A_ROW[NAG_BATCH])),
         Variant(NAG_UPDATE, nag.update),
-        Variant(HF_BATCH, lambda: hf.problem.draw(0)(Stream.GRADIENT, _hf_batch_size(hf))),
+        Variant(HF_BATCH, _draws(hf, _hf_batch_size(hf), DRAWN_IN_A_ROW[HF_BATCH])),
     ]
+
+
+def _draws(session: Session, batch_size: int, num_updates: int) -> Callable[[], None]:
+    """What draws the batches of the next so many updates, each time it is called."""
+    problem = replace(session.problem)  # of its own: what is drawn ahead is for the session's next updates
+    updates = itertools.count()
+
+    def draw() -> None:
+        for update in itertools.islice(updates, num_updates):
+            problem.draw(update)(Stream.GRADIENT, batch_size)
+
+    return draw
 
 
 def _row(

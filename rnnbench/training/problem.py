@@ -79,7 +79,7 @@ class Problem:
         return draw
 
     def _batch(self, stream: Stream, update: int, rows: range) -> Batch:
-        """One update's batch, of those of a few updates that were drawn together by all workers, as further replicas."""
+        """One update's batch, of those of a few that all workers have drawn together, as further replicas."""
         num_replicas = len(self.seeds)
         numbers = self.task.num_steps * num_replicas * len(rows) * self.task.input_size
         count = max(1, min(NUMBERS_AT_ONCE // numbers, UPDATES_AT_ONCE))
