@@ -6,7 +6,6 @@ Letters: R replicas, P parameters of one replica, B sequences.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -48,7 +47,7 @@ class Problem:
     engine: Engine
     seeds: Sequence[int]
     world: World = ALONE
-    _drawn: dict[tuple[Stream, range], list[tuple[range, Batch]]] = field(default_factory=dict, init=False, repr=False)
+    _drawn: dict[tuple[Stream, range], tuple[range, Batch]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def model(self) -> Model:
@@ -79,33 +78,26 @@ class Problem:
         return draw
 
     def _batch(self, stream: Stream, update: int, rows: range) -> Batch:
-        """One update's batch, of those of a few that all workers have drawn together, as further replicas."""
+        """The batch of one update, out of those of a few updates that were drawn as further replicas."""
         num_replicas = len(self.seeds)
         numbers = self.task.num_steps * num_replicas * len(rows) * self.task.input_size
         count = max(1, min(NUMBERS_AT_ONCE // numbers, UPDATES_AT_ONCE))
-        drawn = self._drawn.get((stream, rows), [])
-        if not any(update in updates for updates, _ in drawn):
-            first, parts = update - update % count, min(count, self.engine.threads)
-            bounds = [first + count * part // parts for part in range(parts + 1)]
-            drawn = self.engine.map(partial(self._draw, stream, rows), [range(*pair) for pair in pairwise(bounds)])
+        updates, drawn = self._drawn.get((stream, rows), (range(0), None))
+        if drawn is None or update not in updates:
+            updates = range(update - update % count, update - update % count + count)
+            drawn = self.task.batch(
+                list(self.seeds) * count,
+                stream,
+                [one for one in updates for _ in self.seeds] if count > 1 else update,
+                len(rows),
+                first_row=rows.start,
+                dtype=self.engine.dtype,
+                device=self.engine.device,
+            )
             if count > 1:
-                self._drawn[stream, rows] = drawn
-        updates, batch = next(part for part in drawn if update in part[0])
+                self._drawn[stream, rows] = updates, drawn
         first = num_replicas * (update - updates.start)
-        return batch.replicas(slice(first, first + num_replicas))
-
-    def _draw(self, stream: Stream, rows: range, updates: range) -> tuple[range, Batch]:
-        """Batches of some updates, as further replicas."""
-        batch = self.task.batch(
-            list(self.seeds) * len(updates),
-            stream,
-            [update for update in updates for _ in self.seeds] if len(updates) > 1 else updates.start,
-            len(rows),
-            first_row=rows.start,
-            dtype=self.engine.dtype,
-            device=self.engine.device,
-        )
-        return updates, batch
+        return drawn.replicas(slice(first, first + num_replicas))
 
     def evaluate(self, theta: Tensor, stream: Stream = Stream.EVALUATION, first_row: int = 0) -> dict[str, Tensor]:
         """Loss, error rate and the task's own scores on held-out sequences, by column, each (R,), float64.
