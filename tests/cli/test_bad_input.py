@@ -98,7 +98,7 @@ def test_train(case, rnnbench, runs):
     ("words", "expected"),
     [
         (["trian"], "did you mean train?"),
-        (["zzz"], "train, resume, list, report, probe, bench"),
+        (["zzz"], "train, resume, list, report, probe, reproduce, bench"),
         (["task=adding"], "rnnbench train task=adding"),
         (["list", "optin"], "did you mean optim?"),
         (["list", "optim", "hff"], "did you mean hf?"),

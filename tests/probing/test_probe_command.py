@@ -156,7 +156,7 @@ def test_a_probe_that_fails_is_said_and_left_out(probe, monkeypatch):
         (["rnn", "probe.lyapunov.evry=2"], "probe.lyapunov.every"),
         (["rnn", "probe.lyapunov.num_sequences=0"], ">= 1"),
         (["rnn", "probe=none"], "every probe is off"),
-        (["old"], "old cannot be probed: old/checkpoint.pt is a checkpoint of format 1, this program reads 2"),
+        (["old"], "old cannot be probed: old/checkpoint.pt is a checkpoint of format 1, this program reads 3"),
         (["strange"], "of another version of rnnbench ('schema' is not as here)"),
         (["broken"], "broken cannot be probed"),
     ],
@@ -181,7 +181,10 @@ def test_bad_input(probe, words, expected):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["probe.lyapunov.num_sequences=9000"], "probe.lyapunov.num_sequences=9000: probing needs about "),
+        (
+            ["probe=jacobian", "probe.lyapunov.num_sequences=9000"],
+            "probe.lyapunov.num_sequences=9000: probing needs about ",
+        ),
         (["--sequences", "1000000"], "--sequences=1000000: probing needs about "),
     ],
     ids=["probe", "sequences"],
