@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn
 
 from rnnbench.config.errors import ConfigError
+from rnnbench.config.parser import CommandParser
 from rnnbench.paths import conf_dir
 
 
@@ -59,16 +59,9 @@ class Request:
         return [*options, *self.overrides]
 
 
-class _Parser(argparse.ArgumentParser):
-    """Raises in place of printing a usage of several lines."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message} (see rnnbench train --help)")
-
-
 def train_parser() -> argparse.ArgumentParser:
     """The options of `rnnbench train`: Hydra's, and -q."""
-    parser = _Parser(prog="rnnbench train", add_help=False, usage="rnnbench train [OPTIONS] [KEY=VALUE ...]")
+    parser = CommandParser(prog="rnnbench train", add_help=False, usage="rnnbench train [OPTIONS] [KEY=VALUE ...]")
     add = parser.add_argument
     add("overrides", nargs="*", metavar="KEY=VALUE", help="a choice of a group or the value of a key")
     add("-m", "--multirun", action="store_true", help="a sweep: run every combination, as in -m seed=0,1 optim=hf,nag")

@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from rnnbench.config.errors import ConfigError
+from rnnbench.config.parser import CommandParser
 
 ROOT = Path("runs/reproduce")
 
@@ -28,16 +28,9 @@ class Options:
     quiet: bool
 
 
-class _Parser(argparse.ArgumentParser):
-    """Raises in place of printing a usage of several lines."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message} (see rnnbench reproduce --help)")
-
-
 def reproduce_parser() -> argparse.ArgumentParser:
     """The options of `rnnbench reproduce`."""
-    parser = _Parser(
+    parser = CommandParser(
         prog="rnnbench reproduce",
         usage="rnnbench reproduce NAME [--quick] [--out FOLDER] [-q]\n       rnnbench reproduce --list",
         description="Put a claim of the book to the test: train, measure, draw, and end in a verdict.",

@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from rnnbench.config.errors import ConfigError
+from rnnbench.config.parser import CommandParser
 
 FOLDER_NAME = "probe"
 DEFAULT_SEQUENCES = 100
@@ -31,16 +31,9 @@ class Options:
     config_dir: Path | None
 
 
-class _Parser(argparse.ArgumentParser):
-    """Raises in place of printing a usage of several lines."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message} (see rnnbench probe --help)")
-
-
 def probe_parser() -> argparse.ArgumentParser:
     """The options of `rnnbench probe`."""
-    parser = _Parser(
+    parser = CommandParser(
         prog="rnnbench probe",
         usage="rnnbench probe FOLDER... [probe=CHOICE] [probe.NAME.KEY=VALUE ...] [--out DIR] [--sequences N]",
         description="Look at the net that a run has saved, with the probes that can look at it while it trains.",
