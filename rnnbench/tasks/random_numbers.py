@@ -200,9 +200,11 @@ def normal(words: Tensor, standard_deviation: float) -> Tensor:
     """
     out = torch.empty(words.shape, dtype=torch.float32, device=words.device)
     at_once = NORMALS_AT_ONCE if words.device.type == "cpu" else words.numel()
-    for some, place in zip(words.flatten().split(at_once), out.view(-1).split(at_once), strict=True):
-        shares = torch.add(some.to(torch.float64), 0.5).div_(WORD_LIMIT).add_(0.5)
-        place.copy_(torch.special.ndtri(shares, out=shares).mul_(standard_deviation))
+    flat, places = words.flatten(), out.view(-1)
+    for start in range(0, words.numel(), at_once):
+        part = slice(start, start + at_once)
+        shares = torch.add(flat[part].to(torch.float64), 0.5).div_(WORD_LIMIT).add_(0.5)
+        places[part] = torch.special.ndtri(shares, out=shares).mul_(standard_deviation)
     return out
 
 
