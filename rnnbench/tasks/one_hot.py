@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 LONG_ROW = 32
-"""From so many symbols on, a row is zeros and a one written into them; below, on a CPU, it is copied out of the identity.
+"""From so many symbols on, a row is zeros and a one written into them; below, on a CPU, a copy of the identity's.
 
 On one core 224,000 rows of 8 take 0.26 ms when copied and 0.76 when written; 32,000 rows of 102 0.66 and 0.3."""
 
