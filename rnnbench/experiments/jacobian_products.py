@@ -19,7 +19,6 @@ from rnnbench.experiments.nets import Nets, read_nets
 from rnnbench.experiments.study import Study
 from rnnbench.experiments.trajectories import Trajectories, follow
 from rnnbench.experiments.verdict import Finding, share_at_least, share_beside
-from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.report.drawing import COLORS, FOREGROUND
 
 if TYPE_CHECKING:
@@ -144,9 +143,7 @@ class JacobianProducts(Experiment):
 
 def _gradient_logarithms(trajectories: Trajectories) -> tuple[Tensor, Tensor]:
     """Of dL/dh_t, and of step t's share of the gradient of weight_hh, weight_ih and bias: means over b, (T, R)."""
-    model, gradients = trajectories.model, trajectories.state_gradients
-    assert isinstance(model, SimpleRnn)
-    inner = gradients * model.nonlinearity.derivative(trajectories.states[1:])  # dL/da_t
+    gradients, inner = trajectories.state_gradients, trajectories.preactivation_gradients()
     before = torch.cat([trajectories.states[:-1], trajectories.batch.inputs], -1)
     operand = (before.square().sum(-1) + 1).sqrt()  # the norm of (h_{t-1}, x_t, 1), whose outer product it is
     norms = torch.linalg.vector_norm(gradients, dim=-1), torch.linalg.vector_norm(inner, dim=-1) * operand

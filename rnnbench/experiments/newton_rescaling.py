@@ -19,7 +19,6 @@ from rnnbench.experiments.study import Study
 from rnnbench.experiments.trajectories import Trajectories, follow
 from rnnbench.experiments.verdict import Finding, beside, share_at_least
 from rnnbench.losses import LOSSES
-from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.report.drawing import COLORS, FOREGROUND
 from rnnbench.report.statistics import median_interval
 
@@ -101,9 +100,7 @@ class NewtonRescaling(Experiment):
 
 def recurrent_parts(trajectories: Trajectories) -> Tensor:
     """The part of each step t in the gradient of W, mean over the sequences: (T, R, n n); they sum to the gradient."""
-    model = trajectories.model
-    assert isinstance(model, SimpleRnn)
-    inner = trajectories.state_gradients * model.nonlinearity.derivative(trajectories.states[1:])  # dL/da_t
+    inner = trajectories.preactivation_gradients()
     products = torch.einsum("trbi,trbj->trij", inner, trajectories.states[:-1]) / inner.shape[2]
     return products.flatten(2)
 

@@ -13,6 +13,7 @@ from rnnbench.curvature.engine import Engine
 from rnnbench.curvature.objective import Objective
 from rnnbench.losses import LOSSES
 from rnnbench.models.base import Model
+from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.tasks.base import Batch, Stream, Task
 
 
@@ -37,6 +38,11 @@ class Trajectories:
     def jacobians(self) -> Tensor:
         """dh_t/dh_{t-1} at every step, (T, R, b, s, s)."""
         return self.model.state_jacobians(self.theta, self.states[:-1], self.batch.inputs)
+
+    def preactivation_gradients(self) -> Tensor:
+        """dL/da_t of each sequence's own loss, h_t = f(a_t), t = 1 .. T, (T, R, b, s); of the simple net alone."""
+        assert isinstance(self.model, SimpleRnn)
+        return self.state_gradients * self.model.nonlinearity.derivative(self.states[1:])
 
 
 def follow(

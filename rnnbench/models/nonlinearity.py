@@ -13,13 +13,14 @@ _aten = torch.ops.aten
 
 @dataclass(frozen=True)
 class Nonlinearity:
-    """A nonlinearity f and its derivative, the latter written as a function of the state h = f(a).
+    """A nonlinearity f and its derivatives, which are written as functions of the state h = f(a).
 
     Attributes:
         of: a -> f(a), a new tensor, differentiable as often as wanted.
         forward: (a, out): out = f(a).
         backward: (gradient, h, out): out = f'(a) * gradient.
         derivative: h -> f'(a), a new tensor.
+        second_derivative: h -> f''(a), a new tensor.
         on_host: (a, out) on numpy's views of the CPU's tensors, where that is faster; None: it is not.
     """
 
@@ -27,6 +28,7 @@ class Nonlinearity:
     forward: Callable[[Tensor, Tensor], object]
     backward: Callable[[Tensor, Tensor, Tensor], object]
     derivative: Callable[[Tensor], Tensor]
+    second_derivative: Callable[[Tensor], Tensor]
     on_host: Callable[[Any, Any], object] | None = None
 
     def fastest(self, device: torch.device) -> tuple[Callable[[Any, Any], object], Callable[[Tensor], Any]]:
@@ -48,6 +50,7 @@ NONLINEARITIES = {
         lambda a, out: torch.tanh(a, out=out),
         lambda gradient, state, out: _aten.tanh_backward.grad_input(gradient, state, grad_input=out),
         lambda state: 1 - state * state,
+        lambda state: 2 * state * (state * state - 1),
         np.tanh,
     ),
     "sigmoid": Nonlinearity(
@@ -55,14 +58,20 @@ NONLINEARITIES = {
         lambda a, out: torch.sigmoid(a, out=out),
         lambda gradient, state, out: _aten.sigmoid_backward.grad_input(gradient, state, grad_input=out),
         lambda state: state * (1 - state),
+        lambda state: state * (1 - state) * (1 - 2 * state),
     ),
     "relu": Nonlinearity(
         torch.relu,
         lambda a, out: torch.clamp(a, min=0, out=out),
         _relu_backward,
         lambda state: (state > 0).to(state.dtype),
+        torch.zeros_like,
     ),
     "linear": Nonlinearity(
-        torch.clone, lambda a, out: out.copy_(a), lambda gradient, state, out: out.copy_(gradient), torch.ones_like
+        torch.clone,
+        lambda a, out: out.copy_(a),
+        lambda gradient, state, out: out.copy_(gradient),
+        torch.ones_like,
+        torch.zeros_like,
     ),
 }

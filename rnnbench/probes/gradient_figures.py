@@ -68,9 +68,12 @@ def _gradient_title(values: NDArray[Any], parts: NDArray[Any], share: float) -> 
 
 def _curve(axes: "Axes", values: NDArray[Any], shares: NDArray[Any], label: str, colour: str) -> None:
     """A step that is a smooth function of the curvature, with its name at the flat end."""
+    from matplotlib.patheffects import withStroke
+
     order = np.argsort(values)
     axes.loglog(values[order], shares[order], color=colour, linewidth=1.6)
-    axes.annotate(label, (values[order][0], shares[order][0]), (6, -12), **_BESIDE, color=colour)
+    name = axes.annotate(label, (values[order][0], shares[order][0]), (6, -12), **_BESIDE, color=colour)
+    name.set_path_effects([withStroke(linewidth=3, foreground="white")])  # dots of the update may lie behind it
 
 
 def _update(axes: "Axes", values: NDArray[Any], shares: NDArray[Any]) -> None:
@@ -96,7 +99,7 @@ def draw_gradient_by_lag(shares: Tensor, norms: Tensor) -> bytes:
     lower.plot(lag[shown], sizes[shown], color=DATA, marker=".", markersize=4, linewidth=1)
     if shown.any():
         lower.set_yscale("log")
-    lower.set(xlabel="steps before the end of the sequence", ylabel="norm of the part of the gradient")
+    lower.set(xlabel="steps before the end of the sequence", ylabel="norm of each step's part")
     if np.isfinite(values).all():
         last = (len(values) + 1) // 2
         part = values[:last].sum()

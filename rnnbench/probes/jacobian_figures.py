@@ -117,7 +117,7 @@ def draw_product_singular_values(lags: Sequence[int], logarithms: Tensor) -> byt
     _name_lines(axes, lags[-1], lines)
     _powers_of_ten(axes)
     within = int((powers[-1] > powers[-1].max() - 1).sum())
-    _title(axes, f"over {lags[-1]} steps {within} of {size} directions keep within a factor of 10 of the strongest")
+    _title(axes, f"over {lags[-1]} steps {within} of {size} directions\nkeep within a factor of 10 of the strongest")
     axes.set(xlabel="lag T - t", ylabel="singular values of dh_T / dh_t")
     return to_png(axes.get_figure(root=True))
 
@@ -133,6 +133,8 @@ def draw_lyapunov(spectrum: Tensor, num_steps: int) -> bytes:
     axes.axhline(0, color=GUIDE, linewidth=1.2)
     _name(axes, "0: neither grows nor shrinks", (rank[-1], 0), (0, 3), GUIDE, "right")
     axes.set_xlim(0.5, rank[-1] + 0.5)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, max(high, 0.1 * (high - low)))  # room for the name where all exponents are below 0
     largest = float(values[:, 0].mean())
     if abs(largest) * num_steps < 1:
         meaning = f"keeps its state over the {num_steps} steps"

@@ -43,6 +43,16 @@ SMALL = {
         "num_vectors": 1,
         "num_steps": 3,
     },
+    "derivatives_together": {
+        "sequence_length": 6,
+        "hidden_size": 2,
+        "end_seed": 102,
+        "updates": 1,
+        "num_sequences": 4,
+        "first_distance": 2,
+        "last_distance": 8,
+        "spacing": 3,
+    },
     "clipping": {
         "sequence_length": 4,
         "hidden_size": 2,

@@ -64,6 +64,17 @@ def test_state_jacobians_equal_autograd(nonlinearity):
             assert torch.allclose(jacobians[r, k], expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
+def test_derivatives_of_the_nonlinearities_equal_autograd(nonlinearity):
+    function = NONLINEARITIES[nonlinearity]
+    a = torch.linspace(-3, 3, 20, dtype=torch.float64, requires_grad=True)
+    state = function.of(a)
+    (first,) = torch.autograd.grad(state.sum(), a, create_graph=True)
+    second = torch.autograd.grad(first.sum(), a)[0] if first.requires_grad else torch.zeros_like(a)
+    assert torch.allclose(function.derivative(state), first, rtol=1e-12)
+    assert torch.allclose(function.second_derivative(state), second, rtol=1e-12)
+
+
 def test_block_bytes_are_what_a_block_takes():
     model = SimpleRnn(2, 1, 20)
     shape = BlockShape(3, 10, 7, torch.float32, torch.device("cpu"))
