@@ -66,6 +66,7 @@ SMALL = {
         "adding_sequences": 20,
         "order_sequences": 20,
     },
+    "batch_or_stochastic": {"sequence_length": 10, "hidden_size": 2, "end_seed": 301, "sequences": 50},
 }
 
 COMPARED = {"init_and_momentum": ("task", "init.spectral_radius")}
