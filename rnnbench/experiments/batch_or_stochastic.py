@@ -60,7 +60,7 @@ class BatchOrStochastic(Experiment):
         for at, (method, label) in enumerate(METHODS.items()):
             _draw_costs(axes, _by_batch(measured[method]), top, COLORS[at], label, 1.06 ** (2 * at - 1))
         axes.axhspan(0.85 * top, 1.18 * top, color="#8885", linewidth=0)
-        axes.text(0.99, top, "not solved", ha="right", va="center", transform=axes.get_yaxis_transform(), fontsize=8)
+        axes.text(0.5, top, "not solved", ha="center", va="center", transform=axes.get_yaxis_transform(), fontsize=8)
         axes.set_yscale("log")
         set_value_axis(axes, "sequences in a batch", [run["batch"] for runs in measured.values() for run in runs])
         axes.set_ylabel("sequences to the solution, products included")
