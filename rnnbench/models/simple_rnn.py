@@ -22,7 +22,7 @@ from rnnbench.models.nonlinearity import NONLINEARITIES
 from rnnbench.models.products import OuterSum, StepProducts, diverging_quietly, squeeze
 from rnnbench.tasks.base import Batch
 
-ROWS_PER_CHUNK = 4096
+ROWS_PER_CHUNK = 2000
 """Rows, over steps and sequences, whose part of the weights' gradient is taken at once, while they are in cache."""
 
 
