@@ -1,6 +1,6 @@
 """Clipping the gradient: the cliff in one picture, and what becomes of runs with and without it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +10,11 @@ from typing_extensions import override
 from rnnbench.experiments import cliff
 from rnnbench.experiments.base import Experiment, Measured
 from rnnbench.experiments.nets import read_summaries
+from rnnbench.experiments.shares import Rows, best_rate, by_rate, difference
 from rnnbench.experiments.study import Study
 from rnnbench.experiments.verdict import Finding, at_least, at_most, beside, share_beside, within
 from rnnbench.report.drawing import COLORS, FOREGROUND, set_share_axis, set_value_axis
-from rnnbench.report.statistics import difference_interval, wilson_interval
+from rnnbench.report.statistics import wilson_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,8 +23,6 @@ GRID = 80
 """Points of the drawn loss, in each direction."""
 
 METHODS = {"none": "without clipping", "norm": "norm clipped to 1", "value": "elements clipped to 0.1"}
-
-Rows = Sequence[Mapping[str, Any]]
 
 
 class Clipping(Experiment):
@@ -64,13 +63,13 @@ class Clipping(Experiment):
     @override
     def judge(self, measured: Measured) -> Sequence[Finding]:
         thresholds = self.rule.thresholds
-        best = {method: _best(_of_method(measured, method)) for method in METHODS}
-        gain, gain_interval = _difference(best["norm"], best["none"])
-        kinds, kinds_interval = _difference(best["value"], best["norm"])
+        best = {method: best_rate(_of_method(measured, method)) for method in METHODS}
+        gain, gain_interval = difference(best["norm"], best["none"])
+        kinds, kinds_interval = difference(best["value"], best["norm"])
         clipped = [*_of_method(measured, "norm"), *_of_method(measured, "value")]
         broken = sum(run["diverged"] for run in clipped)
-        control = [_best(_clipped(measured["control"], clip)) for clip in (1.0, None)]
-        easy, easy_interval = _difference(*control)
+        control = [best_rate(_clipped(measured["control"], clip)) for clip in (1.0, None)]
+        easy, easy_interval = difference(*control)
         words = "share solved at the best learning rate"
         tolerance, least = thresholds["tolerance"], thresholds["least_gain"]
         norms = measured["cliff"]
@@ -120,7 +119,7 @@ class Clipping(Experiment):
         left.set(xlim=cliff.WEIGHTS, ylim=cliff.BIASES)
         left.set(xlabel="weight w", ylabel="bias b", title="Loss of one unit over 50 steps (darker: more)")
         for color, method in zip(COLORS, METHODS, strict=False):
-            rates, shares = _by_rate(_of_method(measured, method))
+            rates, shares = by_rate(_of_method(measured, method))
             right.plot(rates, shares, "o-", color=color, markersize=4, label=METHODS[method])
         set_value_axis(right, "learning rate", [run["lr"] for run in measured["norm"]])
         set_share_axis(right, "runs that solve the task")
@@ -152,22 +151,3 @@ def _of_method(measured: Measured, method: str) -> Rows:
 
 def _clipped(runs: Rows, clip: float | None) -> Rows:
     return [run for run in runs if run["clip_norm"] == clip]
-
-
-def _by_rate(runs: Rows) -> tuple[list[float], list[float]]:
-    """Learning rates, and the share solved at each."""
-    rates = sorted({run["lr"] for run in runs})
-    groups = [[run["solved"] for run in runs if run["lr"] == rate] for rate in rates]
-    return rates, [sum(group) / len(group) for group in groups]
-
-
-def _best(runs: Rows) -> tuple[int, int]:
-    """Solved runs and runs at the learning rate with most of them."""
-    rates, _ = _by_rate(runs)
-    groups = [[run["solved"] for run in runs if run["lr"] == rate] for rate in rates]
-    return max((sum(group), len(group)) for group in groups)
-
-
-def _difference(first: tuple[int, int], second: tuple[int, int]) -> tuple[float, tuple[float, float]]:
-    """Of two shares, with its interval."""
-    return first[0] / first[1] - second[0] / second[1], difference_interval(first, second)

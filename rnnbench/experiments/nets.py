@@ -16,13 +16,14 @@ from rnnbench.config.schema import Config
 from rnnbench.models.base import Model
 from rnnbench.records.summary import Summary, read_summary
 from rnnbench.run import read_checkpoint
+from rnnbench.sweep.grouping import group_jobs
 from rnnbench.sweep.plan import read_plan
 from rnnbench.tasks.base import Task
 
 
 @dataclass(frozen=True)
 class Nets:
-    """Nets of one batched run.
+    """Nets that one batched run could hold.
 
     Attributes:
         configs: Of each net.
@@ -50,7 +51,7 @@ class Nets:
 
 
 def read_nets(sweep: Path) -> list[Nets]:
-    """Read what a sweep has trained, one of `Nets` for each batched run.
+    """Read what a sweep has trained, one of `Nets` for all jobs that a batched run can share, however many did it.
 
     Args:
         sweep: Its folder; every job has ended.
@@ -60,8 +61,9 @@ def read_nets(sweep: Path) -> list[Nets]:
         RecordError: A summary is.
     """
     plan, found = read_plan(sweep), []
-    for number in plan.numbers():
-        jobs = plan.jobs(number)
+    all_jobs = [job for number in plan.numbers() for job in plan.jobs(number)]
+    for group in group_jobs([job.config for job in all_jobs]):
+        jobs = [all_jobs[index] for index in group]
         built = build([job.config for job in jobs])
         theta = torch.cat([read_checkpoint(job.folder / "checkpoint.pt")["theta"] for job in jobs]).double()
         summaries = [read_summary(job.folder) for job in jobs]
