@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.models.base import BlockShape
+from rnnbench.models.base import BlockShape, steps_with_outputs
 from rnnbench.models.products import OuterSum, StepProducts, squeeze
 from rnnbench.models.simple_rnn_sweeps import SimpleRnnSweeps, Weights, padded
 from rnnbench.tasks.base import Batch
@@ -61,12 +61,9 @@ class StepSweeps(SimpleRnnSweeps):
     def load(self, batch: Batch) -> None:
         super().load(batch)
         # Steps from first_end to last_end may be a sequence's last output; no gradient enters after last_end.
-        self.first_end, self.last_end = 0, self.shape.steps - 1
+        self.first_end, self.last_end = steps_with_outputs(batch)
         self.running: Tensor | None = None
         if batch.output_steps is not None:
-            if self.shape.device.type == "cpu":  # elsewhere this process would wait for the device
-                self.first_end = int(batch.output_steps.min())
-                self.last_end = int(batch.output_steps.max())
             steps = torch.arange(self.first_end, self.shape.steps, device=self.shape.device).view(-1, 1, 1, 1)
             running = steps < batch.lengths.unsqueeze(-1)  # (steps, r, b, 1)
             self.running = running.to(self.shape.dtype)
