@@ -11,10 +11,14 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from rnnbench.kernels.availability import obstacle
 from rnnbench.models.base import BlockShape, Model, Parameters, State
+from rnnbench.models.kernel_sweeps import KernelSweeps
 from rnnbench.models.nonlinearity import NONLINEARITIES
 from rnnbench.models.simple_rnn_sweeps import SimpleRnnSweeps, Weights, padded
 from rnnbench.models.step_sweeps import StepSweeps
+
+RECURRENCES = ("auto", "torch", "triton")
 
 
 class SimpleRnn(Model):
@@ -25,17 +29,29 @@ class SimpleRnn(Model):
         output_size: o.
         hidden_size: n.
         nonlinearity: "tanh", "relu", "linear" or "sigmoid".
+        recurrence: What runs the recurrences: "torch" its operations, "triton" kernels, "auto" kernels on a GPU where
+            they can run, else torch.
 
     Raises:
-        ValueError: The nonlinearity is none of these.
+        ValueError: The nonlinearity or the recurrence is none of these.
     """
 
     matching_distances = ("cross_entropy", "squared_error")
 
-    def __init__(self, input_size: int, output_size: int, hidden_size: int, nonlinearity: str = "tanh") -> None:
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        hidden_size: int,
+        nonlinearity: str = "tanh",
+        recurrence: str = "auto",
+    ) -> None:
         if nonlinearity not in NONLINEARITIES:
             raise ValueError(f"model.nonlinearity must be one of {', '.join(NONLINEARITIES)}, got {nonlinearity}")
+        if recurrence not in RECURRENCES:
+            raise ValueError(f"model.recurrence must be one of {', '.join(RECURRENCES)}, got {recurrence}")
         self.input_size, self.output_size, self.hidden_size = input_size, output_size, hidden_size
+        self.recurrence, self.nonlinearity_name = recurrence, nonlinearity
         self.nonlinearity = NONLINEARITIES[nonlinearity]
         self.layout = {
             "weight_hh": (hidden_size, hidden_size),
@@ -65,7 +81,24 @@ class SimpleRnn(Model):
 
     @override
     def sweeps(self, shape: BlockShape) -> SimpleRnnSweeps:
-        return StepSweeps(self, shape)
+        return KernelSweeps(self, shape) if self._has_kernels(shape.device, shape.dtype) else StepSweeps(self, shape)
+
+    def _wants_kernels(self, device: torch.device) -> bool:
+        return self.recurrence == "triton" or (self.recurrence == "auto" and device.type == "cuda")
+
+    def _has_kernels(self, device: torch.device, dtype: torch.dtype) -> bool:
+        return self._wants_kernels(device) and obstacle(self.hidden_size, device, dtype) is None
+
+    @override
+    def runs_by(self, device: torch.device, dtype: torch.dtype) -> str:
+        if not self._wants_kernels(device):
+            return super().runs_by(device, dtype)
+        reason = obstacle(self.hidden_size, device, dtype)
+        if reason is None:
+            return "Triton kernels"
+        if self.recurrence == "triton":
+            raise ValueError(f"model.recurrence=triton: {reason}; use model.recurrence=auto")
+        return f"{super().runs_by(device, dtype)}, since {reason}"
 
     @override
     def block_bytes(self, shape: BlockShape) -> int:
