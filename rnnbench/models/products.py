@@ -78,8 +78,7 @@ class OuterSum:
         """
         self.total = total
         self._num_replicas, m, n = total.shape
-        # Of one replica all rows at once are as fast.
-        on_host = total.device.type == "cpu" and self._num_replicas > 1
+        on_host = total.device.type == "cpu"
         self._few_rows = SMALL_PRODUCT // (m * n) if on_host and MIN_ROWS * m * n <= SMALL_PRODUCT else 0
         if self._few_rows:
             self._host_total, self._summand = total.numpy(), np.empty_like(total.numpy())

@@ -20,7 +20,7 @@ from rnnbench.tasks.base import Batch
 if TYPE_CHECKING:
     from rnnbench.models.simple_rnn import SimpleRnn
 
-ROWS_PER_CHUNK = 4096
+ROWS_PER_CHUNK = 2000
 """Rows, over steps and sequences, whose part of the weights' gradient is taken at once, while they are in cache."""
 
 

@@ -14,6 +14,7 @@ from typing_extensions import override
 from rnnbench.tasks.answers import ANSWER_LOSS, EXACT_SEQUENCE_RATE, WRONG_SYMBOLS, wrong_classes
 from rnnbench.tasks.base import Batch, Stream, Task, Updates
 from rnnbench.tasks.description import Description, describe_range
+from rnnbench.tasks.one_hot import one_hot
 from rnnbench.tasks.random_numbers import integers, per_replica, random_words
 from rnnbench.tasks.variants import check_variant, variants_of
 
@@ -118,8 +119,7 @@ class Memorization(Task):
         shown = torch.full((self.num_steps, *symbols.shape[1:]), blank, device=words.device)
         shown[: self.num_positions] = symbols
         shown[self.trigger_step] = trigger
-        one_hot = torch.eye(self.input_size, dtype=dtype, device=words.device)
-        inputs = torch.nn.functional.embedding(shown, one_hot)
+        inputs = one_hot(shown, self.input_size, dtype)
         lengths = torch.full(symbols.shape[1:], self.num_steps, device=words.device)
         if self.variant == "hf11_answers":
             steps = torch.arange(self.num_steps - self.num_positions, self.num_steps, device=words.device)

@@ -73,15 +73,14 @@ def _bounds(windows: tuple[range, ...], device: torch.device) -> tuple[Tensor, T
     return low, high
 
 
-def clear_padding(inputs: Tensor, lengths: Tensor, shortest: int) -> None:
-    """Set the inputs at and beyond each sequence's own end to zero, in place.
+def is_padding(lengths: Tensor, steps: range) -> Tensor:
+    """Which steps lie at or beyond each sequence's own end.
 
     Args:
-        inputs: (T, R, B, d), or one channel of it.
         lengths: (R, B), int64.
-        shortest: No length is smaller, so steps before it are left alone.
+        steps: Those to ask for, in order.
+
+    Returns:
+        (len(steps), R, B), bool.
     """
-    tail = inputs[shortest:]
-    steps = torch.arange(shortest, inputs.shape[0], device=inputs.device).view(-1, 1, 1)
-    inside = steps < lengths
-    tail.mul_(inside if inputs.dim() == 3 else inside.unsqueeze(-1))
+    return torch.arange(steps.start, steps.stop, device=lengths.device).view(-1, 1, 1) >= lengths

@@ -14,6 +14,7 @@ from typing_extensions import override
 from rnnbench.tasks.answers import ANSWER_LOSS, wrong_classes
 from rnnbench.tasks.base import Batch, Stream, Task, Updates
 from rnnbench.tasks.description import Description
+from rnnbench.tasks.one_hot import one_hot
 from rnnbench.tasks.random_numbers import integers, per_replica, random_words
 from rnnbench.tasks.variants import check_variant, variants_of
 
@@ -90,8 +91,7 @@ class RandomPermutation(Task):
             shown[0] = (rows + per_replica(update, words.device)) % NUM_FIRST_SYMBOLS
         else:
             shown[0] = integers(words[0], 0, NUM_FIRST_SYMBOLS)
-        one_hot = torch.eye(NUM_SYMBOLS, dtype=dtype, device=words.device)
-        inputs = torch.nn.functional.embedding(shown, one_hot)
+        inputs = one_hot(shown, NUM_SYMBOLS, dtype)
         lengths = torch.full(shown.shape[1:], self.num_steps, device=words.device)
         if self.every_step:
             return Batch(inputs, lengths, None, shown.roll(-1, 0))

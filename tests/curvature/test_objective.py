@@ -204,15 +204,17 @@ def test_products_are_linear_symmetric_and_positive(num_replicas, **shape):
 
 
 def test_many_sequences_are_cut_into_blocks_that_add_up():
-    _, theta, _, objective, generator = case("tanh", "squared_error", False, 2, 700, threads=2)
+    sequences = 2 * ROWS_PER_BLOCK
+    _, theta, _, objective, generator = case("tanh", "squared_error", False, 2, sequences, threads=2)
     assert len(objective.blocks) >= 4
     vector = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
     whole, product = objective.loss_and_gradient(theta), objective.linearize(theta).product(vector)
-    parts = [objective.rows(start, start + 100) for start in range(0, 700, 100)]
+    part_size = sequences // 5
+    parts = [objective.rows(start, start + part_size) for start in range(0, sequences, part_size)]
     close(torch.stack([part.loss_and_gradient(theta).gradient for part in parts]).mean(0), whole.gradient)
     close(torch.stack([part.linearize(theta).product(vector) for part in parts]).mean(0), product)
-    first = whole.trace.state_gradients(5) * 700
-    close(parts[0].loss_and_gradient(theta).trace.state_gradients(5) * 100, first)
+    first = whole.trace.state_gradients(5) * sequences
+    close(parts[0].loss_and_gradient(theta).trace.state_gradients(5) * part_size, first)
     objective.engine.close()
 
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from rnnbench.curvature.engine import Engine
+from rnnbench.curvature.engine import ROWS_PER_BLOCK, Engine
 from rnnbench.curvature.gauss_newton import Matching
 from rnnbench.curvature.objective import Objective
 from rnnbench.losses import LOSSES
@@ -39,7 +39,7 @@ def test_replicas_that_have_stopped_are_gathered_out():
 
 
 def test_replicas_in_blocks_of_their_own_are_not_moved():
-    model, vector = case(2, 350)
+    model, vector = case(2, ROWS_PER_BLOCK)
     model.product(vector, [True, False])
     assert len(model._rows) == 2
 

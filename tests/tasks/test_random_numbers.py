@@ -1,7 +1,10 @@
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from rnnbench.tasks import random_numbers
 from rnnbench.tasks.random_numbers import batch_words, integers, key_schedule, philox4x32, random_words, uniform
@@ -47,14 +50,15 @@ def words_of(text: str) -> list[int]:
 
 
 @pytest.mark.parametrize(("counter", "key", "expected"), KNOWN_ANSWERS)
-@pytest.mark.parametrize("as_tensors", [False, True])
-def test_philox_known_answers(counter: str, key: str, expected: str, as_tensors: bool) -> None:
+@pytest.mark.parametrize("as_arrays", [False, True])
+@pytest.mark.parametrize("view", [Tensor.numpy, Tensor.detach], ids=["numpy", "torch"])
+def test_philox_known_answers(counter: str, key: str, expected: str, as_arrays: bool, view: Any) -> None:
     low, high = words_of(key)
     seed = high << 32 | low
     seeds = torch.tensor([seed - 2**64 if seed >= 2**63 else seed])
     out = torch.empty((2, 1), dtype=torch.int64)
-    words = [torch.tensor([word]) if as_tensors else word for word in words_of(counter)]
-    philox4x32(tuple(words), key_schedule(seeds), torch.empty((3, 2, 1), dtype=torch.int64), out)
+    words = [view(torch.tensor([word])) if as_arrays else word for word in words_of(counter)]
+    philox4x32(tuple(words), view(key_schedule(seeds)), view(torch.empty((3, 2, 1), dtype=torch.int64)), view(out))
     first, second = out[:, 0].tolist()
     assert [first >> 32 & MASK, first & MASK, second >> 32 & MASK, second & MASK] == words_of(expected)
 

@@ -1,0 +1,36 @@
+"""Symbols as one-hot inputs."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+LONG_ROW = 32
+"""From so many symbols on, a row is zeros and a one written into them; below, on a CPU, a copy of the identity's.
+
+On one core 224,000 rows of 8 take 0.26 ms when copied and 0.76 when written; 32,000 rows of 102 0.66 and 0.3."""
+
+
+def one_hot(symbols: Tensor, num_symbols: int, dtype: torch.dtype) -> Tensor:
+    """Rows of the identity.
+
+    Args:
+        symbols: int32 or int64, of any shape, in [0, num_symbols]; num_symbols itself stands for nothing, a row of
+            zeros.
+        num_symbols: How many there are.
+        dtype: Of the rows, float32 or float64.
+
+    Returns:
+        (*symbols.shape, num_symbols), new.
+    """
+    shape = (*symbols.shape, num_symbols)
+    if symbols.device.type != "cpu" or num_symbols >= LONG_ROW:
+        rows = torch.zeros(shape, dtype=dtype, device=symbols.device)
+        starts = torch.arange(0, rows.numel(), num_symbols, device=symbols.device)
+        ones = starts + symbols.flatten().clamp(max=num_symbols - 1)
+        rows.view(-1).index_copy_(0, ones, (symbols.flatten() < num_symbols).to(dtype))
+        return rows
+    rows = torch.empty(shape, dtype=dtype)
+    identity = np.eye(num_symbols + 1, num_symbols, dtype=rows.numpy().dtype)
+    # Without a check of the range, which would take as long again.
+    np.take(identity, symbols.numpy(), axis=0, out=rows.numpy(), mode="clip")
+    return rows
