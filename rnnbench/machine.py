@@ -11,7 +11,7 @@ from rnnbench.config.build import Built
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.schema import Config
 from rnnbench.config.validate import fields_of
-from rnnbench.curvature.engine import ROWS_PER_BLOCK
+from rnnbench.curvature.engine import ROWS_PER_BLOCK, rows_per_block
 from rnnbench.models.base import BlockShape
 from rnnbench.processors import num_processors
 from rnnbench.training.problem import NUM_EVALUATION_SEQUENCES
@@ -90,6 +90,8 @@ def memory_parts(config: Config, built: Built, num_replicas: int, device: torch.
     task, model, optimizer = built.task, built.model, built.optimizer
     dtype = getattr(torch, config.dtype)
     threads = num_processors() if config.threads == "auto" else int(config.threads)
+    threads = threads if device.type == "cpu" else 1
+    most_rows = rows_per_block(model, task.num_steps, dtype, device)
     drawn, kept = optimizer.num_drawn_sequences, optimizer.num_kept_sequences
 
     def sweeps(sequences: int) -> int:
@@ -97,9 +99,9 @@ def memory_parts(config: Config, built: Built, num_replicas: int, device: torch.
         return int(outputs + model.block_bytes(BlockShape(1, task.num_steps, sequences, dtype, device)))
 
     inputs = num_replicas * task.num_steps * (task.input_size * dtype.itemsize + RANDOM_NUMBER_BYTES)
-    traced = num_replicas * min(drawn, ROWS_PER_BLOCK)
+    traced = num_replicas * min(drawn, most_rows)
     batch_key = "optim.gradient_batch_size" if kept else "optim.batch_size"
-    evaluated = min(num_replicas * NUM_EVALUATION_SEQUENCES, threads * ROWS_PER_BLOCK)
+    evaluated = min(num_replicas * NUM_EVALUATION_SEQUENCES, threads * most_rows)
     return {
         batch_key: drawn * inputs + sweeps(traced),
         "optim.curvature_batch_size": sweeps(num_replicas * kept),
@@ -119,6 +121,22 @@ def probe_parts(config: Config, built: Built, num_replicas: int) -> Mapping[str,
     sample = {key: getattr(config.probe[name], key, 0) for key in ("num_sequences", "num_steps")}
     key = max(sample, key=lambda each: sample[each]) if any(sample.values()) else "every"
     return {f"probe.{name}.{key}": sizes[name]}
+
+
+def check_recurrence(config: Config, built: Built, device: torch.device) -> str:
+    """Check that what computes the model's sweeps can do so on a device.
+
+    Returns:
+        What it is, in words.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    try:
+        words: str = built.model.runs_by(device, getattr(torch, config.dtype))
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return words
 
 
 def check_memory(config: Config, built: Built, num_replicas: int, device: torch.device) -> int:

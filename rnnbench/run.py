@@ -17,7 +17,7 @@ from rnnbench.config.validate import fields_of
 from rnnbench.exit_status import OK
 from rnnbench.following import follow
 from rnnbench.keeping import CHECKPOINT, Job
-from rnnbench.machine import check_memory, resolve_device
+from rnnbench.machine import check_memory, check_recurrence, resolve_device
 from rnnbench.processors import keep_to_share
 from rnnbench.records import RecordError, sweep_of
 from rnnbench.records.closing import print_closing_summary
@@ -33,11 +33,13 @@ def check_machine(configs: Sequence[Config]) -> None:
     """Check that each configuration, run by itself, fits this machine.
 
     Raises:
-        ConfigError: A device is not there, or a run needs more memory than there is.
+        ConfigError: A device is not there, or cannot run the model so, or a run needs more memory than there is.
     """
     for jobs in group_jobs(configs):
         members = [configs[job] for job in jobs]
-        check_memory(members[0], build(members), 1, resolve_device(members[0].device))
+        built, device = build(members), resolve_device(members[0].device)
+        check_recurrence(members[0], built, device)
+        check_memory(members[0], built, 1, device)
 
 
 def run_job(job: Job, *, quiet: bool) -> int:

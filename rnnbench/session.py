@@ -17,7 +17,7 @@ from rnnbench.config.schema import Config
 from rnnbench.curvature.engine import Engine, flush_denormals
 from rnnbench.exit_status import FAILED, OK
 from rnnbench.keeping import Group, Job, Keeper, Lengths
-from rnnbench.machine import MEBIBYTE, check_memory, is_out_of_memory, resolve_device, resolve_threads
+from rnnbench.machine import MEBIBYTE, check_memory, check_recurrence, is_out_of_memory, resolve_device, resolve_threads
 from rnnbench.optim.base import Update
 from rnnbench.records import RecordError
 from rnnbench.records.environment import git_revision, versions
@@ -90,14 +90,16 @@ class Session:
         self.config = jobs[0].config
         self.device = resolve_device(self.config.device)
         self.built: Built = build([job.config for job in jobs])
+        recurrence = check_recurrence(self.config, self.built, self.device)
         needed = check_memory(self.config, self.built, len(jobs), self.device)
         # Each worker runs whole blocks; an operation itself is not split.
         torch.set_num_threads(1)
+        torch.set_float32_matmul_precision("highest")  # no TF32 on a GPU
         flush_denormals()
         known = None if start is None else start.threads
         self.threads = known or resolve_threads(self.config, self.built, len(jobs), self.device)
         if not quiet:
-            where = count(self.threads, "thread") if self.device.type == "cpu" else str(self.device)
+            where = count(self.threads, "thread") if self.device.type == "cpu" else f"{self.device} by {recurrence}"
             what = "" if group is None else f"{group.label}: "
             print(f"rnnbench: {what}{where}, about {needed / MEBIBYTE:,.0f} MiB of memory", file=sys.stderr, flush=True)
         dtype = getattr(torch, self.config.dtype)

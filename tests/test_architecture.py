@@ -8,11 +8,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FILES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in (ROOT / "rnnbench").rglob("*.py")}
 
-BASE = {"losses", "tasks", "models", "init"}
+BASE = {"kernels", "losses", "tasks", "models", "init"}
 MAY_IMPORT = {
     "losses": {"losses"},
     "tasks": {"metrics", "tasks"},  # a task knows no model
-    "models": {"models", "tasks"},  # a model sees batches and knows no loss
+    "kernels": {"kernels"},
+    "models": {"kernels", "models", "tasks"},  # a model sees batches and knows no loss
     "init": {"init", "models"},
     "curvature": {*BASE, "curvature"},
     "optim": {
@@ -45,6 +46,7 @@ MAY_IMPORT_CONFIG = {
     "config",
     "experiments",
     "following",
+    "gpu_check",
     "hydra_command",
     "keeping",
     "machine",

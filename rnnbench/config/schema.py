@@ -65,6 +65,11 @@ class Rnn(Choice):
 
     hidden_size: int = option(100, "number of hidden units n", low=1)
     nonlinearity: str = option("tanh", "of the hidden units", choices=("tanh", "relu", "linear", "sigmoid"))
+    recurrence: str = option(
+        "auto",
+        "what runs the recurrence: torch; triton: kernels; auto: kernels on a GPU where they can run, else torch",
+        choices=("auto", "torch", "triton"),
+    )
 
 
 @dataclass

@@ -76,6 +76,8 @@ class CgRules:
         residual_tolerance: (R,), norm of the residual below which the system counts as solved.
         keep_every: Every so many iterations an iterate is kept; None: at 1, 2, 3, ... growing by `ITERATE_GAP`.
         dtype: Of the vectors; dot products are float64.
+        look_every: Iterations from one look at which replicas have stopped to the next, since a look waits for a GPU;
+            it changes no result, but products of replicas that have stopped are made in between.
     """
 
     max_iterations: int
@@ -85,6 +87,7 @@ class CgRules:
     window: int = 10
     keep_every: int | None = None
     dtype: torch.dtype = torch.float64
+    look_every: int = 1
 
     def kept_iterations(self) -> set[int]:
         """The iterations whose iterates are kept for backtracking, the limit among them."""
@@ -111,7 +114,7 @@ def conjugate_gradient(
     without positive curvature, and before a value that is not finite. A stopped replica no longer changes.
 
     Args:
-        product: (v (R, P), active) -> A v (R, P); rows of replicas that are not active are not read.
+        product: (v (R, P), active) -> A v (R, P); rows of replicas that have stopped are not read.
         target: b, (R, P).
         start: First x, (R, P).
         rules: When to stop, what to keep.
@@ -126,32 +129,35 @@ def conjugate_gradient(
     """
     b, x = target.to(rules.dtype), start.to(rules.dtype)
     inverse = None if preconditioner is None else preconditioner.to(rules.dtype).reciprocal()
-    active = [True] * b.shape[0]
+    active = [True] * b.shape[0]  # as last looked at
     residual = b - product(x.to(target.dtype), active).to(rules.dtype)
     direction = preconditioned = residual if inverse is None else inverse * residual
     squared = _dot(residual, preconditioned)
     history = [_quadratic(x, residual, b)]
+    running = torch.ones_like(squared, dtype=torch.bool)
     reasons = torch.full_like(squared, float(TerminationReason.MAX_ITERATIONS))
     num_iterations = torch.zeros_like(squared)
-    iterates: list[Iterate] = []
+    num_entered = torch.zeros((), dtype=torch.int64, device=b.device)  # iterations begun by any replica
+    iterates: dict[int, Iterate] = {}
     kept = rules.kept_iterations()
 
     def stop(which: Tensor, reason: TerminationReason) -> None:
-        for replica in which.nonzero().flatten().tolist():
-            if active[replica]:
-                active[replica] = False
-                reasons[replica] = float(reason)
+        nonlocal running, reasons
+        reasons = torch.where(running & which, float(reason), reasons)
+        running = running & ~which
 
     stop(~squared.isfinite(), TerminationReason.NOT_FINITE)
     stop(_dot(residual, residual).sqrt() < rules.residual_tolerance, TerminationReason.RESIDUAL)
     for iteration in range(1, rules.max_iterations + 1):
-        if not any(active):
-            break
+        if (iteration - 1) % rules.look_every == 0:
+            active = running.tolist()
+            if not any(active):
+                break
+        num_entered = num_entered + running.any()
         image = product(direction.to(target.dtype), active).to(rules.dtype)
         curvature = _dot(direction, image)
         stop(~curvature.isfinite(), TerminationReason.NOT_FINITE)
         stop(curvature <= 0, TerminationReason.CURVATURE)
-        running = torch.tensor(active, device=b.device)
         step = torch.where(running, squared / curvature, 0.0).unsqueeze(1).to(rules.dtype)
         x = torch.where(step != 0, x + step * direction, x)
         residual = torch.where(step != 0, residual - step * image, residual)
@@ -167,10 +173,12 @@ def conjugate_gradient(
             now, before = history[-1], history[-1 - window]
             stop((now < 0) & ((now - before) / now < window * rules.tolerance), TerminationReason.PROGRESS)
         if iteration in kept:
-            iterates.append(Iterate(x, history[-1], num_iterations))
-    if not iterates or iterates[-1].solution is not x:
-        iterates.append(Iterate(x, history[-1], num_iterations))
-    return CgResult(iterates, num_iterations, reasons)
+            iterates[iteration] = Iterate(x, history[-1], num_iterations)
+    entered = int(num_entered)
+    found = [iterate for iteration, iterate in iterates.items() if iteration <= entered]
+    if entered not in iterates:
+        found.append(Iterate(x, history[-1], num_iterations))
+    return CgResult(found, num_iterations, reasons)
 
 
 def _dot(first: Tensor, second: Tensor) -> Tensor:

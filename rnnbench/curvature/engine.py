@@ -26,6 +26,9 @@ At n = 100, T = 100 and B = 1000 products took 0.92 (one thread) to 0.94 (two) o
 0.89: fewer operations, whose calls two workers make in turn.
 """
 
+BYTES_PER_GPU_BLOCK = 2**31
+"""Buffers of a block on a GPU: few large blocks, since each costs its launches, and rows enough to fill any chip."""
+
 SEQUENCES_WORTH_A_BLOCK = 64
 """Fewest sequences of a block beside others: two workers on 50 each (n = 100) are no faster than one on 100."""
 
@@ -44,13 +47,20 @@ class Block:
     sequences: slice
 
 
-def split(num_replicas: int, num_sequences: int, num_workers: int) -> list[Block]:
+def rows_per_block(model: Model, num_steps: int, dtype: torch.dtype, device: torch.device) -> int:
+    """Largest wanted number of sequences of a block, over its replicas, on a device."""
+    if device.type == "cpu":
+        return ROWS_PER_BLOCK
+    return max(1, BYTES_PER_GPU_BLOCK // model.block_bytes(BlockShape(1, num_steps, 1, dtype, device)))
+
+
+def split(num_replicas: int, num_sequences: int, num_workers: int, most_rows: int = ROWS_PER_BLOCK) -> list[Block]:
     """Cut a batch of (R, B) sequences into as few blocks as keep every worker equally busy.
 
-    Several replicas per block where a replica has few sequences, one where it has many; at most `ROWS_PER_BLOCK`
+    Several replicas per block where a replica has few sequences, one where it has many; at most `most_rows`
     sequences in a block, and at least `SEQUENCES_WORTH_A_BLOCK` where there are several blocks, but for rounding.
     """
-    rounds = -(-num_replicas * num_sequences // (num_workers * ROWS_PER_BLOCK))
+    rounds = -(-num_replicas * num_sequences // (num_workers * most_rows))
     num_blocks = max(1, min(num_workers * rounds, num_replicas * num_sequences // SEQUENCES_WORTH_A_BLOCK))
     replica_blocks = min(num_blocks, num_replicas)
     sequence_blocks = min(-(-num_blocks // replica_blocks), num_sequences)
@@ -88,6 +98,11 @@ class Engine:
             self._executor = ThreadPoolExecutor(self.threads, "rnnbench-worker", initializer=flush_denormals)
         self._free: dict[BlockShape, list[Sweeps]] = defaultdict(list)
         self._lock = threading.Lock()
+
+    def split(self, num_replicas: int, num_steps: int, num_sequences: int) -> list[Block]:
+        """Cut a batch into blocks for the workers; see `split`."""
+        most_rows = rows_per_block(self.model, num_steps, self.dtype, self.device)
+        return split(num_replicas, num_sequences, self.threads, most_rows)
 
     def map(self, function: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
         """Apply a function to every block on the workers; results in the order of the blocks."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rnnbench.curvature.engine import Block, Engine, split
+from rnnbench.curvature.engine import Block, Engine
 from rnnbench.curvature.gauss_newton import OWN_MATCHING, GaussNewton, Matching
 from rnnbench.curvature.hessian import Hessian
 from rnnbench.losses import Loss, mean_of
@@ -88,7 +88,7 @@ class Objective:
         self.engine, self.loss_function, self.batch = engine, loss, batch
         num_steps, num_replicas, num_sequences, _ = batch.inputs.shape
         self.num_steps, self.size = num_steps, num_sequences
-        self.blocks = split(num_replicas, num_sequences, engine.threads)
+        self.blocks = engine.split(num_replicas, num_steps, num_sequences)
         self.num_outputs = batch.targets.shape[0] * num_sequences
 
     @property
@@ -100,7 +100,7 @@ class Objective:
         """The objective of some replicas, by their rows, int64."""
         some = copy.copy(self)
         some.batch = self.batch.replicas(rows)
-        some.blocks = split(len(rows), some.batch.size, self.engine.threads)
+        some.blocks = self.engine.split(len(rows), self.num_steps, some.batch.size)
         return some
 
     def rows(self, start: int, stop: int) -> "Objective":

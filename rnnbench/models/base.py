@@ -207,6 +207,14 @@ class Model(ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has no state_jacobians")
 
+    def runs_by(self, device: torch.device, dtype: torch.dtype) -> str:
+        """What computes its sweeps on a device, in words for the user.
+
+        Raises:
+            ValueError: What was asked for cannot.
+        """
+        return "torch"
+
     @abstractmethod
     def block_bytes(self, shape: BlockShape) -> int:
         """Bytes of the buffers that `sweeps(shape)` makes."""
@@ -215,3 +223,14 @@ class Model(ABC):
 def rows_of_replicas(tensor: Tensor) -> Tensor:
     """States or inputs (..., R, b, k) as rows of each replica, (R, ... b, k)."""
     return tensor.movedim(-3, 0).flatten(1, -2)
+
+
+def steps_with_outputs(batch: Batch) -> tuple[int, int]:
+    """First and last step of a batch at which a sequence may have an output; on a CPU the very ones.
+
+    Elsewhere to look would be to wait for the device, so all steps count.
+    """
+    steps = batch.output_steps
+    if steps is None or steps.device.type != "cpu":
+        return 0, len(batch.inputs) - 1
+    return int(steps.min()), int(steps.max())

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.models.base import READOUT, BlockShape, State, Sweeps
+from rnnbench.models.base import READOUT, BlockShape, State, Sweeps, steps_with_outputs
 from rnnbench.models.forward_mode import dual_level, make_dual, tangent_of
 from rnnbench.tasks.base import Batch
 
@@ -48,10 +48,9 @@ class CellSweeps(Sweeps):
         self.inputs = batch.inputs.contiguous().unbind(0)
         self.output_steps = batch.output_steps
         # Outputs lie at the steps from first to last; a sequence may end at any of them.
-        self.first, self.last = 0, self.shape.steps - 1
+        self.first, self.last = steps_with_outputs(batch)
         self.running: Tensor | None = None
         if batch.output_steps is not None:
-            self.first, self.last = int(batch.output_steps.min()), int(batch.output_steps.max())
             steps = torch.arange(self.first, self.shape.steps, device=self.shape.device).view(-1, 1, 1, 1)
             self.running = (steps < batch.lengths.unsqueeze(-1)).to(self.shape.dtype)  # (steps, r, b, 1)
 

@@ -34,7 +34,8 @@ class Update:
         gradient: What was computed on the way (loss, gradient, states, state gradients), for the probes.
         clipped_gradient: The gradient that was used after clipping, (R, P); the gradient itself where nothing clips.
         metrics: Further numbers of the optimizer's own, by TensorBoard tag, each (R,).
-        products: Gauss-Newton products that each replica used, (R,), float64; zeros for first-order methods.
+        products: Gauss-Newton products that each replica used, (R,), float64; zeros for first-order methods. These and
+            the costs below may lie on the CPU whatever theta's device.
         sequences: Forward-and-backward passes over one sequence that each replica used, products included, (R,).
         forward_passes: Sequences that each replica passed forward through time, evaluations of the loss included, (R,).
         backward_passes: Sequences that it passed backward, (R,).

@@ -78,7 +78,7 @@ class FirstOrder(Optimizer):
         gradient = objective.loss_and_gradient(self.point(theta, state, update))
         clipped_gradient = self.clip(gradient.gradient)
         step, next_state = self.step(clipped_gradient, theta, state, update)
-        products = torch.zeros(len(theta), dtype=torch.float64, device=theta.device)
+        products = torch.zeros(len(theta), dtype=torch.float64)  # on the host, which counts them after every update
         passes = products + self.batch_size
         return Update(
             theta=theta + step,

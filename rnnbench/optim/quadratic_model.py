@@ -76,7 +76,7 @@ class QuadraticModel:
         self.loss = self._curvature.loss + batch.penalty(theta)
         self.diagonal = damping.diagonal + batch.weight_decay
         self._scale = self.diagonal.to(theta.dtype)
-        self._rows, self._packed = torch.arange(len(theta), device=theta.device), self._curvature
+        self._rows, self._packed = list(range(len(theta))), self._curvature
 
     def product(self, vector: Tensor, active: Sequence[bool] | None = None) -> Tensor:
         """A v, (R, P); see `GaussNewton.product`.
@@ -86,13 +86,13 @@ class QuadraticModel:
         if active is None:
             return self._curvature.product(vector).addcmul_(vector, self._scale)
         if self._packed.shares_blocks and 0 < sum(active) <= len(self._rows) // 2:
-            running = [row for row, is_active in enumerate(active) if is_active]
-            self._rows = torch.tensor(running, device=vector.device)
-            self._packed = self._curvature.replicas(self._rows)
+            self._rows = [row for row, is_active in enumerate(active) if is_active]
+            self._packed = self._curvature.replicas(torch.tensor(self._rows, device=vector.device))
         if len(self._rows) == len(vector):
             return self._packed.product(vector, active).addcmul_(vector, self._scale)
         image = torch.zeros_like(vector)
-        image[self._rows] = self._packed.product(vector[self._rows], [active[row] for row in self._rows.tolist()])
+        rows = torch.tensor(self._rows, device=vector.device)
+        image[rows] = self._packed.product(vector[rows], [active[row] for row in self._rows])
         return image.addcmul_(vector, self._scale)
 
     def value(self, step: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ class StateGradient(Probe):
         draw = self.picture_every > 0 and view.num_logged % self.picture_every == 0
 
         def read() -> Reading:
-            curve = lag_curve(state_gradients, lengths) * size
+            curve = (lag_curve(state_gradients, lengths) * size).cpu()
             scalars = {f"state_gradient/lag_{lag}": curve[:, lag] for lag in lags(num_steps)}
             scalars["state_gradient/decay_per_step"] = decay_per_step(curve)
             pictures = {"state_gradient/against_lag": lambda replica: draw_lag_decay(curve[replica])} if draw else {}

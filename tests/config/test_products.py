@@ -106,7 +106,7 @@ def built(*overrides, **targets):
     for group, target in targets.items():
         getattr(config, group)._target_ = f"{__name__}.{target.__name__}"
     if "model" in targets:
-        del config.model.nonlinearity
+        del config.model.nonlinearity, config.model.recurrence
     return build([config])
 
 

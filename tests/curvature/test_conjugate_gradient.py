@@ -76,6 +76,21 @@ def test_replicas_stop_by_themselves():
     assert together.num_iterations[0] < together.num_iterations[1]
 
 
+@pytest.mark.parametrize("limits", [{}, {"tolerance": 5e-3}, {"residual_tolerance": 1e-3}, {"max_iterations": 8}])
+def test_to_look_less_often_changes_nothing(limits):
+    """Not the iterates kept for backtracking either, nor a replica without curvature from some iteration on."""
+    matrix, b = positive_definite(3, 30, 1e3)
+    matrix[2, 0, 0] = -50.0
+    every, seldom = (solve(matrix, b, look_every=count, **{"max_iterations": 60, **limits}) for count in (1, 10))
+    assert torch.equal(every.num_iterations, seldom.num_iterations)
+    assert torch.equal(every.reasons, seldom.reasons)
+    assert len(every.iterates) == len(seldom.iterates)
+    for one, other in zip(every.iterates, seldom.iterates, strict=True):
+        assert torch.equal(one.solution, other.solution)
+        assert torch.equal(one.quadratic, other.quadratic)
+        assert torch.equal(one.iteration, other.iteration)
+
+
 def test_relative_progress_stops_at_the_rule():
     matrix, b = positive_definite(1, 60, 1e4)
     stopped = solve(matrix, b, max_iterations=200, tolerance=5e-3)

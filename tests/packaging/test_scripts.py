@@ -68,6 +68,14 @@ def test_tests_run_in_the_root_with_the_development_tools(checkout):
     assert pytest_call == "python -m pytest -k one or two"
 
 
+def test_gpu_check_runs_in_the_root_with_the_development_tools(checkout):
+    checkout.python("python", folder=checkout.root / ".venv" / "bin")
+    assert checkout.run("gpu_check", "precision", "--device", "cuda:1").returncode == 0
+    set_up, check = checkout.lines()
+    assert set_up.endswith(" dev")
+    assert check == "python -m rnnbench.gpu_check precision --device cuda:1"
+
+
 def test_all_tests_are_shared_by_the_processors(checkout):
     python = checkout.program(
         checkout.root / ".venv" / "bin" / "python", f'echo "$OMP_NUM_THREADS $*" >> "{checkout.log}"'

@@ -1,0 +1,12 @@
+"""Options of the test suite, and what is left out where something optional is missing."""
+
+from importlib.util import find_spec
+
+# Their modules import Triton, which exists for Linux alone; pytest would import them to look for examples.
+NEED_TRITON = ["rnnbench/kernels/[!_a]*.py", "rnnbench/gpu_check/compilation.py"]
+collect_ignore_glob = NEED_TRITON if find_spec("triton") is None else []
+
+
+def pytest_addoption(parser):
+    """Add --device."""
+    parser.addoption("--device", metavar="DEVICE", help="run tests/device there too, as in cuda; default: skip them")

@@ -1,0 +1,1 @@
+"""The check of everything that only a GPU can show: scripts/gpu_check."""

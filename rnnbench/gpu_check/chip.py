@@ -1,0 +1,42 @@
+"""What the check ran on."""
+
+import shutil
+import subprocess
+from importlib import metadata
+from typing import Any
+
+import torch
+
+from rnnbench.records.environment import git_revision, versions
+
+
+def facts(device: torch.device) -> dict[str, Any]:
+    """Device, chip, driver, versions and revision: measurements with other facts cannot stand beside each other."""
+    found = versions()
+    for package in ("triton", "jax"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    chip: dict[str, Any] = {"device": str(device), "versions": found, "revision": git_revision()}
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        chip |= {
+            "chip": properties.name,
+            "capability": f"{properties.major}.{properties.minor}",
+            "processors": properties.multi_processor_count,
+            "memory_bytes": properties.total_memory,
+            "cuda": torch.version.cuda,
+            "driver": _driver(),
+        }
+    return chip
+
+
+def _driver() -> str | None:
+    """Version of NVIDIA's driver; None where nvidia-smi does not say."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return None
+    command = [program, "--query-gpu=driver_version", "--format=csv,noheader"]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return answer.stdout.splitlines()[0].strip() if answer.returncode == 0 and answer.stdout else None

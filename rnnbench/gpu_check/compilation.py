@@ -1,0 +1,85 @@
+"""Every kernel compiled for a GPU, which needs none: registers, what they spill, and shared memory."""
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from rnnbench.gpu_check.stage import Measure, Stage
+from rnnbench.kernels.gradients import gradients_kernel
+from rnnbench.kernels.launch import TILES, Tile, blocks
+from rnnbench.kernels.states import states_kernel, tangents_kernel
+
+INDICES = ("lengths", "output_steps")
+NUMBERS = ("rows", "step", "tangents", "gradients", "recurrent", "source", "structural")
+WARP = 32
+OPTIONS = {"num_stages": 1, "enable_fp_fusion": True}
+"""Of every launch."""
+
+LARGEST_SPILL = 2048
+"""Bytes of a thread's registers that go to memory, above which a kernel was compiled in a way nobody wanted."""
+
+KERNELS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "states": (states_kernel, {"EXTRA": 16}),
+    "states, inputs beforehand": (states_kernel, {"EXTRA": 0}),
+    "tangents": (tangents_kernel, {"ENDS": True}),
+    "gradients": (gradients_kernel, {"ONE_OUTPUT": True, "STRUCTURAL": ""}),
+    "gradients, damped": (gradients_kernel, {"ONE_OUTPUT": False, "STRUCTURAL": "cross_entropy"}),
+}
+
+
+def compilation_stage(capability: int, *, quick: bool) -> Stage:
+    """Every kernel at three sizes and with every tile; quick: one.
+
+    Args:
+        capability: Of the chip, as in 90 for 9.0.
+        quick: One kernel.
+    """
+    measurements: dict[str, Measure] = {}
+    for name, (kernel, options) in KERNELS.items():
+        for hidden_size in (50, 100, 200):
+            for tile in TILES:
+                what = f"{name}, n = {hidden_size}, {tile.rows} rows, {tile.warps} warps"
+                chosen = {**options, **blocks(hidden_size), "NONLINEARITY": "tanh", "ROWS": tile.rows}
+                measurements[what] = partial(compiled, kernel, chosen, tile, capability)
+    if quick:
+        measurements = dict(list(measurements.items())[:1])
+    title = f"kernels compiled for capability {capability / 10:.1f}: registers of a thread, bytes spilled and shared"
+    return Stage("compilation", title, measurements, longest=60)
+
+
+def compiled(kernel: Any, options: Mapping[str, Any], tile: Tile, capability: int) -> dict[str, Any]:
+    """Compile one kernel as a launch would: float32 tensors at multiples of 16 bytes, any sizes."""
+    signature, aligned = {}, {}
+    for index, name in enumerate(kernel.arg_names):
+        pointer = "*fp32" if name in NUMBERS else "*i64" if name in INDICES else None
+        signature[name] = "constexpr" if name in options else pointer or "i32"
+        if pointer or name in ("width", "replica_stride", "step_stride"):
+            aligned[(index,)] = [["tt.divisibility", 16]]
+    source = ASTSource(fn=kernel, signature=signature, constexprs=dict(options), attrs=aligned)
+    target = GPUTarget("cuda", capability, WARP)
+    binary = triton.compile(source, target=target, options=OPTIONS | {"num_warps": tile.warps})
+    registers, spilled = _resources(binary.asm["cubin"])
+    found = {"registers": registers, "spilled": spilled, "shared": binary.metadata.shared}
+    return {**found, "ok": spilled is None or spilled <= LARGEST_SPILL}
+
+
+def _resources(binary: bytes) -> tuple[int | None, int | None]:
+    """Registers of a thread and bytes of its stack, by the tool that comes with Triton; None: it is not there."""
+    tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+    if not tool.exists():
+        return None, None
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(binary)
+        file.flush()
+        command = [str(tool), "-res-usage", file.name]
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    match = re.search(r"REG:(\d+) STACK:(\d+)", told)
+    return (int(match[1]), int(match[2])) if match else (None, None)

@@ -1,0 +1,145 @@
+"""What the kernels come to beside torch in float64, at sizes and lengths of every kind.
+
+Letters as in `rnnbench.models.simple_rnn_sweeps`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rnnbench.gpu_check.stage import Stage
+from rnnbench.models.base import BlockShape
+from rnnbench.models.kernel_sweeps import KernelSweeps
+from rnnbench.models.simple_rnn import SimpleRnn
+from rnnbench.models.simple_rnn_sweeps import SimpleRnnSweeps
+from rnnbench.models.step_sweeps import StepSweeps
+from rnnbench.tasks.base import Batch
+
+OUTPUT_SIZE = 2
+
+TIMES_TORCH, ROUNDINGS = 2, 8
+"""An error may be twice that of torch's float32, and some roundings where that happens to lose nothing."""
+
+LARGEST_ERROR = 1e-5
+"""Of a net whose recurrent weights have a spectral radius of about 1 at most, relative to the largest entry."""
+
+
+OTHER_TILES = ((16, 4), (32, 8), (64, 8))
+"""Those of `rnnbench.kernels.launch.TILES` that not every case has."""
+
+
+@dataclass(frozen=True)
+class SweepCase:
+    """A random net on random sequences.
+
+    Attributes:
+        num_replicas: r.
+        num_sequences: b.
+        num_steps: T.
+        hidden_size: n.
+        input_size: d.
+        nonlinearity: Name.
+        num_outputs: S, at steps drawn for each sequence, the last of which is its end; None: one at every step.
+        distance: Of structural damping; None: none.
+        radius: Spectral radius of the recurrent weights, about.
+        tile: Of the kernels: rows and warps.
+        seed: Of everything that is drawn.
+    """
+
+    num_replicas: int = 2
+    num_sequences: int = 3
+    num_steps: int = 4
+    hidden_size: int = 5
+    input_size: int = 2
+    nonlinearity: str = "tanh"
+    num_outputs: int | None = 1
+    distance: str | None = "cross_entropy"
+    radius: float = 0.9
+    tile: tuple[int, int] = (16, 8)
+    seed: int = 0
+
+    def run(self, kind: type[SimpleRnnSweeps], dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
+        """Everything that sweeps give, by name."""
+        generator = torch.Generator().manual_seed(self.seed)
+
+        def normal(*size: int) -> Tensor:
+            return torch.randn(size, generator=generator, dtype=torch.float64).to(device, dtype)
+
+        r, b, steps, n = self.num_replicas, self.num_sequences, self.num_steps, self.hidden_size
+        model = SimpleRnn(self.input_size, OUTPUT_SIZE, n, self.nonlinearity)
+        theta = normal(r, model.num_parameters) * (self.radius * n**-0.5)
+        direction = normal(r, model.num_parameters)
+        ends, num_outputs, lengths = None, steps, torch.full((r, b), steps, device=device)
+        if self.num_outputs is not None:
+            num_outputs = min(self.num_outputs, steps)
+            shuffled = torch.rand(steps, r, b, generator=generator).argsort(0)
+            ends = shuffled[:num_outputs].sort(0).values.to(device)
+            lengths = ends[-1] + 1
+        targets = torch.zeros(num_outputs, r, b, OUTPUT_SIZE, dtype=dtype, device=device)
+        batch = Batch(normal(steps, r, b, self.input_size), lengths, ends, targets)
+        cotangents = normal(num_outputs, r, b, OUTPUT_SIZE)
+        structural = None if self.distance is None else normal(r, 1, 1).abs()
+        sweeps = kind(model, BlockShape(r, steps, b, dtype, device))
+        sweeps.load(batch)
+        return {
+            "outputs": sweeps.forward(model.weights(theta)),
+            "states": sweeps.states(b),
+            "gradient": sweeps.backward(cotangents),
+            "state gradients": sweeps.state_gradients(b),
+            "output tangents": sweeps.linearized_forward(model.weights(direction)),
+            "product": sweeps.linearized_backward(cotangents, structural, self.distance or ""),
+        }
+
+    def compare(self, device: torch.device) -> dict[str, Any]:
+        """Largest errors of the kernels and of torch's float32, relative to the largest entry of each quantity."""
+        from rnnbench.kernels.launch import Tile, fixed_tile  # imports Triton
+
+        exact = self.run(StepSweeps, torch.float64, device)
+        rounded = self.run(StepSweeps, torch.float32, device)
+        with fixed_tile(Tile(*self.tile)):
+            kernels = self.run(KernelSweeps, torch.float32, device)
+        found: dict[str, Any] = {"ok": True}
+        for name, expected in exact.items():
+            error, of_torch = (_relative_error(other[name], expected) for other in (kernels, rounded))
+            allowed = TIMES_TORCH * of_torch + ROUNDINGS * torch.finfo(torch.float32).eps
+            bounded = error <= LARGEST_ERROR or self.radius > 1
+            found |= {name: error, f"{name}, torch": of_torch}
+            found["ok"] = found["ok"] and error <= allowed and bounded
+        return found
+
+
+def _relative_error(found: Tensor, expected: Tensor) -> float:
+    size = expected.abs().max().clamp(min=torch.finfo(torch.float64).tiny)
+    return float((found - expected).abs().max() / size)
+
+
+def precision_cases() -> Mapping[str, SweepCase]:
+    """By what is special about each."""
+    usual = SweepCase(num_replicas=3, num_sequences=17, num_steps=100, hidden_size=100)
+    cases = {f"n = {n}": replace(usual, hidden_size=n) for n in (1, 16, 50, 64, 100, 128, 129, 200, 256)}
+    cases |= {f"{rows} rows, {warps} warps": replace(usual, tile=(rows, warps)) for rows, warps in OTHER_TILES}
+    cases |= {f"nonlinearity {f}": replace(usual, nonlinearity=f) for f in ("relu", "sigmoid", "linear")}
+    return cases | {
+        "an output at every step": replace(usual, num_outputs=None),
+        "two outputs": replace(usual, num_outputs=2),
+        "no damping": replace(usual, distance=None),
+        "damping by squared error": replace(usual, distance="squared_error"),
+        "100 inputs": replace(usual, input_size=100),
+        "one replica, 1000 sequences": replace(usual, num_replicas=1, num_sequences=1000),
+        "one step": replace(usual, num_steps=1),
+        "1000 steps": replace(usual, num_steps=1000),
+        "64 replicas of one sequence": replace(usual, num_replicas=64, num_sequences=1),
+        "spectral radius 1.2, 30 steps": replace(usual, radius=1.2, num_steps=30),
+    }
+
+
+def precision_stage(device: torch.device, *, quick: bool) -> Stage:
+    """The kernels on a device; quick: one small case."""
+    cases = {"small": SweepCase()} if quick else precision_cases()
+    measurements = {name: partial(case.compare, device) for name, case in cases.items()}
+    title = "errors of the kernels and of torch's float32 against float64, relative to the largest entry"
+    return Stage("precision", title, measurements, longest=60)

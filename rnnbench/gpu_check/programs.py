@@ -1,0 +1,73 @@
+"""Stages that start programs: the tests that run on a device, and one real training."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import rnnbench
+from rnnbench.gpu_check.stage import Stage
+
+CHECKOUT = Path(rnnbench.__file__).resolve().parents[1]
+
+SECONDS = 230.0
+"""Of one program."""
+
+TRAININGS = {
+    "64 seeds of nag on adding, T = 80": "task=adding task.sequence_length=80 optim=nag seed=range(0,64)",
+    "8 seeds of hf on adding, T = 50": "task=adding task.sequence_length=50 optim=hf seed=range(0,8)",
+}
+BUDGET = "budget.minutes=3"
+QUICK = {"one update of hf": "task=adding task.sequence_length=10 model.hidden_size=4 optim=hf seed=range(0,2)"}
+QUICK_BUDGET = "budget.updates=1"
+
+
+def test_stage(device: torch.device, *, quick: bool) -> Stage:
+    """The tests of tests/device; quick: those of the batches alone."""
+    words = [str(CHECKOUT / "tests" / "device"), "--device", str(device), *(["-k", "batch"] if quick else [])]
+    measurements = {"all": partial(run_tests, words)}
+    return Stage("tests", "tests/device: batches, losses, gradients, products", measurements, longest=SECONDS)
+
+
+def run_tests(words: list[str]) -> dict[str, Any]:
+    """Run pytest; its last line, and whether all went well."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words]
+    ended = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=SECONDS, check=False)
+    lines = (ended.stdout + ended.stderr).strip().splitlines()
+    failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
+    return {"ok": ended.returncode == 0, "said": lines[-1] if lines else "", "failed": failed}
+
+
+def training_stage(device: torch.device, *, quick: bool) -> Stage:
+    """Sweeps of three minutes each; quick: one update."""
+    runs, budget = (QUICK, QUICK_BUDGET) if quick else (TRAININGS, BUDGET)
+    measurements = {name: partial(train, [*words.split(), budget], device) for name, words in runs.items()}
+    return Stage("training", "whole commands: seeds solved, and when", measurements, longest=SECONDS)
+
+
+def train(words: list[str], device: torch.device) -> dict[str, Any]:
+    """Train a sweep, and sum up how its runs stand at the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        sweep = Path(folder) / "sweep"
+        command = [sys.executable, "-m", "rnnbench", "train", "-m", "-q", *words, f"device={device}"]
+        command.append(f"hydra.sweep.dir={sweep}")
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+        summaries = [json.loads(path.read_text()) for path in sorted(sweep.glob("*/summary.json"))]
+    if ended.returncode or not summaries:
+        lines = ended.stderr.strip().splitlines()
+        raise RuntimeError(lines[-1] if lines else f"exit status {ended.returncode}")
+    times = sorted(summary["solved_at"]["seconds"] for summary in summaries if summary["solved_at"])
+    return {
+        "runs": len(summaries),
+        "solved": len(times),
+        "first solved after s": times[0] if times else None,
+        "last solved after s": times[-1] if times else None,
+        "updates": max(summary["updates"] for summary in summaries),
+        "s of training": max(summary["seconds"] for summary in summaries),
+        "ok": all(summary["status"] in ("solved", "budget") for summary in summaries),
+    }

@@ -1,0 +1,178 @@
+"""Times of gradients and products beside what a user of a GPU would use otherwise.
+
+Everything is float32 without TF32, but where a name says otherwise. Letters as in `rnnbench.bench.case`.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from statistics import median
+from typing import Any
+
+import torch
+
+from rnnbench.bench.case import Case, Computation, check_agreement, make_case
+from rnnbench.bench.options import Shape
+from rnnbench.bench.peers_optional import is_installed, jax_gradient, jax_product
+from rnnbench.bench.peers_torch import autograd_loop, hoisted_outputs, torch_rnn, vmap_loop
+from rnnbench.curvature.engine import Engine
+from rnnbench.curvature.objective import Objective
+from rnnbench.gpu_check.stage import Measure, Stage
+from rnnbench.models.simple_rnn import SimpleRnn
+from rnnbench.tasks.base import Batch
+
+SHAPES = (Shape(1, 1000, 100, 100), Shape(64, 100, 100, 100), Shape(1, 100, 100, 100), Shape(64, 20, 100, 50))
+QUICK_SHAPES = (Shape(2, 3, 4, 5),)
+ROUNDS, SECONDS = 20, 2.0
+"""Fewest rounds after the first two, and seconds after which no more than these are made."""
+
+
+def on_device(case: Case, device: torch.device, recurrence: str) -> Case:
+    """The same problem on a device, under a net whose recurrence is run so."""
+    old, batch = case.model, case.batch
+    model = SimpleRnn(old.input_size, old.output_size, old.hidden_size, recurrence=recurrence)
+    assert batch.output_steps is not None
+    tensors = (batch.inputs, batch.lengths, batch.output_steps, batch.targets)
+    own = Batch(*(tensor.to(device) for tensor in tensors))
+    return replace(case, model=model, batch=own, theta=case.theta.to(device), vector=case.vector.to(device))
+
+
+def objective_of(case: Case) -> Objective:
+    """Its batch under our engine."""
+    return Objective(Engine(case.model, 1, case.theta.device, case.theta.dtype), case.loss, case.batch)
+
+
+def our_forward(case: Case) -> Computation:
+    """The loss alone."""
+    objective = objective_of(case)
+    return Computation(lambda: objective.loss(case.theta), None)
+
+
+def our_gradient(case: Case) -> Computation:
+    """Loss and gradient."""
+    objective = objective_of(case)
+    return Computation(lambda: objective.loss_and_gradient(case.theta), lambda found: found.gradient)
+
+
+def our_product(case: Case) -> Computation:
+    """One Gauss-Newton product."""
+    curvature = objective_of(case).linearize(case.theta)
+    return Computation(lambda: curvature.product(case.vector), lambda found: found)
+
+
+def torch_lstm(case: Case) -> Computation:
+    """torch.nn.LSTM of the same size, one replica after the other: another net, for its speed alone."""
+    nets = [torch.nn.LSTM(case.batch.inputs.shape[-1], case.shape.units) for _ in range(case.shape.replicas)]
+    inputs = [one.contiguous() for one in case.batch.inputs.unbind(1)]
+
+    def run() -> list[Any]:
+        losses = [net(x)[0][-1].square().sum() for net, x in zip(nets, inputs, strict=True)]
+        return [torch.autograd.grad(loss, list(net.parameters())) for net, loss in zip(nets, losses, strict=True)]
+
+    return Computation(run, None)
+
+
+def compiled_loop(case: Case) -> Computation:
+    """The loop of torch operations under torch.compile."""
+    return autograd_loop(case, torch.compile(hoisted_outputs))
+
+
+GRADIENTS: dict[str, Callable[[Case], Computation]] = {
+    "torch.nn.RNN, replicas in turn": torch_rnn,
+    "torch.nn.LSTM, replicas in turn": torch_lstm,
+    "autograd loop": lambda case: autograd_loop(case, hoisted_outputs),
+    "loop under torch.func grad and vmap": vmap_loop,
+    "loop under torch.compile": compiled_loop,
+}
+
+PRODUCTS = (our_product, jax_product)
+"""What gives products; everything else gives gradients."""
+
+
+@contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """Allow TF32 in products and cuDNN, or not."""
+    before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    torch.backends.cudnn.allow_tf32 = allowed
+    torch.set_float32_matmul_precision("high" if allowed else "highest")
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before[0]
+        torch.set_float32_matmul_precision(before[1])
+
+
+def timed(
+    shape: Shape, device: torch.device, make: Callable[[Case], Computation], recurrence: str, *, allowed: bool = False
+) -> dict[str, Any]:
+    """Median and fastest time of a way, in ms, and microseconds of a time step; the result is checked where it can be.
+
+    Args:
+        shape: Of the problem.
+        device: Where.
+        make: The way.
+        recurrence: Of our nets.
+        allowed: Whether TF32 is.
+    """
+    plain = make_case(shape)
+    case = on_device(plain, device, recurrence)
+    with tf32(allowed), torch.device(device):  # nets of torch's own are made there
+        way = make(case)
+        result = way.run()
+        if way.rows is not None and not allowed:
+            expected = our_product if make in PRODUCTS else our_gradient
+            reference = expected(on_device(plain, device, "torch")).run()
+            rows = reference if isinstance(reference, torch.Tensor) else getattr(reference, "gradient", None)
+            assert isinstance(rows, torch.Tensor)
+            check_agreement("it", on_device(plain, torch.device("cpu"), "torch"), way.rows(result).cpu(), rows.cpu())
+        way.run()
+        seconds: list[float] = []
+        start = time.perf_counter()
+        while len(seconds) < ROUNDS or time.perf_counter() - start < SECONDS / 2:
+            seconds.append(_seconds(way.run, device))
+            if time.perf_counter() - start > SECONDS and len(seconds) >= 3:
+                break
+        way.close()
+    middle = median(seconds)
+    steps = {"ms": 1e3 * middle, "fastest ms": 1e3 * min(seconds), "us of a step": 1e6 * middle / shape.steps}
+    return {**steps, "rounds": len(seconds)}
+
+
+def _seconds(run: Callable[[], object], device: torch.device) -> float:
+    """Time of one call, until the device has done it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    run()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def timed_jax(shape: Shape, make: Callable[[Case], Computation]) -> Mapping[str, Any]:
+    """The same of JAX, on the device that it chooses."""
+    return timed(shape, torch.device("cpu"), make, "torch")
+
+
+def speed_stage(device: torch.device, *, quick: bool) -> Stage:
+    """Every way at every shape; quick: a tiny shape, and no compilation."""
+    measurements: dict[str, Measure] = {}
+    ways = {name: way for name, way in GRADIENTS.items() if not quick or way is not compiled_loop}
+    for shape in QUICK_SHAPES if quick else SHAPES:
+        where = "R, B, T, n = " + ", ".join(map(str, shape))
+        for recurrence in ("torch", "triton"):
+            for what, make in (("loss", our_forward), ("gradient", our_gradient), ("product", our_product)):
+                measurements[f"{where}: {what}, rnnbench, {recurrence}"] = partial(
+                    timed, shape, device, make, recurrence
+                )
+        for name, way in ways.items():
+            measurements[f"{where}: gradient, {name}"] = partial(timed, shape, device, way, "torch")
+        measurements[f"{where}: gradient, torch.nn.RNN, replicas in turn, TF32"] = partial(
+            timed, shape, device, torch_rnn, "torch", allowed=True
+        )
+        if is_installed("jax"):
+            measurements[f"{where}: gradient, JAX jit(vmap(grad(scan)))"] = partial(timed_jax, shape, jax_gradient)
+            measurements[f"{where}: product, JAX jvp + vjp"] = partial(timed_jax, shape, jax_product)
+    return Stage("speed", "times of a gradient and of a Gauss-Newton product", measurements, longest=120)

@@ -1,0 +1,34 @@
+"""Whether the kernels can run; importing this needs no Triton."""
+
+from importlib.util import find_spec
+
+import torch
+
+LARGEST_HIDDEN_SIZE = 256
+SMALLEST_CAPABILITY = (8, 0)
+"""Of an NVIDIA GPU: the first with TF32 products."""
+
+
+def obstacle(hidden_size: int, device: torch.device, dtype: torch.dtype) -> str | None:
+    """Why the kernels of the simple recurrent net cannot run, as half a sentence; None: they can.
+
+    Args:
+        hidden_size: n.
+        device: Where they would run.
+        dtype: Of the states.
+    """
+    if hidden_size > LARGEST_HIDDEN_SIZE:
+        return f"the kernels serve up to {LARGEST_HIDDEN_SIZE} hidden units, not {hidden_size}"
+    if dtype != torch.float32:
+        return f"the kernels serve float32, not {str(dtype).removeprefix('torch.')}"
+    if find_spec("triton") is None:
+        return "Triton is not installed"
+    if device.type == "cuda":
+        if torch.version.hip is not None:
+            return "the kernels were written for NVIDIA's tensor cores"
+        if torch.cuda.get_device_capability(device) < SMALLEST_CAPABILITY:
+            return "the kernels need a GPU of compute capability 8.0 or above"
+        return None
+    from rnnbench.kernels.launch import is_interpreted
+
+    return None if is_interpreted() else "the kernels need a GPU"

@@ -1,0 +1,128 @@
+"""The backward sweep of the simple recurrent net over a whole sequence in one launch.
+
+Programs, tiles and waits as in `rnnbench.kernels.states`. The gradients of the weights are no part of it: they are
+products over all steps, which a matrix library does faster.
+
+Letters as in `rnnbench.models.simple_rnn_sweeps`.
+"""
+
+import triton
+import triton.language as tl
+
+from rnnbench.kernels.elementwise import through_derivative
+from rnnbench.kernels.states import UNSPECIALIZED
+from rnnbench.kernels.tiles import load_tile, multiply, multiply_stored, rows_before, whole_matrix
+
+
+@triton.jit
+def pre_activation_gradient(
+    carry, state, injected, tangent, weight, STRUCTURAL: tl.constexpr, NONLINEARITY: tl.constexpr
+):
+    """dL/da_t from what comes back from step t + 1, what enters at t, and the structural damping of step t."""
+    gradient = carry + injected
+    if STRUCTURAL == "squared_error":
+        gradient += weight * tangent
+    gradient = through_derivative(gradient, state, NONLINEARITY)
+    if STRUCTURAL == "cross_entropy":
+        gradient += weight * tangent
+    return gradient
+
+
+@triton.jit
+def step_operands(state, source, tangent, columns, inside, enters, STRUCTURAL: tl.constexpr):
+    """h_t, the gradient that enters there, and dh_t (where it is looked at)."""
+    states = load_tile(state, columns, inside)
+    injected = load_tile(source, columns, inside & enters)
+    tangents = states if STRUCTURAL == "" else load_tile(tangent, columns, inside)
+    return states, injected, tangents
+
+
+@triton.jit(do_not_specialize=UNSPECIALIZED)
+def gradients_kernel(
+    gradients,
+    rows,
+    recurrent,
+    source,
+    output_steps,
+    tangents,
+    structural,
+    num_steps,
+    num_sequences,
+    hidden_size,
+    replica_stride,
+    step_stride,
+    width,
+    weight_stride,
+    source_replica_stride,
+    source_step_stride,
+    source_stride,
+    output_replica_stride,
+    output_stride,
+    structural_stride,
+    rounded_replicas,
+    BLOCK: tl.constexpr,
+    IS_RESIDENT: tl.constexpr,
+    ONE_OUTPUT: tl.constexpr,
+    STRUCTURAL: tl.constexpr,
+    NONLINEARITY: tl.constexpr,
+    ROWS: tl.constexpr,
+):
+    """dL/da_t = f'(a_t) (dL/da_{t+1} W_hh + what enters at t), from the last step to the first.
+
+    Operands:
+        gradients: (r, T, b, n), contiguous, overwritten.
+        rows: As of `states_kernel`; the three strides are of it.
+        recurrent: W_hh, n x n numbers on end, at every `weight_stride`.
+        source: dL/dh_t that enters: of every step (r, T, b, n), which may be `gradients` itself; of one output a
+            sequence (r, 1, b, n).
+        output_steps: (r, b), int64; read where ONE_OUTPUT: the step of that output.
+        tangents: (r, T + 1, b, n), contiguous; read where STRUCTURAL.
+        structural: (r,), weight of the damping; read where STRUCTURAL, the distance's name or "".
+    """
+    replica = tl.program_id(0).to(tl.int64)
+    row = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
+    row_inside = row[:, None] < num_sequences
+    wide_row = row[:, None].to(tl.int64)
+    last = tl.cast(num_steps, tl.int64) - 1
+    recurrent += replica * weight_stride
+    reached = rows + replica * replica_stride + (last + 1) * step_stride + wide_row * width
+    dense = num_sequences * hidden_size
+    here = gradients + (replica * num_steps + last) * dense + wide_row * hidden_size
+    tangent = tangents + (replica * (num_steps + 1) + last + 1) * dense + wide_row * hidden_size
+    entering = source + replica * source_replica_stride + wide_row * source_stride
+    enters, output_step = row_inside, wide_row
+    if ONE_OUTPUT:
+        entries = output_steps + replica * output_replica_stride + wide_row * output_stride
+        output_step = tl.load(entries, mask=row_inside, other=-1)
+        enters = output_step == last
+    else:
+        entering += last * source_step_stride
+    weight = 0.0
+    if STRUCTURAL != "":
+        weight = tl.load(structural + replica * structural_stride)
+
+    columns = tl.arange(0, BLOCK)
+    inside = row_inside & (columns[None, :] < hidden_size)
+    state, injected, damped = step_operands(reached, entering, tangent, columns, inside, enters, STRUCTURAL)
+    zero = tl.full((ROWS, BLOCK), 0.0, tl.float32)
+    carry = zero
+    if IS_RESIDENT:
+        matrix = whole_matrix(recurrent, columns, hidden_size)
+        carry = multiply(zero, matrix, zero)  # zero, for the sake of the matrix
+
+    for back in range(num_steps):
+        gradient = pre_activation_gradient(carry, state, injected, damped, weight, STRUCTURAL, NONLINEARITY)
+        tl.store(here + columns[None, :], gradient, mask=inside)
+        reached -= step_stride
+        tangent -= dense
+        if ONE_OUTPUT:
+            enters = output_step == last - back - 1
+        else:
+            entering -= source_step_stride
+        next_inside = rows_before(back + 1, num_steps, row, num_sequences) & (columns[None, :] < hidden_size)
+        state, injected, damped = step_operands(reached, entering, tangent, columns, next_inside, enters, STRUCTURAL)
+        if IS_RESIDENT:
+            carry = multiply(gradient, matrix, zero)
+        else:
+            carry = multiply_stored(here, row_inside, recurrent, columns, hidden_size, zero)
+        here -= dense

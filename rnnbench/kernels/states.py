@@ -1,0 +1,177 @@
+"""The states of the simple recurrent net, and their tangents, over a whole sequence in one launch.
+
+A program owns ROWS sequences of one replica for all steps. h_t goes from accumulator to operand without leaving the
+chip; it is written out, and what the next step needs from memory is read before this step's product, which hides the
+wait. The first product stands before the loop: so the compiler lays its matrix out for the tensor cores there, once.
+
+Letters as in `rnnbench.models.simple_rnn_sweeps`.
+"""
+
+import triton
+import triton.language as tl
+
+from rnnbench.kernels.elementwise import activate, through_derivative
+from rnnbench.kernels.tiles import PRECISION, load_tile, multiply, multiply_stored, rows_before, whole_matrix
+
+UNSPECIALIZED = ("num_steps", "rounded_replicas")
+"""Arguments whose values are not worth a compilation of their own."""
+
+
+@triton.jit
+def input_weights(step, columns, hidden_size, num_inputs, EXTRA: tl.constexpr):
+    """[W_ih^T; b], (EXTRA, BLOCK): the rows of `step` after those of W_hh^T; nothing where EXTRA is 0."""
+    if EXTRA == 0:
+        weights = 0
+    else:
+        inputs = tl.arange(0, EXTRA)
+        inside = (inputs[:, None] < num_inputs) & (columns[None, :] < hidden_size)
+        weights = tl.load(
+            step + (hidden_size + inputs[:, None]) * hidden_size + columns[None, :], mask=inside, other=0.0
+        )
+    return weights
+
+
+@triton.jit
+def input_operand(here, step_stride, columns, inside, hidden_size, num_inputs, EXTRA: tl.constexpr):
+    """[x_t, 1], (ROWS, EXTRA); where EXTRA is 0 its product, which lies already where h_t is going to.
+
+    `here` points at h_{t-1}; `inside` is (ROWS, 1).
+    """
+    if EXTRA == 0:
+        operand = load_tile(here + step_stride, columns, inside & (columns[None, :] < hidden_size))
+    else:
+        inputs = tl.arange(0, EXTRA)
+        operand = load_tile(here + hidden_size, inputs, inside & (inputs[None, :] < num_inputs))
+    return operand
+
+
+@triton.jit
+def input_part(operand, weights, EXTRA: tl.constexpr):
+    """[x_t, 1] [W_ih^T; b], (ROWS, BLOCK)."""
+    return operand if EXTRA == 0 else tl.dot(operand, weights, input_precision=PRECISION)
+
+
+@triton.jit(do_not_specialize=UNSPECIALIZED)
+def states_kernel(
+    rows,
+    step,
+    num_steps,
+    num_sequences,
+    hidden_size,
+    num_inputs,
+    replica_stride,
+    step_stride,
+    width,
+    weight_stride,
+    rounded_replicas,
+    BLOCK: tl.constexpr,
+    IS_RESIDENT: tl.constexpr,
+    EXTRA: tl.constexpr,
+    NONLINEARITY: tl.constexpr,
+    ROWS: tl.constexpr,
+):
+    """h_t = f([h_{t-1}, x_t, 1] step) for all steps, in place.
+
+    Operands:
+        rows: (r, T + 1, b, width), [h_t, x_{t+1}, 1] at index t.
+        step: (r, c, n), rows [W_hh^T; W_ih^T; b].
+        num_inputs: d + 1.
+    """
+    replica = tl.program_id(0).to(tl.int64)
+    row = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
+    row_inside = row[:, None] < num_sequences
+    here = rows + replica * replica_stride + row[:, None].to(tl.int64) * width
+    step += replica * weight_stride
+
+    columns = tl.arange(0, BLOCK)
+    inside = row_inside & (columns[None, :] < hidden_size)
+    weights = input_weights(step, columns, hidden_size, num_inputs, EXTRA)
+    operand = input_operand(here, step_stride, columns, row_inside, hidden_size, num_inputs, EXTRA)
+    part = input_part(operand, weights, EXTRA)
+    is_next = rows_before(1, num_steps, row, num_sequences)
+    operand = input_operand(here + step_stride, step_stride, columns, is_next, hidden_size, num_inputs, EXTRA)
+    if IS_RESIDENT:
+        recurrent = whole_matrix(step, columns, hidden_size)
+        pre_activation = multiply(load_tile(here, columns, inside), recurrent, part)
+    else:
+        pre_activation = multiply_stored(here, row_inside, step, columns, hidden_size, part)
+
+    for t in range(num_steps):
+        here += step_stride
+        part = input_part(operand, weights, EXTRA)
+        is_next = rows_before(t + 2, num_steps, row, num_sequences)
+        operand = input_operand(here + step_stride, step_stride, columns, is_next, hidden_size, num_inputs, EXTRA)
+        state = activate(pre_activation, NONLINEARITY)
+        tl.store(here + columns[None, :], state, mask=inside)
+        if IS_RESIDENT:
+            pre_activation = multiply(state, recurrent, part)
+        else:
+            pre_activation = multiply_stored(here, row_inside, step, columns, hidden_size, part)
+
+
+@triton.jit(do_not_specialize=UNSPECIALIZED)
+def tangents_kernel(
+    tangents,
+    rows,
+    step,
+    lengths,
+    num_steps,
+    num_sequences,
+    hidden_size,
+    replica_stride,
+    step_stride,
+    width,
+    weight_stride,
+    length_replica_stride,
+    length_stride,
+    rounded_replicas,
+    BLOCK: tl.constexpr,
+    IS_RESIDENT: tl.constexpr,
+    ENDS: tl.constexpr,
+    NONLINEARITY: tl.constexpr,
+    ROWS: tl.constexpr,
+):
+    """dh_t = f'(a_t) (dh_{t-1} W_hh^T + what lies there) for all steps, in place.
+
+    Operands:
+        tangents: (r, T + 1, b, n), contiguous; from step 1 on [h_{t-1}, x_t, 1] times the direction's `step`.
+        rows: As of `states_kernel`; the three strides are of it.
+        step: As of `states_kernel`.
+        lengths: (r, b), int64; read where ENDS: dh_t is zero after a sequence's own end.
+    """
+    replica = tl.program_id(0).to(tl.int64)
+    row = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
+    row_inside = row[:, None] < num_sequences
+    step += replica * weight_stride
+    reached = rows + replica * replica_stride + step_stride + row[:, None].to(tl.int64) * width
+    tangent_stride = num_sequences * hidden_size
+    here = tangents + replica * (num_steps + 1) * tangent_stride + row[:, None] * hidden_size
+    length = row[:, None]  # not looked at
+    if ENDS:
+        entries = lengths + replica * length_replica_stride + row[:, None].to(tl.int64) * length_stride
+        length = tl.load(entries, mask=row_inside, other=0)
+
+    columns = tl.arange(0, BLOCK)
+    inside = row_inside & (columns[None, :] < hidden_size)
+    state, part = load_tile(reached, columns, inside), load_tile(here + tangent_stride, columns, inside)
+    if IS_RESIDENT:
+        recurrent = whole_matrix(step, columns, hidden_size)
+        product = multiply(load_tile(here, columns, inside), recurrent, part)
+    else:
+        product = multiply_stored(here, row_inside, step, columns, hidden_size, part)
+
+    for t in range(num_steps):
+        here += tangent_stride
+        reached += step_stride
+        running = row_inside
+        if ENDS:
+            running = t < length
+        tangent = tl.where(running, through_derivative(product, state, NONLINEARITY), 0.0)
+        next_inside = rows_before(t + 1, num_steps, row, num_sequences) & (columns[None, :] < hidden_size)
+        state = load_tile(reached, columns, next_inside)
+        part = load_tile(here + tangent_stride, columns, next_inside)
+        tl.store(here + columns[None, :], tangent, mask=inside)
+        if IS_RESIDENT:
+            product = multiply(tangent, recurrent, part)
+        else:
+            product = multiply_stored(here, row_inside, step, columns, hidden_size, part)

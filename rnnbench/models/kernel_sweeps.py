@@ -1,0 +1,78 @@
+"""The recurrences of the simple recurrent net by Triton kernels, a launch for a whole sequence each.
+
+What has no recurrence is left to a matrix library: the direction's part of a tangent, and the gradients of the weights.
+
+Letters as in `rnnbench.models.simple_rnn_sweeps`.
+"""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from rnnbench.models.base import BlockShape
+from rnnbench.models.simple_rnn_sweeps import SimpleRnnSweeps, Weights
+
+if TYPE_CHECKING:
+    from rnnbench.models.simple_rnn import SimpleRnn
+
+PRODUCTS_AT_ONCE = 32
+"""Fewest products of a batch of them: one of 100 x 100 has four tiles, for four of a chip's many processors."""
+
+
+class KernelSweeps(SimpleRnnSweeps):
+    """Sweeps of the simple recurrent net over a block, in float32; they need Triton."""
+
+    def __init__(self, model: "SimpleRnn", shape: BlockShape) -> None:
+        super().__init__(model, shape)
+        from rnnbench.kernels import launch  # not at the top: Triton is not everywhere
+
+        self._launch = launch
+        self._name = model.nonlinearity_name
+
+    @override
+    def _run_states(self, weights: Weights) -> None:
+        if not self._launch.fuses_inputs(self.c - self.n):
+            inputs = self.rows[:, :-1, :, self.n : self.c].flatten(1, 2)
+            torch.bmm(inputs, weights.step[:, self.n :], out=self.rows[:, 1:, :, : self.n].flatten(1, 2))
+        self._launch.run_states(self.rows, weights.step, self._name)
+
+    @override
+    def _run_gradients(self, state_gradients: Tensor, structural: Tensor | None, distance: str) -> Tensor:
+        step, source = None, state_gradients
+        if self.output_steps is not None and len(self.output_steps) == 1:
+            step = self.output_steps[0]
+        elif self.output_steps is not None:
+            self.pre_gradients.zero_()
+            self.pre_gradients[self.replica_index, self.output_steps, self.sequence_index] = state_gradients
+            source = self.pre_gradients.transpose(0, 1)
+        damped = None if structural is None else self._launch.Damped(self.tangents, structural, distance)
+        self._launch.run_gradients(
+            self.pre_gradients, self.rows, self.theta_weights.recurrent, source, step, damped, self._name
+        )
+        return self._outer_products()
+
+    def _outer_products(self) -> Tensor:
+        """Sum over steps and sequences of dL/da_t and [h_{t-1}, x_t, 1], (r, n, padded c)."""
+        r, steps, _, _ = self.pre_gradients.shape
+        pieces = next(count for count in range(1, steps + 1) if steps % count == 0 and self._is_enough(r * count))
+        left = self.pre_gradients.view(r * pieces, -1, self.n)
+        if pieces == 1:
+            return torch.bmm(left.mT, self.rows[:, :-1].flatten(1, 2))
+        # The rows of a replica are one step longer than its gradients, so its products are a batch of their own.
+        products = [
+            torch.bmm(left[one * pieces : (one + 1) * pieces].mT, rows[:-1].view(pieces, -1, rows.shape[-1]))
+            for one, rows in enumerate(self.rows)
+        ]
+        return torch.stack(products).sum(1)
+
+    def _is_enough(self, num_products: int) -> bool:
+        return num_products >= min(PRODUCTS_AT_ONCE, self.shape.replicas * self.shape.steps)
+
+    @override
+    def _run_tangents(self, direction: Weights) -> None:
+        operands = self.rows[:, :-1, :, : self.c].flatten(1, 2)
+        torch.bmm(operands, direction.step, out=self.tangents[:, 1:].flatten(1, 2))
+        lengths = None if self.output_steps is None else self.lengths
+        self._launch.run_tangents(self.tangents, self.rows, self.theta_weights.step, lengths, self._name)

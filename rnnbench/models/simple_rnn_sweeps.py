@@ -1,0 +1,168 @@
+"""What the sweeps of the simple recurrent net have in common, whatever runs the recurrence.
+
+A step's operand is the row [h_{t-1}, x_t, 1], so that the whole pre-activation is one product, and the gradient of all
+three weights is one product over all steps. The transposed weights are copied once per theta, so that every product has
+a contiguous right-hand side. All buffers are made once and reused.
+
+Letters: r replicas, b sequences, T time steps, S outputs of a sequence, n hidden units, d inputs, o outputs,
+P parameters, c = n + d + 1.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from rnnbench.models.base import BlockShape, Sweeps
+from rnnbench.models.products import diverging_quietly
+from rnnbench.tasks.base import Batch
+
+if TYPE_CHECKING:
+    from rnnbench.models.simple_rnn import SimpleRnn
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Operands of the sweeps for R replicas.
+
+    Attributes:
+        step: (R, c, n), rows [W_hh^T; W_ih^T; b].
+        recurrent: (R, n, n), W_hh.
+        readout: (R, n, o), W_out^T.
+        output_bias: (R, 1, o).
+        initial_state: (R, 1, n).
+    """
+
+    step: Tensor
+    recurrent: Tensor
+    readout: Tensor
+    output_bias: Tensor
+    initial_state: Tensor
+
+
+def padded(width: int) -> int:
+    """Width of a row in memory: whole cache lines make the product for the weights' gradient up to 20 % faster."""
+    return -(-width // 16) * 16
+
+
+class SimpleRnnSweeps(Sweeps):
+    """Buffers, readout and the collection of the gradient; a subclass runs the recurrences.
+
+    Attributes:
+        rows: (r, T + 1, b, padded c), [h_t, x_{t+1}, 1] at index t.
+        tangents: (r, T + 1, b, n), dh_t along a direction.
+        pre_gradients: (r, T, b, n), dL/da_t at index t - 1.
+    """
+
+    def __init__(self, model: "SimpleRnn", shape: BlockShape) -> None:
+        self.model, self.shape = model, shape
+        r, steps, b = shape.replicas, shape.steps, shape.sequences
+        n = self.n = model.hidden_size
+        self.c = n + model.input_size + 1
+        self.rows = self._buffer(r, steps + 1, b, padded(self.c))
+        self.rows[..., self.c - 1] = 1
+        self.tangents = self._buffer(r, steps + 1, b, n)
+        self.pre_gradients = self._buffer(r, steps, b, n)
+        self.replica_index = torch.arange(r, device=shape.device).view(1, r, 1)
+        self.sequence_index = torch.arange(b, device=shape.device).view(1, 1, b)
+
+    def _buffer(self, *size: int) -> Tensor:
+        return torch.zeros(size, dtype=self.shape.dtype, device=self.shape.device)
+
+    @abstractmethod
+    def _run_states(self, weights: Weights) -> None:
+        """Fill the states h_1 .. h_T of `rows`, from h_0 and the inputs there."""
+
+    @abstractmethod
+    def _run_gradients(self, state_gradients: Tensor, structural: Tensor | None, distance: str) -> Tensor:
+        """Fill `pre_gradients` from the readout's dL/dh at the output steps, (S, r, b, n).
+
+        Returns:
+            The gradient of W_hh, W_ih and b side by side, (r, n, at least c).
+        """
+
+    @abstractmethod
+    def _run_tangents(self, direction: Weights) -> None:
+        """Fill dh_1 .. dh_T of `tangents`, from dh_0; zero after a sequence's own end where it has an output there."""
+
+    @override
+    def load(self, batch: Batch) -> None:
+        self.rows[:, :-1, :, self.n : self.c - 1] = batch.inputs.transpose(0, 1)
+        self.output_steps, self.lengths = batch.output_steps, batch.lengths
+
+    @override
+    @diverging_quietly
+    def forward(self, weights: object) -> Tensor:
+        assert isinstance(weights, Weights)
+        self.theta_weights = weights
+        self.rows[:, 0, :, : self.n] = weights.initial_state
+        self._run_states(weights)
+        return torch.matmul(self._at_outputs(self.rows, self.n), weights.readout) + weights.output_bias
+
+    def _at_outputs(self, sequence: Tensor, width: int) -> Tensor:
+        """Rows of (r, T + 1, b, ...) after the output steps, (S, r, b, width)."""
+        if self.output_steps is None:
+            return sequence[:, 1:, :, :width].transpose(0, 1)
+        return sequence[self.replica_index, self.output_steps + 1, self.sequence_index][..., :width]
+
+    @override
+    def backward(self, output_gradients: Tensor) -> Tensor:
+        return self._backward(output_gradients, None, "")
+
+    @override
+    def linearized_backward(self, output_gradients: Tensor, structural: Tensor | None, distance: str) -> Tensor:
+        return self._backward(output_gradients, structural, distance)
+
+    @diverging_quietly
+    def _backward(self, output_gradients: Tensor, structural: Tensor | None, distance: str) -> Tensor:
+        self.output_gradients = output_gradients
+        state_gradients = torch.matmul(output_gradients, self.theta_weights.readout.mT)
+        step = self._run_gradients(state_gradients, structural, distance)
+        return self._parameter_gradient(step, output_gradients)
+
+    def _parameter_gradient(self, step: Tensor, output_gradients: Tensor) -> Tensor:
+        """Collect (r, P) from the step's gradient, `pre_gradients` and (S, r, b, o), in the layout's order."""
+        r, n = self.shape.replicas, self.n
+        initial = torch.matmul(self.pre_gradients[:, 0].sum(1, keepdim=True), self.theta_weights.recurrent)
+        states = self._at_outputs(self.rows, n).transpose(0, 1).flatten(1, 2)  # (r, S b, n)
+        outputs = output_gradients.transpose(0, 1).flatten(1, 2)  # (r, S b, o)
+        pieces = {
+            "weight_hh": step[:, :, :n],
+            "weight_ih": step[:, :, n : self.c - 1],
+            "bias": step[:, :, self.c - 1],
+            "initial_state": initial,
+            "weight_out": torch.matmul(outputs.mT, states),
+            "bias_out": outputs.sum(1),
+        }
+        return torch.cat([pieces[name].reshape(r, -1) for name in self.model.layout], dim=1)
+
+    @override
+    @diverging_quietly
+    def linearized_forward(self, direction: object) -> Tensor:
+        assert isinstance(direction, Weights)
+        self.tangents[:, 0] = direction.initial_state
+        self._run_tangents(direction)
+        tangents = self._at_outputs(self.tangents, self.n)
+        states = self._at_outputs(self.rows, self.n)
+        readout = self.theta_weights.readout
+        return torch.matmul(tangents, readout) + torch.matmul(states, direction.readout) + direction.output_bias
+
+    @override
+    def states(self, sequences: int) -> Tensor:
+        return self.rows[:, :, :sequences, : self.n].transpose(0, 1).clone()
+
+    @override
+    def state_gradients(self, sequences: int) -> Tensor:
+        later = self.pre_gradients[:, 1:, :sequences]
+        result = torch.zeros_like(self.pre_gradients[:, :, :sequences])
+        result[:, :-1] = torch.matmul(later, self.theta_weights.recurrent.unsqueeze(1))
+        at_outputs = torch.matmul(self.output_gradients[:, :, :sequences], self.theta_weights.readout.mT)
+        if self.output_steps is None:
+            result += at_outputs.transpose(0, 1)
+        else:
+            index = (self.replica_index, self.output_steps[:, :, :sequences], self.sequence_index[..., :sequences])
+            result[index] += at_outputs
+        return result.transpose(0, 1)

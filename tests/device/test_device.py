@@ -1,0 +1,83 @@
+"""What a device comes to beside the CPU: batches bit for bit, losses, gradients and products in float64."""
+
+import pytest
+import torch
+
+from rnnbench.config.build import build
+from rnnbench.config.listing import Choices
+from rnnbench.config.plan import make_plan
+from rnnbench.config.request import parse_request
+from rnnbench.curvature.engine import Engine
+from rnnbench.paths import conf_dir
+from rnnbench.tasks.base import Stream
+from rnnbench.training.problem import Problem, draw_parameters
+
+pytestmark = pytest.mark.gpu
+
+CPU = torch.device("cpu")
+TASKS = sorted(Choices([conf_dir()]).summaries("task"))
+MODELS = ["rnn", *(f"rnn model.nonlinearity={f}" for f in ("relu", "sigmoid", "linear")), "gru", "lstm"]
+
+
+def built_from(words):
+    config = make_plan(parse_request(words)).configs[0]
+    return config, build([config, config])
+
+
+def problem_on(device, built, dtype=torch.float64):
+    return Problem(built.task, Engine(built.model, device=device, dtype=dtype), [0, 1])
+
+
+def assert_same(found, expected):
+    if expected is None:
+        assert found is None
+    else:
+        assert torch.equal(found.cpu(), expected)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_batch_has_the_same_bits(task, dtype, device):
+    _, built = built_from([f"task={task}", "task.sequence_length=30", "model.hidden_size=3"])
+    expected, found = (
+        built.task.batch([3, 5], Stream.GRADIENT, 7, 9, dtype=dtype, device=place) for place in (CPU, device)
+    )
+    for name in ("inputs", "lengths", "output_steps", "targets"):
+        assert_same(getattr(found, name), getattr(expected, name))
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("task", ["adding", "memorization_5"])
+def test_gradient_and_product_equal_the_cpu(task, model, device):
+    words = [f"task={task}", *f"model={model}".split(), "task.sequence_length=15", "model.hidden_size=7"]
+    _, built = built_from(words)
+    results = []
+    for place in (CPU, device):
+        problem = problem_on(place, built)
+        theta = draw_parameters(built.model, built.inits, problem.seeds, problem.engine)
+        objective = problem.draw(0)(Stream.GRADIENT, 6)
+        found = objective.loss_and_gradient(theta)
+        curvature = objective.linearize(theta, torch.tensor([[0.1], [0.2]], dtype=torch.float64, device=place))
+        results.append((found.loss, found.gradient, found.trace.state_gradients(3), curvature.product(found.gradient)))
+    for expected, found in zip(*results, strict=True):
+        assert torch.allclose(found.cpu(), expected, rtol=1e-10, atol=1e-12 * expected.abs().max())
+
+
+@pytest.mark.parametrize("optim", ["sgd", "nag", "nag optim.form=torch", "adam", "hf"])
+def test_updates_equal_the_cpu(optim, device):
+    """Three of them, in float64."""
+    words = [*f"optim={optim}".split(), "task.sequence_length=12", "model.hidden_size=6"]
+    sizes = ["optim.gradient_batch_size=30", "optim.curvature_batch_size=10"]
+    _, built = built_from([*words, *(sizes if optim == "hf" else ["optim.batch_size=8"])])
+    ends = []
+    for place in (CPU, device):
+        problem = problem_on(place, built)
+        theta = draw_parameters(built.model, built.inits, problem.seeds, problem.engine)
+        state = built.optimizer.initial_state(theta)
+        for number in range(3):
+            update = built.optimizer.update(theta, state, number, problem.draw(number))
+            theta, state = update.theta, update.state
+        ends.append((theta, problem.evaluate(theta)["error_rate/eval"]))
+    (expected, rate), (found, found_rate) = ends
+    assert torch.allclose(found.cpu(), expected, rtol=1e-8, atol=1e-8)
+    assert torch.allclose(found_rate.cpu(), rate, atol=2e-3)  # a sequence or two at the threshold
