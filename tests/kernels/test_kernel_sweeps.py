@@ -56,7 +56,8 @@ def test_nonlinearity_is_exact_to_three_units_in_the_last_place(nonlinearity):
     points = torch.cat([sizes, -sizes, torch.zeros(1)])
     found = through_kernel(nonlinearity, points).double()
     exact = getattr(torch, nonlinearity)(points.double())
-    unit = torch.from_numpy(np.spacing(exact.abs().float().numpy())).double()
+    # The unit of zero is denormal, and read as zero where another test has had denormals flushed.
+    unit = torch.from_numpy(np.spacing(exact.abs().float().numpy())).double().clamp(min=2.0**-149)
     assert ((found - exact).abs() / unit).max() <= 3
 
 

@@ -102,7 +102,7 @@ def test_a_saved_net_is_looked_at(probe):
 
 
 def test_a_second_call_replaces_the_first_and_gives_the_same(probe):
-    probe("rnn", "probe=default", *WITHOUT_PICTURES[:1])
+    probe("rnn", "probe=default", "probe.state_jacobian.num_sequences=2", *WITHOUT_PICTURES[:1])
     first = numbers()
     assert [name for name in os.listdir("rnn/probe") if "state_gradient" in name]
     status, _, _ = probe("rnn", "probe=jacobian", "probe.lyapunov.every=0", *WITHOUT_PICTURES)
