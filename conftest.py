@@ -2,6 +2,9 @@
 
 from importlib.util import find_spec
 
+import pytest
+import torch
+
 # Their modules import Triton, which exists for Linux alone; pytest would import them to look for examples.
 NEED_TRITON = ["rnnbench/kernels/[!_a]*.py", "rnnbench/gpu_check/compilation.py"]
 collect_ignore_glob = NEED_TRITON if find_spec("triton") is None else []
@@ -10,3 +13,9 @@ collect_ignore_glob = NEED_TRITON if find_spec("triton") is None else []
 def pytest_addoption(parser):
     """Add --device."""
     parser.addoption("--device", metavar="DEVICE", help="run tests/device there too, as in cuda; default: skip them")
+
+
+@pytest.fixture(autouse=True)
+def denormals_as_they_come():
+    """A run flushes denormals in its thread, which is the tests' own; those that follow may be about such numbers."""
+    torch.set_flush_denormal(False)
