@@ -13,6 +13,7 @@ from torch import Tensor
 
 from rnnbench.config.build import build
 from rnnbench.config.schema import Config
+from rnnbench.keeping import Job
 from rnnbench.models.base import Model
 from rnnbench.records.summary import Summary, read_summary
 from rnnbench.run import read_checkpoint
@@ -60,8 +61,7 @@ def read_nets(sweep: Path) -> list[Nets]:
         ConfigError: A checkpoint is missing, damaged, or of another program.
         RecordError: A summary is.
     """
-    plan, found = read_plan(sweep), []
-    all_jobs = [job for number in plan.numbers() for job in plan.jobs(number)]
+    all_jobs, found = _jobs_of(sweep), []
     for group in group_jobs([job.config for job in all_jobs]):
         jobs = [all_jobs[index] for index in group]
         built = build([job.config for job in jobs])
@@ -78,5 +78,9 @@ def read_summaries(sweep: Path) -> list[Summary]:
         ConfigError: sweep.json cannot be read.
         RecordError: A summary cannot.
     """
+    return [read_summary(job.folder) for job in _jobs_of(sweep)]
+
+
+def _jobs_of(sweep: Path) -> list[Job]:
     plan = read_plan(sweep)
-    return [read_summary(job.folder) for number in plan.numbers() for job in plan.jobs(number)]
+    return [job for number in plan.numbers() for job in plan.jobs(number)]

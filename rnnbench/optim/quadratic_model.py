@@ -77,6 +77,7 @@ class QuadraticModel:
         self.diagonal = damping.diagonal + batch.weight_decay
         self._scale = self.diagonal.to(theta.dtype)
         self._rows, self._packed = list(range(len(theta))), self._curvature
+        self._index = torch.tensor(self._rows, device=theta.device)
 
     def product(self, vector: Tensor, active: Sequence[bool] | None = None) -> Tensor:
         """A v, (R, P); see `GaussNewton.product`.
@@ -87,12 +88,12 @@ class QuadraticModel:
             return self._curvature.product(vector).addcmul_(vector, self._scale)
         if self._packed.shares_blocks and 0 < sum(active) <= len(self._rows) // 2:
             self._rows = [row for row, is_active in enumerate(active) if is_active]
-            self._packed = self._curvature.replicas(torch.tensor(self._rows, device=vector.device))
+            self._index = torch.tensor(self._rows, device=vector.device)
+            self._packed = self._curvature.replicas(self._index)
         if len(self._rows) == len(vector):
             return self._packed.product(vector, active).addcmul_(vector, self._scale)
         image = torch.zeros_like(vector)
-        rows = torch.tensor(self._rows, device=vector.device)
-        image[rows] = self._packed.product(vector[rows], [active[row] for row in self._rows])
+        image[self._index] = self._packed.product(vector[self._index], [active[row] for row in self._rows])
         return image.addcmul_(vector, self._scale)
 
     def value(self, step: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rnnbench.tasks.base import Batch, Stream, Task, Updates
 from rnnbench.tasks.description import Description, describe_range
-from rnnbench.tasks.placement import at_least_one, draw_from, is_padding, percent_range, scaled_windows
+from rnnbench.tasks.placement import at_least_one, draw_from, fill_padding, percent_range, scaled_windows
 from rnnbench.tasks.random_numbers import batch_words, integers, random_words, uniform
 from rnnbench.tasks.variants import check_variant
 
@@ -235,8 +235,7 @@ class MarkedOperands(Task):
                 markers.scatter_(0, (lengths + cue).unsqueeze(0), -1.0)
         if self.lost_mark_rate > 0:
             operands.masked_fill_(steps == 0, self.neutral_element)
-        shortest = places.lengths[0]
-        values[shortest:].masked_fill_(is_padding(lengths, range(shortest, self.num_steps)), 0.0)
+        fill_padding(values, lengths, places.lengths[0], 0.0)
         targets = self._combine(operands[0], operands[1])
         return Batch(inputs, lengths, (lengths - 1).unsqueeze(0), targets.view(1, *lengths.shape, 1))
 

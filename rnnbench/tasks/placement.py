@@ -73,14 +73,14 @@ def _bounds(windows: tuple[range, ...], device: torch.device) -> tuple[Tensor, T
     return low, high
 
 
-def is_padding(lengths: Tensor, steps: range) -> Tensor:
-    """Which steps lie at or beyond each sequence's own end.
+def fill_padding(inputs: Tensor, lengths: Tensor, shortest: int, value: float) -> None:
+    """Set what lies at and beyond each sequence's own end, in place.
 
     Args:
+        inputs: (T, R, B), one number or symbol a step.
         lengths: (R, B), int64.
-        steps: Those to ask for, in order.
-
-    Returns:
-        (len(steps), R, B), bool.
+        shortest: No length is smaller, so steps before it are left alone.
+        value: What they become.
     """
-    return torch.arange(steps.start, steps.stop, device=lengths.device).view(-1, 1, 1) >= lengths
+    steps = torch.arange(shortest, inputs.shape[0], device=inputs.device).view(-1, 1, 1)
+    inputs[shortest:].masked_fill_(steps >= lengths, value)

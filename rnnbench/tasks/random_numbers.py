@@ -245,10 +245,12 @@ def _words_of_pairs(
         at_once = min(at_once, max(1, BLOCKS_AT_ONCE // (num_replicas * num_row_pairs)))
     scratch = torch.empty((3, 2, at_once, num_replicas, num_row_pairs), dtype=torch.int64, device=device)
     view: Callable[[Tensor], Array] = Tensor.numpy if device.type == "cpu" else Tensor.detach
+    position_words, row_words, round_keys = map(view, (positions, rows, keys))
+    update_words = view(updates) if isinstance(updates, Tensor) else updates
     for start in range(0, num_position_pairs, at_once):
         part = packed[start : start + at_once].transpose(0, 1)
-        counter = (positions[start : start + at_once], rows, updates, stream)
-        philox4x32(counter, view(keys), view(scratch[:, :, : part.shape[1]]), view(part))
+        counter = (position_words[start : start + at_once], row_words, update_words, stream)
+        philox4x32(counter, round_keys, view(scratch[:, :, : part.shape[1]]), view(part))
     return packed.view(torch.int32).view(2 * num_position_pairs, num_replicas, 2 * num_row_pairs)[:num_positions]
 
 

@@ -15,7 +15,7 @@ from rnnbench.tasks.answers import wrong_classes
 from rnnbench.tasks.base import Batch, Stream, Task, Updates
 from rnnbench.tasks.description import Description, describe_range
 from rnnbench.tasks.one_hot import one_hot
-from rnnbench.tasks.placement import at_least_one, draw_from, is_padding, percent_range, scaled_windows
+from rnnbench.tasks.placement import at_least_one, draw_from, fill_padding, percent_range, scaled_windows
 from rnnbench.tasks.random_numbers import integers, per_replica, random_words
 from rnnbench.tasks.variants import check_variant, variants_of
 
@@ -167,8 +167,7 @@ class TemporalOrder(Task):
         if arrangement.framed:
             shown[0] = START
             shown.scatter_(0, (lengths - 1).unsqueeze(0), TRIGGER)
-        shortest = arrangement.lengths[0]
-        shown[shortest:].masked_fill_(is_padding(lengths, range(shortest, self.num_steps)), self.input_size)
+        fill_padding(shown, lengths, arrangement.lengths[0], self.input_size)
         inputs = one_hot(shown, self.input_size, dtype)
         targets = classes.unsqueeze(0)
         if arrangement.one_hot_targets:

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import Request
@@ -17,13 +16,6 @@ SMALL = ("task.sequence_length=10", "model.hidden_size=6", "init.num_connections
 EVERY = ("record.log_every=1", "record.evaluate_every=1")
 HF = tuple(f"optim.{name}_batch_size=40" for name in ("gradient", "curvature", "backtracking", "line_search"))
 OPTIMIZERS = sorted(path.stem for path in (conf_dir() / "optim").glob("*.yaml"))
-
-
-@pytest.fixture(autouse=True)
-def _denormals_afterwards():
-    """A run flushes denormals in its own thread; hypothesis, in later tests, draws them."""
-    yield
-    torch.set_flush_denormal(False)
 
 
 @pytest.mark.parametrize("optim", OPTIMIZERS)

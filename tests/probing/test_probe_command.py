@@ -25,13 +25,6 @@ WITHOUT_PICTURES = [f"probe.{name}.picture_every=0" for name in NAMES]  # which 
 PLAN = ("budget.updates=4", "record.log_every=1", "record.evaluate_every=4", "hydra.run.dir=unused")
 
 
-@pytest.fixture(autouse=True)
-def _denormals_afterwards():
-    """Probing flushes denormals in its own thread; hypothesis, in later tests, draws them."""
-    yield
-    torch.set_flush_denormal(False)
-
-
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """A simple recurrent net that was watched by all probes while it trained, and an LSTM that was not."""

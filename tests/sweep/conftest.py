@@ -1,5 +1,4 @@
 import pytest
-import torch
 from small_sweeps import Prepared, Rnnbench
 
 
@@ -15,9 +14,3 @@ def rnnbench(tmp_path):
 def prepared(tmp_path_factory):
     """Gives sweeps that are run once and that nothing may change."""
     return Prepared(tmp_path_factory.mktemp("prepared"))
-
-
-@pytest.fixture(autouse=True)
-def _denormals():
-    """An earlier test's run may have flushed them in this thread; hypothesis draws them."""
-    torch.set_flush_denormal(False)
