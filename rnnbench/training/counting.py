@@ -3,16 +3,29 @@
 Letters: k active replicas of a run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from rnnbench.optim.base import Update
 from rnnbench.training.replica import Replica
 
 COSTS = ("sequences", "products", "forward_passes", "backward_passes")
 """What an update uses up, as it, a replica and the tags cost/* name it."""
+
+
+def costs_of(update: Update) -> dict[str, Tensor]:
+    """What an update uses up, by the names in `COSTS`, (k,) each."""
+    return {name: getattr(update, name) for name in COSTS}
+
+
+def counted_columns(replicas: Sequence[Replica]) -> dict[str, Tensor]:
+    """What some replicas have used up so far, as columns of a row of metrics, (k,) each, float64, on the CPU."""
+    columns = {f"cost/{name}": [getattr(replica, name) for replica in replicas] for name in COSTS}
+    columns["time/seconds"] = [replica.seconds for replica in replicas]
+    return {name: torch.tensor(numbers, dtype=torch.float64) for name, numbers in columns.items()}
 
 
 @dataclass(frozen=True)
@@ -41,20 +54,20 @@ class Counting:
         """Nothing is counted yet."""
         self.open: list[Counted] = []
 
-    def add(self, replicas: Sequence[Replica], update: Update, number: int, seconds: float) -> None:
+    def add(self, replicas: Sequence[Replica], costs: Mapping[str, Tensor], number: int, seconds: float) -> None:
         """Count an update.
 
         Args:
             replicas: The active ones, k of them; changed.
-            update: The update.
+            costs: Of the update, from `costs_of`.
             number: Of it, from 1.
             seconds: Of training so far.
         """
-        costs = torch.stack([getattr(update, name) for name in COSTS]).tolist()
-        self.open.append(Counted(number, seconds, costs))
+        numbers = torch.stack([costs[name] for name in COSTS]).tolist()
+        self.open.append(Counted(number, seconds, numbers))
         for row, replica in enumerate(replicas):
             replica.updates, replica.seconds = number, seconds
-            for name, cost in zip(COSTS, costs, strict=True):
+            for name, cost in zip(COSTS, numbers, strict=True):
                 setattr(replica, name, getattr(replica, name) + cost[row])
 
     def take_back(self, replica: Replica, row: int, number: int) -> None:

@@ -32,8 +32,8 @@ class Divergence:
         self.since = torch.zeros(num_replicas, dtype=torch.int64, device=device)
         self._is_late, self._may_be_new = is_late, False
 
-    def hold(self, theta: Tensor, state: State, update: Update, number: int) -> tuple[Tensor, State]:
-        """The parameters and the state after an update; of a replica that has diverged, those before it.
+    def hold(self, theta: Tensor, state: State, update: Update, number: int) -> tuple[Tensor, State, Tensor]:
+        """Parameters, state and `since` after an update; `take` is what makes the last of them known here.
 
         Args:
             theta: Before the update, (k, P).
@@ -42,14 +42,13 @@ class Divergence:
             number: Of the update, from 1.
         """
         if not self._is_late and bool(_is_finite(update).all()):
-            return update.theta, update.state
-        theta, state, since = held(theta, state, self.since, update, number)
-        self.take(since)
-        return theta, state
+            return update.theta, update.state, self.since
+        return held(theta, state, self.since, update, number)
 
     def take(self, since: Tensor) -> None:
-        """Take over what `held` has found, (k,), int64."""
-        self.since, self._may_be_new = since, True
+        """Take over `since`, (k,), int64, from an update that counts."""
+        self._may_be_new |= since is not self.since
+        self.since = since
 
     def found(self) -> Mapping[int, int]:
         """The active replicas that have diverged, by row, and at which update; a device is waited for."""
@@ -67,6 +66,8 @@ def held(
     theta: Tensor, state: State, since: Tensor, update: Update, number: int | Tensor
 ) -> tuple[Tensor, State, Tensor]:
     """Parameters, state and `Divergence.since` after an update, without reading any number.
+
+    Parameters and state of a replica that has diverged are those before it did.
 
     Args:
         theta: Before the update, (k, P).

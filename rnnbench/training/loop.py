@@ -4,10 +4,9 @@ Letters: R replicas of the run, k of them still active, P parameters of one repl
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from operator import attrgetter
 
 import torch
 from torch import Tensor
@@ -15,13 +14,14 @@ from torch import Tensor
 from rnnbench.optim.base import Optimizer, State, Update
 from rnnbench.probes.base import PreviousUpdate, View
 from rnnbench.records.summary import SolvedAt, Status
-from rnnbench.training.counting import COSTS, Counting
+from rnnbench.training.counting import Counting, costs_of, counted_columns
 from rnnbench.training.divergence import Divergence
 from rnnbench.training.interrupt import Interrupt, Interrupted
 from rnnbench.training.listeners import Audience, Recorder
 from rnnbench.training.plan import Plan
 from rnnbench.training.problem import Problem
 from rnnbench.training.replica import Replica, Snapshot
+from rnnbench.training.stepping import CapturedUpdates, Step
 
 NUM_EVALUATIONS_TO_SOLVE = 3
 """Evaluations running at which the error rate has to be under the task's limit."""
@@ -59,6 +59,7 @@ class Training:
         *,
         keeps_previous: bool = False,
         is_late: bool | None = None,
+        captured: CapturedUpdates | None = None,
     ) -> None:
         self._problem, self._optimizer, self.plan = problem, optimizer, plan
         self._observer, self._audience, self._interrupt = observer, audience, interrupt
@@ -71,7 +72,7 @@ class Training:
         # A device is not waited for at every update; a CPU has the answer at once.
         self._is_late = theta.device.type != "cpu" if is_late is None else is_late
         self._divergence = Divergence(len(theta), theta.device, is_late=self._is_late)
-        self._counting = Counting()
+        self._counting, self._captured = Counting(), captured
         self.update = 0
         self._start = time.perf_counter()
         self._is_new = True
@@ -103,11 +104,7 @@ class Training:
                     self._find_diverged()  # so that those have no row
                     if not self.active:
                         break
-                before = self.theta
-                with self._interrupt.allowed():
-                    update = self._optimizer.update(before, self.state, self.update, self._problem.draw(self.update))
-                    evaluation = self._problem.evaluate(update.theta) if self._evaluates(self.update + 1) else None
-                self._take(before, update, evaluation)
+                self._advance()
         except Interrupted:
             assert self._interrupt.signal is not None
             self._find_diverged()
@@ -125,18 +122,38 @@ class Training:
         """Whether an update, counted from 1, has a row of metrics."""
         return number % self.plan.log_every == 0 or self._evaluates(number)
 
-    def _take(self, before: Tensor, update: Update, evaluation: Mapping[str, Tensor] | None) -> None:
+    def _advance(self) -> None:
+        """Make an update and take its result over; nothing of it stays here, so that its buffers serve the next."""
+        with self._interrupt.allowed():
+            step = self._step()
+        self._take(step)
+
+    def _step(self) -> Step:
+        """Make an update of the active replicas: by a graph, if there is one, where nobody will look at it."""
+        number, captured = self.update + 1, self._captured
+        if captured is not None and not captured.is_given_up and not self._is_logged(number):
+            step = captured.make(self.theta, self.state, self._divergence.since, self.update)
+            if step is not None:
+                return step
+        update = self._optimizer.update(self.theta, self.state, self.update, self._problem.draw(self.update))
+        evaluation = self._problem.evaluate(update.theta) if self._evaluates(number) else None
+        held = self._divergence.hold(self.theta, self.state, update, number)
+        return Step(*held, costs_of(update), update, evaluation)
+
+    def _take(self, step: Step) -> None:
         """Take over the result of an update: states, records, endings."""
+        before, update, evaluation = self.theta, step.update, step.evaluation
         self.update += 1
-        self.theta, self.state = self._divergence.hold(before, self.state, update, self.update)
-        self._counting.add([self.replicas[index] for index in self.active], update, self.update, self.seconds)
+        self.theta, self.state = step.theta, step.state
+        self._divergence.take(step.since)
+        self._counting.add([self.replicas[index] for index in self.active], step.costs, self.update, self.seconds)
         if evaluation is not None:
             self._take_evaluation(evaluation)
         is_logged = self._is_logged(self.update)
         if is_logged:
             self._log(before, update, evaluation)
             self._end_failed()
-        if self._keeps_previous:
+        if self._keeps_previous and update is not None:
             self.previous = {"theta": before, "gradient": update.gradient.gradient}
         saves, used_up = self.update % self.plan.checkpoint_every == 0, self._used_up()
         if not self._is_late or evaluation is not None or saves or used_up:
@@ -162,17 +179,7 @@ class Training:
                 replica.hits.clear()
 
     def _log(self, before: Tensor | None, update: Update | None, evaluation: Mapping[str, Tensor] | None) -> None:
-        rows = [self.replicas[index] for index in self.active]
-
-        def numbers(read: Callable[[Replica], float]) -> Tensor:
-            return torch.tensor([read(replica) for replica in rows], dtype=torch.float64)
-
-        values = {
-            **{f"cost/{name}": numbers(attrgetter(name)) for name in COSTS},
-            "time/seconds": numbers(lambda replica: replica.seconds),
-        }
-        if evaluation is not None:
-            values |= evaluation
+        values = counted_columns([self.replicas[index] for index in self.active]) | dict(evaluation or {})
         make_view = None
         if update is not None and before is not None:
             values |= {"loss/train": update.gradient.loss, **update.metrics}
@@ -283,6 +290,8 @@ class Training:
         self.state = {name: tensor[rows] for name, tensor in self.state.items()}
         self._problem = self._problem.replicas(keep)
         self._optimizer = self._optimizer.replicas(rows)
+        if self._captured is not None:
+            self._captured = self._captured.replicas(self._problem, self._optimizer)
         self.previous = {name: tensor[rows] for name, tensor in self.previous.items()}
         self._divergence.keep(rows)
         self.active = [self.active[row] for row in keep]
