@@ -3,17 +3,24 @@
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from small_runs import PLAN, Recorder
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from rnnbench.config.build import build
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import parse_request
 from rnnbench.curvature.engine import Engine
+from rnnbench.keeping import Job
 from rnnbench.machine import check_graphs
 from rnnbench.optim.first_order import FirstOrder
+from rnnbench.records.metrics_csv import read_metrics
+from rnnbench.run import run_job
 from rnnbench.training.graph import NUM_WARM_UPS, Replayed
 from rnnbench.training.interrupt import Interrupt
 from rnnbench.training.loop import Training
@@ -21,7 +28,7 @@ from rnnbench.training.problem import Problem, draw_parameters
 from rnnbench.training.stepping import CapturedUpdates
 from rnnbench.training.world import ALONE, World
 
-CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
+CPU, GPU, META = torch.device("cpu"), torch.device("cuda:0"), torch.device("meta")
 
 
 class CpuGraph:
@@ -163,6 +170,75 @@ def test_what_cannot_be_captured_goes_on_without():
     assert notice.endswith("from now on: operation not permitted when stream is capturing")
     with pytest.raises(RuntimeError, match="not permitted"):
         train(built, Refusing)
+
+
+class NoHostTensor(TorchFunctionMode):
+    """Refuses to make a tensor of the host's numbers, which is copied to where it is wanted."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        assert function not in (torch.tensor, torch.as_tensor, torch.from_numpy), function
+        return function(*args, **(kwargs or {}))
+
+
+class NoTraffic(TorchDispatchMode):
+    """Refuses operations on tensors of both the device and the host, which are copies between them or need one."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        tensors = [leaf for leaf in tree_leaves((args, kwargs, made)) if isinstance(leaf, torch.Tensor)]
+        assert len({tensor.device for tensor in tensors}) <= 1, function
+        return made
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "task=adding optim=sgd",
+        "task=adding task.variant=pascanu13 optim=nag optim.form=torch optim.clip_norm=1 model=gru",
+        "task=adding task.variant=hs97 optim=adam optim.clip_value=1 model=lstm",
+        "task=temporal_order optim=nag",
+        "task=memorization_5 optim=adam",
+        "task=xor optim=sgd",
+    ],
+)
+def test_what_is_captured_has_no_traffic_with_the_host(words):
+    """On the meta device, whose numbers cannot be read either."""
+
+    class Strict(CpuGraph):
+        def capture(self, work):
+            with NoHostTensor(), NoTraffic():
+                return super().capture(work)
+
+    _, built = built_from(words)
+    log, problem = [], Problem(built.task, Engine(built.model, device=META), [0, 1, 2])
+    captured = CapturedUpdates(problem, built.optimizer, make_graph=lambda device: Strict(log))
+    theta = torch.zeros(3, built.model.num_parameters, device=META)
+    state, since = built.optimizer.initial_state(theta), torch.zeros(3, dtype=torch.int64, device=META)
+    for index in range(NUM_WARM_UPS + 2):
+        step = captured.make(theta, state, since, index)
+        theta, state, since = step.theta, step.state, step.since
+        assert [cost.tolist() for cost in step.costs.values()] == [[8] * 3, [0] * 3, [8] * 3, [8] * 3]
+    assert log[NUM_WARM_UPS:] == ["capture", "replay", "replay"]
+
+
+def test_a_whole_command_by_a_graph_leaves_the_same_records(tmp_path, monkeypatch):
+    sizes = ["task.sequence_length=8", "model.hidden_size=4", "optim.batch_size=5", "threads=1", "seed=3"]
+    words = ["optim=nag", *sizes, "budget.updates=20", "record.log_every=6", "record.evaluate_every=9"]
+    tables, log = {}, []
+    for name in ("plain", "graphs"):
+        if name == "graphs":
+            monkeypatch.setattr("rnnbench.machine.obstacle_to_capture", lambda *_, **__: None)
+            make = partial(CapturedUpdates, make_graph=lambda device: CpuGraph(log))
+            monkeypatch.setattr("rnnbench.session.CapturedUpdates", make)
+        folder = tmp_path / name
+        folder.mkdir()
+        config = make_plan(parse_request([*words, f"hydra.run.dir={tmp_path}/unused"])).configs[0]
+        assert run_job(Job(config, folder), quiet=True) == 0
+        tables[name] = read_metrics(folder)
+    assert log.count("replay") == 20 - NUM_WARM_UPS - 5  # rows at 6, 9, 12, 18 and 20
+    for column, numbers in tables["plain"].items():
+        if not column.startswith("time/"):
+            np.testing.assert_array_equal(tables["graphs"][column], numbers)
 
 
 @pytest.mark.parametrize("form", ["sgd", "nag", "nag optim.form=torch", "adam"])
