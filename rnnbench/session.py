@@ -295,9 +295,6 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         if isinstance(value, Mapping):
             flat |= flatten(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = value if isinstance(value, bool | int | float | str) else _text(value)
+            is_scalar = isinstance(value, bool | int | float | str)
+            flat[f"{prefix}{key}"] = value if is_scalar else "null" if value is None else str(value)
     return flat
-
-
-def _text(value: object) -> str:
-    return "null" if value is None else str(value)

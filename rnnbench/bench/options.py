@@ -13,10 +13,12 @@ GROUPS = {
     "tasks": "drawing the batch of every task and variant, as share of the update that uses it",
     "probes": "every probe, as share of a run",
     "sweep": "train -m beside its jobs one by one, its records, its growth with the replicas, its planning",
+    "gpu": "gradient and Gauss-Newton product on a GPU beside torch.nn, torch.compile, vmap and JAX; not part of all",
 }
 """What can be measured."""
 
 ALL = "all"
+GPU = "gpu"
 
 PEERS = "JAX, curvlinops, BackPACK (rnnbench[bench]) and PyTorchHessianFree are measured where installed."
 """What the epilog of the help says last."""
@@ -58,7 +60,7 @@ class Options:
     @property
     def groups(self) -> tuple[str, ...]:
         """The groups to be measured."""
-        return tuple(GROUPS) if self.group == ALL else (self.group,)
+        return tuple(name for name in GROUPS if name != GPU) if self.group == ALL else (self.group,)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -70,7 +72,7 @@ class _Parser(argparse.ArgumentParser):
 
 def bench_parser() -> argparse.ArgumentParser:
     """The options of `rnnbench bench`."""
-    groups = "\n".join(f"  {name:8}{text}" for name, text in {**GROUPS, ALL: "one after the other"}.items())
+    groups = "\n".join(f"  {name:9}{text}" for name, text in {**GROUPS, ALL: "one after the other"}.items())
     parser = _Parser(
         prog="rnnbench bench",
         usage=f"rnnbench bench [{'|'.join([*GROUPS, ALL])}] [OPTIONS]",
@@ -116,8 +118,8 @@ def parse_options(words: Sequence[str]) -> Options:
         shapes=tuple(given.shape),
         rounds=given.rounds,
     )
-    if options.shapes and not {"engine", "training"} & set(options.groups):
-        raise OptionError(f"--shape is for the groups engine and training, not for {options.group}")
+    if options.shapes and not {"engine", "training", GPU} & set(options.groups):
+        raise OptionError(f"--shape is for the groups engine, training and gpu, not for {options.group}")
     return options
 
 

@@ -11,8 +11,8 @@ from rnnbench.config.request import parse_request
 from rnnbench.gpu_check import __main__ as program
 from rnnbench.gpu_check import programs
 from rnnbench.gpu_check.chip import facts
-from rnnbench.gpu_check.speed import speed_stage
 from rnnbench.gpu_check.stage import Stage, run_stage
+from rnnbench.gpu_check.times import speed_stage
 
 CPU = torch.device("cpu")
 FACTS = {"chip": "A", "revision": "1"}
@@ -99,7 +99,7 @@ def test_every_way_is_timed_and_agrees():
 
 def test_a_wrong_result_is_no_time(monkeypatch):
     stage = speed_stage(CPU, quick=True)
-    monkeypatch.setattr("rnnbench.gpu_check.speed.check_agreement", lambda *_: (_ for _ in ()).throw(ValueError("off")))
+    monkeypatch.setattr("rnnbench.bench.gpu.check_agreement", lambda *_: (_ for _ in ()).throw(ValueError("off")))
     name = next(name for name in stage.measurements if "nn.RNN" in name and "TF32" not in name)
     with pytest.raises(ValueError, match="off"):
         stage.measurements[name]()
