@@ -24,7 +24,8 @@ def result_table(runs: Sequence[Run]) -> str:
         runs: At least one.
     """
     everywhere = fields.varying_fields([run.fields for run in runs])
-    varying = [name for name in everywhere if not name.startswith(_SAID_ELSEWHERE)]
+    everyone_has = set.intersection(*(set(run.fields) for run in runs))  # runs of before a key had its default
+    varying = [name for name in everywhere if name in everyone_has and not name.startswith(_SAID_ELSEWHERE)]
     rows = []
     for group in make_groups(runs, [*PROBLEM, *varying]):
         length, problem, *rest = map(fields.say, group.values)

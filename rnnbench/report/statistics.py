@@ -174,10 +174,11 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[
     Source: Thompson (1936), Annals of Mathematical Statistics 7.
     """
     ordered, count = sorted(values), len(values)
-    below, rank = 0.5**count, 0  # probability that at most `rank` values are below
+    # The probability that at most `rank` values are below; whole numbers, too large for floating point, are divided.
+    below, rank = 1 / 2**count, 0
     while below <= (1 - confidence) / 2:
         rank += 1
-        below += math.comb(count, rank) * 0.5**count
+        below += math.comb(count, rank) / 2**count
     median = float(np.median(ordered))
     return median, (-math.inf, math.inf) if rank == 0 else (ordered[rank - 1], ordered[count - rank])
 

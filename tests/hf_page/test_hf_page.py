@@ -83,6 +83,13 @@ def test_what_varies_beside_the_problem_is_told(tmp_path):
     assert (header_cells[-1], adding[-1], xor[-1]) == ("keys", "`optim.damping=0.1`", "`optim.damping=0.3`")
 
 
+def test_a_key_that_older_runs_lack_is_not_told(tmp_path):
+    write(tmp_path / "0", 20)
+    write(tmp_path / "1", 30, task="xor", optim={"new": 0.3})
+    header_cells, *_ = cells(result_table(read(tmp_path)))
+    assert "keys" not in header_cells
+
+
 def test_ablations(tmp_path):
     folder = tmp_path / "hf/ablations"
     for task in ("adding", "xor"):

@@ -137,6 +137,13 @@ def test_the_interval_of_a_median_lies_between_two_values(count, rank):
     assert interval == (rank, count + 1 - rank)
 
 
+def test_the_interval_of_a_median_of_many_values_is_that_of_the_normal_approximation():
+    for count in (1000, 1100, 5000):  # 2^1100 is no floating-point number
+        low, high = median_interval([float(value) for value in range(1, count + 1)])[1]
+        assert low == pytest.approx(count / 2 - 0.98 * math.sqrt(count), abs=1)
+        assert high == count + 1 - low
+
+
 def test_a_median_of_few_values_is_not_bounded():
     assert median_interval([1.0, math.inf, 2.0]) == (2.0, (-math.inf, math.inf))
 
