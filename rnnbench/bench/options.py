@@ -74,7 +74,7 @@ class _Parser(argparse.ArgumentParser):
 
 def bench_parser() -> argparse.ArgumentParser:
     """The options of `rnnbench bench`."""
-    groups = "\n".join(f"  {name:8}{text}" for name, text in {**GROUPS, ALL: "one after the other"}.items())
+    groups = "\n".join(f"  {name:9}{text}" for name, text in {**GROUPS, ALL: "one after the other"}.items())
     parser = _Parser(
         prog="rnnbench bench",
         usage=f"rnnbench bench [{'|'.join([*GROUPS, ALL])}] [OPTIONS]",

@@ -134,51 +134,63 @@ def conjugate_gradient(
     direction = preconditioned = residual if inverse is None else inverse * residual
     squared = _dot(residual, preconditioned)
     history = [_quadratic(x, residual, b)]
-    running = torch.ones_like(squared, dtype=torch.bool)
-    reasons = torch.full_like(squared, float(TerminationReason.MAX_ITERATIONS))
+    stops = _Stops(squared)
     num_iterations = torch.zeros_like(squared)
     num_entered = torch.zeros((), dtype=torch.int64, device=b.device)  # iterations begun by any replica
     iterates: dict[int, Iterate] = {}
     kept = rules.kept_iterations()
-
-    def stop(which: Tensor, reason: TerminationReason) -> None:
-        nonlocal running, reasons
-        reasons = torch.where(running & which, float(reason), reasons)
-        running = running & ~which
-
-    stop(~squared.isfinite(), TerminationReason.NOT_FINITE)
-    stop(_dot(residual, residual).sqrt() < rules.residual_tolerance, TerminationReason.RESIDUAL)
+    stops.add(~squared.isfinite(), TerminationReason.NOT_FINITE)
+    stops.add(_dot(residual, residual).sqrt() < rules.residual_tolerance, TerminationReason.RESIDUAL)
     for iteration in range(1, rules.max_iterations + 1):
         if (iteration - 1) % rules.look_every == 0:
-            active = running.tolist()
+            active = stops.running.tolist()
             if not any(active):
                 break
-        num_entered = num_entered + running.any()
+        num_entered = num_entered + stops.running.any()
         image = product(direction.to(target.dtype), active).to(rules.dtype)
         curvature = _dot(direction, image)
-        stop(~curvature.isfinite(), TerminationReason.NOT_FINITE)
-        stop(curvature <= 0, TerminationReason.CURVATURE)
-        step = torch.where(running, squared / curvature, 0.0).unsqueeze(1).to(rules.dtype)
+        stops.add(~curvature.isfinite(), TerminationReason.NOT_FINITE)
+        stops.add(curvature <= 0, TerminationReason.CURVATURE)
+        step = torch.where(stops.running, squared / curvature, 0.0).unsqueeze(1).to(rules.dtype)
         x = torch.where(step != 0, x + step * direction, x)
         residual = torch.where(step != 0, residual - step * image, residual)
         preconditioned = residual if inverse is None else inverse * residual
         following = _dot(residual, preconditioned)
         direction = preconditioned + (following / squared).unsqueeze(1).to(rules.dtype) * direction
         squared = following
-        num_iterations = num_iterations + running
+        num_iterations = num_iterations + stops.running
         history.append(_quadratic(x, residual, b))
-        stop(_dot(residual, residual).sqrt() < rules.residual_tolerance, TerminationReason.RESIDUAL)
-        window = max(rules.window, int(WINDOW_SHARE * iteration))
-        if iteration > window and iteration >= rules.min_iterations:
-            now, before = history[-1], history[-1 - window]
-            stop((now < 0) & ((now - before) / now < window * rules.tolerance), TerminationReason.PROGRESS)
+        stops.add(_dot(residual, residual).sqrt() < rules.residual_tolerance, TerminationReason.RESIDUAL)
+        stops.add(_progress_is_small(history, rules), TerminationReason.PROGRESS)
         if iteration in kept:
             iterates[iteration] = Iterate(x, history[-1], num_iterations)
     entered = int(num_entered)
     found = [iterate for iteration, iterate in iterates.items() if iteration <= entered]
     if entered not in iterates:
         found.append(Iterate(x, history[-1], num_iterations))
-    return CgResult(found, num_iterations, reasons)
+    return CgResult(found, num_iterations, stops.reasons)
+
+
+class _Stops:
+    """Which replicas still run, (R,), and why the others stopped: the first reason counts."""
+
+    def __init__(self, like: Tensor) -> None:
+        self.running = torch.ones_like(like, dtype=torch.bool)
+        self.reasons = torch.full_like(like, float(TerminationReason.MAX_ITERATIONS))
+
+    def add(self, which: Tensor, reason: TerminationReason) -> None:
+        """Stop some of those that run."""
+        self.reasons = torch.where(self.running & which, float(reason), self.reasons)
+        self.running = self.running & ~which
+
+
+def _progress_is_small(history: Sequence[Tensor], rules: CgRules) -> Tensor:
+    """Martens's rule, (R,), on the quadratic before the first iteration and after each, (R,) each."""
+    now, iteration = history[-1], len(history) - 1
+    window = max(rules.window, int(WINDOW_SHARE * iteration))
+    if iteration <= window or iteration < rules.min_iterations:
+        return torch.zeros_like(now, dtype=torch.bool)
+    return (now < 0) & ((now - history[-1 - window]) / now < window * rules.tolerance)
 
 
 def _dot(first: Tensor, second: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from rnnbench.metrics import Metric
+from rnnbench.tasks.random_numbers import Updates, batch_words, per_replica, random_words
 
 
 class Stream(IntEnum):
@@ -25,10 +26,6 @@ class Stream(IntEnum):
     EVALUATION = 4
     CONFIRMATION = 5
     PROBE = 6
-
-
-Updates = int | Sequence[int]
-"""Index of the update that a batch is for, >= 0: one for all replicas, or one for each of them."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +61,56 @@ class Batch:
         return Batch(self.inputs[:, index], self.lengths[index], steps, self.targets[:, index])
 
 
+@dataclass(frozen=True)
+class Draw:
+    """Which sequences a task is asked for, and the random numbers that they are made of.
+
+    Attributes:
+        seeds: One seed per replica, R of them, each in [0, 2^63).
+        stream: Which stream of the seed.
+        update: Index of the update, >= 0; one for each replica where several updates are drawn at once.
+        batch_size: Number of sequences B of each replica.
+        first_row: Index of the first of them in the stream.
+        dtype: Of inputs and real targets.
+        device: Of every tensor.
+    """
+
+    seeds: Sequence[int]
+    stream: Stream
+    update: Updates
+    batch_size: int
+    first_row: int
+    dtype: torch.dtype
+    device: torch.device | str
+
+    def words(self, num_positions: int) -> Tensor:
+        """Random 32-bit words of every sequence, (num_positions, R, B), int32, as of `random_words`."""
+        return random_words(
+            self.seeds,
+            self.stream,
+            self.update,
+            num_positions,
+            self.batch_size,
+            first_row=self.first_row,
+            device=self.device,
+        )
+
+    def shared_words(self, num_positions: int) -> Tensor:
+        """Random words that all sequences of a replica's batch share, (num_positions, R, 1), as of `batch_words`."""
+        return batch_words(self.seeds, self.stream, self.update, num_positions, device=self.device)
+
+    def in_turn(self, num_classes: int) -> Tensor:
+        """A class for every sequence, (R, B), int64: row + update modulo their number, so that all are as frequent."""
+        device = torch.device(self.device)
+        rows = torch.arange(self.first_row, self.first_row + self.batch_size, device=device)
+        turns = (rows + per_replica(self.update, device)) % num_classes
+        return turns.expand(len(self.seeds), self.batch_size)
+
+    def full_lengths(self, num_steps: int) -> Tensor:
+        """The length of every sequence where all are equally long, (R, B), int64."""
+        return torch.full((len(self.seeds), self.batch_size), num_steps, device=self.device)
+
+
 class Task(ABC):
     """A problem over sequences. A task knows no model, no loss beyond its name, and no optimizer.
 
@@ -92,6 +139,9 @@ class Task(ABC):
     evaluation_metrics: tuple[Metric, ...] = ()
 
     @abstractmethod
+    def draw(self, draw: Draw) -> Batch:
+        """The sequences that are asked for: a pure function of (seed, stream, update, row), replica by replica."""
+
     def batch(
         self,
         seeds: Sequence[int],
@@ -116,6 +166,7 @@ class Task(ABC):
             dtype: Of inputs and real targets.
             device: Of every tensor.
         """
+        return self.draw(Draw(seeds, stream, update, batch_size, first_row, dtype, device))
 
     @abstractmethod
     def misses(self, outputs: Tensor, batch: Batch) -> Tensor:

@@ -3,16 +3,15 @@
 Letters: R replicas, T steps, B sequences, L steps that show the class, m noise inputs.
 """
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.tasks.base import Batch, Stream, Task, Updates
+from rnnbench.tasks.base import Batch, Draw, Task
 from rnnbench.tasks.description import Description, describe_range
-from rnnbench.tasks.random_numbers import normal, random_words
+from rnnbench.tasks.random_numbers import normal
 from rnnbench.tasks.variants import check_variant, variants_of
 
 TARGET = 0.8
@@ -73,30 +72,20 @@ class Latch(Task):
         )
 
     @override
-    def batch(
-        self,
-        seeds: Sequence[int],
-        stream: Stream,
-        update: Updates,
-        batch_size: int,
-        *,
-        first_row: int = 0,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> Batch:
-        """Draw the batch of one update, as `Task.batch` says."""
+    def draw(self, draw: Draw) -> Batch:
+        """Draw some sequences, as `Task.draw` says."""
         count, noises = self.num_positions, self.num_noise_inputs
         num_words = 1 + (self.num_steps - count) * noises  # the class, then the noise
-        words = random_words(seeds, stream, update, num_words, batch_size, first_row=first_row, device=device)
+        words = draw.words(num_words)
         is_first = words[0] < 0  # (R, B): the highest of 32 random bits
-        inputs = torch.zeros((self.num_steps, *is_first.shape, self.input_size), dtype=dtype, device=device)
+        inputs = torch.zeros((self.num_steps, *is_first.shape, self.input_size), dtype=draw.dtype, device=draw.device)
         for step in range(count):
-            inputs[step, :, :, step] = is_first.to(dtype)
-            inputs[step, :, :, count + step] = (~is_first).to(dtype)
+            inputs[step, :, :, step] = is_first
+            inputs[step, :, :, count + step] = ~is_first
         drawn = normal(words[1:], self.noise).view(-1, noises, *is_first.shape)  # (T - L, m, R, B)
-        inputs[count:, :, :, 2 * count :] = drawn.permute(0, 2, 3, 1).to(dtype)
-        targets = TARGET * (2 * is_first.to(dtype) - 1).view(1, *is_first.shape, 1)
-        lengths = torch.full(is_first.shape, self.num_steps, device=inputs.device)
+        inputs[count:, :, :, 2 * count :] = drawn.permute(0, 2, 3, 1)
+        targets = TARGET * (2 * is_first.to(draw.dtype) - 1).view(1, *is_first.shape, 1)
+        lengths = draw.full_lengths(self.num_steps)
         return Batch(inputs, lengths, (lengths - 1).unsqueeze(0), targets)
 
     @override

@@ -11,10 +11,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from rnnbench.tasks.base import Batch, Stream, Task, Updates
+from rnnbench.tasks.base import Batch, Draw, Task
 from rnnbench.tasks.description import Description, describe_range
 from rnnbench.tasks.placement import at_least_one, draw_from, fill_padding, percent_range, scaled_windows
-from rnnbench.tasks.random_numbers import batch_words, integers, random_words, uniform
+from rnnbench.tasks.random_numbers import integers, uniform
 from rnnbench.tasks.variants import check_variant
 
 NUM_CHOICES = 3  # numbers of a row before its values: length, first step, second step
@@ -202,28 +202,16 @@ class MarkedOperands(Task):
             miss=self._miss_in_words(),
         )
 
-    def batch(
-        self,
-        seeds: Sequence[int],
-        stream: Stream,
-        update: Updates,
-        batch_size: int,
-        *,
-        first_row: int = 0,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> Batch:
-        """Draw the batch of one update, as `Task.batch` says."""
+    def draw(self, draw: Draw) -> Batch:
+        """Draw some sequences, as `Task.draw` says."""
         places = self.places
-        words = random_words(
-            seeds, stream, update, NUM_CHOICES + self.num_steps, batch_size, first_row=first_row, device=device
-        )
+        words = draw.words(NUM_CHOICES + self.num_steps)
         if places.shared_length:
-            words[0] = batch_words(seeds, stream, update, 1, device=device)[0]
+            words[0] = draw.shared_words(1)[0]
         drawn = places.draw(words[:NUM_CHOICES])
         lengths, steps = drawn[0], drawn[1:]  # (R, B), (2, R, B)
 
-        inputs = torch.zeros((self.num_steps, *lengths.shape, 2), dtype=dtype, device=words.device)
+        inputs = torch.zeros((self.num_steps, *lengths.shape, 2), dtype=draw.dtype, device=words.device)
         values, markers = inputs[..., places.value_channel], inputs[..., 1 - places.value_channel]
         self._draw_values(words[NUM_CHOICES:], values)
         operands = values.gather(0, steps)

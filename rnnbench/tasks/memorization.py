@@ -4,7 +4,7 @@ Letters: R replicas, T steps, B sequences, S outputs of a sequence, n different 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -12,10 +12,10 @@ from torch import Tensor
 from typing_extensions import override
 
 from rnnbench.tasks.answers import ANSWER_LOSS, EXACT_SEQUENCE_RATE, WRONG_SYMBOLS, wrong_classes
-from rnnbench.tasks.base import Batch, Stream, Task, Updates
+from rnnbench.tasks.base import Batch, Draw, Task
 from rnnbench.tasks.description import Description, describe_range
 from rnnbench.tasks.one_hot import one_hot
-from rnnbench.tasks.random_numbers import integers, per_replica, random_words
+from rnnbench.tasks.random_numbers import integers
 from rnnbench.tasks.variants import check_variant, variants_of
 
 MOST_PATTERNS_IN_TURN = 1000
@@ -95,22 +95,11 @@ class Memorization(Task):
         )
 
     @override
-    def batch(
-        self,
-        seeds: Sequence[int],
-        stream: Stream,
-        update: Updates,
-        batch_size: int,
-        *,
-        first_row: int = 0,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> Batch:
-        """Draw the batch of one update, as `Task.batch` says."""
-        words = random_words(seeds, stream, update, self.num_positions, batch_size, first_row=first_row, device=device)
+    def draw(self, draw: Draw) -> Batch:
+        """Draw some sequences, as `Task.draw` says."""
+        words = draw.words(self.num_positions)
         if self.num_patterns <= MOST_PATTERNS_IN_TURN:
-            rows = torch.arange(first_row, first_row + batch_size, device=words.device)
-            patterns = ((rows + per_replica(update, words.device)) % self.num_patterns).expand_as(words[0])
+            patterns = draw.in_turn(self.num_patterns)
             symbols = torch.stack([patterns // self.num_symbols**k % self.num_symbols for k in range(len(words))])
         else:
             symbols = integers(words, 0, self.num_symbols)  # (p, R, B)
@@ -119,8 +108,8 @@ class Memorization(Task):
         shown = torch.full((self.num_steps, *symbols.shape[1:]), blank, device=words.device)
         shown[: self.num_positions] = symbols
         shown[self.trigger_step] = trigger
-        inputs = one_hot(shown, self.input_size, dtype)
-        lengths = torch.full(symbols.shape[1:], self.num_steps, device=words.device)
+        inputs = one_hot(shown, self.input_size, draw.dtype)
+        lengths = draw.full_lengths(self.num_steps)
         if self.variant == "hf11_answers":
             steps = torch.arange(self.num_steps - self.num_positions, self.num_steps, device=words.device)
             return Batch(inputs, lengths, steps.view(-1, 1, 1).expand_as(symbols), symbols)

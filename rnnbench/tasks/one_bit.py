@@ -4,18 +4,16 @@ Letters: R replicas, T steps, B sequences.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 from typing_extensions import override
 
 from rnnbench.tasks.answers import ANSWER_LOSS, EXACT_SEQUENCE_RATE, WRONG_SYMBOLS
-from rnnbench.tasks.base import Batch, Stream, Updates
+from rnnbench.tasks.base import Batch, Draw
 from rnnbench.tasks.description import Description
 from rnnbench.tasks.memorization import Memorization
-from rnnbench.tasks.random_numbers import random_words
 from rnnbench.tasks.variants import check_variant, variants_of
 
 
@@ -58,23 +56,14 @@ class OneBit(Memorization):
         )
 
     @override
-    def batch(
-        self,
-        seeds: Sequence[int],
-        stream: Stream,
-        update: Updates,
-        batch_size: int,
-        *,
-        first_row: int = 0,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> Batch:
-        """Draw the batch of one update, as `Task.batch` says."""
+    def draw(self, draw: Draw) -> Batch:
+        """Draw some sequences, as `Task.draw` says."""
         if self.variant != "boulanger13":
-            return super().batch(seeds, stream, update, batch_size, first_row=first_row, dtype=dtype, device=device)
-        words = random_words(seeds, stream, update, self.num_steps, batch_size, first_row=first_row, device=device)
-        inputs = (words < 0).to(dtype).unsqueeze(-1)  # (T, R, B, 1): the highest of 32 random bits
-        lengths = torch.full(words.shape[1:], self.num_steps, device=words.device)
+            return super().draw(draw)
+        inputs = (
+            (draw.words(self.num_steps) < 0).to(draw.dtype).unsqueeze(-1)
+        )  # (T, R, B, 1): the highest of 32 random bits
+        lengths = draw.full_lengths(self.num_steps)
         return Batch(inputs, lengths, (lengths - 1).unsqueeze(0), inputs[:1].clone())
 
     @override

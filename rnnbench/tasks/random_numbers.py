@@ -26,8 +26,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnbench.tasks.base import Updates
-
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 WEYL_INCREMENTS = (0x9E3779B9, 0xBB67AE85)  # of the key, from round to round
 NUM_ROUNDS = 10
@@ -37,6 +35,9 @@ SEED_LIMIT = 2**63
 BATCH_ROW_PAIR = WORD_LIMIT - 1  # rows reach only half as far
 BLOCKS_AT_ONCE = 2**15  # on the CPU: scratch of 48 bytes a block, so that it stays in the cache
 NORMALS_AT_ONCE = 2**14  # likewise
+
+Updates = int | Sequence[int]
+"""Index of the update that a batch is for, >= 0: one for all replicas, or one for each of them."""
 
 Array = Tensor | np.ndarray
 Word = Array | int

@@ -4,18 +4,17 @@ Letters: R replicas, T steps, B sequences.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 from typing_extensions import override
 
 from rnnbench.tasks.answers import ANSWER_LOSS, wrong_classes
-from rnnbench.tasks.base import Batch, Stream, Task, Updates
+from rnnbench.tasks.base import Batch, Draw, Task
 from rnnbench.tasks.description import Description
 from rnnbench.tasks.one_hot import one_hot
-from rnnbench.tasks.random_numbers import integers, per_replica, random_words
+from rnnbench.tasks.random_numbers import integers
 from rnnbench.tasks.variants import check_variant, variants_of
 
 NUM_SYMBOLS = 100
@@ -72,27 +71,16 @@ class RandomPermutation(Task):
         )
 
     @override
-    def batch(
-        self,
-        seeds: Sequence[int],
-        stream: Stream,
-        update: Updates,
-        batch_size: int,
-        *,
-        first_row: int = 0,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> Batch:
-        """Draw the batch of one update, as `Task.batch` says."""
-        words = random_words(seeds, stream, update, self.num_steps, batch_size, first_row=first_row, device=device)
+    def draw(self, draw: Draw) -> Batch:
+        """Draw some sequences, as `Task.draw` says."""
+        words = draw.words(self.num_steps)
         shown = integers(words, NUM_FIRST_SYMBOLS, NUM_SYMBOLS)  # (T, R, B)
         if self.every_step:
-            rows = torch.arange(first_row, first_row + batch_size, device=words.device)
-            shown[0] = (rows + per_replica(update, words.device)) % NUM_FIRST_SYMBOLS
+            shown[0] = draw.in_turn(NUM_FIRST_SYMBOLS)
         else:
             shown[0] = integers(words[0], 0, NUM_FIRST_SYMBOLS)
-        inputs = one_hot(shown, NUM_SYMBOLS, dtype)
-        lengths = torch.full(shown.shape[1:], self.num_steps, device=words.device)
+        inputs = one_hot(shown, NUM_SYMBOLS, draw.dtype)
+        lengths = draw.full_lengths(self.num_steps)
         if self.every_step:
             return Batch(inputs, lengths, None, shown.roll(-1, 0))
         return Batch(inputs, lengths, (lengths - 1).unsqueeze(0), shown[:1].clone())

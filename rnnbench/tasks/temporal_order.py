@@ -4,7 +4,6 @@ Letters: R replicas, T steps, B sequences, K symbols, C = 2^K classes; L is the 
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,11 +11,11 @@ import torch
 from torch import Tensor
 
 from rnnbench.tasks.answers import wrong_classes
-from rnnbench.tasks.base import Batch, Stream, Task, Updates
+from rnnbench.tasks.base import Batch, Draw, Task
 from rnnbench.tasks.description import Description, describe_range
 from rnnbench.tasks.one_hot import one_hot
 from rnnbench.tasks.placement import at_least_one, draw_from, fill_padding, percent_range, scaled_windows
-from rnnbench.tasks.random_numbers import integers, per_replica, random_words
+from rnnbench.tasks.random_numbers import integers
 from rnnbench.tasks.variants import check_variant, variants_of
 
 NUM_DISTRACTORS = 4  # inputs 0 to 3
@@ -136,28 +135,15 @@ class TemporalOrder(Task):
             miss="an output off by >= 0.3" if one_hot else "arg max is not the class",
         )
 
-    def batch(
-        self,
-        seeds: Sequence[int],
-        stream: Stream,
-        update: Updates,
-        batch_size: int,
-        *,
-        first_row: int = 0,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> Batch:
-        """Draw the batch of one update, as `Task.batch` says."""
+    def draw(self, draw: Draw) -> Batch:
+        """Draw some sequences, as `Task.draw` says."""
         arrangement = self.arrangement
         num_choices = self.num_symbols + 2  # length, steps, class
-        words = random_words(
-            seeds, stream, update, num_choices + self.num_steps, batch_size, first_row=first_row, device=device
-        )
+        words = draw.words(num_choices + self.num_steps)
         drawn = draw_from(words[: num_choices - 1], (arrangement.lengths, *arrangement.windows))
         lengths, steps = drawn[0], drawn[1:]  # (R, B), (K, R, B)
         if arrangement.balanced:
-            rows = torch.arange(first_row, first_row + batch_size, device=words.device)
-            classes = ((rows + per_replica(update, words.device)) % self.num_classes).expand_as(lengths)
+            classes = draw.in_turn(self.num_classes)
         else:
             classes = integers(words[num_choices - 1], 0, self.num_classes)
 
@@ -168,10 +154,10 @@ class TemporalOrder(Task):
             shown[0] = START
             shown.scatter_(0, (lengths - 1).unsqueeze(0), TRIGGER)
         fill_padding(shown, lengths, arrangement.lengths[0], self.input_size)
-        inputs = one_hot(shown, self.input_size, dtype)
+        inputs = one_hot(shown, self.input_size, draw.dtype)
         targets = classes.unsqueeze(0)
         if arrangement.one_hot_targets:
-            targets = torch.nn.functional.one_hot(targets, self.num_classes).to(dtype)
+            targets = torch.nn.functional.one_hot(targets, self.num_classes).to(draw.dtype)
         return Batch(inputs, lengths, (lengths - 1).unsqueeze(0), targets)
 
     def misses(self, outputs: Tensor, batch: Batch) -> Tensor:

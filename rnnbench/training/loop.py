@@ -224,9 +224,8 @@ class Training:
         if bool(finite.all()):
             return
         rows = (~finite).nonzero().flatten().tolist()
-        kept = finite.unsqueeze(1)
-        self.theta = torch.where(kept, self.theta, before)
-        self.state = {name: torch.where(kept, tensor, state[name]) for name, tensor in self.state.items()}
+        self.theta = _where(finite, self.theta, before)
+        self.state = {name: _where(finite, tensor, state[name]) for name, tensor in self.state.items()}
         message = f"loss or parameters are not finite at update {self.update}; the parameters before it are kept"
         diverged = [self.active[row] for row in rows if self.replicas[self.active[row]].status == "running"]
         for index in diverged:
@@ -343,3 +342,8 @@ class Training:
             previous={name: tensor.detach().cpu() for name, tensor in previous.items()},
             replicas=[replace(self.replicas[index], hits=list(self.replicas[index].hits)) for index in replicas],
         )
+
+
+def _where(rows: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    """The new tensor (k, ...) in some rows (k,), the old one in the others."""
+    return torch.where(rows.view(-1, *[1] * (new.dim() - 1)), new, old)

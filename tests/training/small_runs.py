@@ -34,7 +34,7 @@ class Countdown(Optimizer):
         return 10
 
     def initial_state(self, theta):
-        return {"count": torch.zeros(len(theta), 1)}
+        return {"count": torch.zeros(len(theta), 1), "age": torch.zeros(len(theta))}
 
     def update(self, theta, state, update, draw):
         if self.on_update is not None:
@@ -44,7 +44,8 @@ class Countdown(Optimizer):
             step = step.nan_to_num(nan=0.25)
         gradient = Gradient(theta[:, 0].clone(), theta.clone(), None, None, 10, None, theta)
         cost = torch.full((len(theta),), 10.0, dtype=torch.float64)
-        return Update(theta - step, {"count": state["count"] + 1}, gradient, theta, cost * 0, cost, cost, cost)
+        state = {name: tensor + 1 for name, tensor in state.items()}
+        return Update(theta - step, state, gradient, theta, cost * 0, cost, cost, cost)
 
 
 @dataclass(frozen=True)

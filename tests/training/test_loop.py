@@ -83,6 +83,8 @@ def test_a_diverged_replica_keeps_its_last_finite_parameters_and_the_others_go_o
     theta, state, _ = run.final[1]
     assert theta.tolist() == [0.5]  # 1 - 2 x 0.25, before the third update
     assert state["count"].tolist() == [2]
+    assert state["age"].tolist() == 2
+    assert run.final[2][1]["age"].tolist() == 10
     assert "replica 1 diverged" in recorder.messages[0]
     assert "not finite at update 3" in run.replicas[1].message
 
