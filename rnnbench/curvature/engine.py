@@ -151,6 +151,12 @@ def _keep_operations_single_threaded() -> None:
     threadpool_limits(1, user_api="blas")
 
 
+def forbid_tf32() -> None:
+    """Have products and cuDNN's recurrences in float32 on a GPU, not in TF32."""
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+
+
 def flush_denormals() -> None:
     """Flush denormal floats to zero in this thread.
 

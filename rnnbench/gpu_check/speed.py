@@ -15,13 +15,26 @@ import torch
 
 from rnnbench.bench.case import Case, Computation, check_agreement, make_case
 from rnnbench.bench.options import Shape
+from rnnbench.bench.peers_gated import torch_gated
 from rnnbench.bench.peers_optional import is_installed, jax_gradient, jax_product
 from rnnbench.bench.peers_torch import autograd_loop, hoisted_outputs, torch_rnn, vmap_loop
 from rnnbench.curvature.engine import Engine
 from rnnbench.curvature.objective import Objective
+from rnnbench.gpu_check.flashrnn import BACKENDS, flashrnn_gradient, import_error
 from rnnbench.gpu_check.stage import Measure, Stage
+from rnnbench.models.base import Model
+from rnnbench.models.fused_cell import FusedCell
+from rnnbench.models.gru import Gru
+from rnnbench.models.lstm import Lstm
 from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.tasks.base import Batch
+
+CPU = torch.device("cpu")
+
+Net = Callable[..., Model]
+"""Makes a net from the numbers of inputs, outputs and hidden units, and `recurrence` where it is given."""
+
+GATED: tuple[type[FusedCell], ...] = (Lstm, Gru)
 
 SHAPES = (Shape(1, 1000, 100, 100), Shape(64, 100, 100, 100), Shape(1, 100, 100, 100), Shape(64, 20, 100, 50))
 QUICK_SHAPES = (Shape(2, 3, 4, 5),)
@@ -29,14 +42,14 @@ ROUNDS, SECONDS = 20, 2.0
 """Fewest rounds after the first two, and seconds after which no more than these are made."""
 
 
-def on_device(case: Case, device: torch.device, recurrence: str) -> Case:
-    """The same problem on a device, under a net whose recurrence is run so."""
-    old, batch = case.model, case.batch
-    model = SimpleRnn(old.input_size, old.output_size, old.hidden_size, recurrence=recurrence)
+def case_on(device: torch.device, shape: Shape, net: Net) -> Case:
+    """The problem of a shape on a device."""
+    case = make_case(shape, net)
+    batch = case.batch
     assert batch.output_steps is not None
     tensors = (batch.inputs, batch.lengths, batch.output_steps, batch.targets)
     own = Batch(*(tensor.to(device) for tensor in tensors))
-    return replace(case, model=model, batch=own, theta=case.theta.to(device), vector=case.vector.to(device))
+    return replace(case, batch=own, theta=case.theta.to(device), vector=case.vector.to(device))
 
 
 def objective_of(case: Case) -> Objective:
@@ -62,18 +75,6 @@ def our_product(case: Case) -> Computation:
     return Computation(lambda: curvature.product(case.vector), lambda found: found)
 
 
-def torch_lstm(case: Case) -> Computation:
-    """torch.nn.LSTM of the same size, one replica after the other: another net, for its speed alone."""
-    nets = [torch.nn.LSTM(case.batch.inputs.shape[-1], case.shape.units) for _ in range(case.shape.replicas)]
-    inputs = [one.contiguous() for one in case.batch.inputs.unbind(1)]
-
-    def run() -> list[Any]:
-        losses = [net(x)[0][-1].square().sum() for net, x in zip(nets, inputs, strict=True)]
-        return [torch.autograd.grad(loss, list(net.parameters())) for net, loss in zip(nets, losses, strict=True)]
-
-    return Computation(run, None)
-
-
 def compiled_loop(case: Case) -> Computation:
     """The loop of torch operations under torch.compile."""
     return autograd_loop(case, torch.compile(hoisted_outputs))
@@ -81,7 +82,6 @@ def compiled_loop(case: Case) -> Computation:
 
 GRADIENTS: dict[str, Callable[[Case], Computation]] = {
     "torch.nn.RNN, replicas in turn": torch_rnn,
-    "torch.nn.LSTM, replicas in turn": torch_lstm,
     "autograd loop": lambda case: autograd_loop(case, hoisted_outputs),
     "loop under torch.func grad and vmap": vmap_loop,
     "loop under torch.compile": compiled_loop,
@@ -105,7 +105,7 @@ def tf32(allowed: bool) -> Iterator[None]:
 
 
 def timed(
-    shape: Shape, device: torch.device, make: Callable[[Case], Computation], recurrence: str, *, allowed: bool = False
+    shape: Shape, device: torch.device, make: Callable[[Case], Computation], net: Net, *, allowed: bool = False
 ) -> dict[str, Any]:
     """Median and fastest time of a way, in ms, and microseconds of a time step; the result is checked where it can be.
 
@@ -113,20 +113,19 @@ def timed(
         shape: Of the problem.
         device: Where.
         make: The way.
-        recurrence: Of our nets.
+        net: Made from the numbers of inputs, outputs and hidden units.
         allowed: Whether TF32 is.
     """
-    plain = make_case(shape)
-    case = on_device(plain, device, recurrence)
+    case = case_on(device, shape, net)
     with tf32(allowed), torch.device(device):  # nets of torch's own are made there
         way = make(case)
         result = way.run()
         if way.rows is not None and not allowed:
             expected = our_product if make in PRODUCTS else our_gradient
-            reference = expected(on_device(plain, device, "torch")).run()
+            reference = expected(case_on(device, shape, partial(net, recurrence="torch"))).run()
             rows = reference if isinstance(reference, torch.Tensor) else getattr(reference, "gradient", None)
             assert isinstance(rows, torch.Tensor)
-            check_agreement("it", on_device(plain, torch.device("cpu"), "torch"), way.rows(result).cpu(), rows.cpu())
+            check_agreement("it", case_on(CPU, shape, net), way.rows(result).cpu(), rows.cpu())
         way.run()
         seconds: list[float] = []
         start = time.perf_counter()
@@ -153,26 +152,45 @@ def _seconds(run: Callable[[], object], device: torch.device) -> float:
 
 def timed_jax(shape: Shape, make: Callable[[Case], Computation]) -> Mapping[str, Any]:
     """The same of JAX, on the device that it chooses."""
-    return timed(shape, torch.device("cpu"), make, "torch")
+    return timed(shape, CPU, make, partial(SimpleRnn, recurrence="torch"))
+
+
+def timed_flashrnn(shape: Shape, device: torch.device, backend: str) -> Mapping[str, Any]:
+    """The same of FlashRNN; or why there is no time."""
+    reason = import_error()
+    if reason is not None:
+        return {"not measured": f"flashrnn cannot be imported: {reason}"}
+    return timed(shape, device, partial(flashrnn_gradient, backend=backend), SimpleRnn)
 
 
 def speed_stage(device: torch.device, *, quick: bool) -> Stage:
     """Every way at every shape; quick: a tiny shape, and no compilation."""
     measurements: dict[str, Measure] = {}
+    shapes = {"R, B, T, n = " + ", ".join(map(str, shape)): shape for shape in (QUICK_SHAPES if quick else SHAPES)}
     ways = {name: way for name, way in GRADIENTS.items() if not quick or way is not compiled_loop}
-    for shape in QUICK_SHAPES if quick else SHAPES:
-        where = "R, B, T, n = " + ", ".join(map(str, shape))
+    for where, shape in shapes.items():
         for recurrence in ("torch", "triton"):
+            net: Net = partial(SimpleRnn, recurrence=recurrence)
             for what, make in (("loss", our_forward), ("gradient", our_gradient), ("product", our_product)):
-                measurements[f"{where}: {what}, rnnbench, {recurrence}"] = partial(
-                    timed, shape, device, make, recurrence
-                )
+                measurements[f"{where}: {what}, rnnbench, {recurrence}"] = partial(timed, shape, device, make, net)
         for name, way in ways.items():
-            measurements[f"{where}: gradient, {name}"] = partial(timed, shape, device, way, "torch")
+            measurements[f"{where}: gradient, {name}"] = partial(timed, shape, device, way, SimpleRnn)
         measurements[f"{where}: gradient, torch.nn.RNN, replicas in turn, TF32"] = partial(
-            timed, shape, device, torch_rnn, "torch", allowed=True
+            timed, shape, device, torch_rnn, SimpleRnn, allowed=True
         )
+        for gated in GATED:
+            name = f"{where}: gradient of {gated.__name__.lower()}"
+            for recurrence in ("torch", "fused"):
+                net = partial(gated, recurrence=recurrence)
+                measurements[f"{name}, rnnbench, {recurrence}"] = partial(timed, shape, device, our_gradient, net)
+            peer = f"{name}, torch.nn.{gated.module.__name__}, replicas in turn"
+            measurements[peer] = partial(timed, shape, device, torch_gated, gated)
         if is_installed("jax"):
             measurements[f"{where}: gradient, JAX jit(vmap(grad(scan)))"] = partial(timed_jax, shape, jax_gradient)
             measurements[f"{where}: product, JAX jvp + vjp"] = partial(timed_jax, shape, jax_product)
+    # Last, since the first call of each compiles for minutes.
+    for where, shape in shapes.items():
+        for backend in BACKENDS:
+            name = f"{where}: gradient, FlashRNN {backend}, bfloat16, replicas as heads"
+            measurements[name] = partial(timed_flashrnn, shape, device, backend)
     return Stage("speed", "times of a gradient and of a Gauss-Newton product", measurements, longest=120)
