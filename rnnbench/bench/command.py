@@ -10,6 +10,7 @@ from rnnbench.bench.case import MismatchError
 from rnnbench.bench.commands import CommandError
 from rnnbench.bench.engine import measure_engine
 from rnnbench.bench.gated import measure_gated
+from rnnbench.bench.gpu import measure_gpu
 from rnnbench.bench.hf import measure_hf
 from rnnbench.bench.machine_facts import machine_facts, software_facts, usable_cores
 from rnnbench.bench.options import Options
@@ -40,7 +41,7 @@ def bench(options: Options, make_run: MakeRun) -> int:
         file cannot be written.
 
     Raises:
-        OptionError: A shape does not fit into memory.
+        OptionError: A shape does not fit into memory, or there is no GPU for the group that needs one.
     """
     settings = [options.threads] if options.threads is not None else sorted({1, usable_cores()})
     facts = machine_facts()
@@ -52,6 +53,7 @@ def bench(options: Options, make_run: MakeRun) -> int:
         "tasks": lambda *arguments: measure_tasks(*arguments, make_run=make_run),
         "probes": lambda *arguments: measure_probes(*arguments, make_run=make_run),
         "sweep": measure_sweep,
+        "gpu": measure_gpu,
     }
     print(_headline(facts), flush=True)
     groups: dict[str, list[dict[str, Any]]] = {}

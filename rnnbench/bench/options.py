@@ -14,13 +14,15 @@ GROUPS = {
     "tasks": "drawing the batch of every task and variant, as share of the update that uses it",
     "probes": "every probe, as share of a run",
     "sweep": "train -m beside its jobs one by one, its records, its growth with the replicas, its planning",
+    "gpu": "gradient and Gauss-Newton product on a GPU beside torch.nn, torch.compile, vmap and JAX; not part of all",
 }
 """What can be measured."""
 
-SHAPED = ("engine", "training", "gated")
-"""Those that take shapes."""
-
 ALL = "all"
+GPU = "gpu"
+
+SHAPED = ("engine", "training", "gated", GPU)
+"""Those that take shapes."""
 
 PEERS = "JAX, curvlinops, BackPACK (rnnbench[bench]) and PyTorchHessianFree are measured where installed."
 """What the epilog of the help says last."""
@@ -62,7 +64,7 @@ class Options:
     @property
     def groups(self) -> tuple[str, ...]:
         """The groups to be measured."""
-        return tuple(GROUPS) if self.group == ALL else (self.group,)
+        return tuple(name for name in GROUPS if name != GPU) if self.group == ALL else (self.group,)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -17,8 +17,8 @@ from rnnbench.exit_status import BAD_INPUT, FAILED, OK
 from rnnbench.gpu_check.chip import facts
 from rnnbench.gpu_check.precision import precision_stage
 from rnnbench.gpu_check.programs import test_stage, training_stage
-from rnnbench.gpu_check.speed import speed_stage
 from rnnbench.gpu_check.stage import SECONDS_OF_A_STAGE, Stage, run_stage
+from rnnbench.gpu_check.times import speed_stage
 from rnnbench.machine import resolve_device
 from rnnbench.records.errors import RecordError
 

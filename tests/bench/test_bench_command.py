@@ -6,8 +6,11 @@ import pytest
 from rnnbench.bench import command
 from rnnbench.bench.announce import Announcer
 from rnnbench.bench.case import MismatchError
-from rnnbench.bench.options import GROUPS, OptionError, Options, Shape, parse_options
+from rnnbench.bench.gpu import report_gpu
+from rnnbench.bench.options import GPU, GROUPS, OptionError, Options, Shape, parse_options
 from rnnbench.bench.report import Report, print_report
+
+ALL_BUT_GPU = [group for group in GROUPS if group != GPU]
 
 REPORT = Report("title", ["", "ms"], [["one", "1.5"], None, ["two", "2"]], ["A note."], {"rows": [1.5, 2.0]})
 
@@ -30,14 +33,14 @@ def test_everything_is_kept(one_report, tmp_path, capsys):
     path = tmp_path / "result.json"
     assert command.bench(Options(group="all", json=path, threads=3), None) == 0
     found = json.loads(path.read_text())
-    assert list(found["groups"]) == list(GROUPS)
+    assert list(found["groups"]) == ALL_BUT_GPU
     assert found["groups"]["hf"] == [{"title": "title", "notes": ["A note."], "rows": [1.5, 2.0]}]
     assert found["threads"] == [3]
     assert {"cpu", "cores", "usable_cores", "memory_bytes", "environment", "load_average"} <= found["machine"].keys()
     assert {"python", "torch", "rnnbench"} <= found["versions"].keys()
     assert (found["format"], found["full"]) == (1, False)
     out = capsys.readouterr().out
-    assert out.count("A note.") == len(GROUPS)
+    assert out.count("A note.") == len(ALL_BUT_GPU)
     assert str(path) in out
 
 
@@ -100,17 +103,17 @@ def test_options(tmp_path):
         rounds=9,
     )
     assert parse_options([]) == Options()
-    assert parse_options(["all", "--shape", "1,2,3,4"]).groups == tuple(GROUPS)
+    assert parse_options(["all", "--shape", "1,2,3,4"]).groups == tuple(ALL_BUT_GPU)
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["engin"], "engine, training, gated, hf, tasks, probes, sweep, all"),
+        (["engin"], "engine, training, gated, hf, tasks, probes, sweep, gpu, all"),
         (["--shape", "1,2,3"], "R,B,T,n"),
         (["--shape", "1,2,3,0"], "'1,2,3,0'"),
         (["--shape", "1,2,3,x"], "--shape"),
-        (["hf", "--shape", "1,2,3,4"], "engine, training, gated, not for hf"),
+        (["hf", "--shape", "1,2,3,4"], "engine, training, gated, gpu, not for hf"),
         (["--threads", "0"], "--threads: must be a whole number >= 1"),
         (["--rounds", "1.5"], "--rounds"),
         (["--json", "/nonexistent/x.json"], "/nonexistent"),
@@ -125,3 +128,29 @@ def test_bad_options(words, expected):
         parse_options(words)
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_without_a_gpu_its_group_is_refused(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(OptionError, match="measures a CUDA device"):
+        command.bench(Options(group="gpu"), None)
+
+
+def test_times_on_a_gpu_stand_beside_the_best_of_ours():
+    def failing():
+        raise RuntimeError("no compiler")
+
+    def taking(ms):
+        return lambda: {"ms": ms, "fastest ms": ms / 2, "us of a step": 10 * ms}
+
+    measures = {
+        "gradient, rnnbench, torch": taking(4.0),
+        "gradient, rnnbench, triton": taking(2.0),
+        "gradient, a loop": taking(8.0),
+        "gradient, another": failing,
+        "product, a loop": taking(3.0),
+    }
+    report = report_gpu(Shape(1, 2, 3, 4), measures, Announcer(io.StringIO()))
+    assert [row[-1] for row in report.rows] == ["2.00", "1.00", "4.00", "-"]
+    assert report.rows[2] == ["gradient, a loop", "8", "4", "80", "4.00"]
+    assert report.notes == ["Not measured: gradient, another: RuntimeError: no compiler"]

@@ -6,12 +6,11 @@ from types import ModuleType
 import pytest
 import torch
 
+from rnnbench.bench import gpu
 from rnnbench.bench.case import make_case
 from rnnbench.bench.options import Shape
 from rnnbench.bench.ours import our_gradient
-from rnnbench.gpu_check import speed
-from rnnbench.gpu_check.flashrnn import BACKENDS, flashrnn_gradient, import_error
-from rnnbench.gpu_check.speed import speed_stage
+from rnnbench.bench.peers_flashrnn import BACKENDS, flashrnn_gradient, import_error
 
 SHAPE = Shape(3, 4, 6, 5)
 
@@ -57,19 +56,20 @@ def test_bfloat16_is_not_compared(calls):
 
 
 def test_it_is_timed_where_it_is_installed(calls, monkeypatch):
-    monkeypatch.setattr(speed, "ROUNDS", 2)
-    monkeypatch.setattr(speed, "SECONDS", 0.0)
-    stage = speed_stage(torch.device("cpu"), quick=True)
-    names = [name for name in stage.measurements if "FlashRNN" in name]
-    assert names == list(stage.measurements)[-2:]  # their compilation does not hold up the others
-    assert all(stage.measurements[name]()["ms"] > 0 for name in names)
+    monkeypatch.setattr(gpu, "ROUNDS", 2)
+    monkeypatch.setattr(gpu, "SECONDS", 0.0)
+    measures = gpu.measurements(SHAPE, torch.device("cpu"))
+    names = [name for name in measures if "FlashRNN" in name]
+    assert names == list(measures)[-2:]  # their compilation does not hold up the others
+    assert all(measures[name]()["ms"] > 0 for name in names)
 
 
-def test_else_a_line_says_why_not(monkeypatch):
+def test_else_a_line_says_why_not(announcer, monkeypatch):
     import_error.cache_clear()
     monkeypatch.setitem(sys.modules, "flashrnn", None)
-    stage = speed_stage(torch.device("cpu"), quick=True)
-    found = stage.measurements[list(stage.measurements)[-1]]()
-    assert list(found) == ["not measured"]
-    assert found["not measured"].startswith("flashrnn cannot be imported: ModuleNotFoundError")
+    name, measure = list(gpu.measurements(SHAPE, torch.device("cpu")).items())[-1]
+    report = gpu.report_gpu(SHAPE, {name: measure}, announcer)
+    assert not report.rows
+    said = f"Not measured: {name}: flashrnn cannot be imported: ModuleNotFoundError"
+    assert [note.startswith(said) for note in report.notes] == [True]
     import_error.cache_clear()

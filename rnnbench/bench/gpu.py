@@ -1,10 +1,10 @@
-"""Times of gradients and products beside what a user of a GPU would use otherwise.
+"""Times of gradients and products on a GPU, beside what its user would use otherwise.
 
 Everything is float32 without TF32, but where a name says otherwise. Letters as in `rnnbench.bench.case`.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -13,15 +13,16 @@ from typing import Any
 
 import torch
 
+from rnnbench.bench.announce import Announcer
 from rnnbench.bench.case import Case, Computation, check_agreement, make_case
-from rnnbench.bench.options import Shape
+from rnnbench.bench.options import OptionError, Options, Shape
+from rnnbench.bench.peers_flashrnn import BACKENDS, flashrnn_gradient, import_error
 from rnnbench.bench.peers_gated import torch_gated
 from rnnbench.bench.peers_optional import is_installed, jax_gradient, jax_product
 from rnnbench.bench.peers_torch import autograd_loop, hoisted_outputs, torch_rnn, vmap_loop
+from rnnbench.bench.report import Report
 from rnnbench.curvature.engine import Engine
 from rnnbench.curvature.objective import Objective
-from rnnbench.gpu_check.flashrnn import BACKENDS, flashrnn_gradient, import_error
-from rnnbench.gpu_check.stage import Measure, Stage
 from rnnbench.models.base import Model
 from rnnbench.models.fused_cell import FusedCell
 from rnnbench.models.gru import Gru
@@ -37,9 +38,11 @@ Net = Callable[..., Model]
 GATED: tuple[type[FusedCell], ...] = (Lstm, Gru)
 
 SHAPES = (Shape(1, 1000, 100, 100), Shape(64, 100, 100, 100), Shape(1, 100, 100, 100), Shape(64, 20, 100, 50))
-QUICK_SHAPES = (Shape(2, 3, 4, 5),)
+OURS = "rnnbench"
 ROUNDS, SECONDS = 20, 2.0
 """Fewest rounds after the first two, and seconds after which no more than these are made."""
+
+Measure = Callable[[], Mapping[str, Any]]
 
 
 def case_on(device: torch.device, shape: Shape, net: Net) -> Case:
@@ -156,41 +159,101 @@ def timed_jax(shape: Shape, make: Callable[[Case], Computation]) -> Mapping[str,
 
 
 def timed_flashrnn(shape: Shape, device: torch.device, backend: str) -> Mapping[str, Any]:
-    """The same of FlashRNN; or why there is no time."""
+    """The same of FlashRNN; where it cannot be imported, the reason in place of times, as "not measured"."""
     reason = import_error()
     if reason is not None:
         return {"not measured": f"flashrnn cannot be imported: {reason}"}
     return timed(shape, device, partial(flashrnn_gradient, backend=backend), SimpleRnn)
 
 
-def speed_stage(device: torch.device, *, quick: bool) -> Stage:
-    """Every way at every shape; quick: a tiny shape, and no compilation."""
-    measurements: dict[str, Measure] = {}
-    shapes = {"R, B, T, n = " + ", ".join(map(str, shape)): shape for shape in (QUICK_SHAPES if quick else SHAPES)}
-    ways = {name: way for name, way in GRADIENTS.items() if not quick or way is not compiled_loop}
-    for where, shape in shapes.items():
-        for recurrence in ("torch", "triton"):
-            net: Net = partial(SimpleRnn, recurrence=recurrence)
-            for what, make in (("loss", our_forward), ("gradient", our_gradient), ("product", our_product)):
-                measurements[f"{where}: {what}, rnnbench, {recurrence}"] = partial(timed, shape, device, make, net)
-        for name, way in ways.items():
-            measurements[f"{where}: gradient, {name}"] = partial(timed, shape, device, way, SimpleRnn)
-        measurements[f"{where}: gradient, torch.nn.RNN, replicas in turn, TF32"] = partial(
-            timed, shape, device, torch_rnn, SimpleRnn, allowed=True
-        )
-        for gated in GATED:
-            name = f"{where}: gradient of {gated.__name__.lower()}"
-            for recurrence in ("torch", "fused"):
-                net = partial(gated, recurrence=recurrence)
-                measurements[f"{name}, rnnbench, {recurrence}"] = partial(timed, shape, device, our_gradient, net)
-            peer = f"{name}, torch.nn.{gated.module.__name__}, replicas in turn"
-            measurements[peer] = partial(timed, shape, device, torch_gated, gated)
-        if is_installed("jax"):
-            measurements[f"{where}: gradient, JAX jit(vmap(grad(scan)))"] = partial(timed_jax, shape, jax_gradient)
-            measurements[f"{where}: product, JAX jvp + vjp"] = partial(timed_jax, shape, jax_product)
-    # Last, since the first call of each compiles for minutes.
-    for where, shape in shapes.items():
-        for backend in BACKENDS:
-            name = f"{where}: gradient, FlashRNN {backend}, bfloat16, replicas as heads"
-            measurements[name] = partial(timed_flashrnn, shape, device, backend)
-    return Stage("speed", "times of a gradient and of a Gauss-Newton product", measurements, longest=120)
+def measurements(shape: Shape, device: torch.device, *, quick: bool = False) -> dict[str, Measure]:
+    """Every way at a shape, by what it computes and its name.
+
+    Args:
+        shape: Of the problem.
+        device: Where.
+        quick: Leave out what compiles for long.
+    """
+    found: dict[str, Measure] = {}
+    for recurrence in ("torch", "triton"):
+        net: Net = partial(SimpleRnn, recurrence=recurrence)
+        for what, make in (("loss", our_forward), ("gradient", our_gradient), ("product", our_product)):
+            found[f"{what}, {OURS}, {recurrence}"] = partial(timed, shape, device, make, net)
+    for name, way in GRADIENTS.items():
+        if not quick or way is not compiled_loop:
+            found[f"gradient, {name}"] = partial(timed, shape, device, way, SimpleRnn)
+    found["gradient, torch.nn.RNN, replicas in turn, TF32"] = partial(
+        timed, shape, device, torch_rnn, SimpleRnn, allowed=True
+    )
+    for gated in GATED:
+        what = f"gradient of {gated.__name__.lower()}"
+        for recurrence in ("torch", "fused"):
+            net = partial(gated, recurrence=recurrence)
+            found[f"{what}, {OURS}, {recurrence}"] = partial(timed, shape, device, our_gradient, net)
+        peer = f"{what}, torch.nn.{gated.module.__name__}, replicas in turn"
+        found[peer] = partial(timed, shape, device, torch_gated, gated)
+    if is_installed("jax"):
+        found["gradient, JAX jit(vmap(grad(scan)))"] = partial(timed_jax, shape, jax_gradient)
+        found["product, JAX jvp + vjp"] = partial(timed_jax, shape, jax_product)
+    for backend in BACKENDS if not quick else ():  # last, since the first call of each compiles for minutes
+        name = f"gradient, FlashRNN {backend}, bfloat16, replicas as heads"
+        found[name] = partial(timed_flashrnn, shape, device, backend)
+    return found
+
+
+def measure_gpu(options: Options, settings: Sequence[int], announcer: Announcer) -> Iterator[Report]:
+    """Measure every way at every shape, one after another, on the first GPU.
+
+    Args:
+        options: What was asked for.
+        settings: Unused: numbers of threads.
+        announcer: Told how far it is.
+
+    Raises:
+        OptionError: There is no GPU.
+    """
+    if not torch.cuda.is_available():
+        raise OptionError(f"the group gpu measures a CUDA device, and torch {torch.__version__} sees none here")
+    device = torch.device("cuda:0")
+    for shape in options.shapes or (SHAPES if options.full else SHAPES[:1]):
+        yield report_gpu(shape, measurements(shape, device, quick=not options.full), announcer)
+
+
+def report_gpu(shape: Shape, measures: Mapping[str, Measure], announcer: Announcer) -> Report:
+    """Make the measurements of a shape, and their table; one that fails is a note below it.
+
+    Args:
+        shape: Of the problem.
+        measures: As of `measurements`.
+        announcer: Told how far it is.
+    """
+    announcer.stage("R={} B={} T={} n={}".format(*shape))
+    found: dict[str, Mapping[str, Any]] = {}
+    notes = []
+    for name, measure in measures.items():
+        announcer.detail(name)
+        try:
+            one = measure()
+            if "not measured" in one:
+                notes.append(f"Not measured: {name}: {one['not measured']}")
+            else:
+                found[name] = one
+        except Exception as error:  # a peer that does not run here is a result; the others go on
+            notes.append(f"Not measured: {name}: {type(error).__name__}: {error}")
+    best: dict[str, float] = {}
+    for name, one in found.items():
+        what, _, way = name.partition(", ")
+        if way.startswith(OURS):
+            best[what] = min(one["ms"], best.get(what, one["ms"]))
+    rows = []
+    for name, one in found.items():
+        ours = best.get(name.partition(", ")[0])
+        ratio = "-" if ours is None else f"{one['ms'] / ours:.2f}"
+        rows.append([name, f"{one['ms']:.3g}", f"{one['fastest ms']:.3g}", f"{one['us of a step']:.3g}", ratio])
+    return Report(
+        "On the GPU, R={} B={} T={} n={}".format(*shape),
+        ["", "ms", "fastest", "us of a step", "/ rnnbench"],
+        rows,
+        notes,
+        {"shape": shape._asdict(), "measurements": found, "failed": notes},
+    )

@@ -1,0 +1,18 @@
+"""The times of `rnnbench bench gpu`, one by one on disk."""
+
+import torch
+
+from rnnbench.bench.gpu import SHAPES, measurements
+from rnnbench.bench.options import Shape
+from rnnbench.gpu_check.stage import Measure, Stage
+
+QUICK_SHAPES = (Shape(2, 3, 4, 5),)
+
+
+def speed_stage(device: torch.device, *, quick: bool) -> Stage:
+    """Every way at every shape; quick: a tiny shape, and no compilation."""
+    named: dict[str, Measure] = {}
+    for shape in QUICK_SHAPES if quick else SHAPES:
+        where = "R, B, T, n = " + ", ".join(map(str, shape))
+        named |= {f"{where}: {name}": measure for name, measure in measurements(shape, device, quick=quick).items()}
+    return Stage("speed", "times of a gradient and of a Gauss-Newton product", named, longest=120)
