@@ -25,6 +25,9 @@ Below, step by step, Python's calls take most of the time; above, what each oper
 in docs/performance.md has the times.
 """
 
+FEW_REPLICAS, LEAST_OF_MANY = 8, 1000
+"""With more replicas than these, each must have so many units times sequences for oneDNN to be worth its call."""
+
 MOST_REPLICAS_ON_GPU = 4
 """A guess: cuDNN takes about a seventh of the time of the calls of single steps, which replicas share."""
 
@@ -78,7 +81,8 @@ class FusedCell(Cell):
     def separates_replicas(self, shape: BlockShape) -> bool:
         # Run forward and back before the next one begins, a replica stays in cache.
         if self.recurrence == "auto":
-            return self._has_onednn(shape) and self._is_small(shape)
+            is_worth_it = shape.replicas <= FEW_REPLICAS or shape.sequences * self.hidden_size >= LEAST_OF_MANY
+            return is_worth_it and self._has_onednn(shape) and self._is_small(shape)
         return self.recurrence == "fused" and shape.device.type == "cpu"
 
     def _is_small(self, shape: BlockShape) -> bool:

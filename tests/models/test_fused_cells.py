@@ -115,6 +115,9 @@ def test_updates_of_nag_come_to_the_same(name):
         ("lstm", F32, 1, 50, CPU, True, True),
         ("lstm", F32, 1, 51, CPU, False, False),
         ("lstm", F32, 32, 50, CPU, True, False),  # a block of one of them then is
+        ("lstm", F32, 8, 9, CPU, True, False),
+        ("lstm", F32, 9, 9, CPU, False, False),
+        ("lstm", F32, 9, 10, CPU, True, False),
         ("lstm", F64, 1, 20, CPU, False, True),
         ("lstm", F64, 1, 50, CPU, False, False),
         ("gru", F32, 1, 20, CPU, False, True),
