@@ -28,6 +28,9 @@ in docs/performance.md has the times.
 FEW_REPLICAS, LEAST_OF_MANY = 8, 1000
 """With more replicas than these, each must have so many units times sequences for oneDNN to be worth its call."""
 
+FUSED_MEMORY = 1.3
+"""Memory of the operation beside that of the steps, on a CPU: 1.26 (LSTM by oneDNN) and 1.29 (GRU) measured."""
+
 MOST_REPLICAS_ON_GPU = 4
 """A guess: cuDNN takes about a seventh of the time of the calls of single steps, which replicas share."""
 
@@ -94,6 +97,11 @@ class FusedCell(Cell):
         """Whether the operation is oneDNN's on a CPU, which has no GRU of torch's kind and no float64."""
         is_there: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         return is_there and self.module is torch.nn.LSTM and shape.dtype == torch.float32
+
+    @override
+    def block_bytes(self, shape: BlockShape) -> int:
+        # By default blocks of the operation are small, and the steps decide about the memory.
+        return round(super().block_bytes(shape) * (FUSED_MEMORY if self.recurrence == "fused" else 1))
 
     @override
     def runs_by(self, device: torch.device, dtype: torch.dtype) -> str:

@@ -152,6 +152,13 @@ def test_torchs_generator_is_left_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_the_operation_takes_more_memory():
+    shape = BlockShape(1, 100, 200, F32, CPU)
+    auto, stepped, fused = (MODELS["gru"](2, 1, 100, way).block_bytes(shape) for way in ("auto", "torch", "fused"))
+    assert auto == stepped
+    assert fused == pytest.approx(1.3 * stepped, rel=1e-6)
+
+
 def test_says_what_runs_it():
     model = MODELS["lstm"]
     assert model(2, 1, 3).runs_by(CPU, F32) == model(2, 1, 3, "torch").runs_by(GPU, F32) == "torch"
