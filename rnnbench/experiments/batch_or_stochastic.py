@@ -43,12 +43,9 @@ class BatchOrStochastic(Experiment):
     def judge(self, measured: Measured) -> Sequence[Finding]:
         thresholds, budget = self.rule.thresholds, float(self.rule.settings["sequences"])
         hf, nag = (_by_batch(measured[method]) for method in METHODS)
-        small, best = min(hf), _best_batch(hf)
-        words = f"cost with batches of {small} over that with {best}"
-        needs, control = (_ratio(costs[small], costs[best], budget) for costs in (hf, nag))
         return [
-            at_least(f"Hessian-free: {words}, its best", *needs, thresholds["least_ratio"]),
-            at_most(f"control: nag: {words}", *control, thresholds["greatest_ratio"], "control"),
+            at_least(*_small_over_best("Hessian-free", hf, budget), thresholds["least_ratio"]),
+            at_most(*_small_over_best("control: nag", nag, budget), thresholds["greatest_ratio"], "control"),
             *_for_each_size("Hessian-free", hf),
             *_for_each_size("nag", nag),
         ]
@@ -93,8 +90,12 @@ def _by_batch(runs: Rows) -> dict[int, Costs]:
     return found
 
 
-def _best_batch(costs: dict[int, Costs]) -> int:
-    return min(costs, key=lambda batch: _rank(costs[batch]))
+def _small_over_best(method: str, costs: dict[int, Costs], budget: float) -> tuple[str, float, tuple[float, float]]:
+    """In words, how many times as large the costs of the smallest batches are as those of the best larger ones."""
+    small = min(costs)
+    best = min((batch for batch in costs if batch > small), key=lambda batch: _rank(costs[batch]))
+    words = f"{method}: cost with batches of {small} over that with {best}, the best larger ones"
+    return words, *_ratio(costs[small], costs[best], budget)
 
 
 def _rank(costs: Costs) -> tuple[int, float]:
