@@ -15,7 +15,9 @@ from rnnbench.curvature.engine import ROWS_PER_BLOCK, rows_per_block
 from rnnbench.models.base import BlockShape
 from rnnbench.processors import num_processors
 from rnnbench.training.problem import NUM_EVALUATION_SEQUENCES
+from rnnbench.training.stepping import obstacle_to_capture
 from rnnbench.training.threads import fastest_threads
+from rnnbench.training.world import World
 
 MEBIBYTE, GIBIBYTE = 2**20, 2**30
 
@@ -100,10 +102,12 @@ def memory_parts(config: Config, built: Built, num_replicas: int, device: torch.
 
     inputs = num_replicas * task.num_steps * (task.input_size * dtype.itemsize + RANDOM_NUMBER_BYTES)
     traced = num_replicas * min(drawn, most_rows)
+    # Captured updates keep what a cell's record takes in memory of their graph's own.
+    is_captured = device.type == "cuda" and optimizer.is_capturable and config.cuda_graphs != "never"
     batch_key = "optim.gradient_batch_size" if kept else "optim.batch_size"
     evaluated = min(num_replicas * NUM_EVALUATION_SEQUENCES, threads * most_rows)
     return {
-        batch_key: drawn * inputs + sweeps(traced),
+        batch_key: drawn * inputs + sweeps(traced) * (1 + is_captured),
         "optim.curvature_batch_size": sweeps(num_replicas * kept),
         "model.hidden_size": num_replicas * model.num_parameters * optimizer.bytes_per_parameter + sweeps(evaluated),
         **probe_parts(config, built, num_replicas),
@@ -137,6 +141,29 @@ def check_recurrence(config: Config, built: Built, device: torch.device) -> str:
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return words
+
+
+def check_graphs(config: Config, built: Built, device: torch.device, world: World) -> bool:
+    """Check that updates can be captured as CUDA graphs where they have to be.
+
+    Returns:
+        Whether they are to be captured.
+
+    Raises:
+        ConfigError: They have to be, and cannot.
+    """
+    if config.cuda_graphs == "never":
+        return False
+    obstacle = obstacle_to_capture(
+        device,
+        built.optimizer,
+        world,
+        keeps_previous=any(probe.reads_previous for probe in built.probes.values()),
+        looks_at_all=1 in (config.record.log_every, config.record.evaluate_every),
+    )
+    if obstacle is not None and config.cuda_graphs == "always":
+        raise ConfigError(f"cuda_graphs=always: {obstacle}; use cuda_graphs=auto")
+    return obstacle is None
 
 
 def check_memory(config: Config, built: Built, num_replicas: int, device: torch.device) -> int:

@@ -17,7 +17,7 @@ from rnnbench.config.validate import fields_of
 from rnnbench.exit_status import OK
 from rnnbench.following import follow
 from rnnbench.keeping import CHECKPOINT, Job
-from rnnbench.machine import check_memory, check_recurrence, resolve_device
+from rnnbench.machine import check_graphs, check_memory, check_recurrence, resolve_device
 from rnnbench.processors import keep_to_share
 from rnnbench.records import RecordError, sweep_of
 from rnnbench.records.closing import print_closing_summary
@@ -39,6 +39,7 @@ def check_machine(configs: Sequence[Config]) -> None:
         members = [configs[job] for job in jobs]
         built, device = build(members), resolve_device(members[0].device)
         check_recurrence(members[0], built, device)
+        check_graphs(members[0], built, device, ALONE)
         check_memory(members[0], built, 1, device)
 
 

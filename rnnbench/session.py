@@ -17,7 +17,15 @@ from rnnbench.config.schema import Config
 from rnnbench.curvature.engine import Engine, flush_denormals, forbid_tf32
 from rnnbench.exit_status import FAILED, OK
 from rnnbench.keeping import Group, Job, Keeper, Lengths
-from rnnbench.machine import MEBIBYTE, check_memory, check_recurrence, is_out_of_memory, resolve_device, resolve_threads
+from rnnbench.machine import (
+    MEBIBYTE,
+    check_graphs,
+    check_memory,
+    check_recurrence,
+    is_out_of_memory,
+    resolve_device,
+    resolve_threads,
+)
 from rnnbench.optim.base import Update
 from rnnbench.records import RecordError
 from rnnbench.records.environment import git_revision, versions
@@ -31,6 +39,7 @@ from rnnbench.training.observation import Observer, ScheduledProbe, columns
 from rnnbench.training.plan import Plan
 from rnnbench.training.problem import Problem, draw_parameters
 from rnnbench.training.replica import Snapshot
+from rnnbench.training.stepping import CapturedUpdates
 from rnnbench.training.world import ALONE, SharedInterrupt, World
 
 SECONDS_BETWEEN_GROUP_CHECKPOINTS = 10.0
@@ -91,6 +100,7 @@ class Session:
         self.device = resolve_device(self.config.device)
         self.built: Built = build([job.config for job in jobs])
         recurrence = check_recurrence(self.config, self.built, self.device)
+        self.captures = check_graphs(self.config, self.built, self.device, world)
         needed = check_memory(self.config, self.built, len(jobs), self.device)
         # Each worker runs whole blocks; an operation itself is not split.
         torch.set_num_threads(1)
@@ -100,6 +110,7 @@ class Session:
         self.threads = known or resolve_threads(self.config, self.built, len(jobs), self.device)
         if not quiet:
             where = count(self.threads, "thread") if self.device.type == "cpu" else f"{self.device} by {recurrence}"
+            where += ", updates as CUDA graphs" if self.captures else ""
             what = "" if group is None else f"{group.label}: "
             print(f"rnnbench: {what}{where}, about {needed / MEBIBYTE:,.0f} MiB of memory", file=sys.stderr, flush=True)
         dtype = getattr(torch, self.config.dtype)
@@ -169,6 +180,7 @@ class Session:
                 self._aggregate(names) as aggregate,
                 Observer(records, probes, self.message, aggregate) as self.observer,
             ):
+                give_up = None if config.cuda_graphs == "always" else self.message
                 training = Training(
                     problem,
                     built.optimizer,
@@ -178,6 +190,7 @@ class Session:
                     self,
                     interrupt,
                     keeps_previous=any(probe.reads_previous for probe in built.probes.values()),
+                    captured=CapturedUpdates(problem, built.optimizer, give_up) if self.captures else None,
                 )
                 if self.start is not None and self.start.snapshot is not None:
                     training.restore(self.start.snapshot)
@@ -282,9 +295,6 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         if isinstance(value, Mapping):
             flat |= flatten(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = value if isinstance(value, bool | int | float | str) else _text(value)
+            is_scalar = isinstance(value, bool | int | float | str)
+            flat[f"{prefix}{key}"] = value if is_scalar else "null" if value is None else str(value)
     return flat
-
-
-def _text(value: object) -> str:
-    return "null" if value is None else str(value)

@@ -290,6 +290,11 @@ class Config:
     probe: Any = REQUIRED
     seed: int = option(0, "decides parameters and data of a replica", low=0, high=2**62, per_replica=True)
     device: str = option("auto", "auto, cpu, cuda or cuda:N; auto: the first GPU, else the CPU")
+    cuda_graphs: str = option(
+        "auto",
+        "updates without a row of metrics as CUDA graphs; auto: where that can be; always: refused where it cannot",
+        choices=("auto", "never", "always"),
+    )
     dtype: str = option("float32", "floating-point type of parameters and states", choices=("float32", "float64"))
     threads: Any = option("auto", "worker threads on the CPU: a number, or auto: measured when the run starts", low=1)  # noqa: RUF009
     name: str = option("${task.name}_${optim.name}", "name of the run, in its folder's name")

@@ -142,7 +142,12 @@ class Engine:
         """Stop the workers and drop all buffers."""
         if self._executor is not None:
             self._executor.shutdown()
-        self._free.clear()
+        self.drop_buffers()
+
+    def drop_buffers(self) -> None:
+        """Let go of the buffers that nobody uses now; what is lent next is made anew."""
+        with self._lock:
+            self._free.clear()
 
 
 @cache

@@ -16,7 +16,7 @@ from rnnbench.config.errors import ConfigError
 from rnnbench.exit_status import BAD_INPUT, FAILED, OK
 from rnnbench.gpu_check.chip import facts
 from rnnbench.gpu_check.precision import precision_stage
-from rnnbench.gpu_check.programs import test_stage, training_stage
+from rnnbench.gpu_check.programs import graphs_stage, test_stage, training_stage
 from rnnbench.gpu_check.stage import SECONDS_OF_A_STAGE, Stage, run_stage
 from rnnbench.gpu_check.times import speed_stage
 from rnnbench.machine import resolve_device
@@ -35,6 +35,7 @@ STAGES: dict[str, Callable[..., Stage]] = {
     "precision": precision_stage,
     "tests": test_stage,
     "speed": speed_stage,
+    "graphs": graphs_stage,
     "training": training_stage,
 }
 

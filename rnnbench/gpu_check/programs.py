@@ -1,4 +1,4 @@
-"""Stages that start programs: the tests that run on a device, and one real training."""
+"""Stages that start programs: the tests that run on a device, updates with and without graphs, real trainings."""
 
 import json
 import subprocess
@@ -23,6 +23,18 @@ TRAININGS = {
     "8 seeds of hf on adding, T = 50": "task=adding task.sequence_length=50 optim=hf seed=range(0,8)",
 }
 BUDGET = "budget.minutes=3"
+
+GRAPH_SECONDS = 110.0
+"""Of one training that shows how fast updates are."""
+
+RATES = {
+    "one net, B = 20, T = 50, n = 50": "task.sequence_length=50 model.hidden_size=50 optim.batch_size=20",
+    "64 nets, B = 100, T = 100, n = 100": "task.sequence_length=100 seed=range(0,64)",
+    "one gru, B = 20, T = 50, n = 50": "model=gru task.sequence_length=50 model.hidden_size=50 optim.batch_size=20",
+}
+RATE_BUDGET = "budget.updates=2000 budget.minutes=1"
+QUICK_RATES = {"one net, B = 2, T = 10, n = 4": "task.sequence_length=10 model.hidden_size=4 optim.batch_size=2"}
+QUICK_RATE_BUDGET = "budget.updates=10 record.log_every=5"
 QUICK = {"one update of hf": "task=adding task.sequence_length=10 model.hidden_size=4 optim=hf seed=range(0,2)"}
 QUICK_BUDGET = "budget.updates=1"
 
@@ -48,6 +60,23 @@ def training_stage(device: torch.device, *, quick: bool) -> Stage:
     runs, budget = (QUICK, QUICK_BUDGET) if quick else (TRAININGS, BUDGET)
     measurements = {name: partial(train, [*words.split(), budget], device) for name, words in runs.items()}
     return Stage("training", "whole commands: seeds solved, and when", measurements, longest=SECONDS)
+
+
+def graphs_stage(device: torch.device, *, quick: bool) -> Stage:
+    """Trainings by nag, with CUDA graphs and without; quick: a few updates, with graphs where the device has them."""
+    runs, budget = (QUICK_RATES, QUICK_RATE_BUDGET) if quick else (RATES, RATE_BUDGET)
+    measurements = {}
+    for name, words in runs.items():
+        for way in ("auto" if quick else "always", "never"):
+            command = f"task=adding optim=nag probe=none {words} {budget} cuda_graphs={way}".split()
+            measurements[f"{name}, cuda_graphs={way}"] = partial(rate, command, device)
+    return Stage("graphs", "updates with CUDA graphs and without", measurements, longest=GRAPH_SECONDS)
+
+
+def rate(words: list[str], device: torch.device) -> dict[str, Any]:
+    """Train a sweep, and say how fast its updates were, with their evaluations and rows of metrics."""
+    found = train(words, device)
+    return {**found, "updates a second": found["updates"] / found["s of training"]}
 
 
 def train(words: list[str], device: torch.device) -> dict[str, Any]:

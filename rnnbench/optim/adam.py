@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from rnnbench.optim.base import State
+from rnnbench.optim.base import State, UpdateIndex
 from rnnbench.optim.first_order import FirstOrder
 
 
@@ -24,6 +24,8 @@ class Adam(FirstOrder):
     Source: Kingma and Ba (2015), ICLR, algorithm 1.
     """
 
+    is_capturable = True
+
     betas: Tensor
     eps: Tensor
     _gradient_weights: Tensor = field(init=False, repr=False)  # 1 - betas
@@ -39,7 +41,7 @@ class Adam(FirstOrder):
         """Both running means at zero."""
         return {"mean": torch.zeros_like(theta), "mean_square": torch.zeros_like(theta)}
 
-    def step(self, gradient: Tensor, theta: Tensor, state: State, update: int) -> tuple[Tensor, State]:
+    def step(self, gradient: Tensor, theta: Tensor, state: State, update: UpdateIndex) -> tuple[Tensor, State]:
         """See `FirstOrder.step`."""
         own = self.cast_like(theta)
         decayed = torch.addcmul(gradient, own.weight_decay, theta)

@@ -20,6 +20,9 @@ from rnnbench.tasks.base import Stream
 State = dict[str, Tensor]
 """Everything an optimizer remembers between updates; each tensor's first axis is R, so that rows can be gathered."""
 
+UpdateIndex = int | Tensor
+"""Index of an update, from 0; where it is captured an int64 tensor of no axis, on theta's device."""
+
 DrawObjective = Callable[[Stream, int], Objective]
 """Gives the objective of this update on `batch_size` fresh sequences of a stream."""
 
@@ -65,6 +68,13 @@ class Optimizer(ABC):
 
     shown_metrics: ClassVar[Sequence[str]] = ()
     """Tags of those that are shown while it trains."""
+
+    is_capturable: ClassVar[bool] = False
+    """Whether its updates can be captured as a CUDA graph, which repeats the operations of one of them on new numbers.
+
+    It then takes the index of an update as a tensor of no axis on theta's device too, draws one batch of
+    `num_drawn_sequences` of the stream GRADIENT, reads nothing from the device, and costs the same at every update.
+    """
 
     needs_products: ClassVar[bool] = False
     """Whether it needs Gauss-Newton products, which not every model and loss has."""

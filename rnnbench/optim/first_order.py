@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from rnnbench.optim.base import DrawObjective, Optimizer, State, Update
+from rnnbench.optim.base import DrawObjective, Optimizer, State, Update, UpdateIndex
 from rnnbench.optim.clipping import clip_by_norm, clip_by_value
 from rnnbench.tasks.base import Stream
 
@@ -45,19 +45,20 @@ class FirstOrder(Optimizer):
         """One batch."""
         return self.batch_size
 
-    def point(self, theta: Tensor, state: State, update: int) -> Tensor:
+    def point(self, theta: Tensor, state: State, update: UpdateIndex) -> Tensor:
         """Where the gradient is taken: theta, or the look-ahead point of a Nesterov method, (R, P)."""
         return theta
 
     @abstractmethod
-    def step(self, gradient: Tensor, theta: Tensor, state: State, update: int) -> tuple[Tensor, State]:
+    def step(self, gradient: Tensor, theta: Tensor, state: State, update: UpdateIndex) -> tuple[Tensor, State]:
         """The change of theta, (R, P), and the next state.
 
         Args:
             gradient: (R, P), clipped; not changed.
             theta: (R, P), before the update (weight decay needs it); not changed.
             state: Not changed.
-            update: Index of this update, from 0 (momentum schedules and bias corrections need it).
+            update: Index of this update, from 0 (momentum schedules and bias corrections need it); a tensor only where
+                the method says that it `is_capturable`.
         """
 
     def clip(self, gradient: Tensor) -> Tensor:
@@ -72,7 +73,7 @@ class FirstOrder(Optimizer):
             gradient = clip_by_value(gradient, own.clip_value)
         return gradient
 
-    def update(self, theta: Tensor, state: State, update: int, draw: DrawObjective) -> Update:
+    def update(self, theta: Tensor, state: State, update: UpdateIndex, draw: DrawObjective) -> Update:
         """One gradient, clipped, and one step; see `Optimizer.update`."""
         objective = draw(Stream.GRADIENT, self.batch_size)
         gradient = objective.loss_and_gradient(self.point(theta, state, update))

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from rnnbench.optim.base import State
+from rnnbench.optim.base import State, UpdateIndex
 from rnnbench.optim.first_order import FirstOrder
 
 
@@ -32,6 +32,8 @@ class Nag(FirstOrder):
     Source: Sutskever, Martens, Dahl and Hinton (2013), ICML.
     """
 
+    is_capturable = True
+
     form: Literal["sutskever13", "torch"]
     momentum: Tensor
     initial_momentum: Tensor
@@ -47,21 +49,24 @@ class Nag(FirstOrder):
         if self.form not in ("sutskever13", "torch"):
             raise ValueError(f"form must be sutskever13 or torch, got {self.form!r}")
 
-    def momentum_at(self, update: int) -> Tensor:
+    def momentum_at(self, update: UpdateIndex) -> Tensor:
         """The momentum of an update (counted from 0), (R, 1)."""
-        return self.initial_momentum if update < self.initial_momentum_updates else self.momentum
+        is_early = update < self.initial_momentum_updates
+        if isinstance(is_early, Tensor):
+            return torch.where(is_early, self.initial_momentum, self.momentum)
+        return self.initial_momentum if is_early else self.momentum
 
     def initial_state(self, theta: Tensor) -> State:
         """A velocity of zero."""
         return {"velocity": torch.zeros_like(theta)}
 
-    def point(self, theta: Tensor, state: State, update: int) -> Tensor:
+    def point(self, theta: Tensor, state: State, update: UpdateIndex) -> Tensor:
         """Theta plus momentum times velocity in form sutskever13, theta in form torch."""
         if self.form == "torch":
             return theta
         return torch.addcmul(theta, self.cast_like(theta).momentum_at(update), state["velocity"])
 
-    def step(self, gradient: Tensor, theta: Tensor, state: State, update: int) -> tuple[Tensor, State]:
+    def step(self, gradient: Tensor, theta: Tensor, state: State, update: UpdateIndex) -> tuple[Tensor, State]:
         """See `FirstOrder.step`."""
         own = self.cast_like(theta)
         momentum = own.momentum_at(update)

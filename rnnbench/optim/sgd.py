@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rnnbench.optim.base import State
+from rnnbench.optim.base import State, UpdateIndex
 from rnnbench.optim.first_order import FirstOrder
 
 
@@ -19,13 +19,15 @@ class Sgd(FirstOrder):
         momentum: (R, 1); 0: plain gradient descent.
     """
 
+    is_capturable = True
+
     momentum: Tensor
 
     def initial_state(self, theta: Tensor) -> State:
         """A velocity of zero."""
         return {"velocity": torch.zeros_like(theta)}
 
-    def step(self, gradient: Tensor, theta: Tensor, state: State, update: int) -> tuple[Tensor, State]:
+    def step(self, gradient: Tensor, theta: Tensor, state: State, update: UpdateIndex) -> tuple[Tensor, State]:
         """See `FirstOrder.step`."""
         own = self.cast_like(theta)
         velocity = torch.addcmul(gradient, own.momentum, state["velocity"]).addcmul_(own.weight_decay, theta)

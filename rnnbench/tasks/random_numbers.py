@@ -257,7 +257,11 @@ def _words_of_pairs(
 
 def per_replica(update: Updates, device: torch.device) -> Tensor | int:
     """The index of the update as it broadcasts with (R, anything): an int, or (R, 1), int64."""
-    return update if isinstance(update, int) else torch.tensor(update, device=device).unsqueeze(1)
+    if isinstance(update, int):
+        return update
+    indices = torch.tensor(update).unsqueeze(1)
+    # Out of ordinary memory a copy waits until the GPU has done all that it was asked for before.
+    return indices.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else indices.to(device)
 
 
 @lru_cache(maxsize=16)

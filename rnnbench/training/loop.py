@@ -4,10 +4,9 @@ Letters: R replicas of the run, k of them still active, P parameters of one repl
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from operator import attrgetter
-from typing import Protocol
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -15,54 +14,20 @@ from torch import Tensor
 from rnnbench.optim.base import Optimizer, State, Update
 from rnnbench.probes.base import PreviousUpdate, View
 from rnnbench.records.summary import SolvedAt, Status
+from rnnbench.training.counting import Counting, costs_of, counted_columns
+from rnnbench.training.divergence import Divergence
 from rnnbench.training.interrupt import Interrupt, Interrupted
+from rnnbench.training.listeners import Audience, Recorder
 from rnnbench.training.plan import Plan
 from rnnbench.training.problem import Problem
 from rnnbench.training.replica import Replica, Snapshot
+from rnnbench.training.stepping import CapturedUpdates, Step
 
 NUM_EVALUATIONS_TO_SOLVE = 3
 """Evaluations running at which the error rate has to be under the task's limit."""
 
-COSTS = ("sequences", "products", "forward_passes", "backward_passes")
-"""What an update uses up, as it, a replica and the tags cost/* name it."""
-
-
-class Recorder(Protocol):
-    """Who is given the rows of metrics: `rnnbench.training.observation.Observer`."""
-
-    num_logged: int
-
-    def observe(
-        self,
-        update: int,
-        replicas: Sequence[int],
-        values: Mapping[str, Tensor],
-        make_view: Callable[[int], View] | None,
-    ) -> None:
-        """A row for each of some replicas."""
-
-    def settle(self, update: int, statuses: Sequence[Status], solved: Sequence[bool]) -> None:
-        """How all replicas stand after an update whose row has been given, or in which one has ended."""
-
-    def broken(self) -> dict[int, str]:
-        """Replicas whose records could not be written, and what happened; each is told once."""
-        ...
-
-
-class Audience(Protocol):
-    """Who is told how the run goes."""
-
-    def show(self, training: "Training", update: Update | None) -> None:
-        """After each update, and once before the first."""
-
-    def message(self, text: str) -> None:
-        """Something that a person should know."""
-
-    def ended(self, training: "Training", replicas: Sequence[int]) -> None:
-        """Some replicas have ended; they should be saved once the rows up to now are on disk."""
-
-    def checkpoint(self, training: "Training") -> None:
-        """The active replicas should be saved once the rows up to now are on disk."""
+MOST_UNSEEN_UPDATES = 100
+"""Updates on a device after which it is asked who has diverged where no row of metrics or evaluation asks before."""
 
 
 class Training:
@@ -93,6 +58,8 @@ class Training:
         interrupt: Interrupt,
         *,
         keeps_previous: bool = False,
+        is_late: bool | None = None,
+        captured: CapturedUpdates | None = None,
     ) -> None:
         self._problem, self._optimizer, self.plan = problem, optimizer, plan
         self._observer, self._audience, self._interrupt = observer, audience, interrupt
@@ -102,6 +69,10 @@ class Training:
         self.previous: State = {}
         self._keeps_previous = keeps_previous
         self.final: dict[int, tuple[Tensor, State, State]] = {}
+        # A device is not waited for at every update; a CPU has the answer at once.
+        self._is_late = theta.device.type != "cpu" if is_late is None else is_late
+        self._divergence = Divergence(len(theta), theta.device, is_late=self._is_late)
+        self._counting, self._captured = Counting(), captured
         self.update = 0
         self._start = time.perf_counter()
         self._is_new = True
@@ -126,58 +97,76 @@ class Training:
                 self._settle()
                 self._audience.checkpoint(self)
             self._audience.show(self, None)
-            self._end_where_budget_is_used_up()
+            self._end_where_budget_is_used_up(self._used_up())
             self._gather()
             while self.active:
-                before = self.theta
-                with self._interrupt.allowed():
-                    update = self._optimizer.update(before, self.state, self.update, self._problem.draw(self.update))
-                    evaluation = self._problem.evaluate(update.theta) if self._evaluates() else None
-                self._take(before, update, evaluation)
+                if self._is_logged(self.update + 1) or len(self._counting.open) >= MOST_UNSEEN_UPDATES:
+                    self._find_diverged()  # so that those have no row
+                    if not self.active:
+                        break
+                self._advance()
         except Interrupted:
             assert self._interrupt.signal is not None
-            self._audience.checkpoint(self)
+            self._find_diverged()
+            if self.active:
+                self._audience.checkpoint(self)
             for replica in self._running():
                 self._end(replica, "interrupted", f"ended by {self._interrupt.signal.name}")
             self._gather()
 
-    def _evaluates(self) -> bool:
-        """Whether the update under way will be followed by an evaluation."""
-        done = self.update + 1
-        return done % self.plan.evaluate_every == 0 or done == self.plan.max_updates
+    def _evaluates(self, number: int) -> bool:
+        """Whether an update, counted from 1, is followed by an evaluation."""
+        return number % self.plan.evaluate_every == 0 or number == self.plan.max_updates
 
-    def _take(self, before: Tensor, update: Update, evaluation: Mapping[str, Tensor] | None) -> None:
+    def _is_logged(self, number: int) -> bool:
+        """Whether an update, counted from 1, has a row of metrics."""
+        return number % self.plan.log_every == 0 or self._evaluates(number)
+
+    def _advance(self) -> None:
+        """Make an update and take its result over; nothing of it stays here, so that its buffers serve the next."""
+        with self._interrupt.allowed():
+            step = self._step()
+        self._take(step)
+
+    def _step(self) -> Step:
+        """Make an update of the active replicas: by a graph, if there is one, where nobody will look at it."""
+        number, captured = self.update + 1, self._captured
+        if captured is not None and not captured.is_given_up and not self._is_logged(number):
+            step = captured.make(self.theta, self.state, self._divergence.since, self.update)
+            if step is not None:
+                return step
+        update = self._optimizer.update(self.theta, self.state, self.update, self._problem.draw(self.update))
+        evaluation = self._problem.evaluate(update.theta) if self._evaluates(number) else None
+        held = self._divergence.hold(self.theta, self.state, update, number)
+        return Step(*held, costs_of(update), update, evaluation)
+
+    def _take(self, step: Step) -> None:
         """Take over the result of an update: states, records, endings."""
-        previous_state = self.state
-        self.theta, self.state = update.theta, update.state
+        before, update, evaluation = self.theta, step.update, step.evaluation
         self.update += 1
-        self._count(update)
+        self.theta, self.state = step.theta, step.state
+        self._divergence.take(step.since)
+        self._counting.add([self.replicas[index] for index in self.active], step.costs, self.update, self.seconds)
         if evaluation is not None:
             self._take_evaluation(evaluation)
-        is_logged = evaluation is not None or self.update % self.plan.log_every == 0
+        is_logged = self._is_logged(self.update)
         if is_logged:
             self._log(before, update, evaluation)
             self._end_failed()
-        if self._keeps_previous:
+        if self._keeps_previous and update is not None:
             self.previous = {"theta": before, "gradient": update.gradient.gradient}
-        self._end_diverged(before, previous_state, update)
+        saves, used_up = self.update % self.plan.checkpoint_every == 0, self._used_up()
+        if not self._is_late or evaluation is not None or saves or used_up:
+            self._end_diverged()
         if evaluation is not None:
             self._end_solved()
-        self._end_where_budget_is_used_up()
+        self._end_where_budget_is_used_up(used_up)
         if is_logged or self._have_ended():
             self._settle()
         self._gather()
         self._audience.show(self, update)
-        if self.active and self.update % self.plan.checkpoint_every == 0:
+        if self.active and saves:
             self._audience.checkpoint(self)
-
-    def _count(self, update: Update) -> None:
-        costs = torch.stack([getattr(update, name) for name in COSTS]).tolist()
-        for row, index in enumerate(self.active):
-            replica = self.replicas[index]
-            replica.updates, replica.seconds = self.update, self.seconds
-            for name, cost in zip(COSTS, costs, strict=True):
-                setattr(replica, name, getattr(replica, name) + cost[row])
 
     def _take_evaluation(self, evaluation: Mapping[str, Tensor]) -> None:
         losses, error_rates = evaluation["loss/eval"].tolist(), evaluation["error_rate/eval"].tolist()
@@ -190,17 +179,7 @@ class Training:
                 replica.hits.clear()
 
     def _log(self, before: Tensor | None, update: Update | None, evaluation: Mapping[str, Tensor] | None) -> None:
-        rows = [self.replicas[index] for index in self.active]
-
-        def numbers(read: Callable[[Replica], float]) -> Tensor:
-            return torch.tensor([read(replica) for replica in rows], dtype=torch.float64)
-
-        values = {
-            **{f"cost/{name}": numbers(attrgetter(name)) for name in COSTS},
-            "time/seconds": numbers(lambda replica: replica.seconds),
-        }
-        if evaluation is not None:
-            values |= evaluation
+        values = counted_columns([self.replicas[index] for index in self.active]) | dict(evaluation or {})
         make_view = None
         if update is not None and before is not None:
             values |= {"loss/train": update.gradient.loss, **update.metrics}
@@ -219,19 +198,27 @@ class Training:
                 self._end(index, "failed", message)
                 self._audience.message(f"{self._names([index])} failed: {message}")
 
-    def _end_diverged(self, before: Tensor, state: State, update: Update) -> None:
-        finite = update.gradient.loss.isfinite() & update.theta.sum(1).isfinite()
-        if bool(finite.all()):
-            return
-        rows = (~finite).nonzero().flatten().tolist()
-        self.theta = _where(finite, self.theta, before)
-        self.state = {name: _where(finite, tensor, state[name]) for name, tensor in self.state.items()}
-        message = f"loss or parameters are not finite at update {self.update}; the parameters before it are kept"
-        diverged = [self.active[row] for row in rows if self.replicas[self.active[row]].status == "running"]
-        for index in diverged:
-            self._end(index, "diverged", message)
-        if diverged:
+    def _find_diverged(self) -> None:
+        """Take out what has diverged in the updates of which nobody has asked yet; between updates."""
+        self._end_diverged()
+        if self._have_ended():
+            self._settle()
+        self._gather()
+
+    def _end_diverged(self) -> None:
+        """End what has diverged up to now, each replica as it was at the update that made it diverge."""
+        found = self._divergence.found()
+        running = [row for row in found if self.replicas[self.active[row]].status == "running"]
+        for number, rows in groupby(sorted(running, key=found.__getitem__), key=found.__getitem__):
+            message = f"loss or parameters are not finite at update {number}; the parameters before it are kept"
+            diverged = []
+            for row in rows:
+                index = self.active[row]
+                self._counting.take_back(self.replicas[index], row, number)
+                self._end(index, "diverged", message)
+                diverged.append(index)
             self._audience.message(f"{self._names(diverged)} diverged: {message}")
+        self._counting.close()
 
     def _end_solved(self) -> None:
         candidates = [
@@ -254,11 +241,15 @@ class Training:
             if self.plan.stop_when_solved:
                 self._end(index, "solved", None)
 
-    def _end_where_budget_is_used_up(self) -> None:
+    def _used_up(self) -> dict[int, str]:
+        """The running replicas that have used up their budget, and which, in words."""
         seconds = self.seconds if self.plan.max_seconds is None else self._problem.world.first(self.seconds)
-        for index in self._running():
-            message = self.plan.used_up(self.update, self.replicas[index].sequences, seconds)
-            if message is not None:
+        words = {i: self.plan.used_up(self.update, self.replicas[i].sequences, seconds) for i in self._running()}
+        return {index: message for index, message in words.items() if message is not None}
+
+    def _end_where_budget_is_used_up(self, used_up: Mapping[int, str]) -> None:
+        for index, message in used_up.items():
+            if self.replicas[index].status == "running":
                 self._end(index, "solved" if self.replicas[index].solved_at else "budget", message)
 
     def _names(self, indices: Sequence[int]) -> str:
@@ -299,7 +290,10 @@ class Training:
         self.state = {name: tensor[rows] for name, tensor in self.state.items()}
         self._problem = self._problem.replicas(keep)
         self._optimizer = self._optimizer.replicas(rows)
+        if self._captured is not None:
+            self._captured = self._captured.replicas(self._problem, self._optimizer)
         self.previous = {name: tensor[rows] for name, tensor in self.previous.items()}
+        self._divergence.keep(rows)
         self.active = [self.active[row] for row in keep]
         self._audience.ended(self, ended)
 
@@ -313,6 +307,7 @@ class Training:
         self.theta = snapshot.theta.to(device, dtype)
         self.state = {name: tensor.to(device) for name, tensor in snapshot.optimizer_state.items()}
         self.previous = {name: tensor.to(device) for name, tensor in snapshot.previous.items()}
+        self._divergence = Divergence(len(self.theta), device, is_late=self._is_late)
         self.replicas = list(snapshot.replicas)
         self.update = snapshot.update
         self._start = time.perf_counter() - max(replica.seconds for replica in self.replicas)
@@ -342,8 +337,3 @@ class Training:
             previous={name: tensor.detach().cpu() for name, tensor in previous.items()},
             replicas=[replace(self.replicas[index], hits=list(self.replicas[index].hits)) for index in replicas],
         )
-
-
-def _where(rows: Tensor, new: Tensor, old: Tensor) -> Tensor:
-    """The new tensor (k, ...) in some rows (k,), the old one in the others."""
-    return torch.where(rows.view(-1, *[1] * (new.dim() - 1)), new, old)

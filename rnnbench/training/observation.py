@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from rnnbench.curvature.engine import flush_denormals
@@ -22,6 +19,7 @@ from rnnbench.records.live_aggregate import LiveAggregate
 from rnnbench.records.summary import Status
 from rnnbench.records.writer import Records
 from rnnbench.tasks.base import Task
+from rnnbench.training.transfer import BeginCopy, Transfer, copy_to_pinned
 
 MAX_WAITING_ROWS = 4
 """Rows that may wait for their probes before the training waits for them, so that memory stays bounded."""
@@ -106,7 +104,8 @@ Save = Callable[[OnDisk], None]
 class Observer:
     """Completes each row of metrics by what the probes read, and hands it to the records.
 
-    Rows reach the records in their order. A probe that raises is said to have failed once, with its traceback in the
+    Rows reach the records in their order; numbers of a device are waited for on the thread of the probes, never by the
+    training. A probe that raises is said to have failed once, with its traceback in the
     log, and left out from then on: its columns stay empty, the training goes on.
 
     Args:
@@ -114,6 +113,7 @@ class Observer:
         probes: By name.
         notify: Called with a sentence when a probe fails.
         aggregate: Gets the same rows, where the run is one of a sweep.
+        begin_copy: How a device is asked for numbers.
 
     Attributes:
         num_logged: Rows with an update so far, by which probes and pictures are scheduled.
@@ -125,8 +125,9 @@ class Observer:
         probes: Mapping[str, ScheduledProbe],
         notify: Callable[[str], None],
         aggregate: LiveAggregate | None = None,
+        begin_copy: BeginCopy = copy_to_pinned,
     ) -> None:
-        self._records, self._notify, self._aggregate = records, notify, aggregate
+        self._records, self._notify, self._aggregate, self._begin_copy = records, notify, aggregate, begin_copy
         self._probes = {name: probe for name, probe in probes.items() if probe.every > 0}
         self._thread = ThreadPoolExecutor(1, "rnnbench-probes", initializer=flush_denormals)
         self._waiting: deque[Future[None]] = deque()
@@ -160,19 +161,20 @@ class Observer:
                     except Exception as error:
                         self._drop(name, update, error)
             self.num_logged += 1
-        row = {column: _array(value) for column, value in values.items()}
+        numbers = Transfer(values, self._begin_copy)
         while len(self._waiting) >= MAX_WAITING_ROWS or (self._waiting and self._waiting[0].done()):
             self._waiting.popleft().result()
-        self._waiting.append(self._thread.submit(self._complete, update, list(replicas), row, readings))
+        self._waiting.append(self._thread.submit(self._complete, update, list(replicas), numbers, readings))
 
     def _complete(
         self,
         update: int,
         replicas: list[int],
-        row: dict[str, NDArray[np.float64]],
+        numbers: Transfer,
         readings: Mapping[str, Callable[[], Reading]],
     ) -> None:
-        """On the probes' thread: read, then log."""
+        """On the probes' thread: wait for the row's numbers, read the probes, then log."""
+        row = numbers.read()
         pictured = [(k, replica) for k, replica in enumerate(replicas) if replica < NUM_PICTURED_REPLICAS]
         for name, read in readings.items():
             try:
@@ -181,7 +183,7 @@ class Observer:
             except Exception as error:
                 self._drop(name, update, error)
                 continue
-            row |= {tag: _array(value) for tag, value in reading.scalars.items()}
+            row |= Transfer(reading.scalars, self._begin_copy).read()
             for tag, values in reading.histograms.items():
                 for k, replica in pictured:
                     self._records.histogram(replica, tag, update, values[k].numpy())
@@ -260,8 +262,3 @@ def columns(probes: Mapping[str, ScheduledProbe], optimizer: Optimizer, model: M
         if scheduled.every > 0:
             tags += scheduled.probe.columns(model, task.num_steps)
     return [*tags, "time/seconds"]
-
-
-def _array(values: Tensor) -> NDArray[np.float64]:
-    array: NDArray[np.float64] = values.detach().to("cpu", torch.float64).numpy()
-    return array

@@ -50,6 +50,7 @@ def complaint(composer, *overrides):
         (["threads=100000"], ["threads", "100000"]),
         (["device=mps"], ["mps", "cpu"]),
         (["device=cuda:"], ["device", "cuda:N"]),
+        (["cuda_graphs=sometimes"], ["cuda_graphs", "auto, never, always"]),
         (["name=a:b"], ["name", "':'"]),
         (["name=.."], ["name"]),
         ([f"name={'x' * 151}"], ["name", "150"]),

@@ -11,6 +11,7 @@ from rnnbench.curvature.engine import Engine
 from rnnbench.paths import conf_dir
 from rnnbench.tasks.base import Stream
 from rnnbench.training.problem import Problem, draw_parameters
+from rnnbench.training.stepping import CapturedUpdates
 
 pytestmark = pytest.mark.gpu
 
@@ -82,3 +83,26 @@ def test_updates_equal_the_cpu(optim, device):
     (expected, rate), (found, found_rate) = ends
     assert torch.allclose(found.cpu(), expected, rtol=1e-8, atol=1e-8)
     assert torch.allclose(found_rate.cpu(), rate, atol=2e-3)  # a sequence or two at the threshold
+
+
+@pytest.mark.parametrize("words", ["optim=nag", "optim=adam model=gru", "optim=sgd task=memorization_5"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_updates_by_a_graph_equal_those_without(words, dtype, device):
+    """Ten of them; in float32 the net runs by kernels."""
+    sizes = ["task.sequence_length=12", "model.hidden_size=6", "optim.batch_size=8"]
+    _, built = built_from([*words.split(), *sizes, "optim.lr=0.01"])
+    problem = problem_on(device, built, dtype)
+    captured = CapturedUpdates(problem, built.optimizer)
+    start = draw_parameters(built.model, built.inits, problem.seeds, problem.engine)
+    theta, state = start, built.optimizer.initial_state(start)
+    other, other_state = start, state
+    since = torch.zeros(2, dtype=torch.int64, device=device)
+    for number in range(10):
+        step = captured.make(theta, state, since, number)
+        theta, state, since = step.theta, step.state, step.since
+        update = built.optimizer.update(other, other_state, number, problem.draw(number))
+        other, other_state = update.theta, update.state
+    tolerance = 1e-4 if dtype == torch.float32 else 1e-10
+    assert not torch.equal(theta, start)
+    assert torch.allclose(theta, other, rtol=tolerance, atol=tolerance)
+    assert since.tolist() == [0, 0]

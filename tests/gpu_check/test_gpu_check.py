@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from rnnbench.bench import gpu
+from rnnbench.config.plan import make_plan
+from rnnbench.config.request import parse_request
 from rnnbench.gpu_check import __main__ as program
 from rnnbench.gpu_check import programs
 from rnnbench.gpu_check.chip import facts
@@ -110,6 +112,22 @@ def test_a_wrong_result_is_no_time(monkeypatch):
         name = next(name for name in stage.measurements if peer in name)
         with pytest.raises(ValueError, match="off"):
             stage.measurements[name]()
+
+
+def test_every_training_is_timed_with_graphs_and_without():
+    measurements = programs.graphs_stage(CPU, quick=False).measurements
+    for measure in list(measurements.values())[::2]:
+        assert make_plan(parse_request(["-m", *measure.args[0], "hydra.sweep.dir=nowhere"])).configs
+    names = list(measurements)
+    assert [name.rpartition("=")[2] for name in names] == ["always", "never"] * 3
+    assert len({name.rpartition(",")[0] for name in names}) == 3
+
+
+@pytest.mark.slow
+def test_updates_are_counted_by_the_second():
+    found = next(iter(programs.graphs_stage(CPU, quick=True).measurements.values()))()
+    assert (found["runs"], found["updates"], found["ok"]) == (1, 10, True)
+    assert found["updates a second"] == 10 / found["s of training"]
 
 
 @pytest.mark.slow

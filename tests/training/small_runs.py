@@ -116,6 +116,27 @@ class Recorder:
         self.checkpoints.append((training.update, list(training.active)))
 
 
+class Book:
+    """Keeps what the records would write."""
+
+    def __init__(self):
+        self.rows, self.histograms, self.pictures, self.synced, self.error = [], [], [], 0, None
+
+    def log(self, update, values, replicas):
+        if self.error is not None:
+            raise self.error
+        self.rows.append((update, {key: value.tolist() for key, value in values.items()}, replicas))
+
+    def histogram(self, replica, tag, update, values):
+        self.histograms.append((replica, tag, update))
+
+    def picture(self, replica, tag, update, png):
+        self.pictures.append((replica, tag, update, png))
+
+    def sync(self):
+        self.synced += 1
+
+
 def training(steps, start=1.0, problem=None, on_update=None, interrupt=None, keeps_previous=False, **plan):
     """A Training of len(steps) replicas that start at theta = start, with its recorder."""
     recorder = Recorder()

@@ -5,32 +5,12 @@ import threading
 
 import pytest
 import torch
+from small_runs import Book
 
 from rnnbench.metrics import Metric
 from rnnbench.probes.base import Probe, Reading
 from rnnbench.records import RecordError
 from rnnbench.training.observation import MAX_WAITING_ROWS, Observer, ScheduledProbe
-
-
-class Book:
-    """Keeps what the records would write."""
-
-    def __init__(self):
-        self.rows, self.histograms, self.pictures, self.synced, self.error = [], [], [], 0, None
-
-    def log(self, update, values, replicas):
-        if self.error is not None:
-            raise self.error
-        self.rows.append((update, {key: value.tolist() for key, value in values.items()}, replicas))
-
-    def histogram(self, replica, tag, update, values):
-        self.histograms.append((replica, tag, update))
-
-    def picture(self, replica, tag, update, png):
-        self.pictures.append((replica, tag, update, png))
-
-    def sync(self):
-        self.synced += 1
 
 
 class Echo(Probe):
