@@ -8,7 +8,7 @@ from torch import Tensor
 
 from rnnbench.config.build import build
 from rnnbench.config.schema import Config
-from rnnbench.curvature.engine import Engine, flush_denormals
+from rnnbench.curvature.engine import Engine, flush_denormals, forbid_tf32
 from rnnbench.machine import resolve_device, resolve_threads
 from rnnbench.optim.base import Update
 from rnnbench.probes.base import View
@@ -64,6 +64,7 @@ def follow(config: Config, snapshot: Snapshot | None, world: World) -> None:
     device = resolve_device(config.device)
     built = build([config])
     torch.set_num_threads(1)
+    forbid_tf32()
     flush_denormals()
     engine = Engine(built.model, resolve_threads(config, built, 1, device), device, getattr(torch, config.dtype))
     problem = Problem(built.task, engine, [config.seed], world)

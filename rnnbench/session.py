@@ -14,7 +14,7 @@ import torch
 
 from rnnbench.config.build import Built, build
 from rnnbench.config.schema import Config
-from rnnbench.curvature.engine import Engine, flush_denormals
+from rnnbench.curvature.engine import Engine, flush_denormals, forbid_tf32
 from rnnbench.exit_status import FAILED, OK
 from rnnbench.keeping import Group, Job, Keeper, Lengths
 from rnnbench.machine import (
@@ -104,7 +104,7 @@ class Session:
         needed = check_memory(self.config, self.built, len(jobs), self.device)
         # Each worker runs whole blocks; an operation itself is not split.
         torch.set_num_threads(1)
-        torch.set_float32_matmul_precision("highest")  # no TF32 on a GPU
+        forbid_tf32()
         flush_denormals()
         known = None if start is None else start.threads
         self.threads = known or resolve_threads(self.config, self.built, len(jobs), self.device)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rnnbench.bench.options import Shape
 from rnnbench.losses import LOSSES, Loss
+from rnnbench.models.base import Model
 from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.tasks.base import Batch
 
@@ -34,7 +35,7 @@ class MismatchError(Exception):
 
 @dataclass(frozen=True)
 class Case:
-    """Squared error at the last step of full-length sequences under the tanh net.
+    """Squared error at the last step of full-length sequences.
 
     Attributes:
         shape: Of the problem.
@@ -45,7 +46,7 @@ class Case:
     """
 
     shape: Shape
-    model: SimpleRnn
+    model: Model
     batch: Batch
     theta: Tensor
     vector: Tensor
@@ -106,11 +107,16 @@ class Way:
         }
 
 
-def make_case(shape: Shape) -> Case:
-    """Draw a case: normal weights of `SPECTRAL_RADIUS` and normal inputs."""
+def make_case(shape: Shape, net: Callable[[int, int, int], Model] = SimpleRnn) -> Case:
+    """Draw a case: normal weights of `SPECTRAL_RADIUS` and normal inputs.
+
+    Args:
+        shape: Of the problem.
+        net: Makes it from the numbers of inputs, outputs and hidden units.
+    """
     generator = torch.Generator().manual_seed(0)
     replicas, sequences, steps, units = shape
-    model = SimpleRnn(INPUT_SIZE, OUTPUT_SIZE, units)
+    model = net(INPUT_SIZE, OUTPUT_SIZE, units)
     scales = {"weight_hh": SPECTRAL_RADIUS * units**-0.5, "weight_out": units**-0.5}
     rows = [
         model.flatten(

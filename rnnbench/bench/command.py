@@ -9,6 +9,7 @@ from rnnbench.bench.announce import Announcer
 from rnnbench.bench.case import MismatchError
 from rnnbench.bench.commands import CommandError
 from rnnbench.bench.engine import measure_engine
+from rnnbench.bench.gated import measure_gated
 from rnnbench.bench.gpu import measure_gpu
 from rnnbench.bench.hf import measure_hf
 from rnnbench.bench.machine_facts import machine_facts, software_facts, usable_cores
@@ -47,6 +48,7 @@ def bench(options: Options, make_run: MakeRun) -> int:
     measures: dict[str, Measure] = {
         "engine": measure_engine,
         "training": measure_training,
+        "gated": measure_gated,
         "hf": lambda *arguments: measure_hf(*arguments, make_run=make_run),
         "tasks": lambda *arguments: measure_tasks(*arguments, make_run=make_run),
         "probes": lambda *arguments: measure_probes(*arguments, make_run=make_run),

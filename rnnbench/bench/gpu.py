@@ -16,13 +16,26 @@ import torch
 from rnnbench.bench.announce import Announcer
 from rnnbench.bench.case import Case, Computation, check_agreement, make_case
 from rnnbench.bench.options import OptionError, Options, Shape
+from rnnbench.bench.peers_flashrnn import BACKENDS, flashrnn_gradient, import_error
+from rnnbench.bench.peers_gated import torch_gated
 from rnnbench.bench.peers_optional import is_installed, jax_gradient, jax_product
 from rnnbench.bench.peers_torch import autograd_loop, hoisted_outputs, torch_rnn, vmap_loop
 from rnnbench.bench.report import Report
 from rnnbench.curvature.engine import Engine
 from rnnbench.curvature.objective import Objective
+from rnnbench.models.base import Model
+from rnnbench.models.fused_cell import FusedCell
+from rnnbench.models.gru import Gru
+from rnnbench.models.lstm import Lstm
 from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.tasks.base import Batch
+
+CPU = torch.device("cpu")
+
+Net = Callable[..., Model]
+"""Makes a net from the numbers of inputs, outputs and hidden units, and `recurrence` where it is given."""
+
+GATED: tuple[type[FusedCell], ...] = (Lstm, Gru)
 
 SHAPES = (Shape(1, 1000, 100, 100), Shape(64, 100, 100, 100), Shape(1, 100, 100, 100), Shape(64, 20, 100, 50))
 OURS = "rnnbench"
@@ -32,14 +45,14 @@ ROUNDS, SECONDS = 20, 2.0
 Measure = Callable[[], Mapping[str, Any]]
 
 
-def on_device(case: Case, device: torch.device, recurrence: str) -> Case:
-    """The same problem on a device, under a net whose recurrence is run so."""
-    old, batch = case.model, case.batch
-    model = SimpleRnn(old.input_size, old.output_size, old.hidden_size, recurrence=recurrence)
+def case_on(device: torch.device, shape: Shape, net: Net) -> Case:
+    """The problem of a shape on a device."""
+    case = make_case(shape, net)
+    batch = case.batch
     assert batch.output_steps is not None
     tensors = (batch.inputs, batch.lengths, batch.output_steps, batch.targets)
     own = Batch(*(tensor.to(device) for tensor in tensors))
-    return replace(case, model=model, batch=own, theta=case.theta.to(device), vector=case.vector.to(device))
+    return replace(case, batch=own, theta=case.theta.to(device), vector=case.vector.to(device))
 
 
 def objective_of(case: Case) -> Objective:
@@ -65,18 +78,6 @@ def our_product(case: Case) -> Computation:
     return Computation(lambda: curvature.product(case.vector), lambda found: found)
 
 
-def torch_lstm(case: Case) -> Computation:
-    """torch.nn.LSTM of the same size, one replica after the other: another net, for its speed alone."""
-    nets = [torch.nn.LSTM(case.batch.inputs.shape[-1], case.shape.units) for _ in range(case.shape.replicas)]
-    inputs = [one.contiguous() for one in case.batch.inputs.unbind(1)]
-
-    def run() -> list[Any]:
-        losses = [net(x)[0][-1].square().sum() for net, x in zip(nets, inputs, strict=True)]
-        return [torch.autograd.grad(loss, list(net.parameters())) for net, loss in zip(nets, losses, strict=True)]
-
-    return Computation(run, None)
-
-
 def compiled_loop(case: Case) -> Computation:
     """The loop of torch operations under torch.compile."""
     return autograd_loop(case, torch.compile(hoisted_outputs))
@@ -84,7 +85,6 @@ def compiled_loop(case: Case) -> Computation:
 
 GRADIENTS: dict[str, Callable[[Case], Computation]] = {
     "torch.nn.RNN, replicas in turn": torch_rnn,
-    "torch.nn.LSTM, replicas in turn": torch_lstm,
     "autograd loop": lambda case: autograd_loop(case, hoisted_outputs),
     "loop under torch.func grad and vmap": vmap_loop,
     "loop under torch.compile": compiled_loop,
@@ -108,7 +108,7 @@ def tf32(allowed: bool) -> Iterator[None]:
 
 
 def timed(
-    shape: Shape, device: torch.device, make: Callable[[Case], Computation], recurrence: str, *, allowed: bool = False
+    shape: Shape, device: torch.device, make: Callable[[Case], Computation], net: Net, *, allowed: bool = False
 ) -> dict[str, Any]:
     """Median and fastest time of a way, in ms, and microseconds of a time step; the result is checked where it can be.
 
@@ -116,20 +116,19 @@ def timed(
         shape: Of the problem.
         device: Where.
         make: The way.
-        recurrence: Of our nets.
+        net: Made from the numbers of inputs, outputs and hidden units.
         allowed: Whether TF32 is.
     """
-    plain = make_case(shape)
-    case = on_device(plain, device, recurrence)
+    case = case_on(device, shape, net)
     with tf32(allowed), torch.device(device):  # nets of torch's own are made there
         way = make(case)
         result = way.run()
         if way.rows is not None and not allowed:
             expected = our_product if make in PRODUCTS else our_gradient
-            reference = expected(on_device(plain, device, "torch")).run()
+            reference = expected(case_on(device, shape, partial(net, recurrence="torch"))).run()
             rows = reference if isinstance(reference, torch.Tensor) else getattr(reference, "gradient", None)
             assert isinstance(rows, torch.Tensor)
-            check_agreement("it", on_device(plain, torch.device("cpu"), "torch"), way.rows(result).cpu(), rows.cpu())
+            check_agreement("it", case_on(CPU, shape, net), way.rows(result).cpu(), rows.cpu())
         way.run()
         seconds: list[float] = []
         start = time.perf_counter()
@@ -156,7 +155,15 @@ def _seconds(run: Callable[[], object], device: torch.device) -> float:
 
 def timed_jax(shape: Shape, make: Callable[[Case], Computation]) -> Mapping[str, Any]:
     """The same of JAX, on the device that it chooses."""
-    return timed(shape, torch.device("cpu"), make, "torch")
+    return timed(shape, CPU, make, partial(SimpleRnn, recurrence="torch"))
+
+
+def timed_flashrnn(shape: Shape, device: torch.device, backend: str) -> Mapping[str, Any]:
+    """The same of FlashRNN; where it cannot be imported, the reason in place of times, as "not measured"."""
+    reason = import_error()
+    if reason is not None:
+        return {"not measured": f"flashrnn cannot be imported: {reason}"}
+    return timed(shape, device, partial(flashrnn_gradient, backend=backend), SimpleRnn)
 
 
 def measurements(shape: Shape, device: torch.device, *, quick: bool = False) -> dict[str, Measure]:
@@ -169,17 +176,28 @@ def measurements(shape: Shape, device: torch.device, *, quick: bool = False) -> 
     """
     found: dict[str, Measure] = {}
     for recurrence in ("torch", "triton"):
+        net: Net = partial(SimpleRnn, recurrence=recurrence)
         for what, make in (("loss", our_forward), ("gradient", our_gradient), ("product", our_product)):
-            found[f"{what}, {OURS}, {recurrence}"] = partial(timed, shape, device, make, recurrence)
+            found[f"{what}, {OURS}, {recurrence}"] = partial(timed, shape, device, make, net)
     for name, way in GRADIENTS.items():
         if not quick or way is not compiled_loop:
-            found[f"gradient, {name}"] = partial(timed, shape, device, way, "torch")
+            found[f"gradient, {name}"] = partial(timed, shape, device, way, SimpleRnn)
     found["gradient, torch.nn.RNN, replicas in turn, TF32"] = partial(
-        timed, shape, device, torch_rnn, "torch", allowed=True
+        timed, shape, device, torch_rnn, SimpleRnn, allowed=True
     )
+    for gated in GATED:
+        what = f"gradient of {gated.__name__.lower()}"
+        for recurrence in ("torch", "fused"):
+            net = partial(gated, recurrence=recurrence)
+            found[f"{what}, {OURS}, {recurrence}"] = partial(timed, shape, device, our_gradient, net)
+        peer = f"{what}, torch.nn.{gated.module.__name__}, replicas in turn"
+        found[peer] = partial(timed, shape, device, torch_gated, gated)
     if is_installed("jax"):
         found["gradient, JAX jit(vmap(grad(scan)))"] = partial(timed_jax, shape, jax_gradient)
         found["product, JAX jvp + vjp"] = partial(timed_jax, shape, jax_product)
+    for backend in BACKENDS if not quick else ():  # last, since the first call of each compiles for minutes
+        name = f"gradient, FlashRNN {backend}, bfloat16, replicas as heads"
+        found[name] = partial(timed_flashrnn, shape, device, backend)
     return found
 
 
@@ -215,7 +233,11 @@ def report_gpu(shape: Shape, measures: Mapping[str, Measure], announcer: Announc
     for name, measure in measures.items():
         announcer.detail(name)
         try:
-            found[name] = measure()
+            one = measure()
+            if "not measured" in one:
+                notes.append(f"Not measured: {name}: {one['not measured']}")
+            else:
+                found[name] = one
         except Exception as error:  # a peer that does not run here is a result; the others go on
             notes.append(f"Not measured: {name}: {type(error).__name__}: {error}")
     best: dict[str, float] = {}

@@ -9,6 +9,7 @@ from typing import NamedTuple, NoReturn
 GROUPS = {
     "engine": "gradient and Gauss-Newton product beside other ways to compute them, and the floor",
     "training": "whole updates of many seeds together, beside torch.nn.RNN with torch.optim, seed after seed",
+    "gated": "gradients of lstm and gru step by step and by torch's operation, beside torch.nn.LSTM and torch.nn.GRU",
     "hf": "products beside PyTorchHessianFree and curvlinops; where the time of an update of hf and of nag goes",
     "tasks": "drawing the batch of every task and variant, as share of the update that uses it",
     "probes": "every probe, as share of a run",
@@ -19,6 +20,9 @@ GROUPS = {
 
 ALL = "all"
 GPU = "gpu"
+
+SHAPED = ("engine", "training", "gated", GPU)
+"""Those that take shapes."""
 
 PEERS = "JAX, curvlinops, BackPACK (rnnbench[bench]) and PyTorchHessianFree are measured where installed."
 """What the epilog of the help says last."""
@@ -46,7 +50,7 @@ class Options:
         full: Every shape, the real sizes and more rounds: ten minutes, of a sweep twenty, in place of one.
         json: Where everything goes that was measured; None: nowhere.
         threads: Number of threads; None: one, and all cores.
-        shapes: Shapes for the engine; empty: those of the bench.
+        shapes: Shapes for the groups of `SHAPED`; empty: those of the bench.
         rounds: Rounds of every measurement; None: as many as fit the time.
     """
 
@@ -95,7 +99,7 @@ def bench_parser() -> argparse.ArgumentParser:
         type=_shape,
         action="append",
         default=[],
-        help="a shape for the engine: replicas, sequences, time steps, hidden units; may be repeated",
+        help="a shape for engine, training or gated: replicas, sequences, time steps, hidden units; may be repeated",
     )
     add("--rounds", metavar="N", type=_count, help="default: as many as fit the time")
     return parser
@@ -118,8 +122,8 @@ def parse_options(words: Sequence[str]) -> Options:
         shapes=tuple(given.shape),
         rounds=given.rounds,
     )
-    if options.shapes and not {"engine", "training", GPU} & set(options.groups):
-        raise OptionError(f"--shape is for the groups engine, training and gpu, not for {options.group}")
+    if options.shapes and not set(SHAPED) & set(options.groups):
+        raise OptionError(f"--shape is for the groups {', '.join(SHAPED)}, not for {options.group}")
     return options
 
 

@@ -81,17 +81,25 @@ class LatchNet(Choice):
 
 
 @dataclass
-class Lstm(Choice):
-    """The long short-term memory."""
+class GatedNet(Choice):
+    """A net that torch has as one operation for a whole sequence, too."""
 
     hidden_size: int = option(100, "number of hidden units n", low=1)
+    recurrence: str = option(
+        "auto",
+        "what runs the steps of gradients: torch: step by step; fused: torch.nn's own operation; auto: the faster one",
+        choices=("auto", "torch", "fused"),
+    )
 
 
 @dataclass
-class Gru(Choice):
-    """The gated recurrent unit."""
+class Lstm(GatedNet):
+    """The long short-term memory."""
 
-    hidden_size: int = option(100, "number of hidden units n", low=1)
+
+@dataclass
+class Gru(GatedNet):
+    """The gated recurrent unit."""
 
 
 # ---------------------------------------------------------------- init

@@ -54,14 +54,17 @@ def rows_per_block(model: Model, num_steps: int, dtype: torch.dtype, device: tor
     return max(1, BYTES_PER_GPU_BLOCK // model.block_bytes(BlockShape(1, num_steps, 1, dtype, device)))
 
 
-def split(num_replicas: int, num_sequences: int, num_workers: int, most_rows: int = ROWS_PER_BLOCK) -> list[Block]:
+def split(
+    num_replicas: int, num_sequences: int, num_workers: int, most_rows: int = ROWS_PER_BLOCK, fewest: int = 1
+) -> list[Block]:
     """Cut a batch of (R, B) sequences into as few blocks as keep every worker equally busy.
 
     Several replicas per block where a replica has few sequences, one where it has many; at most `most_rows`
-    sequences in a block, and at least `SEQUENCES_WORTH_A_BLOCK` where there are several blocks, but for rounding.
+    sequences in a block, and at least `SEQUENCES_WORTH_A_BLOCK` where there are several blocks, but for rounding and
+    where at least `fewest` blocks are wanted.
     """
     rounds = -(-num_replicas * num_sequences // (num_workers * most_rows))
-    num_blocks = max(1, min(num_workers * rounds, num_replicas * num_sequences // SEQUENCES_WORTH_A_BLOCK))
+    num_blocks = max(fewest, min(num_workers * rounds, num_replicas * num_sequences // SEQUENCES_WORTH_A_BLOCK))
     replica_blocks = min(num_blocks, num_replicas)
     sequence_blocks = min(-(-num_blocks // replica_blocks), num_sequences)
     return [
@@ -99,10 +102,21 @@ class Engine:
         self._free: dict[BlockShape, list[Sweeps]] = defaultdict(list)
         self._lock = threading.Lock()
 
-    def split(self, num_replicas: int, num_steps: int, num_sequences: int) -> list[Block]:
-        """Cut a batch into blocks for the workers; see `split`."""
+    def split(
+        self, num_replicas: int, num_steps: int, num_sequences: int, *, for_gradients: bool = False
+    ) -> list[Block]:
+        """Cut a batch into blocks for the workers; see `split`.
+
+        Args:
+            num_replicas: R.
+            num_steps: T.
+            num_sequences: B.
+            for_gradients: For losses and gradients alone, for which a model may want every replica by itself.
+        """
         most_rows = rows_per_block(self.model, num_steps, self.dtype, self.device)
-        return split(num_replicas, num_sequences, self.threads, most_rows)
+        whole = BlockShape(num_replicas, num_steps, num_sequences, self.dtype, self.device)
+        fewest = num_replicas if for_gradients and self.model.separates_replicas(whole) else 1
+        return split(num_replicas, num_sequences, self.threads, most_rows, fewest)
 
     def map(self, function: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
         """Apply a function to every block on the workers; results in the order of the blocks."""
@@ -140,6 +154,12 @@ class Engine:
 def _keep_operations_single_threaded() -> None:
     """Keep numpy's products from being split over threads of their own; workers call them side by side."""
     threadpool_limits(1, user_api="blas")
+
+
+def forbid_tf32() -> None:
+    """Have products and cuDNN's recurrences in float32 on a GPU, not in TF32."""
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
 
 
 def flush_denormals() -> None:

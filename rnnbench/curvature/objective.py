@@ -88,7 +88,7 @@ class Objective:
         self.engine, self.loss_function, self.batch = engine, loss, batch
         num_steps, num_replicas, num_sequences, _ = batch.inputs.shape
         self.num_steps, self.size = num_steps, num_sequences
-        self.blocks = engine.split(num_replicas, num_steps, num_sequences)
+        self._cut(num_replicas)
         self.num_outputs = batch.targets.shape[0] * num_sequences
 
     @property
@@ -100,8 +100,14 @@ class Objective:
         """The objective of some replicas, by their rows, int64."""
         some = copy.copy(self)
         some.batch = self.batch.replicas(rows)
-        some.blocks = self.engine.split(len(rows), self.num_steps, some.batch.size)
+        some._cut(len(rows))
         return some
+
+    def _cut(self, num_replicas: int) -> None:
+        """Choose the blocks: of second derivatives, and of losses and gradients."""
+        num_sequences = self.batch.size
+        self.blocks = self.engine.split(num_replicas, self.num_steps, num_sequences)
+        self.gradient_blocks = self.engine.split(num_replicas, self.num_steps, num_sequences, for_gradients=True)
 
     def rows(self, start: int, stop: int) -> "Objective":
         """The objective of sequences start to stop of every replica."""
@@ -144,7 +150,7 @@ class Objective:
                         found[name] = piece.new_empty(*piece.shape[:-2], *self.batch.inputs.shape[1:3])
                 found[name][..., block.replicas, block.sequences] = piece
 
-        self.engine.map(run, self.blocks)
+        self.engine.map(run, self.gradient_blocks)
         return found
 
     def outputs(self, theta: Tensor) -> Tensor:
@@ -178,7 +184,8 @@ class Objective:
         loss = torch.zeros(num_replicas, dtype=torch.float64, device=theta.device)
         gradient = torch.zeros_like(theta)
         traced = []
-        for block, (values, piece, sweeps) in zip(self.blocks, self.engine.map(run, self.blocks), strict=True):
+        blocks = self.gradient_blocks
+        for block, (values, piece, sweeps) in zip(blocks, self.engine.map(run, blocks), strict=True):
             loss[block.replicas] += values / self.num_outputs
             gradient[block.replicas] += piece
             if sweeps is not None:

@@ -13,7 +13,7 @@ from rnnbench.records.environment import git_revision, versions
 def facts(device: torch.device) -> dict[str, Any]:
     """Device, chip, driver, versions and revision: measurements with other facts cannot stand beside each other."""
     found = versions()
-    for package in ("triton", "jax"):
+    for package in ("triton", "jax", "flashrnn"):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -207,6 +207,10 @@ class Model(ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has no state_jacobians")
 
+    def separates_replicas(self, shape: BlockShape) -> bool:
+        """Whether losses and gradients of a batch of a shape are to be had one replica in a block."""
+        return False
+
     def runs_by(self, device: torch.device, dtype: torch.dtype) -> str:
         """What computes its sweeps on a device, in words for the user.
 

@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from rnnbench.models.base import BlockShape, Model, Parameters, State, rows_of_replicas
 from rnnbench.models.cell_sweeps import CellSweeps
+from rnnbench.models.readout_sweeps import ReadoutSweeps
 
 NUM_OTHER_BUFFERS = 2
 """Numbers per hidden unit, step and sequence beside what the step keeps: a tangent and an injected gradient."""
@@ -68,7 +69,7 @@ class Cell(Model):
         return {name: weight[replicas] for name, weight in weights.items()}
 
     @override
-    def sweeps(self, shape: BlockShape) -> CellSweeps:
+    def sweeps(self, shape: BlockShape) -> ReadoutSweeps:
         return CellSweeps(self, shape)
 
     @override

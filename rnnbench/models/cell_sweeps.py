@@ -14,15 +14,16 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.models.base import READOUT, BlockShape, State, Sweeps, steps_with_outputs
+from rnnbench.models.base import READOUT, BlockShape, State
 from rnnbench.models.forward_mode import dual_level, make_dual, tangent_of
+from rnnbench.models.readout_sweeps import ReadoutSweeps, named
 from rnnbench.tasks.base import Batch
 
 if TYPE_CHECKING:
     from rnnbench.models.cell import Cell
 
 
-class CellSweeps(Sweeps):
+class CellSweeps(ReadoutSweeps):
     """Sweeps of a cell over a block.
 
     Structural damping is that of the hidden state h, the state's first part:
@@ -36,19 +37,15 @@ class CellSweeps(Sweeps):
     """
 
     def __init__(self, model: "Cell", shape: BlockShape) -> None:
-        self.model, self.shape = model, shape
+        super().__init__(model, shape)
         size = (shape.steps, shape.replicas, shape.sequences, model.hidden_size)
         self.tangents = torch.zeros(size, dtype=shape.dtype, device=shape.device)  # [t - 1]: dh_t along a direction
-        self.replica_index = torch.arange(shape.replicas, device=shape.device).view(1, -1, 1)
-        self.sequence_index = torch.arange(shape.sequences, device=shape.device).view(1, 1, -1)
 
     @override
     def load(self, batch: Batch) -> None:
+        super().load(batch)
         self.record: list[State] = []  # drops the steps of the last batch before those of the next are made
         self.inputs = batch.inputs.contiguous().unbind(0)
-        self.output_steps = batch.output_steps
-        # Outputs lie at the steps from first to last; a sequence may end at any of them.
-        self.first, self.last = steps_with_outputs(batch)
         self.running: Tensor | None = None
         if batch.output_steps is not None:
             steps = torch.arange(self.first, self.shape.steps, device=self.shape.device).view(-1, 1, 1, 1)
@@ -56,7 +53,7 @@ class CellSweeps(Sweeps):
 
     @override
     def forward(self, weights: object) -> Tensor:
-        self.weights = weights = _named(weights)
+        self.weights = weights = named(weights)
         self.parameters = {name: x.detach().requires_grad_() for name, x in weights.items() if name not in READOUT}
         with torch.enable_grad():
             self.record = [self.model.initial_state(self.parameters, self.shape.sequences)]
@@ -64,28 +61,11 @@ class CellSweeps(Sweeps):
                 state = self.model.step(self.parameters, self.record[-1], inputs)
                 # As views, so that the derivative with respect to one part holds the others fixed (c_t beside h_t).
                 self.record.append(tuple(part.view_as(part) for part in state))
-        hidden = torch.stack([state.detach() for state in self._hidden_states()])
-        self.output_states = self._at_outputs(hidden)
-        return self.model.readout(weights, self.output_states)
+        return self._read_out(torch.stack([state.detach() for state in self._hidden_states()]))
 
     def _hidden_states(self) -> list[Tensor]:
         """The recorded h of the steps from first to last."""
         return [state[0] for state in self.record[self.first + 1 : self.last + 2]]
-
-    def _at_outputs(self, sequence: Tensor) -> Tensor:
-        """Rows of the steps from first to last, (steps, r, b, n), at the outputs: (S, r, b, n)."""
-        if self.output_steps is None:
-            return sequence
-        return sequence[self.output_steps - self.first, self.replica_index, self.sequence_index]
-
-    def _inject(self, output_gradients: Tensor) -> Tensor:
-        """The readout's dL/dh at the steps from first to last, (steps, r, b, n)."""
-        at_outputs = torch.matmul(output_gradients, self.weights["weight_out"])
-        if self.output_steps is None:
-            return at_outputs
-        injected = at_outputs.new_zeros(self.last - self.first + 1, *at_outputs.shape[1:])
-        injected[self.output_steps - self.first, self.replica_index, self.sequence_index] = at_outputs
-        return injected
 
     @override
     def backward(self, output_gradients: Tensor) -> Tensor:
@@ -108,10 +88,7 @@ class CellSweeps(Sweeps):
     def _parameter_gradient(self, hidden: list[Tensor], gradients: Tensor, output_gradients: Tensor) -> Tensor:
         """Pull dL/dh of some steps and dL/dz back to (r, P), in the layout's order."""
         pieces = dict(zip(self.parameters, self._pull_back(hidden, gradients, self.parameters.values()), strict=True))
-        states = self.output_states.transpose(0, 1).flatten(1, 2)  # (r, S b, n)
-        outputs = output_gradients.transpose(0, 1).flatten(1, 2)  # (r, S b, o)
-        pieces["weight_out"], pieces["bias_out"] = torch.matmul(outputs.mT, states), outputs.sum(1)
-        return torch.cat([pieces[name].flatten(1) for name in self.model.layout], dim=1)
+        return self._collect(pieces, output_gradients)
 
     @staticmethod
     def _pull_back(hidden: list[Tensor], gradients: Tensor, inputs: Iterable[Tensor]) -> tuple[Tensor, ...]:
@@ -122,7 +99,7 @@ class CellSweeps(Sweeps):
 
     @override
     def linearized_forward(self, direction: object) -> Tensor:
-        weights, direction = self.weights, _named(direction)
+        weights, direction = self.weights, named(direction)
         with torch.no_grad(), dual_level():
             dual = {name: make_dual(weights[name], direction[name]) for name in self.parameters}
             state = self.model.initial_state(dual, self.shape.sequences)
@@ -149,8 +126,3 @@ class CellSweeps(Sweeps):
         num_parts = self.model.num_state_parts
         steps = [gradients[start : start + num_parts] for start in range(0, len(gradients), num_parts)]
         return torch.stack([torch.cat(step, -1)[:, :sequences] for step in steps])
-
-
-def _named(weights: object) -> dict[str, Tensor]:
-    assert isinstance(weights, dict)
-    return weights

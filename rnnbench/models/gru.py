@@ -1,16 +1,16 @@
 """The gated recurrent unit, as torch.nn.GRU defines it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
 from rnnbench.models.base import Parameters, State
-from rnnbench.models.cell import Cell
+from rnnbench.models.fused_cell import FusedCell
 
 
-class Gru(Cell):
+class Gru(FusedCell):
     """The gated recurrent unit with a learned initial state and a linear readout.
 
         r = sigmoid(W_hr h_{t-1} + W_ir x_t + b_r),  z = sigmoid(W_hz h_{t-1} + W_iz x_t + b_z)
@@ -23,10 +23,12 @@ class Gru(Cell):
         input_size: d.
         output_size: o.
         hidden_size: n.
+        recurrence: What runs the steps of losses and gradients, see `FusedCell`.
 
     Source: Cho et al. (2014), EMNLP; torch's form has the reset gate after the recurrent product.
     """
 
+    module = torch.nn.GRU
     matching_distances = ("squared_error", "cross_entropy")
 
     @override
@@ -44,6 +46,18 @@ class Gru(Cell):
         recurrent = from_hidden[..., 2 * n :] + parameters["bias_hn"].unsqueeze(1)
         candidate = torch.tanh(from_inputs[..., 2 * n :] + reset_gate * recurrent)
         return (candidate + update_gate * (hidden - candidate),)
+
+    @override
+    def to_torch(self, parameters: Parameters) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        bias, bias_hn = parameters["bias"], parameters["bias_hn"]
+        recurrent_bias = torch.nn.functional.pad(bias_hn, (2 * self.hidden_size, 0))
+        return parameters["weight_ih"], parameters["weight_hh"], bias, recurrent_bias
+
+    @override
+    def from_torch(self, gradients: Sequence[Tensor]) -> Mapping[str, Tensor]:
+        weight_ih, weight_hh, bias, recurrent_bias = gradients
+        bias_hn = recurrent_bias[:, 2 * self.hidden_size :]
+        return {"weight_hh": weight_hh, "weight_ih": weight_ih, "bias": bias, "bias_hn": bias_hn}
 
     @override
     def recurrent_weight(self, theta: Tensor) -> Tensor:

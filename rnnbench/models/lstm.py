@@ -1,16 +1,16 @@
 """The long short-term memory, as torch.nn.LSTM defines it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
 from rnnbench.models.base import Parameters, State
-from rnnbench.models.cell import Cell
+from rnnbench.models.fused_cell import FusedCell
 
 
-class Lstm(Cell):
+class Lstm(FusedCell):
     """The long short-term memory with a learned initial state and a linear readout of h.
 
         [i, f, g, o] = W_hh h_{t-1} + W_ih x_t + b
@@ -23,11 +23,13 @@ class Lstm(Cell):
         input_size: d.
         output_size: o.
         hidden_size: n.
+        recurrence: What runs the steps of losses and gradients, see `FusedCell`.
 
     Source: Hochreiter and Schmidhuber (1997), Neural Computation 9; forget gate: Gers, Schmidhuber and Cummins (2000),
     Neural Computation 12.
     """
 
+    module = torch.nn.LSTM
     num_state_parts = 2
     matching_distances = ("squared_error", "cross_entropy")
 
@@ -44,6 +46,16 @@ class Lstm(Cell):
         input_gate, forget_gate, candidate, output_gate = gates.chunk(4, -1)
         memory = torch.sigmoid(forget_gate) * memory + torch.sigmoid(input_gate) * torch.tanh(candidate)
         return torch.sigmoid(output_gate) * torch.tanh(memory), memory
+
+    @override
+    def to_torch(self, parameters: Parameters) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        bias = parameters["bias"]
+        return parameters["weight_ih"], parameters["weight_hh"], bias, torch.zeros_like(bias)
+
+    @override
+    def from_torch(self, gradients: Sequence[Tensor]) -> Mapping[str, Tensor]:
+        weight_ih, weight_hh, bias, _ = gradients
+        return {"weight_hh": weight_hh, "weight_ih": weight_ih, "bias": bias}
 
     @override
     def recurrent_weight(self, theta: Tensor) -> Tensor:

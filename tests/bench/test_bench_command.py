@@ -109,11 +109,11 @@ def test_options(tmp_path):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["engin"], "engine, training, hf, tasks, probes, sweep, gpu, all"),
+        (["engin"], "engine, training, gated, hf, tasks, probes, sweep, gpu, all"),
         (["--shape", "1,2,3"], "R,B,T,n"),
         (["--shape", "1,2,3,0"], "'1,2,3,0'"),
         (["--shape", "1,2,3,x"], "--shape"),
-        (["hf", "--shape", "1,2,3,4"], "engine"),
+        (["hf", "--shape", "1,2,3,4"], "engine, training, gated, gpu, not for hf"),
         (["--threads", "0"], "--threads: must be a whole number >= 1"),
         (["--rounds", "1.5"], "--rounds"),
         (["--json", "/nonexistent/x.json"], "/nonexistent"),

@@ -1,6 +1,6 @@
 import pytest
-import torch
 
+from rnnbench.curvature.engine import forbid_tf32
 from rnnbench.machine import resolve_device
 
 
@@ -10,5 +10,5 @@ def device(request):
     if name is None:
         pytest.skip("needs a GPU: --device cuda")
     found = resolve_device(name)  # an error where it is not there
-    torch.set_float32_matmul_precision("highest")
+    forbid_tf32()
     return found

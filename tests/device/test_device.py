@@ -17,7 +17,8 @@ pytestmark = pytest.mark.gpu
 
 CPU = torch.device("cpu")
 TASKS = sorted(Choices([conf_dir()]).summaries("task"))
-MODELS = ["rnn", *(f"rnn model.nonlinearity={f}" for f in ("relu", "sigmoid", "linear")), "gru", "lstm"]
+MODELS = ["rnn", *(f"rnn model.nonlinearity={f}" for f in ("relu", "sigmoid", "linear"))]
+MODELS += [f"{net} model.recurrence={way}" for net in ("gru", "lstm") for way in ("torch", "fused")]
 
 
 def built_from(words):

@@ -6,6 +6,7 @@ import json
 import pytest
 import torch
 
+from rnnbench.bench import gpu
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import parse_request
 from rnnbench.gpu_check import __main__ as program
@@ -89,20 +90,28 @@ def test_bad_input_is_one_line(words, said, capsys, monkeypatch, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_every_way_is_timed_and_agrees():
+def test_every_way_is_timed_and_agrees(monkeypatch):
     """The kernels' rows alone need a GPU; on a CPU they are torch's."""
+    monkeypatch.setattr(gpu, "ROUNDS", 2)
+    monkeypatch.setattr(gpu, "SECONDS", 0.0)
     stage = speed_stage(CPU, quick=True)
     ours = {name: measure() for name, measure in stage.measurements.items() if "JAX" not in name}
     assert all(found["ms"] > 0 for found in ours.values())
-    assert {name.rpartition(": ")[2] for name in ours} >= {"gradient, rnnbench, triton", "product, rnnbench, torch"}
+    assert {name.rpartition(": ")[2] for name in ours} >= {
+        "gradient, rnnbench, triton",
+        "product, rnnbench, torch",
+        "gradient of lstm, rnnbench, fused",
+        "gradient of gru, torch.nn.GRU, replicas in turn",
+    }
 
 
 def test_a_wrong_result_is_no_time(monkeypatch):
     stage = speed_stage(CPU, quick=True)
     monkeypatch.setattr("rnnbench.bench.gpu.check_agreement", lambda *_: (_ for _ in ()).throw(ValueError("off")))
-    name = next(name for name in stage.measurements if "nn.RNN" in name and "TF32" not in name)
-    with pytest.raises(ValueError, match="off"):
-        stage.measurements[name]()
+    for peer in ("nn.RNN, replicas in turn", "nn.LSTM", "lstm, rnnbench, fused"):
+        name = next(name for name in stage.measurements if peer in name)
+        with pytest.raises(ValueError, match="off"):
+            stage.measurements[name]()
 
 
 def test_every_training_is_timed_with_graphs_and_without():

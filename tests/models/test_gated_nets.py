@@ -1,4 +1,4 @@
-"""The gated nets, and with them the sweeps of any cell, against torch's own modules."""
+"""The gated nets step by step, and with them the sweeps of any cell, against torch's own modules."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ def close(actual, expected, relative=RELATIVE):
 def case(name, loss, every_step, num_replicas, num_sequences, *, num_steps=5, hidden_size=4, threads=1, seed=0):
     generator = torch.Generator().manual_seed(seed)
     output_size = 2 if loss == "squared_error" else 3
-    model = MODELS[name](2, output_size, hidden_size)
+    model = MODELS[name](2, output_size, hidden_size, "torch")
     theta = 0.5 * torch.randn(num_replicas, model.num_parameters, generator=generator, dtype=torch.float64)
     batch = random_batch(num_steps, num_replicas, num_sequences, output_size, loss, every_step, generator)
     engine = Engine(model, threads, dtype=torch.float64)
@@ -195,7 +195,7 @@ def test_recurrent_weight_is_the_candidates(name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_block_bytes_are_what_a_block_keeps(name):
-    model, shape = MODELS[name](2, 1, 20), BlockShape(3, 10, 7, torch.float32, torch.device("cpu"))
+    model, shape = MODELS[name](2, 1, 20, "torch"), BlockShape(3, 10, 7, torch.float32, torch.device("cpu"))
     generator = torch.Generator().manual_seed(0)
     batch = random_batch(10, 3, 7, 1, "squared_error", True, generator)
     kept = {}

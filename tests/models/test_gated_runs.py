@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import Request
@@ -22,6 +23,7 @@ OPTIMIZERS = sorted(path.stem for path in (conf_dir() / "optim").glob("*.yaml"))
 @pytest.mark.parametrize("model", ["lstm", "gru"])
 @pytest.mark.parametrize("task", ["adding", "temporal_order"])
 def test_every_optimizer_steps_and_every_probe_reads(model, optim, task, tmp_path):
+    torch.backends.cudnn.allow_tf32 = True  # as torch has it
     overrides = [f"task={task}", f"model={model}", f"optim={optim}", *SMALL, *EVERY, *(HF if optim == "hf" else ())]
     (config,) = make_plan(Request(overrides=(*overrides, f"hydra.run.dir={tmp_path}-unused"))).configs
     assert run_job(Job(config, tmp_path), quiet=True) == 0
@@ -33,3 +35,4 @@ def test_every_optimizer_steps_and_every_probe_reads(model, optim, task, tmp_pat
     values = table.to_numpy(dtype=float)
     assert np.isfinite(values).all(), list(table.columns[~np.isfinite(values).all(0)])
     assert (table["update/norm"] > 0).any()
+    assert not torch.backends.cudnn.allow_tf32

@@ -18,6 +18,8 @@ META = torch.device("meta")
         "task=adding optim=sgd",
         "task=adding task.variant=pascanu13 optim=nag optim.form=torch model=gru",
         "task=adding task.variant=hs97 optim=adam model=lstm",
+        "task=adding optim=nag model=lstm model.recurrence=fused",
+        "task=memorization_5 optim=sgd model=gru model.recurrence=fused",
         "task=temporal_order optim=nag optim.clip_norm=1",
         "task=memorization_5 optim=adam optim.clip_value=1 optim.clip_norm=null",
         "task=random_permutation optim=sgd",

@@ -1,0 +1,114 @@
+"""Cells that torch has as one operation for a whole sequence, too.
+
+Letters as in `rnnbench.models.cell`.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from rnnbench.models.base import BlockShape, Parameters
+from rnnbench.models.cell import Cell
+from rnnbench.models.fused_sweeps import FusedSweeps
+from rnnbench.models.readout_sweeps import ReadoutSweeps
+
+RECURRENCES = ("auto", "torch", "fused")
+
+LARGEST_FOR_ONEDNN, LARGEST_FOR_ATEN = 5000, 2000
+"""Most units times sequences of a replica for which the operation of either library is the faster way on a CPU.
+
+Below, step by step, Python's calls take most of the time; above, what each operation does with its numbers. The table
+in docs/performance.md has the times.
+"""
+
+FEW_REPLICAS, LEAST_OF_MANY = 8, 1000
+"""With more replicas than these, each must have so many units times sequences for oneDNN to be worth its call."""
+
+FUSED_MEMORY = 1.3
+"""Memory of the operation beside that of the steps, on a CPU: 1.26 (LSTM by oneDNN) and 1.29 (GRU) measured."""
+
+MOST_REPLICAS_ON_GPU = 4
+"""A guess: cuDNN takes about a seventh of the time of the calls of single steps, which replicas share."""
+
+
+class FusedCell(Cell):
+    """A cell whose losses and gradients torch's operation for whole sequences can compute.
+
+    A subclass names torch's module and says how its parameters lie there.
+
+    Args:
+        input_size: d.
+        output_size: o.
+        hidden_size: n.
+        recurrence: What runs the steps of losses and gradients: "torch" its operations, step by step and all replicas
+            together; "fused" its operation for a whole sequence, one replica after the other; "auto" whichever is
+            faster for a block. Products, and states for the probes, are always had step by step.
+
+    Raises:
+        ValueError: The recurrence is none of these.
+    """
+
+    module: ClassVar[type[torch.nn.LSTM] | type[torch.nn.GRU]]
+
+    def __init__(self, input_size: int, output_size: int, hidden_size: int, recurrence: str = "auto") -> None:
+        if recurrence not in RECURRENCES:
+            raise ValueError(f"model.recurrence must be one of {', '.join(RECURRENCES)}, got {recurrence}")
+        self.recurrence = recurrence
+        super().__init__(input_size, output_size, hidden_size)
+
+    @abstractmethod
+    def to_torch(self, parameters: Parameters) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """weight_ih, weight_hh, bias_ih and bias_hh of torch's module, (r, ...) each."""
+
+    @abstractmethod
+    def from_torch(self, gradients: Sequence[Tensor]) -> Mapping[str, Tensor]:
+        """The gradients of the step's parameters, from those of what `to_torch` gives."""
+
+    @override
+    def sweeps(self, shape: BlockShape) -> ReadoutSweeps:
+        return FusedSweeps(self, shape) if self.is_fused(shape) else super().sweeps(shape)
+
+    def is_fused(self, shape: BlockShape) -> bool:
+        """Whether torch's operation runs the steps of blocks of a shape."""
+        if self.recurrence != "auto":
+            return self.recurrence == "fused"
+        if shape.device.type == "cuda":
+            return shape.replicas <= MOST_REPLICAS_ON_GPU
+        return shape.replicas == 1 and self._is_small(shape)
+
+    @override
+    def separates_replicas(self, shape: BlockShape) -> bool:
+        # Run forward and back before the next one begins, a replica stays in cache.
+        if self.recurrence == "auto":
+            is_worth_it = shape.replicas <= FEW_REPLICAS or shape.sequences * self.hidden_size >= LEAST_OF_MANY
+            return is_worth_it and self._has_onednn(shape) and self._is_small(shape)
+        return self.recurrence == "fused" and shape.device.type == "cpu"
+
+    def _is_small(self, shape: BlockShape) -> bool:
+        """Whether a replica's sequences are few enough for the operation to be faster on a CPU."""
+        limit = LARGEST_FOR_ONEDNN if self._has_onednn(shape) else LARGEST_FOR_ATEN
+        return shape.device.type == "cpu" and shape.sequences * self.hidden_size <= limit
+
+    def _has_onednn(self, shape: BlockShape) -> bool:
+        """Whether the operation is oneDNN's on a CPU, which has no GRU of torch's kind and no float64."""
+        is_there: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        return is_there and self.module is torch.nn.LSTM and shape.dtype == torch.float32
+
+    @override
+    def block_bytes(self, shape: BlockShape) -> int:
+        # By default blocks of the operation are small, and the steps decide about the memory.
+        return round(super().block_bytes(shape) * (FUSED_MEMORY if self.recurrence == "fused" else 1))
+
+    @override
+    def runs_by(self, device: torch.device, dtype: torch.dtype) -> str:
+        operation = f"torch.nn.{self.module.__name__}'s operation"
+        match self.recurrence:
+            case "fused":
+                return operation
+            case "auto" if device.type == "cuda":
+                return f"{super().runs_by(device, dtype)}, up to {MOST_REPLICAS_ON_GPU} replicas by {operation}"
+        return super().runs_by(device, dtype)

@@ -1,0 +1,171 @@
+"""Torch's operation for whole sequences comes to what the steps come to, which have tests of their own."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch_cells import MODELS, random_batch
+
+from rnnbench.config.build import build
+from rnnbench.config.plan import make_plan
+from rnnbench.config.request import parse_request
+from rnnbench.curvature.engine import Engine
+from rnnbench.curvature.objective import Objective
+from rnnbench.losses import LOSSES
+from rnnbench.models.base import BlockShape
+from rnnbench.models.cell_sweeps import CellSweeps
+from rnnbench.models.fused_sweeps import FusedSweeps
+from rnnbench.tasks.base import Batch
+from rnnbench.training.problem import Problem, draw_parameters
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+F32, F64 = torch.float32, torch.float64
+
+
+def close(actual, expected, relative=1e-12):
+    error = (actual - expected).abs().max() / expected.abs().max().clamp(min=1e-300)
+    assert error < relative, f"relative error {error:.2e}"  # float64: a few hundred roundings of 1e-16
+
+
+def batch_of(where, num_steps, num_replicas, num_sequences, generator):
+    """Sequences of different lengths with an output at their end, two anywhere, or all of the same with one a step."""
+    batch = random_batch(num_steps, num_replicas, num_sequences, 2, "squared_error", where == "every step", generator)
+    if where != "two steps":
+        return batch
+    drawn = torch.rand(2, num_replicas, num_sequences, generator=generator)
+    targets = torch.randn(*drawn.shape, 2, generator=generator, dtype=F64)
+    return Batch(batch.inputs, batch.lengths, (drawn * batch.lengths).long(), targets)
+
+
+def objectives(name, hidden_size, batch, threads=1, dtype=F64):
+    models = (MODELS[name](2, 2, hidden_size, recurrence) for recurrence in ("torch", "fused"))
+    return [Objective(Engine(model, threads, dtype=dtype), LOSSES["squared_error"], batch) for model in models]
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    name=st.sampled_from(list(MODELS)),
+    where=st.sampled_from(["end", "two steps", "every step"]),
+    num_replicas=st.integers(1, 3),
+    num_sequences=st.sampled_from([1, 2, 9]),
+    num_steps=st.integers(1, 9),
+    hidden_size=st.integers(1, 6),
+    seed=st.integers(0, 1000),
+    threads=st.sampled_from([1, 2]),
+)
+def test_equal_the_steps(name, where, num_replicas, num_sequences, num_steps, hidden_size, seed, threads):
+    """Outputs, loss, gradient, whole states and products; and a replica alone."""
+    generator = torch.Generator().manual_seed(seed)
+    batch = batch_of(where, num_steps, num_replicas, num_sequences, generator)
+    stepped, fused = objectives(name, hidden_size, batch, threads)
+    size = stepped.engine.model.num_parameters
+    theta, vector = 0.5 * torch.randn(2, num_replicas, size, generator=generator, dtype=F64)
+    weight = torch.full((num_replicas, 1), 0.3, dtype=F64)
+    results = []
+    for objective in (stepped, fused):
+        found, count = objective.loss_and_gradient(theta), (num_sequences + 1) // 2
+        trace = [found.trace.state_gradients(count), found.trace.states(num_sequences), found.trace.states(1)]
+        products = [objective.linearize(theta, weight).product(vector) for _ in range(2)]
+        results.append([objective.outputs(theta), found.loss, found.gradient, *trace, *products])
+    for expected, actual in zip(*results, strict=True):
+        close(actual, expected)
+    last = slice(num_replicas - 1, num_replicas)
+    alone = Objective(fused.engine, fused.loss_function, batch.replicas(last)).loss_and_gradient(theta[last])
+    close(alone.gradient, results[1][2][last])
+    for objective in (stepped, fused):
+        objective.engine.close()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_float32_is_as_exact_as_the_steps(name):
+    generator = torch.Generator().manual_seed(0)
+    batch = batch_of("end", 60, 2, 10, generator)
+    exact, _ = objectives(name, 20, batch)
+    theta = 0.3 * torch.randn(2, exact.engine.model.num_parameters, generator=generator, dtype=F64)
+    expected = exact.loss_and_gradient(theta).gradient
+    rounded = Batch(batch.inputs.float(), batch.lengths, batch.output_steps, batch.targets.float())
+    stepped, fused = (
+        objective.loss_and_gradient(theta.float()) for objective in objectives(name, 20, rounded, dtype=F32)
+    )
+    assert fused.gradient.dtype == F32
+    errors = [(found.gradient - expected).norm() / expected.norm() for found in (stepped, fused)]
+    assert errors[1] < max(3 * errors[0], 1e-6)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_updates_of_nag_come_to_the_same(name):
+    ends = []
+    for recurrence in ("torch", "fused"):
+        words = [f"model={name}", f"model.recurrence={recurrence}", "optim=nag", "optim.lr=0.01"]
+        config = make_plan(parse_request([*words, "task.sequence_length=12", "model.hidden_size=6"])).configs[0]
+        built = build([config, config])
+        problem = Problem(built.task, Engine(built.model, dtype=F64), [0, 1])
+        start = theta = draw_parameters(built.model, built.inits, problem.seeds, problem.engine)
+        state = built.optimizer.initial_state(theta)
+        for number in range(3):
+            update = built.optimizer.update(theta, state, number, problem.draw(number))
+            theta, state = update.theta, update.state
+        ends.append(theta - start)
+    close(ends[1], ends[0], 1e-10)
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "replicas", "sequences", "device", "separated", "fused"),
+    [
+        ("lstm", F32, 1, 50, CPU, True, True),
+        ("lstm", F32, 1, 51, CPU, False, False),
+        ("lstm", F32, 32, 50, CPU, True, False),  # a block of one of them then is
+        ("lstm", F32, 8, 9, CPU, True, False),
+        ("lstm", F32, 9, 9, CPU, False, False),
+        ("lstm", F32, 9, 10, CPU, True, False),
+        ("lstm", F64, 1, 20, CPU, False, True),
+        ("lstm", F64, 1, 50, CPU, False, False),
+        ("gru", F32, 1, 20, CPU, False, True),
+        ("gru", F32, 1, 21, CPU, False, False),
+        ("gru", F32, 2, 20, CPU, False, False),
+        ("gru", F32, 4, 1000, GPU, False, True),
+        ("lstm", F32, 5, 20, GPU, False, False),
+        ("lstm", F32, 1, 20, torch.device("meta"), False, False),
+    ],
+)
+def test_auto_takes_the_faster_way(name, dtype, replicas, sequences, device, separated, fused):
+    shape = BlockShape(replicas, 3, sequences, dtype, device)
+    model = MODELS[name](2, 1, 100)
+    assert model.separates_replicas(shape) == separated
+    assert model.is_fused(shape) == fused
+    for recurrence in ("torch", "fused"):
+        assert MODELS[name](2, 1, 100, recurrence).is_fused(shape) == (recurrence == "fused")
+
+
+def test_replicas_are_separated_for_gradients_alone():
+    engine = Engine(MODELS["lstm"](2, 1, 50))
+    assert len(engine.split(32, 100, 20, for_gradients=True)) == 32
+    (block,) = engine.split(32, 100, 20)
+    assert block.replicas == slice(0, 32)
+    assert isinstance(engine.lend(1, 3, 20), FusedSweeps)
+    assert isinstance(engine.lend(32, 3, 20), CellSweeps)
+
+
+def test_torchs_generator_is_left_alone():
+    before = torch.get_rng_state()
+    MODELS["gru"](2, 1, 3, "fused").sweeps(BlockShape(2, 3, 4, F32, CPU))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_operation_takes_more_memory():
+    shape = BlockShape(1, 100, 200, F32, CPU)
+    auto, stepped, fused = (MODELS["gru"](2, 1, 100, way).block_bytes(shape) for way in ("auto", "torch", "fused"))
+    assert auto == stepped
+    assert fused == pytest.approx(1.3 * stepped, rel=1e-6)
+
+
+def test_says_what_runs_it():
+    model = MODELS["lstm"]
+    assert model(2, 1, 3).runs_by(CPU, F32) == model(2, 1, 3, "torch").runs_by(GPU, F32) == "torch"
+    assert model(2, 1, 3).runs_by(GPU, F32) == "torch, up to 4 replicas by torch.nn.LSTM's operation"
+    assert MODELS["gru"](2, 1, 3, "fused").runs_by(CPU, F32) == "torch.nn.GRU's operation"
+
+
+def test_unknown_recurrence_is_refused():
+    with pytest.raises(ValueError, match=r"model\.recurrence must be one of auto, torch, fused, got cudnn"):
+        MODELS["lstm"](2, 1, 3, "cudnn")
