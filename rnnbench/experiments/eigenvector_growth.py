@@ -141,7 +141,9 @@ class EigenvectorGrowth(Experiment):
         for color, radius in zip(COLORS[2:], sorted(set(tanh["spectral_radius"])), strict=False):
             rows = [row for row, value in enumerate(tanh["spectral_radius"]) if value == radius]
             points = ([value for row in rows for value in tanh[name][row]] for name in ("predicted", "growth"))
-            right.plot(*points, "o", color=color, markersize=2.5, alpha=0.5, label=f"tanh, from radius {radius:g}")
+            # As pixels: thousands of points make a large file.
+            right.plot(*points, "o", color=color, markersize=2.5, alpha=0.5, rasterized=True,
+                       label=f"tanh, from radius {radius:g}")  # fmt: skip
         right.plot([min(ends), max(ends)], [min(ends), max(ends)], color=FOREGROUND, linewidth=0.8)
         right.axhline(0, color=FOREGROUND, linewidth=0.5)
         right.axvline(0, color=FOREGROUND, linewidth=0.5)

@@ -128,7 +128,7 @@ class JacobianProducts(Experiment):
                     left.plot(curve["values"], color=color, alpha=0.5, linewidth=0.8)
             label = f"trained from spectral radius {radius:g}"
             right.plot(*([nets[name][row] for row in rows] for name in ("predicted", "rate")), "o", color=color,
-                       markersize=4, alpha=0.7, label=label)  # fmt: skip
+                       markersize=4, alpha=0.7, rasterized=True, label=label)  # fmt: skip
         for curve in control["curves"]:
             left.plot(curve["values"], color=FOREGROUND, linewidth=0.8)
         right.plot(control["predicted"], control["rate"], "s", color=FOREGROUND, markersize=4,

@@ -154,7 +154,8 @@ class LatchNoise(Experiment):
         left, middle, right = figure.subplots(1, 3)
         for color, (form, words) in zip(COLORS, FORMS.items(), strict=False):
             nets = _that_store(measured[form])
-            style = {"color": color, "markersize": 3.5, "alpha": 0.6, "linestyle": "none"}
+            # As pixels: thousands of points make a large file.
+            style = {"color": color, "markersize": 3.5, "alpha": 0.6, "linestyle": "none", "rasterized": True}
             left.plot(nets["state_radius"], nets["withstood"], marker="o", label=f"nets of {words}", **style)
             middle.plot(nets["rate"], nets["withstood"], marker="o", **style)
         control = measured["control"]
