@@ -104,7 +104,7 @@ def test_train(case, rnnbench, runs):
         (["list", "optim", "hff"], "did you mean hf?"),
         (["list", "experiment", "nope"], "experiment has no choice"),
         (["list", "--nope"], "--nope"),
-        (["bench", "engin"], "engine, training, hf, tasks, probes, sweep, gpu, all"),
+        (["bench", "engin"], "engine, training, gated, hf, tasks, probes, sweep, gpu, all"),
         (["bench", "--shape", "1,2,3"], "R,B,T,n"),
         (["bench", "--json", "nope/x.json"], "there is no folder nope"),
         (["bench", "--nope"], "rnnbench bench --help"),
