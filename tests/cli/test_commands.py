@@ -160,7 +160,7 @@ def test_what_hydra_shows(words, expected, rnnbench):
         ("rnnbench train sc", []),
         ("rnnbench list o", ["optim"]),
         ("rnnbench list optim a", ["adam"]),
-        ("rnnbench bench ", ["engine", "training", "hf", "tasks", "probes", "sweep", "all"]),
+        ("rnnbench bench ", ["engine", "training", "gated", "hf", "tasks", "probes", "sweep", "gpu", "all"]),
         ("rnnbench bench pro", ["probes"]),
         ("rnnbench bench hf ", []),
         ("rnnbench nope x", []),
