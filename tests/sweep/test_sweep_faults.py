@@ -175,12 +175,12 @@ def have_memory_for(most, update, kind):
     evaluates, run_group = rnnbench.training.loop.Training._evaluates, rnnbench.sweep.group_run.run_group
     failed = []
 
-    def failing(self):
+    def failing(self, number):
         if len(self.active) > most and self.update >= update:
             failed.append(weakref.ref(self))
             made_by, message = ERRORS[kind]
             raise made_by(message)
-        return evaluates(self)
+        return evaluates(self, number)
 
     def run_half(*arguments, **options):
         assert not any(reference() for reference in failed), "its memory is still taken"
