@@ -26,7 +26,8 @@ SHAPES = (
     Shape(1, 1000, 100, 100),
 )
 NETS: tuple[type[FusedCell], ...] = (Lstm, Gru)
-SHORT_SECONDS, FULL_SECONDS = 50.0, 240.0
+NUM_SHORT_SHAPES = 2
+SHORT_SECONDS, FULL_SECONDS = 25.0, 240.0
 
 
 def ours(recurrence: str) -> Way:
@@ -56,7 +57,7 @@ def measure_gated(options: Options, settings: Sequence[int], announcer: Announce
     Raises:
         MismatchError: A way does not compute what the steps do.
     """
-    shapes = options.shapes or SHAPES
+    shapes = options.shapes or (SHAPES if options.full else SHAPES[:NUM_SHORT_SHAPES])
     seconds = (FULL_SECONDS if options.full else SHORT_SECONDS) / (len(shapes) * len(NETS))
     for shape in shapes:
         for net in NETS:
