@@ -158,7 +158,7 @@ def check_graphs(config: Config, built: Built, device: torch.device, world: Worl
         device,
         built.optimizer,
         world,
-        keeps_previous=any(probe.reads_previous for probe in built.probes.values()),
+        keeps_previous=built.keeps_previous,
         looks_at_all=1 in (config.record.log_every, config.record.evaluate_every),
     )
     if obstacle is not None and config.cuda_graphs == "always":

@@ -189,7 +189,7 @@ class Session:
                     self.observer,
                     self,
                     interrupt,
-                    keeps_previous=any(probe.reads_previous for probe in built.probes.values()),
+                    keeps_previous=built.keeps_previous,
                     captured=CapturedUpdates(problem, built.optimizer, give_up) if self.captures else None,
                 )
                 if self.start is not None and self.start.snapshot is not None:

@@ -46,6 +46,11 @@ class Built:
     optimizer: "Optimizer"
     probes: Mapping[str, Any]
 
+    @property
+    def keeps_previous(self) -> bool:
+        """Whether a probe compares every update with the one before, which is then kept."""
+        return any(probe.reads_previous for probe in self.probes.values())
+
 
 def import_class(key: str, target: str) -> type[Any]:
     """Import the class that a `_target_` names; this imports torch where its module does.
