@@ -28,6 +28,10 @@ MOST_REPLICAS = 4096
 """Of one batched run."""
 
 
+OUT_OF_MEMORY = ("allocate memory", "out of memory", "_STATUS_ALLOC_FAILED")
+"""In the messages of torch's CPU allocator, of CUDA, and of cuBLAS and cuDNN."""
+
+
 class NotEnoughMemoryError(ConfigError):
     """A run needs more memory than there is."""
 
@@ -226,7 +230,7 @@ def most_replicas(config: Config, built: Built, device: torch.device, num_side_b
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error says that memory is used up; torch has no class of its own for that on the CPU."""
+    """Whether an error says that memory is used up; torch's own class is of its GPU allocator alone."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and "alloc" in str(error).lower() and "memory" in str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)

@@ -124,7 +124,7 @@ def conjugate_gradient(
     Returns:
         Kept iterates, counts and reasons.
 
-    Cost: num_iterations + 1 products.
+    Cost: num_iterations + 1 products, and those until the next look.
     Source: Martens (2010), ICML, sections 4.4 to 4.7.
     """
     b, x = target.to(rules.dtype), start.to(rules.dtype)
@@ -141,11 +141,8 @@ def conjugate_gradient(
     kept = rules.kept_iterations()
     stops.add(~squared.isfinite(), TerminationReason.NOT_FINITE)
     stops.add(_dot(residual, residual).sqrt() < rules.residual_tolerance, TerminationReason.RESIDUAL)
+    entered = 0
     for iteration in range(1, rules.max_iterations + 1):
-        if (iteration - 1) % rules.look_every == 0:
-            active = stops.running.tolist()
-            if not any(active):
-                break
         num_entered = num_entered + stops.running.any()
         image = product(direction.to(target.dtype), active).to(rules.dtype)
         curvature = _dot(direction, image)
@@ -164,7 +161,12 @@ def conjugate_gradient(
         stops.add(_progress_is_small(history, rules), TerminationReason.PROGRESS)
         if iteration in kept:
             iterates[iteration] = Iterate(x, history[-1], num_iterations)
-    entered = int(num_entered)
+        if iteration % rules.look_every == 0 or iteration == rules.max_iterations:
+            # One tensor, since each read waits.
+            entered, *running = torch.cat((num_entered.view(1), stops.running)).tolist()
+            if not any(running):
+                break
+            active = [bool(one) for one in running]
     found = [iterate for iteration, iterate in iterates.items() if iteration <= entered]
     if entered not in iterates:
         found.append(Iterate(x, history[-1], num_iterations))

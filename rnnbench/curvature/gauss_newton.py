@@ -89,7 +89,7 @@ class GaussNewton:
         weakref.finalize(self, self.engine.give_back, [sweeps for sweeps, _, _ in self._blocks])
         self.structural: Tensor | None = None
         self.distance = ""
-        if structural_damping is not None and bool((structural_damping != 0).any()):
+        if structural_damping is not None:
             self.distance = matching.distance_of(self.engine.model)
             weight = structural_damping / matching.divisor(objective)
             self.structural = weight.to(theta.dtype).unsqueeze(-1)  # (R, 1, 1)

@@ -200,7 +200,7 @@ class Objective:
 
         Args:
             theta: (R, P).
-            structural_damping: (R, 1), weight of the structural-damping matrix; None or all zeros: left out.
+            structural_damping: (R, 1), weight of the structural-damping matrix; None: left out.
             matching: Which structural-damping matrix.
         """
         return GaussNewton(self, theta, structural_damping, matching)

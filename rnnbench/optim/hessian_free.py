@@ -221,8 +221,8 @@ class HessianFree(Optimizer):
         return Batches(*(Penalized(objective, self.weight_decay) for objective in objectives))
 
     def _damping(self, theta: Tensor, state: State, objective: Objective) -> Damping:
-        diagonal, structural = state["damping"], state["structural_damping"]
-        if self.structural_scaling == "damping":
+        diagonal, structural = state["damping"], state["structural_damping"] if self._has_structural else None
+        if structural is not None and self.structural_scaling == "damping":
             structural = structural * diagonal
         if self.damping_scaling == "weights":
             diagonal = diagonal * weight_scales(theta, objective.group_sizes)

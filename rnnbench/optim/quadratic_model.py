@@ -44,12 +44,12 @@ class Damping:
 
     Attributes:
         diagonal: Added to the diagonal of the curvature, (R, 1) or (R, P), float64.
-        structural: Weight of the structural-damping matrix, (R, 1), float64.
+        structural: Weight of the structural-damping matrix, (R, 1), float64; None: left out.
         matching: Which matrix.
     """
 
     diagonal: Tensor
-    structural: Tensor
+    structural: Tensor | None
     matching: Matching
 
 
@@ -77,7 +77,7 @@ class QuadraticModel:
         self.diagonal = damping.diagonal + batch.weight_decay
         self._scale = self.diagonal.to(theta.dtype)
         self._rows, self._packed = list(range(len(theta))), self._curvature
-        self._index = torch.tensor(self._rows, device=theta.device)
+        self._index: Tensor | None = None  # of the rows, once some are left out
 
     def product(self, vector: Tensor, active: Sequence[bool] | None = None) -> Tensor:
         """A v, (R, P); see `GaussNewton.product`.
@@ -90,7 +90,7 @@ class QuadraticModel:
             self._rows = [row for row, is_active in enumerate(active) if is_active]
             self._index = torch.tensor(self._rows, device=vector.device)
             self._packed = self._curvature.replicas(self._index)
-        if len(self._rows) == len(vector):
+        if self._index is None:
             return self._packed.product(vector, active).addcmul_(vector, self._scale)
         image = torch.zeros_like(vector)
         image[self._index] = self._packed.product(vector[self._index], [active[row] for row in self._rows])

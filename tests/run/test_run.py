@@ -17,6 +17,7 @@ import rnnbench.session
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import Request
 from rnnbench.keeping import Group, Job
+from rnnbench.machine import is_out_of_memory
 from rnnbench.probes.gradient_norm import GradientNorm
 from rnnbench.records.errors import RecordError
 from rnnbench.records.live_aggregate import AggregatePlan
@@ -177,6 +178,17 @@ def test_out_of_memory_names_what_to_lower(tmp_path, monkeypatch, capsys):
     run = job(tmp_path / "run", *SGD)
     assert run_job(run, quiet=True) == 1
     assert "out of memory; lower the batch sizes" in capsys.readouterr().err
+
+
+def test_what_says_that_memory_is_used_up():
+    with pytest.raises(RuntimeError) as raised:
+        torch.empty(2**60)
+    assert is_out_of_memory(raised.value)
+    assert is_out_of_memory(MemoryError())
+    assert is_out_of_memory(RuntimeError("CUDA error: out of memory"))
+    assert is_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"))
+    assert not is_out_of_memory(NotImplementedError("implement `getPinnedMemoryAllocator`"))
+    assert not is_out_of_memory(ValueError("out of memory"))
 
 
 @pytest.mark.slow
