@@ -114,6 +114,7 @@ class Keeper:
             "records": list(records),
             "layout": self.layout,
             "threads": self.facts["threads"],
+            "recurrence": self.facts["recurrence"],
         }
 
     def save_alone(self, snapshot: Snapshot, index: int, summary: Summary, written: OnDisk) -> None:

@@ -2,6 +2,8 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,11 @@ from rnnbench.config.schema import Config
 from rnnbench.config.validate import fields_of
 from rnnbench.curvature.engine import ROWS_PER_BLOCK, rows_per_block
 from rnnbench.models.base import BlockShape
+from rnnbench.models.fused_cell import FusedCell
 from rnnbench.processors import num_processors
+from rnnbench.training.graph import CudaGraph
 from rnnbench.training.problem import NUM_EVALUATION_SEQUENCES
+from rnnbench.training.recurrences import fastest_recurrence
 from rnnbench.training.stepping import obstacle_to_capture
 from rnnbench.training.threads import fastest_threads
 from rnnbench.training.world import World
@@ -145,6 +150,34 @@ def check_recurrence(config: Config, built: Built, device: torch.device) -> str:
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return words
+
+
+def resolve_recurrence(
+    config: Config, built: Built, num_replicas: int, device: torch.device, *, captures: bool, known: str | None
+) -> Built:
+    """The same objects, with the way through a gated net's steps settled on a GPU, where `auto` means to measure.
+
+    Args:
+        config: Of the run.
+        built: Its objects.
+        num_replicas: R.
+        device: Where it runs.
+        captures: Whether updates are to be captured as CUDA graphs.
+        known: What was measured before a run goes on, since either way rounds differently; None: nothing.
+    """
+    model = built.model
+    if not isinstance(model, FusedCell) or model.recurrence != "auto" or device.type != "cuda":
+        return built
+    make_graph = partial(CudaGraph, device) if captures else None
+    wait = partial(torch.cuda.synchronize, device)
+    sequences, dtype = built.optimizer.num_drawn_sequences, getattr(torch, config.dtype)
+    try:
+        way = known or fastest_recurrence(built.task, model, num_replicas, sequences, dtype, device, make_graph, wait)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return built  # the run itself may do with less, or is parted
+    return replace(built, model=model.with_recurrence(way))
 
 
 def check_graphs(config: Config, built: Built, device: torch.device, world: World) -> bool:

@@ -125,7 +125,7 @@ def _resume(folder: Path, overrides: Sequence[str], *, quiet: bool) -> int:
     if is_finished(checkpoint["status"], config):
         print(f"rnnbench: {folder} is finished: {checkpoint['status']} after {updates} updates", file=sys.stderr)
         return OK
-    start = Start(Snapshot.from_contents(checkpoint), checkpoint["records"], checkpoint["threads"])
+    start = Start.of(checkpoint, Snapshot.from_contents(checkpoint), checkpoint["records"])
     if not quiet:
         print(f"rnnbench: {config.name} goes on after update {updates} -> {folder}", file=sys.stderr, flush=True)
     with world_of(config) as world:

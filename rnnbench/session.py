@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from rnnbench.machine import (
     check_recurrence,
     is_out_of_memory,
     resolve_device,
+    resolve_recurrence,
     resolve_threads,
 )
 from rnnbench.optim.base import Update
@@ -60,11 +61,18 @@ class Start:
         snapshot: Of all of them; None: nothing was kept, so they begin anew.
         lengths: Bytes of each job's files at that moment.
         threads: That it computed with.
+        recurrence: What was measured to be the faster way through a gated net's steps; None: nothing was.
     """
 
     snapshot: Snapshot | None
     lengths: Sequence[Lengths] | None
     threads: int | None
+    recurrence: str | None = None
+
+    @classmethod
+    def of(cls, checkpoint: Mapping[str, Any], snapshot: Snapshot, lengths: Sequence[Lengths]) -> Self:
+        """Where some replicas of a checkpoint were, computed as they were then."""
+        return cls(snapshot, lengths, checkpoint["threads"], checkpoint.get("recurrence"))
 
 
 class Session:
@@ -99,7 +107,7 @@ class Session:
         self.config = jobs[0].config
         self.device = resolve_device(self.config.device)
         self.built: Built = build([job.config for job in jobs])
-        recurrence = check_recurrence(self.config, self.built, self.device)
+        check_recurrence(self.config, self.built, self.device)
         self.captures = check_graphs(self.config, self.built, self.device, world)
         needed = check_memory(self.config, self.built, len(jobs), self.device)
         # Each worker runs whole blocks; an operation itself is not split.
@@ -108,7 +116,9 @@ class Session:
         flush_denormals()
         known = None if start is None else start.threads
         self.threads = known or resolve_threads(self.config, self.built, len(jobs), self.device)
+        measured = self._settle_recurrence()
         if not quiet:
+            recurrence = check_recurrence(self.config, self.built, self.device)
             where = count(self.threads, "thread") if self.device.type == "cpu" else f"{self.device} by {recurrence}"
             where += ", updates as CUDA graphs" if self.captures else ""
             what = "" if group is None else f"{group.label}: "
@@ -121,10 +131,24 @@ class Session:
             "versions": versions(),
             "device": str(self.device),
             "threads": self.threads,
+            "recurrence": measured,
             "git": git_revision(),
         }
         self.keeper = Keeper(jobs, group, facts, self.built.model.layout)
         self.group_checkpoint_due = 0.0
+
+    def _settle_recurrence(self) -> str | None:
+        """Have the faster way through a gated net's steps; what was measured, now or before, or None."""
+        if self.world.size > 1:
+            return None  # every process would measure for itself
+        known = None if self.start is None else self.start.recurrence
+        settled = resolve_recurrence(
+            self.config, self.built, len(self.jobs), self.device, captures=self.captures, known=known
+        )
+        if settled is self.built:
+            return None
+        self.built = settled
+        return str(settled.model.recurrence)
 
     def run(self) -> int:
         """Train to the end.

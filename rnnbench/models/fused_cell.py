@@ -3,9 +3,10 @@
 Letters as in `rnnbench.models.cell`.
 """
 
+import copy
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -31,9 +32,6 @@ FEW_REPLICAS, LEAST_OF_MANY = 8, 1000
 FUSED_MEMORY = 1.3
 """Memory of the operation beside that of the steps, on a CPU: 1.26 (LSTM by oneDNN) and 1.29 (GRU) measured."""
 
-MOST_REPLICAS_ON_GPU = 4
-"""A guess: cuDNN takes about a seventh of the time of the calls of single steps, which replicas share."""
-
 
 class FusedCell(Cell):
     """A cell whose losses and gradients torch's operation for whole sequences can compute.
@@ -46,7 +44,8 @@ class FusedCell(Cell):
         hidden_size: n.
         recurrence: What runs the steps of losses and gradients: "torch" its operations, step by step and all replicas
             together; "fused" its operation for a whole sequence, one replica after the other; "auto" whichever is
-            faster for a block. Products, and states for the probes, are always had step by step.
+            faster for a block: on a CPU by the limits above, on a GPU the operation for one replica alone, where a run
+            has not measured both. Products, and states for the probes, are always had step by step.
 
     Raises:
         ValueError: The recurrence is none of these.
@@ -59,6 +58,12 @@ class FusedCell(Cell):
             raise ValueError(f"model.recurrence must be one of {', '.join(RECURRENCES)}, got {recurrence}")
         self.recurrence = recurrence
         super().__init__(input_size, output_size, hidden_size)
+
+    def with_recurrence(self, recurrence: str) -> Self:
+        """The same cell, run in another way."""
+        other = copy.copy(self)
+        other.recurrence = recurrence
+        return other
 
     @abstractmethod
     def to_torch(self, parameters: Parameters) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -76,9 +81,7 @@ class FusedCell(Cell):
         """Whether torch's operation runs the steps of blocks of a shape."""
         if self.recurrence != "auto":
             return self.recurrence == "fused"
-        if shape.device.type == "cuda":
-            return shape.replicas <= MOST_REPLICAS_ON_GPU
-        return shape.replicas == 1 and self._is_small(shape)
+        return shape.replicas == 1 and (shape.device.type == "cuda" or self._is_small(shape))
 
     @override
     def separates_replicas(self, shape: BlockShape) -> bool:
@@ -105,10 +108,6 @@ class FusedCell(Cell):
 
     @override
     def runs_by(self, device: torch.device, dtype: torch.dtype) -> str:
-        operation = f"torch.nn.{self.module.__name__}'s operation"
-        match self.recurrence:
-            case "fused":
-                return operation
-            case "auto" if device.type == "cuda":
-                return f"{super().runs_by(device, dtype)}, up to {MOST_REPLICAS_ON_GPU} replicas by {operation}"
+        if self.recurrence == "fused":
+            return f"torch.nn.{self.module.__name__}'s operation"
         return super().runs_by(device, dtype)

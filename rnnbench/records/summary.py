@@ -54,6 +54,7 @@ class Summary:
         versions: Of Python and the packages that decide the numbers.
         device: As torch names it.
         threads: For the arithmetic on the CPU.
+        recurrence: The way through a gated net's steps that was measured to be faster on a GPU; None: nothing was.
         git: Revision of the checkout that rnnbench ran from, if it did.
     """
 
@@ -73,6 +74,7 @@ class Summary:
     versions: Mapping[str, str] = field(default_factory=dict)
     device: str | None = None
     threads: int | None = None
+    recurrence: str | None = None
     git: str | None = None
 
 

@@ -138,10 +138,10 @@ def parts(plan: SweepPlan, number: int, jobs: Sequence[Job]) -> list[Part]:
     going_on = {row for _, row in kept}
     found = _with_larger_budget(jobs, [row for row in rows if row not in going_on])
     if kept:
-        start = Start(
+        start = Start.of(
+            checkpoint,
             Snapshot.from_contents(checkpoint).rows([place for place, _ in kept]),
             [checkpoint["records"][place] for place, _ in kept],
-            checkpoint["threads"],
         )
         found.insert(0, Part([row for _, row in kept], start))
     # Rows that a killed process added later are repeated by whichever part comes first; a half of a group that had to
@@ -167,10 +167,10 @@ def _with_larger_budget(jobs: Sequence[Job], rows: Sequence[int]) -> list[Part]:
     return [
         Part(
             [row for row, _ in members],
-            Start(
+            Start.of(
+                members[0][1],
                 Snapshot.join([Snapshot.from_contents(checkpoint) for _, checkpoint in members]),
                 [checkpoint["records"][0] for _, checkpoint in members],
-                members[0][1]["threads"],
             ),
         )
         for members in found.values()

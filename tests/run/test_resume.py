@@ -1,5 +1,6 @@
 """A run that was ended anywhere goes on to the very numbers of one that was not."""
 
+import dataclasses
 import json
 import os
 import random
@@ -85,6 +86,22 @@ def test_a_larger_budget(tmp_path, capsys):
     assert resume_run(short, ["budget.updates=60"], quiet=True) == 0
     same_records(whole, short)
     assert "60 updates" in capsys.readouterr().out
+
+
+def test_the_way_that_was_measured_is_kept(tmp_path, monkeypatch):
+    """A way through a gated net's steps, as on a GPU."""
+    known_ways = []
+
+    def settle(config, built, num_replicas, device, *, captures, known):
+        known_ways.append(known)
+        return dataclasses.replace(built, model=built.model.with_recurrence("fused"))
+
+    monkeypatch.setattr("rnnbench.session.resolve_recurrence", settle)
+    run = tmp_path / "run"
+    train(run, *SGD[:2], "model=lstm", "threads=1", "optim=nag", "budget.updates=3")
+    assert json.loads((run / "summary.json").read_text())["recurrence"] == "fused"
+    assert resume_run(run, ["budget.updates=6"], quiet=True) == 0
+    assert known_ways == [None, "fused"]
 
 
 def test_bad_input(tmp_path, capsys):
