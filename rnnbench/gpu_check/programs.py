@@ -40,10 +40,13 @@ QUICK_BUDGET = "budget.updates=1"
 
 
 def test_stage(device: torch.device, *, quick: bool) -> Stage:
-    """The tests of tests/device; quick: those of the batches alone."""
-    words = [str(CHECKOUT / "tests" / "device"), "--device", str(device), *(["-k", "batch"] if quick else [])]
-    measurements = {"all": partial(run_tests, words)}
-    return Stage("tests", "tests/device: batches, losses, gradients, products", measurements, longest=SECONDS)
+    """The tests of tests/device on a device, none on the simulated one; quick: those of the batches alone."""
+    chosen = ["--device", str(device), "-k", "not simulated" + (" and batch" if quick else "")]
+    files = {"numbers": "test_device.py"} if quick else {"numbers": "test_device.py", "commands": "test_whole_runs.py"}
+    measurements = {
+        name: partial(run_tests, [str(CHECKOUT / "tests" / "device" / file), *chosen]) for name, file in files.items()
+    }
+    return Stage("tests", "tests/device: numbers beside the CPU's, and whole commands", measurements, longest=SECONDS)
 
 
 def run_tests(words: list[str]) -> dict[str, Any]:
