@@ -11,7 +11,7 @@ import triton.language as tl
 
 from rnnbench.kernels.elementwise import through_derivative
 from rnnbench.kernels.states import UNSPECIALIZED
-from rnnbench.kernels.tiles import load_tile, multiply, multiply_stored, rows_before, whole_matrix
+from rnnbench.kernels.tiles import load_tile, multiply, multiply_stored, resident_matrix, rows_before
 
 
 @triton.jit
@@ -107,8 +107,9 @@ def gradients_kernel(
     zero = tl.full((ROWS, BLOCK), 0.0, tl.float32)
     carry = zero
     if IS_RESIDENT:
-        matrix = whole_matrix(recurrent, columns, hidden_size)
-        carry = multiply(zero, matrix, zero)  # zero, for the sake of the matrix
+        first, second, third, fourth = resident_matrix(recurrent, columns, hidden_size, BLOCK)
+        # Zero, for the sake of the matrix.
+        carry = multiply(zero, first, second, third, fourth, zero, ROWS, BLOCK)
 
     for back in range(num_steps):
         gradient = pre_activation_gradient(carry, state, injected, damped, weight, STRUCTURAL, NONLINEARITY)
@@ -122,7 +123,7 @@ def gradients_kernel(
         next_inside = rows_before(back + 1, num_steps, row, num_sequences) & (columns[None, :] < hidden_size)
         state, injected, damped = step_operands(reached, entering, tangent, columns, next_inside, enters, STRUCTURAL)
         if IS_RESIDENT:
-            carry = multiply(gradient, matrix, zero)
+            carry = multiply(gradient, first, second, third, fourth, zero, ROWS, BLOCK)
         else:
             carry = multiply_stored(here, row_inside, recurrent, columns, hidden_size, zero)
         here -= dense

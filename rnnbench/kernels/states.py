@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 
 from rnnbench.kernels.elementwise import activate, through_derivative
-from rnnbench.kernels.tiles import PRECISION, load_tile, multiply, multiply_stored, rows_before, whole_matrix
+from rnnbench.kernels.tiles import PRECISION, load_tile, multiply, multiply_stored, resident_matrix, rows_before
 
 UNSPECIALIZED = ("num_steps", "rounded_replicas")
 """Arguments whose values are not worth a compilation of their own."""
@@ -91,8 +91,9 @@ def states_kernel(
     is_next = rows_before(1, num_steps, row, num_sequences)
     operand = input_operand(here + step_stride, step_stride, columns, is_next, hidden_size, num_inputs, EXTRA)
     if IS_RESIDENT:
-        recurrent = whole_matrix(step, columns, hidden_size)
-        pre_activation = multiply(load_tile(here, columns, inside), recurrent, part)
+        first, second, third, fourth = resident_matrix(step, columns, hidden_size, BLOCK)
+        state = load_tile(here, columns, inside)
+        pre_activation = multiply(state, first, second, third, fourth, part, ROWS, BLOCK)
     else:
         pre_activation = multiply_stored(here, row_inside, step, columns, hidden_size, part)
 
@@ -104,7 +105,7 @@ def states_kernel(
         state = activate(pre_activation, NONLINEARITY)
         tl.store(here + columns[None, :], state, mask=inside)
         if IS_RESIDENT:
-            pre_activation = multiply(state, recurrent, part)
+            pre_activation = multiply(state, first, second, third, fourth, part, ROWS, BLOCK)
         else:
             pre_activation = multiply_stored(here, row_inside, step, columns, hidden_size, part)
 
@@ -155,8 +156,8 @@ def tangents_kernel(
     inside = row_inside & (columns[None, :] < hidden_size)
     state, part = load_tile(reached, columns, inside), load_tile(here + tangent_stride, columns, inside)
     if IS_RESIDENT:
-        recurrent = whole_matrix(step, columns, hidden_size)
-        product = multiply(load_tile(here, columns, inside), recurrent, part)
+        first, second, third, fourth = resident_matrix(step, columns, hidden_size, BLOCK)
+        product = multiply(load_tile(here, columns, inside), first, second, third, fourth, part, ROWS, BLOCK)
     else:
         product = multiply_stored(here, row_inside, step, columns, hidden_size, part)
 
@@ -172,6 +173,6 @@ def tangents_kernel(
         part = load_tile(here + tangent_stride, columns, next_inside)
         tl.store(here + columns[None, :], tangent, mask=inside)
         if IS_RESIDENT:
-            product = multiply(tangent, recurrent, part)
+            product = multiply(tangent, first, second, third, fourth, part, ROWS, BLOCK)
         else:
             product = multiply_stored(here, row_inside, step, columns, hidden_size, part)

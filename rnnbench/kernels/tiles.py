@@ -22,16 +22,58 @@ def load_tile(pointers, columns, inside):
 
 
 @triton.jit
-def whole_matrix(matrix, columns, size):
-    """A matrix with `size` rows and columns, (BLOCK, BLOCK), zero beyond them."""
-    inside = (columns[:, None] < size) & (columns[None, :] < size)
-    return tl.load(matrix + columns[:, None] * size + columns[None, :], mask=inside, other=0.0)
+def some_rows(matrix, columns, size, first, every: tl.constexpr, COUNT: tl.constexpr):
+    """Rows `first`, first + every, ... of a matrix with `size` rows and columns, (COUNT, BLOCK), zero beyond them."""
+    units = first + every * tl.arange(0, COUNT)
+    inside = (units[:, None] < size) & (columns[None, :] < size)
+    return tl.load(matrix + units[:, None] * size + columns[None, :], mask=inside, other=0.0)
 
 
 @triton.jit
-def multiply(carry, block, total):
-    """One step's product: carry @ block + total."""
-    return tl.dot(carry, block, total, input_precision=PRECISION)
+def resident_matrix(matrix, columns, size, BLOCK: tl.constexpr):
+    """The rows of a matrix in four parts, as `multiply` takes them; the same part again where fewer will do."""
+    if BLOCK == 4 * CHUNK:
+        first = some_rows(matrix, columns, size, 0, 4, CHUNK)
+        second = some_rows(matrix, columns, size, 2, 4, CHUNK)
+        third = some_rows(matrix, columns, size, 1, 4, CHUNK)
+        fourth = some_rows(matrix, columns, size, 3, 4, CHUNK)
+    elif BLOCK == 2 * CHUNK:
+        first = some_rows(matrix, columns, size, 0, 2, CHUNK)
+        second = some_rows(matrix, columns, size, 1, 2, CHUNK)
+        third, fourth = first, second
+    else:
+        first = some_rows(matrix, columns, size, 0, 1, BLOCK)
+        second, third, fourth = first, first, first
+    return first, second, third, fourth
+
+
+@triton.jit
+def every_other(tile, ROWS: tl.constexpr, WIDTH: tl.constexpr):
+    """The columns 0, 2, ... and the columns 1, 3, ... of a tile, (ROWS, WIDTH / 2) each."""
+    return tl.split(tl.reshape(tile, (ROWS, WIDTH // 2, 2)))
+
+
+@triton.jit
+def product(carry, block):
+    """carry @ block."""
+    return tl.dot(carry, block, input_precision=PRECISION)
+
+
+@triton.jit
+def multiply(carry, first, second, third, fourth, total, ROWS: tl.constexpr, BLOCK: tl.constexpr):
+    """One step's product with a resident matrix: carry @ matrix + total."""
+    if BLOCK == 4 * CHUNK:
+        even, odd = every_other(carry, ROWS, BLOCK)
+        carry_0, carry_2 = every_other(even, ROWS, BLOCK // 2)
+        carry_1, carry_3 = every_other(odd, ROWS, BLOCK // 2)
+        evens = product(carry_0, first) + product(carry_2, second)
+        total += evens + (product(carry_1, third) + product(carry_3, fourth))
+    elif BLOCK == 2 * CHUNK:
+        even, odd = every_other(carry, ROWS, BLOCK)
+        total += product(even, first) + product(odd, second)
+    else:
+        total += product(carry, first)
+    return total
 
 
 @triton.jit
@@ -41,10 +83,7 @@ def multiply_stored(stored, row_inside, matrix, columns, size, total):
     for first in range(0, size, CHUNK):
         units = first + tl.arange(0, CHUNK)
         carry = load_tile(stored, units, row_inside & (units[None, :] < size))
-        inside = (units[:, None] < size) & (columns[None, :] < size)
-        total = multiply(
-            carry, tl.load(matrix + units[:, None] * size + columns[None, :], mask=inside, other=0.0), total
-        )
+        total += product(carry, some_rows(matrix, columns, size, first, 1, CHUNK))
     return total
 
 
