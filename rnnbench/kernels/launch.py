@@ -19,9 +19,7 @@ from triton.runtime.interpreter import InterpretedFunction
 
 from rnnbench.kernels.gradients import gradients_kernel
 from rnnbench.kernels.states import states_kernel, tangents_kernel
-
-SMALLEST_BLOCK = 16
-"""Of a product on the tensor cores, in every direction."""
+from rnnbench.kernels.tiles import SMALLEST_BLOCK
 
 LARGEST_RESIDENT = 128
 """Rows and columns: 64 KiB, twice that as the parts of its products, half of a multiprocessor's registers."""
@@ -56,7 +54,7 @@ def is_interpreted() -> bool:
 
 def blocks(hidden_size: int) -> dict[str, Any]:
     """Columns of a tile, a power of two, and whether a matrix of so many stays with its program."""
-    block = max(SMALLEST_BLOCK, triton.next_power_of_2(hidden_size))
+    block = max(SMALLEST_BLOCK.value, triton.next_power_of_2(hidden_size))
     return {"BLOCK": block, "IS_RESIDENT": block <= LARGEST_RESIDENT}
 
 
@@ -77,7 +75,7 @@ def run_states(rows: Tensor, step: Tensor, nonlinearity: str) -> None:
     r, steps, b, width = rows.shape[0], rows.shape[1] - 1, rows.shape[2], rows.shape[3]
     num_inputs, n = step.shape[1] - step.shape[2], step.shape[2]
     arguments = [rows, step, steps, b, n, num_inputs, rows.stride(0), rows.stride(1), width, step.stride(0)]
-    extra = max(SMALLEST_BLOCK, triton.next_power_of_2(num_inputs)) if fuses_inputs(num_inputs) else 0
+    extra = max(SMALLEST_BLOCK.value, triton.next_power_of_2(num_inputs)) if fuses_inputs(num_inputs) else 0
     options = {**blocks(n), "EXTRA": extra, "NONLINEARITY": nonlinearity}
     _launch(states_kernel, "rows", arguments, options, r, b)
 

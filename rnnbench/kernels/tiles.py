@@ -3,6 +3,10 @@
 The columns are one block, BLOCK >= n. The matrix of a net of up to 128 units stays in registers for all steps. A larger
 one is read again at every step, CHUNK rows at a time, and so is the part of the carried tile that meets them: what the
 program has just stored.
+
+A product is the sum of several, over parts of the units. Tensor cores cut off what they add up, every time and toward
+zero, so that errors of one long sum have one sign; sums of parts are rounded to the nearest. A resident matrix is in
+parts of every second or fourth unit, since neighbouring columns of a carried tile lie in one thread.
 """
 
 import triton
@@ -13,6 +17,10 @@ PRECISION = tl.constexpr("tf32x3")
 
 CHUNK = tl.constexpr(32)
 """Rows of a matrix that are read at once: 32 KiB at BLOCK = 256, and twice that as the parts of its products."""
+
+
+SMALLEST_BLOCK = tl.constexpr(16)
+"""Of a product on the tensor cores, in every direction."""
 
 
 @triton.jit
@@ -32,14 +40,14 @@ def some_rows(matrix, columns, size, first, every: tl.constexpr, COUNT: tl.const
 @triton.jit
 def resident_matrix(matrix, columns, size, BLOCK: tl.constexpr):
     """The rows of a matrix in four parts, as `multiply` takes them; the same part again where fewer will do."""
-    if BLOCK == 4 * CHUNK:
-        first = some_rows(matrix, columns, size, 0, 4, CHUNK)
-        second = some_rows(matrix, columns, size, 2, 4, CHUNK)
-        third = some_rows(matrix, columns, size, 1, 4, CHUNK)
-        fourth = some_rows(matrix, columns, size, 3, 4, CHUNK)
-    elif BLOCK == 2 * CHUNK:
-        first = some_rows(matrix, columns, size, 0, 2, CHUNK)
-        second = some_rows(matrix, columns, size, 1, 2, CHUNK)
+    if BLOCK >= 4 * SMALLEST_BLOCK:
+        first = some_rows(matrix, columns, size, 0, 4, BLOCK // 4)
+        second = some_rows(matrix, columns, size, 2, 4, BLOCK // 4)
+        third = some_rows(matrix, columns, size, 1, 4, BLOCK // 4)
+        fourth = some_rows(matrix, columns, size, 3, 4, BLOCK // 4)
+    elif BLOCK == 2 * SMALLEST_BLOCK:
+        first = some_rows(matrix, columns, size, 0, 2, SMALLEST_BLOCK)
+        second = some_rows(matrix, columns, size, 1, 2, SMALLEST_BLOCK)
         third, fourth = first, second
     else:
         first = some_rows(matrix, columns, size, 0, 1, BLOCK)
@@ -55,20 +63,20 @@ def every_other(tile, ROWS: tl.constexpr, WIDTH: tl.constexpr):
 
 @triton.jit
 def product(carry, block):
-    """carry @ block."""
+    """Of a carried tile and some rows of a matrix, carry @ block."""
     return tl.dot(carry, block, input_precision=PRECISION)
 
 
 @triton.jit
 def multiply(carry, first, second, third, fourth, total, ROWS: tl.constexpr, BLOCK: tl.constexpr):
     """One step's product with a resident matrix: carry @ matrix + total."""
-    if BLOCK == 4 * CHUNK:
+    if BLOCK >= 4 * SMALLEST_BLOCK:
         even, odd = every_other(carry, ROWS, BLOCK)
         carry_0, carry_2 = every_other(even, ROWS, BLOCK // 2)
         carry_1, carry_3 = every_other(odd, ROWS, BLOCK // 2)
         evens = product(carry_0, first) + product(carry_2, second)
         total += evens + (product(carry_1, third) + product(carry_3, fourth))
-    elif BLOCK == 2 * CHUNK:
+    elif BLOCK == 2 * SMALLEST_BLOCK:
         even, odd = every_other(carry, ROWS, BLOCK)
         total += product(even, first) + product(odd, second)
     else:

@@ -26,7 +26,7 @@ def on_tensor_cores(monkeypatch):
 
 def test_parts_are_nearest_and_sums_are_cut_off():
     x = np.float32(1 + 2**-11 + 2**-20)
-    assert tensor_cores.to_tf32(x) == 1 + 2**-10
+    assert tensor_cores.to_tf32(x) == 1 + 2**-10  # one of the ten bits
     assert tensor_cores.to_tf32(-np.float32(1 + 2**-12)) == -1
     one, tiny = np.ones((1, 1), np.float32), np.full((1, 1), 2**-24 + 2**-25, np.float32)
     assert tensor_cores.accumulate(one, one, tiny) == 1  # to the nearest it would be 1 + 2^-23
@@ -43,11 +43,13 @@ def test_parts_are_nearest_and_sums_are_cut_off():
         SweepCase(num_replicas=1, num_steps=60, hidden_size=100, num_sequences=5),
         SweepCase(num_replicas=1, num_steps=40, hidden_size=128, num_sequences=3, radius=1.2, num_outputs=None),
         SweepCase(num_replicas=1, num_steps=40, hidden_size=64, num_sequences=3, nonlinearity="linear", distance=None),
+        SweepCase(num_replicas=1, num_steps=40, hidden_size=32, num_sequences=3, nonlinearity="relu"),
         SweepCase(num_replicas=1, num_steps=30, hidden_size=200, num_sequences=3, distance="squared_error"),
     ],
     ids=lambda case: f"n={case.hidden_size}",
 )
 def test_errors_are_at_most_twice_those_of_torch(case, on_tensor_cores):
+    """One long sum for each product would make three to ten times those."""
     found = case.compare(CPU)
     assert on_tensor_cores
     assert found["ok"], found
