@@ -15,6 +15,7 @@ import torch
 
 from rnnbench.bench.announce import Announcer
 from rnnbench.bench.case import Case, Computation, check_agreement, make_case
+from rnnbench.bench.gpu_targets import FLOORS, LATENCY, MANY_NETS, ONE_NET, ONE_PROGRAM, targets_in_words
 from rnnbench.bench.options import OptionError, Options, Shape
 from rnnbench.bench.peers_flashrnn import BACKENDS, flashrnn_gradient, import_error
 from rnnbench.bench.peers_gated import torch_gated
@@ -37,7 +38,7 @@ Net = Callable[..., Model]
 
 GATED: tuple[type[FusedCell], ...] = (Lstm, Gru)
 
-SHAPES = (Shape(1, 1000, 100, 100), Shape(64, 100, 100, 100), Shape(1, 100, 100, 100), Shape(64, 20, 100, 50))
+SHAPES = (ONE_NET, MANY_NETS, Shape(1, 100, 100, 100), Shape(64, 20, 100, 50))
 OURS = "rnnbench"
 ROUNDS, SECONDS = 20, 2.0
 """Fewest rounds after the first two, and seconds after which no more than these are made."""
@@ -179,6 +180,10 @@ def measurements(shape: Shape, device: torch.device, *, quick: bool = False) -> 
         net: Net = partial(SimpleRnn, recurrence=recurrence)
         for what, make in (("loss", our_forward), ("gradient", our_gradient), ("product", our_product)):
             found[f"{what}, {OURS}, {recurrence}"] = partial(timed, shape, device, make, net)
+    for name, floor in FLOORS.items():
+        found[name] = partial(timed, shape, device, floor, SimpleRnn)
+    few = shape._replace(replicas=1, sequences=ONE_PROGRAM)
+    found[LATENCY] = partial(timed, few, device, our_forward, partial(SimpleRnn, recurrence="triton"))
     for name, way in GRADIENTS.items():
         if not quick or way is not compiled_loop:
             found[f"gradient, {name}"] = partial(timed, shape, device, way, SimpleRnn)
@@ -240,6 +245,7 @@ def report_gpu(shape: Shape, measures: Mapping[str, Measure], announcer: Announc
                 found[name] = one
         except Exception as error:  # a peer that does not run here is a result; the others go on
             notes.append(f"Not measured: {name}: {type(error).__name__}: {error}")
+    targets = targets_in_words(shape, found)
     best: dict[str, float] = {}
     for name, one in found.items():
         what, _, way = name.partition(", ")
@@ -254,6 +260,6 @@ def report_gpu(shape: Shape, measures: Mapping[str, Measure], announcer: Announc
         "On the GPU, R={} B={} T={} n={}".format(*shape),
         ["", "ms", "fastest", "us of a step", "/ rnnbench"],
         rows,
-        notes,
-        {"shape": shape._asdict(), "measurements": found, "failed": notes},
+        [*targets, *notes],
+        {"shape": shape._asdict(), "measurements": found, "targets": targets, "failed": notes},
     )

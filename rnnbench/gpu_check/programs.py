@@ -21,6 +21,10 @@ SECONDS = 230.0
 TRAININGS = {
     "64 seeds of nag on adding, T = 80": "task=adding task.sequence_length=80 optim=nag seed=range(0,64)",
     "8 seeds of hf on adding, T = 50": "task=adding task.sequence_length=50 optim=hf seed=range(0,8)",
+    "8 seeds of hf on adding, T = 200, large batches": (
+        "task=adding task.sequence_length=200 optim=hf seed=range(0,8) optim.gradient_batch_size=10000 "
+        "optim.curvature_batch_size=1000 optim.backtracking_batch_size=1000 optim.line_search_batch_size=1000"
+    ),
 }
 BUDGET = "budget.minutes=3"
 
@@ -61,7 +65,7 @@ def run_tests(words: list[str]) -> dict[str, Any]:
 def training_stage(device: torch.device, *, quick: bool) -> Stage:
     """Sweeps of three minutes each; quick: one update."""
     runs, budget = (QUICK, QUICK_BUDGET) if quick else (TRAININGS, BUDGET)
-    measurements = {name: partial(train, [*words.split(), budget], device) for name, words in runs.items()}
+    measurements = {name: partial(rate, [*words.split(), budget], device) for name, words in runs.items()}
     return Stage("training", "whole commands: seeds solved, and when", measurements, longest=SECONDS)
 
 

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from rnnbench.bench import gpu
+from rnnbench.bench.gpu_targets import targets_in_words
+from rnnbench.bench.options import Shape
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import parse_request
 from rnnbench.gpu_check import __main__ as program
@@ -97,6 +99,8 @@ def test_every_way_is_timed_and_agrees(monkeypatch):
     stage = speed_stage(CPU, quick=True)
     ours = {name: measure() for name, measure in stage.measurements.items() if "JAX" not in name}
     assert all(found["ms"] > 0 for found in ours.values())
+    short = {name.partition(": ")[2]: found for name, found in ours.items()}
+    assert all(": unknown" not in line for line in targets_in_words(Shape(2, 3, 4, 5), short))
     assert {name.rpartition(": ")[2] for name in ours} >= {
         "gradient, rnnbench, triton",
         "product, rnnbench, torch",
