@@ -24,8 +24,8 @@ class Latch(Task):
     Variant bengio94: inputs 0 .. L - 1 are 1 at the step of their number if the class is the first, inputs L .. 2L - 1
     if it is the second; all else is 0 there. So a unit's weights from these 2L inputs are the publication's trainable
     inputs, L scalars for each class. The last m inputs are 0 while the class is shown and independent N(0, noise^2)
-    afterwards; the model `latch` adds each of them to a unit's own input. Target +0.8 or -0.8 at the last step, under
-    squared error; a miss has the wrong sign.
+    afterwards, as `normal` draws them; the model `latch` adds each of them to a unit's own input. Target +0.8 or -0.8
+    at the last step, under squared error; a miss has the wrong sign.
 
     Args:
         sequence_length: T.
