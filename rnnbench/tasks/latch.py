@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from rnnbench.tasks.base import Batch, Draw, Task
 from rnnbench.tasks.description import Description, describe_range
-from rnnbench.tasks.random_numbers import normal
+from rnnbench.tasks.normal_numbers import normal
 from rnnbench.tasks.variants import check_variant, variants_of
 
 TARGET = 0.8
@@ -24,8 +24,8 @@ class Latch(Task):
     Variant bengio94: inputs 0 .. L - 1 are 1 at the step of their number if the class is the first, inputs L .. 2L - 1
     if it is the second; all else is 0 there. So a unit's weights from these 2L inputs are the publication's trainable
     inputs, L scalars for each class. The last m inputs are 0 while the class is shown and independent N(0, noise^2)
-    afterwards; the model `latch` adds each of them to a unit's own input. Target +0.8 or -0.8 at the last step, under
-    squared error; a miss has the wrong sign.
+    afterwards, as `normal` draws them; the model `latch` adds each of them to a unit's own input. Target +0.8 or -0.8
+    at the last step, under squared error; a miss has the wrong sign.
 
     Args:
         sequence_length: T.
@@ -75,15 +75,15 @@ class Latch(Task):
     def draw(self, draw: Draw) -> Batch:
         """Draw some sequences, as `Task.draw` says."""
         count, noises = self.num_positions, self.num_noise_inputs
-        num_words = 1 + (self.num_steps - count) * noises  # the class, then the noise
-        words = draw.words(num_words)
+        num_pairs = (self.num_steps - count + 1) // 2  # of steps with noise: they share words
+        words = draw.words(1 + num_pairs * noises)  # the class, then the noise
         is_first = words[0] < 0  # (R, B): the highest of 32 random bits
         inputs = torch.zeros((self.num_steps, *is_first.shape, self.input_size), dtype=draw.dtype, device=draw.device)
         for step in range(count):
             inputs[step, :, :, step] = is_first
             inputs[step, :, :, count + step] = ~is_first
-        drawn = normal(words[1:], self.noise).view(-1, noises, *is_first.shape)  # (T - L, m, R, B)
-        inputs[count:, :, :, 2 * count :] = drawn.permute(0, 2, 3, 1)
+        noise_words = words[1:].view(num_pairs, noises, *is_first.shape).permute(0, 2, 3, 1)  # (pairs, R, B, m)
+        normal(noise_words, self.noise, out=inputs[count:, :, :, 2 * count :])
         targets = TARGET * (2 * is_first.to(draw.dtype) - 1).view(1, *is_first.shape, 1)
         lengths = draw.full_lengths(self.num_steps)
         return Batch(inputs, lengths, (lengths - 1).unsqueeze(0), targets)

@@ -34,7 +34,6 @@ WORD_MASK = WORD_LIMIT - 1
 SEED_LIMIT = 2**63
 BATCH_ROW_PAIR = WORD_LIMIT - 1  # rows reach only half as far
 BLOCKS_AT_ONCE = 2**15  # on the CPU: scratch of 48 bytes a block, so that it stays in the cache
-NORMALS_AT_ONCE = 2**14  # likewise
 
 Updates = int | Sequence[int]
 """Index of the update that a batch is for, >= 0: one for all replicas, or one for each of them."""
@@ -185,28 +184,6 @@ def integers(words: Tensor, low: Tensor | int, high: Tensor | int) -> Tensor:
         int64, of the broadcast shape.
     """
     return ((words.to(torch.int64) & WORD_MASK) * (high - low) >> 32) + low
-
-
-def normal(words: Tensor, standard_deviation: float) -> Tensor:
-    """Normal numbers of mean 0, rounded to float32: the quantile function at (word + 1/2) / 2^32 + 1/2.
-
-    The largest lies at 6.3 standard deviations.
-
-    Args:
-        words: int32.
-        standard_deviation: Of the numbers, >= 0.
-
-    Returns:
-        float32, of the same shape.
-    """
-    out = torch.empty(words.shape, dtype=torch.float32, device=words.device)
-    at_once = NORMALS_AT_ONCE if words.device.type == "cpu" else words.numel()
-    flat, places = words.flatten(), out.view(-1)
-    for start in range(0, words.numel(), at_once):
-        part = slice(start, start + at_once)
-        shares = torch.add(flat[part].to(torch.float64), 0.5).div_(WORD_LIMIT).add_(0.5)
-        places[part] = torch.special.ndtri(shares, out=shares).mul_(standard_deviation)
-    return out
 
 
 def check_range(name: str, value: int, low: int, high: int) -> None:

@@ -162,7 +162,9 @@ NOTES = """\
 - memorization_1 is noiseless but for boulanger13, whose code drew its bits from 99,000 fixed sequences.
 - bengio94: the trainable inputs of the first steps are weights from one input for each class and step; the noise is
   added to the units by the model `latch`, and any other model has weights for it, by which it could be turned down.
-  T is fixed, and the model has a readout that is learned. s is taken as a standard deviation.
+  T is fixed, and the model has a readout that is learned. s is taken as a standard deviation. A noise number is one of
+  65,536 quantiles of the normal distribution, scaled to variance s^2; none lies beyond 4.33 s, where one of 65,000
+  normal numbers would.
 - thesis, xor: a miss is taken to lie on the wrong side of 1/2.
 - hs97, temporal order: outputs are linear, not logistic, and all windows scale with T.
 """
