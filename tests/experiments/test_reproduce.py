@@ -24,6 +24,7 @@ SMALL = {
         "lags": [2, 15],
     },
     "latch_noise": {
+        "first_seed": 200,
         "end_seed": 202,
         "num_control_seeds": 2,
         "updates": 2,
@@ -37,6 +38,7 @@ SMALL = {
     "eigenvector_growth": {
         "sequence_length": 20,
         "hidden_size": 5,
+        "first_seed": 200,
         "end_seed": 202,
         "updates": 2,
         "starts": [5],
@@ -46,6 +48,7 @@ SMALL = {
     "derivatives_together": {
         "sequence_length": 6,
         "hidden_size": 2,
+        "first_seed": 100,
         "end_seed": 102,
         "updates": 1,
         "num_sequences": 4,
@@ -56,6 +59,7 @@ SMALL = {
     "clipping": {
         "sequence_length": 4,
         "hidden_size": 2,
+        "first_seed": 200,
         "end_seed": 201,
         "updates": 1,
         "starts": 2,
@@ -64,6 +68,7 @@ SMALL = {
     "newton_rescaling": {
         "sequence_length": 6,
         "hidden_size": 2,
+        "first_seed": 200,
         "end_seed": 202,
         "updates": 1,
         "num_sequences": 4,
@@ -72,6 +77,7 @@ SMALL = {
     "init_and_momentum": {
         "sequence_length": 10,
         "hidden_size": 2,
+        "first_seed": 300,
         "end_seed": 301,
         "adding_sequences": 20,
         "order_sequences": 20,
