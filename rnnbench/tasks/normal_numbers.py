@@ -32,8 +32,8 @@ def normal(words: Tensor, standard_deviation: float, out: Tensor) -> Tensor:
     quantiles = _normal_quantiles(standard_deviation, words.device)
     halves = words.unsqueeze(-1).view(torch.int16).movedim(-1, 1)  # (P, 2, ...), the lower ones first
     if words.device.type != "cpu":
-        index = halves.to(torch.int64).bitwise_and_(0xFFFF)
-        return out.copy_(torch.take(quantiles, index).flatten(0, 1)[: len(out)])
+        unsigned = halves.to(torch.int64).bitwise_and_(0xFFFF)
+        return out.copy_(torch.take(quantiles, unsigned).flatten(0, 1)[: len(out)])
     table, indices, places = quantiles.numpy(), halves.numpy().view(np.uint16), out.numpy()
     at_once = min(len(words), max(1, NUMBERS_AT_ONCE // halves[0].numel()))
     index = np.empty((at_once, *halves.shape[1:]), np.intp)

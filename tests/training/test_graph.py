@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from cpu_graph import CpuGraph
 from small_runs import PLAN, Recorder
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -29,29 +30,6 @@ from rnnbench.training.stepping import CapturedUpdates
 from rnnbench.training.world import ALONE, World
 
 CPU, GPU, META = torch.device("cpu"), torch.device("cuda:0"), torch.device("meta")
-
-
-class CpuGraph:
-    """Keeps to the rules of torch.cuda's: what is captured has no values before it is replayed, on the same memory."""
-
-    def __init__(self, log):
-        self.log = log
-
-    def warm_up(self, work):
-        self.log.append("warm up")
-        return work()
-
-    def capture(self, work):
-        self.log.append("capture")
-        self.work, self.made = work, dict(work())
-        for tensor in self.made.values():
-            tensor.fill_(-77)
-        return self.made
-
-    def replay(self):
-        self.log.append("replay")
-        for name, tensor in self.work().items():
-            self.made[name].copy_(tensor)
 
 
 def test_a_function_is_captured_after_a_few_calls_and_replayed_on_new_numbers():

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 import torch
+from cpu_graph import CpuGraph
 
 from rnnbench.config.build import build
 from rnnbench.config.plan import make_plan
@@ -38,26 +39,6 @@ class Clock:
             return forward(sweeps, weights)
 
         return run
-
-
-class CpuGraph:
-    """Does the work at every replay."""
-
-    def __init__(self, log):
-        self.log = log
-
-    def warm_up(self, work):
-        self.log.append("warm up")
-        return work()
-
-    def capture(self, work):
-        self.log.append("capture")
-        self.work = work
-        return work()
-
-    def replay(self):
-        self.log.append("replay")
-        self.work()
 
 
 def measured(make_graph=None, waits=None):
