@@ -4,7 +4,7 @@ Letters as in `rnnbench.models.cell`.
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -38,7 +38,7 @@ MOST_REPLICAS_ON_GPU = 4
 class FusedCell(Cell):
     """A cell whose losses and gradients torch's operation for whole sequences can compute.
 
-    A subclass names torch's module and says how its parameters lie there.
+    A subclass names torch's module and the operation under it, and says how its parameters lie there.
 
     Args:
         input_size: d.
@@ -53,6 +53,8 @@ class FusedCell(Cell):
     """
 
     module: ClassVar[type[torch.nn.LSTM] | type[torch.nn.GRU]]
+    operation: ClassVar[Callable[..., tuple[Tensor, ...]]]  # from inputs, states and weights to h of all steps, last h
+    learns_bias_hh: ClassVar[bool]  # False: it is zero, since torch's two biases enter only as their sum
 
     def __init__(self, input_size: int, output_size: int, hidden_size: int, recurrence: str = "auto") -> None:
         if recurrence not in RECURRENCES:
@@ -66,7 +68,7 @@ class FusedCell(Cell):
 
     @abstractmethod
     def from_torch(self, gradients: Sequence[Tensor]) -> Mapping[str, Tensor]:
-        """The gradients of the step's parameters, from those of what `to_torch` gives."""
+        """The gradients of the step's parameters, from those of what `to_torch` gives; bias_hh's if it is learned."""
 
     @override
     def sweeps(self, shape: BlockShape) -> ReadoutSweeps:
