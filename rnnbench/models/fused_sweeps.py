@@ -3,8 +3,9 @@
 It is cuDNN's on a GPU, oneDNN's (float32) or ATen's on a CPU. One replica comes after the other, each with its weights
 in parameters made by torch's module, which lays them out in memory as cuDNN wants them. The operation gives h of every
 step, h of the last one apart, and the gradients of its parameters. Where outputs are at the last step alone, the
-gradient goes back from that h: through all of them it would bring a zero to every step. For all else, that is for products, whole states and their gradients, a block is
-stepped through by `CellSweeps`; of whole states only as many sequences as are asked for.
+gradient goes back from that h: through all of them it would bring a zero to every step. For all else, that is for
+products, whole states and their gradients, a block is stepped through by `CellSweeps`; of whole states only as many
+sequences as are asked for.
 
 Letters as in `rnnbench.models.cell`.
 """
