@@ -18,12 +18,16 @@ from rnnbench.models.readout_sweeps import ReadoutSweeps
 
 RECURRENCES = ("auto", "torch", "fused")
 
-LARGEST_FOR_ONEDNN, LARGEST_FOR_ATEN = 5000, 2000
-"""Most units times sequences of a replica for which the operation of either library is the faster way on a CPU.
+LARGEST_FOR_ONEDNN, LARGEST_FOR_ATEN = 10000, 2000
+"""Most units times sequences of a block's only replica for which the operation of either library is the faster way on a
+CPU.
 
 Below, step by step, Python's calls take most of the time; above, what each operation does with its numbers. The table
 in docs/performance.md has the times.
 """
+
+LARGEST_OF_SEVERAL = 5000
+"""Most units times sequences of a replica for which oneDNN is worth taking several replicas apart."""
 
 FEW_REPLICAS, LEAST_OF_MANY = 8, 1000
 """With more replicas than these, each must have so many units times sequences for oneDNN to be worth its call."""
@@ -80,25 +84,22 @@ class FusedCell(Cell):
             return self.recurrence == "fused"
         if shape.device.type == "cuda":
             return shape.replicas <= MOST_REPLICAS_ON_GPU
-        return shape.replicas == 1 and self._is_small(shape)
+        limit = LARGEST_FOR_ONEDNN if self._has_onednn(shape) else LARGEST_FOR_ATEN
+        return shape.device.type == "cpu" and shape.replicas == 1 and shape.sequences * self.hidden_size <= limit
 
     @override
     def separates_replicas(self, shape: BlockShape) -> bool:
         # Run forward and back before the next one begins, a replica stays in cache.
         if self.recurrence == "auto":
-            is_worth_it = shape.replicas <= FEW_REPLICAS or shape.sequences * self.hidden_size >= LEAST_OF_MANY
-            return is_worth_it and self._has_onednn(shape) and self._is_small(shape)
+            least = 0 if shape.replicas <= FEW_REPLICAS else LEAST_OF_MANY
+            return self._has_onednn(shape) and least <= shape.sequences * self.hidden_size <= LARGEST_OF_SEVERAL
         return self.recurrence == "fused" and shape.device.type == "cpu"
-
-    def _is_small(self, shape: BlockShape) -> bool:
-        """Whether a replica's sequences are few enough for the operation to be faster on a CPU."""
-        limit = LARGEST_FOR_ONEDNN if self._has_onednn(shape) else LARGEST_FOR_ATEN
-        return shape.device.type == "cpu" and shape.sequences * self.hidden_size <= limit
 
     def _has_onednn(self, shape: BlockShape) -> bool:
         """Whether the operation is oneDNN's on a CPU, which has no GRU of torch's kind and no float64."""
         is_there: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        return is_there and self.module is torch.nn.LSTM and shape.dtype == torch.float32
+        runs_it = self.module is torch.nn.LSTM and shape.dtype == torch.float32 and shape.device.type == "cpu"
+        return is_there and runs_it
 
     @override
     def block_bytes(self, shape: BlockShape) -> int:

@@ -118,8 +118,10 @@ def test_updates_of_nag_come_to_the_same(name):
     ("name", "dtype", "replicas", "sequences", "device", "separated", "fused"),
     [
         ("lstm", F32, 1, 50, CPU, True, True),
-        ("lstm", F32, 1, 51, CPU, False, False),
+        ("lstm", F32, 1, 100, CPU, False, True),
+        ("lstm", F32, 1, 101, CPU, False, False),
         ("lstm", F32, 32, 50, CPU, True, False),  # a block of one of them then is
+        ("lstm", F32, 32, 51, CPU, False, False),
         ("lstm", F32, 8, 9, CPU, True, False),
         ("lstm", F32, 9, 9, CPU, False, False),
         ("lstm", F32, 9, 10, CPU, True, False),
