@@ -106,6 +106,7 @@ class Objective:
     def _cut(self, num_replicas: int) -> None:
         """Choose the blocks: of second derivatives, and of losses and gradients."""
         num_sequences = self.batch.size
+        self.whole = Block(slice(0, num_replicas), slice(0, num_sequences))
         self.blocks = self.engine.split(num_replicas, self.num_steps, num_sequences)
         self.gradient_blocks = self.engine.split(num_replicas, self.num_steps, num_sequences, for_gradients=True)
 
@@ -115,6 +116,8 @@ class Objective:
 
     def block_batch(self, block: Block) -> Batch:
         """The sequences of one block."""
+        if block == self.whole:
+            return self.batch
         return self.batch.replicas(block.replicas).rows(block.sequences.start, block.sequences.stop)
 
     def _forward(self, block: Block, weights: object) -> tuple[Sweeps, Tensor, Batch]:
@@ -122,7 +125,8 @@ class Objective:
         batch = self.block_batch(block)
         sweeps = self.engine.lend(batch.inputs.shape[1], self.num_steps, batch.size)
         sweeps.load(batch)
-        return sweeps, sweeps.forward(self.engine.model.slice_weights(weights, block.replicas)), batch
+        own = weights if block == self.whole else self.engine.model.slice_weights(weights, block.replicas)
+        return sweeps, sweeps.forward(own), batch
 
     def read_outputs(self, theta: Tensor, read: Callable[[Tensor, Batch], Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """Read something off the outputs, block by block, so that they are never all in memory at once.
@@ -169,7 +173,6 @@ class Objective:
     def loss_and_gradient(self, theta: Tensor) -> Gradient:
         """Loss (R,) and gradient (R, P) in one forward and one backward sweep; both in theta's dtype."""
         weights = self.engine.model.weights(theta)
-        num_replicas = theta.shape[0]
 
         def run(block: Block) -> tuple[Tensor, Tensor, Sweeps | None]:
             sweeps, outputs, batch = self._forward(block, weights)
@@ -181,17 +184,19 @@ class Objective:
             self.engine.give_back([sweeps])
             return values, gradient, None
 
-        loss = torch.zeros(num_replicas, dtype=torch.float64, device=theta.device)
-        gradient = torch.zeros_like(theta)
-        traced = []
-        blocks = self.gradient_blocks
-        for block, (values, piece, sweeps) in zip(blocks, self.engine.map(run, blocks), strict=True):
-            loss[block.replicas] += values / self.num_outputs
-            gradient[block.replicas] += piece
-            if sweeps is not None:
-                traced.append(sweeps)
-        trace = Trace(self.engine, traced)
+        values, gradients, sweeps = zip(*self.engine.map(run, self.gradient_blocks), strict=True)
+        loss, gradient = self._put_together(values).div_(self.num_outputs), self._put_together(gradients)
+        trace = Trace(self.engine, [one for one in sweeps if one is not None])
         return Gradient(loss, gradient, trace, self.batch, self.size, self.loss_function, theta)
+
+    def _put_together(self, pieces: Sequence[Tensor]) -> Tensor:
+        """Pieces (r, ...) of the blocks of gradients as one tensor, (R, ...), summed over a replica's blocks."""
+        if len(pieces) == 1:
+            return pieces[0]
+        total = pieces[0].new_zeros(self.batch.inputs.shape[1], *pieces[0].shape[1:])
+        for block, piece in zip(self.gradient_blocks, pieces, strict=True):
+            total[block.replicas] += piece
+        return total
 
     def linearize(
         self, theta: Tensor, structural_damping: Tensor | None = None, matching: Matching = OWN_MATCHING

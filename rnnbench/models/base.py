@@ -66,7 +66,7 @@ class Sweeps(ABC):
 
     @abstractmethod
     def backward(self, output_gradients: Tensor) -> Tensor:
-        """Pull (S, r, b, o) back to the parameters; returns (r, P), summed over the block's sequences."""
+        """Pull (S, r, b, o) back to the parameters; returns (r, P), new, summed over the block's sequences."""
 
     def linearized_forward(self, direction: object) -> Tensor:
         """Derivative of the outputs along a direction of the parameters, (S, r, b, o)."""

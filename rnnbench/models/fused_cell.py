@@ -5,7 +5,7 @@ Letters as in `rnnbench.models.cell`.
 
 import copy
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Self
 
 import torch
@@ -19,12 +19,16 @@ from rnnbench.models.readout_sweeps import ReadoutSweeps
 
 RECURRENCES = ("auto", "torch", "fused")
 
-LARGEST_FOR_ONEDNN, LARGEST_FOR_ATEN = 5000, 2000
-"""Most units times sequences of a replica for which the operation of either library is the faster way on a CPU.
+LARGEST_FOR_ONEDNN, LARGEST_FOR_ATEN = 10000, 2000
+"""Most units times sequences of a block's only replica for which the operation of either library is the faster way on a
+CPU.
 
 Below, step by step, Python's calls take most of the time; above, what each operation does with its numbers. The table
 in docs/performance.md has the times.
 """
+
+LARGEST_OF_SEVERAL = 5000
+"""Most units times sequences of a replica for which oneDNN is worth taking several replicas apart."""
 
 FEW_REPLICAS, LEAST_OF_MANY = 8, 1000
 """With more replicas than these, each must have so many units times sequences for oneDNN to be worth its call."""
@@ -36,7 +40,7 @@ FUSED_MEMORY = 1.3
 class FusedCell(Cell):
     """A cell whose losses and gradients torch's operation for whole sequences can compute.
 
-    A subclass names torch's module and says how its parameters lie there.
+    A subclass names torch's module and the operation under it, and says how its parameters lie there.
 
     Args:
         input_size: d.
@@ -52,6 +56,8 @@ class FusedCell(Cell):
     """
 
     module: ClassVar[type[torch.nn.LSTM] | type[torch.nn.GRU]]
+    operation: ClassVar[Callable[..., tuple[Tensor, ...]]]  # from inputs, states and weights to h of all steps, last h
+    learns_bias_hh: ClassVar[bool]  # False: it is zero, since torch's two biases enter only as their sum
 
     def __init__(self, input_size: int, output_size: int, hidden_size: int, recurrence: str = "auto") -> None:
         if recurrence not in RECURRENCES:
@@ -71,7 +77,7 @@ class FusedCell(Cell):
 
     @abstractmethod
     def from_torch(self, gradients: Sequence[Tensor]) -> Mapping[str, Tensor]:
-        """The gradients of the step's parameters, from those of what `to_torch` gives."""
+        """The gradients of the step's parameters, from those of what `to_torch` gives; bias_hh's if it is learned."""
 
     @override
     def sweeps(self, shape: BlockShape) -> ReadoutSweeps:
@@ -81,25 +87,24 @@ class FusedCell(Cell):
         """Whether torch's operation runs the steps of blocks of a shape."""
         if self.recurrence != "auto":
             return self.recurrence == "fused"
-        return shape.replicas == 1 and (shape.device.type == "cuda" or self._is_small(shape))
+        if shape.device.type == "cuda":
+            return shape.replicas == 1
+        limit = LARGEST_FOR_ONEDNN if self._has_onednn(shape) else LARGEST_FOR_ATEN
+        return shape.device.type == "cpu" and shape.replicas == 1 and shape.sequences * self.hidden_size <= limit
 
     @override
     def separates_replicas(self, shape: BlockShape) -> bool:
         # Run forward and back before the next one begins, a replica stays in cache.
         if self.recurrence == "auto":
-            is_worth_it = shape.replicas <= FEW_REPLICAS or shape.sequences * self.hidden_size >= LEAST_OF_MANY
-            return is_worth_it and self._has_onednn(shape) and self._is_small(shape)
+            least = 0 if shape.replicas <= FEW_REPLICAS else LEAST_OF_MANY
+            return self._has_onednn(shape) and least <= shape.sequences * self.hidden_size <= LARGEST_OF_SEVERAL
         return self.recurrence == "fused" and shape.device.type == "cpu"
-
-    def _is_small(self, shape: BlockShape) -> bool:
-        """Whether a replica's sequences are few enough for the operation to be faster on a CPU."""
-        limit = LARGEST_FOR_ONEDNN if self._has_onednn(shape) else LARGEST_FOR_ATEN
-        return shape.device.type == "cpu" and shape.sequences * self.hidden_size <= limit
 
     def _has_onednn(self, shape: BlockShape) -> bool:
         """Whether the operation is oneDNN's on a CPU, which has no GRU of torch's kind and no float64."""
         is_there: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        return is_there and self.module is torch.nn.LSTM and shape.dtype == torch.float32
+        runs_it = self.module is torch.nn.LSTM and shape.dtype == torch.float32 and shape.device.type == "cpu"
+        return is_there and runs_it
 
     @override
     def block_bytes(self, shape: BlockShape) -> int:

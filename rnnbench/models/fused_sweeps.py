@@ -1,13 +1,16 @@
 """Sweeps of a cell by torch's operation for a whole sequence, the one under `torch.nn.LSTM` and `torch.nn.GRU`.
 
 It is cuDNN's on a GPU, oneDNN's (float32) or ATen's on a CPU. One replica comes after the other, each with its weights
-in a module of torch's own, which lays them out in memory as cuDNN wants them. The operation gives h of every step and
-the gradients of its parameters. For all else, that is for products, whole states and their gradients, a block is
-stepped through by `CellSweeps`; of whole states only as many sequences as are asked for.
+in parameters made by torch's module, which lays them out in memory as cuDNN wants them. The operation gives h of every
+step, h of the last one apart, and the gradients of its parameters. Where outputs are at the last step alone, the
+gradient goes back from that h: through all of them it would bring a zero to every step. For all else, that is for
+products, whole states and their gradients, a block is stepped through by `CellSweeps`; of whole states only as many
+sequences as are asked for.
 
 Letters as in `rnnbench.models.cell`.
 """
 
+import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -30,14 +33,16 @@ class FusedSweeps(ReadoutSweeps):
     def __init__(self, model: "FusedCell", shape: BlockShape) -> None:
         super().__init__(model, shape)
         self.cell = model
+        self.operands = [self._empty_operands() for _ in range(shape.replicas)]
+        self.leaves = [[operand for operand in each if operand.requires_grad] for each in self.operands]
+
+    def _empty_operands(self) -> list[Tensor]:
+        """Parameters of torch's module, in its order, lying in memory as it has them."""
+        sizes, dtype = (self.model.input_size, self.model.hidden_size), self.shape.dtype
         # Made without numbers: torch's initial weights would be drawn from its generator, for nothing.
-        self.nets = [
-            model.module(model.input_size, model.hidden_size, dtype=shape.dtype, device="meta").to_empty(
-                device=shape.device
-            )
-            for _ in range(shape.replicas)
-        ]
-        self.leaves = [list(net.parameters()) for net in self.nets]
+        net = self.cell.module(*sizes, dtype=dtype, device="meta").to_empty(device=self.shape.device)
+        weight_ih, weight_hh, bias_ih, bias_hh = net.parameters()
+        return [weight_ih, weight_hh, bias_ih, bias_hh.requires_grad_(self.cell.learns_bias_hh)]
 
     @override
     def load(self, batch: Batch) -> None:
@@ -51,29 +56,38 @@ class FusedSweeps(ReadoutSweeps):
     def forward(self, weights: object) -> Tensor:
         self.weights, self.steps = named(weights), None
         with torch.no_grad():
-            for leaves, values in zip(self.leaves, zip(*self.cell.to_torch(self.weights), strict=True), strict=True):
-                for leaf, value in zip(leaves, values, strict=True):
-                    leaf.copy_(value)
-        self.starts = [row.detach().requires_grad_() for row in self.weights[INITIAL_STATE]]
+            for operands, values in zip(
+                zip(*self.operands, strict=True), self.cell.to_torch(self.weights), strict=True
+            ):
+                for operand, value in zip(operands, values, strict=True):
+                    operand.copy_(value)
+        size = (-1, 1, self.shape.sequences, self.model.hidden_size)
+        parts = self.weights[INITIAL_STATE].detach().reshape(-1, 1, 1, size[-1]).expand(size).contiguous()
+        self.starts = [part.requires_grad_() for part in parts.unbind(0)]  # (1, b, n) each, parts of a replica together
         with torch.enable_grad():
-            self.hidden = [self._run(*each) for each in zip(self.nets, self.inputs, self.starts, strict=True)]
+            self.hidden = [self._run(replica) for replica in range(self.shape.replicas)]
         return self._read_out(torch.stack([hidden.detach() for hidden in self.hidden], 1))
 
-    def _run(self, net: torch.nn.Module, inputs: Tensor, start: Tensor) -> Tensor:
+    def _run(self, replica: int) -> Tensor:
         """States h of one replica at the steps from first to last, (steps, b, n)."""
-        size = (self.model.num_state_parts, 1, self.shape.sequences, self.model.hidden_size)
-        state = start.view(size[0], 1, 1, -1).expand(size).contiguous()
-        hidden: Tensor = net(inputs, state[0] if len(state) == 1 else tuple(state))[0]
-        return hidden[self.first :]
+        parts = self.model.num_state_parts
+        start = self.starts[replica * parts : (replica + 1) * parts]
+        state = start if parts > 1 else start[0]
+        # With biases, one layer, no dropout, in training, in one direction, time before sequences.
+        settings = (True, 1, 0.0, True, False, False)
+        hidden, end, *_ = self.cell.operation(self.inputs[replica], state, self.operands[replica], *settings)
+        return end if self.first == self.last else hidden[self.first :]
 
     @override
     def backward(self, output_gradients: Tensor) -> Tensor:
         self.output_gradients = output_gradients
-        inputs = [leaf for leaves, start in zip(self.leaves, self.starts, strict=True) for leaf in (*leaves, start)]
-        found = torch.autograd.grad(self.hidden, inputs, self._inject(output_gradients).unbind(1))
+        leaves = [*itertools.chain(*self.leaves), *self.starts]
+        found = torch.autograd.grad(self.hidden, leaves, self._inject(output_gradients).unbind(1))
         self.hidden = []  # their graph has served
-        count = len(inputs) // self.shape.replicas
-        *gradients, initial = (torch.stack(found[kind::count]) for kind in range(count))
+        num_kinds = len(self.leaves[0])
+        of_weights, of_starts = found[: -len(self.starts)], found[-len(self.starts) :]
+        gradients = [torch.stack(of_weights[kind::num_kinds]) for kind in range(num_kinds)]
+        initial = torch.stack(of_starts).sum((1, 2)).view(self.shape.replicas, -1)
         return self._collect({**self.cell.from_torch(gradients), INITIAL_STATE: initial}, output_gradients)
 
     def _step_by_step(self, sequences: int) -> CellSweeps:

@@ -29,6 +29,8 @@ class Gru(FusedCell):
     """
 
     module = torch.nn.GRU
+    operation = staticmethod(torch.gru)
+    learns_bias_hh = True
     matching_distances = ("squared_error", "cross_entropy")
 
     @override

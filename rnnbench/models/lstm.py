@@ -30,6 +30,8 @@ class Lstm(FusedCell):
     """
 
     module = torch.nn.LSTM
+    operation = staticmethod(torch.lstm)
+    learns_bias_hh = False
     num_state_parts = 2
     matching_distances = ("squared_error", "cross_entropy")
 
@@ -54,7 +56,7 @@ class Lstm(FusedCell):
 
     @override
     def from_torch(self, gradients: Sequence[Tensor]) -> Mapping[str, Tensor]:
-        weight_ih, weight_hh, bias, _ = gradients
+        weight_ih, weight_hh, bias, *_ = gradients
         return {"weight_hh": weight_hh, "weight_ih": weight_ih, "bias": bias}
 
     @override

@@ -23,6 +23,7 @@ class ReadoutSweeps(Sweeps):
     Attributes:
         first: The first step at which a sequence may have an output.
         last: The last such step; a sequence may end at any of those between them.
+        output_steps: (S, r, b) of the outputs; None where every sequence has one at each step from first to last.
         weights: Of the last `forward`, by name.
     """
 
@@ -34,8 +35,10 @@ class ReadoutSweeps(Sweeps):
 
     @override
     def load(self, batch: Batch) -> None:
-        self.output_steps = batch.output_steps
         self.first, self.last = steps_with_outputs(batch)
+        # One output each, all at the same step, are had without an index.
+        is_indexed = batch.output_steps is not None and (self.first < self.last or len(batch.output_steps) > 1)
+        self.output_steps = batch.output_steps if is_indexed else None
 
     def _read_out(self, hidden: Tensor) -> Tensor:
         """The outputs (S, r, b, o) at h of the steps from first to last, (steps, r, b, n)."""

@@ -1,5 +1,7 @@
 """Torch's operation for whole sequences comes to what the steps come to, which have tests of their own."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -28,8 +30,11 @@ def close(actual, expected, relative=1e-12):
 
 
 def batch_of(where, num_steps, num_replicas, num_sequences, generator):
-    """Sequences of different lengths with an output at their end, two anywhere, or all of the same with one a step."""
+    """Sequences of different lengths with an output at their end, two anywhere, one at the same step, or one a step."""
     batch = random_batch(num_steps, num_replicas, num_sequences, 2, "squared_error", where == "every step", generator)
+    if where == "same step":
+        step = int(batch.lengths.min()) - 1
+        return replace(batch, output_steps=torch.full_like(batch.output_steps, step))
     if where != "two steps":
         return batch
     drawn = torch.rand(2, num_replicas, num_sequences, generator=generator)
@@ -45,7 +50,7 @@ def objectives(name, hidden_size, batch, threads=1, dtype=F64):
 @settings(deadline=None, max_examples=25)
 @given(
     name=st.sampled_from(list(MODELS)),
-    where=st.sampled_from(["end", "two steps", "every step"]),
+    where=st.sampled_from(["end", "two steps", "same step", "every step"]),
     num_replicas=st.integers(1, 3),
     num_sequences=st.sampled_from([1, 2, 9]),
     num_steps=st.integers(1, 9),
@@ -113,8 +118,10 @@ def test_updates_of_nag_come_to_the_same(name):
     ("name", "dtype", "replicas", "sequences", "device", "separated", "fused"),
     [
         ("lstm", F32, 1, 50, CPU, True, True),
-        ("lstm", F32, 1, 51, CPU, False, False),
+        ("lstm", F32, 1, 100, CPU, False, True),
+        ("lstm", F32, 1, 101, CPU, False, False),
         ("lstm", F32, 32, 50, CPU, True, False),  # a block of one of them then is
+        ("lstm", F32, 32, 51, CPU, False, False),
         ("lstm", F32, 8, 9, CPU, True, False),
         ("lstm", F32, 9, 9, CPU, False, False),
         ("lstm", F32, 9, 10, CPU, True, False),
