@@ -121,8 +121,9 @@ def timed(
         allowed: Whether TF32 is.
     """
     case = case_on(device, shape, net)
-    with tf32(allowed), torch.device(device):  # nets of torch's own are made there
-        way = make(case)
+    with tf32(allowed):
+        with torch.device(device):  # nets of torch's own are made there
+            way = make(case)
         result = way.run()
         if way.rows is not None and not allowed:
             expected = our_product if make in PRODUCTS else our_gradient

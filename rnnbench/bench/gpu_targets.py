@@ -31,7 +31,9 @@ def products_at_once(case: Case) -> Computation:
     """The products of all steps as if none waited for the one before."""
     r, b, steps, n = case.shape
     generator = torch.Generator().manual_seed(0)
-    states, weights = (torch.randn(size, generator=generator).to(case.theta) for size in ((r, steps * b, n), (r, n, n)))
+    states, weights = (
+        torch.randn(size, generator=generator, device="cpu").to(case.theta) for size in ((r, steps * b, n), (r, n, n))
+    )
     out = torch.empty_like(states)
     return Computation(lambda: torch.bmm(states, weights, out=out), None)
 

@@ -100,9 +100,10 @@ class Cell(Model):
             storages[tensor.untyped_storage().data_ptr()] = tensor, tensor.untyped_storage().nbytes()
             return tensor
 
-        parameters = self.parameters(torch.zeros(1, self.num_parameters, requires_grad=True))
-        rows = torch.zeros(1, num_sequences, self.state_size, requires_grad=True)
+        cpu = torch.device("cpu")  # whatever the caller's default is
+        parameters = self.parameters(torch.zeros(1, self.num_parameters, requires_grad=True, device=cpu))
+        rows = torch.zeros(1, num_sequences, self.state_size, requires_grad=True, device=cpu)
         with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             parts = [part.clone() for part in rows.chunk(self.num_state_parts, -1)]
-            self.step(parameters, tuple(parts), torch.zeros(1, num_sequences, self.input_size))
+            self.step(parameters, tuple(parts), torch.zeros(1, num_sequences, self.input_size, device=cpu))
         return sum(num_bytes for _, num_bytes in storages.values()) // torch.float32.itemsize

@@ -99,7 +99,9 @@ def _note_copy(target, source):
 
 
 def _refuse_mixture(name, leaves):
-    """A number of the host's may meet the device's, as torch has it for any device."""
+    """A number of the host's may meet the device's, as torch has it for any device; a generator of the host's not."""
+    if any(isinstance(leaf, torch.Generator) for leaf in leaves):
+        raise RuntimeError(f"{name}: expected a generator on {DEVICE}, found one on cpu")
     strangers = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor) and not isinstance(leaf, OnDevice)]
     if any(stranger.dim() > 0 for stranger in strangers):
         raise RuntimeError(f"{name}: expected all tensors to be on the same device, found {DEVICE} and cpu")
