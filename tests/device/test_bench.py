@@ -1,7 +1,5 @@
 """Every way of `rnnbench bench gpu` that torch's own operations make runs on a device, and agrees with ours."""
 
-import pytest
-
 from rnnbench.bench import gpu
 from rnnbench.bench.options import Shape
 
