@@ -1,7 +1,6 @@
 """Devices that the tests of this folder run on: the simulated one always, another if it is asked for."""
 
 import pytest
-import torch
 
 from rnnbench.curvature.engine import forbid_tf32
 from rnnbench.machine import resolve_device
@@ -20,11 +19,7 @@ def pytest_generate_tests(metafunc):
 @pytest.fixture(scope="session")
 def simulated():
     """The module of the simulated device, once torch knows it."""
-    if not hasattr(torch._C, "_acc"):
-        pytest.skip(f"torch {torch.__version__} takes no device that is written in Python")
-    import simulated
-
-    return simulated
+    return pytest.importorskip("simulated", reason="torch takes no device in Python", exc_type=ImportError)
 
 
 @pytest.fixture(scope="session")

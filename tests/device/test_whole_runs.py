@@ -31,12 +31,11 @@ HF = (
 
 
 @pytest.fixture
-def both(device, tmp_path, monkeypatch):
+def both(device, request, tmp_path, monkeypatch):
     """Run a command on the CPU and on the device, each in a folder of its own; the folders."""
     if device.type == "simulated":
         monkeypatch.setattr("rnnbench.config.validate.DEVICE", re.compile("cpu|simulated"))
-        # Page-locked memory and events are of a driver.
-        at_once = partial(Observer, begin_copy=lambda source: (source.cpu(), lambda: None))
+        at_once = partial(Observer, begin_copy=request.getfixturevalue("simulated").copy_at_once)
         monkeypatch.setattr("rnnbench.session.Observer", at_once)
 
     def run(*words):

@@ -143,6 +143,11 @@ def _copy_from(source, target, non_blocking=False):
     return target
 
 
+def copy_at_once(source):
+    """What `rnnbench.training.transfer.copy_to_pinned` is on a GPU, whose driver has page-locked memory and events."""
+    return source.cpu(), lambda: None
+
+
 LIBRARY = torch.library.Library("aten", "IMPL")
 """What torch asks a device for where it has no tensor of the device yet; all else reaches `OnDevice`."""
 

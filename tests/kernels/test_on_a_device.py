@@ -1,0 +1,74 @@
+"""The kernels in whole commands on the simulated device, whose tensors alone they are given."""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from rnnbench.config.plan import make_plan
+from rnnbench.config.request import parse_request
+from rnnbench.keeping import Job
+from rnnbench.run import run_job
+from rnnbench.training.observation import Observer
+
+SIZES = ("task.sequence_length=12", "model.hidden_size=16", "budget.updates=3", "record.log_every=1", "threads=1")
+HF = (
+    *(f"optim.{name}_batch_size=10" for name in ("gradient", "curvature", "backtracking", "line_search")),
+    "optim.max_cg_iterations=3",
+)
+
+
+@pytest.fixture
+def device(monkeypatch):
+    """The simulated device; what the kernels are given is counted."""
+    simulated = pytest.importorskip("simulated", reason="torch takes no device in Python", exc_type=ImportError)
+    from rnnbench.kernels import launch
+
+    started = launch._launch
+
+    def start(kernel, in_place, arguments, *others):
+        tensors = [argument for argument in arguments if isinstance(argument, torch.Tensor)]
+        assert tensors
+        assert {tensor.device for tensor in tensors} == {simulated.DEVICE}
+        held = [argument.held if isinstance(argument, torch.Tensor) else argument for argument in arguments]
+        started(kernel, in_place, held, *others)
+        launches.append(kernel.__name__)
+
+    launches = []
+    monkeypatch.setattr(launch, "_launch", start)
+    at_once = partial(Observer, begin_copy=simulated.copy_at_once)
+    monkeypatch.setattr("rnnbench.session.Observer", at_once)
+    monkeypatch.setattr("rnnbench.training.problem.NUM_EVALUATION_SEQUENCES", 50)  # the interpreter takes its time
+    return "simulated", launches
+
+
+def metrics(words, device, folder):
+    folder.mkdir()
+    config = make_plan(parse_request([*words, *SIZES, f"hydra.run.dir={folder}/unused"])).configs[0]
+    assert run_job(Job(replace(config, device=device), folder), quiet=True) == 0
+    return pd.read_csv(folder / "metrics.csv")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("optim=nag", "optim.batch_size=6"),
+        ("optim=hf", *HF),
+        ("optim=adam", "task=memorization_5", "optim.batch_size=6"),
+        ("optim=nag", "task=adding", "task.variant=pascanu13", "optim.batch_size=6", "model.nonlinearity=relu"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_command_by_kernels_leaves_the_records_of_the_cpu(words, device, tmp_path):
+    name, launches = device
+    expected = metrics([*words, "model.recurrence=torch"], "cpu", tmp_path / "cpu")
+    assert not launches
+    found = metrics([*words, "model.recurrence=triton"], name, tmp_path / "device")
+    assert {"states_kernel", "gradients_kernel"} <= set(launches)
+    assert ("tangents_kernel" in launches) == (words[0] == "optim=hf")
+    for column in expected:
+        if not column.startswith("time/"):
+            np.testing.assert_allclose(found[column], expected[column], rtol=2e-3, atol=1e-5, err_msg=column)
