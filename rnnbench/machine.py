@@ -32,7 +32,6 @@ SHARE_OF_MEMORY = 0.5
 MOST_REPLICAS = 4096
 """Of one batched run."""
 
-
 OUT_OF_MEMORY = ("allocate memory", "out of memory", "_STATUS_ALLOC_FAILED")
 """In the messages of torch's CPU allocator, of CUDA, and of cuBLAS and cuDNN."""
 

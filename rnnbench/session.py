@@ -107,18 +107,17 @@ class Session:
         self.config = jobs[0].config
         self.device = resolve_device(self.config.device)
         self.built: Built = build([job.config for job in jobs])
-        check_recurrence(self.config, self.built, self.device)
         self.captures = check_graphs(self.config, self.built, self.device, world)
         needed = check_memory(self.config, self.built, len(jobs), self.device)
         # Each worker runs whole blocks; an operation itself is not split.
         torch.set_num_threads(1)
         forbid_tf32()
         flush_denormals()
+        measured = self._settle_recurrence()
+        recurrence = check_recurrence(self.config, self.built, self.device)
         known = None if start is None else start.threads
         self.threads = known or resolve_threads(self.config, self.built, len(jobs), self.device)
-        measured = self._settle_recurrence()
         if not quiet:
-            recurrence = check_recurrence(self.config, self.built, self.device)
             where = count(self.threads, "thread") if self.device.type == "cpu" else f"{self.device} by {recurrence}"
             where += ", updates as CUDA graphs" if self.captures else ""
             what = "" if group is None else f"{group.label}: "

@@ -65,7 +65,7 @@ def run_tests(words: list[str]) -> dict[str, Any]:
 def training_stage(device: torch.device, *, quick: bool) -> Stage:
     """Sweeps of three minutes each; quick: one update."""
     runs, budget = (QUICK, QUICK_BUDGET) if quick else (TRAININGS, BUDGET)
-    measurements = {name: partial(rate, [*words.split(), budget], device) for name, words in runs.items()}
+    measurements = {name: partial(train, [*words.split(), budget], device) for name, words in runs.items()}
     return Stage("training", "whole commands: seeds solved, and when", measurements, longest=SECONDS)
 
 
@@ -76,18 +76,12 @@ def graphs_stage(device: torch.device, *, quick: bool) -> Stage:
     for name, words in runs.items():
         for way in ("auto" if quick else "always", "never"):
             command = f"task=adding optim=nag probe=none {words} {budget} cuda_graphs={way}".split()
-            measurements[f"{name}, cuda_graphs={way}"] = partial(rate, command, device)
+            measurements[f"{name}, cuda_graphs={way}"] = partial(train, command, device)
     return Stage("graphs", "updates with CUDA graphs and without", measurements, longest=GRAPH_SECONDS)
 
 
-def rate(words: list[str], device: torch.device) -> dict[str, Any]:
-    """Train a sweep, and say how fast its updates were, with their evaluations and rows of metrics."""
-    found = train(words, device)
-    return {**found, "updates a second": found["updates"] / found["s of training"]}
-
-
 def train(words: list[str], device: torch.device) -> dict[str, Any]:
-    """Train a sweep, and sum up how its runs stand at the end."""
+    """Train a sweep; how its runs stand at the end, and how fast its updates were, with evaluations and rows."""
     with tempfile.TemporaryDirectory() as folder:
         sweep = Path(folder) / "sweep"
         command = [sys.executable, "-m", "rnnbench", "train", "-m", "-q", *words, f"device={device}"]
@@ -98,12 +92,14 @@ def train(words: list[str], device: torch.device) -> dict[str, Any]:
         lines = ended.stderr.strip().splitlines()
         raise RuntimeError(lines[-1] if lines else f"exit status {ended.returncode}")
     times = sorted(summary["solved_at"]["seconds"] for summary in summaries if summary["solved_at"])
+    updates, seconds = (max(summary[key] for summary in summaries) for key in ("updates", "seconds"))
     return {
         "runs": len(summaries),
         "solved": len(times),
         "first solved after s": times[0] if times else None,
         "last solved after s": times[-1] if times else None,
-        "updates": max(summary["updates"] for summary in summaries),
-        "s of training": max(summary["seconds"] for summary in summaries),
+        "updates": updates,
+        "s of training": seconds,
+        "updates a second": updates / seconds,
         "ok": all(summary["status"] in ("solved", "budget") for summary in summaries),
     }

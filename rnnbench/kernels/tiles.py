@@ -18,7 +18,6 @@ PRECISION = tl.constexpr("tf32x3")
 CHUNK = tl.constexpr(32)
 """Rows of a matrix that are read at once: 32 KiB at BLOCK = 256, and twice that as the parts of its products."""
 
-
 SMALLEST_BLOCK = tl.constexpr(16)
 """Of a product on the tensor cores, in every direction."""
 

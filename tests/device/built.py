@@ -3,12 +3,18 @@
 import torch
 
 from rnnbench.config.build import build
+from rnnbench.config.listing import Choices
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import parse_request
 from rnnbench.curvature.engine import Engine
+from rnnbench.paths import conf_dir
 from rnnbench.training.problem import Problem, draw_parameters
 
 CPU = torch.device("cpu")
+
+
+def choices(group):
+    return sorted(Choices([conf_dir()]).summaries(group))
 
 
 def built_from(words):

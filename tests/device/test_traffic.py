@@ -68,6 +68,6 @@ def test_beside_that_an_update_is_read_once_for_each_loss_that_decides(words, si
     reads = [name for way, name in found if way == "read"]
     of_cg = reads.count("tolist")
     assert of_cg == -(-int(update.metrics["hf/cg_iterations"].max()) // LOOK_EVERY)
-    # Three decide nothing by themselves: those that walking
-    # back and the line search begin with, and that of the reduction ratio.
+    # Three decide nothing by themselves: those that walking back and the line search begin with, and that of the
+    # reduction ratio.
     assert len(reads) == of_cg + len(losses) - 3

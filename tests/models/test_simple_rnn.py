@@ -106,6 +106,7 @@ def test_products_in_pieces_equal_whole_ones(num_replicas, num_sequences, hidden
 
     model, num_steps = SimpleRnn(2, 1, hidden_size), 5
     theta, direction = normal(2, num_replicas, model.num_parameters)
+    theta *= 0.3  # gradients that explode would bring the roundings of large numbers
     steps = None if every_step else torch.randint(num_steps, (1, num_replicas, num_sequences), generator=generator)
     num_outputs = num_steps if every_step else 1
     batch = Batch(
@@ -129,7 +130,7 @@ def test_products_in_pieces_equal_whole_ones(num_replicas, num_sequences, hidden
         structural = torch.full((num_replicas, 1, 1), 0.3, dtype=torch.float64)
         found.append((outputs, gradient, tangents, sweeps.linearized_backward(cotangents, structural, distance)))
     for whole, pieces in zip(*found, strict=True):
-        assert torch.allclose(whole, pieces, rtol=1e-12, atol=1e-13 * max(1, whole.abs().max()))
+        assert torch.allclose(whole, pieces, rtol=1e-12, atol=1e-12)
 
 
 @given(st.integers(1, 400), st.integers(1, 10**6))

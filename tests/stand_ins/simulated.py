@@ -1,8 +1,8 @@
 """A device that computes on the CPU and keeps to the rules of a GPU, for where there is none.
 
 torch takes it for a device of its own, registered in Python. A tensor on it wraps one of the CPU. What a GPU would not
-do is refused: operations on tensors of the device and of the host together, and numpy's view of a tensor. Reading a
-number is allowed, as it is on a GPU, where it waits.
+do is refused: operations on tensors of the device and of the host together, a generator of the host's, and numpy's view
+of a tensor. Reading a number is allowed, as it is on a GPU, where it waits.
 """
 
 from contextlib import contextmanager
