@@ -49,7 +49,10 @@ def test_parts_are_nearest_and_sums_are_cut_off():
     ids=lambda case: f"n={case.hidden_size}",
 )
 def test_errors_are_at_most_twice_those_of_torch(case, on_tensor_cores):
-    """One long sum for each product would make up to eight times those."""
+    """One long sum for each product would make more. What is printed is the table of docs/gpu.md."""
     found = case.compare(CPU)
     assert on_tensor_cores
+    for name in ("states", "gradient", "product"):
+        times = found[name] / found[f"{name}, torch"]
+        print(f"n = {case.hidden_size}, {name}: {found[name]:.1e}, {times:.1f} of torch's")
     assert found["ok"], found
