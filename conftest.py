@@ -1,9 +1,15 @@
 """Options of the test suite, and what is left out where something optional is missing."""
 
+import contextlib
+from importlib import import_module
 from importlib.util import find_spec
 
 import pytest
 import torch
+
+# Before any test differentiates: torch's autograd counts the devices once, at its first use.
+with contextlib.suppress(ImportError):  # where torch takes no device in Python, its tests are skipped
+    import_module("simulated")
 
 # Their modules import Triton, which exists for Linux alone; pytest would import them to look for examples.
 NEED_TRITON = ["rnnbench/kernels/[!_a]*.py", "rnnbench/gpu_check/compilation.py"]

@@ -15,7 +15,8 @@ _num_users = 0
 
 # The first dual number of a process loads torch's scripted formulas, which warn that scripting is deprecated.
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)
+    for category in (DeprecationWarning, FutureWarning):  # the latter from torch 2.14 on
+        warnings.simplefilter("ignore", category)
     with forward_ad.dual_level():
         forward_ad.make_dual(torch.zeros(()), torch.zeros(()))  # type: ignore[no-untyped-call]
 
