@@ -82,6 +82,7 @@ class Keeper:
         self.layout = {name: list(shape) for name, shape in layout.items()}
         self.trees = [to_dict(job.config) for job in jobs]
         self.summaries = [Summary(status="running", config=tree, **facts) for tree in self.trees]
+        self._settled: set[int] = set()  # jobs whose ending is on disk
         self.records: Records
 
     def begin(self) -> None:
@@ -130,7 +131,7 @@ class Keeper:
                     "schema": schema_names(job.config),
                 },
             )
-            write_summary(job.folder, summary)
+            self._write_summary(index, summary, durable=True)
 
     def save_group(self, group: Group, snapshot: Snapshot, summaries: Mapping[int, Summary], written: OnDisk) -> None:
         """On the records' thread: save the replicas that go on together, in one file."""
@@ -143,7 +144,13 @@ class Keeper:
         """On the records' thread: write summaries of replicas that could go on."""
         for index, summary in summaries.items():
             with self._alone_where_others_are(index):
-                write_summary(self.jobs[index].folder, summary, durable=summary.status != "running")
+                self._write_summary(index, summary, durable=summary.status != "running")
+
+    def _write_summary(self, index: int, summary: Summary, *, durable: bool) -> None:
+        """On the records' thread: write how a job stands; an ending, once it is there, holds whatever comes after."""
+        write_summary(self.jobs[index].folder, summary, durable=durable)
+        if summary.status != "running":
+            self._settled.add(index)
 
     @contextlib.contextmanager
     def _alone_where_others_are(self, index: int) -> Iterator[None]:
@@ -170,11 +177,11 @@ class Keeper:
                     write_summary(job.folder, summary)
 
     def fail(self, message: str, error: BaseException) -> None:
-        """Say what went wrong, and leave it in the summaries where they can still be written."""
+        """Say what went wrong, and leave it in the summaries of jobs whose ending is not on disk, where possible."""
         logger.error(message, exc_info=error)
         print(f"rnnbench: {message}", file=sys.stderr)
         for index, summary in enumerate(self.summaries):
-            if summary.status == "running":
+            if index not in self._settled:
                 self.summaries[index] = replace(summary, status="failed", message=message)
         second: RecordError | None = None
         for job, summary in zip(self.jobs, self.summaries, strict=True):

@@ -131,6 +131,7 @@ class Observer:
         self._probes = {name: probe for name, probe in probes.items() if probe.every > 0}
         self._thread = ThreadPoolExecutor(1, "rnnbench-probes", initializer=flush_denormals)
         self._waiting: deque[Future[None]] = deque()
+        self._error: Exception | None = None
         self.num_logged = 0
 
     def observe(
@@ -164,7 +165,21 @@ class Observer:
         numbers = Transfer(values, self._begin_copy)
         while len(self._waiting) >= MAX_WAITING_ROWS or (self._waiting and self._waiting[0].done()):
             self._waiting.popleft().result()
-        self._waiting.append(self._thread.submit(self._complete, update, list(replicas), numbers, readings))
+        self._submit(self._complete, update, list(replicas), numbers, readings)
+
+    def _submit(self, work: Callable[..., None], *arguments: object) -> None:
+        """Have something done on the probes' thread, after what it was given before."""
+        self._waiting.append(self._thread.submit(self._do, work, *arguments))
+
+    def _do(self, work: Callable[..., None], *arguments: object) -> None:
+        """On the probes' thread: nothing is done after an error, so that no checkpoint covers a row that is lost."""
+        if self._error is not None:
+            raise self._error
+        try:
+            work(*arguments)
+        except Exception as error:
+            self._error = error
+            raise
 
     def _complete(
         self,
@@ -202,7 +217,7 @@ class Observer:
             solved: Whether each is solved.
         """
         if self._aggregate is not None:
-            self._waiting.append(self._thread.submit(self._aggregate.settle, update, statuses, solved))
+            self._submit(self._aggregate.settle, update, statuses, solved)
 
     def _drop(self, name: str, update: int, error: Exception) -> None:
         if self._probes.pop(name, None) is None:
@@ -216,7 +231,7 @@ class Observer:
         Args:
             save: Called on the records' thread.
         """
-        self._waiting.append(self._thread.submit(self._pass_on, save))
+        self._submit(self._pass_on, save)
 
     def _pass_on(self, save: Save) -> None:
         """On the probes' thread: hand a checkpoint to the records, after the rows before it."""

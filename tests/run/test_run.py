@@ -22,7 +22,7 @@ from rnnbench.probes.gradient_norm import GradientNorm
 from rnnbench.records.errors import RecordError
 from rnnbench.records.live_aggregate import AggregatePlan
 from rnnbench.records.writer import Records
-from rnnbench.run import run_job
+from rnnbench.run import resume_run, run_job
 from rnnbench.session import Session
 from rnnbench.training.checkpoint import load_checkpoint
 
@@ -126,11 +126,13 @@ def test_divergence_is_an_outcome(tmp_path, capsys):
     assert "diverged" in capsys.readouterr().out
 
 
-def test_a_full_disk_is_said_and_what_was_recorded_stays(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("seconds", [0.0, 0.3])  # in the second case the training is over when the rows fail
+def test_a_full_disk_is_said_and_what_was_recorded_stays(tmp_path, monkeypatch, capsys, seconds):
     log = Records.log
 
     def fill_up(self, update, values, replicas=None):
         if update >= 6:
+            time.sleep(seconds)
             raise RecordError("cannot write metrics.csv: No space left on device")
         log(self, update, values, replicas)
 
@@ -142,6 +144,10 @@ def test_a_full_disk_is_said_and_what_was_recorded_stays(tmp_path, monkeypatch, 
     assert "No space left on device" in facts["message"]
     assert pd.read_csv(run.folder / "metrics.csv")["update"].tolist() == [0, 2, 4, 5]
     assert "rnnbench: records could not be written: cannot write metrics.csv" in capsys.readouterr().err
+    monkeypatch.setattr(Records, "log", log)
+    assert resume_run(run.folder, [], quiet=True) == 0
+    assert summary(run.folder)["status"] == "budget"
+    assert pd.read_csv(run.folder / "metrics.csv")["update"].tolist() == [0, 2, 4, 5, 6, 8, 10, 12]
 
 
 def test_a_probe_that_fails_does_not_end_the_run(tmp_path, monkeypatch, capsys):
