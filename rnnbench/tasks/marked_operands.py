@@ -179,8 +179,12 @@ class MarkedOperands(Task):
         """When a sequence counts as wrong."""
         return "squared error > 0.04" if self.variant == "pascanu13" else "absolute error > 0.04"
 
+    def _num_value_words(self) -> int:
+        """Random words that the values of a sequence take."""
+        return self.num_steps
+
     def _draw_values(self, words: Tensor, out: Tensor) -> None:
-        """Values from random words (T, R, B), into a tensor of this shape."""
+        """Values from their random words, (words, R, B), into (T, R, B)."""
         uniform(words, out=out)
 
     @property
@@ -205,7 +209,7 @@ class MarkedOperands(Task):
     def draw(self, draw: Draw) -> Batch:
         """Draw some sequences, as `Task.draw` says."""
         places = self.places
-        words = draw.words(NUM_CHOICES + self.num_steps)
+        words = draw.words(NUM_CHOICES + self._num_value_words())
         if places.shared_length:
             words[0] = draw.shared_words(1)[0]
         drawn = places.draw(words[:NUM_CHOICES])

@@ -29,7 +29,8 @@ from torch import Tensor
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 WEYL_INCREMENTS = (0x9E3779B9, 0xBB67AE85)  # of the key, from round to round
 NUM_ROUNDS = 10
-WORD_LIMIT = 2**32
+WORD_BITS = 32
+WORD_LIMIT = 1 << WORD_BITS
 WORD_MASK = WORD_LIMIT - 1
 SEED_LIMIT = 2**63
 BATCH_ROW_PAIR = WORD_LIMIT - 1  # rows reach only half as far
@@ -77,6 +78,8 @@ def philox4x32(counter: tuple[Word, Word, Word, Word], keys: Array, scratch: Arr
         out: (2, *blocks), int64, overwritten: words 0 and 1 as the upper and lower half of one number, then 2 and 3.
     """
     arrays: Any = torch if isinstance(out, Tensor) else np
+    # As a view where that can be had.
+    cross: Callable[[Any], Any] = (lambda pair: pair.flip(0)) if arrays is torch else (lambda pair: pair[::-1])
     words, products, previous = scratch
     words[0], previous[0], words[1], previous[1] = counter
     *round_multipliers, half, mask = _constants(out.device if isinstance(out, Tensor) else None, out.ndim)
@@ -85,14 +88,12 @@ def philox4x32(counter: tuple[Word, Word, Word, Word], keys: Array, scratch: Arr
         if round_index % 2 == 0:
             arrays.bitwise_xor(products, keys[round_index // 2], out=products)
         arrays.bitwise_right_shift(products, half, out=words)
-        arrays.bitwise_xor(words[0], previous[1], out=words[0])
-        arrays.bitwise_xor(words[1], previous[0], out=words[1])
+        arrays.bitwise_xor(words, cross(previous), out=words)
         arrays.bitwise_and(words, mask, out=words)
         products, previous = previous, products
     arrays.multiply(words, round_multipliers[1], out=products)
     arrays.bitwise_left_shift(previous, half, out=previous)
-    arrays.bitwise_xor(products[0], previous[1], out=out[0])
-    arrays.bitwise_xor(products[1], previous[0], out=out[1])
+    arrays.bitwise_xor(products, cross(previous), out=out)
 
 
 def random_words(
@@ -186,6 +187,33 @@ def integers(words: Tensor, low: Tensor | int, high: Tensor | int) -> Tensor:
     return ((words.to(torch.int64) & WORD_MASK) * (high - low) >> 32) + low
 
 
+def num_words_of(num_fields: int, num_bits: int) -> int:
+    """Words that `bit_fields` needs for so many fields of so many bits."""
+    return -(-num_fields * num_bits // WORD_BITS)
+
+
+def bit_fields(words: Tensor, num_bits: int, num_fields: int) -> Tensor:
+    """Integers of a few bits each, all 2^num_bits values equally likely, out of as few words as hold them.
+
+    Args:
+        words: (P, ...), int32, of which `num_words_of` are used.
+        num_bits: Of a field, a divisor of 32.
+        num_fields: How many, from the lowest bits of the first word on.
+
+    Returns:
+        (num_fields, ...), int32.
+    """
+    fields = (words.unsqueeze(1) >> _field_shifts(num_bits, words.dim(), words.device)) & (1 << num_bits) - 1
+    return fields.flatten(0, 1)[:num_fields]
+
+
+@lru_cache(maxsize=16)
+def _field_shifts(num_bits: int, num_dimensions: int, device: torch.device) -> Tensor:
+    """Where the fields of a word lie, (fields, 1, ...)."""
+    shifts = torch.arange(0, WORD_BITS, num_bits, dtype=torch.int32, device=device)
+    return shifts.view(-1, *[1] * (num_dimensions - 1))
+
+
 def check_range(name: str, value: int, low: int, high: int) -> None:
     """Check that low <= value < high.
 
@@ -206,7 +234,7 @@ def _words_of_pairs(
 ) -> Tensor:
     """Words of all rows of the row pairs start to stop, (P, R, 2 (stop - start)), int32."""
     check_range("stream", stream, 0, WORD_LIMIT)
-    for one in [update] if isinstance(update, int) else update:
+    for one in (update,) if isinstance(update, int) else (min(update), max(update)):
         check_range("update", one, 0, WORD_LIMIT)
     check_range("number of positions", num_positions, 1, WORD_LIMIT + 1)
     keys = _round_keys(tuple(seeds), torch.device(device))

@@ -15,10 +15,10 @@ from rnnbench.tasks.base import Batch, Draw, Task
 from rnnbench.tasks.description import Description, describe_range
 from rnnbench.tasks.one_hot import one_hot
 from rnnbench.tasks.placement import at_least_one, draw_from, fill_padding, percent_range, scaled_windows
-from rnnbench.tasks.random_numbers import integers
+from rnnbench.tasks.random_numbers import bit_fields, integers, num_words_of
 from rnnbench.tasks.variants import check_variant, variants_of
 
-NUM_DISTRACTORS = 4  # inputs 0 to 3
+DISTRACTOR_BITS = 2  # inputs 0 to 3
 FIRST_SYMBOL = 4  # inputs 4 and 5 are X and Y
 TRIGGER = 6
 START = 7
@@ -139,7 +139,7 @@ class TemporalOrder(Task):
         """Draw some sequences, as `Task.draw` says."""
         arrangement = self.arrangement
         num_choices = self.num_symbols + 2  # length, steps, class
-        words = draw.words(num_choices + self.num_steps)
+        words = draw.words(num_choices + num_words_of(self.num_steps, DISTRACTOR_BITS))
         drawn = draw_from(words[: num_choices - 1], (arrangement.lengths, *arrangement.windows))
         lengths, steps = drawn[0], drawn[1:]  # (R, B), (K, R, B)
         if arrangement.balanced:
@@ -147,8 +147,8 @@ class TemporalOrder(Task):
         else:
             classes = integers(words[num_choices - 1], 0, self.num_classes)
 
-        shown = words[num_choices:] >> 30 & NUM_DISTRACTORS - 1  # (T, R, B): `integers` for a power of two
-        symbols = [FIRST_SYMBOL + classes // value % 2 for value in arrangement.place_values]
+        shown = bit_fields(words[num_choices:], DISTRACTOR_BITS, self.num_steps)  # (T, R, B)
+        symbols = [FIRST_SYMBOL + (classes & value > 0) for value in arrangement.place_values]
         shown.scatter_(0, steps, torch.stack(symbols).int())
         if arrangement.framed:
             shown[0] = START
@@ -157,7 +157,7 @@ class TemporalOrder(Task):
         inputs = one_hot(shown, self.input_size, draw.dtype)
         targets = classes.unsqueeze(0)
         if arrangement.one_hot_targets:
-            targets = torch.nn.functional.one_hot(targets, self.num_classes).to(draw.dtype)
+            targets = one_hot(targets, self.num_classes, draw.dtype)
         return Batch(inputs, lengths, (lengths - 1).unsqueeze(0), targets)
 
     def misses(self, outputs: Tensor, batch: Batch) -> Tensor:

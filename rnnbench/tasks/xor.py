@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from rnnbench.tasks.base import Batch
 from rnnbench.tasks.marked_operands import MarkedOperands, Places, hf11_places
+from rnnbench.tasks.random_numbers import bit_fields, num_words_of
 from rnnbench.tasks.variants import variants_of
 
 
@@ -55,8 +56,12 @@ class Xor(MarkedOperands):
         return "wrong sign" if self._logistic() else "wrong side of 1/2"
 
     @override
+    def _num_value_words(self) -> int:
+        return num_words_of(self.num_steps, 1)
+
+    @override
     def _draw_values(self, words: Tensor, out: Tensor) -> None:
-        out.copy_(words < 0)  # the highest of 32 random bits
+        out.copy_(bit_fields(words, 1, self.num_steps))
 
     @override
     def _combine(self, first: Tensor, second: Tensor) -> Tensor:

@@ -1,3 +1,4 @@
+import itertools
 from typing import Any
 
 import pytest
@@ -7,7 +8,16 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from rnnbench.tasks import random_numbers
-from rnnbench.tasks.random_numbers import batch_words, integers, key_schedule, philox4x32, random_words, uniform
+from rnnbench.tasks.random_numbers import (
+    batch_words,
+    bit_fields,
+    integers,
+    key_schedule,
+    num_words_of,
+    philox4x32,
+    random_words,
+    uniform,
+)
 
 MASK = 0xFFFFFFFF
 MILLION = 1_000_000
@@ -180,6 +190,22 @@ def test_integers_take_bounds_for_every_row() -> None:
 def test_integers_are_uniform() -> None:
     drawn = integers(random_words([13], 0, 0, 100, 1000), 0, 97)
     assert abs(chi_square_z(drawn.flatten().bincount(minlength=97))) < 4
+
+
+@given(st.sampled_from([1, 2, 4, 8, 16]), st.integers(1, 70), st.integers(0, 2**32))
+def test_bit_fields_are_the_digits_of_the_words(num_bits: int, num_fields: int, seed: int) -> None:
+    num_words = num_words_of(num_fields, num_bits)
+    words = random_words([seed, 5], 1, 2, num_words, 3)
+    fields = bit_fields(words, num_bits, num_fields)
+    assert fields.shape == (num_fields, 2, 3)
+    for replica, row in itertools.product(range(2), range(3)):
+        whole = sum((int(word) & MASK) << 32 * index for index, word in enumerate(words[:, replica, row]))
+        digits = [whole >> num_bits * index & 2**num_bits - 1 for index in range(num_fields)]
+        assert fields[:, replica, row].tolist() == digits
+
+
+def test_no_field_needs_a_word_too_many() -> None:
+    assert [num_words_of(count, 2) for count in (1, 16, 17, 32, 33)] == [1, 1, 2, 2, 3]
 
 
 @pytest.mark.parametrize(
