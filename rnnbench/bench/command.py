@@ -86,4 +86,9 @@ def bench(options: Options, make_run: MakeRun) -> int:
 def _headline(facts: dict[str, Any]) -> str:
     cores = in_words(facts["usable_cores"], "core")
     load = "" if facts["load_average"] is None else f", load {facts['load_average']:.1f}"
-    return f"{facts['cpu']}, {cores}, {mebibytes(facts['memory_bytes'])} MiB of memory{load}"
+    lines = [f"{facts['cpu']}, {cores}, {mebibytes(facts['memory_bytes'])} MiB of memory{load}"]
+    if facts["environment"]:
+        variables = " ".join(f"{name}={value}" for name, value in facts["environment"].items())
+        kernels = "".join(f"; {kernels}" for kernels in facts["blas"])
+        lines.append(f"set in the environment: {variables}{kernels}")
+    return "\n".join(lines)

@@ -6,24 +6,34 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
+
 from rnnbench.machine import available_bytes, resolve_device
 from rnnbench.records.environment import git_revision, versions
 
 OPTIONAL_PACKAGES = ("jax", "jaxlib", "curvlinops-for-pytorch", "backpack-for-pytorch")
-THREAD_VARIABLES = (
+SPEED_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
     "OMP_WAIT_POLICY",
     "GOMP_SPINCOUNT",
     "OMP_DYNAMIC",
     "MKL_DYNAMIC",
     "KMP_BLOCKTIME",
     "XLA_FLAGS",
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_L2_SIZE",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "ONEDNN_MAX_CPU_ISA",
+    "ATEN_CPU_CAPABILITY",
+    "NPY_DISABLE_CPU_FEATURES",
 )
+"""What decides about threads, and which of a processor's instructions the libraries use."""
 
 
 def machine_facts() -> dict[str, Any]:
-    """Processor, cores, memory, load, system, and the environment variables that decide about threads."""
+    """Processor, cores, memory, load, system, numpy's BLAS, and the environment variables that decide about speed."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     return {
         "cpu": _cpu_model(),
@@ -33,8 +43,19 @@ def machine_facts() -> dict[str, Any]:
         "available_bytes": available_bytes(resolve_device("cpu")),
         "load_average": load,
         "system": platform.platform(),
-        "environment": {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ},
+        "blas": blas_kernels(),
+        "environment": {name: os.environ[name] for name in SPEED_VARIABLES if name in os.environ},
     }
+
+
+def blas_kernels() -> list[str]:
+    """Which kernels the BLAS libraries that can say so have chosen, as "openblas 0.3.31 for SkylakeX"."""
+    libraries = threadpool_info()
+    return [
+        f"{library['internal_api']} {library['version']} for {library['architecture']}"
+        for library in libraries
+        if library["user_api"] == "blas" and "architecture" in library
+    ]
 
 
 def usable_cores() -> int:

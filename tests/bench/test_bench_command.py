@@ -1,5 +1,9 @@
 import io
 import json
+import os
+import platform
+import subprocess
+import sys
 
 import pytest
 
@@ -36,7 +40,8 @@ def test_everything_is_kept(one_report, tmp_path, capsys):
     assert list(found["groups"]) == ALL_BUT_GPU
     assert found["groups"]["hf"] == [{"title": "title", "notes": ["A note."], "rows": [1.5, 2.0]}]
     assert found["threads"] == [3]
-    assert {"cpu", "cores", "usable_cores", "memory_bytes", "environment", "load_average"} <= found["machine"].keys()
+    facts = {"cpu", "cores", "usable_cores", "memory_bytes", "environment", "load_average", "blas"}
+    assert facts <= found["machine"].keys()
     assert {"python", "torch", "rnnbench"} <= found["versions"].keys()
     assert (found["format"], found["full"]) == (1, False)
     out = capsys.readouterr().out
@@ -50,6 +55,24 @@ def test_one_thread_and_all_cores_by_default(one_report, monkeypatch):
     monkeypatch.setattr(command, "usable_cores", lambda: 1)
     command.bench(Options(), None)
     assert one_report == [("engine", [1, 6]), ("engine", [1])]
+
+
+def test_what_decides_about_speed_is_said_and_kept(tmp_path):
+    result = tmp_path / "result.json"
+    environment = {**os.environ, "OPENBLAS_CORETYPE": "Haswell", "OMP_NUM_THREADS": "1"}
+    arguments = ["bench", "engine", "--shape", "1,2,3,4", "--rounds", "1", "--threads", "1", "--json", str(result)]
+    run = subprocess.run(
+        [sys.executable, "-m", "rnnbench", *arguments], env=environment, capture_output=True, text=True, check=True
+    )
+    machine = json.loads(result.read_text())["machine"]
+    assert machine["environment"].items() >= {"OPENBLAS_CORETYPE": "Haswell", "OMP_NUM_THREADS": "1"}.items()
+    second = run.stdout.splitlines()[1]
+    assert second.startswith("set in the environment: OMP_NUM_THREADS=1 ")
+    assert "OPENBLAS_CORETYPE=Haswell" in second
+    for kernels in machine["blas"]:
+        assert kernels in second
+        if "openblas" in kernels and platform.machine() == "x86_64":
+            assert kernels.endswith(" for Haswell")
 
 
 def test_a_mismatch_is_a_failure(monkeypatch, capsys):
