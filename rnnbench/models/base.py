@@ -207,9 +207,9 @@ class Model(ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has no state_jacobians")
 
-    def separates_replicas(self, shape: BlockShape) -> bool:
-        """Whether losses and gradients of a batch of a shape are to be had one replica in a block."""
-        return False
+    def fewest_gradient_blocks(self, shape: BlockShape) -> int:
+        """In how many blocks, at least, the losses and gradients of a batch of a shape are to be had."""
+        return 1
 
     def runs_by(self, device: torch.device, dtype: torch.dtype) -> str:
         """What computes its sweeps on a device, in words for the user.

@@ -20,15 +20,12 @@ from rnnbench.models.readout_sweeps import ReadoutSweeps
 RECURRENCES = ("auto", "torch", "fused")
 
 LARGEST_FOR_ONEDNN, LARGEST_FOR_ATEN = 10000, 2000
-"""Most units times sequences of a block's only replica for which the operation of either library is the faster way on a
-CPU.
+"""Most units times sequences of a replica for which the operation of either library is the faster way on a CPU.
+oneDNN's is worth taking several replicas apart for.
 
 Below, step by step, Python's calls take most of the time; above, what each operation does with its numbers. The table
 in docs/performance.md has the times.
 """
-
-LARGEST_OF_SEVERAL = 5000
-"""Most units times sequences of a replica for which oneDNN is worth taking several replicas apart."""
 
 FEW_REPLICAS, LEAST_OF_MANY = 8, 1000
 """With more replicas than these, each must have so many units times sequences for oneDNN to be worth its call."""
@@ -93,12 +90,15 @@ class FusedCell(Cell):
         return shape.device.type == "cpu" and shape.replicas == 1 and shape.sequences * self.hidden_size <= limit
 
     @override
-    def separates_replicas(self, shape: BlockShape) -> bool:
-        # Run forward and back before the next one begins, a replica stays in cache.
-        if self.recurrence == "auto":
-            least = 0 if shape.replicas <= FEW_REPLICAS else LEAST_OF_MANY
-            return self._has_onednn(shape) and least <= shape.sequences * self.hidden_size <= LARGEST_OF_SEVERAL
-        return self.recurrence == "fused" and shape.device.type == "cpu"
+    def fewest_gradient_blocks(self, shape: BlockShape) -> int:
+        # Run forward and back before the next one begins, a replica, or some of its sequences, stays in cache.
+        if self.recurrence == "fused":
+            return shape.replicas if shape.device.type == "cpu" else 1
+        size = shape.sequences * self.hidden_size
+        is_worth_calls = shape.replicas <= FEW_REPLICAS or size >= LEAST_OF_MANY
+        if self.recurrence == "torch" or not is_worth_calls or not self._has_onednn(shape):
+            return 1
+        return shape.replicas * -(-size // LARGEST_FOR_ONEDNN)
 
     def _has_onednn(self, shape: BlockShape) -> bool:
         """Whether the operation is oneDNN's on a CPU, which has no GRU of torch's kind and no float64."""

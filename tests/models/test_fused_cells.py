@@ -115,30 +115,30 @@ def test_updates_of_nag_come_to_the_same(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "dtype", "replicas", "sequences", "device", "separated", "fused"),
+    ("name", "dtype", "replicas", "sequences", "device", "blocks", "fused"),
     [
-        ("lstm", F32, 1, 50, CPU, True, True),
-        ("lstm", F32, 1, 100, CPU, False, True),
-        ("lstm", F32, 1, 101, CPU, False, False),
-        ("lstm", F32, 32, 50, CPU, True, False),  # a block of one of them then is
-        ("lstm", F32, 32, 51, CPU, False, False),
-        ("lstm", F32, 8, 9, CPU, True, False),
-        ("lstm", F32, 9, 9, CPU, False, False),
-        ("lstm", F32, 9, 10, CPU, True, False),
-        ("lstm", F64, 1, 20, CPU, False, True),
-        ("lstm", F64, 1, 50, CPU, False, False),
-        ("gru", F32, 1, 20, CPU, False, True),
-        ("gru", F32, 1, 21, CPU, False, False),
-        ("gru", F32, 2, 20, CPU, False, False),
-        ("gru", F32, 1, 1000, GPU, False, True),
-        ("lstm", F32, 2, 20, GPU, False, False),
-        ("lstm", F32, 1, 20, torch.device("meta"), False, False),
+        ("lstm", F32, 1, 100, CPU, 1, True),
+        ("lstm", F32, 1, 101, CPU, 2, False),  # a block of half of them then is
+        ("lstm", F32, 1, 1000, CPU, 10, False),
+        ("lstm", F32, 32, 100, CPU, 32, False),  # a block of one of them then is
+        ("lstm", F32, 32, 101, CPU, 64, False),
+        ("lstm", F32, 8, 9, CPU, 8, False),
+        ("lstm", F32, 9, 9, CPU, 1, False),
+        ("lstm", F32, 9, 10, CPU, 9, False),
+        ("lstm", F64, 1, 20, CPU, 1, True),
+        ("lstm", F64, 1, 50, CPU, 1, False),
+        ("gru", F32, 1, 20, CPU, 1, True),
+        ("gru", F32, 1, 21, CPU, 1, False),
+        ("gru", F32, 2, 20, CPU, 1, False),
+        ("gru", F32, 1, 1000, GPU, 1, True),
+        ("lstm", F32, 2, 20, GPU, 1, False),
+        ("lstm", F32, 1, 20, torch.device("meta"), 1, False),
     ],
 )
-def test_auto_takes_the_faster_way(name, dtype, replicas, sequences, device, separated, fused):
+def test_auto_takes_the_faster_way(name, dtype, replicas, sequences, device, blocks, fused):
     shape = BlockShape(replicas, 3, sequences, dtype, device)
     model = MODELS[name](2, 1, 100)
-    assert model.separates_replicas(shape) == separated
+    assert model.fewest_gradient_blocks(shape) == blocks
     assert model.is_fused(shape) == fused
     for recurrence in ("torch", "fused"):
         assert MODELS[name](2, 1, 100, recurrence).is_fused(shape) == (recurrence == "fused")
@@ -151,6 +151,18 @@ def test_replicas_are_separated_for_gradients_alone():
     assert block.replicas == slice(0, 32)
     assert isinstance(engine.lend(1, 3, 20), FusedSweeps)
     assert isinstance(engine.lend(32, 3, 20), CellSweeps)
+
+
+@pytest.mark.parametrize(("replicas", "sequences"), [(1, 101), (1, 1000), (3, 250), (2, 2001)])
+def test_many_sequences_are_cut_into_blocks_for_the_operation(replicas, sequences):
+    model = MODELS["lstm"](2, 1, 100)
+    for threads in (1, 2):
+        engine = Engine(model, threads)
+        for block in engine.split(replicas, 20, sequences, for_gradients=True):
+            count = block.sequences.stop - block.sequences.start
+            assert block.replicas.stop - block.replicas.start == 1
+            assert model.is_fused(BlockShape(1, 20, count, F32, CPU))
+        engine.close()
 
 
 def test_torchs_generator_is_left_alone():
