@@ -1,60 +1,91 @@
-"""Drawing the batches of every task and variant, beside the update that uses them."""
+"""Drawing the batches of every task and variant, as share of the updates that use them."""
 
+import copy
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
+from typing import Any
 
 from rnnbench.bench.announce import Announcer
 from rnnbench.bench.options import Options
 from rnnbench.bench.report import Report, in_words, milliseconds, percent
 from rnnbench.bench.session import HF_RUN, NAG_REPLICAS, NAG_RUN, MakeRun, Session
-from rnnbench.bench.timing import Lanes, Statistics, Variant, interleave
-from rnnbench.tasks.base import Stream
+from rnnbench.bench.timing import Lanes, Statistics
+from rnnbench.tasks.base import Batch, Stream
 from rnnbench.tasks.table import describe_tasks
 from rnnbench.training.problem import UPDATES_AT_ONCE
 
-SHORT_SECONDS, FULL_SECONDS = 45.0, 180.0
+SHORT_SECONDS, FULL_SECONDS = 45.0, 240.0
 CG_ITERATIONS = 20
 """Of the Hessian-free update: few, so that the share is not made small by a long one."""
 
 NAG_BATCH, NAG_UPDATE, HF_BATCH = "nag batch", "nag update", "hf batch"
 
-DRAWN_IN_A_ROW = {NAG_BATCH: UPDATES_AT_ONCE, HF_BATCH: 2}
-"""Batches whose mean is one time, since those of several updates are drawn at once."""
+HF_BATCHES_AT_ONCE = UPDATES_AT_ONCE
+"""Batches for Hessian-free whose mean is one time: those of several updates may be drawn at once."""
+
+
+class DrawingTime:
+    """The seconds that a session's task has taken for its batches.
+
+    Within updates it takes longer than alone: the caches are full of other things.
+
+    Attributes:
+        seconds: So far.
+    """
+
+    def __init__(self, session: Session) -> None:
+        """Put the task that is timed in the place of the session's."""
+        self.seconds = 0.0
+        self._draw = session.problem.task.batch
+        task: Any = copy.copy(session.problem.task)
+        task.batch = self._timed
+        session.problem = replace(session.problem, task=task)
+
+    def _timed(self, *arguments: Any, **named: Any) -> Batch:
+        start = time.perf_counter()
+        batch = self._draw(*arguments, **named)
+        self.seconds += time.perf_counter() - start
+        return batch
 
 
 def measure_tasks(
     options: Options, settings: Sequence[int], announcer: Announcer, *, make_run: MakeRun
 ) -> Iterator[Report]:
-    """Measure all tasks with the largest number of threads: drawing has one, so that its share is largest then.
+    """Measure all tasks.
 
     Args:
         options: What was asked for.
-        settings: Numbers of threads.
+        settings: Numbers of threads; only the largest unless all is measured in full. Drawing has one thread in any
+            case, so that its share is largest with the most.
         announcer: Told how far it is.
         make_run: Builds a run.
     """
-    end = time.perf_counter() + (FULL_SECONDS if options.full else SHORT_SECONDS)
-    threads = max(settings)
+    chosen = settings if options.full else [max(settings)]
+    for threads in chosen:
+        seconds = (FULL_SECONDS if options.full else SHORT_SECONDS) / len(chosen)
+        yield _measure(options, threads, seconds, announcer, make_run)
+
+
+def _measure(options: Options, threads: int, seconds: float, announcer: Announcer, make_run: MakeRun) -> Report:
+    end = time.perf_counter() + seconds
     pairs = [(row.task, row.variant) for row in describe_tasks(50)]
     hf_updates: dict[str, float] = {}
     rows: list[Sequence[str] | None] = []
     data = []
     with Lanes() as lanes:
         for number, (task, variant) in enumerate(pairs):
-            announcer.stage(f"{task}, variant {variant}")
+            announcer.stage(f"{task}, variant {variant}, {in_words(threads, 'thread')}")
             choice = [f"task={task}", f"task.variant={variant}"]
             hf = Session(make_run, [*HF_RUN, *choice, f"optim.max_cg_iterations={CG_ITERATIONS}"], 1, threads)
             nag = Session(make_run, [*NAG_RUN, *choice], NAG_REPLICAS, threads)
             if task not in hf_updates:
                 announcer.detail("an update of Hessian-free")
                 hf_updates[task] = _time_update(hf, lanes, options.rounds or (3 if options.full else 1))
-            seconds = (end - time.perf_counter()) / (len(pairs) - number)
-            times = interleave(
-                _variants(nag, hf), lanes, rounds=options.rounds, seconds=seconds, announce=announcer.detail
-            )
-            times = {name: [one / DRAWN_IN_A_ROW.get(name, 1) for one in rounds] for name, rounds in times.items()}
+            announcer.detail("updates of nag")
+            stop = time.perf_counter() + (end - time.perf_counter()) / (len(pairs) - number)
+            times = _time_rounds(nag, hf, lanes, options.rounds, stop)
             found = {name: Statistics.of(rounds) for name, rounds in times.items()}
             drawn = hf.optimizer.num_drawn_sequences / _hf_batch_size(hf)
             shares = {
@@ -75,17 +106,41 @@ def measure_tasks(
             hf.close()
             nag.close()
     size, replicas = _hf_batch_size(hf), len(nag.problem.seeds)
-    yield Report(
+    return Report(
         f"Batches at T=50, {in_words(threads, 'thread')}",
         ["", f"R={replicas} ms", "nag update ms", "share", f"B={size} ms", "hf update ms", "share"],
         rows,
         [
-            f"nag: R={replicas} B={nag.optimizer.num_drawn_sequences} n={nag.problem.model.hidden_size}. "
-            f"hf: an update of at most {CG_ITERATIONS} CG iterations, timed once per task; its share is that of all "
+            f"nag: R={replicas} B={nag.optimizer.num_drawn_sequences} n={nag.problem.model.hidden_size}; drawing is "
+            f"timed within {UPDATES_AT_ONCE} updates on end. hf: drawing is timed by itself, an update of at most "
+            f"{CG_ITERATIONS} CG iterations once per task; the share is that of all "
             f"{hf.optimizer.num_drawn_sequences} sequences that it draws."
         ],
         {"threads": threads, "cg_iterations": CG_ITERATIONS, "rows": data},
     )
+
+
+def _time_rounds(nag: Session, hf: Session, lanes: Lanes, rounds: int | None, stop: float) -> dict[str, list[float]]:
+    """Seconds of an update of nag, of the drawing in it, and of a batch for hf: so many rounds, or until `stop`."""
+    drawing = DrawingTime(nag)
+    draw_for_hf = _draws(hf, _hf_batch_size(hf), HF_BATCHES_AT_ONCE)
+
+    def time_round() -> dict[str, float]:
+        before, start = drawing.seconds, time.perf_counter()
+        for _ in range(UPDATES_AT_ONCE):
+            nag.update()
+        update, drawn = time.perf_counter() - start, drawing.seconds - before
+        start = time.perf_counter()
+        draw_for_hf()
+        hf_batch = (time.perf_counter() - start) / HF_BATCHES_AT_ONCE
+        return {NAG_BATCH: drawn / UPDATES_AT_ONCE, NAG_UPDATE: update / UPDATES_AT_ONCE, HF_BATCH: hf_batch}
+
+    lanes.call(nag.warm_up)
+    found: dict[str, list[float]] = {NAG_BATCH: [], NAG_UPDATE: [], HF_BATCH: []}
+    while not found[HF_BATCH] or (len(found[HF_BATCH]) < rounds if rounds else time.perf_counter() < stop):
+        for name, seconds in lanes.call(time_round).items():
+            found[name].append(seconds)
+    return found
 
 
 def _hf_batch_size(session: Session) -> int:
@@ -102,14 +157,6 @@ def _time_update(session: Session, lanes: Lanes, rounds: int) -> float:
 
     lanes.call(session.warm_up)
     return Statistics.of([lanes.call(run) for _ in range(rounds)]).median
-
-
-def _variants(nag: Session, hf: Session) -> list[Variant]:
-    return [
-        Variant(NAG_BATCH, _draws(nag, nag.optimizer.num_drawn_sequences, DRAWN_IN_A_ROW[NAG_BATCH])),
-        Variant(NAG_UPDATE, nag.update),
-        Variant(HF_BATCH, _draws(hf, _hf_batch_size(hf), DRAWN_IN_A_ROW[HF_BATCH])),
-    ]
 
 
 def _draws(session: Session, batch_size: int, num_updates: int) -> Callable[[], None]:

@@ -28,7 +28,7 @@ NUM_CONFIRMATION_SEQUENCES = 10_000
 
 EVALUATION_SEED = 0
 
-NUMBERS_AT_ONCE, UPDATES_AT_ONCE = 2**20, 32
+NUMBERS_AT_ONCE, UPDATES_AT_ONCE = 2**21, 32
 """Small batches are drawn for several updates together, up to so many inputs, since each draw has a fixed cost."""
 
 
