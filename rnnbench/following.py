@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rnnbench.allocator import keep_freed_memory
 from rnnbench.config.build import build
 from rnnbench.config.schema import Config
 from rnnbench.curvature.engine import Engine, flush_denormals, forbid_tf32
@@ -64,6 +65,7 @@ def follow(config: Config, snapshot: Snapshot | None, world: World) -> None:
     device = resolve_device(config.device)
     built = build([config])
     torch.set_num_threads(1)
+    keep_freed_memory()
     forbid_tf32()
     flush_denormals()
     engine = Engine(built.model, resolve_threads(config, built, 1, device), device, getattr(torch, config.dtype))

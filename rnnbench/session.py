@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
+from rnnbench.allocator import keep_freed_memory
 from rnnbench.config.build import Built, build
 from rnnbench.config.schema import Config
 from rnnbench.curvature.engine import Engine, flush_denormals, forbid_tf32
@@ -111,6 +112,7 @@ class Session:
         needed = check_memory(self.config, self.built, len(jobs), self.device)
         # Each worker runs whole blocks; an operation itself is not split.
         torch.set_num_threads(1)
+        keep_freed_memory()
         forbid_tf32()
         flush_denormals()
         measured = self._settle_recurrence()

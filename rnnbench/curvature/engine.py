@@ -5,10 +5,7 @@ that is faster than splitting every operation over threads, and a busy core slow
 every operation. A block's rows stay in cache from one time step to the next.
 """
 
-import ctypes
 import itertools
-import os
-import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -37,10 +34,6 @@ SEQUENCES_WORTH_A_BLOCK = 64
 
 SEQUENCE_GRAIN = 4
 """Many sequences are split into multiples of it, which a model can cut into equal pieces."""
-
-MALLOC_VARIABLES = ("GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
-SMALLEST_GIVEN_BACK, MOST_KEPT_FREE = 2**28, 2**30
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -101,7 +94,6 @@ class Engine:
         self, model: Model, threads: int = 1, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
     ) -> None:
         _keep_operations_single_threaded()
-        _keep_freed_memory()
         self.model, self.device, self.dtype = model, torch.device(device), dtype
         self.threads = threads if self.device.type == "cpu" else 1
         self._executor: ThreadPoolExecutor | None = None
@@ -162,20 +154,6 @@ class Engine:
 def _keep_operations_single_threaded() -> None:
     """Keep numpy's products from being split over threads of their own; workers call them side by side."""
     threadpool_limits(1, user_api="blas")
-
-
-@cache
-def _keep_freed_memory() -> None:
-    """Have glibc keep what is freed for what is allocated next, unless the environment says what it should do.
-
-    By default it gives blocks above 32 MiB, and what is free at the end of its heap, back to the system at once, and
-    the next batch or workspace is paid for page by page: a gradient of torch's LSTM operation at (1, 100, 100, 100)
-    takes 1.6 times as long. Kept are at most `MOST_KEPT_FREE` bytes, beside holes in the heap.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None and os.environ.keys().isdisjoint(MALLOC_VARIABLES):
-        mallopt(M_MMAP_THRESHOLD, SMALLEST_GIVEN_BACK)
-        mallopt(M_TRIM_THRESHOLD, MOST_KEPT_FREE)
 
 
 def forbid_tf32() -> None:

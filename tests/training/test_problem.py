@@ -61,7 +61,7 @@ def test_small_batches_are_drawn_several_at_once():
     assert calls == [64, 64]
     calls.clear()
     for update in range(3):
-        problem.draw(update)(Stream.GRADIENT, 20_000)
+        problem.draw(update)(Stream.GRADIENT, 60_000)
     assert calls == [2, 2, 2]
 
 
