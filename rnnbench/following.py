@@ -6,11 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnnbench.allocator import keep_freed_memory
 from rnnbench.config.build import build
 from rnnbench.config.schema import Config
-from rnnbench.curvature.engine import Engine, flush_denormals, forbid_tf32
-from rnnbench.machine import resolve_device, resolve_threads
+from rnnbench.curvature.engine import Engine
+from rnnbench.machine import prepare_arithmetic, resolve_device, resolve_threads
 from rnnbench.optim.base import Update
 from rnnbench.probes.base import View
 from rnnbench.session import plan_of
@@ -64,10 +63,7 @@ def follow(config: Config, snapshot: Snapshot | None, world: World) -> None:
     """
     device = resolve_device(config.device)
     built = build([config])
-    torch.set_num_threads(1)
-    keep_freed_memory()
-    forbid_tf32()
-    flush_denormals()
+    prepare_arithmetic()
     engine = Engine(built.model, resolve_threads(config, built, 1, device), device, getattr(torch, config.dtype))
     problem = Problem(built.task, engine, [config.seed], world)
     theta = draw_parameters(built.model, built.inits, problem.seeds, engine)

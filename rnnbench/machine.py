@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 
+from rnnbench.allocator import keep_freed_memory
 from rnnbench.config.build import Built
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.schema import Config
 from rnnbench.config.validate import fields_of
-from rnnbench.curvature.engine import ROWS_PER_BLOCK, rows_per_block
+from rnnbench.curvature.engine import ROWS_PER_BLOCK, flush_denormals, forbid_tf32, rows_per_block
 from rnnbench.models.base import BlockShape
 from rnnbench.models.fused_cell import FusedCell
 from rnnbench.processors import num_processors
@@ -45,6 +46,14 @@ RANDOM_NUMBER_BYTES = 32
 
 OUTPUT_TENSORS = 3
 """Tensors of the outputs' size that are there together with them: the outputs, their gradients, and one on the way."""
+
+
+def prepare_arithmetic() -> None:
+    """Set what holds for all arithmetic of a process that trains: threads, memory, TF32, denormal numbers."""
+    torch.set_num_threads(1)  # each worker runs whole blocks; an operation itself is not split
+    keep_freed_memory()
+    forbid_tf32()
+    flush_denormals()
 
 
 def resolve_device(name: str) -> torch.device:

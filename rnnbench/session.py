@@ -12,10 +12,9 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from rnnbench.allocator import keep_freed_memory
 from rnnbench.config.build import Built, build
 from rnnbench.config.schema import Config
-from rnnbench.curvature.engine import Engine, flush_denormals, forbid_tf32
+from rnnbench.curvature.engine import Engine
 from rnnbench.exit_status import FAILED, OK
 from rnnbench.keeping import Group, Job, Keeper, Lengths
 from rnnbench.machine import (
@@ -24,6 +23,7 @@ from rnnbench.machine import (
     check_memory,
     check_recurrence,
     is_out_of_memory,
+    prepare_arithmetic,
     resolve_device,
     resolve_recurrence,
     resolve_threads,
@@ -110,11 +110,7 @@ class Session:
         self.built: Built = build([job.config for job in jobs])
         self.captures = check_graphs(self.config, self.built, self.device, world)
         needed = check_memory(self.config, self.built, len(jobs), self.device)
-        # Each worker runs whole blocks; an operation itself is not split.
-        torch.set_num_threads(1)
-        keep_freed_memory()
-        forbid_tf32()
-        flush_denormals()
+        prepare_arithmetic()
         measured = self._settle_recurrence()
         recurrence = check_recurrence(self.config, self.built, self.device)
         known = None if start is None else start.threads

@@ -43,17 +43,16 @@ def machine_facts() -> dict[str, Any]:
         "available_bytes": available_bytes(resolve_device("cpu")),
         "load_average": load,
         "system": platform.platform(),
-        "blas": blas_kernels(),
+        "blas": _blas_kernels(),
         "environment": {name: os.environ[name] for name in SPEED_VARIABLES if name in os.environ},
     }
 
 
-def blas_kernels() -> list[str]:
+def _blas_kernels() -> list[str]:
     """Which kernels the BLAS libraries that can say so have chosen, as "openblas 0.3.31 for SkylakeX"."""
-    libraries = threadpool_info()
     return [
         f"{library['internal_api']} {library['version']} for {library['architecture']}"
-        for library in libraries
+        for library in threadpool_info()
         if library["user_api"] == "blas" and "architecture" in library
     ]
 

@@ -22,9 +22,6 @@ CG_ITERATIONS = 20
 
 NAG_BATCH, NAG_UPDATE, HF_BATCH = "nag batch", "nag update", "hf batch"
 
-HF_BATCHES_AT_ONCE = UPDATES_AT_ONCE
-"""Batches for Hessian-free whose mean is one time: those of several updates may be drawn at once."""
-
 
 class DrawingTime:
     """The seconds that a session's task has taken for its batches.
@@ -123,7 +120,7 @@ def _measure(options: Options, threads: int, seconds: float, announcer: Announce
 def _time_rounds(nag: Session, hf: Session, lanes: Lanes, rounds: int | None, stop: float) -> dict[str, list[float]]:
     """Seconds of an update of nag, of the drawing in it, and of a batch for hf: so many rounds, or until `stop`."""
     drawing = DrawingTime(nag)
-    draw_for_hf = _draws(hf, _hf_batch_size(hf), HF_BATCHES_AT_ONCE)
+    draw_for_hf = _draws_for_hf(hf)
 
     def time_round() -> dict[str, float]:
         before, start = drawing.seconds, time.perf_counter()
@@ -132,8 +129,8 @@ def _time_rounds(nag: Session, hf: Session, lanes: Lanes, rounds: int | None, st
         update, drawn = time.perf_counter() - start, drawing.seconds - before
         start = time.perf_counter()
         draw_for_hf()
-        hf_batch = (time.perf_counter() - start) / HF_BATCHES_AT_ONCE
-        return {NAG_BATCH: drawn / UPDATES_AT_ONCE, NAG_UPDATE: update / UPDATES_AT_ONCE, HF_BATCH: hf_batch}
+        times = {NAG_BATCH: drawn, NAG_UPDATE: update, HF_BATCH: time.perf_counter() - start}
+        return {name: seconds / UPDATES_AT_ONCE for name, seconds in times.items()}
 
     lanes.call(nag.warm_up)
     found: dict[str, list[float]] = {NAG_BATCH: [], NAG_UPDATE: [], HF_BATCH: []}
@@ -159,14 +156,14 @@ def _time_update(session: Session, lanes: Lanes, rounds: int) -> float:
     return Statistics.of([lanes.call(run) for _ in range(rounds)]).median
 
 
-def _draws(session: Session, batch_size: int, num_updates: int) -> Callable[[], None]:
-    """What draws the batches of the next so many updates, each time it is called."""
-    problem = replace(session.problem)  # of its own: what is drawn ahead is for the session's next updates
+def _draws_for_hf(hf: Session) -> Callable[[], None]:
+    """What draws `UPDATES_AT_ONCE` further batches each time it is called, since several may be drawn together."""
+    problem = replace(hf.problem)  # of its own: what is drawn ahead is for the session's next updates
     updates = itertools.count()
 
     def draw() -> None:
-        for update in itertools.islice(updates, num_updates):
-            problem.draw(update)(Stream.GRADIENT, batch_size)
+        for update in itertools.islice(updates, UPDATES_AT_ONCE):
+            problem.draw(update)(Stream.GRADIENT, _hf_batch_size(hf))
 
     return draw
 
