@@ -6,6 +6,7 @@ import os
 import sys
 from typing import NoReturn
 
+from rnnbench.allocator import prepare_allocator
 from rnnbench.cli import main
 
 
@@ -34,6 +35,7 @@ class QuickEnd:
 
 def run() -> NoReturn:
     """Run the command of this process's words, and end the process."""
+    prepare_allocator()
     end = QuickEnd()
     end.status = main()
     sys.exit(end.status)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from rnnbench.allocator import keep_freed_memory
+from rnnbench.allocator import prepare_allocator
 from rnnbench.config.build import Built
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.schema import Config
@@ -51,7 +51,7 @@ OUTPUT_TENSORS = 3
 def prepare_arithmetic() -> None:
     """Set what holds for all arithmetic of a process that trains: threads, memory, TF32, denormal numbers."""
     torch.set_num_threads(1)  # each worker runs whole blocks; an operation itself is not split
-    keep_freed_memory()
+    prepare_allocator()
     forbid_tf32()
     flush_denormals()
 

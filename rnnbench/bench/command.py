@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from rnnbench.allocator import keep_freed_memory
 from rnnbench.bench.announce import Announcer
 from rnnbench.bench.case import MismatchError
 from rnnbench.bench.commands import CommandError
@@ -45,7 +44,6 @@ def bench(options: Options, make_run: MakeRun) -> int:
         OptionError: A shape does not fit into memory, or there is no GPU for the group that needs one.
     """
     settings = [options.threads] if options.threads is not None else sorted({1, usable_cores()})
-    keep_freed_memory()
     facts = machine_facts()
     measures: dict[str, Measure] = {
         "engine": measure_engine,
