@@ -8,7 +8,7 @@ MALLOC_VARIABLES = ("GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THR
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 SMALLEST_GIVEN_BACK, MOST_KEPT_FREE = 2**28, 2**30
 
-HUGE_PAGES_VARIABLE = "THP_MEM_ALLOC_ENABLE"  # torch reads it once, when the process makes its first tensor
+HUGE_PAGES_VARIABLE, HUGE_PAGES_ASKED = "THP_MEM_ALLOC_ENABLE", "1"  # torch reads it with the first tensor
 
 
 def prepare_allocator() -> None:
@@ -29,7 +29,7 @@ def prepare_allocator() -> None:
     """
     if sys.platform != "linux":
         return
-    os.environ.setdefault(HUGE_PAGES_VARIABLE, "1")
+    os.environ.setdefault(HUGE_PAGES_VARIABLE, HUGE_PAGES_ASKED)
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None and os.environ.keys().isdisjoint(MALLOC_VARIABLES):
         mallopt(M_MMAP_THRESHOLD, SMALLEST_GIVEN_BACK)

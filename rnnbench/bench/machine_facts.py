@@ -2,12 +2,14 @@
 
 import os
 import platform
+import re
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
 
+from rnnbench.allocator import HUGE_PAGES_ASKED, HUGE_PAGES_VARIABLE, MALLOC_VARIABLES
 from rnnbench.machine import available_bytes, resolve_device
 from rnnbench.records.environment import git_revision, versions
 
@@ -28,12 +30,16 @@ SPEED_VARIABLES = (
     "ONEDNN_MAX_CPU_ISA",
     "ATEN_CPU_CAPABILITY",
     "NPY_DISABLE_CPU_FEATURES",
+    *MALLOC_VARIABLES,
+    HUGE_PAGES_VARIABLE,
 )
-"""What decides about threads, and which of a processor's instructions the libraries use."""
+"""What decides about threads, which of a processor's instructions the libraries use, and how memory is had."""
+
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 def machine_facts() -> dict[str, Any]:
-    """Processor, cores, memory, load, system, numpy's BLAS, and the environment variables that decide about speed."""
+    """Processor, cores, memory, load, system, numpy's BLAS, huge pages, and environment variables that matter."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     return {
         "cpu": _cpu_model(),
@@ -44,8 +50,24 @@ def machine_facts() -> dict[str, Any]:
         "load_average": load,
         "system": platform.platform(),
         "blas": _blas_kernels(),
-        "environment": {name: os.environ[name] for name in SPEED_VARIABLES if name in os.environ},
+        "huge_pages": _huge_pages(),
+        "environment": _environment(),
     }
+
+
+def _environment() -> dict[str, str]:
+    """The variables that decide about speed, but for what rnnbench sets itself."""
+    ours = {HUGE_PAGES_VARIABLE: HUGE_PAGES_ASKED}
+    found = {name: os.environ[name] for name in SPEED_VARIABLES if name in os.environ}
+    return {name: value for name, value in found.items() if ours.get(name) != value}
+
+
+def _huge_pages() -> str | None:
+    """Whether the system grants huge pages: always, madvise (on request) or never; None: it does not say."""
+    if not HUGE_PAGES.is_file():
+        return None
+    chosen = re.search(r"\[(\w+)\]", HUGE_PAGES.read_text())
+    return chosen and chosen[1]
 
 
 def _blas_kernels() -> list[str]:

@@ -11,6 +11,7 @@ from rnnbench.bench import command
 from rnnbench.bench.announce import Announcer
 from rnnbench.bench.case import MismatchError
 from rnnbench.bench.gpu import report_gpu
+from rnnbench.bench.machine_facts import machine_facts
 from rnnbench.bench.options import GPU, GROUPS, OptionError, Options, Shape, parse_options
 from rnnbench.bench.report import Report, print_report
 
@@ -59,7 +60,8 @@ def test_one_thread_and_all_cores_by_default(one_report, monkeypatch):
 
 def test_what_decides_about_speed_is_said_and_kept(tmp_path):
     result = tmp_path / "result.json"
-    environment = {**os.environ, "OPENBLAS_CORETYPE": "Haswell", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OPENBLAS_CORETYPE": "Haswell", "OMP_NUM_THREADS": "1", "GLIBC_TUNABLES": ""}
+    environment.pop("THP_MEM_ALLOC_ENABLE", None)
     arguments = ["bench", "engine", "--shape", "1,2,3,4", "--rounds", "1", "--threads", "1", "--json", str(result)]
     run = subprocess.run(
         [sys.executable, "-m", "rnnbench", *arguments], env=environment, capture_output=True, text=True, check=True
@@ -69,10 +71,26 @@ def test_what_decides_about_speed_is_said_and_kept(tmp_path):
     second = run.stdout.splitlines()[1]
     assert second.startswith("set in the environment: OMP_NUM_THREADS=1 ")
     assert "OPENBLAS_CORETYPE=Haswell" in second
+    assert "GLIBC_TUNABLES=" in second
+    assert "THP_MEM_ALLOC_ENABLE" not in second  # rnnbench sets it itself
     for kernels in machine["blas"]:
         assert kernels in second
         if "openblas" in kernels and platform.machine() == "x86_64":
             assert kernels.endswith(" for Haswell")
+
+
+def test_huge_pages_switched_off_by_the_user_are_told(monkeypatch):
+    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "0")
+    assert machine_facts()["environment"]["THP_MEM_ALLOC_ENABLE"] == "0"
+
+
+@pytest.mark.parametrize(("text", "chosen"), [("always [madvise] never\n", "madvise"), ("always madvise\n", None)])
+def test_whether_the_system_grants_huge_pages(tmp_path, monkeypatch, text, chosen):
+    told = tmp_path / "enabled"
+    monkeypatch.setattr("rnnbench.bench.machine_facts.HUGE_PAGES", told)
+    assert machine_facts()["huge_pages"] is None
+    told.write_text(text)
+    assert machine_facts()["huge_pages"] == chosen
 
 
 def test_a_mismatch_is_a_failure(monkeypatch, capsys):
