@@ -1,14 +1,15 @@
 """Progress on terminals of several widths, and where there is none."""
 
+import contextlib
 import io
 import os
 import pty
 import re
-import select
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -219,8 +220,9 @@ def test_reader_that_is_gone_does_not_end_the_run(mode: terminal.Mode) -> None:
 
 
 CHILD = """
-import sys, time
+import signal, sys, time
 from rnnbench.records.terminal import Progress, choose_mode
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests are a shell's background job
 with Progress(choose_mode(False, sys.stderr), total=40, baseline_error_rate=0.9) as progress:
     progress.show(0)
     time.sleep(0.3)
@@ -232,6 +234,13 @@ with Progress(choose_mode(False, sys.stderr), total=40, baseline_error_rate=0.9)
 """
 
 
+def read_all(master: int) -> Iterator[bytes]:
+    """What a terminal shows until nobody holds its other end: who writes to one that nobody reads waits."""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while piece := os.read(master, 65536):
+            yield piece
+
+
 def test_interrupt_on_a_real_terminal_gives_the_cursor_back() -> None:
     master, slave = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "60", "LINES": "20"}
@@ -239,18 +248,16 @@ def test_interrupt_on_a_real_terminal_gives_the_cursor_back() -> None:
         [sys.executable, "-c", CHILD], stderr=slave, stdout=subprocess.PIPE, stdin=slave, env=environment, text=True
     )
     os.close(slave)
-    with child:
-        assert child.stdout is not None
-        assert child.stdout.readline() == "ready\n", "stdout is not redirected while the bar is drawn"
-        child.send_signal(signal.SIGINT)
-        child.wait(30)
-    output = b""
-    deadline = time.time() + 10
-    while select.select([master], [], [], 0.2)[0] and time.time() < deadline:
+    with ThreadPoolExecutor() as reader, child:
+        shown = reader.submit(lambda: b"".join(read_all(master)))
         try:
-            output += os.read(master, 65536)
-        except OSError:  # the other end is closed
-            break
+            assert child.stdout is not None
+            assert child.stdout.readline() == "ready\n", "stdout is not redirected while the bar is drawn"
+            child.send_signal(signal.SIGINT)
+            child.wait(30)
+        finally:
+            child.kill()
+        output = shown.result()
     os.close(master)
     text = output.decode()
     assert text.count("\x1b[?25l") == 1

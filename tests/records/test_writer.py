@@ -277,7 +277,11 @@ def test_killed_process_leaves_readable_files(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "synced\n"
-        time.sleep(0.3)
+        files = [file for folder in folders for file in folder.iterdir()]
+        synced = [file.stat().st_size for file in files]
+        while any(file.stat().st_size == size for file, size in zip(files, synced, strict=True)):
+            assert child.poll() is None
+            time.sleep(0.01)
         child.kill()
     for folder in folders:
         metrics = read_metrics(folder)
