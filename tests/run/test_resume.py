@@ -65,6 +65,7 @@ def test_killed_and_resumed_equals_uninterrupted(overrides, updates, tmp_path):
     process = start(killed, *overrides)
     checkpoint = killed / "checkpoint.pt"
     while not checkpoint.exists():
+        assert process.poll() is None
         time.sleep(0.005)
     time.sleep(random.Random(updates).uniform(0, 0.3))
     process.kill()
