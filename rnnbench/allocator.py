@@ -16,7 +16,7 @@ def prepare_allocator() -> None:
 
     By default glibc gives blocks above 32 MiB, and what is free at the end of its heap, back to the system at once, and
     the next batch or workspace is paid for again, in pages of 4 KiB: a gradient of torch's LSTM operation at
-    (1, 100, 100, 100) takes 1.6 times as long. Two remedies:
+    (1, 100, 100, 100) takes 1.8 times as long. Two remedies:
 
     - On Linux torch asks for huge pages for every tensor of at least 2 MiB. This also helps threads, whose heaps glibc
       gives back whatever is asked, and it lets a freed block serve again: the usual alignment of 64 bytes leaves blocks

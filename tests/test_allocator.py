@@ -24,9 +24,8 @@ import ctypes
 from rnnbench.allocator import prepare_allocator
 
 class Statistics(ctypes.Structure):  # mallinfo2 of malloc.h
-    _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks".split()] + [
-        (name, ctypes.c_size_t) for name in "uordblks fordblks keepcost".split()
-    ]
+    names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
+    _fields_ = [(name, ctypes.c_size_t) for name in names.split()]
 
 prepare_allocator()
 libc = ctypes.CDLL(None)

@@ -279,8 +279,10 @@ def test_killed_process_leaves_readable_files(tmp_path: Path) -> None:
         assert child.stdout.readline() == "synced\n"
         files = [file for folder in folders for file in folder.iterdir()]
         synced = [file.stat().st_size for file in files]
-        while any(file.stat().st_size == size for file, size in zip(files, synced, strict=True)):
+        for _ in range(6000):
             assert child.poll() is None
+            if all(file.stat().st_size > size for file, size in zip(files, synced, strict=True)):
+                break
             time.sleep(0.01)
         child.kill()
     for folder in folders:
