@@ -123,7 +123,7 @@ def test_hyperparameters(tmp_path: Path) -> None:
 def test_bytes_reach_the_disk_without_a_sync(tmp_path: Path) -> None:
     with Records([tmp_path], ["x"], flush_seconds=0.05) as records:
         records.log(0, {"x": [1.0]})
-        for _ in range(400):
+        for _ in range(6000):
             if len(read_metrics(tmp_path)["x"]) and "x" in read_events(tmp_path).scalars.Keys():
                 break
             time.sleep(0.01)

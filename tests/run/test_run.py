@@ -200,7 +200,8 @@ def test_what_says_that_memory_is_used_up():
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_a_run_in_order(number, status, tmp_path):
-    command = [sys.executable, "-m", "rnnbench", "train", *SGD[:-1], "hydra.run.dir=run"]
+    endless = (*SGD[:-1], "budget.updates=1000000", "stop_when_solved=false")
+    command = [sys.executable, "-m", "rnnbench", "train", *endless, "hydra.run.dir=run"]
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -92,7 +92,8 @@ def test_a_run_over_two_processes_equals_one_over_one(overrides, tmp_path):
 @pytest.mark.slow
 def test_a_signal_ends_both_and_both_go_on(tmp_path):
     run_folder = tmp_path / "run"
-    process = start("-m", "rnnbench", "train", *NAG, f"hydra.run.dir={run_folder}")
+    endless = (*NAG, "budget.updates=1000000", "stop_when_solved=false")
+    process = start("-m", "rnnbench", "train", *endless, f"hydra.run.dir={run_folder}")
     metrics = run_folder / "metrics.csv"
     while not (metrics.exists() and metrics.read_text().count("\n") > 3):
         assert process.poll() is None, process.communicate()

@@ -1,16 +1,15 @@
 """SIGTERM, as clusters send it, and Ctrl-C: the sweep ends in order and goes on to the same numbers."""
 
-import os
 import signal
 import time
 
 import pytest
 from small_sweeps import NAG, SECONDS_AT_MOST, assert_same_sweep, jobs_of, statuses_of, summary_of
 
-import rnnbench.keeping
+from rnnbench.training.loop import Training
 
-WORDS = (*NAG, "optim=nag,sgd", "seed=0,1", "optim.lr=1e-3,1e-4")
-FAR = 5000
+WORDS = (*NAG, "optim=nag,sgd", "seed=0,1", "optim.lr=1e-3,1e-4", "stop_when_solved=false")
+FAR = 1_000_000
 """Updates that no sweep comes to before its signal, however late that is sent."""
 
 
@@ -52,30 +51,31 @@ def test_ended_by_a_signal(backend, number, status, rnnbench):
     assert_same_sweep(rnnbench.sweep("whole", *WORDS, enough), folder)
 
 
-def signal_at_checkpoint(number):
-    """Have this process sent a signal when it has saved its second checkpoint."""
-    saved, save = [0], rnnbench.keeping.save_checkpoint
+def signal_at_update(update, number):
+    """Have this process sent a signal when it has made so many updates, on the thread that makes them."""
+    log = Training._log
 
-    def sending(*arguments):
-        save(*arguments)
-        saved[0] += 1
-        if saved[0] == 2:
-            os.kill(os.getpid(), number)
+    def logging(self, *arguments):
+        log(self, *arguments)
+        if self.update == update:
+            signal.raise_signal(number)
 
-    rnnbench.keeping.save_checkpoint = sending
+    Training._log = logging
 
 
 def test_goes_on_to_the_budget_that_it_had(rnnbench, prepared):
-    folder = rnnbench.sweep("s", *WORDS, before=signal_at_checkpoint, given=(signal.SIGTERM,), status=143)
-    assert [summary_of(job)["status"] for job in jobs_of(folder)[:4]] == ["interrupted"] * 4
+    folder = rnnbench.sweep("s", *WORDS, before=signal_at_update, given=(12, signal.SIGTERM), status=143)
+    summaries = [summary_of(job) for job in jobs_of(folder)[:4]]
+    assert [(summary["status"], summary["updates"]) for summary in summaries] == [("interrupted", 12)] * 4
     rnnbench("resume", "-q", folder)
     assert_same_sweep(prepared(*WORDS), folder)
 
 
 @pytest.mark.slow
 def test_workers_end_with_a_command_that_is_killed(rnnbench):
-    words = (*NAG, "optim=nag,sgd", "seed=0,1", "budget.updates=20000", "hydra.launcher.backend=processes")
-    command = rnnbench.start_sweep("s", *words, "record.checkpoint_every=20000")
+    words = (*NAG, "optim=nag,sgd", "seed=0,1", "stop_when_solved=false", "hydra.launcher.backend=processes")
+    far = (f"budget.updates={FAR}", f"record.checkpoint_every={FAR}")
+    command = rnnbench.start_sweep("s", *words, *far)
     folder = rnnbench.root / "s"
     command.wait_until(lambda: all((folder / str(job) / "metrics.csv").exists() for job in range(4)))
     command.signal(signal.SIGKILL)
