@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 # Before any test differentiates: torch's autograd counts the devices once, at its first use.
 with contextlib.suppress(ImportError):  # where torch takes no device in Python, its tests are skipped
@@ -14,6 +15,11 @@ with contextlib.suppress(ImportError):  # where torch takes no device in Python,
 # Their modules import Triton, which exists for Linux alone; pytest would import them to look for examples.
 NEED_TRITON = ["rnnbench/kernels/[!_a]*.py", "rnnbench/gpu_check/compilation.py"]
 collect_ignore_glob = NEED_TRITON if find_spec("triton") is None else []
+
+
+# How long an example takes is the machine's affair. All else is as Hypothesis has it: where CI is set, no chance.
+settings.register_profile("rnnbench", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("rnnbench")
 
 
 def pytest_addoption(parser):

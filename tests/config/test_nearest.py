@@ -36,7 +36,7 @@ def edits(draw, word):
 
 
 @given(data=st.data())
-@settings(deadline=None, max_examples=120)
+@settings(max_examples=120)
 def test_one_misspelling_suggests_the_key(trees, data):
     tree = trees[data.draw(st.sampled_from(OPTIMIZERS))]
     keys = keys_of(tree)
@@ -47,7 +47,7 @@ def test_one_misspelling_suggests_the_key(trees, data):
 
 
 @given(data=st.data())
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_one_edit_is_one_edit(data):
     word = data.draw(st.text(alphabet="abc", min_size=1, max_size=6))
     edited = data.draw(edits(word))

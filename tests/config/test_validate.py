@@ -108,7 +108,7 @@ BOUNDS = st.fixed_dictionaries({}, optional={name: st.integers(-5, 5) for name i
 
 
 @given(value=st.floats(allow_nan=True) | st.integers(-10, 10), bounds=BOUNDS)
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_limits_are_what_their_words_say(value, bounds):
     message = outside("key", value, bounds)
     # the words themselves are evaluated

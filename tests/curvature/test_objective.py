@@ -127,7 +127,7 @@ def test_mean_squared_gradient_is_that_of_single_sequences(loss, every_step, mon
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # inside torch.func.jvp
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     num_replicas=st.integers(1, 3),
     num_sequences=st.integers(1, 6),
@@ -171,7 +171,7 @@ shapes = {
 }
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(**shapes, threads=st.sampled_from([1, 2]))
 def test_replica_law(num_replicas, threads, **shape):
     """Replica r of a batched run equals the run alone: loss, gradient and product."""
@@ -190,7 +190,7 @@ def test_replica_law(num_replicas, threads, **shape):
     objective.engine.close()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(**shapes)
 def test_products_are_linear_symmetric_and_positive(num_replicas, **shape):
     _, theta, _, objective, generator = case(num_replicas=num_replicas, **shape)
@@ -250,7 +250,6 @@ def test_wrong_shape_is_refused():
         objective.linearize(theta).product(theta[:1])
 
 
-@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 3000), st.integers(1, 8))
 def test_blocks_tile_the_batch(num_replicas, num_sequences, num_workers):
     seen = torch.zeros(num_replicas, num_sequences, dtype=torch.int64)

@@ -25,7 +25,7 @@ def test_clipping_events():
     assert was_clipped(gradient, torch.tensor([[1.0, 2.0], [0.6, 0.8]])).tolist() == [False, True]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(size=st.integers(2, 40), seed=st.integers(0, 2**20), small=st.integers(1, 3))
 def test_noise_scale_in_exact_expectation(size, seed, small):
     """Expected squared norms put in, |G|^2 and tr(Sigma) come out."""

@@ -86,7 +86,7 @@ def test_axes_that_hide_the_largest_direction():
     assert found.tolist() == pytest.approx(exact_log_singular_values(jacobians, 12), abs=1e-9)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10**6), st.integers(1, 7), st.integers(1, 12))
 def test_sum_and_norms_agree_with_each_other(seed, size, num_steps):
     jacobians = matrices(num_steps, size, size, seed=seed)

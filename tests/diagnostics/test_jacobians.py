@@ -46,7 +46,7 @@ def test_departure_from_normality_in_closed_form():
     assert relative.tolist() == pytest.approx([1.0, 0.0, 2 / whole, 0.0], abs=1e-7)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10**6), st.integers(1, 6))
 def test_departure_is_the_upper_part_of_the_schur_form(seed, size):
     jacobian = matrices(size, size, seed=seed)

@@ -95,7 +95,7 @@ def test_a_replica_that_is_not_finite_is_nan_and_leaves_the_others():
     assert torch.allclose(found.values[1], expected, atol=1e-12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(spectrum=st.lists(st.floats(-10, 10, allow_subnormal=False), min_size=2, max_size=9), count=st.integers(1, 9))
 def test_ritz_values_lie_within_the_spectrum_and_interlace(spectrum, count):
     matrix = symmetric([spectrum])

@@ -50,7 +50,7 @@ def test_the_henon_map():
     assert abs(mean[1].item() + 1.6232) < 3 * deviation[1].item()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10**6), st.integers(1, 5), st.integers(1, 20))
 def test_the_sum_is_the_mean_logarithm_of_the_determinant(seed, size, num_steps):
     jacobians = matrices(num_steps, size, size, seed=seed)

@@ -59,7 +59,7 @@ SIZES = st.integers(1, 20)
 
 
 @given(n=SIZES, num_connections=st.integers(1, 25), spectral_radius=st.floats(0.01, 10), seed=st.integers(0, 2**62))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_sparse_has_its_connections_and_spectral_radius(n, num_connections, spectral_radius, seed):
     init = SparseInit(num_connections=num_connections, spectral_radius=spectral_radius, **SCALES)
     block = init.recurrent_block(generator(seed), n)
@@ -109,7 +109,7 @@ def test_gaussian_takes_its_scale_and_its_spectral_radius():
 
 
 @given(n=SIZES, spectral_radius=st.floats(0.01, 10), seed=st.integers(0, 2**62))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_orthogonal_is_orthogonal_times_its_spectral_radius(n, spectral_radius, seed):
     block = OrthogonalInit(spectral_radius=spectral_radius, **SCALES).recurrent_block(generator(seed), n)
     expected = spectral_radius**2 * torch.eye(n, dtype=torch.float64)

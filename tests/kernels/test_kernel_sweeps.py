@@ -12,7 +12,7 @@ from rnnbench.models.nonlinearity import NONLINEARITIES
 CPU = torch.device("cpu")
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(
     st.builds(
         SweepCase,

@@ -45,7 +45,7 @@ def close(actual, expected):
     assert error < 1e-12, f"relative error {error:.2e}"  # float64: a few hundred roundings of 1e-16
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     nonlinearity=st.sampled_from(list(ACTIVATIONS)),
     loss=st.sampled_from(list(LOSSES)),

@@ -47,7 +47,7 @@ def objectives(name, hidden_size, batch, threads=1, dtype=F64):
     return [Objective(Engine(model, threads, dtype=dtype), LOSSES["squared_error"], batch) for model in models]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     name=st.sampled_from(list(MODELS)),
     where=st.sampled_from(["end", "two steps", "same step", "every step"]),

@@ -128,7 +128,7 @@ def test_state_jacobians_equal_autograd_on_torchs_cell(name):
     close(model.next_states(theta, states[0], inputs[0]), after[0])
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     name=st.sampled_from(list(MODELS)),
     num_replicas=st.integers(1, 5),

@@ -120,7 +120,7 @@ TORCH_CASES = {
 
 @pytest.mark.parametrize("name", TORCH_CASES)
 @given(data=st.data())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_equals_torch_optim_over_50_updates_with_other_hyperparameters_in_every_replica(name, data):
     strategy, build = TORCH_CASES[name]
     optimizer = data.draw(strategy)

@@ -55,7 +55,7 @@ def test_rows_within_their_limit_stay_as_they_are(clip):
     row=st.lists(st.floats(-1e150, 1e150), min_size=1, max_size=6),
     limit=st.floats(1e-3, 1e3),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_laws(row, limit):
     gradient, limits = torch.tensor([row], dtype=torch.float64), torch.tensor([[limit]], dtype=torch.float64)
     by_norm = clip_by_norm(gradient, limits)

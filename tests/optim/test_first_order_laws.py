@@ -104,7 +104,7 @@ def test_replicas_gathers_every_tensor_in_order(optimizer: FirstOrder):
 
 @every_optimizer
 @given(index=st.lists(st.integers(0, 2), min_size=1, max_size=5), switch=st.integers(0, 8))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_a_replica_is_the_run_alone_whichever_stand_beside_it(optimizer: FirstOrder, index: list[int], switch: int):
     theta = start()
     whole = trajectory(optimizer, theta, 20)

@@ -38,7 +38,7 @@ OWN = {
 }
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.fixed_dictionaries(CHOICES))
 def test_replica_law(choices):
     """theta within 1e-8 after two updates, with different hyperparameters side by side; the cost is one's own.

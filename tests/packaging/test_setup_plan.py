@@ -72,7 +72,7 @@ wishes = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(wanted=wishes, state=st.none() | states, python=st.none() | versions)
 def test_only_what_the_scripts_made_is_deleted_and_only_what_is_complete_is_used(wanted, state, python):
     action = choose_action(wanted, state, python, occupied=True)

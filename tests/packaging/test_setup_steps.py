@@ -219,7 +219,7 @@ def test_a_second_call_waits_and_then_finds_the_work_done(root, capfd):
         first = FakeSetup(root)
         first.create()
         first.install()
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert first.steps
     assert second.steps == []
 

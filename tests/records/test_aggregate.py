@@ -144,7 +144,7 @@ def test_shares(tmp_path: Path) -> None:
     assert shares["lr=0.01"] == [[0, 0, 1, 0], [1, 0, 0.5, 0.5], [2, 0, 0.5, 0.5], [3, 0.5, 0, 0.5]]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     values=arrays(np.float64, (4, 5), elements=st.floats(-1e6, 1e6) | st.just(nan) | st.just(inf)),
     has_row=arrays(np.bool_, (4, 5)),

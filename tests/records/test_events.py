@@ -39,7 +39,7 @@ def test_other_files_are_no_pictures(data: bytes) -> None:
 shapes = st.tuples(st.integers(0, 4), st.integers(1, 5))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     data=st.data(),
     shape=shapes,

@@ -39,7 +39,7 @@ def test_published_checksums() -> None:
         assert checksums(as_array(data)).tolist() == [masked & 0xFFFFFFFF]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(count=st.integers(1, 5), length=st.integers(4, 1600), seed=st.integers(0, 2**32 - 1))
 @example(count=3, length=4, seed=0)
 @example(count=3, length=511, seed=0)

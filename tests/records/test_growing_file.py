@@ -41,7 +41,7 @@ def test_appends_in_order(tmp_path: Path) -> None:
     assert (file.length, file.pending_bytes) == (11, 0)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     records=st.lists(st.binary(min_size=1, max_size=12), min_size=1, max_size=8),
     room=st.integers(0, 60),

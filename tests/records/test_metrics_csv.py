@@ -24,7 +24,7 @@ def row(update: int, values: list[float], present: list[bool]) -> bytes:
     return line
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True, width=64), min_size=1, max_size=20))
 def test_floats_return_bit_for_bit(tmp_path_factory: pytest.TempPathFactory, values: list[float]) -> None:
     folder = tmp_path_factory.mktemp("run")

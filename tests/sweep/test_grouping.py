@@ -3,7 +3,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from planned import compose_jobs
 
@@ -22,7 +22,6 @@ def pool():
     return list(zip(itertools.product(*menu.values()), configs, strict=True))
 
 
-@settings(deadline=None)  # the first one composes all jobs
 @given(st.lists(st.integers(0, 127), min_size=1, max_size=20))
 def test_jobs_of_a_group_share_what_replicas_share(numbers):
     jobs = [pool()[number] for number in numbers]
@@ -32,7 +31,6 @@ def test_jobs_of_a_group_share_what_replicas_share(numbers):
     assert grouping.group_jobs([config for _, config in jobs]) == list(expected.values())
 
 
-@settings(deadline=None)  # the first one composes all jobs
 @given(st.lists(st.integers(0, 15), min_size=1, max_size=20))
 def test_replica_values_are_those_that_differ(numbers):
     jobs = [pool()[number] for number in numbers]  # of sgd, 10 and float32 alone
@@ -186,7 +184,6 @@ def test_a_key_that_only_one_choice_has_is_left_out_of_the_labels_of_the_others(
     ]
 
 
-@settings(deadline=None)  # the first one composes all jobs
 @given(st.lists(st.integers(0, 127), min_size=1, max_size=20))
 def test_labels_tell_groups_apart(numbers):
     configs = [pool()[number][1] for number in numbers]

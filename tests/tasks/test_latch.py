@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnbench.tasks.base import Stream
@@ -48,7 +48,6 @@ def test_steps_of_a_pair_share_words(num_steps: int) -> None:
             assert torch.equal(inputs[3 + step, :, :, 6 + j], numbers[1 + 2 * (step // 2) + j, step % 2])
 
 
-@settings(deadline=None)
 @given(data=st.data(), num_steps=st.integers(4, 9), num_noise_inputs=st.integers(1, 4))
 def test_a_row_is_the_same_in_any_batch(data: st.DataObject, num_steps: int, num_noise_inputs: int) -> None:
     task = Latch(num_steps, num_noise_inputs=num_noise_inputs)

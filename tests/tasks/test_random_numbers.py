@@ -78,7 +78,7 @@ def test_the_reference_knows_the_answers_too(counter: str, key: str, expected: s
     assert philox_reference(words_of(counter), words_of(key)) == words_of(expected)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     seeds=st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=3),
     stream=st.integers(0, MASK),

@@ -83,7 +83,7 @@ def assert_same_end(late, early):
     max_updates=st.integers(1, 19),
     interrupt_at=st.none() | st.integers(0, 18),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_found_late_is_found_at_once(at, interrupt_at, **plan):
     steps = [0.0, 0.3, 0.125, 0.7][: len(at)]
     (late, told), (early, expected) = (

@@ -108,7 +108,7 @@ def test_training_waits_when_too_many_rows_do():
         feeder.join(timeout=0.3)
         assert feeder.is_alive()
         hold.set()
-        feeder.join(timeout=10)
+        feeder.join(timeout=60)
         assert not feeder.is_alive()
         observer.drain()
         assert len(book.rows) == MAX_WAITING_ROWS + 3
