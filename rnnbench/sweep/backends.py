@@ -1,5 +1,8 @@
 """Where the groups of a sweep run: in this process, side by side in processes of their own, or by submitit."""
 
+import contextlib
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -15,10 +18,11 @@ from rnnbench.records import RecordError
 from rnnbench.sweep.group_run import run_group
 from rnnbench.sweep.plan import read_plan
 from rnnbench.sweep.watching import progress_line
-from rnnbench.sweep.workers import send_signal, start_worker
+from rnnbench.sweep.workers import send_signal, signals_ignored, start_worker
 from rnnbench.training.interrupt import EXIT_STATUS, Interrupt
 
 SECONDS_BETWEEN_LOOKS, SECONDS_BETWEEN_LINES = 0.1, 10.0
+SECONDS_BETWEEN_SIGNALS = 1.0
 
 NO_TIME_LIMIT = 366 * 24 * 60
 """In minutes, for tasks on this machine, which submitit ends after two minutes if nothing is said."""
@@ -122,19 +126,37 @@ def _run_by_submitit(folder: Path, numbers: Sequence[int], settings: LauncherSet
     except (TypeError, ValueError, NameError) as error:
         raise ConfigError(f"hydra.launcher.submitit: {str(error).splitlines()[0]}") from error
     with Interrupt() as interrupt:
-        tasks = {number: executor.submit(run_one, folder, number, quiet=True) for number in numbers}
+        with signals_ignored():  # of Ctrl-C a task on this machine learns once, not also by what submitit runs it in
+            tasks = {number: executor.submit(run_one, folder, number, quiet=True) for number in numbers}
         for number, task in tasks.items():
             say(f"group {number} is task {task.job_id}; its output is in {folder / 'submitit'}")
         while interrupt.signal is None and not all(task.done() for task in tasks.values()):
             time.sleep(SECONDS_BETWEEN_LOOKS)
         if interrupt.signal is not None:
-            for task in tasks.values():
-                task.cancel()
-            while not all(task.done() for task in tasks.values()):  # they leave checkpoints
-                time.sleep(SECONDS_BETWEEN_LOOKS)
+            _end_in_order(list(tasks.values()), executor.cluster)
             return EXIT_STATUS[interrupt.signal]
         statuses = [_result(number, task, say) for number, task in tasks.items()]
     return max(statuses, default=OK)
+
+
+def _end_in_order(tasks: Sequence[Any], cluster: str) -> None:
+    """Tell tasks to end, and wait until they have: they leave checkpoints.
+
+    A cluster gives them the time that it is configured to. Of a task on this machine, which submitit would kill one
+    second after it has cancelled it, the process that runs it is asked to pass SIGTERM on; and again, since a task that
+    has not begun yet takes no notice.
+    """
+    if cluster != "local":
+        for task in tasks:
+            task.cancel()
+    signal_due = time.monotonic()
+    while running := [task for task in tasks if not task.done()]:
+        if cluster == "local" and time.monotonic() >= signal_due:
+            for task in running:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(task.job_id), signal.SIGTERM)
+            signal_due = time.monotonic() + SECONDS_BETWEEN_SIGNALS
+        time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
 def _result(number: int, task: Any, say: Say) -> int:

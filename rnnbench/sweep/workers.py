@@ -25,7 +25,7 @@ IMPORTED = ["rnnbench.sweep.worker_template"]
 def prepare() -> None:
     """Start the process that workers are forked from, where there is none yet; it returns at once."""
     multiprocessing.set_forkserver_preload(IMPORTED)
-    with _signals_ignored():  # the new process inherits that: what is sent to all of them ends the workers, not it
+    with signals_ignored():  # the new process inherits that: what is sent to all of them ends the workers, not it
         forkserver.ensure_running()
 
 
@@ -50,6 +50,18 @@ def send_signal(worker: ForkServerProcess, number: int) -> None:
     if worker.pid is not None and worker.exitcode is None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(worker.pid, number)
+
+
+@contextlib.contextmanager
+def signals_ignored() -> Iterator[None]:
+    """Ignore the signals that end a command, as a process that is started meanwhile then does; in the main thread."""
+    ending = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in ending}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _work(folder: Path, number: int, processors: int) -> None:
@@ -80,15 +92,3 @@ def _without_main_module() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
-
-
-@contextlib.contextmanager
-def _signals_ignored() -> Iterator[None]:
-    """Ignore the signals that end a command; only the main thread can."""
-    ending = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in ending}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

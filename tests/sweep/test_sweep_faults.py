@@ -29,8 +29,8 @@ from rnnbench.records.errors import MachineError
 # ---------------------------------------------------------------- folders
 
 
-def remove_at_update(update, path):
-    """Remove a folder or a file at an update."""
+def remove_at_update(update, path, is_found_at_once=False):
+    """Remove a folder or a file at an update, where the records may be some rows behind, or have it found there."""
     log = rnnbench.training.loop.Training._log
 
     def removing(self, before, done, evaluation):
@@ -39,6 +39,8 @@ def remove_at_update(update, path):
                 shutil.rmtree(path, ignore_errors=True)
             path.unlink(missing_ok=True)
         log(self, before, done, evaluation)
+        if self.update == update and is_found_at_once:
+            self._observer.drain()
 
     rnnbench.training.loop.Training._log = removing
 
@@ -62,7 +64,7 @@ def test_a_file_that_is_removed(rnnbench, prepared):
     words = (*NAG, "dtype=float64", SEEDS)
     whole = prepared(*words)
     file = rnnbench.root / "s" / "1" / "metrics.csv"
-    command = rnnbench.start_sweep("s", *words, before=remove_at_update, given=(12, file))
+    command = rnnbench.start_sweep("s", *words, before=remove_at_update, given=(12, file, True))
     assert command.status() == 1
     folder = rnnbench.root / "s"
     assert statuses_of(folder) == ["budget", "failed", "budget", "budget"]

@@ -1,11 +1,15 @@
 """SIGTERM, as clusters send it, and Ctrl-C: the sweep ends in order and goes on to the same numbers."""
 
+import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from small_sweeps import NAG, SECONDS_AT_MOST, assert_same_sweep, jobs_of, statuses_of, summary_of
 
+import rnnbench.sweep.backends
+from rnnbench.training.interrupt import Interrupt
 from rnnbench.training.loop import Training
 
 WORDS = (*NAG, "optim=nag,sgd", "seed=0,1", "optim.lr=1e-3,1e-4", "stop_when_solved=false")
@@ -22,6 +26,7 @@ FAR = 1_000_000
         ("processes", signal.SIGTERM, 143),
         ("processes", signal.SIGINT, 130),
         ("submitit_local", signal.SIGTERM, 143),
+        ("submitit_local", signal.SIGINT, 130),
     ],
 )
 def test_ended_by_a_signal(backend, number, status, rnnbench):
@@ -37,7 +42,7 @@ def test_ended_by_a_signal(backend, number, status, rnnbench):
         if group in begun:
             summary = summary_of(job)
             assert summary["status"] == "interrupted"
-            sent = signal.SIGINT if backend == "submitit_local" else number  # submitit sends its own
+            sent = signal.SIGTERM if backend == "submitit_local" else number  # what submitit passes on
             assert summary["message"] == f"ended by {sent.name}"
             assert 0 <= summary["updates"] < FAR
             reached = max(reached, summary["updates"])
@@ -49,6 +54,34 @@ def test_ended_by_a_signal(backend, number, status, rnnbench):
     enough = f"budget.updates={reached + 20}"
     rnnbench("resume", "-q", folder, enough)
     assert_same_sweep(rnnbench.sweep("whole", *WORDS, enough), folder)
+
+
+def end_slowly():
+    """Have groups end two seconds after they are told to, as with large checkpoints, and this be a terminal's job."""
+
+    def run_one(folder, number, *, quiet):
+        with Interrupt() as interrupt:
+            Path(folder, f"begun-{number}").touch()
+            while interrupt.signal is None:
+                time.sleep(0.01)
+            time.sleep(2)
+        Path(folder, f"ended-{number}").touch()
+        return 143
+
+    rnnbench.sweep.backends.run_one = run_one
+    os.setsid()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_tasks_of_submitit_have_the_time_that_they_need(number, rnnbench):
+    command = rnnbench.start_sweep("s", *WORDS, "hydra.launcher.backend=submitit_local", before=end_slowly)
+    begun, ended = ([rnnbench.root / "s" / f"{what}-{group}" for group in (0, 1)] for what in ("begun", "ended"))
+    command.wait_until(lambda: all(file.exists() for file in begun))
+    os.killpg(command.process.pid, number)  # as Ctrl-C reaches all processes that were started at a terminal
+    assert command.status() == (130 if number == signal.SIGINT else 143)
+    assert all(file.exists() for file in ended)
+    assert "Traceback" not in command.err
 
 
 def signal_at_update(update, number):
