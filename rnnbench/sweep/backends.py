@@ -119,39 +119,41 @@ def _run_by_submitit(folder: Path, numbers: Sequence[int], settings: LauncherSet
         raise ConfigError(
             f"hydra.launcher.backend={settings.backend} needs submitit: pip install 'rnnbench[slurm]'"
         ) from error
+    is_local = settings.backend == "submitit_local"
     executor = submitit.AutoExecutor(folder=folder / "submitit", cluster=settings.backend.removeprefix("submitit_"))
-    limits = {"timeout_min": NO_TIME_LIMIT} if settings.backend == "submitit_local" else {}
+    limits = {"timeout_min": NO_TIME_LIMIT} if is_local else {}
     try:
         executor.update_parameters(name=folder.name, **{**limits, **settings.submitit})
     except (TypeError, ValueError, NameError) as error:
         raise ConfigError(f"hydra.launcher.submitit: {str(error).splitlines()[0]}") from error
     with Interrupt() as interrupt:
-        with signals_ignored():  # of Ctrl-C a task on this machine learns once, not also by what submitit runs it in
+        # Of Ctrl-C a task on this machine learns once, not also by the process that submitit runs it in.
+        with signals_ignored() if is_local else contextlib.nullcontext():
             tasks = {number: executor.submit(run_one, folder, number, quiet=True) for number in numbers}
         for number, task in tasks.items():
             say(f"group {number} is task {task.job_id}; its output is in {folder / 'submitit'}")
         while interrupt.signal is None and not all(task.done() for task in tasks.values()):
             time.sleep(SECONDS_BETWEEN_LOOKS)
         if interrupt.signal is not None:
-            _end_in_order(list(tasks.values()), executor.cluster)
+            _end_in_order(list(tasks.values()), is_local=is_local)
             return EXIT_STATUS[interrupt.signal]
         statuses = [_result(number, task, say) for number, task in tasks.items()]
     return max(statuses, default=OK)
 
 
-def _end_in_order(tasks: Sequence[Any], cluster: str) -> None:
+def _end_in_order(tasks: Sequence[Any], *, is_local: bool) -> None:
     """Tell tasks to end, and wait until they have: they leave checkpoints.
 
     A cluster gives them the time that it is configured to. Of a task on this machine, which submitit would kill one
     second after it has cancelled it, the process that runs it is asked to pass SIGTERM on; and again, since a task that
     has not begun yet takes no notice.
     """
-    if cluster != "local":
+    if not is_local:
         for task in tasks:
             task.cancel()
     signal_due = time.monotonic()
     while running := [task for task in tasks if not task.done()]:
-        if cluster == "local" and time.monotonic() >= signal_due:
+        if is_local and time.monotonic() >= signal_due:
             for task in running:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(int(task.job_id), signal.SIGTERM)
