@@ -1,7 +1,6 @@
 """Where the groups of a sweep run: in this process, side by side in processes of their own, or by submitit."""
 
 import contextlib
-import os
 import signal
 import sys
 import time
@@ -87,7 +86,8 @@ def _run_in_processes(folder: Path, numbers: Sequence[int], count: int, *, say: 
             if interrupt.signal is not None and not told:
                 told = True
                 for worker in running.values():
-                    send_signal(worker, interrupt.signal)
+                    if worker.pid is not None and worker.exitcode is None:
+                        send_signal(worker.pid, interrupt.signal)
             for number, worker in list(running.items()):
                 status = worker.exitcode
                 if status is not None:
@@ -155,8 +155,7 @@ def _end_in_order(tasks: Sequence[Any], *, is_local: bool) -> None:
     while running := [task for task in tasks if not task.done()]:
         if is_local and time.monotonic() >= signal_due:
             for task in running:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(task.job_id), signal.SIGTERM)
+                send_signal(int(task.job_id), signal.SIGTERM)
             signal_due = time.monotonic() + SECONDS_BETWEEN_SIGNALS
         time.sleep(SECONDS_BETWEEN_LOOKS)
 

@@ -45,11 +45,10 @@ def start_worker(folder: Path, number: int, processors: int) -> ForkServerProces
     return worker
 
 
-def send_signal(worker: ForkServerProcess, number: int) -> None:
-    """Send a signal to a worker, if it is still there."""
-    if worker.pid is not None and worker.exitcode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(worker.pid, number)
+def send_signal(process_id: int, number: int) -> None:
+    """Send a signal to a process, if it is still there."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process_id, number)
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from rnnbench.cli import main
 from rnnbench.training.checkpoint import load_checkpoint
+from rnnbench.training.loop import Training
 
 SMALL = (
     "task.sequence_length=10",
@@ -114,6 +115,24 @@ def _run(words: tuple[str, ...], output: Path, before: Callable[..., object] | N
     if before is not None:
         before(*given)
     sys.exit(main(words))
+
+
+def at_update(update: int, act: Callable[..., object], *arguments: Any) -> None:
+    """Have something done in this process at an update, on the thread that makes them.
+
+    Args:
+        update: When the row of so many updates has been logged.
+        act: Called with the training and the arguments; a function of a module.
+        arguments: To it.
+    """
+    log = Training._log
+
+    def log_and_act(self: Training, *row: Any) -> None:
+        log(self, *row)
+        if self.update == update:
+            act(self, *arguments)
+
+    Training._log = log_and_act
 
 
 class Rnnbench:

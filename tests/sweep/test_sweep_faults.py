@@ -14,6 +14,7 @@ from small_sweeps import (
     SEEDS,
     assert_close_job,
     assert_same_sweep,
+    at_update,
     jobs_of,
     metrics_of,
     plan_of,
@@ -29,20 +30,17 @@ from rnnbench.records.errors import MachineError
 # ---------------------------------------------------------------- folders
 
 
-def remove_at_update(update, path, is_found_at_once=False):
-    """Remove a folder or a file at an update, where the records may be some rows behind, or have it found there."""
-    log = rnnbench.training.loop.Training._log
+def remove(training, path):
+    """Remove a folder or a file; the records may be some rows behind."""
+    while path.is_dir():  # again where a file was being written meanwhile
+        shutil.rmtree(path, ignore_errors=True)
+    path.unlink(missing_ok=True)
 
-    def removing(self, before, done, evaluation):
-        if self.update == update:
-            while path.is_dir():  # again where a file was being written meanwhile
-                shutil.rmtree(path, ignore_errors=True)
-            path.unlink(missing_ok=True)
-        log(self, before, done, evaluation)
-        if self.update == update and is_found_at_once:
-            self._observer.drain()
 
-    rnnbench.training.loop.Training._log = removing
+def remove_and_find(training, path):
+    """Remove it, and have the records come to where they miss it."""
+    remove(training, path)
+    training._observer.drain()
 
 
 @pytest.mark.parametrize("update", [0, 12, 30])
@@ -50,7 +48,7 @@ def test_a_folder_that_is_removed(update, rnnbench, prepared):
     words = (*NAG, "dtype=float64", SEEDS)
     whole = prepared(*words)
     gone = rnnbench.root / "s" / "1"
-    command = rnnbench.start_sweep("s", *words, before=remove_at_update, given=(update, gone))
+    command = rnnbench.start_sweep("s", *words, before=at_update, given=(update, remove, gone))
     assert command.status() == 1
     assert "job 1 failed: its folder is gone" in command.out
     folder = rnnbench.root / "s"
@@ -64,7 +62,7 @@ def test_a_file_that_is_removed(rnnbench, prepared):
     words = (*NAG, "dtype=float64", SEEDS)
     whole = prepared(*words)
     file = rnnbench.root / "s" / "1" / "metrics.csv"
-    command = rnnbench.start_sweep("s", *words, before=remove_at_update, given=(12, file, True))
+    command = rnnbench.start_sweep("s", *words, before=at_update, given=(12, remove_and_find, file))
     assert command.status() == 1
     folder = rnnbench.root / "s"
     assert statuses_of(folder) == ["budget", "failed", "budget", "budget"]

@@ -6,11 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
-from small_sweeps import NAG, SECONDS_AT_MOST, assert_same_sweep, jobs_of, statuses_of, summary_of
+from small_sweeps import NAG, SECONDS_AT_MOST, assert_same_sweep, at_update, jobs_of, statuses_of, summary_of
 
 import rnnbench.sweep.backends
 from rnnbench.training.interrupt import Interrupt
-from rnnbench.training.loop import Training
 
 WORDS = (*NAG, "optim=nag,sgd", "seed=0,1", "optim.lr=1e-3,1e-4", "stop_when_solved=false")
 FAR = 1_000_000
@@ -84,20 +83,13 @@ def test_tasks_of_submitit_have_the_time_that_they_need(number, rnnbench):
     assert "Traceback" not in command.err
 
 
-def signal_at_update(update, number):
-    """Have this process sent a signal when it has made so many updates, on the thread that makes them."""
-    log = Training._log
-
-    def logging(self, *arguments):
-        log(self, *arguments)
-        if self.update == update:
-            signal.raise_signal(number)
-
-    Training._log = logging
+def send_this_process(training, number):
+    signal.raise_signal(number)
 
 
 def test_goes_on_to_the_budget_that_it_had(rnnbench, prepared):
-    folder = rnnbench.sweep("s", *WORDS, before=signal_at_update, given=(12, signal.SIGTERM), status=143)
+    at_12 = (12, send_this_process, signal.SIGTERM)
+    folder = rnnbench.sweep("s", *WORDS, before=at_update, given=at_12, status=143)
     summaries = [summary_of(job) for job in jobs_of(folder)[:4]]
     assert [(summary["status"], summary["updates"]) for summary in summaries] == [("interrupted", 12)] * 4
     rnnbench("resume", "-q", folder)
