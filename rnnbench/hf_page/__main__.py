@@ -14,11 +14,11 @@ from rnnbench.hf_page.comparison import comparison_table
 from rnnbench.hf_page.regions import RegionError, fill
 from rnnbench.hf_page.results import result_table
 from rnnbench.records.errors import RecordError
-from rnnbench.report.finding import find_run_folders
-from rnnbench.report.runs import Run, read_runs
+from rnnbench.report.run_table import read_table
+from rnnbench.report.runs import Run
 
 RESULTS = "hf"
-"""Below the folder of all results: T*/ with the runs of each length, ablations/, batches/ and small_batches/."""
+"""Below the folder of all results: T*.csv, a table of the runs of each length; ablations, batches and small_batches."""
 
 BENCH = Path("bench", "hf.json")
 
@@ -37,19 +37,19 @@ def make_parts(results: Path) -> tuple[dict[str, str], str | None]:
         Name of each part -> Markdown, and the figure as SVG; None where it has no records.
 
     Raises:
-        PageError: A record is damaged, or a run has not ended.
-        RecordError: The metrics of a run whose products are told are missing or damaged.
+        PageError: The bench's record is damaged, or a run has not ended.
+        RecordError: A table is damaged, or lacks the products of a run that the page tells of.
     """
     parts: dict[str, str] = {}
     own = results / RESULTS
-    if solved := _runs(sorted(own.glob("T*"))):
+    if solved := _runs(sorted(own.glob("T*.csv"))):
         parts["results"] = result_table(solved)
-    if ablated := _runs([own / "ablations"]):
+    if ablated := _runs([own / "ablations.csv"]):
         parts["ablations"] = ablation_table(ablated)
-    if small := _runs([own / "small_batches"]):
+    if small := _runs([own / "small_batches.csv"]):
         parts["small_batches"] = ablation_table(small, ("updates", "sequences"))
     figure = None
-    if sized := _runs([own / "batches"]):
+    if sized := _runs([own / "batches.csv"]):
         parts["batches"] = batches_table(sized)
         figure = draw_batches(sized)
     if (results / BENCH).is_file() and (compared := comparison_table(_bench(results / BENCH))):
@@ -57,12 +57,8 @@ def make_parts(results: Path) -> tuple[dict[str, str], str | None]:
     return parts, figure
 
 
-def _runs(folders: Sequence[Path]) -> list[Run]:
-    found = find_run_folders([folder for folder in folders if folder.is_dir()])
-    runs = list(read_runs(found.runs, found.problems))
-    for problem in found.problems:
-        if problem.effect != "curves left out":  # which only the products of a solution are taken from
-            raise PageError(f"{problem.folder}: {problem.message}")
+def _runs(tables: Sequence[Path]) -> list[Run]:
+    runs = [run for table in tables if table.is_file() for run in read_table(table)]
     for run in runs:
         if run.outcome in ("unfinished", "failed"):
             raise PageError(f"{run.folder}: the run is {run.outcome}: finish it by rnnbench resume, or leave it out")

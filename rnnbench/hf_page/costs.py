@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from rnnbench.records import wording
-from rnnbench.records.metrics_csv import read_metrics
+from rnnbench.records.errors import RecordError
 from rnnbench.report.runs import Run
 from rnnbench.report.statistics import kaplan_meier, location_ratio, wilson_interval
 from rnnbench.report.tables import percent_range
@@ -18,14 +18,18 @@ QUARTILES = (0.25, 0.5, 0.75)
 
 
 def cost(run: Run, measure: Cost) -> float:
-    """What a run had spent when it was solved, or all that it has spent; infinite where it diverged."""
+    """What a run had spent when it was solved, or all that it has spent; infinite where it diverged.
+
+    Raises:
+        RecordError: The products done when it was solved are not known.
+    """
     if measure != "products":
         return run.time(measure)
-    at = run.summary.solved_at
-    if at is None:
+    if run.outcome != "solved":
         return np.inf if run.outcome == "diverged" else float(run.summary.products)
-    metrics = read_metrics(run.folder)
-    return float(metrics["cost/products"][metrics["update"] == at.update][0])
+    if run.products_when_solved is None:
+        raise RecordError(f"{run.folder}: how many products were done when it was solved is not known")
+    return run.products_when_solved
 
 
 def is_solved(run: Run) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
+from rnnbench.records.errors import RecordError
 from rnnbench.report import description, fields, files
 from rnnbench.report.errors import ReportError
 from rnnbench.report.figures import make_charts
@@ -13,8 +14,9 @@ from rnnbench.report.finding import Found, Problem, find_run_folders
 from rnnbench.report.groups import Group, make_groups
 from rnnbench.report.options import Options
 from rnnbench.report.page import make_page
+from rnnbench.report.run_table import read_table, run_rows
 from rnnbench.report.runs import Run, read_runs
-from rnnbench.report.tables import cost_table, group_rows, outcome_table, print_table, run_rows
+from rnnbench.report.tables import cost_table, group_rows, outcome_table, print_table
 
 OK, FAILED = 0, 1
 
@@ -35,7 +37,10 @@ def report(options: Options) -> int:
         UnknownFieldError: The field, among them.
     """
     found = find_run_folders(options.folders)
-    runs = _counted(found)
+    try:
+        runs = [*_counted(found), *(run for table in options.tables for run in read_table(table))]
+    except RecordError as error:
+        raise ReportError(str(error)) from error
     if not runs:
         raise ReportError(_nothing(options, found))
     names = _names(options, runs)
@@ -62,7 +67,7 @@ def _say(work: Callable[[], None]) -> None:
 
 def _nothing(options: Options, found: Found) -> str:
     """Why there is nothing to report."""
-    where = ", ".join(map(str, options.folders))
+    where = ", ".join(map(str, [*options.folders, *options.tables]))
     if found.runs:
         return f"no run in {where} can be read: {found.problems[0].folder}: {found.problems[0].message}"
     if found.waiting:

@@ -9,6 +9,7 @@ from typing import NoReturn
 from rnnbench.report.errors import ReportError
 
 FOLDER_NAME = "report"
+TABLE_SUFFIX = ".csv"
 
 _BY = "by="
 
@@ -19,11 +20,13 @@ class Options:
 
     Attributes:
         folders: Runs, sweeps, or any folders that hold them.
+        tables: Tables of runs that earlier reports have written.
         by: Fields of the configuration that make the groups; None: those that vary among the runs.
         out: Where the page goes.
     """
 
     folders: tuple[Path, ...]
+    tables: tuple[Path, ...]
     by: tuple[str, ...] | None
     out: Path
 
@@ -39,14 +42,19 @@ def report_parser() -> argparse.ArgumentParser:
     """The options of `rnnbench report`."""
     parser = _Parser(
         prog="rnnbench report",
-        usage="rnnbench report FOLDER... [by=FIELD,FIELD] [--out DIR]",
+        usage="rnnbench report FOLDER|TABLE.csv... [by=FIELD,FIELD] [--out DIR]",
         description="Say what runs came to: a table here, and a page with figures in FOLDER/report/index.html.",
         epilog="by=optim.lr,task.sequence_length makes a group of the runs that agree in these fields; by= makes one\n"
         "group of all; without it, the fields that vary among the runs, seed excluded.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("words", metavar="FOLDER", nargs="*", help="a run, a sweep, or a folder that holds some")
-    parser.add_argument("--out", metavar="DIR", help="where the page goes; needed for several folders")
+    parser.add_argument(
+        "words",
+        metavar="FOLDER|TABLE.csv",
+        nargs="*",
+        help="a run, a sweep, a folder that holds some, or the runs.csv of an earlier report",
+    )
+    parser.add_argument("--out", metavar="DIR", help="where the page goes; needed for several folders or tables")
     return parser
 
 
@@ -58,20 +66,23 @@ def parse_options(words: Sequence[str]) -> Options:
     """
     given = report_parser().parse_intermixed_args(words)
     choices = [word for word in given.words if word.startswith(_BY)]
-    folders = tuple(Path(word).expanduser() for word in given.words if not word.startswith(_BY))
-    if not folders:
-        raise ReportError("rnnbench report needs the folder of a run or of a sweep")
+    sources = [Path(word).expanduser() for word in given.words if not word.startswith(_BY)]
+    if not sources:
+        raise ReportError("rnnbench report needs the folder of a run or of a sweep, or a table of runs")
     if len(choices) > 1:
         raise ReportError(f"by= is there twice: {' '.join(choices)}; all fields go into one, as in by=seed,optim.lr")
+    tables = tuple(path for path in sources if path.suffix == TABLE_SUFFIX and path.is_file())
+    folders = tuple(path for path in sources if path not in tables)
     for folder in folders:
         if not folder.is_dir():
-            raise ReportError(f"there is no folder {folder}")
-    if given.out is None and len(folders) > 1:
-        raise ReportError("a report on several folders needs --out DIR, where its page goes")
-    out = folders[0] / FOLDER_NAME if given.out is None else Path(given.out).expanduser()
+            raise ReportError(f"there is no folder {folder}, nor a table TABLE{TABLE_SUFFIX} of that name")
+    if given.out is None and len(sources) > 1:
+        raise ReportError("a report on several folders or tables needs --out DIR, where its page goes")
+    beside = sources[0].with_suffix("") if tables else sources[0]
+    out = beside / FOLDER_NAME if given.out is None else Path(given.out).expanduser()
     if out.exists() and not out.is_dir():
         raise ReportError(f"{out} is no folder, and the page goes there")
-    return Options(folders, _fields(choices[0]) if choices else None, out)
+    return Options(folders, tables, _fields(choices[0]) if choices else None, out)
 
 
 def _fields(choice: str) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ _OUTCOME_OF: Mapping[Status, Outcome] = {
     "failed": "failed",
 }
 _COLUMNS = {"updates": "update", "sequences": "cost/sequences", "seconds": "time/seconds"}
-_LOSS, _ERROR_RATE = "loss/eval", "error_rate/eval"
+_LOSS, _ERROR_RATE, _PRODUCTS = "loss/eval", "error_rate/eval", "cost/products"
 _NUMBERS = ("loss", "error_rate", "baseline_loss", "baseline_error_rate", "updates", "sequences", "products", "seconds")
 
 
@@ -63,12 +63,14 @@ class Run:
         summary: How it stands.
         fields: Its configuration, flat.
         curve: Its evaluations; None where they cannot be read.
+        products_when_solved: Gauss-Newton products done when it was solved; None where that is not known.
     """
 
     folder: Path
     summary: Summary
     fields: Fields
     curve: Curve | None
+    products_when_solved: float | None = None
 
     @cached_property
     def outcome(self) -> Outcome:
@@ -97,25 +99,29 @@ def read_runs(folders: Sequence[Path], problems: list[Problem]) -> Iterator[Run]
     for folder in folders:
         try:
             summary = read_summary(folder)
-            _check(summary)
+            check_summary(summary)
         except RecordError as error:
             problems.append(Problem(folder, _without_folder(error, folder)))
             continue
-        curve = None
+        curve, products = None, None
         try:
-            curve = read_curve(folder)
+            metrics = read_metrics(folder)
+            curve = curve_of(metrics)
+            products = _products_when_solved(metrics, summary)
         except RecordError as error:
             problems.append(Problem(folder, _without_folder(error, folder), "curves left out"))
-        yield Run(folder, _up_to_date(summary, curve), flatten(summary.config), curve)
+        yield Run(folder, _up_to_date(summary, curve), flatten(summary.config), curve, products)
 
 
-def read_curve(folder: Path) -> Curve:
-    """Read a run's evaluations, evenly thinned to at most `MAX_POINTS`.
+def curve_of(metrics: Mapping[str, Array]) -> Curve:
+    """A run's evaluations, evenly thinned to at most `MAX_POINTS`.
+
+    Args:
+        metrics: Column of metrics.csv -> its values, (rows,).
 
     Raises:
-        RecordError: metrics.csv is missing, damaged, or lacks a column.
+        RecordError: A column is missing.
     """
-    metrics = read_metrics(folder)
     for column in (*_COLUMNS.values(), _LOSS, _ERROR_RATE):
         if column not in metrics:
             raise RecordError(f"metrics.csv has no column {column}")
@@ -132,6 +138,14 @@ def read_curve(folder: Path) -> Curve:
         np.where(np.isnan(loss[rows]), np.inf, loss[rows]),
         np.where(np.isnan(error_rate[rows]), 1.0, error_rate[rows]),
     )
+
+
+def _products_when_solved(metrics: Mapping[str, Array], summary: Summary) -> float | None:
+    """Gauss-Newton products done when a run was solved; None where it was not, or no row tells it."""
+    if summary.solved_at is None or _PRODUCTS not in metrics:
+        return None
+    at = metrics[_PRODUCTS][metrics["update"] == summary.solved_at.update]
+    return float(at[0]) if at.size and np.isfinite(at[0]) else None
 
 
 def _up_to_date(summary: Summary, curve: Curve | None) -> Summary:
@@ -152,7 +166,7 @@ def _up_to_date(summary: Summary, curve: Curve | None) -> Summary:
     )
 
 
-def _check(summary: Summary) -> None:
+def check_summary(summary: Summary) -> None:
     """See that the values are of the kinds that the contract says.
 
     Raises:

@@ -13,7 +13,7 @@ from rnnbench.records.console import RunConsole
 from rnnbench.report import fields
 from rnnbench.report.chart import Cell
 from rnnbench.report.groups import Group
-from rnnbench.report.runs import MEASURES, Measure, Outcome, Run
+from rnnbench.report.runs import MEASURES, Measure, Outcome
 
 PLAIN_WIDTH = 240
 """Of a table that does not go to a terminal: no cell is cut."""
@@ -130,19 +130,6 @@ def group_rows(groups: Sequence[Group]) -> tuple[tuple[str, ...], list[tuple[Cel
         )
         for group in groups
     ]
-    return columns, rows
-
-
-def run_rows(runs: Sequence[Run], names: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[Cell, ...]]]:
-    """Columns and rows of a table with a row for each run: where it is, its fields, what it came to."""
-    amounts = ("updates", "sequences", "products", "seconds", "loss", "error_rate")
-    columns = ("folder", *names, "outcome", "status", *amounts, *(f"solved_at_{measure}" for measure in MEASURES))
-    rows: list[tuple[Cell, ...]] = []
-    for run in runs:
-        solved = [run.time(measure) if run.outcome == "solved" else None for measure in MEASURES]
-        values = [fields.say(run.fields.get(name, fields.ABSENT)) for name in names]
-        said = (run.outcome, run.summary.status)
-        rows.append((str(run.folder), *values, *said, *(getattr(run.summary, name) for name in amounts), *solved))
     return columns, rows
 
 

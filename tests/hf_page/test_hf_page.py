@@ -12,7 +12,9 @@ from rnnbench.hf_page.regions import RegionError, fill
 from rnnbench.hf_page.results import result_table
 from rnnbench.records import SolvedAt, Summary, write_summary
 from rnnbench.records.metrics_csv import header, rows
+from rnnbench.report.files import write_csv
 from rnnbench.report.finding import find_run_folders
+from rnnbench.report.run_table import run_rows
 from rnnbench.report.runs import read_runs
 
 ROOT = Path(__file__).parents[2]
@@ -57,6 +59,11 @@ def read(folder):
     return runs
 
 
+def keep(folder):
+    """Keep the runs of a folder as a table of its name beside it."""
+    write_csv(folder.with_suffix(".csv"), *run_rows(read(folder), []))
+
+
 def cells(table):
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line[:1] == "|"]
 
@@ -66,6 +73,8 @@ def test_results(tmp_path):
         write(tmp_path / "hf/T030/adding" / str(seed), at, seed=seed)
     for seed, at in enumerate([20, None, None]):
         write(tmp_path / "hf/T050/xor" / str(seed), at, seed=seed, task="xor", length=50)
+    keep(tmp_path / "hf/T030")
+    keep(tmp_path / "hf/T050")
     parts, figure = make_parts(tmp_path)
     assert list(parts) == ["results"]
     assert figure is None
@@ -100,6 +109,7 @@ def test_ablations(tmp_path):
             write(folder / f"few/{task}{seed}", 30 if seed == 0 else None, seed=seed, task=task, optim={"cg": 50})
             write(folder / f"half/{task}{seed}", 10, seed=seed, task=task, optim={"cg": 5})
             write(folder / f"both/{task}{seed}", 20, seed=seed, task=task, optim={"damping": 1.0, "mu": 0.0})
+    keep(folder)
     parts, _ = make_parts(tmp_path)
     columns, _, default, damping, mu, cg, few, both = cells(parts["ablations"])
     assert columns[1] == "adding: solved (95 %)"
@@ -117,7 +127,8 @@ def test_ablations(tmp_path):
 def test_small_batches_need_no_metrics(tmp_path):
     for seed in range(4):
         write(tmp_path / f"hf/small_batches/{seed}", 20, seed=seed)
-        (tmp_path / f"hf/small_batches/{seed}/metrics.csv").unlink()
+        (tmp_path / f"hf/small_batches/{seed}/metrics.csv").write_bytes(header(COLUMNS))
+    keep(tmp_path / "hf/small_batches")
     parts, _ = make_parts(tmp_path)
     names, _, default = cells(parts["small_batches"])
     assert names[1:] == ["solved (95 %)", "updates", "sequences", "cost / default's (95 %)"]
@@ -170,23 +181,24 @@ def test_parts_take_their_places():
             fill(wrong, {"results": "new"})
 
 
-@pytest.mark.parametrize("spoil", ["record", "metrics", "unfinished", "bench", "page", "place"])
+@pytest.mark.parametrize("spoil", ["table", "products", "unfinished", "bench", "page", "place"])
 def test_bad_records_are_one_line_and_change_nothing(tmp_path, capsys, spoil):
     write(tmp_path / "hf/T030/0", 20)
     page = tmp_path / "hf.md"
     page.write_text(region("results", "old\n"))
-    if spoil == "record":
-        (tmp_path / "hf/T030/0/summary.json").write_text("{")
-    elif spoil == "metrics":
-        (tmp_path / "hf/T030/0/metrics.csv").unlink()
+    if spoil == "products":
+        (tmp_path / "hf/T030/0/metrics.csv").write_bytes(header(COLUMNS))
     elif spoil == "unfinished":
         write_summary(tmp_path / "hf/T030/0", Summary(status="running", config={"task": {"name": "adding"}}))
+    keep(tmp_path / "hf/T030")
+    if spoil == "table":
+        (tmp_path / "hf/T030.csv").write_text("a,b\n1,2\n")
     elif spoil == "bench":
         (tmp_path / "bench").mkdir()
         (tmp_path / "bench/hf.json").write_text("{")
     elif spoil == "place":
         page.write_text("nothing")
-    else:
+    elif spoil == "page":
         page.unlink()
     before = page.read_text() if page.exists() else None
     assert main(["--results", str(tmp_path), "--docs", str(tmp_path)]) == 2

@@ -128,7 +128,11 @@ def test_several_folders_need_a_place(rnnbench, tmp_path, painted):
     write_run(tmp_path / "a")
     write_run(tmp_path / "b", status="running")
     status, out, err = rnnbench("a", "b")
-    assert (status, out, err) == (2, "", "rnnbench: a report on several folders needs --out DIR, where its page goes\n")
+    assert (status, out, err) == (
+        2,
+        "",
+        "rnnbench: a report on several folders or tables needs --out DIR, where its page goes\n",
+    )
     status, out, _ = rnnbench("a", "b", "--out", "both")
     assert status == 0
     assert "0 of 2 runs solved" in out
@@ -261,7 +265,7 @@ def test_bad_input(words, parts, rnnbench, tmp_path):
 def test_help(rnnbench):
     status, out, _ = rnnbench("--help")
     assert status == 0
-    assert "rnnbench report FOLDER... [by=FIELD,FIELD] [--out DIR]" in out
+    assert "rnnbench report FOLDER|TABLE.csv... [by=FIELD,FIELD] [--out DIR]" in out
 
 
 def test_a_full_disk_is_said_and_the_table_is_there(rnnbench, tmp_path, monkeypatch, painted):

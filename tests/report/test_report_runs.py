@@ -4,14 +4,15 @@ import math
 import numpy as np
 from recorded_runs import read, write_run
 
+from rnnbench.records.metrics_csv import read_metrics
 from rnnbench.report.finding import find_run_folders
 from rnnbench.report.groups import make_groups
-from rnnbench.report.runs import MAX_POINTS, read_curve, read_runs
+from rnnbench.report.runs import MAX_POINTS, curve_of, read_runs
 
 
 def test_evaluations_alone_make_the_curve(tmp_path):
     folder = write_run(tmp_path / "run", evaluations=[(0, 1.0, 1.0), (5, math.nan, 0.75), (9, math.inf, 0.5)])
-    curve = read_curve(folder)
+    curve = curve_of(read_metrics(folder))
     assert curve.x["updates"].tolist() == [0, 5, 9]
     assert curve.x["sequences"].tolist() == [0, 50, 90]
     assert curve.x["seconds"].tolist() == [0, 2.5, 4.5]
@@ -21,7 +22,7 @@ def test_evaluations_alone_make_the_curve(tmp_path):
 
 def test_long_curves_are_thinned_to_their_ends(tmp_path):
     folder = write_run(tmp_path / "run", evaluations=[(update, 1 / (1 + update), 1.0) for update in range(0, 5000, 2)])
-    curve = read_curve(folder)
+    curve = curve_of(read_metrics(folder))
     updates = curve.x["updates"]
     assert len(updates) == MAX_POINTS
     assert (updates[0], updates[-1]) == (0, 4998)

@@ -1,0 +1,144 @@
+"""runs.csv: a table with a row for each run, which a report is made from as well as from the run folders."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rnnbench.records.errors import RecordError
+from rnnbench.records.growing_file import reason
+from rnnbench.records.summary import STATUSES, SolvedAt, Summary
+from rnnbench.report import fields
+from rnnbench.report.chart import Cell
+from rnnbench.report.fields import ABSENT, Value
+from rnnbench.report.runs import Run, check_summary
+
+FOLDER = "folder"
+NUMBERS = ("updates", "sequences", "products", "seconds", "loss", "error_rate", "baseline_loss", "baseline_error_rate")
+SOLVED_AT = {"update": "solved_at_updates", "sequences": "solved_at_sequences", "seconds": "solved_at_seconds"}
+PRODUCTS = "solved_at_products"
+
+OTHERS = {"device": "device_used", "threads": "threads_used", "git": "git", "message": "message"}
+"""Further entries of a summary -> column; `device` and `threads` are keys of the configuration."""
+
+VERSIONS = "versions."
+NEEDED = (FOLDER, "status", *NUMBERS, *SOLVED_AT.values())
+
+
+def run_rows(runs: Sequence[Run], first: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[Cell, ...]]]:
+    """Columns and rows of the table.
+
+    Args:
+        runs: At least one.
+        first: Fields of the configuration that come first; all others follow.
+    """
+    names = list(dict.fromkeys([*first, *fields.all_fields([run.fields for run in runs])]))
+    versions = list(dict.fromkeys(name for run in runs for name in run.summary.versions))
+    columns = (
+        *(FOLDER, *names, "outcome", "status"),
+        *(*NUMBERS, *SOLVED_AT.values(), PRODUCTS),
+        *(*OTHERS.values(), *(VERSIONS + name for name in versions)),
+    )
+    rows: list[tuple[Cell, ...]] = []
+    for run in runs:
+        summary, at = run.summary, run.summary.solved_at
+        rows.append(
+            (
+                *(str(run.folder), *(fields.say(run.fields.get(name, ABSENT)) for name in names)),
+                *(run.outcome, summary.status),
+                *(getattr(summary, name) for name in NUMBERS),
+                *(None if at is None else getattr(at, name) for name in SOLVED_AT),
+                run.products_when_solved,
+                *(getattr(summary, name) for name in OTHERS),
+                *(summary.versions.get(name) for name in versions),
+            )
+        )
+    return columns, rows
+
+
+def read_table(path: Path) -> list[Run]:
+    """Read the runs of a table; their curves are not in it.
+
+    Raises:
+        RecordError: It cannot be read, or is no such table.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            rows = list(reader)
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {reason(error)}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise RecordError(f"cannot read {path}: {error}") from error
+    missing = [name for name in NEEDED if name not in (reader.fieldnames or ())]
+    if missing:
+        raise RecordError(f"{path} is no table of runs, as rnnbench report writes it: it has no column {missing[0]}")
+    runs = []
+    for number, row in enumerate(rows, 2):
+        try:
+            runs.append(_run(row))
+        except (RecordError, ValueError, TypeError, KeyError) as error:
+            raise RecordError(f"cannot read {path}: line {number}: {error}") from error
+    return runs
+
+
+def _run(row: Mapping[str, Any]) -> Run:
+    """The run of a row.
+
+    Raises:
+        RecordError, ValueError, TypeError: A cell is not as it should be.
+    """
+    if None in row or None in row.values():
+        raise ValueError("it has more or fewer cells than the header")
+    if row["status"] not in STATUSES:
+        raise ValueError(f"its status is {row['status']!r}, none of {', '.join(STATUSES)}")
+    at = {name: _amount(row, column) for name, column in SOLVED_AT.items()}
+    solved_at = None if at["update"] is None else SolvedAt(**at)  # type: ignore[arg-type] # checked below
+    versions = {name.removeprefix(VERSIONS): value for name, value in row.items() if name.startswith(VERSIONS)}
+    summary = Summary(
+        status=row["status"],
+        solved=solved_at is not None,
+        solved_at=solved_at,
+        versions={name: value for name, value in versions.items() if value},
+        device=row.get(OTHERS["device"]) or None,
+        threads=_amount(row, OTHERS["threads"]),  # type: ignore[arg-type] # a whole number
+        git=row.get(OTHERS["git"]) or None,
+        message=row.get(OTHERS["message"]) or None,
+        **{name: _amount(row, name) for name in NUMBERS},  # type: ignore[arg-type] # checked next
+    )
+    check_summary(summary)
+    own = {*NEEDED, "outcome", PRODUCTS, *OTHERS.values()}
+    values = {name: _value(cell) for name, cell in row.items() if name not in own and not name.startswith(VERSIONS)}
+    configured = {name: value for name, value in values.items() if value != ABSENT}
+    return Run(Path(row[FOLDER]), summary, configured, None, _amount(row, PRODUCTS))
+
+
+def _amount(row: Mapping[str, str], column: str) -> int | float | None:
+    """The number in a cell; None where it is empty, or there is no such column.
+
+    Raises:
+        ValueError: It is no number.
+    """
+    cell = row.get(column, "")
+    try:
+        return _number(cell) if cell else None
+    except ValueError as error:
+        raise ValueError(f"{column} is no number: {cell!r}") from error
+
+
+def _value(cell: str) -> Value:
+    """The value of a field, from `fields.say`."""
+    words: dict[str, Value] = {"null": None, "true": True, "false": False}
+    if cell in words:
+        return words[cell]
+    try:
+        return _number(cell)
+    except ValueError:
+        return cell
+
+
+def _number(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
