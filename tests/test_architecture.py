@@ -8,13 +8,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FILES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in (ROOT / "rnnbench").rglob("*.py")}
 
-BASE = {"kernels", "losses", "tasks", "models", "init"}
+BASE = {"kernels", "linear_algebra", "losses", "tasks", "models", "init"}
 MAY_IMPORT = {
+    "linear_algebra": set(),
     "losses": {"losses"},
     "tasks": {"metrics", "tasks"},  # a task knows no model
     "kernels": {"kernels"},
     "models": {"kernels", "models", "tasks"},  # a model sees batches and knows no loss
-    "init": {"init", "models"},
+    "init": {"init", "linear_algebra", "models"},
     "curvature": {*BASE, "curvature"},
     "optim": {
         "losses",
@@ -23,7 +24,7 @@ MAY_IMPORT = {
         "curvature",
         "optim",
     },  # an optimizer sees vectors and objectives, never a model
-    "diagnostics": {"diagnostics"},
+    "diagnostics": {"diagnostics", "linear_algebra"},
     "probes": {*BASE, "metrics", "curvature", "optim", "diagnostics", "probes"},
     "metrics": set(),
     "records": {"metrics", "records"},
@@ -38,6 +39,24 @@ FORBIDDEN = {
     "records": {"torch", "hydra", "omegaconf"},
     "report": {"torch", "pandas", *FRAMEWORKS},
     "training": {"hydra", "omegaconf", "tensorboard"},
+}
+WITHOUT_LAPACK = {"vector_norm", "vecdot"}  # sums over entries
+LAPACK = {  # functions of torch, and methods of its tensors
+    *(
+        "cholesky",
+        "cholesky_inverse",
+        "cholesky_solve",
+        "det",
+        "eig",
+        "eigh",
+        "eigvals",
+        "eigvalsh",
+        "geqrf",
+        "inverse",
+    ),
+    *("ldl_factor", "lobpcg", "logdet", "lstsq", "lu_factor", "lu_solve", "matrix_exp", "matrix_norm", "matrix_rank"),
+    *("nuclear_norm", "ormqr", "pca_lowrank", "pinv", "pinverse", "qr", "slogdet", "svd", "svd_lowrank", "svdvals"),
+    "triangular_solve",
 }
 BATCHES = "rnnbench.tasks.base"  # all that the others know of tasks
 MAY_IMPORT_CONFIG = {
@@ -101,6 +120,17 @@ def test_arithmetic_opens_no_file(module):
     nodes = ast.walk(ast.parse(FILES[module].read_text()))
     called = {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
     assert not called & {"open", "io.open", "torch.save", "torch.load"}
+
+
+@pytest.mark.parametrize("module", sorted(name for name in FILES if part(name) != "linear_algebra"))
+def test_only_linear_algebra_calls_lapack(module):
+    """On numbers that are not finite LAPACK may end the process, and with it the healthy replicas."""
+    tree = ast.parse(FILES[module].read_text())
+    assert [name for name in imported(module) if "linalg" in name or is_from(name, {"scipy"})] == []
+    used = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    of_linalg = {node.attr for node in used if ast.unparse(node.value).endswith("linalg")}
+    assert of_linalg <= WITHOUT_LAPACK
+    assert [ast.unparse(node) for node in used if node.attr in LAPACK] == []
 
 
 @pytest.mark.parametrize("module", sorted(name for name in FILES if part(name) in STARTS_WITHOUT_TORCH))

@@ -6,6 +6,8 @@ The scales ln D are (..., n), -inf for a row of zeros; the rows of U, (..., n, m
 import torch
 from torch import Tensor
 
+from rnnbench.linear_algebra import qr
+
 MAX_SWEEPS = 40
 """Sweeps over all pairs of rows; ten are more than enough as a rule, since the convergence is quadratic at last."""
 
@@ -44,7 +46,7 @@ def log_singular_values_of_rows(scales: Tensor, rows: Tensor) -> Tensor:
     scales, rows = scales.reshape(-1, shape[-1]), rows.reshape(-1, *rows.shape[-2:])
     scales, rows = _sorted(scales, rows)
     identity = torch.eye(rows.shape[-1], dtype=rows.dtype, device=rows.device)
-    scales, rows = times_scaled_rows(torch.linalg.qr(rows.mT).R, scales, identity)
+    scales, rows = times_scaled_rows(qr(rows.mT)[1], scales, identity)
     if shape[-1] % 2:  # a row of zeros, so that every row has a partner
         scales = torch.cat([scales, scales.new_full((len(scales), 1), -torch.inf)], 1)
         rows = torch.cat([rows, rows.new_zeros(len(rows), 1, rows.shape[-1])], 1)

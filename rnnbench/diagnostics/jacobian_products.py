@@ -15,6 +15,7 @@ from torch import Tensor
 
 from rnnbench.diagnostics.graded_svd import log_singular_values_of_rows, times_scaled_rows
 from rnnbench.diagnostics.jacobians import Matrices
+from rnnbench.linear_algebra import frobenius_norm, qr, spectral_norm
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ def product_norms(jacobians: Matrices) -> ProductNorms:
     for lag in range(len(jacobians) + 1):
         if lag > 0:
             product = product @ jacobians[-lag].double()
-        frobenius = torch.linalg.matrix_norm(product, "fro")
-        spectral = torch.linalg.matrix_norm(product, 2)
+        frobenius = frobenius_norm(product)
+        spectral = spectral_norm(product)
         found.append((logarithm + spectral.log(), logarithm + frobenius.log(), (frobenius / spectral).square()))
         logarithm = logarithm + frobenius.log()
         product = product / torch.where(frobenius > 0, frobenius, 1.0)[..., None, None]
@@ -88,12 +89,12 @@ def log_singular_values(jacobians: Matrices, lags: Collection[int]) -> Tensor:
     # From a random frame on, the scales come out in descending order, however the Jacobians' own axes lie; from one in
     # which they ascend, rows of U would be nearly sums of each other.
     generator = torch.Generator().manual_seed(0)
-    frame = torch.linalg.qr(torch.randn(size, size, dtype=torch.float64, generator=generator)).Q.to(rows.device)
+    frame = qr(torch.randn(size, size, dtype=torch.float64, generator=generator))[0].to(rows.device)
     scales = torch.zeros(rows.shape[:-1], dtype=rows.dtype, device=rows.device)
     found = []
     for lag in range(wanted[-1] + 1):
         if lag > 0:
-            frame, triangle = torch.linalg.qr(jacobians[-lag].double().mT @ frame)
+            frame, triangle = qr(jacobians[-lag].double().mT @ frame)
             scales, rows = times_scaled_rows(triangle, scales, rows)
         if lag in wanted:
             found.append((scales, rows))

@@ -11,6 +11,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from rnnbench.linear_algebra import eig, eigvals, frobenius_norm, svdvals
+
 
 class Matrices(Protocol):
     """Matrices (..., n, n), one for each step: a list, a tensor with one more axis, or what makes them when asked."""
@@ -37,7 +39,7 @@ def eigenvalues(jacobians: Tensor) -> Tensor:
     Returns:
         (..., n), complex128.
     """
-    values: Tensor = torch.linalg.eigvals(jacobians.double())
+    values = eigvals(jacobians.double())
     return values.gather(-1, values.abs().argsort(dim=-1, descending=True, stable=True))
 
 
@@ -50,8 +52,7 @@ def singular_values(jacobians: Tensor) -> Tensor:
     Returns:
         (..., n), float64.
     """
-    values: Tensor = torch.linalg.svdvals(jacobians.double())
-    return values
+    return svdvals(jacobians.double())
 
 
 def departure_from_normality(jacobians: Tensor, eigenvalues: Tensor) -> tuple[Tensor, Tensor]:
@@ -69,7 +70,7 @@ def departure_from_normality(jacobians: Tensor, eigenvalues: Tensor) -> tuple[Te
 
     Source: Henrici (1962), Numerische Mathematik 4.
     """
-    norm = torch.linalg.matrix_norm(jacobians.double(), "fro")
+    norm = frobenius_norm(jacobians.double())
     # A difference of squares as a product, so that nothing overflows or underflows that need not.
     spectral = torch.linalg.vector_norm(eigenvalues, dim=-1)
     absolute = ((norm - spectral).clamp(min=0) * (norm + spectral)).sqrt()
@@ -87,7 +88,7 @@ def leading_eigenvectors(jacobians: Tensor, count: int) -> tuple[Tensor, Tensor]
         Eigenvalues (count, ...) and eigenvectors of norm 1 (count, ..., n), complex128. NaN where there are fewer,
         since pairs count as one.
     """
-    values, vectors = torch.linalg.eig(jacobians.double())
+    values, vectors = eig(jacobians.double())
     # The conjugate of an eigenvector says nothing that the vector does not: it goes last.
     rank = torch.where(values.imag < 0, -1.0, values.abs())
     order = rank.argsort(dim=-1, descending=True, stable=True)[..., :count]

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rnnbench.linear_algebra import eigh
+
 BREAKDOWN = 1e-12
 """What is left of a product, as a share of the matrix's norm, below which the vectors so far span an invariant space.
 
@@ -98,7 +100,7 @@ def _ritz_pairs(diagonal: Tensor, beside: Tensor, last: Tensor, basis: Tensor) -
     """Eigenpairs of the tridiagonal matrices: diagonal (R, k), beside it (R, k - 1), what is left at the end (R,)."""
     small = torch.diag_embed(diagonal) + torch.diag_embed(beside, 1) + torch.diag_embed(beside, -1)
     unknown = ~(diagonal.isfinite().all(1) & last.isfinite())
-    values, coefficients = torch.linalg.eigh(small.masked_fill(unknown.view(-1, 1, 1), 0.0))
+    values, coefficients = eigh(small.masked_fill(unknown.view(-1, 1, 1), 0.0))
     residuals = last.unsqueeze(1) * coefficients[:, -1].abs()
     hide = unknown.unsqueeze(1)
     return RitzPairs(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from rnnbench.diagnostics.jacobians import Matrices
+from rnnbench.linear_algebra import qr
 
 
 def lyapunov_spectrum(jacobians: Matrices, num_aligning: int = 0) -> Tensor:
@@ -36,7 +37,7 @@ def lyapunov_spectrum(jacobians: Matrices, num_aligning: int = 0) -> Tensor:
     directions = torch.eye(first.shape[-1], dtype=first.dtype, device=first.device).expand(first.shape)
     total = torch.zeros(first.shape[:-1], dtype=first.dtype, device=first.device)
     for t in range(len(jacobians)):
-        directions, triangle = torch.linalg.qr(jacobians[t].double() @ directions)
+        directions, triangle = qr(jacobians[t].double() @ directions)
         if t >= num_aligning:
             total = total + triangle.diagonal(dim1=-2, dim2=-1).abs().log()
     return (total / num_counted).sort(dim=-1, descending=True).values

@@ -23,6 +23,7 @@ from rnnbench.experiments.nets import Nets, read_nets
 from rnnbench.experiments.study import Study
 from rnnbench.experiments.trajectories import Trajectories, follow
 from rnnbench.experiments.verdict import Finding, beside, share_at_least, share_beside
+from rnnbench.linear_algebra import svd
 from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.report.drawing import COLORS, FOREGROUND
 from rnnbench.report.statistics import median_interval
@@ -76,7 +77,7 @@ class EigenvectorGrowth(Experiment):
     def _of_linear(self, nets: Nets) -> dict[str, Any]:
         trajectories, jacobians, growth, predicted = self._eigenvectors(nets)
         departure = departure_from_normality(jacobians[0, :, 0], eigenvalues(jacobians[0, :, 0]))[1]
-        leading = torch.linalg.svd(jacobians)[2][..., 0, :]  # the right singular vector: it grows most in one step
+        leading = svd(jacobians)[2][..., 0, :]  # the right singular vector: it grows most in one step
         other = self._growth(trajectories, leading)[:, 0, :, 0]  # (k + 1, R)
         return {
             "error": (growth - predicted).abs().amax((0, 1, 2, 4)).tolist(),

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from rnnbench.diagnostics.state_curvature import preactivation_hessians, through_weight
 from rnnbench.experiments.trajectories import Trajectories
+from rnnbench.linear_algebra import eigvalsh
 from rnnbench.losses import Loss
 from rnnbench.models.simple_rnn import SimpleRnn
 
@@ -35,7 +36,7 @@ class Derivatives:
     def log_sizes(self) -> dict[str, Tensor]:
         """By the attributes' names: ln of the norm, for a matrix of its largest |eigenvalue|, (R,)."""
         matrices = {"hessian": self.hessian, "gauss_newton": self.gauss_newton}
-        sizes = {name: torch.linalg.eigvalsh(matrix).abs().amax(1).log() for name, matrix in matrices.items()}
+        sizes = {name: eigvalsh(matrix).abs().amax(1).log() for name, matrix in matrices.items()}
         return {"gradient": torch.linalg.vector_norm(self.gradient, dim=1).log(), **sizes}
 
 

@@ -18,6 +18,7 @@ from rnnbench.experiments.nets import Nets, read_nets
 from rnnbench.experiments.study import Study
 from rnnbench.experiments.trajectories import Trajectories, follow
 from rnnbench.experiments.verdict import Finding, beside, share_at_least
+from rnnbench.linear_algebra import eigh
 from rnnbench.losses import LOSSES
 from rnnbench.report.drawing import COLORS, FOREGROUND
 from rnnbench.report.statistics import median_interval
@@ -47,7 +48,7 @@ class NewtonRescaling(Experiment):
         split = len(parts) - settings["least_lag"]
         long, short = parts[:split].sum(0), parts[split:].sum(0)
         matrix = recurrent_gauss_newton(nets, trajectories)
-        values, vectors = torch.linalg.eigh(matrix)
+        values, vectors = eigh(matrix)
         damped = values + settings["damping"] * values[:, -1:]
 
         def newton(gradient: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from rnnbench.init.base import Init
+from rnnbench.linear_algebra import qr
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +23,7 @@ class OrthogonalInit(Init):
 
     def recurrent_block(self, generator: torch.Generator, hidden_size: int) -> Tensor:
         """See `Init.recurrent_block`."""
-        q, r = torch.linalg.qr(torch.randn((hidden_size, hidden_size), generator=generator, dtype=torch.float64))
+        q, r = qr(torch.randn((hidden_size, hidden_size), generator=generator, dtype=torch.float64))
         # QR fixes the signs of q by its own convention; only with r's diagonal made positive is q Haar distributed.
         block: Tensor = q * torch.copysign(torch.ones_like(r.diagonal()), r.diagonal())
         return block * self.spectral_radius

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from rnnbench.linear_algebra import eigvals
+
 
 def rescale(matrix: Tensor, spectral_radius: float) -> Tensor:
     """Multiply a matrix by the positive number that gives it a spectral radius, its largest eigenvalue modulus.
@@ -19,7 +21,7 @@ def rescale(matrix: Tensor, spectral_radius: float) -> Tensor:
     """
     if spectral_radius == 0:
         return torch.zeros_like(matrix)
-    own = float(torch.linalg.eigvals(matrix).abs().max())
+    own = float(eigvals(matrix).abs().max())
     if own == 0:
         raise ValueError(f"recurrent weights of spectral radius 0 cannot be rescaled to {spectral_radius}")
     return matrix * (spectral_radius / own)

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-import torch
 from typing_extensions import override
 
+from rnnbench.linear_algebra import eigvals, spectral_norm
 from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
 from rnnbench.probes.base import Probe, Reading, View
@@ -38,11 +38,11 @@ class RecurrentWeight(Probe):
 
         def read() -> Reading:
             recurrent = model.recurrent_weight(theta).cpu()
-            modulus = torch.linalg.eigvals(recurrent).abs()
+            modulus = eigvals(recurrent).abs()
             return Reading(
                 {
                     "recurrent_weight/spectral_radius": modulus.amax(-1),
-                    "recurrent_weight/largest_singular_value": torch.linalg.matrix_norm(recurrent, 2),
+                    "recurrent_weight/largest_singular_value": spectral_norm(recurrent),
                 },
                 {"recurrent_weight/eigenvalue_modulus": modulus},
             )

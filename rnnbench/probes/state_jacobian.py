@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from typing_extensions import override
 
+from rnnbench.linear_algebra import eigvals
 from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
 from rnnbench.probes.base import Probe, Reading, View
@@ -74,7 +75,7 @@ class StateJacobian(Probe):
 
         def read() -> Reading:
             jacobians = visited.jacobians().cpu()
-            eigenvalues = torch.linalg.eigvals(jacobians).transpose(0, 1).flatten(1, 2)  # (R, samples, s)
+            eigenvalues = eigvals(jacobians).transpose(0, 1).flatten(1, 2)  # (R, samples, s)
             modulus = eigenvalues.abs()
             radius, flat = modulus.amax(-1), modulus.flatten(1)
             quantiles = torch.quantile(flat, torch.tensor(QUANTILES, dtype=flat.dtype), dim=1)

@@ -1,0 +1,96 @@
+"""Decompositions of batches of matrices, in which one matrix cannot spoil the others: every call of LAPACK is here.
+
+LAPACK decomposes the matrices of a batch one by one, but what it does with numbers that are not finite is undefined: it
+may raise, loop, or end the process. So such a matrix is left out, and so is one for which an iteration does not
+converge. What would be computed of it is NaN; the results of the others are bit for bit what they are without it.
+
+Letters: m rows and n columns of a matrix, k = min(m, n); ... any leading axes. Results have the matrices' dtype (or its
+complex one) and device.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Decompose = Callable[[Tensor], tuple[Tensor, ...]]
+"""Takes matrices (..., m, n) apart into tensors with the same leading axes."""
+
+
+def eigvals(matrices: Tensor) -> Tensor:
+    """Eigenvalues of matrices (..., n, n), (..., n), complex, in LAPACK's order."""
+    return _decompose(lambda given: (torch.linalg.eigvals(given),), matrices)[0]
+
+
+def eig(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues (..., n) and eigenvectors of norm 1, the columns of (..., n, n), of matrices (..., n, n); complex."""
+    values, vectors = _decompose(lambda given: tuple(torch.linalg.eig(given)), matrices)
+    return values, vectors
+
+
+def eigvalsh(matrices: Tensor) -> Tensor:
+    """Eigenvalues of symmetric matrices (..., n, n), (..., n), smallest first."""
+    return _decompose(lambda given: (torch.linalg.eigvalsh(given),), matrices)[0]
+
+
+def eigh(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues (..., n), smallest first, and orthonormal eigenvectors, the columns of (..., n, n), if symmetric."""
+    values, vectors = _decompose(lambda given: tuple(torch.linalg.eigh(given)), matrices)
+    return values, vectors
+
+
+def svdvals(matrices: Tensor) -> Tensor:
+    """Singular values of matrices (..., m, n), (..., k), largest first."""
+    return _decompose(lambda given: (torch.linalg.svdvals(given),), matrices)[0]
+
+
+def svd(matrices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """U (..., m, k), singular values (..., k), largest first, and V^T (..., k, n) of matrices (..., m, n)."""
+    left, values, right = _decompose(lambda given: tuple(torch.linalg.svd(given, full_matrices=False)), matrices)
+    return left, values, right
+
+
+def qr(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """Q (..., m, k) with orthonormal columns and R (..., k, n), upper triangular, of matrices (..., m, n)."""
+    q, r = _decompose(lambda given: tuple(torch.linalg.qr(given)), matrices)
+    return q, r
+
+
+def spectral_norm(matrices: Tensor) -> Tensor:
+    """Largest singular value of matrices (..., m, n), (...)."""
+    return svdvals(matrices)[..., 0]
+
+
+def frobenius_norm(matrices: Tensor) -> Tensor:
+    """Square root of the sum of the squares of all entries of matrices (..., m, n), (...)."""
+    norm: Tensor = torch.linalg.vector_norm(matrices, dim=(-2, -1))
+    return norm
+
+
+def _decompose(decompose: Decompose, matrices: Tensor) -> tuple[Tensor, ...]:
+    """Decompose the usable matrices of a batch, each as if it were alone."""
+    usable = matrices.isfinite().flatten(-2).all(-1)
+    if bool(usable.all()):
+        results = _attempt(decompose, matrices)
+        if results is not None:
+            return results
+    # The identity stands in for the others, so that the batch keeps its shape.
+    identity = torch.eye(*matrices.shape[-2:], dtype=matrices.dtype, device=matrices.device)
+    given = torch.where(usable[..., None, None], matrices, identity)
+    results = _attempt(decompose, given)
+    if results is None:
+        alone = [_attempt(decompose, matrix) is not None for matrix in given.reshape(-1, *given.shape[-2:])]
+        usable = usable & torch.tensor(alone, device=usable.device).view(usable.shape)
+        results = decompose(torch.where(usable[..., None, None], given, identity))
+    return tuple(
+        result.masked_fill(~usable.view(*usable.shape, *[1] * (result.dim() - usable.dim())), torch.nan)
+        for result in results
+    )
+
+
+def _attempt(decompose: Decompose, matrices: Tensor) -> tuple[Tensor, ...] | None:
+    """Decompose a whole batch; None: an iteration does not converge for one of its matrices."""
+    try:
+        return decompose(matrices)
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]  # torch does not list its public name
+        return None
