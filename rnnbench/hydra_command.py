@@ -52,7 +52,7 @@ def train(request: "Request") -> int:
         print(_first_line(plan), file=sys.stderr, flush=True)
     prepare_process(request.config_dir)
     _prepare_workers(plan)
-    from rnnbench.config.build import check_targets
+    from rnnbench.config.classes import check_targets
     from rnnbench.run import check_machine
 
     check_targets(plan.configs)

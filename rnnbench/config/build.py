@@ -1,12 +1,12 @@
 """From R configurations to the objects of one batched run: task, model, one init per replica, optimizer, probes."""
 
-import importlib
 import inspect
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rnnbench.config.classes import import_class, targets_of
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.objects import values_of
 from rnnbench.config.products import check_probes, check_products
@@ -50,45 +50,6 @@ class Built:
     def keeps_previous(self) -> bool:
         """Whether a probe compares every update with the one before, which is then kept."""
         return any(probe.reads_previous for probe in self.probes.values())
-
-
-def import_class(key: str, target: str) -> type[Any]:
-    """Import the class that a `_target_` names; this imports torch where its module does.
-
-    Args:
-        key: Dotted name of its choice, for the message.
-        target: Dotted path of the class.
-
-    Raises:
-        ConfigError: There is no such class.
-    """
-    module_name, _, name = target.rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"{key}._target_: cannot import {target}: {error}") from error
-    if not isinstance(found, type):
-        raise ConfigError(f"{key}._target_: {target} is no class")
-    return found
-
-
-def targets_of(config: Config) -> dict[str, Choice]:
-    """Every choice of a configuration that builds an object, by its dotted key; probes that are off build none."""
-    choices: dict[str, Choice] = {group: getattr(config, group) for group in ("task", "model", "init", "optim")}
-    choices |= {f"probe.{name}": probe for name, probe in config.probe.items() if probe.every > 0}
-    return choices
-
-
-def check_targets(configs: Sequence[Config]) -> None:
-    """Import every class that the configurations name.
-
-    Raises:
-        ConfigError: There is no such class.
-    """
-    for key, target in {
-        (key, choice._target_): None for config in configs for key, choice in targets_of(config).items()
-    }:
-        import_class(key, target)
 
 
 def shared_values(config: Config) -> dict[str, Any]:

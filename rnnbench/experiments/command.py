@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rnnbench.config.build import import_class
+from rnnbench.config.classes import import_class
 from rnnbench.config.rule import Rule, load_rule, rule_names
 from rnnbench.exit_status import FAILED, OK
 from rnnbench.experiments.base import Experiment
@@ -65,7 +65,7 @@ def make_experiment(rule: Rule) -> Experiment:
     Raises:
         ConfigError: There is no such class.
     """
-    experiment: Experiment = import_class(rule.name, rule._target_)(rule)
+    experiment: Experiment = import_class("experiment", rule._target_)(rule)
     return experiment
 
 

@@ -85,5 +85,5 @@ def runs(monkeypatch):
     keeping = types.ModuleType("rnnbench.keeping")
     keeping.__dict__.update(Job=Job)
     monkeypatch.setitem(sys.modules, "rnnbench.keeping", keeping)
-    monkeypatch.setattr("rnnbench.config.build.check_targets", lambda configs: None)
+    monkeypatch.setattr("rnnbench.config.classes.check_targets", lambda configs: None)
     return runs

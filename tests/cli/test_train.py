@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from rnnbench.config.build import check_targets as CHECK_TARGETS
+from rnnbench.config.classes import check_targets as CHECK_TARGETS
 from rnnbench.config.errors import ConfigError
 from rnnbench.hydra_command import ENVIRONMENT
 
@@ -129,8 +129,16 @@ def test_the_folder_does_not_follow_chdir(rnnbench, runs, monkeypatch):
     assert runs.jobs[0].folder.parent.parent == before / "runs"
 
 
+OWN_MODEL = """
+from rnnbench.models.base import Model
+
+class Mine(Model):
+    weights = slice_weights = sweeps = block_bytes = None
+"""
+
+
 def test_own_classes_beside_own_choices(rnnbench, runs, monkeypatch):
-    monkeypatch.setattr("rnnbench.config.build.check_targets", CHECK_TARGETS)
+    monkeypatch.setattr("rnnbench.config.classes.check_targets", CHECK_TARGETS)
     Path("my/model").mkdir(parents=True)
     Path("my/model/mine.yaml").write_text("# Mine.\nname: mine\n_target_: model_of_mine.Mine\n")
     words = ["train", "model=mine", "--config-dir", "my", "-q"]
@@ -138,7 +146,7 @@ def test_own_classes_beside_own_choices(rnnbench, runs, monkeypatch):
     assert answer.status == 2
     assert "model._target_: cannot import model_of_mine.Mine" in answer.err
     assert os.listdir() == ["my"]
-    Path("my/model_of_mine.py").write_text("class Mine:\n    pass\n")
+    Path("my/model_of_mine.py").write_text(OWN_MODEL)
     importlib.invalidate_caches()
     assert rnnbench(*words).status == 0
     assert runs.jobs[0].config.model.name == "mine"

@@ -1,10 +1,12 @@
 import math
+import re
 import sys
 
 import pytest
 import torch
 
-from rnnbench.config.build import build, check_agreement, check_targets
+from rnnbench.config.build import build, check_agreement
+from rnnbench.config.classes import check_targets
 from rnnbench.config.compose import Composer
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.request import Request
@@ -104,21 +106,52 @@ def test_names_of_runs_may_differ(configs):
         ("nowhere_at_all.Pulses", "cannot import nowhere_at_all.Pulses"),
         ("rnnbench.tasks.adding.Addin", "cannot import rnnbench.tasks.adding.Addin"),
         ("rnnbench.tasks.variants.check_variant", "is no class"),
+        ("rnnbench.tasks.base.Batch", "rnnbench.tasks.base.Batch is no task: it must be a subclass of rnnbench.tasks."),
+        ("rnnbench.tasks.base.Task", "rnnbench.tasks.base.Task lacks what every task has: draw, misses"),
+        ("rnnbench.optim.sgd.Sgd", "rnnbench.optim.sgd.Sgd is no task: it must be a subclass of rnnbench.tasks.base.T"),
     ],
 )
-def test_classes_that_do_not_exist(configs, target, words):
-    with pytest.raises(ConfigError, match=words):
+def test_what_is_no_class_of_its_group(configs, target, words):
+    with pytest.raises(ConfigError, match=re.escape(words)):
         check_targets(configs(f"task._target_={target}"))
 
 
+CALLED = """
+class Called:
+    def __new__(cls, *arguments, **keys):
+        raise AssertionError("called")
+
+def function(*arguments, **keys):
+    raise AssertionError("called")
+"""
+
+
+@pytest.mark.parametrize("name", ["Called", "function"])
+@pytest.mark.parametrize("key", ["task", "model", "init", "optim", "probe.gradient_norm"])
+def test_what_is_not_of_the_groups_kind_is_not_called(configs, tmp_path, monkeypatch, key, name):
+    (tmp_path / "not_of_the_kind.py").write_text(CALLED)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    with pytest.raises(ConfigError, match=rf"{key}\._target_: not_of_the_kind\.{name} is no "):
+        build(configs(f"{key}._target_=not_of_the_kind.{name}"))
+
+
+def test_a_module_that_cannot_be_imported(configs, tmp_path, monkeypatch):
+    (tmp_path / "broken_module.py").write_text("1 / 0\n")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    with pytest.raises(ConfigError, match=r"cannot import broken_module\.A: ZeroDivisionError: division by zero"):
+        check_targets(configs("task._target_=broken_module.A"))
+
+
 def test_keys_that_a_class_does_not_take(configs):
-    with pytest.raises(ConfigError, match=r"task: rnnbench.optim.sgd.Sgd cannot be made from its keys"):
-        build(configs("task._target_=rnnbench.optim.sgd.Sgd"))
+    with pytest.raises(ConfigError, match=r"model: rnnbench.models.lstm.Lstm cannot be made from its keys"):
+        build(configs("model._target_=rnnbench.models.lstm.Lstm"))
 
 
 def test_values_that_a_class_refuses(configs, tmp_path, monkeypatch):
     (tmp_path / "refusing_task.py").write_text(
-        "class Refusing:\n"
+        "from rnnbench.tasks.base import Task\n"
+        "class Refusing(Task):\n"
+        "    draw = misses = None\n"
         "    def __init__(self, sequence_length, variant):\n"
         "        raise ValueError('never that long')\n"
     )
