@@ -13,7 +13,7 @@ with contextlib.suppress(ImportError):  # where torch takes no device in Python,
     import_module("simulated")
 
 # Their modules import Triton, which exists for Linux alone; pytest would import them to look for examples.
-NEED_TRITON = ["rnnbench/kernels/[!_a]*.py", "rnnbench/gpu_check/compilation.py"]
+NEED_TRITON = ["rnnbench/kernels/[!_a]*.py"]
 collect_ignore_glob = NEED_TRITON if find_spec("triton") is None else []
 
 

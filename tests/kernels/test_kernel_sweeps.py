@@ -6,7 +6,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rnnbench.gpu_check.precision import SweepCase
+from benchmarks.gpu_check.precision import SweepCase
 from rnnbench.models.nonlinearity import NONLINEARITIES
 
 CPU = torch.device("cpu")

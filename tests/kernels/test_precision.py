@@ -6,7 +6,7 @@ import tensor_cores
 import torch
 from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
 
-from rnnbench.gpu_check.precision import SweepCase
+from benchmarks.gpu_check.precision import SweepCase
 
 CPU = torch.device("cpu")
 

@@ -73,7 +73,7 @@ def test_gpu_check_runs_in_the_root_with_the_development_tools(checkout):
     assert checkout.run("gpu_check", "precision", "--device", "cuda:1").returncode == 0
     set_up, check = checkout.lines()
     assert set_up.endswith(" dev")
-    assert check == "python -m rnnbench.gpu_check precision --device cuda:1"
+    assert check == "python -m benchmarks.gpu_check precision --device cuda:1"
 
 
 def test_all_tests_are_shared_by_the_processors(checkout):

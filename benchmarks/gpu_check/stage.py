@@ -1,4 +1,4 @@
-"""A stage of the check: measurements one after another, each on disk before the next begins."""
+"""Run a stage of the check: one measurement after another, each written to disk before the next one starts."""
 
 import json
 import time
@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from rnnbench.records.whole_file import replace_file
 
 SECONDS_OF_A_STAGE = 235.0
-"""A call begins no measurement that may not end within so many; the next call goes on."""
+"""Time limit of one call in seconds: it starts no measurement that may exceed it; the next call continues."""
 
 Measure = Callable[[], Mapping[str, Any]]
 
@@ -20,10 +20,10 @@ class Stage:
     """Part of the check.
 
     Attributes:
-        name: Also of its file, NAME.json.
-        title: What it shows.
-        measurements: By their name in the file; each gives numbers and strings, "ok" among them where it can fail.
-        longest: Seconds that the longest of them may take.
+        name: Name of the stage and of its file, NAME.json.
+        title: What the stage shows.
+        measurements: Measurements by name; each returns numbers and strings, and "ok" if it can fail.
+        longest: Largest time of one measurement, in seconds.
     """
 
     name: str
@@ -34,11 +34,11 @@ class Stage:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How far a call came with a stage.
+    """State of a stage after a call.
 
     Attributes:
-        measured: Measurements on disk, by name.
-        missing: How many are still to be made.
+        measured: Results on disk, by name of the measurement.
+        missing: Number of measurements that are still to be made.
     """
 
     measured: Mapping[str, Mapping[str, Any]]
@@ -46,21 +46,21 @@ class Outcome:
 
     @property
     def failed(self) -> list[str]:
-        """The measurements that went wrong, or whose result is not as it should be."""
+        """Names of the measurements that raised an error or whose result is not ok."""
         return [name for name, found in self.measured.items() if not _is_good(found)]
 
 
 def run_stage(stage: Stage, folder: Path, facts: Mapping[str, Any], stream: TextIO, seconds: float) -> Outcome:
-    """Make the measurements of a stage that its file lacks.
+    """Make the measurements of a stage that are missing in its file.
 
-    Measurements of another chip, other versions or another revision are made anew, and so are those that failed.
+    Results from another chip, other versions or another revision are measured again, and so are failed ones.
 
     Args:
-        stage: The stage.
-        folder: Of its file.
-        facts: What they are made on, as JSON has it.
-        stream: Told of each.
-        seconds: Begin none that may not end within so many, but for the first.
+        stage: Stage to run.
+        folder: Folder of the results.
+        facts: Chip, versions and revision, as JSON values.
+        stream: Where each result is printed.
+        seconds: Time limit: no measurement but the first is started if it may exceed it.
 
     Raises:
         RecordError: The file cannot be written.
@@ -76,7 +76,7 @@ def run_stage(stage: Stage, folder: Path, facts: Mapping[str, Any], stream: Text
         before = time.perf_counter()
         try:
             found = dict(measure())
-        except Exception as error:  # what one of them comes to is a result; the others go on
+        except Exception as error:  # a failure is a result too; the other measurements follow
             found = {"error": f"{type(error).__name__}: {error}"}
         measured[name] = {**found, "seconds": time.perf_counter() - before}
         contents = {"stage": stage.name, "title": stage.title, **facts, "measurements": measured}
@@ -86,7 +86,7 @@ def run_stage(stage: Stage, folder: Path, facts: Mapping[str, Any], stream: Text
 
 
 def _kept(path: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The good measurements of an earlier call, if it was made on the same."""
+    """Successful results of an earlier call, if its facts were the same."""
     try:
         contents = json.loads(path.read_text(encoding="utf-8"))
         if any(contents[key] != value for key, value in facts.items()):

@@ -1,7 +1,7 @@
 """Check on a GPU everything that needs one, stage by stage.
 
-Each stage takes less than four minutes a call and leaves STAGE.json; a stage that was cut off goes on at the next call,
-and what is done is not done again on the same chip, versions and revision.
+A call spends less than four minutes on a stage and writes STAGE.json. The next call continues where it stopped, and
+repeats nothing on the same chip, versions and revision.
 """
 
 import argparse
@@ -14,17 +14,17 @@ import torch
 
 from rnnbench.config.errors import ConfigError
 from rnnbench.exit_status import BAD_INPUT, FAILED, OK
-from rnnbench.gpu_check.chip import facts
-from rnnbench.gpu_check.precision import precision_stage
-from rnnbench.gpu_check.programs import graphs_stage, test_stage, training_stage
-from rnnbench.gpu_check.stage import SECONDS_OF_A_STAGE, Stage, run_stage
-from rnnbench.gpu_check.times import speed_stage
+from benchmarks.gpu_check.chip import facts
+from benchmarks.gpu_check.precision import precision_stage
+from benchmarks.gpu_check.programs import graphs_stage, test_stage, training_stage
+from benchmarks.gpu_check.stage import SECONDS_OF_A_STAGE, Stage, run_stage
+from benchmarks.gpu_check.times import speed_stage
 from rnnbench.machine import resolve_device
 from rnnbench.records.errors import RecordError
 
 
 def _compilation(device: torch.device, *, quick: bool) -> Stage:
-    from rnnbench.gpu_check.compilation import compilation_stage  # imports Triton
+    from benchmarks.gpu_check.compilation import compilation_stage  # imports Triton
 
     major, minor = torch.cuda.get_device_capability(device) if device.type == "cuda" else (9, 0)
     return compilation_stage(10 * major + minor, quick=quick)
@@ -44,10 +44,10 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run stages.
 
     Args:
-        words: After the name of the program; None: those that it was called with.
+        words: Arguments of the command; None: those of this process.
 
     Returns:
-        0; 1 where a measurement went wrong, or is still to be made; 2 where there is no such device, or no Triton.
+        The exit status: 0; 1 if a measurement failed or is still missing; 2 for bad input, a missing device or no Triton.
     """
     parser = argparse.ArgumentParser(prog="scripts/gpu_check", description=__doc__.partition("\n")[0])
     parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"default: all; {', '.join(STAGES)}")
@@ -76,7 +76,7 @@ def _run(stages: Sequence[Stage], device: torch.device, folder: Path) -> int:
     for stage in stages:
         print(f"{stage.name}: {stage.title}", flush=True)
         outcome = run_stage(stage, folder, known, sys.stdout, SECONDS_OF_A_STAGE)
-        what = f"{len(outcome.measured)} measured, {len(outcome.failed)} not as they should be"
+        what = f"{len(outcome.measured)} measured, {len(outcome.failed)} failed"
         rest = f", {outcome.missing} left for the next call" if outcome.missing else ""
         print(f"{stage.name}: {what}{rest} -> {folder / stage.name}.json", flush=True)
         status = FAILED if outcome.failed or outcome.missing else status

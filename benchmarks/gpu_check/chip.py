@@ -1,4 +1,4 @@
-"""What the check ran on."""
+"""Facts about the device and the software that a check ran on."""
 
 import shutil
 import subprocess
@@ -11,7 +11,7 @@ from rnnbench.records.environment import git_revision, versions
 
 
 def facts(device: torch.device) -> dict[str, Any]:
-    """Device, chip, driver, versions and revision: measurements with other facts cannot stand beside each other."""
+    """Device, chip, driver, versions and revision; only measurements with equal facts can be compared."""
     found = versions()
     for package in ("triton", "jax", "flashrnn"):
         try:
@@ -33,7 +33,7 @@ def facts(device: torch.device) -> dict[str, Any]:
 
 
 def _driver() -> str | None:
-    """Version of NVIDIA's driver; None where nvidia-smi does not say."""
+    """Version of the NVIDIA driver; None if nvidia-smi does not tell."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return None

@@ -11,11 +11,11 @@ from rnnbench.bench.gpu_targets import targets_in_words
 from rnnbench.bench.options import Shape
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import parse_request
-from rnnbench.gpu_check import __main__ as program
-from rnnbench.gpu_check import programs
-from rnnbench.gpu_check.chip import facts
-from rnnbench.gpu_check.stage import Stage, run_stage
-from rnnbench.gpu_check.times import speed_stage
+from benchmarks.gpu_check import __main__ as program
+from benchmarks.gpu_check import programs
+from benchmarks.gpu_check.chip import facts
+from benchmarks.gpu_check.stage import Stage, run_stage
+from benchmarks.gpu_check.times import speed_stage
 
 CPU = torch.device("cpu")
 FACTS = {"chip": "A", "revision": "1"}

@@ -10,10 +10,9 @@ from typing import Any
 
 import torch
 
-import rnnbench
-from rnnbench.gpu_check.stage import Stage
+from benchmarks.gpu_check.stage import Stage
 
-CHECKOUT = Path(rnnbench.__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 SECONDS = 230.0
 """Of one program."""

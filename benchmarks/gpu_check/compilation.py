@@ -12,7 +12,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from rnnbench.gpu_check.stage import Measure, Stage
+from benchmarks.gpu_check.stage import Measure, Stage
 from rnnbench.kernels.gradients import gradients_kernel
 from rnnbench.kernels.launch import TILES, Tile, blocks
 from rnnbench.kernels.states import states_kernel, tangents_kernel

@@ -4,13 +4,13 @@ import torch
 
 from rnnbench.bench.gpu import SHAPES, measurements
 from rnnbench.bench.options import Shape
-from rnnbench.gpu_check.stage import Measure, Stage
+from benchmarks.gpu_check.stage import Measure, Stage
 
 QUICK_SHAPES = (Shape(2, 3, 4, 5),)
 
 
 def speed_stage(device: torch.device, *, quick: bool) -> Stage:
-    """Every way at every shape; quick: a tiny shape, and no compilation."""
+    """Measure every method at every shape; quick: at one tiny shape, without compilation."""
     named: dict[str, Measure] = {}
     for shape in QUICK_SHAPES if quick else SHAPES:
         where = "R, B, T, n = " + ", ".join(map(str, shape))

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnnbench.gpu_check.stage import Stage
+from benchmarks.gpu_check.stage import Stage
 from rnnbench.models.base import BlockShape
 from rnnbench.models.kernel_sweeps import KernelSweeps
 from rnnbench.models.simple_rnn import SimpleRnn

@@ -1,0 +1,1 @@
+"""Check everything that only a GPU can show: scripts/gpu_check."""

@@ -1,1 +1,0 @@
-"""The check of everything that only a GPU can show: scripts/gpu_check."""
