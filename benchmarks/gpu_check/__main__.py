@@ -12,13 +12,13 @@ from pathlib import Path
 
 import torch
 
-from rnnbench.config.errors import ConfigError
-from rnnbench.exit_status import BAD_INPUT, FAILED, OK
 from benchmarks.gpu_check.chip import facts
 from benchmarks.gpu_check.precision import precision_stage
 from benchmarks.gpu_check.programs import graphs_stage, test_stage, training_stage
 from benchmarks.gpu_check.stage import SECONDS_OF_A_STAGE, Stage, run_stage
 from benchmarks.gpu_check.times import speed_stage
+from rnnbench.config.errors import ConfigError
+from rnnbench.exit_status import BAD_INPUT, FAILED, OK
 from rnnbench.machine import resolve_device
 from rnnbench.records.errors import RecordError
 
@@ -47,7 +47,7 @@ def main(words: Sequence[str] | None = None) -> int:
         words: Arguments of the command; None: those of this process.
 
     Returns:
-        The exit status: 0; 1 if a measurement failed or is still missing; 2 for bad input, a missing device or no Triton.
+        The exit status: 0; 1 if a measurement failed or is missing; 2 for bad input, a missing device or no Triton.
     """
     parser = argparse.ArgumentParser(prog="scripts/gpu_check", description=__doc__.partition("\n")[0])
     parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"default: all; {', '.join(STAGES)}")

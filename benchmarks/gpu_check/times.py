@@ -2,9 +2,9 @@
 
 import torch
 
+from benchmarks.gpu_check.stage import Measure, Stage
 from rnnbench.bench.gpu import SHAPES, measurements
 from rnnbench.bench.options import Shape
-from benchmarks.gpu_check.stage import Measure, Stage
 
 QUICK_SHAPES = (Shape(2, 3, 4, 5),)
 

@@ -6,16 +6,16 @@ import json
 import pytest
 import torch
 
-from rnnbench.bench import gpu
-from rnnbench.bench.gpu_targets import targets_in_words
-from rnnbench.bench.options import Shape
-from rnnbench.config.plan import make_plan
-from rnnbench.config.request import parse_request
 from benchmarks.gpu_check import __main__ as program
 from benchmarks.gpu_check import programs
 from benchmarks.gpu_check.chip import facts
 from benchmarks.gpu_check.stage import Stage, run_stage
 from benchmarks.gpu_check.times import speed_stage
+from rnnbench.bench import gpu
+from rnnbench.bench.gpu_targets import targets_in_words
+from rnnbench.bench.options import Shape
+from rnnbench.config.plan import make_plan
+from rnnbench.config.request import parse_request
 
 CPU = torch.device("cpu")
 FACTS = {"chip": "A", "revision": "1"}

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 
-from rnnbench.hf_page.costs import cost, quartiles, say_cost, say_solved
-from rnnbench.hf_page.regions import table
-from rnnbench.hf_page.results import provenance
+from docs.make.hf.costs import cost, quartiles, say_cost, say_solved
+from docs.make.hf.results import provenance
+from docs.make.markdown import table
 from rnnbench.report import drawing, fields
 from rnnbench.report.groups import Group, best_first, make_groups
 from rnnbench.report.runs import Run

@@ -1,21 +1,21 @@
-"""The page of what was reproduced: `python -m rnnbench.experiments.page` prints docs/reproductions.md."""
+"""docs/reproductions.md: every experiment that was run, from its record."""
 
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
+from docs.make.markdown import table
 from rnnbench.config.rule import load_rule, rule_names
 from rnnbench.experiments.command import HEADINGS, cells
 from rnnbench.experiments.result import FILE_NAME, Result, read_result
 from rnnbench.records.wording import duration
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-RECORDS = Path("results/reproductions")
+RECORDS = "reproductions"
+"""Folder of the records below that of all results."""
 
 INTRODUCTION = """\
 # Reproductions
 
-Made by `python -m rnnbench.experiments.page` from the records in `results/reproductions`; do not edit.
+Made by `python -m docs.make reproductions` from the records in `results/reproductions`; do not edit.
 
 Each is a claim of Goodfellow, Bengio and Courville, *Deep Learning*, chapter 10, as an experiment: its rule, with the
 thresholds and a negative control in which the claim must fail, stands in `conf/experiment/NAME.yaml`. A claim holds
@@ -23,6 +23,15 @@ where the whole 95 % interval of each of its numbers is on the right side, does 
 and is not decided else, or where the control does not fail as it must. `rnnbench reproduce --list` shows them all;
 interrupted, the same command goes on; `--quick` takes fewer nets. Times are those of two cores that had other work too.
 """
+
+
+def pages(results: Path, docs: Path) -> Mapping[Path, str]:
+    """The file of this page and its contents.
+
+    Raises:
+        ConfigError: A record cannot be read.
+    """
+    return {docs / "reproductions.md": markdown(results / RECORDS)}
 
 
 def markdown(records: Path) -> str:
@@ -35,7 +44,7 @@ def markdown(records: Path) -> str:
         ConfigError: A record cannot be read.
     """
     results = [read_result(records / name) for name in rule_names() if (records / name / FILE_NAME).is_file()]
-    overview = _table(
+    overview = table(
         ("", "section", "command", "takes", "verdict"),
         [
             (
@@ -48,12 +57,12 @@ def markdown(records: Path) -> str:
             for result in results
         ],
     )
-    return "\n".join([INTRODUCTION, overview, *map(_section, results)])
+    return "\n".join([INTRODUCTION, f"{overview}\n", *map(_section, results)])
 
 
 def _section(result: Result) -> str:
     rule = result.rule
-    figure = f"../{RECORDS.as_posix()}/{rule.name}/figure.svg"
+    figure = f"../results/{RECORDS}/{rule.name}/figure.svg"
     what, measured, interval, claimed, _ = cells(result.decided_by)
     machine = ", ".join(f"{name} {version}" for name, version in result.versions.items())
     lines = [
@@ -63,7 +72,7 @@ def _section(result: Result) -> str:
         *([f"**Theory.** {rule.theory}\n"] if rule.theory else []),
         f"**Control.** {rule.control}\n",
         f'<img src="{figure}" width="720" alt="{rule.name}">\n',
-        _table((*HEADINGS[:-1], "answer"), [cells(finding) for finding in result.findings]),
+        table((*HEADINGS[:-1], "answer"), [cells(finding) for finding in result.findings]) + "\n",
         f"Verdict: **{result.verdict}**, by: {what}: {measured}, 95 % interval {interval}, claimed {claimed}.",
         f"`{result.command}` took {duration(result.seconds)}; recorded at revision {result.git}, with {machine}.",
         *_since(result),
@@ -72,22 +81,6 @@ def _section(result: Result) -> str:
 
 
 def _since(result: Result) -> list[str]:
-    """A sentence where the rule has changed since the record was made."""
+    """A sentence if the rule has changed since the record was made."""
     now = load_rule(result.rule.name, quick=result.rule.quick)
     return [] if now == result.rule else ["The rule in `conf/experiment` has changed since then."]
-
-
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    def line(row: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
-
-    return "\n".join([line(headings), line(["---"] * len(headings)), *map(line, rows)]) + "\n"
-
-
-def main() -> None:
-    """Print the page."""
-    sys.stdout.write(markdown(CHECKOUT / RECORDS))
-
-
-if __name__ == "__main__":
-    main()

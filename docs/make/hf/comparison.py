@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rnnbench.hf_page.regions import table
+from docs.make.markdown import table
 
 
 def comparison_table(bench: Mapping[str, Any]) -> str | None:

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from rnnbench.hf_page.costs import Cost, say_cost, say_ratio, say_solved
-from rnnbench.hf_page.regions import table
-from rnnbench.hf_page.results import provenance
+from docs.make.hf.costs import Cost, say_cost, say_ratio, say_solved
+from docs.make.hf.results import provenance
+from docs.make.markdown import table
 from rnnbench.report import fields
 from rnnbench.report.fields import ABSENT, Value
 from rnnbench.report.groups import Group, make_groups

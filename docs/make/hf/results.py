@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from rnnbench.hf_page.costs import Cost, say_cost, say_solved
-from rnnbench.hf_page.regions import table
+from docs.make.hf.costs import Cost, say_cost, say_solved
+from docs.make.markdown import table
 from rnnbench.records import wording
 from rnnbench.report import fields
 from rnnbench.report.groups import make_groups

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnnbench.hf_page.__main__ import main, make_parts
-from rnnbench.hf_page.batches import batches_table, draw_batches
-from rnnbench.hf_page.regions import RegionError, fill
-from rnnbench.hf_page.results import result_table
+from docs.make.__main__ import main
+from docs.make.errors import PageError
+from docs.make.hf.batches import batches_table, draw_batches
+from docs.make.hf.page import make_parts
+from docs.make.hf.results import result_table
+from docs.make.markdown import fill
 from rnnbench.records import SolvedAt, Summary, write_summary
 from rnnbench.records.metrics_csv import header, rows
 from rnnbench.report.files import write_csv
@@ -167,7 +169,7 @@ SHAPE = {"replicas": 1, "sequences": 500, "steps": 50, "units": 100}
 
 
 def region(name, text):
-    made = "made by `python -m rnnbench.hf_page` -->"
+    made = "made by `python -m docs.make hf` -->"
     return f"<!-- begin {name}: {made}\n{text}<!-- end {name}: {made}\n"
 
 
@@ -177,7 +179,7 @@ def test_parts_take_their_places():
     assert filled == page.replace("old", "new \\1 text\n")
     assert fill(filled, {"results": "new \\1 text"}) == filled
     for wrong in ("no place", page + page):
-        with pytest.raises(RegionError, match="results"):
+        with pytest.raises(PageError, match="results"):
             fill(wrong, {"results": "new"})
 
 
@@ -201,14 +203,14 @@ def test_bad_records_are_one_line_and_change_nothing(tmp_path, capsys, spoil):
     elif spoil == "page":
         page.unlink()
     before = page.read_text() if page.exists() else None
-    assert main(["--results", str(tmp_path), "--docs", str(tmp_path)]) == 2
+    assert main(["hf", "--results", str(tmp_path), "--docs", str(tmp_path)]) == 2
     captured = capsys.readouterr()
     assert (captured.out, captured.err.count("\n")) == ("", 1)
-    assert captured.err.startswith("hf_page: ")
+    assert captured.err.startswith("docs.make: ")
     assert (page.read_text() if page.exists() else None) == before
 
 
 def test_the_page_is_up_to_date():
     parts, _ = make_parts(ROOT / "results")
     text = (ROOT / "docs/hf.md").read_text()
-    assert fill(text, parts) == text
+    assert fill(text, parts) == text, "run python -m docs.make hf"

@@ -4,15 +4,16 @@ from dataclasses import replace
 
 import pytest
 
+from docs.make.__main__ import CHECKOUT
+from docs.make.reproductions import RECORDS, markdown
 from rnnbench.config.rule import load_rule
-from rnnbench.experiments.page import CHECKOUT, RECORDS, markdown
 from rnnbench.experiments.result import Result, read_result, write_result
 from rnnbench.experiments.verdict import Finding
 
 
 def test_the_page_is_the_one_that_the_records_make():
     page = (CHECKOUT / "docs/reproductions.md").read_text(encoding="utf-8")
-    assert page == markdown(CHECKOUT / RECORDS), "run python -m rnnbench.experiments.page > docs/reproductions.md"
+    assert page == markdown(CHECKOUT / "results" / RECORDS), "run python -m docs.make reproductions"
 
 
 def test_a_section_has_what_was_measured_and_the_verdict(tmp_path):

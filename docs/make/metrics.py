@@ -1,10 +1,9 @@
-"""Make docs/metrics.md from what each part of the program says of its numbers.
+"""docs/metrics.md: what each part of the program says of the numbers that it records."""
 
-python -m rnnbench.metrics_page > docs/metrics.md
-"""
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
-from collections.abc import Iterator, Sequence
-
+from docs.make.markdown import table
 from rnnbench.metrics import Metric
 from rnnbench.optim.hessian_free import HessianFree
 from rnnbench.probes.alignment import Alignment
@@ -41,7 +40,7 @@ PROBES: dict[str, type[Probe]] = {
 INTRODUCTION = """\
 # Recorded numbers
 
-<!-- Made by `python -m rnnbench.metrics_page > docs/metrics.md`. -->
+<!-- Made by `python -m docs.make metrics`. -->
 
 Each tag is a column of a run's `metrics.csv` and a scalar in TensorBoard. A row is written at every
 `record.log_every`-th update, and at every evaluation; an empty cell means that the number was not read there. The row
@@ -64,31 +63,30 @@ For the first two replicas of a run, at every `picture_every`-th logged update; 
 `recurrent_weight/eigenvalue_modulus`."""
 
 
-def page() -> Iterator[str]:
-    """The page, line by line."""
+def pages(results: Path, docs: Path) -> Mapping[Path, str]:
+    """The file of this page and its contents; it needs no records."""
+    return {docs / "metrics.md": markdown()}
+
+
+def markdown() -> str:
+    """The page."""
+    return "\n".join(_sections()) + "\n"
+
+
+def _sections() -> Iterator[str]:
     yield INTRODUCTION
-    yield from _section("The training loop", LOOP_METRICS)
-    yield from _section(
+    yield _section("The training loop", LOOP_METRICS)
+    yield _section(
         "Tasks with other outputs beside their answers", (ANSWER_LOSS, WRONG_SYMBOLS, EXACT_SEQUENCE_RATE), ANSWERS
     )
     for name, probe in PROBES.items():
         summary = (probe.__doc__ or "").strip().splitlines()[0]
-        yield from _section(f"Probe `{name}`", probe.metrics, summary)
-    yield from _section("Optimizer `hf`", HessianFree.metrics)
-    yield ""
-    yield PICTURES
+        yield _section(f"Probe `{name}`", probe.metrics, summary)
+    yield _section("Optimizer `hf`", HessianFree.metrics)
+    yield f"\n{PICTURES}"
 
 
-def _section(title: str, metrics: Sequence[Metric], summary: str = "") -> Iterator[str]:
-    yield f"\n## {title}\n"
-    if summary:
-        yield f"{summary}\n"
-    yield "| tag | what it is | unit | in a run that learns |"
-    yield "| --- | --- | --- | --- |"
-    for metric in metrics:
-        cells = (f"`{metric.tag}`", metric.formula, metric.unit, metric.healthy)
-        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-
-
-if __name__ == "__main__":
-    print("\n".join(page()))
+def _section(title: str, metrics: Sequence[Metric], summary: str = "") -> str:
+    rows = [(f"`{metric.tag}`", metric.formula, metric.unit, metric.healthy) for metric in metrics]
+    cells = table(("tag", "what it is", "unit", "in a run that learns"), rows)
+    return f"\n## {title}\n\n" + (f"{summary}\n\n" if summary else "") + cells

@@ -1,0 +1,1 @@
+"""The documentation; docs.make makes pages of it."""

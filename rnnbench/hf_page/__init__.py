@@ -1,1 +1,0 @@
-"""Make the tables and the figure of docs/hf.md from the records of Hessian-free runs."""
