@@ -3,7 +3,6 @@
 import torch
 
 from rnnbench.losses import LOSSES
-from rnnbench.tasks.base import Batch
 
 ACTIVATIONS = {"tanh": torch.tanh, "sigmoid": torch.sigmoid, "relu": torch.relu, "linear": lambda x: x}
 # f'(a) by another formula than the package's, which writes it as a function of the state.
@@ -13,25 +12,6 @@ SLOPES = {
     "relu": lambda a: (a > 0).double(),
     "linear": torch.ones_like,
 }
-
-
-def random_batch(num_steps, num_replicas, num_sequences, input_size, output_size, loss, every_step, generator):
-    """Sequences of different lengths, one target each at its own end, or one at every step of all."""
-    lengths = torch.randint(max(1, num_steps - 2), num_steps + 1, (num_replicas, num_sequences), generator=generator)
-    if every_step:
-        lengths = torch.full_like(lengths, num_steps)
-    shape = (num_steps, num_replicas, num_sequences, input_size)
-    inputs = torch.randn(shape, generator=generator, dtype=torch.float64)
-    inputs *= (torch.arange(num_steps).view(-1, 1, 1) < lengths).unsqueeze(-1)
-    num_outputs = num_steps if every_step else 1
-    shape = (num_outputs, num_replicas, num_sequences)
-    if loss == "squared_error":
-        targets = torch.randn(*shape, output_size, generator=generator, dtype=torch.float64)
-    elif loss == "sigmoid_cross_entropy":
-        targets = torch.randint(0, 2, (*shape, output_size), generator=generator).double()
-    else:
-        targets = torch.randint(0, output_size, shape, generator=generator)
-    return Batch(inputs, lengths, None if every_step else (lengths - 1)[None], targets)
 
 
 def run(model, nonlinearity, theta, batch):
@@ -55,20 +35,6 @@ def run(model, nonlinearity, theta, batch):
         return torch.stack(sequences).unflatten(0, (num_replicas, num_sequences)).permute(2, 0, 1, 3)
 
     return lay_out(all_outputs), lay_out(all_pre), lay_out(all_states)
-
-
-def mean_loss(name, outputs, targets):
-    """Loss (R,) from torch's own functions."""
-    num_replicas = outputs.shape[1]
-    if name == "squared_error":
-        return torch.stack([(outputs[:, r] - targets[:, r]).square().sum(-1).mean() for r in range(num_replicas)])
-    if name == "sigmoid_cross_entropy":
-        function = torch.nn.functional.binary_cross_entropy  # the mean over the units too
-        return torch.stack(
-            [outputs.shape[-1] * function(outputs[:, r].sigmoid(), targets[:, r]) for r in range(num_replicas)]
-        )
-    function = torch.nn.functional.cross_entropy
-    return torch.stack([function(outputs[:, r].flatten(0, 1), targets[:, r].flatten()) for r in range(num_replicas)])
 
 
 def dense_gauss_newton(model, nonlinearity, theta, batch, loss, structural_damping, *, squared_error=False):

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from plain_rnn import ACTIVATIONS, mean_loss, random_batch, run
+from cases import assert_close, make_case, mean_loss
+from plain_rnn import ACTIVATIONS, run
 
 from rnnbench.curvature.engine import Engine
 from rnnbench.curvature.objective import Objective
@@ -15,17 +16,9 @@ from rnnbench.models.simple_rnn import SimpleRnn
 RELATIVE = 1e-10  # float64; torch keeps binary_cross_entropy, in the reference, from dividing by less than 1e-12
 
 
-def close(actual, expected):
-    error = (actual - expected).abs().max() / expected.abs().max()
-    assert error < RELATIVE, f"relative error {error:.2e}"
-
-
-def case(model, loss, *, every_step=False, num_replicas=2, num_sequences=3, threads=1):
-    generator = torch.Generator().manual_seed(0)
-    batch = random_batch(4, num_replicas, num_sequences, 2, model.output_size, loss, every_step, generator)
-    theta = 0.5 * torch.randn(num_replicas, model.num_parameters, generator=generator, dtype=torch.float64)
-    objective = Objective(Engine(model, threads, dtype=torch.float64), LOSSES[loss], batch)
-    return theta, batch, objective, torch.randn(theta.shape, generator=generator, dtype=torch.float64)
+def case(model, loss, **options):
+    made = make_case(model, loss, num_steps=4, **options)
+    return made.theta, made.batch, made.objective, made.vector()
 
 
 def dense_hessian(model, nonlinearity, theta, batch, loss):
@@ -47,9 +40,11 @@ def test_product_equals_the_dense_hessian_of_a_plain_loop(nonlinearity, loss, ev
     theta, batch, objective, vector = case(model, loss, every_step=every_step)
     matrix = dense_hessian(model, nonlinearity, theta, batch, loss)
     hessian = objective.hessian(theta)
-    close(hessian.product(vector), torch.einsum("rij,rj->ri", matrix, vector))
-    close(hessian.product(vector - 1), torch.einsum("rij,rj->ri", matrix, vector - 1))  # nothing of the first is left
-    close(objective.hessian_product(theta, vector), torch.einsum("rij,rj->ri", matrix, vector))
+    assert_close(hessian.product(vector), torch.einsum("rij,rj->ri", matrix, vector), RELATIVE)
+    assert_close(
+        hessian.product(vector - 1), torch.einsum("rij,rj->ri", matrix, vector - 1), RELATIVE
+    )  # nothing of the first is left
+    assert_close(objective.hessian_product(theta, vector), torch.einsum("rij,rj->ri", matrix, vector), RELATIVE)
 
 
 @pytest.mark.parametrize("model", [Lstm(2, 2, 3), Gru(2, 2, 3), SimpleRnn(2, 2, 3)], ids=lambda x: type(x).__name__)
@@ -71,7 +66,7 @@ def test_blocks_and_threads_change_nothing():
     theta, batch, objective, vector = case(model, "squared_error", num_sequences=300, threads=2)
     assert len(objective.blocks) > 1
     whole = Objective(Engine(model, dtype=torch.float64), LOSSES["squared_error"], batch)
-    close(objective.hessian_product(theta, vector), whole.hessian_product(theta, vector))
+    assert_close(objective.hessian_product(theta, vector), whole.hessian_product(theta, vector), RELATIVE)
 
 
 def test_shares_of_a_batch_add_up():
@@ -89,7 +84,7 @@ def test_shares_of_a_batch_add_up():
         )
 
     parts = [share(rows).hessian_product(theta, vector) for rows in (range(2), range(2, 6))]
-    close(sum(parts), objective.hessian_product(theta, vector))
+    assert_close(sum(parts), objective.hessian_product(theta, vector), RELATIVE)
 
 
 def test_a_vector_of_another_shape_is_refused():

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from cases import INPUT_SIZE, RELATIVE, assert_close, assert_replica_law, make_case, mean_loss, output_size
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plain_rnn import dense_gauss_newton, mean_loss, random_batch, run
+from plain_rnn import dense_gauss_newton, run
 
 from rnnbench.curvature.engine import ROWS_PER_BLOCK, SEQUENCES_WORTH_A_BLOCK, Engine, split
 from rnnbench.curvature.gauss_newton import Matching
@@ -13,22 +14,11 @@ from rnnbench.losses import LOSSES
 from rnnbench.models.nonlinearity import NONLINEARITIES
 from rnnbench.models.simple_rnn import SimpleRnn
 
-RELATIVE = 1e-12  # float64: a few hundred roundings of 1e-16
 
-
-def close(actual, expected, relative=RELATIVE):
-    error = (actual - expected).abs().max() / expected.abs().max().clamp(min=1e-300)  # both may be exactly 0
-    assert error < relative, f"relative error {error:.2e}"
-
-
-def case(nonlinearity, loss, every_step, num_replicas, num_sequences, *, num_steps=5, hidden_size=4, threads=1, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    output_size = 2 if loss == "squared_error" else 3
-    model = SimpleRnn(2, output_size, hidden_size, nonlinearity)
-    theta = 0.5 * torch.randn(num_replicas, model.num_parameters, generator=generator, dtype=torch.float64)
-    batch = random_batch(num_steps, num_replicas, num_sequences, 2, output_size, loss, every_step, generator)
-    engine = Engine(model, threads, dtype=torch.float64)
-    return model, theta, batch, Objective(engine, LOSSES[loss], batch), generator
+def case(nonlinearity, loss, every_step, num_replicas, num_sequences, *, hidden_size=4, **options):
+    model = SimpleRnn(INPUT_SIZE, output_size(loss), hidden_size, nonlinearity)
+    sizes = {"num_replicas": num_replicas, "num_sequences": num_sequences}
+    return make_case(model, loss, every_step=every_step, **sizes, **options)
 
 
 @pytest.mark.parametrize("every_step", [False, True])
@@ -41,10 +31,10 @@ def test_loss_and_gradient_equal_autograd_on_a_plain_loop(nonlinearity, loss, ev
     expected = mean_loss(loss, outputs, batch.targets)
     (gradient,) = torch.autograd.grad(expected.sum(), theta)
     result = objective.loss_and_gradient(theta.detach())
-    close(result.loss, expected.detach())
-    close(objective.loss(theta.detach()), expected.detach())
-    close(objective.outputs(theta.detach()), outputs.detach())
-    close(result.gradient, gradient)
+    assert_close(result.loss, expected.detach())
+    assert_close(objective.loss(theta.detach()), expected.detach())
+    assert_close(objective.outputs(theta.detach()), outputs.detach())
+    assert_close(result.gradient, gradient)
 
 
 @pytest.mark.parametrize("every_step", [False, True])
@@ -53,8 +43,8 @@ def test_trace_holds_states_and_state_gradients(nonlinearity, every_step):
     model, theta, batch, objective, _ = case(nonlinearity, "squared_error", every_step, 2, 3)
     result = objective.loss_and_gradient(theta)
     _, _, states = run(model, nonlinearity, theta, batch)
-    close(result.trace.states(3)[1:], states)
-    close(result.trace.states(2)[0], model.parameters(theta)["initial_state"].unsqueeze(1).expand(-1, 2, -1))
+    assert_close(result.trace.states(3)[1:], states)
+    assert_close(result.trace.states(2)[0], model.parameters(theta)["initial_state"].unsqueeze(1).expand(-1, 2, -1))
     # dL/dh_t by adding a perturbation to the state of every step.
     p = model.parameters(theta)
     perturbation = torch.zeros_like(states, requires_grad=True)
@@ -70,8 +60,8 @@ def test_trace_holds_states_and_state_gradients(nonlinearity, every_step):
     if batch.output_steps is not None:
         outputs = outputs.gather(0, batch.output_steps.unsqueeze(-1).expand(-1, -1, -1, outputs.shape[-1]))
     (expected,) = torch.autograd.grad(mean_loss("squared_error", outputs, batch.targets).sum(), perturbation)
-    close(result.trace.state_gradients(3), expected)
-    close(result.trace.state_gradients(1), expected[:, :, :1])
+    assert_close(result.trace.state_gradients(3), expected)
+    assert_close(result.trace.state_gradients(1), expected[:, :, :1])
 
 
 @pytest.mark.parametrize("every_step", [False, True])
@@ -84,10 +74,10 @@ def test_product_equals_a_dense_gauss_newton_matrix(nonlinearity, loss, every_st
     operator = objective.linearize(theta, weight)
     for _ in range(2):  # the second product must not see anything of the first
         vector = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
-        close(operator.product(vector), torch.einsum("rij,rj->ri", matrix, vector))
-    close(operator.loss, objective.loss(theta))
+        assert_close(operator.product(vector), torch.einsum("rij,rj->ri", matrix, vector))
+    assert_close(operator.loss, objective.loss(theta))
     without = dense_gauss_newton(model, nonlinearity, theta, batch, loss, torch.zeros(2, 1))
-    close(objective.linearize(theta).product(vector), torch.einsum("rij,rj->ri", without, vector))
+    assert_close(objective.linearize(theta).product(vector), torch.einsum("rij,rj->ri", without, vector))
 
 
 @pytest.mark.parametrize("normalization", ["batch", "batch_time", "loss"])
@@ -107,9 +97,9 @@ def test_structural_damping_has_distances_and_normalizations(nonlinearity, every
     operator = objective.linearize(theta, weight, Matching(distance, normalization))
     for _ in range(2):
         vector = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
-        close(operator.product(vector), torch.einsum("rij,rj->ri", matrix, vector))
+        assert_close(operator.product(vector), torch.einsum("rij,rj->ri", matrix, vector))
     bare = dense_gauss_newton(model, nonlinearity, theta, batch, "squared_error", torch.zeros(2, 1))
-    close(operator.quadratic_form(vector), torch.einsum("ri,rij,rj->r", vector, bare, vector))
+    assert_close(operator.quadratic_form(vector), torch.einsum("ri,rij,rj->r", vector, bare, vector))
 
 
 @pytest.mark.parametrize("every_step", [False, True])
@@ -123,7 +113,7 @@ def test_mean_squared_gradient_is_that_of_single_sequences(loss, every_step, mon
         alone = batch.rows(k, k + 1)
         value = mean_loss(loss, run(objective.engine.model, "tanh", leaf, alone)[0], alone.targets)
         squares += torch.autograd.grad(value.sum(), leaf)[0].square() / 7
-    close(objective.mean_squared_gradient(theta), squares)
+    assert_close(objective.mean_squared_gradient(theta), squares)
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # inside torch.func.jvp
@@ -151,12 +141,12 @@ def test_sweeps_equal_a_plain_loop_at_any_shape(
 
     leaf = theta.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(mean_loss("squared_error", outputs(leaf), batch.targets).sum(), leaf)
-    close(objective.loss_and_gradient(theta).gradient, gradient)
+    assert_close(objective.loss_and_gradient(theta).gradient, gradient)
     vector = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
     values, tangents = torch.func.jvp(outputs, (theta,), (vector,))
     _, pull_back = torch.func.vjp(outputs, theta)
     (expected,) = pull_back(2 * tangents / (values.shape[0] * values.shape[2]))
-    close(objective.linearize(theta).product(vector), expected)
+    assert_close(objective.linearize(theta).product(vector), expected)
 
 
 shapes = {
@@ -174,20 +164,8 @@ shapes = {
 @settings(max_examples=40)
 @given(**shapes, threads=st.sampled_from([1, 2]))
 def test_replica_law(num_replicas, threads, **shape):
-    """Replica r of a batched run equals the run alone: loss, gradient and product."""
-    _, theta, batch, objective, generator = case(num_replicas=num_replicas, threads=threads, **shape)
-    weight = torch.rand(num_replicas, 1, generator=generator, dtype=torch.float64)
-    vector = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
-    together = objective.loss_and_gradient(theta)
-    product = objective.linearize(theta, weight).product(vector)
-    for r in range(num_replicas):
-        rows = slice(r, r + 1)
-        alone = Objective(objective.engine, objective.loss_function, batch.replicas(rows))
-        result = alone.loss_and_gradient(theta[rows])
-        close(result.loss, together.loss[rows])
-        close(result.gradient, together.gradient[rows])
-        close(alone.linearize(theta[rows], weight[rows]).product(vector[rows]), product[rows])
-    objective.engine.close()
+    made = case(num_replicas=num_replicas, threads=threads, **shape)
+    assert_replica_law(made, torch.rand(num_replicas, 1, generator=made.generator, dtype=torch.float64))
 
 
 @settings(max_examples=40)
@@ -200,7 +178,7 @@ def test_products_are_linear_symmetric_and_positive(num_replicas, **shape):
     scale = (image_u.norm(dim=1) * v.norm(dim=1)).clamp(min=1e-300)
     assert (((u * image_v).sum(1) - (v * image_u).sum(1)).abs() / scale).max() < RELATIVE
     assert ((u * image_u).sum(1) >= -RELATIVE * scale).all()
-    close(operator.product(2 * u - 3 * v), 2 * image_u - 3 * image_v, 1e-11)
+    assert_close(operator.product(2 * u - 3 * v), 2 * image_u - 3 * image_v, 1e-11)
 
 
 def test_many_sequences_are_cut_into_blocks_that_add_up():
@@ -211,10 +189,10 @@ def test_many_sequences_are_cut_into_blocks_that_add_up():
     whole, product = objective.loss_and_gradient(theta), objective.linearize(theta).product(vector)
     part_size = sequences // 5
     parts = [objective.rows(start, start + part_size) for start in range(0, sequences, part_size)]
-    close(torch.stack([part.loss_and_gradient(theta).gradient for part in parts]).mean(0), whole.gradient)
-    close(torch.stack([part.linearize(theta).product(vector) for part in parts]).mean(0), product)
+    assert_close(torch.stack([part.loss_and_gradient(theta).gradient for part in parts]).mean(0), whole.gradient)
+    assert_close(torch.stack([part.linearize(theta).product(vector) for part in parts]).mean(0), product)
     first = whole.trace.state_gradients(5) * sequences
-    close(parts[0].loss_and_gradient(theta).trace.state_gradients(5) * part_size, first)
+    assert_close(parts[0].loss_and_gradient(theta).trace.state_gradients(5) * part_size, first)
     objective.engine.close()
 
 
@@ -273,4 +251,6 @@ def test_float32_is_near_float64():
     )
     theta = 0.4 * theta  # a spectral radius near 1: rounding is not amplified from step to step
     # A few dozen steps of products of length 20: about a hundred roundings of 6e-8.
-    close(single.loss_and_gradient(theta.float()).gradient.double(), objective.loss_and_gradient(theta).gradient, 1e-5)
+    assert_close(
+        single.loss_and_gradient(theta.float()).gradient.double(), objective.loss_and_gradient(theta).gradient, 1e-5
+    )

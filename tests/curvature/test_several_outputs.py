@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from plain_rnn import dense_gauss_newton, mean_loss, run
+from cases import assert_close, assert_replica_law, case_of, mean_loss
+from plain_rnn import dense_gauss_newton, run
 
 from rnnbench.curvature.engine import ROWS_PER_BLOCK, Engine
 from rnnbench.curvature.objective import Objective
-from rnnbench.losses import LOSSES
 from rnnbench.models.gru import Gru
 from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.tasks.base import Stream
@@ -21,58 +21,42 @@ TASKS = {
     "one, at ends that differ": Xor(12, "thesis"),
     "one, logistic": Xor(40),
 }
-RELATIVE = 1e-12  # float64: a few hundred roundings of 1e-16
-
-
-def close(actual, expected):
-    error = (actual - expected).abs().max() / expected.abs().max()
-    assert error < RELATIVE, f"relative error {error:.2e}"
 
 
 def case(task, seeds, size, make=SimpleRnn, hidden_size=3):
     model = make(task.input_size, task.output_size, hidden_size)
-    generator = torch.Generator().manual_seed(1)
-    theta = 0.5 * torch.randn(len(seeds), model.num_parameters, generator=generator, dtype=torch.float64)
-    vector = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
-    batch = task.batch(seeds, Stream.GRADIENT, 3, size, dtype=torch.float64)
-    return model, theta, vector, batch, Objective(Engine(model, dtype=torch.float64), LOSSES[task.loss], batch)
+    return case_of(model, task.loss, task.batch(seeds, Stream.GRADIENT, 3, size, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_loss_is_the_mean_over_the_outputs_and_so_are_gradient_and_product(name):
     task = TASKS[name]
-    model, theta, vector, batch, objective = case(task, [1, 2], 2)
+    made = case(task, [1, 2], 2)
+    model, theta, batch, objective, _ = made
     leaf = theta.clone().requires_grad_()
     expected = mean_loss(task.loss, run(model, "tanh", leaf, batch)[0], batch.targets)
     (gradient,) = torch.autograd.grad(expected.sum(), leaf)
     found = objective.loss_and_gradient(theta)
-    close(found.loss, expected.detach())
-    close(objective.loss(theta), expected.detach())
-    close(found.gradient, gradient)
+    assert_close(found.loss, expected.detach())
+    assert_close(objective.loss(theta), expected.detach())
+    assert_close(found.gradient, gradient)
     weight = torch.tensor([[0.0], [0.7]], dtype=torch.float64)
     matrix = dense_gauss_newton(model, "tanh", theta, batch, task.loss, weight)
-    close(objective.linearize(theta, weight).product(vector), torch.einsum("rij,rj->ri", matrix, vector))
+    vector = made.vector()
+    assert_close(objective.linearize(theta, weight).product(vector), torch.einsum("rij,rj->ri", matrix, vector))
 
 
 @pytest.mark.parametrize("make", [SimpleRnn, Gru])
 @pytest.mark.parametrize("name", TASKS)
 def test_replica_law(name, make):
-    _, theta, vector, batch, objective = case(TASKS[name], [1, 2, 3], 5, make)
     weight = torch.tensor([[0.1], [0.0], [0.7]], dtype=torch.float64)
-    together, product = objective.loss_and_gradient(theta), objective.linearize(theta, weight).product(vector)
-    for r in range(3):
-        rows = slice(r, r + 1)
-        alone = Objective(objective.engine, objective.loss_function, batch.replicas(rows))
-        result = alone.loss_and_gradient(theta[rows])
-        close(result.loss, together.loss[rows])
-        close(result.gradient, together.gradient[rows])
-        close(alone.linearize(theta[rows], weight[rows]).product(vector[rows]), product[rows])
+    assert_replica_law(case(TASKS[name], [1, 2, 3], 5, make), weight)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_outputs_are_read_block_by_block(threads):
     task = TASKS["last steps"]
-    model, theta, _, batch, objective = case(task, [1, 2, 3], 400)
+    model, theta, batch, objective, _ = case(task, [1, 2, 3], 400)
     many = Objective(Engine(model, threads, dtype=torch.float64), objective.loss_function, batch)
     sizes = []
 

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from cases import assert_close, random_batch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch_cells import random_batch
 
 from rnnbench.curvature.engine import Engine
 from rnnbench.curvature.gauss_newton import Matching
@@ -40,11 +40,6 @@ class Memoryless(PlainCell):
         return (torch.tanh(inputs @ parameters["weight_ih"].mT),)
 
 
-def close(actual, expected):
-    error = (actual - expected).abs().max() / expected.abs().max().clamp(min=1e-300)
-    assert error < 1e-12, f"relative error {error:.2e}"  # float64: a few hundred roundings of 1e-16
-
-
 @settings(max_examples=40)
 @given(
     nonlinearity=st.sampled_from(list(ACTIVATIONS)),
@@ -64,7 +59,7 @@ def test_equal_the_hand_derived_sweeps(
     assert dict(models[0].layout) == dict(models[1].layout)
     theta = 0.5 * torch.randn(num_replicas, models[0].num_parameters, generator=generator, dtype=torch.float64)
     vector = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
-    batch = random_batch(num_steps, num_replicas, num_sequences, 3, loss, every_step, generator)
+    batch = random_batch(num_steps, num_replicas, num_sequences, 3, loss, every_step=every_step, generator=generator)
     weight = torch.full((num_replicas, 1), 0.3, dtype=torch.float64)
     results = []
     for model in models:
@@ -78,7 +73,7 @@ def test_equal_the_hand_derived_sweeps(
         jacobians = model.state_jacobians(theta, states[:-1], batch.inputs)
         results.append([objective.outputs(theta), found.loss, found.gradient, states, gradients, jacobians, *products])
     for hand_derived, general in zip(*results, strict=True):
-        close(general, hand_derived)
+        assert_close(general, hand_derived)
 
 
 @pytest.mark.parametrize("every_step", [False, True])
@@ -86,7 +81,7 @@ def test_what_a_step_does_not_read_has_no_derivative(every_step):
     generator = torch.Generator().manual_seed(0)
     model = Memoryless(2, 1, 3, "tanh")
     theta = torch.randn(2, model.num_parameters, generator=generator, dtype=torch.float64)
-    batch = random_batch(4, 2, 3, 1, "squared_error", every_step, generator)
+    batch = random_batch(4, 2, 3, 1, "squared_error", every_step=every_step, generator=generator)
     objective = Objective(Engine(model, dtype=torch.float64), LOSSES["squared_error"], batch)
     gradient = model.parameters(objective.loss_and_gradient(theta).gradient)
     for name in ("weight_hh", "bias", "initial_state"):

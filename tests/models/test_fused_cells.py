@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from cases import assert_close, random_batch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch_cells import MODELS, random_batch
+from torch_cells import MODELS
 
 from rnnbench.config.build import build
 from rnnbench.config.plan import make_plan
@@ -24,14 +25,13 @@ CPU, GPU = torch.device("cpu"), torch.device("cuda")
 F32, F64 = torch.float32, torch.float64
 
 
-def close(actual, expected, relative=1e-12):
-    error = (actual - expected).abs().max() / expected.abs().max().clamp(min=1e-300)
-    assert error < relative, f"relative error {error:.2e}"  # float64: a few hundred roundings of 1e-16
-
-
 def batch_of(where, num_steps, num_replicas, num_sequences, generator):
     """Sequences of different lengths with an output at their end, two anywhere, one at the same step, or one a step."""
-    batch = random_batch(num_steps, num_replicas, num_sequences, 2, "squared_error", where == "every step", generator)
+    batch = random_batch(
+        *(num_steps, num_replicas, num_sequences, 2, "squared_error"),
+        every_step=where == "every step",
+        generator=generator,
+    )
     if where == "same step":
         step = int(batch.lengths.min()) - 1
         return replace(batch, output_steps=torch.full_like(batch.output_steps, step))
@@ -73,10 +73,10 @@ def test_equal_the_steps(name, where, num_replicas, num_sequences, num_steps, hi
         products = [objective.linearize(theta, weight).product(vector) for _ in range(2)]
         results.append([objective.outputs(theta), found.loss, found.gradient, *trace, *products])
     for expected, actual in zip(*results, strict=True):
-        close(actual, expected)
+        assert_close(actual, expected)
     last = slice(num_replicas - 1, num_replicas)
     alone = Objective(fused.engine, fused.loss_function, batch.replicas(last)).loss_and_gradient(theta[last])
-    close(alone.gradient, results[1][2][last])
+    assert_close(alone.gradient, results[1][2][last])
     for objective in (stepped, fused):
         objective.engine.close()
 
@@ -111,7 +111,7 @@ def test_updates_of_nag_come_to_the_same(name):
             update = built.optimizer.update(theta, state, number, problem.draw(number))
             theta, state = update.theta, update.state
         ends.append(theta - start)
-    close(ends[1], ends[0], 1e-10)
+    assert_close(ends[1], ends[0], 1e-10)
 
 
 @pytest.mark.parametrize(

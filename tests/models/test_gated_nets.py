@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from cases import INPUT_SIZE, assert_close, assert_replica_law, make_case, mean_loss, output_size, random_batch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch_cells import MODELS, dense_gauss_newton, mean_loss, random_batch, run, torch_step
+from torch_cells import MODELS, dense_gauss_newton, run, torch_step
 
 from rnnbench.curvature.engine import Engine
 from rnnbench.curvature.gauss_newton import Matching
@@ -13,22 +14,11 @@ from rnnbench.losses import LOSSES
 from rnnbench.models.base import BlockShape
 from rnnbench.models.cell import FRAGMENTATION
 
-RELATIVE = 1e-12  # float64: a few hundred roundings of 1e-16
 
-
-def close(actual, expected, relative=RELATIVE):
-    error = (actual - expected).abs().max() / expected.abs().max().clamp(min=1e-300)
-    assert error < relative, f"relative error {error:.2e}"
-
-
-def case(name, loss, every_step, num_replicas, num_sequences, *, num_steps=5, hidden_size=4, threads=1, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    output_size = 2 if loss == "squared_error" else 3
-    model = MODELS[name](2, output_size, hidden_size, "torch")
-    theta = 0.5 * torch.randn(num_replicas, model.num_parameters, generator=generator, dtype=torch.float64)
-    batch = random_batch(num_steps, num_replicas, num_sequences, output_size, loss, every_step, generator)
-    engine = Engine(model, threads, dtype=torch.float64)
-    return model, theta, batch, Objective(engine, LOSSES[loss], batch), generator
+def case(name, loss, every_step, num_replicas, num_sequences, *, hidden_size=4, **options):
+    model = MODELS[name](INPUT_SIZE, output_size(loss), hidden_size, "torch")
+    sizes = {"num_replicas": num_replicas, "num_sequences": num_sequences}
+    return make_case(model, loss, every_step=every_step, **sizes, **options)
 
 
 @pytest.mark.parametrize("every_step", [False, True])
@@ -41,10 +31,10 @@ def test_loss_and_gradient_equal_torch_nn_by_weight_transfer(name, loss, every_s
     expected = mean_loss(loss, outputs, batch.targets)
     (gradient,) = torch.autograd.grad(expected.sum(), theta)
     result = objective.loss_and_gradient(theta.detach())
-    close(objective.outputs(theta.detach()), outputs.detach())
-    close(result.loss, expected.detach())
-    close(result.gradient, gradient)
-    close(result.trace.states(3)[1:, ..., : model.hidden_size], hidden.detach())
+    assert_close(objective.outputs(theta.detach()), outputs.detach())
+    assert_close(result.loss, expected.detach())
+    assert_close(result.gradient, gradient)
+    assert_close(result.trace.states(3)[1:, ..., : model.hidden_size], hidden.detach())
 
 
 @pytest.mark.parametrize("every_step", [False, True])
@@ -57,10 +47,10 @@ def test_product_equals_a_dense_gauss_newton_matrix(name, loss, every_step):
     operator = objective.linearize(theta, weight)
     for _ in range(2):  # the second product must not see anything of the first
         vector = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
-        close(operator.product(vector), torch.einsum("rij,rj->ri", matrix, vector))
-    close(operator.loss, objective.loss(theta))
+        assert_close(operator.product(vector), torch.einsum("rij,rj->ri", matrix, vector))
+    assert_close(operator.loss, objective.loss(theta))
     without = dense_gauss_newton(model, theta, batch, loss, torch.zeros(2, 1))
-    close(objective.linearize(theta).product(vector), torch.einsum("rij,rj->ri", without, vector))
+    assert_close(objective.linearize(theta).product(vector), torch.einsum("rij,rj->ri", without, vector))
 
 
 @pytest.mark.parametrize("distance", ["cross_entropy", "squared_error"])
@@ -76,8 +66,8 @@ def test_structural_damping_has_distances_and_normalizations(name, every_step, d
     operator = objective.linearize(theta, weight, Matching(distance, "batch_time"))
     bare = dense_gauss_newton(model, theta, batch, "squared_error", torch.zeros(2, 1))
     vector = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
-    close(operator.product(vector), torch.einsum("rij,rj->ri", matrix, vector))
-    close(operator.quadratic_form(vector), torch.einsum("ri,rij,rj->r", vector, bare, vector))
+    assert_close(operator.product(vector), torch.einsum("rij,rj->ri", matrix, vector))
+    assert_close(operator.quadratic_form(vector), torch.einsum("ri,rij,rj->r", vector, bare, vector))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -88,7 +78,7 @@ def test_mean_squared_gradient_is_that_of_single_sequences(name):
         leaf, alone = theta.clone().requires_grad_(), batch.rows(k, k + 1)
         value = mean_loss("squared_error", run(objective.engine.model, leaf, alone)[0], alone.targets)
         squares += torch.autograd.grad(value.sum(), leaf)[0].square() / 5
-    close(objective.mean_squared_gradient(theta), squares)
+    assert_close(objective.mean_squared_gradient(theta), squares)
 
 
 @pytest.mark.parametrize("every_step", [False, True])
@@ -105,8 +95,8 @@ def test_trace_holds_whole_states_and_their_gradients(name, every_step):
         outputs = torch.stack([p["weight_out"] @ states[t + 1][: model.hidden_size] + p["bias_out"] for t in steps])
         loss = (outputs - batch.targets[:, 0, k]).square().sum() / batch.targets[..., 0].numel()
         expected = torch.autograd.grad(loss, states[1:], materialize_grads=True)
-        close(trace.states(3)[:, 0, k], torch.stack(states).detach())
-        close(trace.state_gradients(3)[:, 0, k], torch.stack(expected))
+        assert_close(trace.states(3)[:, 0, k], torch.stack(states).detach())
+        assert_close(trace.state_gradients(3)[:, 0, k], torch.stack(expected))
     assert torch.equal(trace.state_gradients(1), trace.state_gradients(3)[:, :, :1])
 
 
@@ -122,10 +112,10 @@ def test_state_jacobians_equal_autograd_on_torchs_cell(name):
         expected = torch.autograd.functional.jacobian(
             lambda state, t=t, r=r, k=k: torch_step(model, theta[r : r + 1], state, inputs[t, r, k]), states[t, r, k]
         )
-        close(jacobians[t, r, k], expected)
-        close(after[t, r, k], torch_step(model, theta[r : r + 1], states[t, r, k], inputs[t, r, k]))
-    close(model.state_jacobians(theta, states[0], inputs[0]), jacobians[0])
-    close(model.next_states(theta, states[0], inputs[0]), after[0])
+        assert_close(jacobians[t, r, k], expected)
+        assert_close(after[t, r, k], torch_step(model, theta[r : r + 1], states[t, r, k], inputs[t, r, k]))
+    assert_close(model.state_jacobians(theta, states[0], inputs[0]), jacobians[0])
+    assert_close(model.next_states(theta, states[0], inputs[0]), after[0])
 
 
 @settings(max_examples=30)
@@ -141,20 +131,8 @@ def test_state_jacobians_equal_autograd_on_torchs_cell(name):
     threads=st.sampled_from([1, 2]),
 )
 def test_replica_law(num_replicas, threads, **shape):
-    """Replica r of a batched run equals the run alone: loss, gradient and product."""
-    _, theta, batch, objective, generator = case(num_replicas=num_replicas, threads=threads, **shape)
-    weight = torch.rand(num_replicas, 1, generator=generator, dtype=torch.float64)
-    vector = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
-    together = objective.loss_and_gradient(theta)
-    product = objective.linearize(theta, weight).product(vector)
-    for r in range(num_replicas):
-        rows = slice(r, r + 1)
-        alone = Objective(objective.engine, objective.loss_function, batch.replicas(rows))
-        result = alone.loss_and_gradient(theta[rows])
-        close(result.loss, together.loss[rows])
-        close(result.gradient, together.gradient[rows])
-        close(alone.linearize(theta[rows], weight[rows]).product(vector[rows]), product[rows])
-    objective.engine.close()
+    made = case(num_replicas=num_replicas, threads=threads, **shape)
+    assert_replica_law(made, torch.rand(num_replicas, 1, generator=made.generator, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("num_replicas", [1, 4])
@@ -163,12 +141,12 @@ def test_two_threads_equal_one(name, num_replicas):
     _, theta, batch, two, generator = case(name, "squared_error", False, num_replicas, 160, num_steps=12, threads=2)
     one = Objective(Engine(two.engine.model, dtype=torch.float64), two.loss_function, batch)
     assert len(two.blocks) > 1
-    close(two.loss_and_gradient(theta).gradient, one.loss_and_gradient(theta).gradient)
+    assert_close(two.loss_and_gradient(theta).gradient, one.loss_and_gradient(theta).gradient)
     weight = torch.full((num_replicas, 1), 0.3, dtype=torch.float64)
     operators = two.linearize(theta, weight), one.linearize(theta, weight)
     for _ in range(10):  # both threads run on dual numbers at the same time
         vector = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
-        close(operators[0].product(vector), operators[1].product(vector))
+        assert_close(operators[0].product(vector), operators[1].product(vector))
     two.engine.close()
 
 
@@ -197,7 +175,7 @@ def test_recurrent_weight_is_the_candidates(name):
 def test_block_bytes_are_what_a_block_keeps(name):
     model, shape = MODELS[name](2, 1, 20, "torch"), BlockShape(3, 10, 7, torch.float32, torch.device("cpu"))
     generator = torch.Generator().manual_seed(0)
-    batch = random_batch(10, 3, 7, 1, "squared_error", True, generator)
+    batch = random_batch(10, 3, 7, 1, "squared_error", every_step=True, generator=generator)
     kept = {}
 
     def keep(tensor):

@@ -5,28 +5,10 @@ from torch.func import functional_call
 
 from rnnbench.models.gru import Gru
 from rnnbench.models.lstm import Lstm
-from rnnbench.tasks.base import Batch
 
 MODELS = {"lstm": Lstm, "gru": Gru}
 MODULES = {Lstm: torch.nn.LSTM, Gru: torch.nn.GRU}
 CELLS = {Lstm: torch.lstm_cell, Gru: torch.gru_cell}
-
-
-def random_batch(num_steps, num_replicas, num_sequences, output_size, loss, every_step, generator):
-    """Sequences of different lengths, one target each at its own end, or one at every step of all."""
-    lengths = torch.randint(max(1, num_steps - 2), num_steps + 1, (num_replicas, num_sequences), generator=generator)
-    if every_step:
-        lengths = torch.full_like(lengths, num_steps)
-    inputs = torch.randn(num_steps, num_replicas, num_sequences, 2, generator=generator, dtype=torch.float64)
-    inputs *= (torch.arange(num_steps).view(-1, 1, 1) < lengths).unsqueeze(-1)
-    shape = (num_steps if every_step else 1, num_replicas, num_sequences)
-    if loss == "squared_error":
-        targets = torch.randn(*shape, output_size, generator=generator, dtype=torch.float64)
-    elif loss == "sigmoid_cross_entropy":
-        targets = torch.randint(0, 2, (*shape, output_size), generator=generator).double()
-    else:
-        targets = torch.randint(0, output_size, shape, generator=generator)
-    return Batch(inputs, lengths, None if every_step else (lengths - 1)[None], targets)
 
 
 def torch_weights(model, parameters):
@@ -65,16 +47,6 @@ def torch_step(model, theta, state, inputs):
     parts = tuple(part.unsqueeze(0) for part in state.view(-1, model.hidden_size))
     after = CELLS[type(model)](inputs.unsqueeze(0), parts if len(parts) > 1 else parts[0], *torch_weights(model, p))
     return torch.cat(after if len(parts) > 1 else (after,), -1).squeeze(0)
-
-
-def mean_loss(name, outputs, targets):
-    """Loss (R,) from torch's own functions."""
-    if name == "squared_error":
-        return (outputs - targets).square().sum(-1).mean((0, 2))
-    if name == "sigmoid_cross_entropy":
-        function = torch.nn.functional.binary_cross_entropy
-        return function(outputs.sigmoid(), targets, reduction="none").sum(-1).mean((0, 2))
-    return torch.nn.functional.cross_entropy(outputs.movedim(-1, 1), targets, reduction="none").mean((0, 2))
 
 
 def dense_gauss_newton(model, theta, batch, loss, structural_damping, *, cross_entropy=False):
