@@ -17,7 +17,7 @@ Made by `python -m docs.make tasks`; do not edit.
 
 Choose with `task=NAME task.variant=VARIANT task.sequence_length=T`. A variant is a publication's definition of the
 task, and results compare within one variant only. The default is `hf11` where a task has it. Lengths and steps scale
-with T, bounds rounded down, except for the first ten steps of hs97's adding and multiplication.
+with T, each quotient rounded down, except for the first ten steps of hs97's adding and multiplication.
 
 | variant | publication |
 | --- | --- |
@@ -47,8 +47,10 @@ NOTES = """\
 
 - Every batch is drawn afresh. urnn16 trained on 100,000 fixed sequences; it and cornn21 have no criterion of their own,
   so the one of hf11 is used.
-- hf11: below T = 100 the first step that matters is 1, never 0, so that it does not fall on the cue or the start. Its
-  code stopped at 0.1 % misses.
+- hf11: its code draws the index L - 1 of the step that it asks at, hence one step more than the other variants have.
+  Below T = 100 the first step that matters is 1, never 0, so that it does not fall on the cue or the start. Its code
+  stopped at 0.1 % misses, and rounds in floating point, so that some lengths and steps would be one less there at a few
+  T (29, 57, 58, 113 to 116 and eleven more up to 300).
 - thesis: the windows of I and J share one step there; here they do not.
 - hs97, adding and multiplication: a mark on step 0 is lost under the cue there, and its operand counts as 0 in a sum,
   as 1 in a product, whichever of the two it is. Multiplication counts as solved below 13 misses in 2000, the stricter

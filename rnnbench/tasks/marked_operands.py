@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rnnbench.tasks.base import Batch, Draw, Task
 from rnnbench.tasks.description import Description, describe_range
-from rnnbench.tasks.placement import at_least_one, draw_from, fill_padding, percent_range, scaled_windows
+from rnnbench.tasks.placement import draw_from, fill_padding, hf11_lengths, percent_range, scaled_windows
 from rnnbench.tasks.random_numbers import integers, uniform
 from rnnbench.tasks.variants import check_variant
 
@@ -51,11 +51,11 @@ def hf11_places(sequence_length: int, lengths: tuple[int, int], windows: Sequenc
 
     Args:
         sequence_length: Nominal length T.
-        lengths: Bounds of L in hundredths of T, the upper one exclusive.
+        lengths: Bounds of L - 1, the last step, in hundredths of T, the upper one exclusive.
         windows: Bounds of I and of J, likewise.
     """
-    drawn = at_least_one(percent_range(sequence_length, *lengths))
-    return _in_windows(drawn, scaled_windows(sequence_length, windows), cues=(0, -3))
+    drawn = hf11_lengths(sequence_length, *lengths)
+    return _in_windows(drawn, scaled_windows(sequence_length, windows), cues=(0, -4))
 
 
 def _hf11(sequence_length: int) -> Places:
@@ -68,24 +68,31 @@ def _halves(sequence_length: int) -> Places:
     return _in_windows(lengths, (range(half), range(half, sequence_length)))
 
 
-def _in_own_fractions(lengths: range, *, shared_length: bool = False, value_channel: int = 0) -> Places:
-    """The first step in the first tenth of the sequence's own length, the second after it in the first half."""
+def _thesis(sequence_length: int) -> Places:
+    lengths = percent_range(sequence_length, 100, 110, inclusive=True)
 
     def draw(words: Tensor) -> Tensor:
         length = draw_from(words[:1], (lengths,))[0]
-        tenth = length // 10
-        return torch.stack((length, integers(words[1], 0, tenth), integers(words[2], tenth, length // 2)))
+        return _after_a_tenth(words, length, length // 2)
 
-    steps = "I in 0..L/10 - 1, J in L/10..L/2 - 1"
-    return Places(lengths, draw, steps, shared_length=shared_length, value_channel=value_channel)
-
-
-def _thesis(sequence_length: int) -> Places:
-    return _in_own_fractions(percent_range(sequence_length, 100, 110, inclusive=True))
+    return Places(lengths, draw, "I in 0..L/10 - 1, J in L/10..L/2 - 1")
 
 
 def _pascanu13(sequence_length: int) -> Places:
-    return _in_own_fractions(percent_range(sequence_length, 100, 110), shared_length=True, value_channel=1)
+    lengths = percent_range(sequence_length, 100, 110)
+
+    def draw(words: Tensor) -> Tensor:
+        length = draw_from(words[:1], (lengths,))[0]
+        return _after_a_tenth(words, length, length // 10 + 4 * length // 10)
+
+    steps = "I in 0..L/10 - 1, J in L/10..L/10 + 4L/10 - 1"
+    return Places(lengths, draw, steps, shared_length=True, value_channel=1)
+
+
+def _after_a_tenth(words: Tensor, length: Tensor, stop: Tensor) -> Tensor:
+    """Lengths, the first step in the first tenth of the sequence's own, the second after it and before `stop`."""
+    tenth = length // 10
+    return torch.stack((length, integers(words[1], 0, tenth), integers(words[2], tenth, stop)))
 
 
 def _hs97(sequence_length: int) -> Places:
@@ -117,12 +124,13 @@ class MarkedOperands(Task):
     cues, else 0.
 
     Variants differ in lengths L and in the steps I and J of the operands:
-    - hf11: L in {100f .. 110f - 1}, I in {f .. 10f - 1}, J in {10f .. 50f - 1} with f = T / 100, bounds rounded down, I
-      at least 1, no window empty; cues at step 0 and at step L - 3.
+    - hf11: L - 1 in {100f .. 110f - 1}, I in {f .. 10f - 1}, J in {10f .. 50f - 1} with f = T / 100, bounds rounded
+      down, I at least 1, no window empty; cues at step 0 and at step L - 4, three before the target's.
     - thesis: L in {T .. 11T/10}, I in the first tenth of the sequence, J after it in the first half. The thesis lets
       the two windows share a step, which would mark one operand only; here they do not.
-    - pascanu13: as thesis, but L in {T .. 11T/10 - 1} is one number for all sequences of a replica in an update, and
-      the marker is the first channel.
+    - pascanu13: L in {T .. 11T/10 - 1} is one number for all sequences of a replica in an update; I in the first tenth
+      of the sequence, J after it among 4L/10 steps, rounded down, so that the last step of the first half is left out
+      at some lengths; the marker is the first channel.
     - urnn16, cornn21: L = T, I in the first half, J in the second. Every batch is fresh; urnn16 had 100,000 fixed ones.
     - hs97: L in {T .. 11T/10}, I one of the first ten steps, J one of the first T/2 - 1 steps not yet marked; cues at
       the first and the last step. A mark that falls on step 0 is lost under the cue, and its operand counts as the

