@@ -7,7 +7,7 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,6 +97,7 @@ class _Jobs:
         self.request, self.folder, self.quiet = request, folder, quiet
         self.statuses: list[int] = []
         self.launcher: Launch | None = None
+        self._folder_of: dict[Hashable, Path] = {}  # by the identity of the run
 
     def run(self, tree: "DictConfig") -> float:
         """Run one job inside Hydra; a signal ends all of them."""
@@ -105,6 +106,7 @@ class _Jobs:
         from rnnbench.config.objects import to_config
         from rnnbench.config.validate import validate
         from rnnbench.keeping import Job
+        from rnnbench.records.identity import run_identity
         from rnnbench.records.objective import objective_of
         from rnnbench.run import run_job
 
@@ -112,7 +114,14 @@ class _Jobs:
             config = to_config(tree)
             validate(config)  # not all sweepers say their values beforehand
             folder = Path(HydraConfig.get().runtime.output_dir)
+            identity = run_identity(config)
+            if identity in self._folder_of:  # a sweeper that searches may propose the same values twice
+                if not self.quiet:
+                    same = f"is the same run as {self._folder_of[identity].name}, whose result it gets"
+                    print(f"rnnbench: job {folder.name} {same}", file=sys.stderr, flush=True)
+                return objective_of(self._folder_of[identity])
             status = run_job(Job(config, folder), quiet=self.quiet)
+            self._folder_of[identity] = folder
         if status in (INTERRUPTED, TERMINATED):
             raise SystemExit(status)
         self.statuses.append(status)

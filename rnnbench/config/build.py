@@ -12,6 +12,7 @@ from rnnbench.config.objects import values_of
 from rnnbench.config.products import check_probes, check_products
 from rnnbench.config.schema import Choice, Config
 from rnnbench.config.validate import fields_of, per_replica_fields
+from rnnbench.records.identity import NAMES_ONLY
 
 if TYPE_CHECKING:
     from rnnbench.init.base import Init
@@ -24,7 +25,6 @@ NOT_ARGUMENTS = frozenset({"name", "_target_", "cadence", "every"})
 """Keys of a choice that are for its caller, not for its class."""
 
 NULL_IS_INFINITY = frozenset({"optim.clip_norm", "optim.clip_value"})
-NAMES_ONLY = frozenset({"name", "objective"})  # keys that change no number, so that replicas may differ in them
 
 
 @dataclass(frozen=True)

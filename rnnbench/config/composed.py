@@ -1,7 +1,7 @@
 """One configuration as Hydra has it, and what its own part comes to for one job."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,10 @@ class Composed:
     tree: DictConfig
     hydra: DictConfig
     overrides: tuple[Override, ...]
+
+    def lines(self, keys: Collection[str]) -> list[str]:
+        """Those of its overrides that set some keys."""
+        return [str(override.input_line) for override in self.overrides if override.get_key_element() in keys]
 
     def resolve(self, key: str, number: int | None = None) -> str:
         """The text of one of Hydra's keys.

@@ -2,7 +2,7 @@
 
 import importlib.util
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from rnnbench.config.overrides import expand_sweep, follow_swept_groups, quoted
 from rnnbench.config.request import Request
 from rnnbench.config.schema import Config
 from rnnbench.config.validate import validate
+from rnnbench.records.identity import run_identity
 
 RUN_DIR, SWEEP_DIR = "hydra.run.dir", "hydra.sweep.dir"
 BATCHED_LAUNCHER = "hydra_plugins.rnnbench_batched.BatchedLauncher"
@@ -128,15 +129,22 @@ def _plan_sweep(request: Request, composer: Composer, overrides: Sequence[Overri
     folder, numbered = _folder(main, SWEEP_DIR)
     launcher = check_launcher(main.hydra.hydra.launcher)
     sweeper = main.hydra.hydra.sweeper
+    swept: set[str] = set()
     if sweeper._target_ in GRID_SWEEPERS:
         from_file = composer.parse([f"{key}={value}" for key, value in (sweeper.params or {}).items()])
+        swept = {item.get_key_element() for item in (*from_file, *overrides) if item.is_sweep_override()}
         jobs = _compose_jobs(composer, expand_sweep([*from_file, *overrides]), progress)
     else:
         validate(main.config)
         jobs = iter([main])
     configs: list[Config] = []
     folders: dict[Path, int] = {}
+    values: dict[Hashable, str] = {}
     for number, job in enumerate(jobs):
+        own_values = f"job {number} ({' '.join(job.lines(swept))})"
+        same = values.setdefault(run_identity(job.config), own_values)
+        if same is not own_values:
+            raise ConfigError(f"{own_values} is the same run as {same}: it would count twice; leave one of them out")
         own = folder / job.resolve("hydra.sweep.subdir", number)
         if own in folders:
             raise ConfigError(f"hydra.sweep.subdir: jobs {folders[own]} and {number} would share the folder {own}")

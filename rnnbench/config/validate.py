@@ -1,6 +1,7 @@
 """Checks of a whole configuration that its types do not make: limits, and keys that have to go together."""
 
 import dataclasses
+import functools
 import os
 import re
 import sys
@@ -29,7 +30,7 @@ def fields_of(node: Any, prefix: str = "") -> Iterator[tuple[str, Any, dataclass
         node: A `Config` or a part of it.
         prefix: Dotted name of the part, with a dot at the end.
     """
-    schema = {field.name: field for field in dataclasses.fields(node)}
+    schema = _schema(type(node))  # type: ignore[arg-type] # of a dataclass
     for name, value in values_of(node).items():
         if dataclasses.is_dataclass(value):
             yield from fields_of(value, f"{prefix}{name}.")
@@ -38,6 +39,12 @@ def fields_of(node: Any, prefix: str = "") -> Iterator[tuple[str, Any, dataclass
                 yield from fields_of(inner, f"probe.{probe}.")
         else:
             yield f"{prefix}{name}", value, schema.get(name)
+
+
+@functools.cache
+def _schema(kind: Any) -> dict[str, dataclasses.Field[Any]]:
+    """The fields of a dataclass, by name."""
+    return {field.name: field for field in dataclasses.fields(kind)}
 
 
 def per_replica_fields(config: Config) -> list[str]:

@@ -10,17 +10,17 @@ from rnnbench.records.errors import RecordError
 from rnnbench.report import description, fields, files
 from rnnbench.report.errors import ReportError
 from rnnbench.report.figures import make_charts
-from rnnbench.report.finding import Found, Problem, find_run_folders
+from rnnbench.report.finding import Found, find_run_folders
 from rnnbench.report.groups import Group, make_groups
 from rnnbench.report.options import Options
 from rnnbench.report.page import make_page
 from rnnbench.report.run_table import read_table, run_rows
-from rnnbench.report.runs import Run, read_runs
+from rnnbench.report.runs import Run, distinct, read_runs
 from rnnbench.report.tables import cost_table, group_rows, outcome_table, print_table
 
 OK, FAILED = 0, 1
 
-_MOST_PROBLEMS = 10  # on the terminal; the page has all
+_MOST_FOLDERS = 10  # on the terminal; the page has all
 
 
 def report(options: Options) -> int:
@@ -38,9 +38,10 @@ def report(options: Options) -> int:
     """
     found = find_run_folders(options.folders)
     try:
-        runs = [*_counted(found), *(run for table in options.tables for run in read_table(table))]
+        recorded = [*_counted(found), *(run for table in options.tables for run in read_table(table))]
     except RecordError as error:
         raise ReportError(str(error)) from error
+    runs = distinct(recorded, found.repeats)
     if not runs:
         raise ReportError(_nothing(options, found))
     names = _names(options, runs)
@@ -111,17 +112,21 @@ def _print(runs: Sequence[Run], groups: Sequence[Group], found: Found) -> None:
         print(line)
     print_table(outcome_table(groups), sys.stdout)
     print_table(cost_table(groups), sys.stdout)
-    _print_problems(found.problems)
+    _print_folders(description.repeats(found.repeats), [f"{run}: as {same}" for run, same in found.repeats])
+    _print_folders(
+        description.problems(found.problems), [f"{problem.folder}: {problem.message}" for problem in found.problems]
+    )
     sys.stdout.flush()
 
 
-def _print_problems(problems: Sequence[Problem]) -> None:
-    if problems:
-        print(f"\n{description.problems(problems)}:")
-    for problem in problems[:_MOST_PROBLEMS]:
-        print(f"  {problem.folder}: {problem.message}")
-    if len(problems) > _MOST_PROBLEMS:
-        print(f"  and {len(problems) - _MOST_PROBLEMS} more, on the page")
+def _print_folders(heading: str, lines: Sequence[str]) -> None:
+    """Print what is said of some folders, if there are any."""
+    if lines:
+        print(f"\n{heading}:")
+    for line in lines[:_MOST_FOLDERS]:
+        print(f"  {line}")
+    if len(lines) > _MOST_FOLDERS:
+        print(f"  and {len(lines) - _MOST_FOLDERS} more, on the page")
 
 
 def _write(folder: Path, runs: Sequence[Run], groups: Sequence[Group], found: Found) -> None:

@@ -1,6 +1,7 @@
 """What was run and how it ended, in words for a person who knows nothing of it."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from rnnbench.records import wording
 from rnnbench.report import fields
@@ -73,6 +74,11 @@ def state(everything: Group, num_waiting: int) -> str:
 def problems(found: Sequence[Problem]) -> str:
     """How many folders are not as they should be."""
     return f"{wording.count(len(found), 'folder')} with missing or damaged records"
+
+
+def repeats(found: Sequence[tuple[Path, Path]]) -> str:
+    """How many runs are left out, and why."""
+    return f"{wording.count(len(found), 'run')} left out, of the same configuration and seed as another one"
 
 
 def best_lines(everything: Group, groups: Sequence[Group]) -> list[str]:

@@ -38,11 +38,13 @@ class Found:
         runs: Folders with records of a run, each once, in the order of their paths.
         waiting: Folders of a sweep's jobs that have left no records, or none yet.
         problems: What is missing or stays closed.
+        repeats: Folders of runs that are counted already, each with the folder that counts.
     """
 
     runs: list[Path] = field(default_factory=list)
     waiting: list[Path] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    repeats: list[tuple[Path, Path]] = field(default_factory=list)
 
 
 def find_run_folders(folders: Sequence[Path]) -> Found:

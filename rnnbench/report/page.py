@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 from importlib import resources
+from pathlib import Path
 
 import rnnbench
 from rnnbench.records import wording
@@ -44,13 +45,15 @@ def make_page(
         f"<title>{title}</title><style>{style}</style></head>",
         f"<body><main><h1>{title}</h1>",
         _headline(everything, groups, len(found.waiting)),
-        _problem_line(found.problems),
+        _link_line("repeats", description.repeats(found.repeats), found.repeats),
+        _link_line("problems", description.problems(found.problems), found.problems),
         '<div class="facts"><section><h2>What was run</h2>',
         _definitions(description.facts(runs, groups)),
         f'</section><section><h2>What "solved" means</h2><p>{escape(description.SOLVED_MEANS)}</p></section></div>',
         _table(outcome_table(groups)),
         _table(cost_table(groups)),
         _charts(charts),
+        _repeats(found.repeats),
         _problems(found.problems),
         _folded("Settings that all runs share", description.common_settings(runs)),
         _folded("Made with", description.made_with(runs)),
@@ -78,10 +81,9 @@ def _headline(everything: Group, groups: Sequence[Group], num_waiting: int) -> s
     )
 
 
-def _problem_line(problems: Sequence[Problem]) -> str:
-    if not problems:
-        return ""
-    return f'<p class="warning"><a href="#problems">{description.problems(problems)}</a></p>'
+def _link_line(place: str, words: str, folders: Sequence[object]) -> str:
+    """A line that leads to what is said of some folders, if there are any."""
+    return f'<p class="warning"><a href="#{place}">{words}</a></p>' if folders else ""
 
 
 def _definitions(rows: Sequence[tuple[str, str]]) -> str:
@@ -114,6 +116,14 @@ def _charts(charts: Sequence[Chart]) -> str:
         for chart in charts
     )
     return f'<section><h2>Figures</h2><div class="figures">{figures}</div></section>'
+
+
+def _repeats(repeats: Sequence[tuple[Path, Path]]) -> str:
+    if not repeats:
+        return ""
+    note = "Runs of the same configuration and seed have the same numbers, and say together what one of them does."
+    rows = [(str(run), str(same)) for run, same in repeats]
+    return f'<div id="repeats">{_table(Table("Runs left out", ("folder", "the same run as"), 2, rows, note))}</div>'
 
 
 def _problems(problems: Sequence[Problem]) -> str:

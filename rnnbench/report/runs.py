@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +11,10 @@ from typing import Literal, get_args
 import numpy as np
 
 from rnnbench.records.errors import RecordError
+from rnnbench.records.identity import run_identity
 from rnnbench.records.metrics_csv import read_metrics
 from rnnbench.records.summary import Status, Summary, read_summary
-from rnnbench.report.fields import Fields, flatten
+from rnnbench.report.fields import SEED, Fields, flatten
 from rnnbench.report.finding import Problem
 from rnnbench.report.statistics import Array
 
@@ -77,6 +78,11 @@ class Run:
         """What it came to; one that was solved and went on is solved."""
         return "solved" if self.summary.solved_at is not None else _OUTCOME_OF[self.summary.status]
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has come to a result, which an error or an interruption is not."""
+        return self.outcome not in ("failed", "unfinished")
+
     def time(self, measure: Measure) -> float:
         """When it was solved, or how long it was seen not to be; infinite where it diverged: it never will be."""
         at = self.summary.solved_at
@@ -111,6 +117,27 @@ def read_runs(folders: Sequence[Path], problems: list[Problem]) -> Iterator[Run]
         except RecordError as error:
             problems.append(Problem(folder, _without_folder(error, folder), "curves left out"))
         yield Run(folder, _up_to_date(summary, curve), flatten(summary.config), curve, products)
+
+
+def distinct(runs: Sequence[Run], repeats: list[tuple[Path, Path]]) -> list[Run]:
+    """Runs of which no two have the same configuration and seed, which would say the same twice.
+
+    Of several such runs, as of a folder that was copied or a command that was given twice, the one that got furthest
+    counts.
+
+    Args:
+        runs: All.
+        repeats: The folder of each run that does not count is added to these, with the folder of the one that does.
+    """
+    alike: dict[Hashable, list[Run]] = {}
+    for number, run in enumerate(runs):
+        alike.setdefault(run_identity(run.fields) if SEED in run.fields else number, []).append(run)
+    counted = []
+    for same in alike.values():
+        first = max(same, key=lambda run: (run.has_ended, run.summary.updates, run.curve is not None))
+        repeats += [(run.folder, first.folder) for run in same if run is not first]
+        counted.append(first)
+    return counted
 
 
 def curve_of(metrics: Mapping[str, Array]) -> Curve:

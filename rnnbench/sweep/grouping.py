@@ -4,9 +4,10 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from rnnbench.config.build import NAMES_ONLY, shared_values
+from rnnbench.config.build import shared_values
 from rnnbench.config.schema import Config
 from rnnbench.config.validate import CHOICES, fields_of
+from rnnbench.records.identity import NAMES_ONLY
 
 Values = Mapping[str, Any]
 

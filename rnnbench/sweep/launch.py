@@ -1,7 +1,7 @@
 """What the launcher `batched` does: from the jobs of a sweep to their finished folders."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 from rnnbench.config.compose import Composer
@@ -14,6 +14,7 @@ from rnnbench.config.validate import validate
 from rnnbench.exit_status import OK
 from rnnbench.machine import resolve_device
 from rnnbench.records import is_sweep_folder
+from rnnbench.records.identity import run_identity
 from rnnbench.records.lock import FILE_NAME, locked
 from rnnbench.records.objective import objective_of
 from rnnbench.sweep.backend_choice import choose_backend
@@ -41,6 +42,7 @@ class Launch:
         self.request, self.folder, self.quiet = request, folder, quiet
         self.status = OK
         self._has_begun = False
+        self._folder_of: dict[Hashable, str] = {}  # by the identity of the run
 
     def __call__(self, settings: LauncherSettings, job_overrides: Sequence[Sequence[str]], first: int) -> list[float]:
         """Run jobs.
@@ -61,7 +63,13 @@ class Launch:
                 f"{self.folder} holds a sweep already: continue it with `rnnbench resume {self.folder}`, "
                 "or choose another hydra.sweep.dir"
             )
-        configs, folders = self._make_folders(job_overrides, first)
+        configs, folders, of_jobs = self._make_folders(job_overrides, first)
+        if configs:
+            self._run(settings, configs, folders)
+        return [objective_of(self.folder / name) for name in of_jobs]
+
+    def _run(self, settings: LauncherSettings, configs: Sequence[Config], folders: Sequence[str]) -> None:
+        """Add jobs to the plan of the sweep, and run them."""
         on_cpu = all(resolve_device(config.device).type == "cpu" for config in configs)
         settings = choose_backend(settings, configs, on_cpu=on_cpu)
         plan = read_plan(self.folder) if self._has_begun else new_plan(self.folder, settings, self.request.overrides)
@@ -76,7 +84,6 @@ class Launch:
                 for line in plan_lines(plan, numbers):
                     self.say(line)
             self.status = max(self.status, run_groups(self.folder, numbers, settings, quiet=self.quiet, say=self.say))
-        return [objective_of(self.folder / name) for name in folders]
 
     def print_summary(self) -> None:
         """Say what came of the sweep, where it has begun."""
@@ -88,15 +95,30 @@ class Launch:
         if not self.quiet:
             print(f"rnnbench: {line}", file=sys.stderr, flush=True)
 
-    def _make_folders(self, job_overrides: Sequence[Sequence[str]], first: int) -> tuple[list[Config], list[str]]:
-        """Make the folder of every job; their configurations, and the folders relative to the sweep's."""
-        configs, folders = [], []
+    def _make_folders(
+        self, job_overrides: Sequence[Sequence[str]], first: int
+    ) -> tuple[list[Config], list[str], list[str]]:
+        """Make the folder of every job, but for those that an earlier job has run already.
+
+        A sweeper that searches may propose the same values twice.
+
+        Returns:
+            The configurations of the jobs that are to be run, their folders, and for every job the folder of its run,
+            all relative to the sweep's folder.
+        """
+        configs, folders, of_jobs = [], [], []
         with Composer(self.request) as composer:
             ours = [str(one.input_line) for one in composer.parse(self.request.overrides) if one.is_hydra_override()]
             for number, lines in enumerate(job_overrides, first):
                 composed = composer.compose([*ours, *lines])
                 validate(composed.config)  # not all sweepers say their values beforehand
-                folder = write_job_folder(composed, self.folder, number)
-                configs.append(composed.config)
-                folders.append(str(folder.relative_to(self.folder)))
-        return configs, folders
+                identity = run_identity(composed.config)
+                if identity in self._folder_of:
+                    self.say(f"job {number} is the same run as job {self._folder_of[identity]}, whose result it gets")
+                else:
+                    folder = write_job_folder(composed, self.folder, number)
+                    self._folder_of[identity] = str(folder.relative_to(self.folder))
+                    configs.append(composed.config)
+                    folders.append(self._folder_of[identity])
+                of_jobs.append(self._folder_of[identity])
+        return configs, folders, of_jobs

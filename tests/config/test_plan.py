@@ -105,9 +105,36 @@ def test_a_value_is_written_in_a_folders_name_as_hydras_sweeper_has_it(current_f
 
 def test_folders_named_by_a_key_of_the_run():
     where = ["hydra.sweep.dir=s", "hydra.sweep.subdir=${task.name}/${hydra:job.num}/${seed}"]
-    assert len(plan("-m", "seed=1,1,2", *where).configs) == 3
+    assert len(plan("-m", "seed=1,2", "optim=sgd,nag", *where).configs) == 4
     with pytest.raises(ConfigError, match="jobs 0 and 1 would share the folder s/adding/1"):
-        plan("-m", "seed=1,1", "hydra.sweep.dir=s", "hydra.sweep.subdir=${task.name}/${seed}")
+        plan("-m", "seed=1", "optim=sgd,nag", "hydra.sweep.dir=s", "hydra.sweep.subdir=${task.name}/${seed}")
+
+
+SAME_EXPERIMENTS = {name: f"# @package _global_\nname: {name}\nseed: 4\n" for name in ("a", "b")}
+
+
+@pytest.mark.parametrize(
+    ("words", "jobs"),
+    [
+        (["seed=0,1,0"], r"2 \(seed=0\) is the same run as job 0 \(seed=0\)"),
+        (["optim=sgd", "optim.lr=1e-3,0.001"], "optim.lr=0.001"),
+        (["optim=sgd", "optim.lr='1.0',1"], r"1 \(optim.lr=1\) is the same run as job 0 \(optim.lr='1.0'\)"),
+        (["optim=sgd", "optim.clip_norm=1.0,1"], "optim.clip_norm=1"),
+        (["name=a,b"], r"1 \(name=b\) is the same run as job 0 \(name=a\)"),
+        (["objective=loss,error_rate"], "objective=error_rate"),
+        (["experiment=a,b"], r"1 \(experiment=b\) is the same run as job 0 \(experiment=a\)"),
+        (["hydra.sweeper.params.seed='5,5'"], r"1 \(seed=5\)"),
+        (["hydra/launcher=basic", "seed=0,0"], "1 "),
+        (["hydra/sweeper=basic", "seed=0,0"], "1 "),
+    ],
+)
+def test_no_run_counts_twice(current_folder, words, jobs):
+    (current_folder / "my/experiment").mkdir(parents=True)
+    for name, text in SAME_EXPERIMENTS.items():
+        (current_folder / f"my/experiment/{name}.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=f"^job .*{jobs}.*leave one of them out") as caught:
+        plan("-m", "--config-dir", "my", *words)
+    assert "\n" not in str(caught.value)
 
 
 def test_folders_of_jobs(current_folder):

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -126,7 +127,7 @@ def test_one_run(rnnbench, tmp_path, painted):
 
 def test_several_folders_need_a_place(rnnbench, tmp_path, painted):
     write_run(tmp_path / "a")
-    write_run(tmp_path / "b", status="running")
+    write_run(tmp_path / "b", status="running", seed=1)
     status, out, err = rnnbench("a", "b")
     assert (status, out, err) == (
         2,
@@ -151,7 +152,8 @@ def test_a_sweep_under_way(rnnbench, tmp_path, painted):
     assert err == "rnnbench: no job of runs has records yet, of 5\n"
     for number in range(2):
         (sweep / str(number)).rmdir()
-        write_run(sweep / str(number), status="running" if number else "solved", solved_at=None if number else 40)
+        status, at = ("running", None) if number else ("solved", 40)
+        write_run(sweep / str(number), status=status, solved_at=at, seed=number)
     status, out, _ = rnnbench("runs")
     assert status == 0
     assert out.startswith(
@@ -162,6 +164,44 @@ def test_a_sweep_under_way(rnnbench, tmp_path, painted):
     page = Page((sweep / "report/index.html").read_text()).text
     assert "3 no records yet" in page
     assert "3 jobs without records yet" in page
+
+
+def test_a_run_counts_once_however_often_it_is_there(rnnbench, tmp_path, painted):
+    for seed in (0, 1):
+        write_run(tmp_path / f"a/{seed}", status="solved", solved_at=40, updates=60, seed=seed)
+    shutil.copytree(tmp_path / "a", tmp_path / "copy")
+    os.symlink("a", tmp_path / "link")
+    alone = rnnbench("a", "--out", "page")[1]
+    assert "2 of 2 runs solved" in alone
+    for words in (["a", "a"], ["a", "a/0"], ["a/0", "a"], ["a", "link"], ["a", tmp_path / "a"], ["a", "a/../a/1"]):
+        assert rnnbench(*map(str, words), "--out", "page")[1] == alone
+    for words in (["a", "copy"], ["."]):
+        _, out, _ = rnnbench(*words, "--out", "page")
+        assert out.startswith(alone.partition("\npage:")[0])
+        assert "2 runs left out, of the same configuration and seed as another one:\n" in out
+        assert re.search(r"copy/0: as .*a/0\n", out)
+        page = Page((tmp_path / "page/index.html").read_text())
+        assert "#repeats" in page.links
+        assert "2 of 2 runs solved" in page.text
+        assert (tmp_path / "page/runs.csv").read_text().count("\n") == 3
+
+
+def test_of_runs_that_are_the_same_the_one_that_got_furthest_counts(rnnbench, tmp_path, painted):
+    write_run(tmp_path / "runs/a", status="failed", updates=90)
+    write_run(tmp_path / "runs/b", status="running", updates=40)
+    write_run(tmp_path / "runs/c", status="solved", solved_at=30, updates=60, name="another name")
+    write_run(tmp_path / "runs/d", seed=1)
+    _, out, _ = rnnbench("runs")
+    assert "1 of 2 runs solved" in out
+    assert out.count(": as runs/c\n") == 2
+
+
+def test_rows_of_a_table_are_the_same_runs_as_their_folders(rnnbench, tmp_path, painted):
+    write_sweep(tmp_path / "runs")
+    rnnbench("runs", "--out", "page")
+    _, out, _ = rnnbench("runs", "page/runs.csv", "--out", "both")
+    assert "7 of 16 runs solved" in out
+    assert "16 runs left out" in out
 
 
 def test_nothing_solved_says_what_came_closest(rnnbench, tmp_path, painted):

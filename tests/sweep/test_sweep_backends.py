@@ -98,3 +98,15 @@ def test_optuna_gets_a_number_to_minimise(launcher, rnnbench):
     assert losses[best_lr] == best_loss
     if launcher == "batched":
         assert [len(group["folders"]) for group in plan_of(folder)["groups"]] == [2, 2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["batched", "basic"])
+def test_values_that_are_proposed_again_are_not_trained_again(launcher, rnnbench):
+    words = ("hydra/sweeper=optuna", "hydra.sweeper.n_trials=5", "hydra.sweeper.n_jobs=2", "seed=3,4")
+    folder = rnnbench.sweep("s", *NAG, *words, "objective=loss", f"hydra/launcher={launcher}")
+    losses = [summary_of(path.parent)["loss"] for path in folder.glob("*/summary.json")]
+    assert len(losses) == 2
+    best = re.search(r"best_value: (\S+)", (folder / "optimization_results.yaml").read_text()).group(1)
+    assert float(best) == min(losses)
+    assert "0 of 2 runs solved" in rnnbench("report", folder).out
