@@ -37,9 +37,10 @@ from rnnbench.records.wording import count
 from rnnbench.records.writer import Records
 from rnnbench.training.interrupt import EXIT_STATUS, Interrupt
 from rnnbench.training.loop import Training
-from rnnbench.training.observation import Observer, ScheduledProbe, columns
+from rnnbench.training.observation import Observer, columns
 from rnnbench.training.plan import Plan
 from rnnbench.training.problem import Problem, draw_parameters
+from rnnbench.training.readings import ScheduledProbe
 from rnnbench.training.replica import Snapshot
 from rnnbench.training.stepping import CapturedUpdates
 from rnnbench.training.world import ALONE, SharedInterrupt, World

@@ -21,7 +21,8 @@ from rnnbench.optim.base import Update
 from rnnbench.paths import conf_dir
 from rnnbench.probes.base import PreviousUpdate, Probe, View
 from rnnbench.records.writer import Records
-from rnnbench.training.observation import NUM_PICTURED_REPLICAS, Observer, ScheduledProbe, columns
+from rnnbench.training.observation import Observer, columns
+from rnnbench.training.readings import NUM_PICTURED_REPLICAS, ScheduledProbe
 
 SHORT_SECONDS, FULL_SECONDS = 50.0, 180.0
 READINGS, READING_SECONDS = 5, 1.0

@@ -32,6 +32,9 @@ BYTES_PER_GPU_BLOCK = 2**31
 SEQUENCES_WORTH_A_BLOCK = 64
 """Fewest sequences of a block beside others: two workers on 50 each (n = 100) are no faster than one on 100."""
 
+NUM_TRACED_SEQUENCES = 64
+"""Sequences of each replica whose states the probes may read, where they do not ask for more."""
+
 SEQUENCE_GRAIN = 4
 """Many sequences are split into multiples of it, which a model can cut into equal pieces."""
 
@@ -88,12 +91,20 @@ class Engine:
         threads: Number of workers.
         device: Where the arithmetic is done; on a GPU one worker launches everything.
         dtype: Floating-point type of the buffers.
+        num_traced: First sequences of each replica whose states outlive a gradient, for the probes; all of a batch
+            that has fewer. It does not depend on how a batch is cut into blocks.
     """
 
     def __init__(
-        self, model: Model, threads: int = 1, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+        self,
+        model: Model,
+        threads: int = 1,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        num_traced: int = NUM_TRACED_SEQUENCES,
     ) -> None:
         _keep_operations_single_threaded()
+        self.num_traced = num_traced
         self.model, self.device, self.dtype = model, torch.device(device), dtype
         self.threads = threads if self.device.type == "cpu" else 1
         self._executor: ThreadPoolExecutor | None = None

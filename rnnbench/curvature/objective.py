@@ -7,9 +7,9 @@ the model's whole state, o output units.
 import copy
 import math
 import threading
-import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from torch import Tensor
 from rnnbench.curvature.engine import Block, Engine
 from rnnbench.curvature.gauss_newton import OWN_MATCHING, GaussNewton, Matching
 from rnnbench.curvature.hessian import Hessian
+from rnnbench.curvature.trace import SweptTrace, Trace
 from rnnbench.losses import Loss, mean_of
 from rnnbench.models.base import Sweeps
 from rnnbench.tasks.base import Batch
@@ -41,38 +42,22 @@ class Gradient:
 
     loss: Tensor
     gradient: Tensor
-    trace: "Trace"
+    trace: Trace
     batch: Batch
     num_sequences: int
     loss_function: Loss
     theta: Tensor
 
-
-class Trace:
-    """States and their gradients along the first sequences of a batch, as `Objective.loss_and_gradient` left them."""
-
-    def __init__(self, engine: Engine, sweeps: Sequence[Sweeps]) -> None:
-        self._sweeps = sweeps
-        weakref.finalize(self, engine.give_back, sweeps)
-
-    @property
-    def num_sequences(self) -> int:
-        """How many sequences of each replica are traced."""
-        return min(one.shape.sequences for one in self._sweeps)
-
-    def states(self, num_sequences: int) -> Tensor:
-        """Whole states 0 .. T of the first sequences, (T + 1, R, num_sequences, s); a copy."""
-        return torch.cat([one.states(num_sequences) for one in self._sweeps], dim=1)
-
-    def state_gradients(self, num_sequences: int) -> Tensor:
-        """Derivative of the batch's loss with respect to the whole states 1 .. T of the first sequences.
-
-        The loss is the mean over B sequences: times B, this is the derivative of one sequence's own loss.
-
-        Returns:
-            (T, R, num_sequences, s); a copy.
-        """
-        return torch.cat([one.state_gradients(num_sequences) for one in self._sweeps], dim=1)
+    def replicas(self, rows: Tensor) -> "Gradient":
+        """That of some replicas, by their rows, int64, on theta's device."""
+        return replace(
+            self,
+            loss=self.loss[rows],
+            gradient=self.gradient[rows],
+            trace=self.trace.replicas(rows),
+            batch=self.batch.replicas(rows),
+            theta=self.theta[rows],
+        )
 
 
 class Objective:
@@ -179,14 +164,16 @@ class Objective:
             values = self.loss_function.values(outputs, batch.targets).sum((0, 2), dtype=torch.float64)
             gradients = self.loss_function.gradient(outputs, batch.targets).div_(self.num_outputs)
             gradient = sweeps.backward(gradients)
-            if block.sequences.start == 0:
+            if block.sequences.start < self.engine.num_traced:
                 return values, gradient, sweeps
             self.engine.give_back([sweeps])
             return values, gradient, None
 
         values, gradients, sweeps = zip(*self.engine.map(run, self.gradient_blocks), strict=True)
         loss, gradient = self._put_together(values).div_(self.num_outputs), self._put_together(gradients)
-        trace = Trace(self.engine, [one for one in sweeps if one is not None])
+        by_replicas = groupby(zip(self.gradient_blocks, sweeps, strict=True), key=lambda each: each[0].replicas.start)
+        kept = [[one for _, one in row if one is not None] for _, row in by_replicas]
+        trace = SweptTrace(self.engine, kept, min(self.engine.num_traced, self.batch.size))
         return Gradient(loss, gradient, trace, self.batch, self.size, self.loss_function, theta)
 
     def _put_together(self, pieces: Sequence[Tensor]) -> Tensor:

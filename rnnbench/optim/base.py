@@ -54,6 +54,28 @@ class Update:
     backward_passes: Tensor
     metrics: Mapping[str, Tensor] = field(default_factory=dict)
 
+    def is_finite(self) -> Tensor:
+        """Whether it left the loss and all parameters of each replica finite, (R,), bool; else that has diverged."""
+        return self.gradient.loss.isfinite() & self.theta.sum(1).isfinite()
+
+    def replicas(self, rows: Tensor) -> "Update":
+        """That of some replicas, by their rows, int64."""
+
+        def some(tensor: Tensor) -> Tensor:
+            return tensor[rows.to(tensor.device)]
+
+        return Update(
+            theta=some(self.theta),
+            state={name: some(tensor) for name, tensor in self.state.items()},
+            gradient=self.gradient.replicas(rows),
+            clipped_gradient=some(self.clipped_gradient),
+            products=some(self.products),
+            sequences=some(self.sequences),
+            forward_passes=some(self.forward_passes),
+            backward_passes=some(self.backward_passes),
+            metrics={tag: some(tensor) for tag, tensor in self.metrics.items()},
+        )
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Optimizer(ABC):

@@ -5,11 +5,13 @@ Letters: R replicas, P parameters of one replica, T time steps, n hidden units, 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+import numpy as np
 from torch import Tensor
 
+from rnnbench.curvature.trace import CopiedTrace
 from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
 from rnnbench.optim.base import Update
@@ -49,11 +51,33 @@ class View:
     update: Update
     num_logged: int
     is_training: bool = True
-    previous: "PreviousUpdate | None" = None
+    previous: PreviousUpdate | None = None
+
+    def replicas(self, rows: Tensor) -> "View":
+        """What there is to look at of some replicas, by their rows, int64, on theta's device."""
+        previous = self.previous
+        return replace(
+            self,
+            theta=self.theta[rows],
+            update=self.update.replicas(rows),
+            previous=None if previous is None else PreviousUpdate(previous.theta[rows], previous.gradient[rows]),
+        )
+
+    def copied(self) -> tuple["View", CopiedTrace]:
+        """The same, but that what is copied of states is kept; and what keeps it."""
+        gradient = self.update.gradient
+        kept = CopiedTrace(gradient.trace)
+        return replace(self, update=replace(self.update, gradient=replace(gradient, trace=kept))), kept
 
 
 Drawing = Callable[[int], bytes]
 """Draws the picture of one replica, by its row, as a PNG."""
+
+
+def draw_quietly(draw: Drawing, row: int) -> bytes:
+    """Draw a picture, whose numbers may be larger than axes can show, without numpy's warnings of it."""
+    with np.errstate(all="ignore"):
+        return draw(row)
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def draw_lag_decay(curve: Tensor) -> bytes:
         axes.set_yscale("log")
         if values[shown].max() < 10 * values[shown].min():
             # Less than a decade: show one, so that a flat curve looks flat.
-            middle = float(np.sqrt(values[shown].max() * values[shown].min()))
+            middle = float(np.sqrt(values[shown].max()) * np.sqrt(values[shown].min()))
             axes.set_ylim(middle / 4, middle * 4)
         first, last = values[shown][0], values[shown][-1]
         axes.set_title(

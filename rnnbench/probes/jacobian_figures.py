@@ -23,6 +23,10 @@ LN10 = math.log(10)
 def draw_moduli(moduli: Tensor, singular_values: Tensor) -> bytes:
     """Eigenvalue moduli and singular values by rank, (samples, s) each, in descending order."""
     axes = _axes()
+    is_known = (moduli.isfinite() & singular_values.isfinite()).all(1)
+    if not is_known.any():
+        return _nothing(axes, "eigenvalues and singular values")
+    moduli, singular_values = moduli[is_known], singular_values[is_known]
     rank = np.arange(1, moduli.shape[1] + 1)
     curves = {}
     for name, values, color in (("singular values", singular_values, DATA), ("|eigenvalues|", moduli, GUIDE)):
@@ -85,6 +89,8 @@ def draw_product_norms(log_norms: Tensor) -> bytes:
     _name(axes, "1: neither grows nor shrinks", (0.98 * lag[-1], 0), (0, 3), "#666666", "right")
     axes.set_xlim(0, max(1, lag[-1]))
     known = np.flatnonzero(np.isfinite(mean))
+    if not known.size:
+        return _nothing(axes, "the product of Jacobians")
     last = int(known[-1])
     if last == 0:
         _title(axes, "a change of the state is gone after one step: the product is exactly 0")
@@ -111,6 +117,8 @@ def draw_product_singular_values(lags: Sequence[int], logarithms: Tensor) -> byt
         color = _shade(position / max(1, len(ranks) - 1))
         axes.plot(lags, curve, color=color, linewidth=1.6, marker=".")
         known = np.flatnonzero(np.isfinite(curve))
+        if not known.size:
+            return _nothing(axes, "the product of Jacobians")
         lines.append((float(curve[known[-1]]), f"{_ordinal(rank)} largest" if rank > 1 else "largest", color))
     axes.axhline(0, color="#888888", linewidth=0.8)
     _at_least_a_decade(axes)
@@ -136,6 +144,8 @@ def draw_lyapunov(spectrum: Tensor, num_steps: int) -> bytes:
     low, high = axes.get_ylim()
     axes.set_ylim(low, max(high, 0.1 * (high - low)))  # room for the name where all exponents are below 0
     largest = float(values[:, 0].mean())
+    if math.isnan(largest):
+        return _nothing(axes, "Lyapunov exponents")
     if abs(largest) * num_steps < 1:
         meaning = f"keeps its state over the {num_steps} steps"
     elif largest > 0:
@@ -174,6 +184,12 @@ def _name(
 
 def _title(axes: "Axes", text: str) -> None:
     axes.set_title(text, fontsize=10)
+
+
+def _nothing(axes: "Axes", what: str) -> bytes:
+    """A picture that says that there are no numbers to be shown."""
+    _title(axes, f"{what}: not finite")
+    return to_png(axes.get_figure(root=True))
 
 
 def _powers_of_ten(axes: "Axes") -> None:

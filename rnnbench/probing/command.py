@@ -51,8 +51,8 @@ def run_probe(options: Options) -> tuple[int, list[str]]:
         if sys.stderr.isatty() and len(runs) > 1:
             print(f"rnnbench: {number} of {len(runs)}: {saved.folder}", file=sys.stderr, flush=True)
         findings = probe(saved, built, options.num_sequences)
-        for name, failure in findings.failures.items():
-            print(f"rnnbench: {saved.folder}: probe {name} failed and is left out: {failure}", file=sys.stderr)
+        for what, failure in findings.failures.items():
+            print(f"rnnbench: {saved.folder}: {what} failed and is left out: {failure}", file=sys.stderr)
             status = FAILED
         histograms = {tag: values.double().numpy() for tag, values in findings.histograms.items()}
         try:

@@ -14,7 +14,7 @@ from rnnbench.keeping import CHECKPOINT
 from rnnbench.losses import LOSSES
 from rnnbench.machine import check_probe_memory
 from rnnbench.optim.base import Update
-from rnnbench.probes.base import View
+from rnnbench.probes.base import View, draw_quietly
 from rnnbench.probing.saved import Saved
 from rnnbench.run import read_checkpoint
 from rnnbench.tasks.base import Stream
@@ -29,7 +29,7 @@ class Findings:
         scalars: By tag.
         histograms: Values by tag.
         pictures: PNG by tag.
-        failures: What went wrong, by the probe's name.
+        failures: What went wrong, by "probe NAME" or "picture TAG".
         seconds: Processor time of each probe, its pictures included, by its name.
     """
 
@@ -67,10 +67,14 @@ def probe(saved: Saved, built: Built, num_sequences: int) -> Findings:
         start = time.thread_time()
         try:
             reading = one.capture(view)()
-            findings.pictures |= {tag: draw(0) for tag, draw in reading.pictures.items()}
         except Exception as error:  # as in training, a probe that fails is left out
-            findings.failures[name] = error
+            findings.failures[f"probe {name}"] = error
             continue
+        for tag, draw in reading.pictures.items():
+            try:
+                findings.pictures[tag] = draw_quietly(draw, 0)
+            except Exception as error:  # the numbers stay
+                findings.failures[f"picture {tag}"] = error
         findings.seconds[name] = time.thread_time() - start
         findings.scalars |= {tag: float(value[0]) for tag, value in reading.scalars.items()}
         findings.histograms |= {tag: value[0] for tag, value in reading.histograms.items()}

@@ -41,7 +41,7 @@ class Divergence:
             update: What was made of them.
             number: Of the update, from 1.
         """
-        if not self._is_late and bool(_is_finite(update).all()):
+        if not self._is_late and bool(update.is_finite().all()):
             return update.theta, update.state, self.since
         return held(theta, state, self.since, update, number)
 
@@ -76,7 +76,7 @@ def held(
         update: What was made of them.
         number: Of the update, from 1: an int, or a tensor on theta's device.
     """
-    since = torch.where(_is_finite(update) | (since != 0), since, number)
+    since = torch.where(update.is_finite() | (since != 0), since, number)
     goes_on = since == 0
 
     def choose(after: Tensor, before: Tensor) -> Tensor:
@@ -87,8 +87,3 @@ def held(
         {name: choose(after, state[name]) for name, after in update.state.items()},
         since,
     )
-
-
-def _is_finite(update: Update) -> Tensor:
-    """Whether an update left the loss and all parameters of each replica finite, (k,), bool."""
-    return update.gradient.loss.isfinite() & update.theta.sum(1).isfinite()

@@ -1,6 +1,5 @@
 """Rows of metrics, completed by the probes on a thread beside the training."""
 
-import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,18 +13,16 @@ from rnnbench.curvature.engine import flush_denormals
 from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
 from rnnbench.optim.base import Optimizer
-from rnnbench.probes.base import Probe, Reading, View
+from rnnbench.probes.base import View
 from rnnbench.records.live_aggregate import LiveAggregate
 from rnnbench.records.summary import Status
 from rnnbench.records.writer import Records
 from rnnbench.tasks.base import Task
+from rnnbench.training.readings import Captured, Readings, ScheduledProbe
 from rnnbench.training.transfer import BeginCopy, Transfer, copy_to_pinned
 
 MAX_WAITING_ROWS = 4
 """Rows that may wait for their probes before the training waits for them, so that memory stays bounded."""
-
-NUM_PICTURED_REPLICAS = 2
-"""Pictures and histograms are made for the first replicas of a run only."""
 
 LOOP_METRICS = (
     Metric(
@@ -69,21 +66,6 @@ LOOP_METRICS = (
     Metric("time/seconds", "wall-clock time of training so far", "s", "-"),
 )
 
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ScheduledProbe:
-    """A probe and how often it is read.
-
-    Attributes:
-        probe: The probe.
-        every: Read at every k-th logged update; 0: never.
-    """
-
-    probe: Probe
-    every: int
-
 
 @dataclass(frozen=True)
 class OnDisk:
@@ -105,8 +87,7 @@ class Observer:
     """Completes each row of metrics by what the probes read, and hands it to the records.
 
     Rows reach the records in their order; numbers of a device are waited for on the thread of the probes, never by the
-    training. A probe that raises is said to have failed once, with its traceback in the
-    log, and left out from then on: its columns stay empty, the training goes on.
+    training. What a probe that raises would say stays empty: see `rnnbench.training.readings`.
 
     Args:
         records: Where rows, histograms and pictures go.
@@ -127,8 +108,8 @@ class Observer:
         aggregate: LiveAggregate | None = None,
         begin_copy: BeginCopy = copy_to_pinned,
     ) -> None:
-        self._records, self._notify, self._aggregate, self._begin_copy = records, notify, aggregate, begin_copy
-        self._probes = {name: probe for name, probe in probes.items() if probe.every > 0}
+        self._records, self._aggregate, self._begin_copy = records, aggregate, begin_copy
+        self._readings = Readings(probes, notify, begin_copy)
         self._thread = ThreadPoolExecutor(1, "rnnbench-probes", initializer=flush_denormals)
         self._waiting: deque[Future[None]] = deque()
         self._error: Exception | None = None
@@ -152,20 +133,14 @@ class Observer:
         Raises:
             RecordError: An earlier row could not be written.
         """
-        readings: dict[str, Callable[[], Reading]] = {}
+        captured = None
         if make_view is not None:
-            view = make_view(self.num_logged)
-            for name, scheduled in list(self._probes.items()):
-                if self.num_logged % scheduled.every == 0:
-                    try:
-                        readings[name] = scheduled.probe.capture(view)
-                    except Exception as error:
-                        self._drop(name, update, error)
+            captured = self._readings.capture(make_view(self.num_logged), update, list(replicas))
             self.num_logged += 1
         numbers = Transfer(values, self._begin_copy)
         while len(self._waiting) >= MAX_WAITING_ROWS or (self._waiting and self._waiting[0].done()):
             self._waiting.popleft().result()
-        self._submit(self._complete, update, list(replicas), numbers, readings)
+        self._submit(self._complete, update, list(replicas), numbers, captured)
 
     def _submit(self, work: Callable[..., None], *arguments: object) -> None:
         """Have something done on the probes' thread, after what it was given before."""
@@ -181,28 +156,15 @@ class Observer:
             self._error = error
             raise
 
-    def _complete(
-        self,
-        update: int,
-        replicas: list[int],
-        numbers: Transfer,
-        readings: Mapping[str, Callable[[], Reading]],
-    ) -> None:
+    def _complete(self, update: int, replicas: list[int], numbers: Transfer, captured: Captured | None) -> None:
         """On the probes' thread: wait for the row's numbers, read the probes, then log."""
         row = numbers.read()
-        pictured = [(k, replica) for k, replica in enumerate(replicas) if replica < NUM_PICTURED_REPLICAS]
-        for name, read in readings.items():
-            try:
-                reading = read()
-                pictures = [(tag, k, draw(k)) for tag, draw in reading.pictures.items() for k, _ in pictured]
-            except Exception as error:
-                self._drop(name, update, error)
-                continue
-            row |= Transfer(reading.scalars, self._begin_copy).read()
-            for tag, values in reading.histograms.items():
-                for k, replica in pictured:
-                    self._records.histogram(replica, tag, update, values[k].numpy())
-            for tag, k, png in pictures:
+        if captured is not None:
+            found = self._readings.read(captured)
+            row |= found.scalars
+            for k, tag, values in found.histograms:
+                self._records.histogram(replicas[k], tag, update, values)
+            for k, tag, png in found.pictures:
                 self._records.picture(replicas[k], tag, update, png)
         self._records.log(update, row, replicas)
         if self._aggregate is not None:
@@ -218,12 +180,6 @@ class Observer:
         """
         if self._aggregate is not None:
             self._submit(self._aggregate.settle, update, statuses, solved)
-
-    def _drop(self, name: str, update: int, error: Exception) -> None:
-        if self._probes.pop(name, None) is None:
-            return  # rows that were waiting when it failed first: it has been said
-        logger.error("probe %s failed at update %d", name, update, exc_info=error)
-        self._notify(f"probe {name} failed at update {update} and is left out from now on: {error}")
 
     def checkpoint(self, save: Save) -> None:
         """Have something saved once every row so far is on disk; the training goes on meanwhile.

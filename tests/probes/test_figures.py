@@ -1,5 +1,6 @@
 """Words in the pictures: none is cut off at the edge of its picture, none lies on another."""
 
+from functools import partial
 from itertools import combinations
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from rnnbench.probes import figures, gradient_figures, jacobian_figures
+from rnnbench.probes.base import draw_quietly
 
 LAGS = torch.arange(54, dtype=torch.float64)
 RANKS = torch.arange(100, dtype=torch.float64)
@@ -35,12 +37,29 @@ PICTURES = {
 }
 
 
+NUMBERS = torch.rand(120, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 0.1
+OF_NUMBERS = {
+    "eigenvalues": (lambda x: figures.draw_eigenvalues(torch.complex(x, -x)), (12,)),
+    "lag decay": (figures.draw_lag_decay, (9,)),
+    "curvature": (
+        lambda x: gradient_figures.draw_gradient_against_curvature(x, x.sqrt(), dict.fromkeys(UPHILL, x), x[0]),
+        (5,),
+    ),
+    "lags": (lambda x: gradient_figures.draw_gradient_by_lag(x, x.abs()), (9,)),
+    "moduli": (lambda x: jacobian_figures.draw_moduli(x, 2 * x), (3, 6)),
+    "push": (lambda x: jacobian_figures.draw_push(x, 1e-4), (3, 6, 4)),
+    "product": (jacobian_figures.draw_product_norms, (7, 2)),
+    "singular values": (lambda x: jacobian_figures.draw_product_singular_values([0, 2, 4, 6], x), (4, 5)),
+    "exponents": (lambda x: jacobian_figures.draw_lyapunov(x, 30), (2, 5)),
+}
+
+
 def drawn(draw, monkeypatch):
     """The figure that a picture is made from."""
     found = []
     for module in (figures, gradient_figures, jacobian_figures):
         monkeypatch.setattr(module, "to_png", lambda figure: found.append(figure) or b"")
-    draw()
+    draw_quietly(lambda _: draw(), 0)
     return found[0]
 
 
@@ -57,3 +76,13 @@ def test_words_are_whole_and_apart(name, monkeypatch):
         assert edge.y0 <= box.y0 < box.y1 <= edge.y1, f"{text!r} is cut"
     for (text, box), (other, another) in combinations(boxes.items(), 2):
         assert not box.overlaps(another), f"{text!r} lies on {other!r}"
+
+
+@pytest.mark.parametrize("name", OF_NUMBERS)
+def test_any_numbers_can_be_drawn(name, monkeypatch):
+    draw, shape = OF_NUMBERS[name]
+    for value in (torch.nan, torch.inf, -torch.inf, 1e300):
+        for where in (slice(None), slice(1), slice(None, None, 2)):
+            numbers = NUMBERS[: torch.Size(shape).numel()].clone()
+            numbers[where] = value
+            drawn(partial(draw, numbers.view(shape)), monkeypatch)

@@ -6,6 +6,8 @@ import torch
 
 from rnnbench.curvature.objective import Gradient
 from rnnbench.optim.base import Optimizer, Update
+from rnnbench.probes.base import View
+from rnnbench.tasks.base import Batch
 from rnnbench.training.interrupt import Interrupt
 from rnnbench.training.loop import Training
 from rnnbench.training.plan import Plan
@@ -116,6 +118,27 @@ class Recorder:
         self.checkpoints.append((training.update, list(training.active)))
 
 
+class Untraced:
+    """A trace of no sequences."""
+
+    num_sequences = 0
+
+    def replicas(self, rows):
+        return self
+
+
+def view(num_replicas, num_logged=0, diverged=()):
+    """What probes look at: theta of replica r is r, NaN where it has diverged."""
+    theta = torch.arange(num_replicas, dtype=torch.float64).unsqueeze(1)
+    after = theta.clone()
+    after[list(diverged)] = torch.nan
+    lengths = torch.ones(num_replicas, 1, dtype=torch.int64)
+    batch = Batch(torch.zeros(1, num_replicas, 1, 1), lengths, None, torch.zeros(1, num_replicas, 1, 1))
+    gradient = Gradient(theta[:, 0].clone(), theta.clone(), Untraced(), batch, 1, None, theta)
+    cost = torch.zeros(num_replicas, dtype=torch.float64)
+    return View(None, 1, theta, Update(after, {}, gradient, theta.clone(), cost, cost, cost, cost), num_logged)
+
+
 class Book:
     """Keeps what the records would write."""
 
@@ -132,6 +155,14 @@ class Book:
 
     def picture(self, replica, tag, update, png):
         self.pictures.append((replica, tag, update, png))
+
+    def row(self, update):
+        """The columns of an update, by replica, without empty cells."""
+        ((values, replicas),) = [(values, replicas) for number, values, replicas in self.rows if number == update]
+        by_replica = [
+            (replica, {tag: column[k] for tag, column in values.items()}) for k, replica in enumerate(replicas)
+        ]
+        return {replica: {tag: v for tag, v in cells.items() if v is not None} for replica, cells in by_replica}
 
     def sync(self):
         self.synced += 1
