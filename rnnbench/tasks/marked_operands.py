@@ -124,6 +124,7 @@ class MarkedOperands(Task):
     cues, else 0.
 
     Variants differ in lengths L and in the steps I and J of the operands:
+
     - hf11: L - 1 in {100f .. 110f - 1}, I in {f .. 10f - 1}, J in {10f .. 50f - 1} with f = T / 100, bounds rounded
       down, I at least 1, no window empty; cues at step 0 and at step L - 4, three before the target's.
     - thesis: L in {T .. 11T/10}, I in the first tenth of the sequence, J after it in the first half. The thesis lets

@@ -28,6 +28,7 @@ class Memorization(Task):
     Inputs are one-hot over the n symbols, a blank (n) and a trigger (n + 1), shown once, before or as the answers are
     due. Outputs are classes: the n symbols and the blank, which is the target at every step before the answers. A miss
     is a sequence with any wrong output. Variants:
+
     - hf11: T steps in all, the trigger at step T - p - 1, a target at every step.
     - hf11_answers: the same inputs, and targets at the p answers alone; its code has it as a problem of its own.
     - pascanu13: T steps between the last symbol and the trigger, which is shown at the first of the answers' steps: T +

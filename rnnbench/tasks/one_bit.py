@@ -21,6 +21,7 @@ class OneBit(Memorization):
     """Say at the end which of two symbols was shown at the first step.
 
     Variants: those of `Memorization`, for two symbols at one position, and
+
     - boulanger13: all T inputs are one random bit, 0 or 1; one logistic output at the last step, under cross-entropy,
       says what the first bit was, so that the model's own output is the logit. A miss has the wrong sign. There is no
       blank and no trigger: the T - 1 other bits are noise.

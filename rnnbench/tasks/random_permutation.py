@@ -26,6 +26,7 @@ class RandomPermutation(Task):
 
     All T steps are one-hot over 100 symbols: 0 or 1 at step 0, then 2 to 99, independent and uniform (the name of the
     problem notwithstanding). A miss is a wrong last output. Variants:
+
     - hf11: there is a target at every step, under cross-entropy: the next step's symbol, which nobody can know, and at
       the last step the first symbol. The symbol of step 0 is (row + update) mod 2, so that it is balanced in a batch.
     - pascanu13: there is the last target alone; the symbol of step 0 is drawn.

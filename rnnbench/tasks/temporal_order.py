@@ -76,6 +76,7 @@ class TemporalOrder(Task):
 
     Inputs are one-hot: four distractors, uniform at every step that shows nothing else, X, Y, and where the variant has
     them a trigger near the end and a start symbol (step 0). Windows scale with f = T / 100, bounds rounded down:
+
     - hf11: L - 1 in {100f .. 110f - 1}; symbols in {f .. 10f}, {40f .. 50f}, or {f .. 10f}, {30f .. 40f}, {50f .. 60f},
       the first step at least 1, disjoint, none empty. The trigger of two symbols is at step L - 2, so that a distractor
       stands where the answer is asked for; that of three at step L - 1. The class of row k is (k + update) mod C: a

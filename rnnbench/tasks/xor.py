@@ -16,6 +16,7 @@ class Xor(MarkedOperands):
     """Output the exclusive or of the two marked bits; the second bit alone says nothing about it.
 
     Values are bits, each 0 or 1 with probability 1/2. Variants:
+
     - hf11: one logistic output under cross-entropy, so that the model's own output is the logit; a miss has the wrong
       sign. Its sequences are half as long as those of the other tasks: L - 1 in {50f .. 55f - 1}, I in {f .. 10f - 1},
       J in {15f .. 25f - 1} with f = T / 100, bounds rounded down, I at least 1, the windows disjoint and not empty.
