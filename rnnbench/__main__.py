@@ -3,11 +3,11 @@
 import atexit
 import logging
 import os
+import signal
 import sys
 from typing import NoReturn
 
 from rnnbench.allocator import prepare_allocator
-from rnnbench.cli import main
 
 
 class QuickEnd:
@@ -35,6 +35,10 @@ class QuickEnd:
 
 def run() -> NoReturn:
     """Run the command of this process's words, and end the process."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # before `main` takes the signals, and after: no traceback
+    from rnnbench.cli import main
+
     prepare_allocator()
     end = QuickEnd()
     end.status = main()

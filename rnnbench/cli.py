@@ -3,7 +3,9 @@
 Nothing here imports torch before a run has been checked, so that everything that does not train answers at once.
 """
 
+import contextlib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from rnnbench import __version__
 from rnnbench.config.errors import ConfigError
-from rnnbench.exit_status import BAD_INPUT, INTERRUPTED, OK
+from rnnbench.exit_status import BAD_INPUT, OK, of_signal
+from rnnbench.training.interrupt import Interrupt, Interrupted
 
 if TYPE_CHECKING:
     from rnnbench.config.build import Built
@@ -55,19 +58,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after `rnnbench`; None: those of this process.
 
     Returns:
-        The exit status: 0 ended as planned, 1 a job failed, 2 bad input, 130 Ctrl-C, 143 SIGTERM.
+        The exit status: 0 ended as planned, 1 a job failed, 2 bad input, 128 + N ended by signal N.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        return _dispatch(words)
-    except ConfigError as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            traceback.print_exc()
-        print(f"rnnbench: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        print("rnnbench: interrupted", file=sys.stderr)
-        return INTERRUPTED
+    with Interrupt() as interrupt:
+        try:
+            with interrupt.allowed():
+                return _dispatch(words)
+        except ConfigError as error:
+            if os.environ.get("HYDRA_FULL_ERROR") == "1":
+                traceback.print_exc()
+            print(f"rnnbench: {error}", file=sys.stderr)
+            return BAD_INPUT
+        except (Interrupted, KeyboardInterrupt):
+            return _end_by(interrupt.signal)
+        except Exception:
+            if interrupt.signal is None:
+                raise
+            return _end_by(interrupt.signal)  # an import that a signal has cut short says that it has failed
+
+
+def _end_by(received: signal.Signals | None) -> int:
+    """Say which signal has ended the command outside of training; the exit status."""
+    number = received or signal.SIGINT
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        print(f"rnnbench: interrupted by {number.name}", file=sys.stderr, flush=True)
+    return of_signal(number)
 
 
 def _dispatch(words: list[str]) -> int:
@@ -172,8 +188,7 @@ def _resume(words: list[str]) -> int:
         from rnnbench.run import follow_resumed_run, resume_run
 
         if place_in_torchrun()[0] > 0:
-            follow_resumed_run(folder, words[1:])
-            return OK
+            return follow_resumed_run(folder, words[1:])
         return resume_run(folder, words[1:], quiet=quiet)
     except RecordError as error:
         raise ConfigError(str(error)) from error

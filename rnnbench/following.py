@@ -9,6 +9,7 @@ from torch import Tensor
 from rnnbench.config.build import build
 from rnnbench.config.schema import Config
 from rnnbench.curvature.engine import Engine
+from rnnbench.exit_status import OK, of_signal
 from rnnbench.machine import prepare_arithmetic, resolve_device, resolve_threads
 from rnnbench.optim.base import Update
 from rnnbench.probes.base import View
@@ -53,13 +54,16 @@ class Silence:
         """No checkpoint."""
 
 
-def follow(config: Config, snapshot: Snapshot | None, world: World) -> None:
+def follow(config: Config, snapshot: Snapshot | None, world: World) -> int:
     """Train with the first process, on this one's share of every batch, until the run ends.
 
     Args:
         config: Of the run.
         snapshot: Where it goes on; None: it begins.
         world: The processes.
+
+    Returns:
+        The exit status: 0 ended as planned, 128 + N ended by signal N.
     """
     device = resolve_device(config.device)
     built = build([config])
@@ -74,3 +78,4 @@ def follow(config: Config, snapshot: Snapshot | None, world: World) -> None:
             training.restore(snapshot)
         training.run()
     engine.close()
+    return OK if interrupt.signal is None else of_signal(interrupt.signal)

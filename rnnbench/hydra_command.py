@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnbench.config.errors import ConfigError
-from rnnbench.exit_status import BAD_INPUT, FAILED, INTERRUPTED, OK, TERMINATED
+from rnnbench.exit_status import BAD_INPUT, FAILED, OK, is_of_signal
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -60,8 +60,7 @@ def train(request: "Request") -> int:
     if rank > 0:
         from rnnbench.run import follow_job
 
-        follow_job(plan.configs[0])
-        return OK
+        return follow_job(plan.configs[0])
     folder, request = plan.take_folder()
     if folder != plan.folder and not quiet:
         print(f"rnnbench: {plan.folder} was taken by another run; the folder is {folder}", file=sys.stderr, flush=True)
@@ -122,7 +121,7 @@ class _Jobs:
                 return objective_of(self._folder_of[identity])
             status = run_job(Job(config, folder), quiet=self.quiet)
             self._folder_of[identity] = folder
-        if status in (INTERRUPTED, TERMINATED):
+        if is_of_signal(status):
             raise SystemExit(status)
         self.statuses.append(status)
         return objective_of(folder)
@@ -136,7 +135,7 @@ class _Jobs:
         with _one_line():
             values = self.launcher(settings, job_overrides, first)
         self.statuses.append(self.launcher.status)
-        if self.launcher.status in (INTERRUPTED, TERMINATED):
+        if is_of_signal(self.launcher.status):
             raise SystemExit(self.close())
         return values
 

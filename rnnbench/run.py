@@ -51,7 +51,7 @@ def run_job(job: Job, *, quiet: bool) -> int:
         quiet: No progress on the terminal.
 
     Returns:
-        The exit status: 0 ended as planned, 1 failed, 130 or 143 ended by a signal.
+        The exit status: 0 ended as planned, 1 failed, 128 + N ended by signal N.
 
     Raises:
         ConfigError: It does not fit this machine; nothing has been written then.
@@ -60,22 +60,23 @@ def run_job(job: Job, *, quiet: bool) -> int:
         return _finish(Session([job], quiet=quiet, world=world))
 
 
-def follow_job(config: Config) -> None:
-    """Take part in a run that the first process of torchrun records.
+def follow_job(config: Config) -> int:
+    """Take part in a run that the first process of torchrun records; returns the exit status, as of `run_job`.
 
     Args:
         config: Of the run.
     """
     with world_of(config) as world:
-        follow(config, None, world)
+        return follow(config, None, world)
 
 
-def follow_resumed_run(folder: Path, overrides: Sequence[str]) -> None:
+def follow_resumed_run(folder: Path, overrides: Sequence[str]) -> int:
     """Take part in a run that the first process of torchrun goes on with; see `resume_run`."""
     config, checkpoint = _read(folder, overrides)
-    if not is_finished(checkpoint["status"], config):
-        with world_of(config) as world:
-            follow(config, Snapshot.from_contents(checkpoint), world)
+    if is_finished(checkpoint["status"], config):
+        return OK
+    with world_of(config) as world:
+        return follow(config, Snapshot.from_contents(checkpoint), world)
 
 
 @contextlib.contextmanager

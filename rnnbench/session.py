@@ -1,7 +1,6 @@
 """One batched run, from its jobs to their finished folders: the one place where all parts meet."""
 
 import contextlib
-import dataclasses
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ import torch
 from rnnbench.config.build import Built, build
 from rnnbench.config.schema import Config
 from rnnbench.curvature.engine import Engine
-from rnnbench.exit_status import FAILED, OK
+from rnnbench.exit_status import FAILED, OK, of_signal
 from rnnbench.keeping import Group, Job, Keeper, Lengths
 from rnnbench.machine import (
     MEBIBYTE,
@@ -35,7 +34,7 @@ from rnnbench.records.live_aggregate import LiveAggregate
 from rnnbench.records.terminal import Progress, choose_mode
 from rnnbench.records.wording import count
 from rnnbench.records.writer import Records
-from rnnbench.training.interrupt import EXIT_STATUS, Interrupt
+from rnnbench.training.interrupt import Interrupt
 from rnnbench.training.loop import Training
 from rnnbench.training.observation import Observer, columns
 from rnnbench.training.plan import Plan
@@ -152,7 +151,7 @@ class Session:
         """Train to the end.
 
         Returns:
-            The exit status: 0 ended as planned, 1 a job failed, 130 or 143 ended by a signal.
+            The exit status: 0 ended as planned, 1 a job failed, 128 + N ended by signal N.
 
         Raises:
             TooManyReplicasError: Memory is used up by a batched run, which could go on in two halves.
@@ -163,7 +162,7 @@ class Session:
                 self._train(interrupt)
                 failed = any(summary.status == "failed" for summary in self.keeper.summaries)
                 status = FAILED if failed else OK
-                status = status if interrupt.signal is None else EXIT_STATUS[interrupt.signal]
+                status = status if interrupt.signal is None else of_signal(interrupt.signal)
             except RecordError as error:
                 self.keeper.fail(f"records could not be written: {error}", error)
             except Exception as error:
@@ -300,14 +299,21 @@ class Session:
 
 def plan_of(config: Config) -> Plan:
     """The training plan that a configuration asks for."""
-    minutes = config.budget.minutes
+    budget, record = config.budget, config.record
     return Plan(
-        max_updates=config.budget.updates,
-        max_sequences=config.budget.sequences,
-        max_seconds=None if minutes is None else 60 * minutes,
+        max_updates=budget.updates,
+        max_sequences=budget.sequences,
+        max_seconds=_seconds(budget.minutes),
+        log_every=record.log_every,
+        evaluate_every=record.evaluate_every,
+        checkpoint_every=record.checkpoint_every,
+        checkpoint_seconds=_seconds(record.checkpoint_minutes),
         stop_when_solved=config.stop_when_solved,
-        **dataclasses.asdict(config.record),
     )
+
+
+def _seconds(minutes: float | None) -> float | None:
+    return None if minutes is None else 60 * minutes
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -42,6 +42,7 @@ print(libc.mallinfo2().arena - heap)
 TENSORS = """
 import mmap
 import rnnbench.__main__
+import rnnbench.cli
 
 def main():
     import torch
@@ -49,7 +50,7 @@ def main():
     print(*(tensor.data_ptr() % mmap.PAGESIZE for tensor in tensors))
     return 0
 
-rnnbench.__main__.main = main
+rnnbench.cli.main = main
 rnnbench.__main__.run()
 """
 

@@ -108,7 +108,7 @@ def test_cadences(composer):
     for optim, updates, log, evaluate, checkpoint in [("hf", 200, 1, 1, 5), ("sgd", 50000, 100, 500, 5000)]:
         config = composer.compose([f"optim={optim}"]).config
         assert config.budget.updates == updates
-        assert dataclasses.astuple(config.record) == (log, evaluate, checkpoint)
+        assert dataclasses.astuple(config.record) == (log, evaluate, checkpoint, 10)
 
 
 def test_a_budget_of_ones_own_wins_over_the_cadence(composer):

@@ -97,9 +97,13 @@ def run_python(words: Sequence[str], cwd: Path | None = None) -> Outcome:
             thread = threading.Thread(target=watch.run, name="bench-watch", daemon=True)
             thread.start()
             assert process.stderr is not None
-            for line in process.stderr:
-                said.append((time.perf_counter() - start, line.rstrip("\n")))
-            status = process.wait()
+            try:
+                for line in process.stderr:
+                    said.append((time.perf_counter() - start, line.rstrip("\n")))
+                status = process.wait()
+            except BaseException:  # a signal: not to be waited for
+                process.kill()
+                raise
             seconds = time.perf_counter() - start
             watch.stop()
             thread.join()

@@ -272,11 +272,14 @@ class Budget:
 
 @dataclass
 class Record:
-    """How often, in updates."""
+    """How often."""
 
     log_every: int = option("${optim.cadence.log_every}", "updates between rows of metrics", low=1)
     evaluate_every: int = option("${optim.cadence.evaluate_every}", "updates between evaluations", low=1)
     checkpoint_every: int = option("${optim.cadence.checkpoint_every}", "updates between checkpoints", low=1)
+    checkpoint_minutes: float | None = option(
+        10.0, "wall-clock minutes after which there is one, too; null: however long updates take", above=0
+    )
 
 
 @dataclass

@@ -12,9 +12,10 @@ from typing import Any
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.overrides import quoted
 from rnnbench.config.rule import Rule
-from rnnbench.exit_status import INTERRUPTED, OK, TERMINATED
+from rnnbench.exit_status import OK, is_of_signal, of_signal
 from rnnbench.records.summary import is_sweep_folder
 from rnnbench.records.whole_file import replace_file
+from rnnbench.training.interrupt import Interrupt, Interrupted
 
 RULE, SPENT = "rule.json", "spent.json"
 
@@ -27,9 +28,24 @@ class StudyError(Exception):
 
 
 def call_rnnbench(words: Sequence[str]) -> int:
-    """The exit status of `rnnbench WORDS` as a process of its own, which a signal from the terminal reaches too."""
+    """The exit status of `rnnbench WORDS` as a process of its own, which is told of a signal and then waited for."""
     command = [sys.executable, "-m", "rnnbench", *words]
-    return subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode
+    with (
+        Interrupt() as interrupt,
+        # In a session of its own: Ctrl-C reaches it once, through this process.
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as child,
+    ):
+        try:
+            with interrupt.allowed():
+                return child.wait()
+        except Interrupted:
+            assert interrupt.signal is not None
+            child.send_signal(interrupt.signal)
+            child.wait()
+            return of_signal(interrupt.signal)
+        except BaseException:
+            child.kill()
+            raise
 
 
 class Study:
@@ -98,7 +114,7 @@ class Study:
 
         Raises:
             StudyError: A job failed.
-            KeyboardInterrupt: It was interrupted; the next call goes on.
+            SystemExit: A signal has ended it; the next call goes on.
         """
         folder = self.folder / name
         done = self.folder / "parts" / f"trained_{name}.json"
@@ -119,8 +135,8 @@ class Study:
             words.append("-q")
         status = call_rnnbench(words)
         self.end()
-        if status in (INTERRUPTED, TERMINATED, -2, -15):
-            raise KeyboardInterrupt
+        if is_of_signal(status):
+            raise SystemExit(status)
         if status != OK:
             raise StudyError(f"the sweep {name} ended with status {status}: rnnbench {' '.join(words)}")
         replace_file(done, json.dumps({"overrides": list(self.rule.sweeps[name])}) + "\n")

@@ -11,14 +11,14 @@ from typing import Any
 
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.launcher_settings import LauncherSettings
-from rnnbench.exit_status import FAILED, OK
+from rnnbench.exit_status import FAILED, OK, of_signal
 from rnnbench.processors import num_processors
 from rnnbench.records import RecordError
 from rnnbench.sweep.group_run import run_group
 from rnnbench.sweep.plan import read_plan
 from rnnbench.sweep.watching import progress_line
 from rnnbench.sweep.workers import send_signal, signals_ignored, start_worker
-from rnnbench.training.interrupt import EXIT_STATUS, Interrupt
+from rnnbench.training.interrupt import Interrupt
 
 SECONDS_BETWEEN_LOOKS, SECONDS_BETWEEN_LINES = 0.1, 10.0
 SECONDS_BETWEEN_SIGNALS = 1.0
@@ -40,7 +40,7 @@ def run_groups(folder: Path, numbers: Sequence[int], settings: LauncherSettings,
         say: Told what happens to each.
 
     Returns:
-        The worst exit status of a group, or 130 or 143 where a signal ended them.
+        The worst exit status of a group, or 128 + N where signal N ended them.
     """
     if settings.backend == "inline":
         return _run_inline(folder, numbers, quiet=quiet, say=say)
@@ -64,7 +64,7 @@ def _run_inline(folder: Path, numbers: Sequence[int], *, quiet: bool, say: Say) 
         for number in numbers:
             worst = max(worst, run_one(folder, number, quiet=quiet))
             if interrupt.signal is not None:
-                return EXIT_STATUS[interrupt.signal]
+                return of_signal(interrupt.signal)
     return worst
 
 
@@ -77,17 +77,18 @@ def _run_in_processes(folder: Path, numbers: Sequence[int], count: int, *, say: 
     share = max(1, num_processors() // count)
     waiting, running, worst = list(numbers), dict[int, ForkServerProcess](), OK
     with Interrupt() as interrupt:
-        told, line_due = False, time.monotonic() + SECONDS_BETWEEN_LINES
+        line_due, signal_due = time.monotonic() + SECONDS_BETWEEN_LINES, 0.0
         while running or (waiting and interrupt.signal is None):
             while waiting and len(running) < count and interrupt.signal is None:
                 number = waiting.pop(0)
                 running[number] = start_worker(folder, number, share)
                 say(f"group {number} has begun")
-            if interrupt.signal is not None and not told:
-                told = True
+            if interrupt.signal is not None and time.monotonic() >= signal_due:
                 for worker in running.values():
                     if worker.pid is not None and worker.exitcode is None:
-                        send_signal(worker.pid, interrupt.signal)
+                        # Again, since one that has not begun yet takes no notice; but no second Ctrl-C.
+                        send_signal(worker.pid, signal.SIGTERM if signal_due else interrupt.signal)
+                signal_due = time.monotonic() + SECONDS_BETWEEN_SIGNALS
             for number, worker in list(running.items()):
                 status = worker.exitcode
                 if status is not None:
@@ -98,7 +99,7 @@ def _run_in_processes(folder: Path, numbers: Sequence[int], count: int, *, say: 
                 say(progress_line(read_plan(folder), list(running)))
                 line_due = time.monotonic() + SECONDS_BETWEEN_LINES
             time.sleep(SECONDS_BETWEEN_LOOKS)
-        return worst if interrupt.signal is None else EXIT_STATUS[interrupt.signal]
+        return worst if interrupt.signal is None else of_signal(interrupt.signal)
 
 
 def _outcome(number: int, status: int) -> str:
@@ -136,7 +137,7 @@ def _run_by_submitit(folder: Path, numbers: Sequence[int], settings: LauncherSet
             time.sleep(SECONDS_BETWEEN_LOOKS)
         if interrupt.signal is not None:
             _end_in_order(list(tasks.values()), is_local=is_local)
-            return EXIT_STATUS[interrupt.signal]
+            return of_signal(interrupt.signal)
         statuses = [_result(number, task, say) for number, task in tasks.items()]
     return max(statuses, default=OK)
 

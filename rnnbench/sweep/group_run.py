@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnbench.config.errors import ConfigError
-from rnnbench.exit_status import FAILED, OK
+from rnnbench.exit_status import FAILED, OK, is_of_signal
 from rnnbench.keeping import CHECKPOINT, Group, Job
 from rnnbench.machine import NotEnoughMemoryError
 from rnnbench.records import is_run_folder
@@ -20,7 +20,6 @@ from rnnbench.session import Session, Start, TooManyReplicasError, plan_of
 from rnnbench.sweep.plan import SweepPlan, changing_plan, read_plan
 from rnnbench.sweep.planning import aggregate_names
 from rnnbench.training.checkpoint import save_checkpoint
-from rnnbench.training.interrupt import EXIT_STATUS
 from rnnbench.training.replica import Snapshot
 
 
@@ -50,7 +49,7 @@ def run_group(folder: Path, number: int, *, quiet: bool) -> int:
         quiet: No progress on the terminal.
 
     Returns:
-        The exit status: 0 ended as planned or was finished before, 1 a job failed, 130 or 143 ended by a signal.
+        The exit status: 0 ended as planned or was finished before, 1 a job failed, 128 + N ended by signal N.
 
     Raises:
         ConfigError: sweep.json or a checkpoint cannot be read, or a single job does not fit this machine.
@@ -70,7 +69,7 @@ def run_group(folder: Path, number: int, *, quiet: bool) -> int:
                 status = max(status, _run_halves(plan, number, part, quiet=quiet))
                 break
             status = max(status, ended)
-            if status in EXIT_STATUS.values():
+            if is_of_signal(status):
                 break
     return status
 
@@ -198,7 +197,7 @@ def _run_halves(plan: SweepPlan, number: int, part: Part, *, quiet: bool) -> int
     statuses = []
     for half in numbers:
         statuses.append(run_group(plan.folder, half, quiet=quiet))
-        if statuses[-1] in EXIT_STATUS.values():
+        if is_of_signal(statuses[-1]):
             break
     return max(statuses)
 

@@ -25,7 +25,7 @@ def resume_sweep(folder: Path, overrides: Sequence[str], *, quiet: bool) -> int:
         quiet: No progress on the terminal.
 
     Returns:
-        The exit status: 0 ended as planned, 1 a job failed, 130 or 143 ended by a signal.
+        The exit status: 0 ended as planned, 1 a job failed, 128 + N ended by signal N.
 
     Raises:
         ConfigError: sweep.json or a checkpoint cannot be read, or an override is wrong.

@@ -17,7 +17,9 @@ from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from rnnbench.exit_status import of_signal
 from rnnbench.processors import use_processors
+from rnnbench.training.interrupt import ENDING, Interrupt, Interrupted
 
 IMPORTED = ["rnnbench.sweep.worker_template"]
 
@@ -54,7 +56,7 @@ def send_signal(process_id: int, number: int) -> None:
 @contextlib.contextmanager
 def signals_ignored() -> Iterator[None]:
     """Ignore the signals that end a command, as a process that is started meanwhile then does; in the main thread."""
-    ending = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    ending = ENDING if threading.current_thread() is threading.main_thread() else ()
     before = {number: signal.signal(number, signal.SIG_IGN) for number in ending}
     try:
         yield
@@ -68,11 +70,17 @@ def _work(folder: Path, number: int, processors: int) -> None:
     from rnnbench.sweep.backends import run_one
 
     os.setsid()
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    use_processors(processors)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    sys.exit(run_one(folder, number, quiet=True))
+    for ending in ENDING:  # which the process that it was forked from ignores
+        signal.signal(ending, signal.SIG_DFL)
+    with Interrupt() as interrupt:
+        try:
+            with interrupt.allowed():
+                use_processors(processors)
+                threading.Thread(target=_end_with_parent, daemon=True).start()
+                status = run_one(folder, number, quiet=True)
+        except (Interrupted, KeyboardInterrupt):
+            status = of_signal(interrupt.signal or signal.SIGINT)
+    sys.exit(status)
 
 
 def _end_with_parent() -> None:

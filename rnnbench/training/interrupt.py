@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a run ends in order, with its records."""
+"""Signals that tell a command to end: a run then ends in order, with its records."""
 
 import signal
 import threading
@@ -7,22 +7,29 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
-EXIT_STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
-
-TIME_IS_UP = signal.SIGUSR2
-"""What submitit, and Slurm at its request, sends before the end of a task's time; it counts as SIGTERM."""
+ENDING = (
+    signal.SIGINT,  # Ctrl-C
+    signal.SIGTERM,  # kill, service managers, containers, clusters
+    signal.SIGHUP,  # the terminal or the connection is gone
+    signal.SIGQUIT,  # Ctrl-\
+    signal.SIGXCPU,  # the processor time of `ulimit -t` or of a cluster's job is used up
+    signal.SIGUSR1,  # what schedulers are asked to send before a job's time is up: Slurm, Grid Engine
+    signal.SIGUSR2,  # the same: submitit, Grid Engine, LSF
+)
+"""Signals that end a process which does nothing about them, and that users, terminals and schedulers send."""
 
 
 class Interrupted(BaseException):
-    """The run was told to end; not an `Exception`, so that nothing takes it for an error."""
+    """The command was told to end; not an `Exception`, so that nothing takes it for an error."""
 
 
 class Interrupt:
-    """Takes SIGINT and SIGTERM while it is entered.
+    """Takes the signals in `ENDING` while it is entered, except those that are ignored, as `nohup` ignores SIGHUP.
 
-    A signal is remembered, and raised as `Interrupted` only where the training loop allows it: inside an update, whose
-    work is thrown away, never in the middle of taking over its result. A second Ctrl-C raises KeyboardInterrupt.
-    One that is entered inside another takes over what the other has received, and hands on what it receives.
+    The first signal is remembered, and raised as `Interrupted` only where `allowed` permits it: in training inside an
+    update, whose work is thrown away, never in the middle of taking over its result. A second Ctrl-C or SIGQUIT
+    raises KeyboardInterrupt; other repetitions change nothing. An `Interrupt` that is entered inside another takes over
+    what the other has received, and hands on what it receives.
 
     Attributes:
         signal: What was received; None: nothing.
@@ -37,13 +44,13 @@ class Interrupt:
     def __enter__(self) -> "Interrupt":
         """Take the signals over; only the main thread can."""
         if threading.current_thread() is threading.main_thread():
-            # Where nobody waits for that signal it stays as it is.
-            expected = [] if signal.getsignal(TIME_IS_UP) in (signal.SIG_DFL, signal.SIG_IGN) else [TIME_IS_UP]
-            for number in (*EXIT_STATUS, *expected):
-                self._previous[number] = signal.signal(number, self._receive)
-            outer = getattr(self._previous[signal.SIGTERM], "__self__", None)
-            if isinstance(outer, Interrupt):
-                self._outer, self.signal = outer, outer.signal
+            for number in ENDING:
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):  # None: C code waits for it
+                    self._previous[number] = signal.signal(number, self._receive)
+            outers = (getattr(handler, "__self__", None) for handler in self._previous.values())
+            self._outer = next((outer for outer in outers if isinstance(outer, Interrupt)), None)
+            if self._outer is not None and self.signal is None:
+                self.signal = self._outer.signal
         return self
 
     def __exit__(
@@ -52,13 +59,14 @@ class Interrupt:
         """Give the signals back."""
         for number, handler in self._previous.items():
             signal.signal(number, handler)
-        if self._outer is not None:
+        if self._outer is not None and self._outer.signal is None:
             self._outer.signal = self.signal
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None and number == signal.SIGINT:
+        if self.signal is not None and number in (signal.SIGINT, signal.SIGQUIT):
             raise KeyboardInterrupt
-        self.signal = signal.SIGTERM if number == TIME_IS_UP else signal.Signals(number)
+        if self.signal is None:
+            self.signal = signal.Signals(number)
         if self._raise_at_once:
             raise Interrupted
 

@@ -4,7 +4,7 @@ Letters: R replicas of the run, k of them still active, P parameters of one repl
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -60,6 +60,7 @@ class Training:
         keeps_previous: bool = False,
         is_late: bool | None = None,
         captured: CapturedUpdates | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._problem, self._optimizer, self.plan = problem, optimizer, plan
         self._observer, self._audience, self._interrupt = observer, audience, interrupt
@@ -74,13 +75,14 @@ class Training:
         self._divergence = Divergence(len(theta), theta.device, is_late=self._is_late)
         self._counting, self._captured = Counting(), captured
         self.update = 0
-        self._start = time.perf_counter()
+        self._clock, self._start = clock, clock()
+        self._saved_at = 0.0
         self._is_new = True
 
     @property
     def seconds(self) -> float:
         """Wall-clock time of training so far."""
-        return time.perf_counter() - self._start
+        return self._clock() - self._start
 
     def run(self) -> None:
         """Train to the end. A signal ends the active replicas as interrupted.
@@ -88,6 +90,7 @@ class Training:
         Raises:
             RecordError: Records cannot be written; what was written before is whole.
         """
+        self._saved_at = self.seconds
         try:
             if self._is_new:
                 with self._interrupt.allowed():
@@ -95,21 +98,25 @@ class Training:
                 self._take_evaluation(first)
                 self._log(None, None, first)
                 self._settle()
-                self._audience.checkpoint(self)
+                self._save()
             self._audience.show(self, None)
             self._end_where_budget_is_used_up(self._used_up())
             self._gather()
             while self.active:
-                if self._is_logged(self.update + 1) or len(self._counting.open) >= MOST_UNSEEN_UPDATES:
+                is_asked = self._is_logged(self.update + 1) or len(self._counting.open) >= MOST_UNSEEN_UPDATES
+                if is_asked:
                     self._find_diverged()  # so that those have no row
                     if not self.active:
                         break
+                # Time alone has nobody asked who has diverged: the records would depend on it.
+                if (is_asked or not self._is_late) and self._is_save_due():
+                    self._save()
                 self._advance()
         except Interrupted:
             assert self._interrupt.signal is not None
             self._find_diverged()
             if self.active:
-                self._audience.checkpoint(self)
+                self._save()
             for replica in self._running():
                 self._end(replica, "interrupted", f"ended by {self._interrupt.signal.name}")
             self._gather()
@@ -166,7 +173,17 @@ class Training:
         self._gather()
         self._audience.show(self, update)
         if self.active and saves:
-            self._audience.checkpoint(self)
+            self._save()
+
+    def _is_save_due(self) -> bool:
+        """Whether the last checkpoint is as old as it may be."""
+        limit = self.plan.checkpoint_seconds
+        return limit is not None and self.seconds - self._saved_at >= limit
+
+    def _save(self) -> None:
+        """Have the active replicas saved."""
+        self._audience.checkpoint(self)
+        self._saved_at = self.seconds
 
     def _take_evaluation(self, evaluation: Mapping[str, Tensor]) -> None:
         losses, error_rates = evaluation["loss/eval"].tolist(), evaluation["error_rate/eval"].tolist()
@@ -310,7 +327,7 @@ class Training:
         self._divergence = Divergence(len(self.theta), device, is_late=self._is_late)
         self.replicas = list(snapshot.replicas)
         self.update = snapshot.update
-        self._start = time.perf_counter() - max(replica.seconds for replica in self.replicas)
+        self._start = self._clock() - max(replica.seconds for replica in self.replicas)
         self._observer.num_logged = snapshot.num_logged
         self._is_new = all(replica.loss is None for replica in self.replicas)  # ended before the first evaluation
 

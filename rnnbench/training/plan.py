@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Plan:
-    """When a run ends and how often it records, in updates.
+    """When a run ends and how often it records.
 
     Attributes:
         max_updates: Budget of updates.
@@ -14,6 +14,7 @@ class Plan:
         log_every: Updates between rows.
         evaluate_every: Updates between evaluations.
         checkpoint_every: Updates between checkpoints.
+        checkpoint_seconds: Wall-clock time after which there is one, too; None: no matter how long updates take.
         stop_when_solved: Whether a replica ends when it is solved.
     """
 
@@ -23,6 +24,7 @@ class Plan:
     log_every: int
     evaluate_every: int
     checkpoint_every: int
+    checkpoint_seconds: float | None
     stop_when_solved: bool
 
     def used_up(self, updates: int, sequences: float, seconds: float) -> str | None:

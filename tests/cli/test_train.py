@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from omegaconf import OmegaConf
 from rnnbench.config.classes import check_targets as CHECK_TARGETS
 from rnnbench.config.errors import ConfigError
 from rnnbench.hydra_command import ENVIRONMENT
+from rnnbench.training.interrupt import ENDING
 
 BASIC = "hydra/launcher=basic"
 
@@ -117,10 +119,18 @@ def test_environment_is_set_before_and_kept_where_given(rnnbench, runs, monkeypa
     assert runs.environment == {**ENVIRONMENT, "OMP_WAIT_POLICY": "active"}
 
 
-def test_interrupt_before_the_run(rnnbench, runs):
-    runs.refusal = KeyboardInterrupt()
+@pytest.mark.parametrize("number", ENDING)
+@pytest.mark.parametrize("is_imported", [True, False])
+def test_a_signal_before_the_run(rnnbench, runs, monkeypatch, number, is_imported):
+    def receive(configs):
+        try:
+            signal.raise_signal(number)
+        except BaseException as error:
+            raise error if is_imported else ImportError("initialization failed") from error  # as an extension says
+
+    monkeypatch.setattr(sys.modules["rnnbench.run"], "check_machine", receive)
     answer = rnnbench("train", "-q")
-    assert (answer.status, answer.err) == (130, "rnnbench: interrupted\n")
+    assert (answer.status, answer.err) == (128 + number, f"rnnbench: interrupted by {number.name}\n")
 
 
 def test_the_folder_does_not_follow_chdir(rnnbench, runs, monkeypatch):

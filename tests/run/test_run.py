@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -198,7 +199,7 @@ def test_what_says_that_memory_is_used_up():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGXCPU, 152)])
 def test_a_signal_ends_a_run_in_order(number, status, tmp_path):
     endless = (*SGD[:-1], "budget.updates=1000000", "stop_when_solved=false")
     command = [sys.executable, "-m", "rnnbench", "train", *endless, "hydra.run.dir=run"]
@@ -221,3 +222,21 @@ def test_a_signal_ends_a_run_in_order(number, status, tmp_path):
     assert pd.read_csv(metrics)["update"].iloc[-1] <= facts["updates"]
     assert b"interrupted" in out
     assert b"Traceback" not in err
+
+
+@pytest.mark.slow
+def test_a_terminal_that_is_closed_ends_a_run_in_order(tmp_path):
+    endless = (*SGD[:-1], "budget.updates=1000000", "stop_when_solved=false")
+    process, terminal = pty.fork()
+    if process == 0:
+        os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])
+        os.execv(sys.executable, [sys.executable, "-m", "rnnbench", "train", *endless, f"hydra.run.dir={tmp_path}/run"])
+    metrics = tmp_path / "run/metrics.csv"
+    while not (metrics.exists() and metrics.read_text().count("\n") > 3):
+        assert os.read(terminal, 4096)  # an error where the run has ended
+    os.close(terminal)
+    _, status = os.waitpid(process, 0)
+    assert os.waitstatus_to_exitcode(status) == 129
+    facts = summary(tmp_path / "run")
+    assert (facts["status"], facts["message"]) == ("interrupted", "ended by SIGHUP")
+    assert load_checkpoint(tmp_path / "run/checkpoint.pt")["update"] == facts["updates"] > 0

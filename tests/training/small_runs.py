@@ -1,5 +1,6 @@
 """A training with stand-ins for everything that is not the loop."""
 
+import time
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -20,6 +21,7 @@ PLAN = Plan(
     log_every=1,
     evaluate_every=1,
     checkpoint_every=1000,
+    checkpoint_seconds=None,
     stop_when_solved=True,
 )
 
@@ -168,7 +170,16 @@ class Book:
         self.synced += 1
 
 
-def training(steps, start=1.0, problem=None, on_update=None, interrupt=None, keeps_previous=False, **plan):
+def training(
+    steps,
+    start=1.0,
+    problem=None,
+    on_update=None,
+    interrupt=None,
+    keeps_previous=False,
+    clock=time.perf_counter,
+    **plan,
+):
     """A Training of len(steps) replicas that start at theta = start, with its recorder."""
     recorder = Recorder()
     theta = torch.full((len(steps), 1), start)
@@ -176,5 +187,7 @@ def training(steps, start=1.0, problem=None, on_update=None, interrupt=None, kee
     problem = problem or Levels(tuple(range(len(steps))))
     interrupt = interrupt or Interrupt()
     plan = replace(PLAN, **plan)
-    run = Training(problem, optimizer, theta, plan, recorder, recorder, interrupt, keeps_previous=keeps_previous)
+    run = Training(
+        problem, optimizer, theta, plan, recorder, recorder, interrupt, keeps_previous=keeps_previous, clock=clock
+    )
     return run, recorder

@@ -40,10 +40,11 @@ class Stumble(Countdown):
         return super().initial_state(theta) | {"row": torch.zeros(len(theta))}  # (R,), without a second axis
 
 
-def stumbling(at, steps=None, *, is_late, interrupt_at=None, **plan):
-    recorder, interrupt = Recorder(), Interrupt()
+def stumbling(at, steps=None, *, is_late, interrupt_at=None, seconds=0.0, **plan):
+    recorder, interrupt, now = Recorder(), Interrupt(), [0.0]
 
     def on_update(update):
+        now[0] += seconds
         if update == interrupt_at:
             interrupt._receive(15, None)
 
@@ -52,7 +53,9 @@ def stumbling(at, steps=None, *, is_late, interrupt_at=None, **plan):
     optimizer = Stumble(step=step, at=torch.tensor(at).unsqueeze(1), on_update=on_update)
     problem = Levels(tuple(range(len(at))))
     plan = replace(PLAN, **plan)
-    run = Training(problem, optimizer, theta, plan, recorder, recorder, interrupt, is_late=is_late)
+    run = Training(
+        problem, optimizer, theta, plan, recorder, recorder, interrupt, is_late=is_late, clock=lambda: now[0]
+    )
     run.run()
     return run, recorder
 
@@ -95,6 +98,18 @@ def test_found_late_is_found_at_once(at, interrupt_at, **plan):
     assert sorted(told.ends, key=lambda end: end[1:]) or not expected.ends
     assert {end[1:] for end in told.ends} == {end[1:] for end in expected.ends}
     assert told.checkpoints == expected.checkpoints
+
+
+@pytest.mark.parametrize("is_late", [True, False])
+@given(at=st.lists(st.sampled_from([*range(1, 20), NEVER]), min_size=1, max_size=3), log_every=st.integers(1, 9))
+@settings(max_examples=20)
+def test_checkpoints_by_time_change_nothing_else(at, log_every, is_late):
+    plan = dict(is_late=is_late, seconds=1.0, log_every=log_every, evaluate_every=20, checkpoint_every=7)
+    (timed, told), (plain, expected) = (stumbling(at, checkpoint_seconds=limit, **plan) for limit in (2.0, None))
+    assert_same_end(timed, plain)
+    assert repr(told.rows) == repr(expected.rows)
+    assert (told.ends, told.settled, told.messages) == (expected.ends, expected.settled, expected.messages)
+    assert all(checkpoint in told.checkpoints for checkpoint in expected.checkpoints)
 
 
 def test_nobody_asks_before_a_row():

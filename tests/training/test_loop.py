@@ -1,14 +1,10 @@
-"""The rules of the training loop: solved, budgets, divergence, signals, gathering of rows."""
+"""The rules of the training loop: solved, budgets, divergence, checkpoints, gathering of rows."""
 
 import itertools
-import os
-import signal
 
 import pytest
 import torch
 from small_runs import Levels, training
-
-from rnnbench.training.interrupt import Interrupt, Interrupted
 
 
 def test_solved_at_the_first_of_three_evaluations_running():
@@ -128,6 +124,21 @@ def test_checkpoints_are_of_the_active_replicas_from_the_start_on():
     assert recorder.checkpoints == [(0, [0, 1]), (3, [0, 1]), (6, [1])]
 
 
+def test_a_checkpoint_is_due_by_time_as_well_as_by_updates():
+    now = [0.0]
+
+    def take_4_seconds(update):
+        now[0] += 4
+
+    options = dict(on_update=take_4_seconds, clock=lambda: now[0], max_updates=9, checkpoint_every=4)
+    run, recorder = training([0.0], checkpoint_seconds=10, **options)
+    run.run()
+    assert [update for update, _ in recorder.checkpoints] == [0, 3, 4, 7, 8]
+    run, recorder = training([0.0], **options)
+    run.run()
+    assert [update for update, _ in recorder.checkpoints] == [0, 4, 8]
+
+
 def test_how_replicas_stand_is_told_after_the_row_and_after_they_have_ended():
     run, recorder = training([0.25, float("nan"), 0.0], max_updates=7, log_every=4, evaluate_every=7)
     run.run()
@@ -153,40 +164,6 @@ def test_a_replica_whose_records_cannot_be_written_ends_alone():
     assert [replicas for _, replicas, _ in recorder.rows] == [[0, 1]] * 4 + [[0]] * 3
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_throws_away_the_update_under_way(number):
-    def interrupt_at(update):
-        if update == 3:
-            os.kill(os.getpid(), number)
-
-    with Interrupt() as interrupt:
-        run, recorder = training([0.0, 0.5], on_update=interrupt_at, interrupt=interrupt, stop_when_solved=False)
-        run.run()
-    assert [replica.status for replica in run.replicas] == ["interrupted", "interrupted"]
-    assert all(replica.updates == 3 for replica in run.replicas)
-    assert run.final[0][0].tolist() == [1.0]
-    assert run.final[1][0].tolist() == [-0.5]
-    assert recorder.rows[-1][0] == 3
-    assert recorder.checkpoints[-1] == (3, [0, 1])  # while both can still go on
-    assert interrupt.signal == number
-    assert run.replicas[0].message == f"ended by {signal.Signals(number).name}"
-
-
-def test_a_second_ctrl_c_ends_at_once():
-    with Interrupt() as interrupt:
-        os.kill(os.getpid(), signal.SIGINT)
-        assert interrupt.signal == signal.SIGINT
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-
-
-def test_signals_are_given_back():
-    before = signal.getsignal(signal.SIGTERM)
-    with Interrupt():
-        assert signal.getsignal(signal.SIGTERM) is not before
-    assert signal.getsignal(signal.SIGTERM) is before
-
-
 def test_a_snapshot_holds_what_a_replica_needs():
     run, _ = training([0.25, 0.0], max_updates=7)
     run.run()
@@ -195,27 +172,3 @@ def test_a_snapshot_holds_what_a_replica_needs():
         assert snapshot.theta.tolist() == [[expected]]
         assert snapshot.update == snapshot.replicas[0].updates == run.replicas[index].updates
         assert snapshot.optimizer_state["count"].tolist() == [[snapshot.update]]
-
-
-def test_one_inside_another_takes_over_and_hands_on():
-    with Interrupt() as outer:
-        with Interrupt() as inner:
-            os.kill(os.getpid(), signal.SIGTERM)
-            assert (inner.signal, outer.signal) == (signal.SIGTERM, None)
-        assert outer.signal == signal.SIGTERM
-        with Interrupt() as later:
-            assert later.signal == signal.SIGTERM
-            with pytest.raises(Interrupted), later.allowed():
-                pass
-
-
-def test_the_end_of_a_tasks_time_counts_as_sigterm_where_somebody_waits_for_it():
-    before = signal.signal(signal.SIGUSR2, lambda *_: None)
-    try:
-        with Interrupt() as interrupt:
-            os.kill(os.getpid(), signal.SIGUSR2)
-            assert interrupt.signal == signal.SIGTERM
-    finally:
-        signal.signal(signal.SIGUSR2, before)
-    with Interrupt():
-        assert signal.getsignal(signal.SIGUSR2) == signal.SIG_DFL
