@@ -5,7 +5,8 @@ finite. Floats are written as the shortest decimal that reads back to the same f
 times begin with `time/`. `pandas.read_csv` needs no options.
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,22 @@ def header(columns: Sequence[str]) -> bytes:
         if names.count(name) > 1:
             raise ValueError(f"column {name!r} is there twice")
     return (",".join(names) + "\n").encode()
+
+
+def first_columns(folders: Iterable[Path]) -> tuple[str, ...] | None:
+    """Names of the columns, without `update`, of the first of some run folders that has them; None if none has.
+
+    Args:
+        folders: Run folders.
+    """
+    for folder in folders:
+        with contextlib.suppress(OSError, ValueError):
+            with open(folder / FILE_NAME, "rb") as handle:
+                line = handle.readline()
+            columns = line.decode().rstrip("\n").split(",")[1:]
+            if header(columns) == line:
+                return tuple(columns)
+    return None
 
 
 def tabulate(

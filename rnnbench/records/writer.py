@@ -52,7 +52,8 @@ class Records:
         Args:
             folders: One existing folder per replica, R of them.
             columns: Names of the metrics in the order of metrics.csv, each also the tag of a scalar in TensorBoard.
-                The column `update` comes first by itself.
+                The column `update` comes first by itself. Records that are continued keep the columns that they began
+                with: of a program whose metrics have changed since, values of new ones are left out.
             flush_seconds: Time between writes. Nothing that is older than this, plus the time of a write, is lost
                 when the process is killed.
             lengths: What the checkpoint to continue from was given, or `present_lengths` for a run that goes on from
@@ -61,15 +62,16 @@ class Records:
 
         Raises:
             RecordError: A folder is missing, cannot be written or already holds records; when records are continued or
-                restarted: none of the folders can be, since its files are shorter than `lengths` says, for example, or
-                have other columns.
+                restarted: none of the folders can be, since its files are shorter than `lengths` says, for example.
             ValueError: Names of columns are double or need quotes, `lengths` is not of R folders, or goes with
                 `restart`.
         """
-        header = metrics_csv.header(columns)
         self._folders = [Path(folder) for folder in folders]
-        self._columns = tuple(columns)
+        kept = None if lengths is None else metrics_csv.first_columns(self._folders)
+        self._columns = tuple(columns) if kept is None else kept
+        self._left_out = set(columns) - set(self._columns)
         self._flush_seconds = flush_seconds
+        header = metrics_csv.header(self._columns)
         self._files = open_files(self._folders, header, lengths=lengths, restart=restart)
         self._checkpoints = threading.Semaphore(_NUM_WAITING_CHECKPOINTS)
         self._config_keys: tuple[str, ...] | None = None
@@ -104,6 +106,8 @@ class Records:
         """
         self._check()
         wall_time = time.time()
+        if self._left_out:
+            values = {name: column for name, column in values.items() if name not in self._left_out}
         rows = range(len(self._folders)) if replicas is None else [int(replica) for replica in replicas]
         table, present = metrics_csv.tabulate(self._columns, values, len(rows))
         self._queue.put(partial(self._add_rows, update, wall_time, rows, table, present))

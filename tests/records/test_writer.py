@@ -210,12 +210,26 @@ def test_continue_from_a_checkpoint(tmp_path: Path) -> None:
     assert read_scalars(folders[1], "x") == [(0, 10.0)]
 
 
+def test_continued_records_keep_the_columns_that_they_began_with(tmp_path: Path) -> None:
+    """A later program may have other metrics: lags that a longer sequence has, for example."""
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+    with Records(folders, ["x", "gone"]) as records:
+        records.log(0, {"x": [0.0, 1.0], "gone": [2.0, 3.0]})
+        lengths = checkpoint_lengths(records)
+    with Records(folders, ["new", "x"], lengths=lengths) as records:
+        records.log(1, {"new": [4.0, 5.0], "x": [6.0, 7.0]})
+        with pytest.raises(ValueError, match="unknown column 'other'"):
+            records.log(2, {"other": [0.0, 0.0]})
+    assert (folders[1] / "metrics.csv").read_text() == "update,x,gone\n0,1.0,3.0\n1,7.0,\n"
+    assert read_scalars(folders[1], "x") == [(0, 1.0), (1, 7.0)]
+
+
 def test_continue_refuses_what_does_not_fit(tmp_path: Path) -> None:
     with Records([tmp_path], ["x"]) as records:
         records.log(0, {"x": [0.0]})
         lengths = checkpoint_lengths(records)
-    with pytest.raises(RecordError, match="its columns are not those"):
-        Records([tmp_path], ["y"], lengths=lengths)
     with pytest.raises(ValueError, match="one per folder"):
         Records([tmp_path], ["x"], lengths=[])
     (tmp_path / "metrics.csv").write_text("update,x\n")
