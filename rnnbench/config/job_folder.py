@@ -12,8 +12,7 @@ from omegaconf._utils import get_omega_conf_dumper
 
 from rnnbench.config.composed import Composed
 from rnnbench.config.errors import ConfigError
-
-SUBDIR = "hydra.sweep.subdir"
+from rnnbench.config.folders import SUBDIR, job_folder
 
 
 class _Dumper(getattr(yaml, "CDumper", yaml.Dumper)):  # type: ignore[misc]
@@ -37,7 +36,7 @@ def write_job_folder(composed: Composed, sweep_folder: Path, number: int) -> Pat
     Raises:
         ConfigError: The folder cannot be made or written, or its name cannot be resolved.
     """
-    folder = sweep_folder / composed.resolve(SUBDIR, number)
+    folder = job_folder(sweep_folder, composed.resolve(SUBDIR, number))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         output_subdir = composed.hydra.hydra.output_subdir

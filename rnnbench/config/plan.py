@@ -15,7 +15,15 @@ from rnnbench.config.compose import Composer
 from rnnbench.config.composed import Composed
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.explain import show_value
-from rnnbench.config.folders import check_folder, take_folder
+from rnnbench.config.folders import (
+    RUN_DIR,
+    SUBDIR,
+    SWEEP_DIR,
+    check_job_folders,
+    check_run,
+    check_sweep,
+    take_folder,
+)
 from rnnbench.config.launcher_settings import AUTO, BACKENDS, LauncherSettings
 from rnnbench.config.nearest import not_a_choice
 from rnnbench.config.overrides import expand_sweep, follow_swept_groups, quoted
@@ -24,7 +32,6 @@ from rnnbench.config.schema import Config
 from rnnbench.config.validate import validate
 from rnnbench.records.identity import run_identity
 
-RUN_DIR, SWEEP_DIR = "hydra.run.dir", "hydra.sweep.dir"
 BATCHED_LAUNCHER = "hydra_plugins.rnnbench_batched.BatchedLauncher"
 GRID_SWEEPERS = (
     "hydra_plugins.rnnbench_batched.PlannedSweeper",
@@ -85,7 +92,7 @@ def make_plan(request: Request, progress: Progress | None = None) -> Plan:
         validate(composed.config)
         folder, numbered = _folder(composed, RUN_DIR)
         if not request.show:
-            _check(folder, RUN_DIR, numbered)
+            check_run(folder, numbered=numbered)
         return Plan(request, (composed.config,), folder, sweep=False, numbered=numbered)
 
 
@@ -127,6 +134,7 @@ def _plan_sweep(request: Request, composer: Composer, overrides: Sequence[Overri
     overrides = composer.parse(lines)
     main = composer.compose([str(item.input_line) for item in overrides if not item.is_sweep_override()])
     folder, numbered = _folder(main, SWEEP_DIR)
+    check_sweep(folder, numbered=numbered)
     launcher = check_launcher(main.hydra.hydra.launcher)
     sweeper = main.hydra.hydra.sweeper
     swept: set[str] = set()
@@ -138,19 +146,16 @@ def _plan_sweep(request: Request, composer: Composer, overrides: Sequence[Overri
         validate(main.config)
         jobs = iter([main])
     configs: list[Config] = []
-    folders: dict[Path, int] = {}
+    subdirs: list[str] = []
     values: dict[Hashable, str] = {}
     for number, job in enumerate(jobs):
         own_values = f"job {number} ({' '.join(job.lines(swept))})"
         same = values.setdefault(run_identity(job.config), own_values)
         if same is not own_values:
             raise ConfigError(f"{own_values} is the same run as {same}: it would count twice; leave one of them out")
-        own = folder / job.resolve("hydra.sweep.subdir", number)
-        if own in folders:
-            raise ConfigError(f"hydra.sweep.subdir: jobs {folders[own]} and {number} would share the folder {own}")
-        folders[own] = number
-        _check(own if not numbered else folder, SWEEP_DIR, numbered)
+        subdirs.append(job.resolve(SUBDIR, number))
         configs.append(job.config)
+    check_job_folders(folder, subdirs, is_new=numbered, has_plan=launcher is not None)
     request = replace(request, overrides=lines)
     return Plan(request, tuple(configs), folder, sweep=True, numbered=numbered, launcher=launcher)
 
@@ -173,14 +178,16 @@ def _compose_jobs(composer: Composer, jobs: Sequence[Sequence[str]], progress: P
         yield composed
 
 
-def _check(folder: Path, key: str, numbered: bool) -> None:
-    """Check a run folder; one that is named by the time gets a number where it exists, so its parent is looked at."""
-    check_folder(folder.parent if numbered else folder, key)
-
-
 def _folder(composed: Composed, key: str) -> tuple[Path, bool]:
-    """The folder that one of Hydra's keys names, and whether its name is made from the time."""
+    """The folder that one of Hydra's keys names, and whether its name is made from the time.
+
+    Raises:
+        ConfigError: It is not known, or no name.
+    """
     raw: Any = OmegaConf.to_container(composed.hydra, resolve=False)
     for part in key.split("."):
         raw = raw[part]
-    return Path(composed.resolve(key)), "${now:" in str(raw)
+    name = composed.resolve(key)
+    if not name.strip():
+        raise ConfigError(f"{key} must name a folder, got {name!r}")
+    return Path(name), "${now:" in str(raw)

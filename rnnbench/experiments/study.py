@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnbench.config.errors import ConfigError
+from rnnbench.config.folders import check_apart
 from rnnbench.config.overrides import quoted
 from rnnbench.config.rule import Rule
 from rnnbench.exit_status import OK, is_of_signal, of_signal
@@ -79,6 +80,7 @@ class Study:
                 f"{self.folder} holds something else than this experiment; choose another folder by --out"
             )
         else:
+            check_apart(self.folder, "--out")
             try:
                 (self.folder / "parts").mkdir(parents=True)
             except OSError as error:

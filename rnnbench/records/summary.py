@@ -16,6 +16,12 @@ FILE_NAME = "summary.json"
 
 SWEEP_FILE_NAME = "sweep.json"
 
+KEPT_BY_SWEEPS = ("aggregate", "groups", "submitit")
+"""Folders beside those of a sweep's jobs."""
+
+OF_A_SWEEP = (*KEPT_BY_SWEEPS, "report", SWEEP_FILE_NAME, "multirun.yaml")
+"""Names in a sweep's folder that no job can have."""
+
 # Any of these makes a folder a run's folder.
 RUN_FILES = (FILE_NAME, "checkpoint.pt", "metrics.csv")
 
@@ -128,6 +134,21 @@ def is_run_folder(path: Path) -> bool:
 def is_sweep_folder(path: Path) -> bool:
     """Whether a folder holds a sweep."""
     return (path / SWEEP_FILE_NAME).is_file()
+
+
+def what_is_in(path: Path) -> Literal["sweep", "run"] | None:
+    """What a folder holds; None: neither. A single file that has the name of a run's is not enough to be one."""
+    if is_sweep_folder(path):
+        return "sweep"
+    if not is_run_folder(path):
+        return None
+    if all((path / name).exists() for name in ("checkpoint.pt", "metrics.csv")):
+        return "run"
+    try:
+        read_summary(path)
+    except RecordError:
+        return None
+    return "run"
 
 
 def sweep_of(folder: Path) -> Path | None:

@@ -7,12 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from rnnbench.records.summary import SWEEP_FILE_NAME, is_run_folder, is_sweep_folder
+from rnnbench.records.summary import KEPT_BY_SWEEPS, SWEEP_FILE_NAME, is_run_folder, is_sweep_folder
 
 Effect = Literal["left out", "curves left out", "no job is told that has no records"]
-
-# What a sweep keeps beside its jobs.
-_NO_JOBS = ("aggregate", "groups", "submitit")
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ def find_run_folders(folders: Sequence[Path]) -> Found:
             inner[:] = sorted(each for each in inner if not each.startswith("."))
             if is_sweep_folder(path):
                 jobs = _jobs(path, found.problems)
-                inner[:] = [each for each in inner if each not in _NO_JOBS] if jobs is None else []
+                inner[:] = [each for each in inner if each not in KEPT_BY_SWEEPS] if jobs is None else []
                 for job in jobs or ():
                     _sort_in(job, found, seen)
             if is_run_folder(path):
