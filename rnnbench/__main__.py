@@ -8,6 +8,7 @@ import sys
 from typing import NoReturn
 
 from rnnbench.allocator import prepare_allocator
+from rnnbench.streams import prepare_streams, use_utf8
 
 
 class QuickEnd:
@@ -25,11 +26,8 @@ class QuickEnd:
         if self.status is None:
             return  # an error of ours, which the interpreter has to tell
         logging.shutdown()
-        try:
-            sys.stdout.flush()
-            sys.stderr.flush()
-        except OSError:
-            return  # whoever read it has gone: the interpreter knows what to say of that
+        sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(self.status)
 
 
@@ -37,6 +35,8 @@ def run() -> NoReturn:
     """Run the command of this process's words, and end the process."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # before `main` takes the signals, and after: no traceback
+    use_utf8()
+    prepare_streams()
     from rnnbench.cli import main
 
     prepare_allocator()

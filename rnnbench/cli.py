@@ -3,7 +3,6 @@
 Nothing here imports torch before a run has been checked, so that everything that does not train answers at once.
 """
 
-import contextlib
 import os
 import signal
 import sys
@@ -15,7 +14,10 @@ from typing import TYPE_CHECKING
 
 from rnnbench import __version__
 from rnnbench.config.errors import ConfigError
-from rnnbench.exit_status import BAD_INPUT, OK, of_signal
+from rnnbench.exit_status import BAD_INPUT, FAILED, OK, of_signal
+from rnnbench.records.growing_file import reason
+from rnnbench.records.messages import printable, say
+from rnnbench.streams import output_error
 from rnnbench.training.interrupt import Interrupt, Interrupted
 
 if TYPE_CHECKING:
@@ -68,8 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except ConfigError as error:
             if os.environ.get("HYDRA_FULL_ERROR") == "1":
                 traceback.print_exc()
-            print(f"rnnbench: {error}", file=sys.stderr)
+            say(str(error))
             return BAD_INPUT
+        except SystemExit as ended:  # argparse has shown the help of a command
+            if ended.code not in (None, OK):
+                raise
+            return _output_status()
         except (Interrupted, KeyboardInterrupt):
             return _end_by(interrupt.signal)
         except Exception:
@@ -81,8 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _end_by(received: signal.Signals | None) -> int:
     """Say which signal has ended the command outside of training; the exit status."""
     number = received or signal.SIGINT
-    with contextlib.suppress(OSError):  # the terminal may be gone
-        print(f"rnnbench: interrupted by {number.name}", file=sys.stderr, flush=True)
+    say(f"interrupted by {number.name}")
     return of_signal(number)
 
 
@@ -91,12 +96,13 @@ def _dispatch(words: list[str]) -> int:
     if not words:
         print(USAGE, file=sys.stderr)
         return BAD_INPUT
-    if words[0] in ("-sc", "--shell-completion"):
-        return _show(lambda: [_complete(words[1] if len(words) > 1 else "")])
     if words[0] in ("-h", "--help", "help"):
         return _show(lambda: [USAGE])
     if words[0] == "--version":
         return _show(lambda: [f"rnnbench {__version__}"])
+    _check_working_folder()
+    if words[0] in ("-sc", "--shell-completion"):
+        return _show(lambda: [_complete(words[1] if len(words) > 1 else "")])
     if words[0] not in COMMANDS:
         from rnnbench.config.nearest import did_you_mean, nearest_keys
 
@@ -107,15 +113,29 @@ def _dispatch(words: list[str]) -> int:
     return COMMANDS[words[0]](words[1:])
 
 
-def _show(lines: Callable[[], Sequence[str] | Iterator[str]]) -> int:
-    """Print lines; a reader that has gone away, as `head` does, is no error."""
+def _check_working_folder() -> None:
+    """Check that paths can be read from the folder that the command was called in."""
     try:
-        for line in lines():
-            print(line)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
-    return OK
+        os.getcwd()
+    except OSError as error:
+        raise ConfigError(f"the current folder cannot be used ({reason(error)}); cd to another one") from error
+
+
+def _show(lines: Callable[[], Sequence[str] | Iterator[str]]) -> int:
+    """Print lines, which are the whole result of a command; returns its exit status."""
+    for text in lines():
+        for line in text.split("\n"):
+            print(printable(line))
+    return _output_status()
+
+
+def _output_status() -> int:
+    """The exit status of a command whose result is what it has printed."""
+    error = output_error()
+    if error is None:
+        return OK
+    say(f"cannot write to standard output: {reason(error)}")
+    return FAILED
 
 
 def _list(words: list[str]) -> int:
@@ -170,9 +190,11 @@ def _resume(words: list[str]) -> int:
     if not words or words[0].startswith("-"):
         raise ConfigError("rnnbench resume needs the folder of a run or a sweep")
     folder = Path(words[0])
+    from rnnbench.config.folders import check_utf8
     from rnnbench.hydra_command import place_in_torchrun, prepare_process
     from rnnbench.records import RecordError, is_run_folder, is_sweep_folder, sweep_of
 
+    check_utf8(folder)
     is_sweep = is_sweep_folder(folder)
     if not is_sweep and not (folder / "checkpoint.pt").is_file():
         sweep = sweep_of(folder)
@@ -203,7 +225,7 @@ def _report(words: list[str]) -> int:
         options = parse_options(words)
         from rnnbench.report.command import report
 
-        return report(options)
+        return max(report(options), _output_status())
     except UnknownFieldError as error:
         from rnnbench.config.nearest import did_you_mean, nearest_keys
 

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 
 from rnnbench.config.errors import ConfigError
 from rnnbench.exit_status import BAD_INPUT, FAILED, OK, is_of_signal
+from rnnbench.records import RecordError
+from rnnbench.records.growing_file import reason
+from rnnbench.records.messages import say
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -49,7 +52,7 @@ def train(request: "Request") -> int:
     if plan.sweep and num_processes > 1:
         raise ConfigError("torchrun shares one run among its processes; start a sweep (-m) without it")
     if not quiet:
-        print(_first_line(plan), file=sys.stderr, flush=True)
+        say(_first_line(plan))
     prepare_process(request.config_dir)
     _prepare_workers(plan)
     from rnnbench.config.classes import check_targets
@@ -63,9 +66,16 @@ def train(request: "Request") -> int:
         return follow_job(plan.configs[0])
     folder, request = plan.take_folder()
     if folder != plan.folder and not quiet:
-        print(f"rnnbench: {plan.folder} was taken by another run; the folder is {folder}", file=sys.stderr, flush=True)
+        say(f"{plan.folder} was taken by another run; the folder is {folder}")
     jobs = _Jobs(request, folder, quiet=quiet)
-    call_hydra(request.hydra_arguments(), request.main_dir, jobs.run, launch=jobs.launch)
+    try:
+        call_hydra(request.hydra_arguments(), request.main_dir, jobs.run, launch=jobs.launch)
+    except OSError as error:  # of Hydra's own files: a full disk
+        message = f"cannot write {error.filename or folder}: {reason(error)}"
+        if not jobs.statuses:
+            raise ConfigError(message) from error
+        say(message)
+        jobs.statuses.append(FAILED)
     return jobs.close()
 
 
@@ -117,7 +127,7 @@ class _Jobs:
             if identity in self._folder_of:  # a sweeper that searches may propose the same values twice
                 if not self.quiet:
                     same = f"is the same run as {self._folder_of[identity].name}, whose result it gets"
-                    print(f"rnnbench: job {folder.name} {same}", file=sys.stderr, flush=True)
+                    say(f"job {folder.name} {same}")
                 return objective_of(self._folder_of[identity])
             status = run_job(Job(config, folder), quiet=self.quiet)
             self._folder_of[identity] = folder
@@ -153,28 +163,28 @@ class _Jobs:
 
 @contextlib.contextmanager
 def _one_line() -> Iterator[None]:
-    """Bad input that only the run finds, as one line: Hydra would print it with a traceback."""
+    """What keeps a job from its beginning, as one line: Hydra would name the job beside it."""
     try:
         yield
-    except ConfigError as error:
-        print(f"rnnbench: {error}", file=sys.stderr)
+    except (ConfigError, RecordError) as error:
+        say(str(error))
         raise SystemExit(BAD_INPUT) from error
 
 
 def _show_planning(done: int, total: int) -> None:
     """How far a sweep's planning is."""
-    print(f"rnnbench: {done} of {total} jobs are composed", file=sys.stderr, flush=True)
+    say(f"{done} of {total} jobs are composed")
 
 
 def _first_line(plan: "Plan") -> str:
     """What will be run, and where."""
     first = plan.configs[0]
     if plan.sweep:
-        return f"rnnbench: {len(plan.configs)} jobs -> {plan.folder}"
+        return f"{len(plan.configs)} jobs -> {plan.folder}"
     length = getattr(first.task, "sequence_length", None)
     task = first.task.name if length is None else f"{first.task.name} (T={length})"
     parts = ", ".join([task, first.model.name, first.init.name, first.optim.name, f"seed {first.seed}"])
-    return f"rnnbench: {parts} -> {plan.folder}"
+    return f"{parts} -> {plan.folder}"
 
 
 def prepare_process(config_dir: Path | None) -> None:
@@ -200,6 +210,21 @@ def _as_arguments(words: Sequence[str]) -> Iterator[None]:
         sys.argv = before
 
 
+@contextlib.contextmanager
+def _raised_errors() -> Iterator[None]:
+    """Have Hydra raise errors in place of printing them, with a traceback, and ending the process."""
+    variable = "HYDRA_FULL_ERROR"
+    before = os.environ.get(variable)
+    os.environ[variable] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[variable]
+        else:
+            os.environ[variable] = before
+
+
 def call_hydra(
     words: Sequence[str],
     main_dir: Path,
@@ -213,9 +238,16 @@ def call_hydra(
         main_dir: The main configuration folder.
         task: Runs one job.
         launch: Runs many at once, for the launcher `batched`.
+
+    Raises:
+        ConfigError: Hydra refuses something.
+        OSError: A file of its own could not be written.
     """
     import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
 
+    from rnnbench.config.explain import explain
     from rnnbench.config.register import register_schema
 
     register_schema()
@@ -225,8 +257,11 @@ def call_hydra(
 
     if launch is not None:
         job.launch = launch  # type: ignore[attr-defined] # where the launcher looks for it
-    with _as_arguments(words):
-        hydra.main(version_base="1.3", config_path=str(main_dir), config_name="config")(job)()
+    with _as_arguments(words), _raised_errors():
+        try:
+            hydra.main(version_base="1.3", config_path=str(main_dir), config_name="config")(job)()
+        except (HydraException, OmegaConfBaseException) as error:
+            raise explain(error) from error
 
 
 def hydra_output(request: "Request") -> list[str]:

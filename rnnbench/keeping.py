@@ -6,7 +6,6 @@ meanwhile.
 
 import contextlib
 import logging
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from rnnbench.config.stored import schema_names
 from rnnbench.records import RecordError, Summary, write_summary
 from rnnbench.records.errors import MachineError
 from rnnbench.records.live_aggregate import AggregatePlan
+from rnnbench.records.messages import say
 from rnnbench.records.writer import Records
 from rnnbench.training.checkpoint import save_checkpoint
 from rnnbench.training.observation import OnDisk
@@ -179,7 +179,7 @@ class Keeper:
     def fail(self, message: str, error: BaseException) -> None:
         """Say what went wrong, and leave it in the summaries of jobs whose ending is not on disk, where possible."""
         logger.error(message, exc_info=error)
-        print(f"rnnbench: {message}", file=sys.stderr)
+        say(message)
         for index, summary in enumerate(self.summaries):
             if index not in self._settled:
                 self.summaries[index] = replace(summary, status="failed", message=message)
@@ -190,4 +190,4 @@ class Keeper:
             except RecordError as failure:
                 second = failure
         if second is not None:
-            print(f"rnnbench: {second}", file=sys.stderr)
+            say(str(second))

@@ -22,6 +22,7 @@ from rnnbench.processors import keep_to_share
 from rnnbench.records import RecordError, sweep_of
 from rnnbench.records.closing import print_closing_summary
 from rnnbench.records.lock import FILE_NAME, locked
+from rnnbench.records.messages import say
 from rnnbench.session import Session, Start
 from rnnbench.sweep.grouping import group_jobs
 from rnnbench.training.checkpoint import load_checkpoint
@@ -124,11 +125,11 @@ def _resume(folder: Path, overrides: Sequence[str], *, quiet: bool) -> int:
     config, checkpoint = _read(folder, overrides)
     updates = checkpoint["update"]
     if is_finished(checkpoint["status"], config):
-        print(f"rnnbench: {folder} is finished: {checkpoint['status']} after {updates} updates", file=sys.stderr)
+        say(f"{folder} is finished: {checkpoint['status']} after {updates} updates")
         return OK
     start = Start.of(checkpoint, Snapshot.from_contents(checkpoint), checkpoint["records"])
     if not quiet:
-        print(f"rnnbench: {config.name} goes on after update {updates} -> {folder}", file=sys.stderr, flush=True)
+        say(f"{config.name} goes on after update {updates} -> {folder}")
     with world_of(config) as world:
         return _finish(Session([Job(config, folder)], quiet=quiet, start=start, world=world))
 

@@ -31,6 +31,7 @@ from rnnbench.optim.base import Update
 from rnnbench.records import RecordError
 from rnnbench.records.environment import git_revision, versions
 from rnnbench.records.live_aggregate import LiveAggregate
+from rnnbench.records.messages import say
 from rnnbench.records.terminal import Progress, choose_mode
 from rnnbench.records.wording import count
 from rnnbench.records.writer import Records
@@ -119,7 +120,7 @@ class Session:
             where = count(self.threads, "thread") if self.device.type == "cpu" else f"{self.device} by {recurrence}"
             where += ", updates as CUDA graphs" if self.captures else ""
             what = "" if group is None else f"{group.label}: "
-            print(f"rnnbench: {what}{where}, about {needed / MEBIBYTE:,.0f} MiB of memory", file=sys.stderr, flush=True)
+            say(f"{what}{where}, about {needed / MEBIBYTE:,.0f} MiB of memory")
         dtype = getattr(torch, self.config.dtype)
         self.engine = Engine(self.built.model, self.threads, self.device, dtype)
         facts: dict[str, Any] = {

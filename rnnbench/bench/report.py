@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 
 from rnnbench.bench.timing import Statistics
-from rnnbench.records.console import RunConsole
 
 PLAIN_WIDTH = 200  # of a table that goes to a file: no cell of ours is cut
 
@@ -37,7 +37,7 @@ class Report:
 def print_report(report: Report, stream: TextIO) -> None:
     """Print a table; without lines and colours where the stream is no terminal."""
     is_terminal = stream.isatty()
-    console = RunConsole(stream, width=None if is_terminal else PLAIN_WIDTH)
+    console = Console(file=stream, width=None if is_terminal else PLAIN_WIDTH)
     table = Table(box=box.SIMPLE_HEAD if is_terminal else None, pad_edge=False)
     for number, column in enumerate(report.columns):
         table.add_column(column, justify="right" if number else "left", no_wrap=not is_terminal or bool(number))

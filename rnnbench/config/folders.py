@@ -40,6 +40,19 @@ def _check_place(folder: Path, key: str, *, numbered: bool) -> None:
     check_apart(folder, key)
 
 
+def check_utf8(folder: Path) -> None:
+    """Check that the path of a folder is text: checkpoints, YAML and TensorBoard's events cannot hold other bytes.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    path = folder.absolute()
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"{path} cannot be used: its name is not UTF-8 text; rename it, or move elsewhere") from error
+
+
 def check_folder(folder: Path, key: str) -> None:
     """Check that a run or a sweep can be written into a folder, creating nothing.
 
@@ -60,6 +73,7 @@ def check_folder(folder: Path, key: str) -> None:
 
 def check_writable(folder: Path, key: str) -> None:
     """Check that a folder exists or can be made, and can be written; see `check_folder`."""
+    check_utf8(folder)
     try:
         existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     except OSError as error:

@@ -18,7 +18,7 @@ from rnnbench.tasks.variants import MINIMUM_LENGTHS, check_variant
 
 CHOICES = ("task", "model", "init", "optim")
 LONGEST_NAME = 150  # a folder's name has at most 255 bytes, and the time stands before this
-NO_NAME = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
+NO_NAME = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f-\x9f\ud800-\udfff]')  # the last are bytes that are no UTF-8
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
@@ -107,7 +107,7 @@ def _check_name(name: str) -> None:
     wrong = NO_NAME.search(name)
     if wrong:
         raise ConfigError(f"name is part of a folder's name and cannot contain {wrong[0]!r}, got {name!r}")
-    if not name.strip() or name != name.strip() or name in (".", "..") or len(name.encode()) > LONGEST_NAME:
+    if not name.strip() or name != name.strip() or name in (".", "..") or len(os.fsencode(name)) > LONGEST_NAME:
         raise ConfigError(f"name must be 1 to {LONGEST_NAME} bytes with no space at its ends, got {name!r}")
 
 

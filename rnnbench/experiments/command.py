@@ -1,7 +1,6 @@
 """`rnnbench reproduce`: trains and measures what an experiment needs, and says what came of it."""
 
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from rnnbench.experiments.study import Study, StudyError
 from rnnbench.experiments.verdict import Finding, conclude
 from rnnbench.records.environment import git_revision, versions
 from rnnbench.records.lock import FILE_NAME, locked
+from rnnbench.records.messages import printable, say
 from rnnbench.records.wording import duration, number
 from rnnbench.report.drawing import draw_figure
 
@@ -50,12 +50,12 @@ def reproduce(options: Options) -> int:
         try:
             result = run(experiment, study, _command(options))
         except StudyError as error:
-            print(f"rnnbench: {error}", file=sys.stderr)
+            say(str(error))
             return FAILED
         finally:
             study.end()
     for line in result_lines(result, study.folder):
-        print(line)
+        print(printable(line))
     return OK
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from rnnbench.config.errors import ConfigError
-from rnnbench.config.folders import check_apart
+from rnnbench.config.folders import check_apart, check_utf8
 from rnnbench.config.overrides import quoted
 from rnnbench.config.rule import Rule
 from rnnbench.exit_status import OK, is_of_signal, of_signal
+from rnnbench.records.messages import say
 from rnnbench.records.summary import is_sweep_folder
 from rnnbench.records.whole_file import replace_file
 from rnnbench.training.interrupt import Interrupt, Interrupted
@@ -67,6 +68,7 @@ class Study:
         Raises:
             ConfigError: It holds something else.
         """
+        check_utf8(self.folder)
         wanted = json.dumps(asdict(self.rule), indent=1) + "\n"
         path = self.folder / RULE
         if path.is_file():
@@ -146,7 +148,7 @@ class Study:
 
     def _say(self, line: str) -> None:
         if not self.quiet:
-            print(f"rnnbench: {line}", file=sys.stderr, flush=True)
+            say(line)
 
     def _read(self, name: str, missing: dict[str, Any]) -> dict[str, Any]:
         path = self.folder / name

@@ -3,7 +3,6 @@
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from rnnbench.probing.reading import Findings, prepare, probe
 from rnnbench.probing.saved import Saved, find_saved
 from rnnbench.records import RecordError
 from rnnbench.records.closing import add_table, shortest_path
+from rnnbench.records.messages import printable, say
 from rnnbench.records.probe_files import NUMBERS, prepare_folder, write_findings
 from rnnbench.records.wording import count
 
@@ -49,16 +49,16 @@ def run_probe(options: Options) -> tuple[int, list[str]]:
     status = OK
     for number, (saved, built) in enumerate(zip(runs, objects, strict=True), 1):
         if sys.stderr.isatty() and len(runs) > 1:
-            print(f"rnnbench: {number} of {len(runs)}: {saved.folder}", file=sys.stderr, flush=True)
+            say(f"{number} of {len(runs)}: {saved.folder}")
         findings = probe(saved, built, options.num_sequences)
         for what, failure in findings.failures.items():
-            print(f"rnnbench: {saved.folder}: {what} failed and is left out: {failure}", file=sys.stderr)
+            say(f"{saved.folder}: {what} failed and is left out: {failure}")
             status = FAILED
         histograms = {tag: values.double().numpy() for tag, values in findings.histograms.items()}
         try:
             write_findings(saved.out, saved.update, findings.scalars, histograms, findings.pictures)
         except RecordError as error:
-            print(f"rnnbench: {error}", file=sys.stderr)
+            say(str(error))
             return FAILED, []
         found.append(findings)
     return status, _closing(options, runs, found, num_without).splitlines()
@@ -81,7 +81,7 @@ def _closing(options: Options, runs: Sequence[Saved], found: Sequence[Findings],
     first = runs[0]
     if len(runs) == 1:
         config = first.config
-        text.append(f"{config.name}: {first.status}, looked at after update {first.update:,}, ")
+        text.append(f"{printable(config.name)}: {first.status}, looked at after update {first.update:,}, ")
         text.append(f"on {count(options.num_sequences, 'held-out sequence')}\n")
     else:
         text.append(
@@ -92,12 +92,11 @@ def _closing(options: Options, runs: Sequence[Saved], found: Sequence[Findings],
         text.append(f"  {count(num_without, 'run')} without a checkpoint of its own left out\n")
     seconds = {name: sum(each.seconds.get(name, 0.0) for each in found) for name in found[0].seconds}
     text.append(f"  processor time  {', '.join(f'{name} {spent:.2f} s' for name, spent in seconds.items())}\n")
-    cwd = Path.cwd()
     top = first.out if len(runs) == 1 else options.out or options.folders[0]
     pictures = sum(len(findings.pictures) for findings in found)
     inside = "" if len(runs) == 1 else " below"
-    text.append(f"  {count(pictures, 'picture')} and {NUMBERS} in{inside}  {shortest_path(top, cwd)}\n")
-    text.append(f"  look at it  tensorboard --logdir {shortest_path(top, cwd)}\n")
+    text.append(f"  {count(pictures, 'picture')} and {NUMBERS} in{inside}  {shortest_path(top)}\n")
+    text.append(f"  look at it  tensorboard --logdir {shortest_path(top)}\n")
     text.append("  how to read it  docs/probes.md\n")
     return text.plain
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnbench.config.errors import ConfigError
+from rnnbench.config.folders import check_utf8
 from rnnbench.config.schema import Config
 from rnnbench.config.stored import config_from
 from rnnbench.keeping import CHECKPOINT
@@ -57,6 +58,8 @@ def find_saved(options: Options, probe: Any) -> tuple[list[Saved], int]:
         runs += [folder for folder in own if folder not in runs]
         num_without += len(found.runs) + len(found.waiting) - len(own)
     places = _places(options.out, runs)
+    for folder in (*runs, *places):
+        check_utf8(folder)
     return [_read(folder, place, probe) for folder, place in zip(runs, places, strict=True)], num_without
 
 

@@ -1,15 +1,15 @@
 """The closing summary: what happened, how good that is beside the constant predictor, and what to type next."""
 
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from rich.console import Console
 from rich.text import Text
 
 from rnnbench.records import wording
-from rnnbench.records.console import RunConsole
+from rnnbench.records.messages import printable, shell_word
 from rnnbench.records.summary import STATUSES, Status, Summary
 
 OUTCOMES: Mapping[Status, str] = {
@@ -31,7 +31,7 @@ def print_closing_summary(
 ) -> None:
     """Print `closing_summary`: with colour on a terminal, else as plain text; lines are never broken."""
     text = closing_summary(summaries, folders, advice=advice)
-    RunConsole(stream).print(text, soft_wrap=True, highlight=False, emoji=False)
+    Console(file=stream).print(text, soft_wrap=True, highlight=False, emoji=False)
 
 
 def closing_summary(
@@ -48,7 +48,6 @@ def closing_summary(
     Returns:
         Lines without a line end after the last; `.plain` is the bare text.
     """
-    cwd = cwd or Path.cwd()
     text = Text()
     if len(summaries) == 1:
         _headline(text, _name(summaries[0]), summaries[0])
@@ -79,16 +78,24 @@ def add_commands(text: Text, commands: Sequence[tuple[str, str]]) -> None:
     text.append("\n".join(f"  {label.ljust(width)}  {command}" for label, command in commands))
 
 
-def shortest_path(path: Path, cwd: Path) -> str:
-    """The path as a person would type it, quoted for a shell: relative where that is shorter, else absolute."""
-    absolute = os.path.abspath(path)
-    relative = os.path.relpath(absolute, cwd)
-    return shlex.quote(relative if len(relative) <= len(absolute) else absolute)
+def shortest_path(path: Path, cwd: Path | None = None) -> str:
+    """The path as a person would type it, quoted for a shell: relative where that is shorter, else absolute.
+
+    Args:
+        path: The path.
+        cwd: Folder that it is given from; None: the current one.
+    """
+    try:
+        absolute = os.path.abspath(path)
+        relative = os.path.relpath(absolute, cwd)
+    except OSError:  # the current folder is gone by now
+        return shell_word(str(path))
+    return shell_word(relative if len(relative) <= len(absolute) else absolute)
 
 
 def _name(summary: Summary) -> str:
     """The run's name."""
-    return str(summary.config.get("name", "run"))
+    return printable(str(summary.config.get("name", "run")))
 
 
 def _headline(text: Text, name: str, summary: Summary) -> None:
@@ -105,7 +112,7 @@ def _headline(text: Text, name: str, summary: Summary) -> None:
     if summary.solved_at is not None and summary.status != "solved":
         text.append(f"  It was solved at update {summary.solved_at.update:,}.\n")
     if summary.message:
-        text.append(f"  {summary.message}\n")
+        text.append(f"  {printable(summary.message)}\n")
 
 
 def _quality_rows(summary: Summary) -> list[list[str]]:
@@ -142,18 +149,19 @@ def _replica_rows(summaries: Sequence[Summary], statuses: Sequence[Status]) -> l
 
 def add_table(text: Text, rows: Sequence[Sequence[str]]) -> None:
     """Append rows of cells: the first column to the left, numbers to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
+    shown = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in shown) for column in range(len(shown[0]))]
+    for row in shown:
         first, *rest = (
             cell.rjust(width) if column else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
-        text.append("  " + "  ".join([first, *rest]).rstrip() + "\n", style="dim" if row is rows[0] else "")
+        text.append("  " + "  ".join([first, *rest]).rstrip() + "\n", style="dim" if row is shown[0] else "")
 
 
 def _common_folder(folders: Sequence[Path]) -> Path:
     """The run folder, or the folder that holds them all."""
-    return Path(os.path.commonpath([os.path.abspath(folder) for folder in folders]))
+    return folders[0] if len(folders) == 1 else Path(os.path.commonpath(folders))
 
 
 def _advice(summary: Summary) -> str | None:

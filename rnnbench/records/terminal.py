@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rnnbench.records import wording
-from rnnbench.records.console import RunConsole
+from rnnbench.records.messages import printable
 
 Mode = Literal["bar", "lines", "none"]
 
@@ -82,7 +82,7 @@ class Progress:
         self._baseline_error_rate = baseline_error_rate
         self._num_replicas = num_replicas
         self._seconds = seconds
-        self._console = console or RunConsole(sys.stderr, is_terminal=mode == "bar")
+        self._console = console or Console(file=sys.stderr, force_terminal=mode == "bar")
         self._reading = _Reading()
         self._shown: deque[tuple[float, int]] = deque(maxlen=_SPEED_WINDOW)
         self._start = time.monotonic()
@@ -114,10 +114,7 @@ class Progress:
         """Take the bar away and give the cursor back; print the last line where it is behind."""
         if self._live is not None:
             live, self._live = self._live, None
-            try:
-                live.stop()
-            except OSError:  # the terminal is gone (a closed connection): no reason to lose the run
-                self._mode = "none"
+            live.stop()
         if self._line_is_behind:
             self._print_line()
 
@@ -164,7 +161,7 @@ class Progress:
     def message(self, text: str) -> None:
         """Say something that stays: above the bar, or as a line."""
         if self._mode != "none":
-            self._print(text)
+            self._print(printable(text))
 
     def _print_line(self) -> None:
         """The state as one plain line."""
@@ -172,11 +169,8 @@ class Progress:
         self._print("  ".join([self._position(), *self._details(), self._time()]))
 
     def _print(self, text: str) -> None:
-        """Print a line as it is; a reader that is gone does not end the run."""
-        try:
-            self._console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
-        except OSError:
-            self._mode = "none"
+        """Print a line as it is."""
+        self._console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw the bar and the lines below it, in the width that the terminal has now."""

@@ -1,12 +1,12 @@
 """`rnnbench report`: reads run folders, prints tables, writes a page."""
 
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
 from rnnbench.records.errors import RecordError
+from rnnbench.records.messages import printable, say
 from rnnbench.report import description, fields, files
 from rnnbench.report.errors import ReportError
 from rnnbench.report.figures import make_charts
@@ -47,23 +47,14 @@ def report(options: Options) -> int:
     names = _names(options, runs)
     files.prepare(options.out)
     groups = make_groups(runs, names)
-    _say(lambda: _print(runs, groups, found))
+    _print(runs, groups, found)
     try:
         _write(options.out, runs, groups, found)
     except OSError as error:
-        print(f"rnnbench: cannot write the page: {error}", file=sys.stderr)
+        say(f"cannot write the page: {error}")
         return FAILED
-    _say(lambda: print(f"\npage: {options.out / files.PAGE}", flush=True))
+    print(f"\npage: {printable(str(options.out / files.PAGE))}", flush=True)
     return OK
-
-
-def _say(work: Callable[[], None]) -> None:
-    """Print, also where whoever read the first lines is gone."""
-    try:
-        work()
-    except BrokenPipeError:
-        # the interpreter flushes once more at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _nothing(options: Options, found: Found) -> str:
@@ -124,7 +115,7 @@ def _print_folders(heading: str, lines: Sequence[str]) -> None:
     if lines:
         print(f"\n{heading}:")
     for line in lines[:_MOST_FOLDERS]:
-        print(f"  {line}")
+        print(f"  {printable(line)}")
     if len(lines) > _MOST_FOLDERS:
         print(f"  and {len(lines) - _MOST_FOLDERS} more, on the page")
 

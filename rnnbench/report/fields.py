@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rnnbench.records.messages import printable
 from rnnbench.report.errors import UnknownFieldError
 
 Value = bool | int | float | str | None
@@ -22,9 +23,10 @@ _LAST = ("dtype", "stop_when_solved", "budget.", "name", "probe.", "record.", "d
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
     """Values of a nested configuration by dotted name; lists as text; classes and default cadences are left out."""
     flat: dict[str, Value] = {}
-    for key, value in config.items():
-        if key in ("_target_", "cadence"):
+    for name, value in config.items():
+        if name in ("_target_", "cadence"):
             continue
+        key = printable(name)
         if isinstance(value, Mapping):
             flat |= flatten(value, f"{prefix}{key}.")
         else:
@@ -90,7 +92,7 @@ def say(value: Value) -> str:
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:g}" if float(f"{value:g}") == value else repr(value)
-    return str(value)
+    return printable(str(value))
 
 
 def say_values(values: Sequence[Value], most: int = 8) -> str:

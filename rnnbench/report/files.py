@@ -46,7 +46,7 @@ def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Cell]]
     Raises:
         OSError: It cannot be written.
     """
-    with open(path, "w", encoding="utf-8", newline="") as handle:
+    with open(path, "w", encoding="utf-8", errors="backslashreplace", newline="") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(rows)

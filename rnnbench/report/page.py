@@ -7,6 +7,7 @@ from pathlib import Path
 
 import rnnbench
 from rnnbench.records import wording
+from rnnbench.records.messages import printable
 from rnnbench.report import description
 from rnnbench.report.chart import Chart
 from rnnbench.report.drawing import inline
@@ -35,7 +36,7 @@ def make_page(
         charts: The figures.
         found: What else there is: jobs without records, folders that cannot be read.
     """
-    title = escape(description.title(runs, len(found.waiting)))
+    title = _text(description.title(runs, len(found.waiting)))
     everything = Group((), (), tuple(runs))
     style = (resources.files("rnnbench.report") / _STYLE).read_text(encoding="utf-8")
     parts = [
@@ -49,7 +50,7 @@ def make_page(
         _link_line("problems", description.problems(found.problems), found.problems),
         '<div class="facts"><section><h2>What was run</h2>',
         _definitions(description.facts(runs, groups)),
-        f'</section><section><h2>What "solved" means</h2><p>{escape(description.SOLVED_MEANS)}</p></section></div>',
+        f'</section><section><h2>What "solved" means</h2><p>{_text(description.SOLVED_MEANS)}</p></section></div>',
         _table(outcome_table(groups)),
         _table(cost_table(groups)),
         _charts(charts),
@@ -64,6 +65,11 @@ def make_page(
     return "\n".join(part for part in parts if part) + "\n"
 
 
+def _text(words: str) -> str:
+    """Words of a record as a part of the page."""
+    return escape(printable(words))
+
+
 def _headline(everything: Group, groups: Sequence[Group], num_waiting: int) -> str:
     """The share solved, large, what did best, and a bar of all outcomes."""
     amounts = {outcome: everything.counts[outcome] for outcome in OUTCOMES} | {"no records yet": num_waiting}
@@ -71,12 +77,12 @@ def _headline(everything: Group, groups: Sequence[Group], num_waiting: int) -> s
     pieces = "".join(f'<span class="{kind}" style="flex-grow:{amount}"></span>' for kind, _, amount in present)
     legend = "".join(f'<li><i class="{kind}"></i>{amount:,} {words}</li>' for kind, words, amount in present)
     solved, total = everything.num_solved, wording.count(len(everything.runs), "run")
-    best = "".join(f"<p>{escape(line)}</p>" for line in description.best_lines(everything, groups))
+    best = "".join(f"<p>{_text(line)}</p>" for line in description.best_lines(everything, groups))
     state = description.state(everything, num_waiting)
     return (
         f'<section class="headline"><p class="share">{wording.percent(everything.share_solved)}</p>'
-        f"<div><p><strong>{solved:,} of {total} solved</strong>, {escape(description.interval(everything))}."
-        f"{state and f' {escape(state)}'}</p>{best}</div></section>"
+        f"<div><p><strong>{solved:,} of {total} solved</strong>, {_text(description.interval(everything))}."
+        f"{state and f' {_text(state)}'}</p>{best}</div></section>"
         f'<div class="bar">{pieces}</div><ul class="legend">{legend}</ul>'
     )
 
@@ -87,22 +93,22 @@ def _link_line(place: str, words: str, folders: Sequence[object]) -> str:
 
 
 def _definitions(rows: Sequence[tuple[str, str]]) -> str:
-    cells = "".join(f"<dt>{escape(name)}</dt><dd>{escape(words)}</dd>" for name, words in rows)
+    cells = "".join(f"<dt>{_text(name)}</dt><dd>{_text(words)}</dd>" for name, words in rows)
     return f"<dl>{cells}</dl>"
 
 
 def _table(table: Table) -> str:
     def row(cells: Sequence[str], tag: str) -> str:
         words = (
-            f"<{tag}{' class=label' if number < table.num_labels else ''}>{escape(cell)}</{tag}>"
+            f"<{tag}{' class=label' if number < table.num_labels else ''}>{_text(cell)}</{tag}>"
             for number, cell in enumerate(cells)
         )
         return f"<tr>{''.join(words)}</tr>"
 
     body = "".join(row(cells, "td") for cells in table.rows)
     return (
-        f'<section><h2>{escape(table.title)}</h2><div class="scroll"><table><thead>{row(table.columns, "th")}</thead>'
-        f'<tbody>{body}</tbody></table></div><p class="note">{escape(table.note)}</p></section>'
+        f'<section><h2>{_text(table.title)}</h2><div class="scroll"><table><thead>{row(table.columns, "th")}</thead>'
+        f'<tbody>{body}</tbody></table></div><p class="note">{_text(table.note)}</p></section>'
     )
 
 
@@ -110,7 +116,7 @@ def _charts(charts: Sequence[Chart]) -> str:
     if not charts:
         return ""
     figures = "".join(
-        f"<figure><h3>{escape(chart.title)}</h3>{inline(chart.svg, chart.name)}<figcaption>{escape(chart.caption)} "
+        f"<figure><h3>{_text(chart.title)}</h3>{inline(chart.svg, chart.name)}<figcaption>{_text(chart.caption)} "
         f'<a href="{FIGURES}/{chart.name}.csv">numbers</a>, <a href="{FIGURES}/{chart.name}.svg">picture</a>'
         "</figcaption></figure>"
         for chart in charts
@@ -135,4 +141,4 @@ def _problems(problems: Sequence[Problem]) -> str:
 
 
 def _folded(title: str, rows: Sequence[tuple[str, str]]) -> str:
-    return f"<details><summary>{escape(title)}</summary>{_definitions(rows)}</details>" if rows else ""
+    return f"<details><summary>{_text(title)}</summary>{_definitions(rows)}</details>" if rows else ""

@@ -7,6 +7,7 @@ from typing import Any
 
 from rnnbench.records.errors import RecordError
 from rnnbench.records.growing_file import reason
+from rnnbench.records.messages import printable
 from rnnbench.records.summary import STATUSES, SolvedAt, Summary
 from rnnbench.report import fields
 from rnnbench.report.chart import Cell
@@ -108,7 +109,9 @@ def _run(row: Mapping[str, Any]) -> Run:
     )
     check_summary(summary)
     own = {*NEEDED, "outcome", PRODUCTS, *OTHERS.values()}
-    values = {name: _value(cell) for name, cell in row.items() if name not in own and not name.startswith(VERSIONS)}
+    values = {
+        printable(name): _value(cell) for name, cell in row.items() if name not in own and not name.startswith(VERSIONS)
+    }
     configured = {name: value for name, value in values.items() if value != ABSENT}
     return Run(Path(row[FOLDER]), summary, configured, None, _amount(row, PRODUCTS))
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Literal, TextIO
 
 from rich import box
+from rich.console import Console
 from rich.table import Table as RichTable
 
 from rnnbench.records import wording
-from rnnbench.records.console import RunConsole
 from rnnbench.report import fields
 from rnnbench.report.chart import Cell
 from rnnbench.report.groups import Group
@@ -86,7 +86,7 @@ def cost_table(groups: Sequence[Group]) -> Table:
 def print_table(table: Table, stream: TextIO) -> None:
     """Print a table; without lines and colours where the stream is no terminal, in parts where one is too narrow."""
     is_terminal = stream.isatty()
-    console = RunConsole(stream, width=None if is_terminal else PLAIN_WIDTH)
+    console = Console(file=stream, width=None if is_terminal else PLAIN_WIDTH)
     console.print()
     console.print(table.title, style="bold", markup=False, highlight=False)
     for columns in parts(table, console.width):

@@ -2,7 +2,6 @@
 
 import contextlib
 import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.context import ForkServerProcess
@@ -13,7 +12,8 @@ from rnnbench.config.errors import ConfigError
 from rnnbench.config.launcher_settings import LauncherSettings
 from rnnbench.exit_status import FAILED, OK, of_signal
 from rnnbench.processors import num_processors
-from rnnbench.records import RecordError
+from rnnbench.records import RecordError, messages
+from rnnbench.streams import prepare_streams
 from rnnbench.sweep.group_run import run_group
 from rnnbench.sweep.plan import read_plan
 from rnnbench.sweep.watching import progress_line
@@ -54,8 +54,14 @@ def run_one(folder: Path, number: int, *, quiet: bool) -> int:
     try:
         return run_group(folder, number, quiet=quiet)
     except (ConfigError, RecordError) as error:
-        print(f"rnnbench: group {number}: {error}", file=sys.stderr, flush=True)
+        messages.say(f"group {number}: {error}")
         return FAILED
+
+
+def _run_task(folder: Path, number: int) -> int:
+    """Run one group in a process of submitit's."""
+    prepare_streams()
+    return run_one(folder, number, quiet=True)
 
 
 def _run_inline(folder: Path, numbers: Sequence[int], *, quiet: bool, say: Say) -> int:
@@ -130,7 +136,7 @@ def _run_by_submitit(folder: Path, numbers: Sequence[int], settings: LauncherSet
     with Interrupt() as interrupt:
         # Of Ctrl-C a task on this machine learns once, not also by the process that submitit runs it in.
         with signals_ignored() if is_local else contextlib.nullcontext():
-            tasks = {number: executor.submit(run_one, folder, number, quiet=True) for number in numbers}
+            tasks = {number: executor.submit(_run_task, folder, number) for number in numbers}
         for number, task in tasks.items():
             say(f"group {number} is task {task.job_id}; its output is in {folder / 'submitit'}")
         while interrupt.signal is None and not all(task.done() for task in tasks.values()):

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from rich.console import Console
 from rich.text import Text
 
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.validate import fields_of
 from rnnbench.records import RecordError, Summary, is_run_folder, read_summary, wording
 from rnnbench.records.closing import OUTCOMES, TICKED_RUNS, add_commands, add_table, larger_budget, shortest_path
-from rnnbench.records.console import RunConsole
+from rnnbench.records.messages import printable
 from rnnbench.sweep import grouping
 from rnnbench.sweep.group_run import parts
 from rnnbench.sweep.plan import SweepPlan
@@ -58,7 +59,7 @@ class Outcome:
 
 def print_sweep_summary(plan: SweepPlan, stream: TextIO) -> None:
     """Print `sweep_summary`: with colour on a terminal, else as plain text; lines are never broken."""
-    RunConsole(stream).print(sweep_summary(plan), soft_wrap=True, highlight=False, emoji=False)
+    Console(file=stream).print(sweep_summary(plan), soft_wrap=True, highlight=False, emoji=False)
 
 
 def sweep_summary(plan: SweepPlan, *, cwd: Path | None = None) -> Text:
@@ -72,15 +73,15 @@ def sweep_summary(plan: SweepPlan, *, cwd: Path | None = None) -> Text:
         Lines without a line end after the last; `.plain` is the bare text.
     """
     found = [_outcome(plan.folder, name) for number in plan.numbers() for name in plan.groups[number].folders]
-    text = Text(f"{plan.folder.resolve().name}: {_headline(found)}\n")
+    text = Text(f"{printable(plan.folder.resolve().name)}: {_headline(found)}\n")
     _add_results(text, plan, found)
     _add_failures(text, found)
-    where = shortest_path(plan.folder, cwd or Path.cwd())
+    where = shortest_path(plan.folder, cwd)
     commands = [("report", f"rnnbench report {where}"), ("all runs", f"tensorboard --logdir {where}")]
     if len(found) > TICKED_RUNS:
         commands.append(("", f"TensorBoard ticks none of more than {TICKED_RUNS} runs: tick some in its list"))
     if (plan.folder / "aggregate").is_dir():
-        aggregate = shortest_path(plan.folder / "aggregate", cwd or Path.cwd())
+        aggregate = shortest_path(plan.folder / "aggregate", cwd)
         commands.append(("aggregate", f"tensorboard --logdir {aggregate}"))
     override = _way_on(plan, found)
     if override is not None:
@@ -130,7 +131,7 @@ def _add_failures(text: Text, found: Sequence[Outcome]) -> None:
             reasons.setdefault(job.message, []).append(job.folder)
     for message, names in list(reasons.items())[:MOST_FAILURES]:
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        text.append(f"  job {names[0]}{more} failed: {message}\n", style="bold red")
+        text.append(f"  {printable(f'job {names[0]}{more} failed: {message}')}\n", style="bold red")
     if len(reasons) > MOST_FAILURES:
         num_more = sum(len(names) for names in list(reasons.values())[MOST_FAILURES:])
         text.append(f"  and {num_more} more failed\n", style="bold red")

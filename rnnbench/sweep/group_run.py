@@ -1,7 +1,6 @@
 """One group of a sweep: begun, gone on with, and run in halves where it does not fit into memory."""
 
 import logging
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,8 +14,10 @@ from rnnbench.machine import NotEnoughMemoryError
 from rnnbench.records import is_run_folder
 from rnnbench.records.live_aggregate import AggregatePlan
 from rnnbench.records.lock import locked
+from rnnbench.records.messages import say
 from rnnbench.run import is_finished, read_checkpoint
 from rnnbench.session import Session, Start, TooManyReplicasError, plan_of
+from rnnbench.streams import LogFile
 from rnnbench.sweep.plan import SweepPlan, changing_plan, read_plan
 from rnnbench.sweep.planning import aggregate_names
 from rnnbench.training.checkpoint import save_checkpoint
@@ -61,7 +62,7 @@ def run_group(folder: Path, number: int, *, quiet: bool) -> int:
     with locked(plan.checkpoint(number).with_suffix(".lock"), f"group {number} of {folder}"), _logging_to(log):
         for job in jobs:
             if not job.folder.is_dir():
-                print(f"rnnbench: {job.folder} is gone; its job is left out", file=sys.stderr)
+                say(f"{job.folder} is gone; its job is left out")
                 status = FAILED
         for part in parts(plan, number, jobs):
             ended = _run_part(plan, number, jobs, part, quiet=quiet)
@@ -77,7 +78,7 @@ def run_group(folder: Path, number: int, *, quiet: bool) -> int:
 @contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
     """Keep what is logged, tracebacks included, in a file; the terminal belongs to the progress bar."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = LogFile(path)
     handler.setFormatter(logging.Formatter("[%(asctime)s][%(name)s][%(levelname)s] - %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
@@ -188,11 +189,9 @@ def _run_halves(plan: SweepPlan, number: int, part: Part, *, quiet: bool) -> int
         if plan.checkpoint(number).is_file():
             _split_checkpoint(changed, number)
         changed.write()
-    print(
-        f"rnnbench: group {number} does not fit into memory with {len(part.rows)} replicas; "
-        f"it goes on as the groups {' and '.join(map(str, numbers))} of half its size",
-        file=sys.stderr,
-        flush=True,
+    say(
+        f"group {number} does not fit into memory with {len(part.rows)} replicas; "
+        f"it goes on as the groups {' and '.join(map(str, numbers))} of half its size"
     )
     statuses = []
     for half in numbers:

@@ -16,6 +16,7 @@ from rnnbench.machine import resolve_device
 from rnnbench.records import is_sweep_folder
 from rnnbench.records.identity import run_identity
 from rnnbench.records.lock import FILE_NAME, locked
+from rnnbench.records.messages import say
 from rnnbench.records.objective import objective_of
 from rnnbench.sweep.backend_choice import choose_backend
 from rnnbench.sweep.backends import run_groups
@@ -93,7 +94,7 @@ class Launch:
     def say(self, line: str) -> None:
         """Tell the person at the terminal."""
         if not self.quiet:
-            print(f"rnnbench: {line}", file=sys.stderr, flush=True)
+            say(line)
 
     def _make_folders(
         self, job_overrides: Sequence[Sequence[str]], first: int

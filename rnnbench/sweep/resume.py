@@ -9,6 +9,7 @@ from rnnbench.config.objects import to_dict
 from rnnbench.config.stored import config_from, with_overrides
 from rnnbench.exit_status import OK
 from rnnbench.records.lock import FILE_NAME, locked
+from rnnbench.records.messages import say
 from rnnbench.records.wording import count
 from rnnbench.sweep.backends import run_groups
 from rnnbench.sweep.closing import print_sweep_summary
@@ -32,9 +33,9 @@ def resume_sweep(folder: Path, overrides: Sequence[str], *, quiet: bool) -> int:
         RecordError: Another process works on the sweep.
     """
 
-    def say(line: str) -> None:
+    def tell(line: str) -> None:
         if not quiet:
-            print(f"rnnbench: {line}", file=sys.stderr, flush=True)
+            say(line)
 
     with locked(folder / FILE_NAME, str(folder)):
         plan = read_plan(folder)
@@ -45,10 +46,10 @@ def resume_sweep(folder: Path, overrides: Sequence[str], *, quiet: bool) -> int:
         numbers = [number for number, jobs in left.items() if jobs > 0]
         num_jobs = sum(len(plan.groups[number].folders) for number in plan.numbers())
         if not numbers:
-            say(f"{folder} is finished: all of its {count(num_jobs, 'job')}")
+            tell(f"{folder} is finished: all of its {count(num_jobs, 'job')}")
             return OK
-        say(f"{sum(left.values())} of {count(num_jobs, 'job')} go on, in {count(len(numbers), 'group')} -> {folder}")
-        status = run_groups(folder, numbers, plan.settings, quiet=quiet, say=say)
+        tell(f"{sum(left.values())} of {count(num_jobs, 'job')} go on, in {count(len(numbers), 'group')} -> {folder}")
+        status = run_groups(folder, numbers, plan.settings, quiet=quiet, say=tell)
         print_sweep_summary(read_plan(folder), sys.stdout)
     return status
 

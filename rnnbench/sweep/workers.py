@@ -19,6 +19,7 @@ from pathlib import Path
 
 from rnnbench.exit_status import of_signal
 from rnnbench.processors import use_processors
+from rnnbench.streams import prepare_streams
 from rnnbench.training.interrupt import ENDING, Interrupt, Interrupted
 
 IMPORTED = ["rnnbench.sweep.worker_template"]
@@ -70,6 +71,7 @@ def _work(folder: Path, number: int, processors: int) -> None:
     from rnnbench.sweep.backends import run_one
 
     os.setsid()
+    prepare_streams()
     for ending in ENDING:  # which the process that it was forked from ignores
         signal.signal(ending, signal.SIG_DFL)
     with Interrupt() as interrupt:

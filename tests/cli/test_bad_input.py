@@ -120,6 +120,91 @@ def test_other_commands(words, expected, rnnbench):
     assert os.listdir() == []
 
 
+EVERY_COMMAND = [
+    "train",
+    "resume x",
+    "list",
+    "report x",
+    "probe x",
+    "reproduce --list",
+    "bench engine",
+    "-sc query=bash",
+]
+
+
+@pytest.mark.parametrize("words", EVERY_COMMAND)
+def test_the_current_folder_is_gone(words, rnnbench, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    answer = rnnbench(*words.split())
+    assert (answer.status, answer.out) == (2, "")
+    assert answer.err.startswith("rnnbench: the current folder cannot be used (no such file or directory)")
+    assert rnnbench("--version").status == 0
+
+
+NO_TEXT = "x\udcff"  # how Python reads the byte 0xff in a name
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", f"hydra.run.dir='{NO_TEXT}'"],
+        ["train", "-m", f"hydra.sweep.dir='{NO_TEXT}'", "seed=1,2"],
+        ["train", f"name='{NO_TEXT}'"],
+        ["train", NO_TEXT],
+        ["resume", NO_TEXT],
+        ["probe", NO_TEXT],
+        ["reproduce", "jacobian_products", "--out", NO_TEXT],
+    ],
+    ids=lambda words: words[0],
+)
+def test_names_that_are_no_text(words, rnnbench):
+    """Checkpoints, YAML and TensorBoard's events cannot hold such a name, so that a run would end in an error."""
+    answer = rnnbench(*words)
+    assert (answer.status, answer.out, answer.err.count("\n")) == (2, "", 1)
+    assert r"x\udcff" in answer.err
+    assert os.listdir() == []
+
+
+def test_a_current_folder_whose_name_is_no_text(rnnbench, runs, tmp_path, monkeypatch):
+    (tmp_path / NO_TEXT).mkdir()
+    monkeypatch.chdir(tmp_path / NO_TEXT)
+    answer = rnnbench("train")
+    assert (answer.status, answer.err.count("\n"), os.listdir()) == (2, 1, [])
+    assert r"x\udcff/runs" in answer.err
+
+
+OBEYED = "\x1b]0;x\x07\n\r\x9b2J"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [OBEYED],
+        ["train", f"name={OBEYED}"],
+        ["train", f"name='{OBEYED}'"],
+        ["train", f"{OBEYED}=1"],
+        ["train", f"optim={OBEYED}"],
+        ["train", "--config-dir", OBEYED],
+        ["resume", OBEYED],
+        ["list", OBEYED],
+        ["list", "optim", OBEYED],
+        ["report", OBEYED],
+        ["probe", OBEYED],
+        ["reproduce", OBEYED],
+        ["bench", OBEYED],
+        ["-sc", OBEYED],
+    ],
+    ids=lambda words: words[0] if words[0] != OBEYED else "command",
+)
+def test_what_a_terminal_would_obey_is_told_as_escapes(words, rnnbench, runs):
+    answer = rnnbench(*words)
+    assert (answer.status, answer.out) == (2, "")
+    assert answer.err[:-1].isprintable(), answer.err
+    assert r"\x1b" in answer.err
+
+
 def test_the_traceback_can_be_asked_for(rnnbench, monkeypatch):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     answer = rnnbench("train", "sead=1")

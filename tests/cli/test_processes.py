@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from rnnbench.records import read_summary
+
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "rnnbench"]
 
@@ -37,17 +39,48 @@ for words in ("--version", "--help", "list", "list optim hf", "list keys", "trai
     assert done.returncode == 0, done.stderr
 
 
-def test_a_reader_that_goes_away(environment, tmp_path):
-    # a pipe whose reading end is closed before anything is written
+@pytest.fixture
+def gone():
+    """A pipe whose reading end is closed before anything is written."""
     reading, writing = os.pipe()
     os.close(reading)
-    try:
-        done = subprocess.run(
-            [*COMMAND, "list"], env=environment, cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, text=True
-        )
-    finally:
-        os.close(writing)
+    yield writing
+    os.close(writing)
+
+
+SHOWN = ["list", "--version", "train --cfg job", "report --help"]
+TINY = ["optim=sgd", "model.hidden_size=5", "task.sequence_length=10", "budget.updates=3"]
+needs_full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+
+
+@pytest.mark.parametrize("words", SHOWN)
+def test_a_reader_that_goes_away(words, environment, tmp_path, gone):
+    command = [*COMMAND, *words.split()]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, stdout=gone, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@needs_full
+@pytest.mark.parametrize("words", SHOWN)
+def test_a_result_that_cannot_be_written(words, environment, tmp_path):
+    command = [*COMMAND, *words.split()]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, env=environment, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "rnnbench: cannot write to standard output: no space left on device\n",
+    )
+
+
+@needs_full
+def test_a_run_ends_whatever_becomes_of_its_messages(environment, tmp_path, gone):
+    ascii_alone = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [*COMMAND, "train", *TINY, "hydra.run.dir='ü'", "name='ü'"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, env={**environment, **ascii_alone}, cwd=tmp_path, stdout=full, stderr=gone)
+    assert done.returncode == 0
+    summary = read_summary(tmp_path / "ü")
+    assert (summary.status, summary.config["name"], summary.updates) == ("budget", "ü", 3)
 
 
 def test_bad_input(environment, tmp_path):

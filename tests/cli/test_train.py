@@ -1,5 +1,6 @@
 """`rnnbench train` up to the first line of training, which a stand-in takes over."""
 
+import errno
 import importlib
 import os
 import signal
@@ -111,6 +112,24 @@ def test_bad_input_that_only_the_run_finds(rnnbench, runs, monkeypatch):
     monkeypatch.setattr(sys.modules["rnnbench.run"], "run_job", refuse)
     answer = rnnbench("train", "-q")
     assert (answer.status, answer.err) == (2, "rnnbench: too large\n")
+
+
+@pytest.mark.parametrize("num_before", [0, 1])
+def test_a_disk_that_is_too_full_for_hydra(num_before, rnnbench, runs, monkeypatch):
+    """Nothing has been done where that happens at the start; a sweep's later job has failed."""
+
+    def refuse(config, name, folder):
+        if len(runs.jobs) == num_before:
+            raise OSError(errno.ENOSPC, "No space left on device", str(folder / name))
+
+    monkeypatch.setattr("hydra.core.utils._save_config", refuse)
+    answer = rnnbench("train", "-q", "-m", BASIC, "seed=1,2", "hydra.sweep.dir=s")
+    assert (answer.status, len(runs.jobs)) == (1 if num_before else 2, num_before)
+    assert (
+        answer.err
+        == f"rnnbench: cannot write {Path.cwd()}/s/{num_before}/.hydra/config.yaml: no space left on device\n"
+    )
+    assert "HYDRA_FULL_ERROR" not in os.environ
 
 
 def test_environment_is_set_before_and_kept_where_given(rnnbench, runs, monkeypatch):

@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from rnnbench.records import terminal
-from rnnbench.records.console import RunConsole
 from rnnbench.records.terminal import Progress, choose_mode, fit
 
 
@@ -32,11 +32,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-def fake_console(width: int) -> RunConsole:
-    return RunConsole(io.StringIO(), width=width, is_terminal=True)
+def fake_console(width: int) -> Console:
+    return Console(file=io.StringIO(), width=width, force_terminal=True)
 
 
-def drawn(progress: Progress, console: RunConsole) -> list[str]:
+def drawn(progress: Progress, console: Console) -> list[str]:
     """What the bar looks like now, a string per line."""
     with console.capture() as capture:
         console.print(progress)
@@ -152,7 +152,7 @@ def test_no_colour(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_lines(clock: Clock) -> None:
     stream = io.StringIO()
-    console = RunConsole(stream, width=60)
+    console = Console(file=stream, width=60)
     with Progress("lines", total=40, baseline_error_rate=0.9, seconds=5, console=console) as progress:
         for update in range(39):
             progress.show(update, error_rate=0.5)
@@ -174,7 +174,7 @@ def test_last_line_is_printed_once(clock: Clock) -> None:
     stream = io.StringIO()
 
     def interrupted() -> None:
-        with Progress("lines", console=RunConsole(stream)) as progress:
+        with Progress("lines", console=Console(file=stream)) as progress:
             progress.show(0)
             clock.now += 1
             progress.show(1)
@@ -184,39 +184,17 @@ def test_last_line_is_printed_once(clock: Clock) -> None:
         interrupted()
     assert [line.split("  ")[0] for line in stream.getvalue().splitlines()] == ["update 0", "update 1"]
     stream = io.StringIO()
-    with Progress("lines", console=RunConsole(stream)) as progress:
+    with Progress("lines", console=Console(file=stream)) as progress:
         progress.show(0)
     assert stream.getvalue().count("update 0") == 1
 
 
 def test_nothing(clock: Clock) -> None:
     stream = io.StringIO()
-    with Progress("none", console=RunConsole(stream)) as progress:
+    with Progress("none", console=Console(file=stream)) as progress:
         progress.show(0)
         progress.message("words")
     assert stream.getvalue() == ""
-
-
-@pytest.mark.parametrize("mode", ["bar", "lines"])
-def test_reader_that_is_gone_does_not_end_the_run(mode: terminal.Mode) -> None:
-    class Gone(io.StringIO):
-        is_gone = False
-
-        def write(self, text: str) -> int:
-            if self.is_gone:
-                raise BrokenPipeError
-            return super().write(text)
-
-        def flush(self) -> None:
-            if self.is_gone:
-                raise BrokenPipeError
-
-    stream = Gone()
-    with Progress(mode, seconds=0, console=RunConsole(stream, is_terminal=mode == "bar")) as progress:
-        progress.show(0)
-        stream.is_gone = True
-        progress.message("words")
-        progress.show(1)
 
 
 CHILD = """

@@ -1,19 +1,15 @@
 """`rnnbench report` as a person calls it."""
 
-import io
 import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from html.parser import HTMLParser
 
 import pytest
 from recorded_runs import write_run, write_sweep
 
 from rnnbench import cli
-from rnnbench.report import command
 from rnnbench.report.options import parse_options
 
 VOID = {"meta", "br", "link", "img", "input"}
@@ -221,31 +217,6 @@ def test_nothing_solved_says_what_came_closest(rnnbench, tmp_path, painted):
     assert lines[-1] == "and 2 more, in the table."
 
 
-def test_whoever_reads_the_first_lines_may_leave(tmp_path):
-    write_run(tmp_path / "run")
-    command = [sys.executable, "-m", "rnnbench", "report", str(tmp_path / "run")]
-    read_end, write_end = os.pipe()
-    os.close(read_end)
-    with os.fdopen(write_end, "w") as gone:
-        ended = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, text=True, check=False)
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert (tmp_path / "run/report/index.html").is_file()
-
-
-def test_whoever_reads_may_leave_before_the_last_line(rnnbench, tmp_path, monkeypatch, painted):
-    class Gone(io.StringIO):
-        def write(self, text):
-            raise BrokenPipeError
-
-        def fileno(self):
-            return handle.fileno()
-
-    write_run(tmp_path / "run")
-    with open(tmp_path / "stdout", "w") as handle:
-        monkeypatch.setattr(command, "_write", lambda *_: monkeypatch.setattr("sys.stdout", Gone()))
-        assert rnnbench("run")[0] == 0
-
-
 def test_damaged_folders_end_nothing(rnnbench, tmp_path, painted):
     for number in range(13):
         write_run(tmp_path / "runs" / f"{number:02}")
@@ -264,6 +235,25 @@ def test_words_of_a_run_cannot_break_the_page(rnnbench, tmp_path, painted):
     write_run(tmp_path / "run", task__name="<script>&", model="</table>", optim__lr='"')
     assert rnnbench("run")[0] == 0
     assert "<script>&, nag: 1 run" in Page((tmp_path / "run/report/index.html").read_text()).text
+
+
+def test_words_of_a_run_reach_neither_terminal_nor_page_raw(rnnbench, tmp_path, painted):
+    evil = "\x1b[2J\n\x07\u202e\udcff"
+    folder = tmp_path / f"run{evil}"
+    for number, name in enumerate((evil, "b")):
+        fields = {"task__name": f"task{evil}", f"optim__{evil}": name}
+        write_run(folder / str(number), summary={"versions": {evil: evil}}, **fields)
+    (folder / f"damaged{evil}").mkdir()
+    (folder / f"damaged{evil}" / "summary.json").write_text("<b>")
+    status, out, err = rnnbench(str(folder))
+    assert (status, err) == (0, "")
+    page = (folder / "report/index.html").read_text()
+    figures = [path.read_text() for path in (folder / "report/figures").iterdir()]
+    for text in (out, page, *figures):
+        assert all(character.isprintable() or character in " \n\t" for character in text)
+    for text in (out, page):
+        assert r"task\x1b[2J\n\x07\u202e\udcff" in text
+        assert r"damaged\x1b[2J\n" in text
 
 
 def test_a_run_without_configuration(rnnbench, tmp_path, painted):

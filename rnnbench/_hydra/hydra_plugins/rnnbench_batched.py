@@ -4,7 +4,6 @@ Hydra takes plugins from the namespace package hydra_plugins alone and imports a
 do lies elsewhere.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,8 +98,9 @@ class BatchedLauncher(Launcher):
             raise HydraException("hydra/launcher=batched runs jobs of rnnbench train alone; use hydra/launcher=basic")
         self.sweep_folder.mkdir(parents=True, exist_ok=True)  # some sweepers write into it
         values = run(self.settings, job_overrides, initial_job_idx)
+        folder = str(self.sweep_folder)
         return [
-            JobReturn(overrides=overrides, working_dir=os.getcwd(), status=JobStatus.COMPLETED, _return_value=value)
+            JobReturn(overrides=overrides, working_dir=folder, status=JobStatus.COMPLETED, _return_value=value)
             for overrides, value in zip(job_overrides, values, strict=True)
         ]
 
