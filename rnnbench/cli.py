@@ -21,7 +21,6 @@ from rnnbench.streams import output_error
 from rnnbench.training.interrupt import Interrupt, Interrupted
 
 if TYPE_CHECKING:
-    from rnnbench.config.build import Built
     from rnnbench.config.request import Request
     from rnnbench.config.schema import Config
 
@@ -36,7 +35,8 @@ usage: rnnbench COMMAND ...
   report FOLDER... [by=KEYS]   what runs came to: a table, and a page with figures
   probe FOLDER... [probe=NAME] look at saved nets: Jacobians, products, gradients
   reproduce NAME [--quick]     put a claim of the book to the test; --list shows them
-  bench [GROUP]                measure what this machine does, beside other ways to the same numbers
+  bench [engine]               how fast the engine is on this machine, beside torch.nn and autograd
+  bench update [OVERRIDES]     what an update of a run spends its time on, and how many threads to use
   --version                    show the version
   --help                       show this help; rnnbench train --help has more
 
@@ -266,31 +266,28 @@ def _probe(words: list[str]) -> int:
 
 
 def _bench(words: list[str]) -> int:
-    """`rnnbench bench`; threads wait as they do by default, since what is compared with comes without it."""
-    from rnnbench.bench.options import OptionError, parse_options
+    """`rnnbench bench`.
 
-    try:
-        options = parse_options(words)
-        from rnnbench.bench.command import bench
+    Threads wait as they do by default beside torch.nn, which comes without our settings; in an update as in training.
+    """
+    from rnnbench.bench.options import UPDATE, parse_options
 
-        return bench(options, _make_run)
-    except OptionError as error:
-        raise ConfigError(str(error)) from error
+    options, request = parse_options(words)
+    configs: Sequence[Config] = ()
+    if options.group == UPDATE:
+        from rnnbench.config.plan import make_plan
+        from rnnbench.hydra_command import prepare_process
 
+        configs = make_plan(request).configs
+        prepare_process(request.config_dir)
+    from rnnbench.bench.command import bench
 
-def _make_run(overrides: Sequence[str], num_replicas: int) -> "tuple[Config, Built]":
-    """What `rnnbench train` would build from overrides, with seeds from 0 on."""
-    from rnnbench.config.build import build
-    from rnnbench.config.compose import Composer
-    from rnnbench.config.request import Request
-
-    with Composer(Request()) as composer:
-        config = composer.compose(overrides).config
-    return config, build([replace(config, seed=seed) for seed in range(num_replicas)])
+    return bench(options, configs)
 
 
 def _complete(option: str) -> str:
     """What the shell is told."""
+    from rnnbench.bench.options import GROUPS, UPDATE
     from rnnbench.config.completion import complete
     from rnnbench.hydra_command import call_hydra
     from rnnbench.paths import conf_dir
@@ -301,7 +298,8 @@ def _complete(option: str) -> str:
     def ask_hydra(option: str) -> None:
         call_hydra(["-sc", option], conf_dir(), lambda _: None)
 
-    return complete(option, os.environ, list(COMMANDS), ask_hydra)
+    groups = {"bench": {name: name == UPDATE for name in GROUPS}}
+    return complete(option, os.environ, list(COMMANDS), groups, ask_hydra)
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {

@@ -62,6 +62,7 @@ LAPACK = {  # functions of torch, and methods of its tensors
 BATCHES = "rnnbench.tasks.base"  # all that the others know of tasks
 MAY_IMPORT_CONFIG = {
     "_hydra",
+    "bench",
     "cli",
     "config",
     "experiments",
@@ -112,6 +113,7 @@ def test_imports_stay_within_the_layers(module):
     if here in MAY_IMPORT and here != "tasks":
         assert [name for name in names if is_from(name, {"rnnbench.tasks"}) and not is_from(name, {BATCHES})] == []
     assert "config" not in parts or here in MAY_IMPORT_CONFIG
+    assert "bench" not in parts or here in {"bench", "cli"}  # it measures the others
     assert [name for name in names if is_from(name, {*FORBIDDEN.get(here, ()), *ABOVE})] == []
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.options import parse_options as read_benchmarks
+from rnnbench.bench.options import parse_options as read_bench
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import parse_request
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "benchmarks/README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def blocks(page, language):
@@ -35,6 +37,25 @@ def train_commands():
 def test_every_train_command_composes(words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert make_plan(parse_request(words)).configs
+
+
+READERS = {"python -m benchmarks": read_benchmarks, "rnnbench bench": read_bench}
+
+
+def bench_commands():
+    """The words after every command that measures, with what reads them."""
+    command = re.compile(rf"(?:[A-Z_]+=\S* )*({'|'.join(READERS)})\b(.*)")
+    for page in PAGES:
+        lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
+        for line in dict.fromkeys([*lines, *re.findall(r"`([^`\n]+)`", page.read_text())]):
+            if found := command.fullmatch(line):
+                yield pytest.param(READERS[found[1]], shlex.split(found[2], comments=True), id=f"{page.name}: {line}")
+
+
+@pytest.mark.parametrize(("read", "words"), list(bench_commands()))
+def test_every_command_that_measures_is_understood(read, words, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    read(words)
 
 
 @pytest.mark.parametrize("script", ["hf_ablations", "hf_batches"])

@@ -2,8 +2,8 @@
 
 import torch
 
+from benchmarks.gpu import SHAPES, measurements
 from benchmarks.gpu_check.stage import Measure, Stage
-from rnnbench.bench.gpu import SHAPES, measurements
 from rnnbench.bench.options import Shape
 
 QUICK_SHAPES = (Shape(2, 3, 4, 5),)

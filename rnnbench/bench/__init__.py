@@ -1,1 +1,1 @@
-"""Measures what this machine does: the engine beside other ways to the same numbers, and where time goes."""
+"""Measure the speed of this machine: the engine beside torch's own operations, and the parts of an update."""

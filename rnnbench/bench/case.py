@@ -1,4 +1,4 @@
-"""A random problem of a given shape, the same for every variant.
+"""A random problem of a given shape, and the ways to compute its gradients and products that are compared.
 
 Letters: R replicas, B sequences, T time steps, n hidden units, d inputs, o outputs, P parameters of one replica.
 """
@@ -20,17 +20,21 @@ INPUT_SIZE, OUTPUT_SIZE = 2, 1
 INPUT_SCALE = 0.1
 
 SPECTRAL_RADIUS = 0.9
-"""Of the recurrent weights, about: gradients vanish into the range of denormals over 1000 steps, and not over 100."""
+"""Approximate spectral radius of the recurrent weights: gradients become denormal within 1000 steps, not within 100."""
 
 PARAMETER_TOLERANCE = 2e-3
-"""Largest difference of one parameter's part of a result, relative to that part: float32 over 1000 steps."""
+"""Largest relative difference of the part of a result that belongs to one parameter: float32 over 1000 steps."""
 
 WHOLE_TOLERANCE = 1e-5
-"""The same relative to the whole result, for parts that vanish, as that of the initial state does."""
+"""Largest difference relative to the whole result, for parts that vanish, such as that of the initial state."""
 
 
-class MismatchError(Exception):
-    """A variant does not compute what it is compared with; the message names it."""
+class MeasurementError(Exception):
+    """A measurement cannot be made; the message says which, and why."""
+
+
+class MismatchError(MeasurementError):
+    """Two ways that are compared do not compute the same; the message names them."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,11 @@ class Case:
     """Squared error at the last step of full-length sequences.
 
     Attributes:
-        shape: Of the problem.
+        shape: Size of the problem.
         model: The net.
         batch: The sequences.
         theta: Parameters, (R, P).
-        vector: A direction in their space, (R, P).
+        vector: Direction for products, (R, P).
     """
 
     shape: Shape
@@ -58,18 +62,18 @@ class Case:
 
     @property
     def targets(self) -> Tensor:
-        """One target per sequence, (R, B, o)."""
+        """Target of each sequence, (R, B, o)."""
         return self.batch.targets[0]
 
 
 @dataclass(frozen=True)
 class Computation:
-    """A gradient or a product, set up.
+    """A gradient or a product, ready to be computed.
 
     Attributes:
         run: Computes it.
-        rows: Lays out what `run` returns as theta is, (R, P); None where there is nothing to compare.
-        close: Gives back what it holds beside memory.
+        rows: Converts the result of `run` to the layout of theta, (R, P); None if there is nothing to compare.
+        close: Releases threads and buffers.
     """
 
     run: Callable[[], object]
@@ -78,8 +82,8 @@ class Computation:
 
 
 Threading = Literal["torch", "own", "process"]
-"""What decides over how many threads a computation is spread: torch.set_num_threads; the number that it was made with;
-or the processors that the process may use."""
+"""What sets the number of threads of a computation: torch.set_num_threads, its own argument, or the processors that the
+process may use."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +91,10 @@ class Way:
     """A way to compute a gradient or a product.
 
     Attributes:
-        name: Said in tables.
-        make: Sets it up for a case and a number of threads.
-        threading: What decides over how many threads it is spread.
-        flushes: Whether denormals are to be flushed while it runs.
+        name: Name in tables.
+        make: Prepares the computation for a case and a number of threads.
+        threading: What sets the number of threads.
+        flushes: Whether denormals are flushed to zero while it runs.
     """
 
     name: str
@@ -111,8 +115,8 @@ def make_case(shape: Shape, net: Callable[[int, int, int], Model] = SimpleRnn) -
     """Draw a case: normal weights of `SPECTRAL_RADIUS` and normal inputs.
 
     Args:
-        shape: Of the problem.
-        net: Makes it from the numbers of inputs, outputs and hidden units.
+        shape: Size of the problem.
+        net: Makes the net from the numbers of inputs, outputs and hidden units.
     """
     generator = torch.Generator().manual_seed(0)
     replicas, sequences, steps, units = shape
@@ -138,16 +142,16 @@ def make_case(shape: Shape, net: Callable[[int, int, int], Model] = SimpleRnn) -
 
 
 def check_agreement(name: str, case: Case, found: Tensor, expected: Tensor) -> None:
-    """Check that a variant computes the same as we do, parameter by parameter.
+    """Check that a way computes the same as rnnbench, parameter by parameter.
 
     Args:
-        name: The variant.
-        case: Whose result it is.
-        found: The variant's, (R, P).
-        expected: Ours, (R, P).
+        name: Name of the way.
+        case: The problem.
+        found: Result of the way, (R, P).
+        expected: Result of rnnbench, (R, P).
 
     Raises:
-        MismatchError: It does not, or is not finite.
+        MismatchError: The results differ, or are not finite.
     """
     if found.shape != expected.shape:
         raise MismatchError(f"{name}: expected a result of shape {tuple(expected.shape)}, got {tuple(found.shape)}")

@@ -1,94 +1,102 @@
-"""`rnnbench bench`: measures the groups that were asked for, prints tables, keeps everything as JSON."""
+"""`rnnbench bench`: measure, print tables, and write everything as JSON if asked to."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from rnnbench.bench.announce import Announcer
-from rnnbench.bench.case import MismatchError
-from rnnbench.bench.commands import CommandError
+from rnnbench.bench.case import MeasurementError
 from rnnbench.bench.engine import measure_engine
-from rnnbench.bench.gated import measure_gated
-from rnnbench.bench.gpu import measure_gpu
-from rnnbench.bench.hf import measure_hf
-from rnnbench.bench.machine_facts import machine_facts, software_facts, usable_cores
-from rnnbench.bench.options import Options
-from rnnbench.bench.probes import measure_probes
-from rnnbench.bench.report import Report, in_words, mebibytes, print_report, write_json
-from rnnbench.bench.session import MakeRun
-from rnnbench.bench.sweep import measure_sweep
-from rnnbench.bench.tasks import measure_tasks
-from rnnbench.bench.training import measure_training
-
-OK, FAILED = 0, 1
+from rnnbench.bench.machine_facts import machine_facts, software_facts
+from rnnbench.bench.options import ENGINE, UPDATE, Options
+from rnnbench.bench.report import Report, mebibytes, print_report, write_json
+from rnnbench.bench.update import measure_update
+from rnnbench.config.schema import Config
+from rnnbench.exit_status import FAILED, OK
+from rnnbench.processors import num_processors
+from rnnbench.records.wording import count
 
 FORMAT = 1
-"""Of the JSON file; grows when a reader of an older one would misread it."""
+"""Version of the JSON file; it grows when a reader of an older version would misread it."""
 
-Measure = Callable[[Options, Sequence[int], Announcer], Iterator[Report]]
+Measure = Callable[[], Iterator[Report]]
 
 
-def bench(options: Options, make_run: MakeRun) -> int:
-    """Measure, and report.
+def bench(options: Options, configs: Sequence[Config]) -> int:
+    """Measure what was asked for, and report.
 
     Args:
-        options: What was asked for.
-        make_run: Builds a run of `rnnbench train` from overrides.
+        options: What to measure.
+        configs: Validated configurations of the replicas whose update is measured.
 
     Returns:
-        The exit status: 0; 1 where two ways to the same numbers differ, a command that is measured fails, or the JSON
-        file cannot be written.
+        The exit status: 0; 1 if two ways to the same numbers differ, or the JSON file cannot be written.
 
     Raises:
-        OptionError: A shape does not fit into memory, or there is no GPU for the group that needs one.
+        ConfigError: A shape or a run does not fit this machine, or is not valid.
     """
-    settings = [options.threads] if options.threads is not None else sorted({1, usable_cores()})
-    facts = machine_facts()
-    measures: dict[str, Measure] = {
-        "engine": measure_engine,
-        "training": measure_training,
-        "gated": measure_gated,
-        "hf": lambda *arguments: measure_hf(*arguments, make_run=make_run),
-        "tasks": lambda *arguments: measure_tasks(*arguments, make_run=make_run),
-        "probes": lambda *arguments: measure_probes(*arguments, make_run=make_run),
-        "sweep": measure_sweep,
-        "gpu": measure_gpu,
-    }
-    print(_headline(facts), flush=True)
+    settings = thread_settings(options)
+    with Announcer() as announcer:
+        measures: dict[str, Measure] = {
+            ENGINE: partial(measure_engine, options, settings, announcer),
+            UPDATE: partial(measure_update, options, configs, announcer),
+        }
+        return run_groups({options.group: measures[options.group]}, options, announcer)
+
+
+def thread_settings(options: Options) -> list[int]:
+    """Numbers of threads to compare where nothing is said: one, and all cores."""
+    return [options.threads] if options.threads is not None else sorted({1, num_processors()})
+
+
+def run_groups(
+    measures: Mapping[str, Measure], options: Options, announcer: Announcer, facts: Mapping[str, Any] | None = None
+) -> int:
+    """Measure groups one after another, print each table as soon as it is made, and write the JSON file.
+
+    Args:
+        measures: What gives the tables of each group, by name.
+        options: Options of the command.
+        announcer: Shows the progress.
+        facts: Further entries of the JSON file; None: none.
+
+    Returns:
+        The exit status: 0; 1 if a comparison fails, or the JSON file cannot be written.
+
+    Raises:
+        ConfigError: Something does not fit this machine.
+    """
+    machine = machine_facts()
     groups: dict[str, list[dict[str, Any]]] = {}
     try:
-        with Announcer() as announcer:
-            for group in options.groups:
-                groups[group] = []
-                for report in measures[group](options, settings, announcer):
-                    announcer.clear()
-                    print_report(report, sys.stdout)
-                    groups[group].append({"title": report.title, "notes": list(report.notes), **report.data})
+        for group, measure in measures.items():
+            groups[group] = []
+            for report in measure():
+                announcer.clear()
+                if not any(groups.values()):  # not before what does not fit this machine has been refused
+                    print(_headline(machine))
+                print_report(report, sys.stdout)
+                groups[group].append({"title": report.title, "notes": list(report.notes), **report.data})
         if options.json is not None:
-            contents = {
-                "format": FORMAT,
-                "date": datetime.now().astimezone().isoformat(timespec="seconds"),
-                "full": options.full,
-                "threads": settings,
-                "machine": facts,
-                **software_facts(),
-                "groups": groups,
-            }
-            write_json(options.json, contents)
+            now = datetime.now().astimezone().isoformat(timespec="seconds")
+            contents = {"format": FORMAT, "date": now, **(facts or {}), "machine": machine, **software_facts()}
+            write_json(options.json, {**contents, "groups": groups})
             print(f"\nwritten to {options.json}")
-    except (CommandError, MismatchError, OSError) as error:
+    except (MeasurementError, OSError) as error:
+        announcer.clear()
         print(f"rnnbench: {error}", file=sys.stderr)
         return FAILED
     return OK
 
 
-def _headline(facts: dict[str, Any]) -> str:
-    cores = in_words(facts["usable_cores"], "core")
-    load = "" if facts["load_average"] is None else f", load {facts['load_average']:.1f}"
-    lines = [f"{facts['cpu']}, {cores}, {mebibytes(facts['memory_bytes'])} MiB of memory{load}"]
-    if facts["environment"]:
-        variables = " ".join(f"{name}={value}" for name, value in facts["environment"].items())
-        kernels = "".join(f"; {kernels}" for kernels in facts["blas"])
+def _headline(machine: Mapping[str, Any]) -> str:
+    cores = count(machine["usable_cores"], "core")
+    load = "" if machine["load_average"] is None else f", load {machine['load_average']:.1f}"
+    lines = [f"{machine['cpu']}, {cores}, {mebibytes(machine['memory_bytes'])} MiB of memory{load}"]
+    if machine["environment"]:
+        variables = " ".join(f"{name}={value}" for name, value in machine["environment"].items())
+        kernels = "".join(f"; {kernels}" for kernels in machine["blas"])
         lines.append(f"set in the environment: {variables}{kernels}")
     return "\n".join(lines)

@@ -1,251 +1,191 @@
-"""The engine beside other ways to the same gradients and Gauss-Newton products."""
+"""The engine beside torch.nn and autograd: gradients of every net, and Gauss-Newton products of the simple one."""
 
-import gc
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
 from torch import Tensor
 
-from rnnbench.bench import ours, peers_curvature, peers_optional, peers_torch
+from rnnbench.bench import ours, peers_torch
 from rnnbench.bench.announce import Announcer
 from rnnbench.bench.case import Case, Computation, Way, check_agreement, make_case
-from rnnbench.bench.memory import peak_bytes
-from rnnbench.bench.options import OptionError, Options, Shape
-from rnnbench.bench.report import Report, in_words, mebibytes, milliseconds, spread
-from rnnbench.bench.scaling import scaling_reports
+from rnnbench.bench.options import Options, Shape
+from rnnbench.bench.peers_gated import torch_gated
+from rnnbench.bench.report import Report, milliseconds
 from rnnbench.bench.timing import Lanes, Statistics, Variant, interleave
+from rnnbench.config.errors import ConfigError
 from rnnbench.machine import GIBIBYTE, available_bytes, resolve_device
+from rnnbench.models.base import Model
+from rnnbench.models.gru import Gru
+from rnnbench.models.lstm import Lstm
+from rnnbench.models.simple_rnn import SimpleRnn
+from rnnbench.records.wording import count
 
-ALL_SHAPES = (
-    Shape(1, 100, 100, 100),
-    Shape(1, 1000, 100, 100),
-    Shape(1, 1000, 200, 100),
-    Shape(32, 20, 100, 50),
-    Shape(8, 100, 100, 100),
-    Shape(1, 20, 1000, 100),
-)
-SHORT_SHAPES = (Shape(1, 100, 100, 100), Shape(32, 20, 100, 50))
-SHORT_SECONDS, FULL_SECONDS = 40.0, 500.0
-SCALING_SHARE = 0.15
-"""Of the time of a full run."""
-
-TINY = Shape(2, 2, 2, 2)
-"""Everything is run at this shape first, so that what a library loads does not count as memory of a row."""
+SHAPES = (Shape(1, 100, 100, 100), Shape(32, 20, 100, 50))
+SECONDS = 50.0
 
 STATES_IN_MEMORY = 45
-"""All variants of a shape together keep about so many times T R B n floats."""
-
-COMPILER = "The memory of {} includes its compiler's."
-MISSING = "Not installed, so not measured: {}; they come with rnnbench[bench]."
+"""All ways that are prepared at the same time keep about so many times T R B n floats."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One row of a table, set up.
+class Section:
+    """Ways to compute the same.
 
     Attributes:
-        section: gradient or product.
-        way: What is timed.
-        computation: The way for this case.
-        peak_bytes: What it took at most, its own copies included.
+        name: What they compute.
+        net: Makes the net from the numbers of inputs, outputs and hidden units.
+        ways: The ways, that of rnnbench first.
     """
 
-    section: str
-    way: Way
-    computation: Computation
-    peak_bytes: int | None
+    name: str
+    net: Callable[[int, int, int], Model]
+    ways: Sequence[Way]
 
 
-def measure_engine(options: Options, settings: Sequence[int], announcer: Announcer) -> Iterator[Report]:
-    """Measure every shape with every number of threads.
+def _gated(name: str) -> Way:
+    return Way(f"torch.nn.{name}, replicas in turn", lambda case, threads: torch_gated(case))
 
-    Args:
-        options: What was asked for.
-        settings: Numbers of threads.
-        announcer: Told how far it is.
 
-    Raises:
-        OptionError: A shape does not fit into memory; before any measurement.
-        MismatchError: A variant does not compute what we do.
-    """
-    end = time.perf_counter() + (FULL_SECONDS if options.full else SHORT_SECONDS)
-    shapes = options.shapes or (ALL_SHAPES if options.full else SHORT_SHAPES)
-    for shape in shapes:
-        check_shape(shape)
-    scales = options.full and not options.shapes
-    reserved = SCALING_SHARE * FULL_SECONDS if scales else 0.0
-    pairs = [(shape, threads) for shape in shapes for threads in settings]
-    with Lanes() as lanes:
-        announcer.stage("what the libraries load")
-        for entry in set_up(make_case(TINY), 1, lanes, announcer):
-            entry.computation.close()
-        gc.freeze()  # the libraries' objects too
-        for number, (shape, threads) in enumerate(pairs):
-            seconds = (end - reserved - time.perf_counter()) / (len(pairs) - number)
-            yield measure_shape(shape, threads, lanes, announcer, rounds=options.rounds, seconds=seconds)
-        if scales:
-            yield from scaling_reports(settings, lanes, announcer, rounds=options.rounds, end=end)
+SECTIONS = (
+    Section("rnn, gradient", SimpleRnn, (ours.GRADIENT, peers_torch.TORCH_RNN, peers_torch.LOOP)),
+    Section("rnn, Gauss-Newton product", SimpleRnn, (ours.PRODUCT, peers_torch.DOUBLE_BACKWARD)),
+    Section("lstm, gradient", Lstm, (ours.GRADIENT, _gated("LSTM"))),
+    Section("gru, gradient", Gru, (ours.GRADIENT, _gated("GRU"))),
+)
+
+
+def label(shape: Shape) -> str:
+    """A shape in words, as R=1 B=100 T=100 n=100."""
+    return f"R={shape.replicas} B={shape.sequences} T={shape.steps} n={shape.units}"
 
 
 def check_shape(shape: Shape) -> None:
-    """Check that all variants of a shape together fit into memory.
+    """Check that all ways of a shape fit into memory together.
 
     Raises:
-        OptionError: They do not.
+        ConfigError: They do not.
     """
     replicas, sequences, steps, units = shape
     needed = STATES_IN_MEMORY * replicas * sequences * steps * units * 4
     available = available_bytes(resolve_device("cpu"))
     if available is not None and needed > available:
-        raise OptionError(
-            f"--shape {','.join(map(str, shape))}: its variants need about {needed / GIBIBYTE:.1f} GiB of memory, "
+        raise ConfigError(
+            f"--shape {','.join(map(str, shape))}: what is compared needs about {needed / GIBIBYTE:.1f} GiB of memory, "
             f"{available / GIBIBYTE:.1f} GiB are available"
         )
 
 
-def ways() -> dict[str, list[Way]]:
-    """Every way whose package is installed, by section; the others of a section must agree with the first."""
-    return {
-        "gradient": [
-            ours.GRADIENT,
-            ours.GRADIENT_FLOOR,
-            *peers_torch.GRADIENTS,
-            *peers_optional.installed(peers_optional.GRADIENTS),
-        ],
-        "product": [
-            ours.PRODUCT,
-            ours.LINEARIZE,
-            ours.PRODUCT_FLOOR,
-            *peers_curvature.PRODUCTS,
-            *peers_optional.installed(peers_optional.PRODUCTS),
-        ],
-    }
-
-
-def set_up(case: Case, threads: int, lanes: Lanes, announcer: Announcer) -> list[Entry]:
-    """Set every way up, measure its memory, and check what it computes.
-
-    Raises:
-        MismatchError: One does not compute what we do.
-    """
-    entries = []
-    for section, those in ways().items():
-        expected: Tensor | None = None
-        for way in those:
-            announcer.detail(f"checking {way.name}")
-
-            def work(way: Way = way) -> tuple[Computation, object]:
-                computation = way.make(case, threads)
-                return computation, computation.run()
-
-            circumstances = way.circumstances(threads)
-            (computation, result), peak = lanes.call(partial(peak_bytes, work), **circumstances)
-            if computation.rows is not None:
-                found = lanes.call(partial(computation.rows, result), **circumstances)
-                expected = found if expected is None else expected
-                check_agreement(way.name, case, found, expected)
-            del result
-            entries.append(Entry(section, way, computation, peak))
-    return entries
-
-
-def measure_shape(
-    shape: Shape, threads: int, lanes: Lanes, announcer: Announcer, *, rounds: int | None, seconds: float
-) -> Report:
-    """Time every way at one shape.
+def measure_engine(options: Options, settings: Sequence[int], announcer: Announcer) -> Iterator[Report]:
+    """Measure every way at every shape, with every number of threads.
 
     Args:
-        shape: The shape.
-        threads: Number of threads.
-        lanes: Where they run.
-        announcer: Told how far it is.
-        rounds: How many; None: as many as fit.
-        seconds: Time for all of this.
+        options: Shapes and rounds.
+        settings: Numbers of threads.
+        announcer: Shows the progress.
 
     Raises:
-        MismatchError: A way does not compute what we do.
+        ConfigError: A shape does not fit into memory; raised before any measurement.
+        MismatchError: A way does not compute what rnnbench does.
+    """
+    end = time.perf_counter() + SECONDS
+    shapes = options.shapes or SHAPES
+    for shape in shapes:
+        check_shape(shape)
+    with Lanes() as lanes:
+        for number, shape in enumerate(shapes):
+            found = {}
+            for place, section in enumerate(SECTIONS):
+                announcer.stage(f"{section.name}, {label(shape)}")
+                left = (len(shapes) - number) * len(SECTIONS) - place
+                seconds = (end - time.perf_counter()) / left
+                case = make_case(shape, section.net)
+                found[section.name] = measure_section(
+                    section, case, settings, lanes, announcer, rounds=options.rounds, seconds=seconds
+                )
+            yield _report(shape, settings, found)
+
+
+def measure_section(
+    section: Section,
+    case: Case,
+    settings: Sequence[int],
+    lanes: Lanes,
+    announcer: Announcer,
+    *,
+    rounds: int | None,
+    seconds: float,
+) -> dict[tuple[str, int], list[float]]:
+    """Time all ways of a section, interleaved, after a check of what they compute.
+
+    Args:
+        section: What is computed, and the ways.
+        case: The problem.
+        settings: Numbers of threads.
+        lanes: Threads in which the ways run.
+        announcer: Shows the progress.
+        rounds: Number of rounds; None: as many as fit.
+        seconds: Time for all of this.
+
+    Returns:
+        By way and number of threads: seconds of one call, one entry per round.
+
+    Raises:
+        MismatchError: A way does not compute what rnnbench does.
     """
     start = time.perf_counter()
-    announcer.stage(f"{label(shape)}, {in_words(threads, 'thread')}")
-    entries = set_up(make_case(shape), threads, lanes, announcer)
-    variants = [Variant(entry.way.name, entry.computation.run, **entry.way.circumstances(threads)) for entry in entries]
+    made: dict[tuple[str, int], Computation] = {}
+    variants = []
+    expected: Tensor | None = None
+    for way in section.ways:
+        for threads in settings:
+            announcer.detail(f"checking {way.name}")
+            computation, circumstances = way.make(case, threads), way.circumstances(threads)
+            assert computation.rows is not None
+            rows = computation.rows(lanes.call(computation.run, **circumstances))
+            expected = rows if expected is None else expected
+            check_agreement(way.name, case, rows, expected)
+            made[way.name, threads] = computation
+            variants.append(Variant(f"{way.name}, {count(threads, 'thread')}", computation.run, **circumstances))
     left = seconds - (time.perf_counter() - start)
     times = interleave(variants, lanes, rounds=rounds, seconds=left, announce=announcer.detail)
-    for entry in entries:
-        entry.computation.close()
-    return _report(shape, threads, entries, times)
+    for computation in made.values():
+        computation.close()
+    return dict(zip(made, times.values(), strict=True))
 
 
-def label(shape: Shape) -> str:
-    """As in R=1 B=100 T=100 n=100."""
-    return f"R={shape.replicas} B={shape.sequences} T={shape.steps} n={shape.units}"
-
-
-def _report(shape: Shape, threads: int, entries: Sequence[Entry], times: Mapping[str, Sequence[float]]) -> Report:
+def _report(
+    shape: Shape, settings: Sequence[int], found: Mapping[str, Mapping[tuple[str, int], list[float]]]
+) -> Report:
+    """The table of a shape: each way with each number of threads, and its best time beside that of rnnbench."""
     rows: list[Sequence[str] | None] = []
     data: list[dict[str, Any]] = []
-    base = times[peers_torch.BASE]
-    for entry in entries:
-        name, rounds = entry.way.name, times[entry.way.name]
-        found, ratio = Statistics.of(rounds), Statistics.of_ratio(rounds, base)
-        speed = shape.replicas * shape.sequences / found.median
-        if data and data[-1]["section"] != entry.section:
-            rows.append(None)
-        rows.append(
-            [
-                name,
-                milliseconds(found.median),
-                spread(found),
-                f"{ratio.median:.2f}",
-                f"{speed:,.0f}",
-                mebibytes(entry.peak_bytes),
-            ]
-        )
-        data.append(
-            {
-                "section": entry.section,
-                "name": name,
-                "seconds": list(rounds),
-                **asdict(found),
-                "ratio": asdict(ratio),
-                "sequences_per_second": speed,
-                "peak_bytes": entry.peak_bytes,
-            }
-        )
-    fastest = {section: _fastest_peer(section, entries, times) for section in ("gradient", "product")}
-    compiled = [entry.way.name for entry in entries if entry.way.threading == "process"]
-    notes = [
-        f"{mine} takes {ratio:.2f} of the time of the fastest peer, {peer}." for mine, peer, ratio in fastest.values()
-    ]
-    if compiled:
-        notes.append(COMPILER.format(" and ".join(compiled)))
-    missing = peers_optional.missing_modules()
-    if missing:
-        notes.append(MISSING.format(", ".join(missing)))
+    for section in SECTIONS:
+        times = found[section.name]
+        medians = {key: Statistics.of(seconds).median for key, seconds in times.items()}
+        best = {way.name: min((medians[way.name, threads], threads) for threads in settings)[1] for way in section.ways}
+        base = times[section.ways[0].name, best[section.ways[0].name]]
+        rows.append(None)
+        for way in section.ways:
+            ratio = Statistics.of_ratio(times[way.name, best[way.name]], base)
+            speed = shape.replicas * shape.sequences / medians[way.name, best[way.name]]
+            own = [milliseconds(medians[way.name, threads]) for threads in settings]
+            rows.append([f"{section.name.partition(',')[0]}: {way.name}", *own, f"{ratio.median:.2f}", f"{speed:,.0f}"])
+            data.append(
+                {
+                    "section": section.name,
+                    "name": way.name,
+                    "seconds": {str(threads): times[way.name, threads] for threads in settings},
+                    "ratio": asdict(ratio),
+                    "sequences_per_second": speed,
+                }
+            )
+    num_rounds = len(data[0]["seconds"][str(settings[0])])
     return Report(
-        f"{label(shape)}, {in_words(threads, 'thread')}, {in_words(len(base), 'round')}",
-        ["", "ms", "quartiles", f"/ {peers_torch.BASE}", "sequences/s", "MiB"],
-        rows,
-        notes,
-        {
-            "shape": shape._asdict(),
-            "threads": threads,
-            "base": peers_torch.BASE,
-            "rows": data,
-            "fastest_peer": {section: {"name": peer, "ratio": ratio} for section, (_, peer, ratio) in fastest.items()},
-            "missing": list(missing),
-        },
+        f"{label(shape)}, {count(num_rounds, 'round')}",
+        ["", *(f"ms, {count(threads, 'thread')}" for threads in settings), "/ rnnbench", "sequences/s"],
+        rows[1:],
+        ["Medians; ratio and speed are those of each way's best number of threads."],
+        {"shape": shape._asdict(), "threads": list(settings), "rows": data},
     )
-
-
-def _fastest_peer(
-    section: str, entries: Sequence[Entry], times: Mapping[str, Sequence[float]]
-) -> tuple[str, str, float]:
-    """Name of ours, of the fastest that is not ours, and the ratio of both, round by round."""
-    mine, *others = [entry.way for entry in entries if entry.section == section]
-    peers = [way.name for way in others if way.threading != "own"]
-    best = min(peers, key=lambda name: Statistics.of(times[name]).median)
-    return mine.name, best, Statistics.of_ratio(times[mine.name], times[best]).median

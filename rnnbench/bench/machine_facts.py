@@ -1,4 +1,4 @@
-"""What the measurements were made on."""
+"""Facts about the machine and the software that measurements were made with."""
 
 import os
 import platform
@@ -10,7 +10,9 @@ from typing import Any
 from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
 
 from rnnbench.allocator import HUGE_PAGES_ASKED, HUGE_PAGES_VARIABLE, MALLOC_VARIABLES
+from rnnbench.hydra_command import ENVIRONMENT
 from rnnbench.machine import available_bytes, resolve_device
+from rnnbench.processors import num_processors
 from rnnbench.records.environment import git_revision, versions
 
 OPTIONAL_PACKAGES = ("jax", "jaxlib", "curvlinops-for-pytorch", "backpack-for-pytorch")
@@ -33,7 +35,7 @@ SPEED_VARIABLES = (
     *MALLOC_VARIABLES,
     HUGE_PAGES_VARIABLE,
 )
-"""What decides about threads, which of a processor's instructions the libraries use, and how memory is had."""
+"""Variables that set threads, the instructions that libraries use, and how memory is allocated."""
 
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
@@ -44,7 +46,7 @@ def machine_facts() -> dict[str, Any]:
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
-        "usable_cores": usable_cores(),
+        "usable_cores": num_processors(),
         "memory_bytes": _memory_bytes(),
         "available_bytes": available_bytes(resolve_device("cpu")),
         "load_average": load,
@@ -56,14 +58,14 @@ def machine_facts() -> dict[str, Any]:
 
 
 def _environment() -> dict[str, str]:
-    """The variables that decide about speed, but for what rnnbench sets itself."""
-    ours = {HUGE_PAGES_VARIABLE: HUGE_PAGES_ASKED}
+    """The variables that affect speed, without those that rnnbench sets itself."""
+    ours = {**ENVIRONMENT, HUGE_PAGES_VARIABLE: HUGE_PAGES_ASKED}
     found = {name: os.environ[name] for name in SPEED_VARIABLES if name in os.environ}
     return {name: value for name, value in found.items() if ours.get(name) != value}
 
 
 def _huge_pages() -> str | None:
-    """Whether the system grants huge pages: always, madvise (on request) or never; None: it does not say."""
+    """Whether the system grants huge pages: always, madvise (on request) or never; None: not known."""
     if not HUGE_PAGES.is_file():
         return None
     chosen = re.search(r"\[(\w+)\]", HUGE_PAGES.read_text())
@@ -71,18 +73,12 @@ def _huge_pages() -> str | None:
 
 
 def _blas_kernels() -> list[str]:
-    """Which kernels the BLAS libraries that can say so have chosen, as "openblas 0.3.31 for SkylakeX"."""
+    """The kernels that the BLAS libraries have chosen, as "openblas 0.3.31 for SkylakeX"."""
     return [
         f"{library['internal_api']} {library['version']} for {library['architecture']}"
         for library in threadpool_info()
         if library["user_api"] == "blas" and "architecture" in library
     ]
-
-
-def usable_cores() -> int:
-    """Processors that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
-    return len(affinity(0)) if affinity is not None else (os.cpu_count() or 1)
 
 
 def software_facts() -> dict[str, Any]:

@@ -1,35 +1,28 @@
-"""What the words after `rnnbench bench` ask for. Imports no torch."""
+"""The options of `rnnbench bench`; the benchmarks of a checkout have the same and some more. Imports no torch."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
+from rnnbench.config.errors import ConfigError
+from rnnbench.config.parser import CommandParser
+from rnnbench.config.request import Request, parse_request
+
+ENGINE, UPDATE = "engine", "update"
 GROUPS = {
-    "engine": "gradient and Gauss-Newton product beside other ways to compute them, and the floor",
-    "training": "whole updates of many seeds together, beside torch.nn.RNN with torch.optim, seed after seed",
-    "gated": "gradients of lstm and gru step by step and by torch's operation, beside torch.nn.LSTM and torch.nn.GRU",
-    "hf": "products beside PyTorchHessianFree and curvlinops; where the time of an update of hf and of nag goes",
-    "tasks": "drawing the batch of every task and variant, as share of the update that uses it",
-    "probes": "every probe, as share of a run",
-    "sweep": "train -m beside its jobs one by one, its records, its growth with the replicas, its planning",
-    "gpu": "gradient and Gauss-Newton product on a GPU beside torch.nn, torch.compile, vmap and JAX; not part of all",
+    ENGINE: "gradients and Gauss-Newton products of rnn, gradients of lstm and gru, beside torch.nn and autograd",
+    UPDATE: "an update of the run that rnnbench train would start: what takes its time, and what more threads gain",
 }
 """What can be measured."""
 
-ALL = "all"
-GPU = "gpu"
-
-SHAPED = ("engine", "training", "gated", GPU)
-"""Those that take shapes."""
-
-PEERS = "JAX, curvlinops, BackPACK (rnnbench[bench]) and PyTorchHessianFree are measured where installed."
-"""What the epilog of the help says last."""
-
-
-class OptionError(Exception):
-    """Options that cannot be measured: one line that says what is wrong and what would be right."""
+EXAMPLES = """\
+  rnnbench bench                                           the engine, at two shapes
+  rnnbench bench engine --shape 8,100,200,50               8 nets of 50 units, 100 sequences of 200 steps each
+  rnnbench bench update task=adding optim=hf model.hidden_size=200
+  rnnbench bench update -m optim=nag 'seed=range(0,32)'    32 seeds, trained together
+  rnnbench bench update optim=adam threads=4               4 threads; without it 1, 2, 4, ... are compared"""
 
 
 class Shape(NamedTuple):
@@ -43,88 +36,87 @@ class Shape(NamedTuple):
 
 @dataclass(frozen=True)
 class Options:
-    """What is to be measured, and how thoroughly.
+    """What to measure, and how thoroughly.
 
     Attributes:
-        group: One of `GROUPS`.
-        full: Every shape, the real sizes and more rounds: ten minutes, of a sweep twenty, in place of one.
-        json: Where everything goes that was measured; None: nowhere.
-        threads: Number of threads; None: one, and all cores.
-        shapes: Shapes for the groups of `SHAPED`; empty: those of the bench.
-        rounds: Rounds of every measurement; None: as many as fit the time.
+        group: What to measure.
+        json: File for all measured times; None: none is written.
+        threads: Number of threads; None: chosen by the group.
+        shapes: Shapes to measure; empty: the default ones of the group.
+        rounds: Rounds of every measurement; None: as many as fit into its time.
     """
 
-    group: str = "engine"
-    full: bool = False
+    group: str = ENGINE
     json: Path | None = None
     threads: int | None = None
     shapes: tuple[Shape, ...] = ()
     rounds: int | None = None
 
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """The groups to be measured."""
-        return tuple(name for name in GROUPS if name != GPU) if self.group == ALL else (self.group,)
 
-
-class _Parser(argparse.ArgumentParser):
-    """Raises in place of printing a usage of several lines."""
-
-    def error(self, message: str) -> NoReturn:
-        raise OptionError(f"{message} (see rnnbench bench --help)")
-
-
-def bench_parser() -> argparse.ArgumentParser:
-    """The options of `rnnbench bench`."""
-    groups = "\n".join(f"  {name:9}{text}" for name, text in {**GROUPS, ALL: "one after the other"}.items())
-    parser = _Parser(
-        prog="rnnbench bench",
-        usage=f"rnnbench bench [{'|'.join([*GROUPS, ALL])}] [OPTIONS]",
-        description="Measure what this machine does; without a group: engine. Leave the machine alone meanwhile.",
-        epilog=f"groups:\n{groups}\n\n{PEERS}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that `rnnbench bench` and the benchmarks share."""
     add = parser.add_argument
-    add("group", nargs="?", default="engine", help="what to measure")
-    add(
-        "--full",
-        action="store_true",
-        help="every shape and more rounds: under ten minutes in place of under one; sweep: its real size, twenty",
-    )
-    add("--json", metavar="FILE", help="keep every round, the machine and the versions")
-    add("--threads", metavar="N", type=_count, help="default: one thread, and all cores")
+    add("--json", metavar="FILE", type=_writable, help="write the times of all rounds, the machine and the versions")
+    add("--threads", metavar="N", type=_count, help="number of threads; by default one thread, and all cores")
     add(
         "--shape",
         metavar="R,B,T,n",
         type=_shape,
         action="append",
         default=[],
-        help="a shape for engine, training or gated: replicas, sequences, time steps, hidden units; may be repeated",
+        help="R nets at once, B sequences for each, T time steps, n hidden units; may be repeated",
     )
-    add("--rounds", metavar="N", type=_count, help="default: as many as fit the time")
+    add("--rounds", metavar="N", type=_count, help="repetitions; by default as many as fit into about a minute")
+
+
+def common_options(given: argparse.Namespace) -> Mapping[str, object]:
+    """The values of the shared options, as arguments of `Options`."""
+    return {"json": given.json, "threads": given.threads, "shapes": tuple(given.shape), "rounds": given.rounds}
+
+
+def bench_parser() -> argparse.ArgumentParser:
+    """The options of `rnnbench bench`."""
+    groups = "\n".join(f"  {name:8}{text}" for name, text in GROUPS.items())
+    parser = CommandParser(
+        prog="rnnbench bench",
+        usage="rnnbench bench [engine] [--shape R,B,T,n] [--threads N] [--rounds N] [--json FILE]\n"
+        "       rnnbench bench update [KEY=VALUE ...] [-m] [--config-dir DIR] [--rounds N] [--json FILE]",
+        description="Measure how fast this machine is; takes about a minute, in which nothing else should run.",
+        epilog=f"what is measured:\n{groups}\n\nexamples:\n{EXAMPLES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_common_options(parser)
     return parser
 
 
-def parse_options(words: Sequence[str]) -> Options:
+def parse_options(words: Sequence[str]) -> tuple[Options, Request]:
     """Read the words after `rnnbench bench`; --help shows the options and ends the process.
 
+    Returns:
+        The options, and for an update the run whose update it is.
+
     Raises:
-        OptionError: An option or a group does not exist, a value is malformed, or a folder is missing.
+        ConfigError: An option or a group does not exist, a value is wrong, or a folder is missing.
     """
-    given = bench_parser().parse_intermixed_args(words)
-    if given.group not in (*GROUPS, ALL):
-        raise OptionError(f"there is no group {given.group!r} to measure; the groups are {', '.join([*GROUPS, ALL])}")
-    options = Options(
-        group=given.group,
-        full=given.full,
-        json=None if given.json is None else _writable(given.json),
-        threads=given.threads,
-        shapes=tuple(given.shape),
-        rounds=given.rounds,
-    )
-    if options.shapes and not set(SHAPED) & set(options.groups):
-        raise OptionError(f"--shape is for the groups {', '.join(SHAPED)}, not for {options.group}")
-    return options
+    parser = bench_parser()
+    given, rest = parser.parse_known_args(words)
+    group = rest.pop(0) if rest and not rest[0].startswith("-") and "=" not in rest[0] else ENGINE
+    if group not in GROUPS:
+        raise ConfigError(f"there is no group {group!r} to measure; the groups are {', '.join(GROUPS)}")
+    options = Options(group=group, **common_options(given))  # type: ignore[arg-type] # values by name
+    if group == ENGINE:
+        if any("=" in word for word in rest):
+            raise ConfigError(f"{rest[0]}: the engine has no keys; rnnbench bench update takes those of rnnbench train")
+        if rest:
+            parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        return options, Request()
+    if options.shapes or options.threads is not None:
+        raise ConfigError("rnnbench bench update takes sizes and threads as keys, as in model.hidden_size=50 threads=2")
+    request = parse_request(rest)
+    if request.show or request.help or request.hydra_help or request.version or request.quiet:
+        raise ConfigError("rnnbench bench update takes KEY=VALUE, -m and --config-dir, as rnnbench train does")
+    return options, request
 
 
 def _count(text: str) -> int:
@@ -143,7 +135,7 @@ def _shape(text: str) -> Shape:
 def _writable(text: str) -> Path:
     path = Path(text).expanduser()
     if path.is_dir():
-        raise OptionError(f"--json: {text} is a folder; it needs the name of a file")
+        raise argparse.ArgumentTypeError(f"{text} is a folder; it needs the name of a file")
     if not path.parent.is_dir():
-        raise OptionError(f"--json: there is no folder {path.parent}")
+        raise argparse.ArgumentTypeError(f"there is no folder {path.parent}")
     return path

@@ -1,21 +1,12 @@
-"""What rnnbench itself computes, and the floor under it.
-
-Letters as in `rnnbench.bench.case`; b sequences of one block.
-"""
-
-import itertools
-
-import torch
-from torch import Tensor
+"""Gradients and Gauss-Newton products as rnnbench computes them."""
 
 from rnnbench.bench.case import Case, Computation, Way
-from rnnbench.curvature.engine import Block, Engine
+from rnnbench.curvature.engine import Engine
 from rnnbench.curvature.objective import Objective
 
 
 def objective_of(case: Case, threads: int) -> Objective:
-    """The case's batch under our engine."""
-    """The case's batch under our engine."""
+    """The batch of a case as an objective, on a number of threads."""
     return Objective(Engine(case.model, threads, dtype=case.theta.dtype), case.loss, case.batch)
 
 
@@ -29,68 +20,12 @@ def our_gradient(case: Case, threads: int) -> Computation:
     )
 
 
-def our_linearize(case: Case, threads: int) -> Computation:
-    """What has to be done once before any number of products."""
-    objective = objective_of(case, threads)
-    return Computation(
-        lambda: objective.linearize(case.theta),
-        lambda curvature: curvature.product(case.vector),
-        close=objective.engine.close,
-    )
-
-
 def our_product(case: Case, threads: int) -> Computation:
-    """One Gauss-Newton product, without structural damping."""
+    """One Gauss-Newton product, without structural damping; the linearization is made beforehand."""
     objective = objective_of(case, threads)
     curvature = objective.linearize(case.theta)
     return Computation(lambda: curvature.product(case.vector), lambda product: product, close=objective.engine.close)
 
 
-def gradient_floor(case: Case, threads: int) -> Computation:
-    """Per step one product and tanh forward, one product backward; at the end the product for the weights' gradient."""
-    return _floor(case, threads, forward_products=1, activates=True)
-
-
-def product_floor(case: Case, threads: int) -> Computation:
-    """Per step two products forward and one backward; at the end the product for the weights."""
-    return _floor(case, threads, forward_products=2, activates=False)
-
-
-def _floor(case: Case, threads: int, *, forward_products: int, activates: bool) -> Computation:
-    """The products that no implementation can do without, in the blocks and on the workers of our engine."""
-    objective = objective_of(case, threads)
-    engine, blocks = objective.engine, objective.blocks
-    weight = case.model.parameters(case.theta)["weight_hh"].contiguous()
-    buffers = [_buffer(block, case) for block in blocks]
-    steps = [list(states.unbind(0)) for states, _ in buffers]
-
-    def run(index: int) -> Tensor:
-        states, scratch = buffers[index]
-        single = states.dim() == 3
-        multiply = torch.mm if single else torch.bmm
-        own = weight[blocks[index].replicas.start] if single else weight[blocks[index].replicas]
-        for state, following in itertools.pairwise(steps[index]):
-            for _ in range(forward_products):
-                multiply(state, own, out=scratch)
-            if activates:
-                torch.tanh(scratch, out=following)
-        for state in steps[index][1:]:
-            multiply(state, own, out=scratch)
-        rows = states.flatten(0, 1) if single else states.transpose(0, 1).flatten(1, 2)  # (r, T b, n)
-        return multiply(rows.mT, rows)
-
-    return Computation(lambda: engine.map(run, range(len(blocks))), None, close=engine.close)
-
-
-def _buffer(block: Block, case: Case) -> tuple[Tensor, Tensor]:
-    """States (T + 1, r, b, n) and a scratch of one step; without replica axis where r is 1."""
-    replicas, sequences = (part.stop - part.start for part in (block.replicas, block.sequences))
-    size = (sequences, case.shape.units) if replicas == 1 else (replicas, sequences, case.shape.units)
-    return torch.full((case.shape.steps + 1, *size), 0.5), torch.empty(size)
-
-
 GRADIENT = Way("rnnbench gradient", our_gradient, threading="own")
-GRADIENT_FLOOR = Way("floor: bare products and tanh", gradient_floor, threading="own")
 PRODUCT = Way("rnnbench Gauss-Newton product", our_product, threading="own")
-LINEARIZE = Way("rnnbench linearize", our_linearize, threading="own")
-PRODUCT_FLOOR = Way("floor: bare products", product_floor, threading="own")

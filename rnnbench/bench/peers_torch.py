@@ -1,4 +1,4 @@
-"""Gradients as a user of torch would compute them.
+"""Gradients and Gauss-Newton products of the simple net as a user of torch would compute them.
 
 Letters as in `rnnbench.bench.case`. The loops keep their weights as the fast product wants them: transposed, and
 without the replica axis where there is one replica.
@@ -55,16 +55,6 @@ def hoisted_outputs(weights: Weights, inputs: Tensor) -> Tensor:
     return accumulate(output_bias, hidden, readout)
 
 
-def plain_outputs(weights: Weights, inputs: Tensor) -> Tensor:
-    """The loop with the product of a step's inputs taken at that step; (R, B, o) or (B, o)."""
-    recurrent, input_weight, bias, state, readout, output_bias = weights
-    accumulate = torch.addmm if recurrent.dim() == 2 else torch.baddbmm
-    hidden = state.expand(*inputs.shape[1:-1], recurrent.shape[-1])
-    for step_inputs in inputs.unbind(0):
-        hidden = torch.tanh(accumulate(accumulate(bias, step_inputs, input_weight), hidden, recurrent))
-    return accumulate(output_bias, hidden, readout)
-
-
 def total_loss(outputs: Tensor, targets: Tensor) -> Tensor:
     """Mean over sequences of the squared error, summed over replicas: each has its own gradient then."""
     return (outputs - targets).square().sum(-1).mean(-1).sum()
@@ -79,18 +69,6 @@ def autograd_loop(case: Case, outputs: Callable[[Weights, Tensor], Tensor]) -> C
         return torch.autograd.grad(total_loss(outputs(weights, inputs), targets), weights)
 
     return Computation(run, rows_of)
-
-
-def vmap_loop(case: Case) -> Computation:
-    """The loop of one replica under torch.func.grad and torch.func.vmap."""
-    weights = tuple(weight if weight.dim() == 3 else weight.unsqueeze(0) for weight in weights_of(case, case.theta))
-    weights = tuple(weight.detach() for weight in weights)
-
-    def loss(one: Weights, inputs: Tensor, targets: Tensor) -> Tensor:
-        return total_loss(hoisted_outputs(one, inputs), targets)
-
-    gradients = torch.func.vmap(torch.func.grad(loss), in_dims=(0, 1, 0))
-    return Computation(lambda: gradients(weights, case.batch.inputs, case.targets), rows_of)
 
 
 class TorchRnn(torch.nn.Module):
@@ -151,18 +129,22 @@ def torch_rnn(case: Case) -> Computation:
     return Computation(run, in_order)
 
 
-BASE = "autograd loop"
-"""The base of all ratios."""
+def double_backward(case: Case) -> Computation:
+    """J v by differentiating the gradient, whose graph is kept; J^T by one more backward."""
+    weights, vector = weights_of(case, case.theta), [part.detach() for part in weights_of(case, case.vector)]
+    outputs = hoisted_outputs(weights, sequences_of(case)[0])
+    dummy = torch.zeros_like(outputs, requires_grad=True)
+    gradient = torch.autograd.grad(outputs, weights, dummy, create_graph=True)
+    scale = 2 / case.shape.sequences
 
-GRADIENTS = (
-    Way(BASE, lambda case, threads: autograd_loop(case, hoisted_outputs)),
-    Way("autograd loop, input product step by step", lambda case, threads: autograd_loop(case, plain_outputs)),
-    Way(
-        "autograd loop, denormals as they come",
-        lambda case, threads: autograd_loop(case, hoisted_outputs),
-        flushes=False,
-    ),
-    Way("loop under torch.func grad and vmap", lambda case, threads: vmap_loop(case)),
-    Way("torch.nn.RNN, replicas in turn", lambda case, threads: torch_rnn(case)),
-)
-"""Every way to a gradient here."""
+    def run() -> tuple[Tensor, ...]:
+        (tangents,) = torch.autograd.grad(gradient, dummy, vector, retain_graph=True)
+        return torch.autograd.grad(outputs, weights, scale * tangents, retain_graph=True)
+
+    return Computation(run, rows_of)
+
+
+BASE = "autograd loop"
+LOOP = Way(BASE, lambda case, threads: autograd_loop(case, hoisted_outputs))
+TORCH_RNN = Way("torch.nn.RNN, replicas in turn", lambda case, threads: torch_rnn(case))
+DOUBLE_BACKWARD = Way("kept double backward", lambda case, threads: double_backward(case))

@@ -20,11 +20,11 @@ class Report:
     """One table.
 
     Attributes:
-        title: What was measured.
+        title: Title.
         columns: Headings; the first column is text, the others are numbers.
-        rows: Cells; None is a line between sections.
-        notes: Sentences below it.
-        data: The same with every round, for JSON.
+        rows: Cells of each row; None is a line between sections.
+        notes: Sentences below the table.
+        data: All measured values, for JSON.
     """
 
     title: str
@@ -63,26 +63,21 @@ def write_json(path: Path, contents: Mapping[str, Any]) -> None:
 
 
 def milliseconds(seconds: float) -> str:
-    """Three significant digits, in ms."""
+    """Seconds as milliseconds, three significant digits."""
     value = 1000 * seconds
     return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
 
 
 def spread(statistics: Statistics) -> str:
-    """Quartiles in ms."""
+    """Both quartiles, in ms."""
     return f"{milliseconds(statistics.lower)} .. {milliseconds(statistics.upper)}"
 
 
 def percent(share: float) -> str:
-    """Two significant digits, at least one tenth of a percent."""
+    """A share as percent, to one tenth."""
     return f"{100 * share:.1f} %"
 
 
 def mebibytes(number: int | None) -> str:
-    """Of bytes; a dash where it is not known."""
+    """Bytes as MiB; a dash if the number is not known."""
     return "-" if number is None else f"{number / 2**20:,.0f}"
-
-
-def in_words(count: int, thing: str) -> str:
-    """As in 1 thread, 2 threads."""
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

@@ -2,10 +2,8 @@
 
 import contextlib
 import io
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 
-from rnnbench.bench.options import ALL
-from rnnbench.bench.options import GROUPS as MEASURABLE
 from rnnbench.config.listing import GROUPS, KEYS, folders_of
 from rnnbench.config.request import Request
 
@@ -13,7 +11,11 @@ HIDDEN = "schema"  # Hydra lists the schema among the groups
 
 
 def complete(
-    option: str, environment: MutableMapping[str, str], commands: Sequence[str], ask_hydra: Callable[[str], None]
+    option: str,
+    environment: MutableMapping[str, str],
+    commands: Sequence[str],
+    groups: Mapping[str, Mapping[str, bool]],
+    ask_hydra: Callable[[str], None],
 ) -> str:
     """What `rnnbench -sc OPTION` prints; fish wants a suggestion per line, bash and zsh words.
 
@@ -21,6 +23,7 @@ def complete(
         option: install=SHELL, uninstall=SHELL or query=SHELL.
         environment: COMP_LINE in it is the line that is being typed; changed for Hydra.
         commands: The subcommands.
+        groups: For commands that take a group first: its names, and whether overrides follow it.
         ask_hydra: Lets Hydra print what it has to say about an option.
     """
     line = environment.get("COMP_LINE", "")
@@ -31,11 +34,12 @@ def complete(
             return separator.join(command for command in commands if command.startswith(words[-1]))
         if words[1] == "list":
             return separator.join(_list_words(words[2:]))
-        if words[1] == "bench":
-            return separator.join(name for name in (*MEASURABLE, ALL) if len(words) == 3 and name.startswith(words[2]))
-        if words[1] not in commands:
+        first = groups.get(words[1], {})
+        if first and len(words) == 3:
+            return separator.join(name for name in first if name.startswith(words[2]))
+        if words[1] not in commands or (first and not first.get(words[2])):
             return ""
-        environment["COMP_LINE"] = " ".join([words[0], *words[2:]])
+        environment["COMP_LINE"] = " ".join([words[0], *words[3 if first else 2 :]])
         if "COMP_POINT" in environment:
             environment["COMP_POINT"] = str(len(environment["COMP_LINE"]))
     with contextlib.redirect_stdout(io.StringIO()) as printed:

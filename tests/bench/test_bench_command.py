@@ -10,52 +10,50 @@ import pytest
 from rnnbench.bench import command
 from rnnbench.bench.announce import Announcer
 from rnnbench.bench.case import MismatchError
-from rnnbench.bench.gpu import report_gpu
 from rnnbench.bench.machine_facts import machine_facts
-from rnnbench.bench.options import GPU, GROUPS, OptionError, Options, Shape, parse_options
+from rnnbench.bench.options import Options, Shape, parse_options
 from rnnbench.bench.report import Report, print_report
-
-ALL_BUT_GPU = [group for group in GROUPS if group != GPU]
+from rnnbench.config.errors import ConfigError
 
 REPORT = Report("title", ["", "ms"], [["one", "1.5"], None, ["two", "2"]], ["A note."], {"rows": [1.5, 2.0]})
 
 
 @pytest.fixture
 def one_report(monkeypatch):
-    """Every group gives one table; returns what they were asked."""
+    """Both groups give one table; returns the numbers of threads and the runs that they were given."""
     asked = []
 
-    def measure(options, settings, announcer, **others):
-        asked.append((options.group, list(settings)))
+    def measure(options, given, announcer):
+        asked.append((options.group, list(given)))
         yield REPORT
 
-    for group in GROUPS:
+    for group in ("engine", "update"):
         monkeypatch.setattr(command, f"measure_{group}", measure)
     return asked
 
 
-def test_everything_is_kept(one_report, tmp_path, capsys):
+@pytest.mark.parametrize("group", ["engine", "update"])
+def test_everything_is_written(group, one_report, tmp_path, capsys):
     path = tmp_path / "result.json"
-    assert command.bench(Options(group="all", json=path, threads=3), None) == 0
+    assert command.bench(Options(group=group, json=path), []) == 0
     found = json.loads(path.read_text())
-    assert list(found["groups"]) == ALL_BUT_GPU
-    assert found["groups"]["hf"] == [{"title": "title", "notes": ["A note."], "rows": [1.5, 2.0]}]
-    assert found["threads"] == [3]
+    assert found["groups"] == {group: [{"title": "title", "notes": ["A note."], "rows": [1.5, 2.0]}]}
     facts = {"cpu", "cores", "usable_cores", "memory_bytes", "environment", "load_average", "blas"}
     assert facts <= found["machine"].keys()
     assert {"python", "torch", "rnnbench"} <= found["versions"].keys()
-    assert (found["format"], found["full"]) == (1, False)
+    assert found["format"] == 1
     out = capsys.readouterr().out
-    assert out.count("A note.") == len(ALL_BUT_GPU)
+    assert out.startswith(found["machine"]["cpu"])
+    assert out.count("A note.") == 1
     assert str(path) in out
 
 
 def test_one_thread_and_all_cores_by_default(one_report, monkeypatch):
-    monkeypatch.setattr(command, "usable_cores", lambda: 6)
-    command.bench(Options(), None)
-    monkeypatch.setattr(command, "usable_cores", lambda: 1)
-    command.bench(Options(), None)
-    assert one_report == [("engine", [1, 6]), ("engine", [1])]
+    for processors in (6, 1):
+        monkeypatch.setattr(command, "num_processors", lambda number=processors: number)
+        command.bench(Options(), [])
+    command.bench(Options(threads=3), [])
+    assert one_report == [("engine", [1, 6]), ("engine", [1]), ("engine", [3])]
 
 
 def test_what_decides_about_speed_is_said_and_kept(tmp_path):
@@ -93,14 +91,19 @@ def test_whether_the_system_grants_huge_pages(tmp_path, monkeypatch, text, chose
     assert machine_facts()["huge_pages"] == chosen
 
 
-def test_a_mismatch_is_a_failure(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(MismatchError("x does not compute y"), "x does not compute y"), (OSError("disk full"), "disk full")],
+)
+def test_a_failure_is_one_line(error, said, monkeypatch, capsys):
     def measure(*arguments):
-        raise MismatchError("x does not compute y")
+        raise error
         yield
 
     monkeypatch.setattr(command, "measure_engine", measure)
-    assert command.bench(Options(), None) == 1
-    assert capsys.readouterr().err == "rnnbench: x does not compute y\n"
+    assert command.bench(Options(), []) == 1
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", f"rnnbench: {said}\n")
 
 
 class Terminal(io.StringIO):
@@ -134,65 +137,45 @@ def test_progress_is_a_line_per_stage_or_one_that_is_overwritten(monkeypatch):
 
 
 def test_options(tmp_path):
-    words = ["--full", "engine", "--shape", "1,2,3,4", "--shape", "5,6,7,8", "--threads", "2", "--rounds", "9"]
-    assert parse_options([*words, "--json", str(tmp_path / "x.json")]) == Options(
-        group="engine",
-        full=True,
-        json=tmp_path / "x.json",
-        threads=2,
-        shapes=(Shape(1, 2, 3, 4), Shape(5, 6, 7, 8)),
-        rounds=9,
-    )
-    assert parse_options([]) == Options()
-    assert parse_options(["all", "--shape", "1,2,3,4"]).groups == tuple(ALL_BUT_GPU)
+    words = ["engine", "--shape", "1,2,3,4", "--shape", "5,6,7,8", "--threads", "2", "--rounds", "9"]
+    options, _ = parse_options([*words, "--json", str(tmp_path / "x.json")])
+    shapes = (Shape(1, 2, 3, 4), Shape(5, 6, 7, 8))
+    assert options == Options("engine", json=tmp_path / "x.json", threads=2, shapes=shapes, rounds=9)
+    assert parse_options([])[0] == Options()
+
+
+def test_an_update_takes_the_words_of_train(tmp_path):
+    words = ["update", "-m", "optim=nag", "--rounds", "3", "seed=0,1", "--config-dir", str(tmp_path)]
+    options, request = parse_options(words)
+    assert options == Options("update", rounds=3)
+    assert (request.overrides, request.multirun, request.config_dir) == (("optim=nag", "seed=0,1"), True, tmp_path)
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["engin"], "engine, training, gated, hf, tasks, probes, sweep, gpu, all"),
+        (["engin"], "there is no group 'engin' to measure; the groups are engine, update"),
         (["--shape", "1,2,3"], "R,B,T,n"),
         (["--shape", "1,2,3,0"], "'1,2,3,0'"),
         (["--shape", "1,2,3,x"], "--shape"),
-        (["hf", "--shape", "1,2,3,4"], "engine, training, gated, gpu, not for hf"),
         (["--threads", "0"], "--threads: must be a whole number >= 1"),
         (["--rounds", "1.5"], "--rounds"),
         (["--json", "/nonexistent/x.json"], "/nonexistent"),
         (["--json", "/"], "is a folder"),
         (["--nope"], "--nope"),
-        (["hf", "tasks"], "tasks"),
+        (["engine", "update"], "unrecognized arguments: update"),
+        (["model=lstm"], "rnnbench bench update takes those of rnnbench train"),
+        (["engine", "model=lstm"], "rnnbench bench update takes those of rnnbench train"),
+        (["update", "--shape", "1,2,3,4"], "as in model.hidden_size=50"),
+        (["update", "--threads", "2"], "threads=2"),
+        (["update", "--cfg", "job"], "takes KEY=VALUE, -m and --config-dir"),
+        (["update", "--config-dir", "/nonexistent"], "there is no folder /nonexistent"),
+        (["update", "--nope"], "--nope"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
 def test_bad_options(words, expected):
-    with pytest.raises(OptionError) as caught:
+    with pytest.raises(ConfigError) as caught:
         parse_options(words)
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_without_a_gpu_its_group_is_refused(monkeypatch):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(OptionError, match="measures a CUDA device"):
-        command.bench(Options(group="gpu"), None)
-
-
-def test_times_on_a_gpu_stand_beside_the_best_of_ours():
-    def failing():
-        raise RuntimeError("no compiler")
-
-    def taking(ms):
-        return lambda: {"ms": ms, "fastest ms": ms / 2, "us of a step": 10 * ms}
-
-    measures = {
-        "gradient, rnnbench, torch": taking(4.0),
-        "gradient, rnnbench, triton": taking(2.0),
-        "gradient, a loop": taking(8.0),
-        "gradient, another": failing,
-        "product, a loop": taking(3.0),
-    }
-    report = report_gpu(Shape(1, 2, 3, 4), measures, Announcer(io.StringIO()))
-    assert [row[-1] for row in report.rows] == ["2.00", "1.00", "4.00", "-"]
-    assert report.rows[2] == ["gradient, a loop", "8", "4", "80", "4.00"]
-    targets = report.data["targets"]
-    assert report.notes == [*targets, "Not measured: gradient, another: RuntimeError: no compiler"]

@@ -6,13 +6,13 @@ import json
 import pytest
 import torch
 
+from benchmarks import gpu
 from benchmarks.gpu_check import __main__ as program
 from benchmarks.gpu_check import programs
 from benchmarks.gpu_check.chip import facts
 from benchmarks.gpu_check.stage import Stage, run_stage
 from benchmarks.gpu_check.times import speed_stage
-from rnnbench.bench import gpu
-from rnnbench.bench.gpu_targets import targets_in_words
+from benchmarks.gpu_targets import targets_in_words
 from rnnbench.bench.options import Shape
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import parse_request
@@ -111,7 +111,7 @@ def test_every_way_is_timed_and_agrees(monkeypatch):
 
 def test_a_wrong_result_is_no_time(monkeypatch):
     stage = speed_stage(CPU, quick=True)
-    monkeypatch.setattr("rnnbench.bench.gpu.check_agreement", lambda *_: (_ for _ in ()).throw(ValueError("off")))
+    monkeypatch.setattr("benchmarks.gpu.check_agreement", lambda *_: (_ for _ in ()).throw(ValueError("off")))
     for peer in ("nn.RNN, replicas in turn", "nn.LSTM", "lstm, rnnbench, fused"):
         name = next(name for name in stage.measurements if peer in name)
         with pytest.raises(ValueError, match="off"):

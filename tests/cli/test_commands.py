@@ -37,25 +37,8 @@ def test_help_of_train(rnnbench):
 def test_help_of_bench(rnnbench):
     answer = rnnbench("bench", "--help")
     assert answer.status == 0
-    for word in (
-        "engine",
-        "training",
-        "hf",
-        "tasks",
-        "probes",
-        "sweep",
-        "all",
-        "--full",
-        "--json FILE",
-        "--shape R,B,T,n",
-    ):
+    for word in ("engine", "update", "--json FILE", "--shape R,B,T,n", "rnnbench bench update task=adding optim=hf"):
         assert word in answer.out
-
-
-def test_bench_builds_what_train_would(rnnbench):
-    config, built = cli._make_run(["optim=nag", "model.hidden_size=7"], 3)
-    assert (config.record.log_every, config.seed, len(built.inits)) == (100, 0, 3)
-    assert (built.model.hidden_size, built.optimizer.lr.shape) == (7, (3, 1))
 
 
 def test_list(rnnbench):
@@ -160,9 +143,10 @@ def test_what_hydra_shows(words, expected, rnnbench):
         ("rnnbench train sc", []),
         ("rnnbench list o", ["optim"]),
         ("rnnbench list optim a", ["adam"]),
-        ("rnnbench bench ", ["engine", "training", "gated", "hf", "tasks", "probes", "sweep", "gpu", "all"]),
-        ("rnnbench bench pro", ["probes"]),
-        ("rnnbench bench hf ", []),
+        ("rnnbench bench ", ["engine", "update"]),
+        ("rnnbench bench up", ["update"]),
+        ("rnnbench bench engine ", []),
+        ("rnnbench bench update optim=s", ["optim=sgd"]),
         ("rnnbench nope x", []),
     ],
 )

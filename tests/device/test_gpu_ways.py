@@ -1,6 +1,6 @@
-"""Every way of `rnnbench bench gpu` that torch's own operations make runs on a device, and agrees with ours."""
+"""Every way of `python -m benchmarks gpu` that torch's own operations make runs on a device, and agrees with ours."""
 
-from rnnbench.bench import gpu
+from benchmarks import gpu
 from rnnbench.bench.options import Shape
 
 ON_A_GPU_ALONE = (

@@ -1,4 +1,4 @@
-"""The table of products beside other packages', from what `rnnbench bench hf --json` kept."""
+"""The table of products beside those of other packages, from the JSON file of `python -m benchmarks hf`."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,0 +1,27 @@
+"""The runs whose updates are measured."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rnnbench.bench.bare_run import BareRun
+from rnnbench.config.compose import Composer
+from rnnbench.config.request import Request
+from rnnbench.config.schema import Config
+
+HF_RUN = ("optim=hf", "task.sequence_length=50")
+"""Hessian-free with default settings, one replica."""
+
+NAG_RUN = ("optim=nag", "task.sequence_length=50", "optim.batch_size=20", "model.hidden_size=50")
+NAG_REPLICAS = 32
+
+
+def configs_of(overrides: Sequence[str], num_replicas: int) -> list[Config]:
+    """The configurations that `rnnbench train` composes from overrides, on the CPU, with seeds from 0 on."""
+    with Composer(Request()) as composer:
+        config = composer.compose([*overrides, "device=cpu"]).config
+    return [replace(config, seed=seed) for seed in range(num_replicas)]
+
+
+def bare_run(overrides: Sequence[str], num_replicas: int, threads: int) -> BareRun:
+    """The run of some overrides, with so many replicas and worker threads."""
+    return BareRun(configs_of(overrides, num_replicas), threads)

@@ -1,0 +1,142 @@
+"""`rnnbench` with an eye on where its processor time goes, as a process of its own.
+
+usage: python -m benchmarks.watched ACCOUNTS with|without WORDS
+
+It runs `rnnbench WORDS`, and writes to the file ACCOUNTS what its batched runs took, as JSON. With the word `without`
+every row, probe and checkpoint is thrown away as soon as the training hands it over.
+"""
+
+import functools
+import json
+import runpy
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+from rnnbench.hydra_command import prepare_process
+
+TRAINING, PROBES, RECORDS = "training", "rnnbench-probes", "records"
+"""Whose thread it is; the last two as the threads are named."""
+
+
+class Account(TypedDict):
+    """What is written, in seconds; see `Accounts`."""
+
+    wall: float
+    processor: float
+    logging: dict[str, float]
+
+
+class Accounts:
+    """Seconds of all batched runs of a process.
+
+    Attributes:
+        wall: From the first row to closed files.
+        processor: Of all threads together, in that time.
+        logging: Of each thread, for records, probes and checkpoints alone.
+    """
+
+    def __init__(self) -> None:
+        self.wall = self.processor = 0.0
+        self.logging = dict.fromkeys((TRAINING, PROBES, RECORDS), 0.0)
+        self._depth = 0
+
+    def written(self) -> Account:
+        """As they go to a file."""
+        return Account(wall=self.wall, processor=self.processor, logging=self.logging)
+
+    def of_a_run(self, run: Callable[..., Any]) -> Callable[..., Any]:
+        """Measure the whole of a batched run."""
+
+        @functools.wraps(run)
+        def measured(*arguments: Any, **named: Any) -> Any:
+            wall, processor = time.perf_counter(), time.process_time()
+            try:
+                return run(*arguments, **named)
+            finally:
+                self.wall += time.perf_counter() - wall
+                self.processor += time.process_time() - processor
+
+        return measured
+
+    def of_the_training_thread(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Measure what the training's thread does for the records; calls inside each other count once."""
+
+        @functools.wraps(call)
+        def measured(*arguments: Any, **named: Any) -> Any:
+            start = time.thread_time()
+            self._depth += 1
+            try:
+                return call(*arguments, **named)
+            finally:
+                self._depth -= 1
+                if self._depth == 0:
+                    self.logging[TRAINING] += time.thread_time() - start
+
+        return measured
+
+    def of_other_threads(self, run: Callable[..., Any]) -> Callable[..., Any]:
+        """Measure threads, each as a whole, when they end."""
+
+        @functools.wraps(run)
+        def measured(thread: threading.Thread) -> None:
+            try:
+                run(thread)
+            finally:
+                for name in (PROBES, RECORDS):
+                    if thread.name.startswith(name):
+                        self.logging[name] += time.thread_time()
+
+        return measured
+
+
+def watch(accounts: Accounts, *, keeps_records: bool) -> None:
+    """Have everything that runs from now on measured.
+
+    Args:
+        accounts: Where it is added up.
+        keeps_records: Otherwise what would be recorded is thrown away.
+    """
+    from rnnbench.keeping import Keeper
+    from rnnbench.records.writer import Records
+    from rnnbench.session import Session
+    from rnnbench.training.observation import Observer
+
+    observed = ("observe", "settle", "checkpoint")
+    if not keeps_records:
+        for name in observed:
+            setattr(Observer, name, lambda *arguments, **named: None)
+    on_the_training_thread: dict[type, Sequence[str]] = {
+        Observer: observed,
+        Session: ("checkpoint", "ended"),
+        Keeper: ("begin",),
+        Records: ("__init__", "hyperparameters"),
+    }
+    for kind, names in on_the_training_thread.items():
+        for name in names:
+            setattr(kind, name, accounts.of_the_training_thread(getattr(kind, name)))
+    for kind, name, measure in (
+        (Session, "run", accounts.of_a_run),
+        (threading.Thread, "run", accounts.of_other_threads),
+    ):
+        setattr(kind, name, measure(getattr(kind, name)))
+
+
+def main(words: Sequence[str]) -> None:
+    """Run the command, and write the accounts however it ends."""
+    path, kept, *command = words
+    accounts = Accounts()
+    prepare_process(None)
+    watch(accounts, keeps_records=kept == "with")
+    sys.argv = ["rnnbench", *command]
+    try:
+        runpy.run_module("rnnbench", run_name="__main__", alter_sys=True)
+    finally:
+        Path(path).write_text(json.dumps(accounts.written()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

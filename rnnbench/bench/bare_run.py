@@ -1,0 +1,109 @@
+"""The updates of a run, made one at a time and without records, so that they can be timed."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+import torch
+
+from rnnbench.bench.clock import BACKTRACKING, BATCHES, LINE_SEARCH, RATIO, REST, Clock, TimedObjective
+from rnnbench.config.build import build
+from rnnbench.config.schema import Config
+from rnnbench.curvature.engine import Engine
+from rnnbench.curvature.objective import Objective
+from rnnbench.machine import resolve_device
+from rnnbench.optim.base import DrawObjective, Optimizer, Update
+from rnnbench.optim.hessian_free import HessianFree
+from rnnbench.tasks.base import Stream
+from rnnbench.training.problem import Problem, draw_parameters
+
+_EVALUATIONS = {Stream.BACKTRACKING: BACKTRACKING, Stream.LINE_SEARCH: LINE_SEARCH}
+
+
+class BareRun:
+    """A run that makes an update at each call, and records nothing.
+
+    Attributes:
+        config: Configuration of its first replica.
+        problem: Task and engine.
+        optimizer: The optimizer.
+        probes: The probes, by name.
+        theta: Parameters after the last update, (R, P).
+    """
+
+    def __init__(self, configs: Sequence[Config], threads: int) -> None:
+        """Build the run and draw its parameters.
+
+        Args:
+            configs: One validated configuration per replica, as of `build`.
+            threads: Worker threads of the engine.
+        """
+        built = build(configs)
+        self.config, self.probes = configs[0], built.probes
+        device = resolve_device(self.config.device)
+        engine = Engine(built.model, threads, device, getattr(torch, self.config.dtype))
+        self.problem = Problem(built.task, engine, [config.seed for config in configs])
+        self.optimizer: Optimizer = built.optimizer
+        self.theta = draw_parameters(built.model, built.inits, self.problem.seeds, engine)
+        self._state, self._number = built.optimizer.initial_state(self.theta), 0
+        self._gradient_objective: Objective | None = None
+
+    def wait(self) -> None:
+        """Wait until a GPU has done all that it was asked for."""
+        device = self.problem.engine.device
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    def clock(self) -> Clock:
+        """A clock for the updates of this run."""
+        return Clock(self.wait)
+
+    def warm_up(self) -> None:
+        """Make the buffers by an update that is dropped, of two iterations if it has conjugate gradients."""
+        optimizer = self.optimizer
+        if isinstance(optimizer, HessianFree):
+            optimizer = replace(optimizer, max_cg_iterations=2)
+        optimizer.update(self.theta, self._state, self._number, self.problem.draw(self._number))
+
+    def update(self, clock: Clock | None = None) -> Update:
+        """Make one update, and tell a clock of its parts."""
+        number = self._number
+        draw = self.problem.draw(number)
+        if clock is not None:
+            clock.start()
+            draw = partial(self._timed_draw, clock, draw)
+        update = self.optimizer.update(self.theta, self._state, number, draw)
+        if clock is not None:
+            clock.stop()
+        self.theta, self._state, self._number = update.theta, update.state, number + 1
+        return update
+
+    def _timed_draw(self, clock: Clock, draw: DrawObjective, stream: Stream, batch_size: int) -> Objective:
+        with clock.part(BATCHES, then=REST):
+            plain = draw(stream, batch_size)
+            if stream is Stream.GRADIENT:
+                self._gradient_objective = plain
+            part = _EVALUATIONS.get(stream, RATIO)
+            return TimedObjective(plain.engine, plain.loss_function, plain.batch, clock, part)
+
+    def forward_seconds(self) -> float:
+        """Seconds of the forward sweeps of the last gradient: those of the loss of its batch."""
+        assert self._gradient_objective is not None
+        return self.seconds_of(partial(self._gradient_objective.loss, self.theta))
+
+    def evaluation_seconds(self) -> float:
+        """Seconds of an evaluation on the held-out sequences."""
+        return self.seconds_of(partial(self.problem.evaluate, self.theta))
+
+    def seconds_of(self, work: Callable[[], object]) -> float:
+        """Seconds of some work, until the device has done it."""
+        self.wait()
+        start = time.perf_counter()
+        work()
+        self.wait()
+        return time.perf_counter() - start
+
+    def close(self) -> None:
+        """Stop the engine's workers."""
+        self.problem.engine.close()

@@ -1,0 +1,129 @@
+"""A clock that tells where the time of an update goes, and objectives that report to it."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from torch import Tensor
+from typing_extensions import override
+
+from rnnbench.curvature.engine import Engine
+from rnnbench.curvature.gauss_newton import OWN_MATCHING, GaussNewton, Matching
+from rnnbench.curvature.objective import Gradient, Objective
+from rnnbench.losses import Loss
+from rnnbench.tasks.base import Batch
+
+BATCHES, GRADIENT, LINEARIZE, PRODUCTS = "batches", "gradient", "linearize", "products"
+VECTORS, BACKTRACKING, RATIO, LINE_SEARCH = "CG vectors", "backtracking", "reduction ratio", "line search"
+REST = "optimizer itself"
+
+
+class Clock:
+    """Adds up seconds by part; the time between two parts belongs to the gap that the first of them opens.
+
+    Attributes:
+        seconds: Seconds of each part so far.
+    """
+
+    def __init__(self, wait: Callable[[], None] = lambda: None) -> None:
+        """Start at zero.
+
+        Args:
+            wait: Waits until the device has done all that it was asked for.
+        """
+        self.seconds: dict[str, float] = defaultdict(float)
+        self._wait = wait
+        self._last, self._gap = time.perf_counter(), REST
+
+    def start(self) -> None:
+        """Start an update."""
+        self._wait()
+        self._last, self._gap = time.perf_counter(), REST
+
+    def lap(self, name: str) -> None:
+        """Add the time since the last call to a part."""
+        self._wait()
+        now = time.perf_counter()
+        self.seconds[name] += now - self._last
+        self._last = now
+
+    def stop(self) -> None:
+        """End an update."""
+        self.lap(self._gap)
+
+    @contextmanager
+    def part(self, name: str, then: str | None = None) -> Iterator[None]:
+        """Add the time inside to a part, and the time that follows to the gap `then`; None: to the present gap."""
+        self.lap(self._gap)
+        yield
+        self.lap(name)
+        self._gap = then or self._gap
+
+
+class TimedObjective(Objective):
+    """An objective that reports its time to a clock."""
+
+    def __init__(self, engine: Engine, loss: Loss, batch: Batch, clock: Clock, evaluation: str) -> None:
+        """See `Objective`.
+
+        Args:
+            engine: Engine that runs the sweeps.
+            loss: Loss of one output.
+            batch: The sequences.
+            clock: The clock.
+            evaluation: Part to which evaluations of the loss belong.
+        """
+        super().__init__(engine, loss, batch)
+        self._clock, self._evaluation = clock, evaluation
+
+    @override
+    def rows(self, start: int, stop: int) -> "TimedObjective":
+        batch = self.batch.rows(start, stop)
+        return TimedObjective(self.engine, self.loss_function, batch, self._clock, self._evaluation)
+
+    @override
+    def loss(self, theta: Tensor) -> Tensor:
+        with self._clock.part(self._evaluation):
+            return super().loss(theta)
+
+    @override
+    def loss_and_gradient(self, theta: Tensor) -> Gradient:
+        with self._clock.part(GRADIENT):
+            return super().loss_and_gradient(theta)
+
+    @override
+    def linearize(
+        self, theta: Tensor, structural_damping: Tensor | None = None, matching: Matching = OWN_MATCHING
+    ) -> GaussNewton:
+        with self._clock.part(LINEARIZE, then=VECTORS):
+            return TimedGaussNewton(self, theta, structural_damping, matching, self._clock)
+
+
+class TimedGaussNewton(GaussNewton):
+    """A Gauss-Newton matrix that reports the time of its products to a clock."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        theta: Tensor,
+        structural_damping: Tensor | None,
+        matching: Matching,
+        clock: Clock,
+    ) -> None:
+        """See `GaussNewton`.
+
+        Args:
+            objective: Objective whose matrix it is.
+            theta: Parameters, (R, P).
+            structural_damping: Weight of the structural-damping matrix, (R, 1).
+            matching: Which structural-damping matrix.
+            clock: The clock.
+        """
+        super().__init__(objective, theta, structural_damping, matching)
+        self._clock = clock
+
+    @override
+    def product(self, vector: Tensor, active: Sequence[bool] | None = None) -> Tensor:
+        with self._clock.part(PRODUCTS):
+            return super().product(vector, active)
