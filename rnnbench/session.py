@@ -122,7 +122,7 @@ class Session:
             what = "" if group is None else f"{group.label}: "
             say(f"{what}{where}, about {needed / MEBIBYTE:,.0f} MiB of memory")
         dtype = getattr(torch, self.config.dtype)
-        self.engine = Engine(self.built.model, self.threads, self.device, dtype)
+        self.engine = Engine(self.built.model, self.threads, self.device, dtype, self.built.num_traced)
         facts: dict[str, Any] = {
             "baseline_loss": self.built.task.baseline_loss,
             "baseline_error_rate": self.built.task.baseline_error_rate,

@@ -51,6 +51,11 @@ class Built:
         """Whether a probe compares every update with the one before, which is then kept."""
         return any(probe.reads_previous for probe in self.probes.values())
 
+    @property
+    def num_traced(self) -> int:
+        """The most sequences of a replica that a probe wants to look at; 0: none says how many."""
+        return max((getattr(probe, "num_sequences", 0) for probe in self.probes.values()), default=0)
+
 
 def shared_values(config: Config) -> dict[str, Any]:
     """The keys in which replicas of one run cannot differ, with their values."""

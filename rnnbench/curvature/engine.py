@@ -91,8 +91,8 @@ class Engine:
         threads: Number of workers.
         device: Where the arithmetic is done; on a GPU one worker launches everything.
         dtype: Floating-point type of the buffers.
-        num_traced: First sequences of each replica whose states outlive a gradient, for the probes; all of a batch
-            that has fewer. It does not depend on how a batch is cut into blocks.
+        num_traced: First sequences of each replica whose states outlive a gradient, for the probes, however a batch is
+            cut into blocks; at least `NUM_TRACED_SEQUENCES`, and all of a batch that has fewer.
     """
 
     def __init__(
@@ -101,10 +101,10 @@ class Engine:
         threads: int = 1,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
-        num_traced: int = NUM_TRACED_SEQUENCES,
+        num_traced: int = 0,
     ) -> None:
         _keep_operations_single_threaded()
-        self.num_traced = num_traced
+        self.num_traced = max(NUM_TRACED_SEQUENCES, num_traced)
         self.model, self.device, self.dtype = model, torch.device(device), dtype
         self.threads = threads if self.device.type == "cpu" else 1
         self._executor: ThreadPoolExecutor | None = None

@@ -72,12 +72,17 @@ class SweptTrace:
                 if count:
                     pieces.append(copy(sweeps, count))
                 missing -= count
-            rows.append(torch.cat(pieces, dim=2))
-        return torch.cat(rows, dim=1)
+            rows.append(_joined(pieces, dim=2))
+        return _joined(rows, dim=1)
 
     def replicas(self, rows: Tensor) -> Trace:
         """See `Trace`."""
         return _SomeReplicas(self, rows)
+
+
+def _joined(pieces: Sequence[Tensor], dim: int) -> Tensor:
+    """Copies put together; a single one is not copied again."""
+    return pieces[0] if len(pieces) == 1 else torch.cat(list(pieces), dim=dim)
 
 
 class CopiedTrace:

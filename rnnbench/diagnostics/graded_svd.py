@@ -52,7 +52,7 @@ def log_singular_values_of_rows(scales: Tensor, rows: Tensor) -> Tensor:
         rows = torch.cat([rows, rows.new_zeros(len(rows), 1, rows.shape[-1])], 1)
     for _ in range(MAX_SWEEPS):
         scales, rows = _sorted(scales, rows)
-        if bool((_largest_cosine(rows) <= TOLERANCE).all()):
+        if not bool((_largest_cosine(rows) > TOLERANCE).any()):  # NaN stays as it is
             break
         for first, second in _rounds(scales.shape[1]):
             scales, rows = _rotate(scales, rows, first, second)

@@ -17,8 +17,11 @@ def cosine(first: Tensor, second: Tensor) -> Tensor:
 
 
 def was_clipped(gradient: Tensor, clipped: Tensor) -> Tensor:
-    """Whether clipping changed a replica's gradient, (R, P) before and after -> (R,), bool."""
-    return ((gradient != clipped) & gradient.isfinite()).any(1)
+    """1 where clipping changed a replica's gradient, else 0: (R, P) before and after -> (R,), float64.
+
+    NaN for a gradient that is not finite.
+    """
+    return torch.where(gradient.isfinite().all(1), (gradient != clipped).any(1).double(), torch.nan)
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,11 @@ def singular_values(jacobians: Tensor) -> Tensor:
     return svdvals(jacobians.double())
 
 
+def share_above(values: Tensor, limit: Tensor | float) -> Tensor:
+    """Share of numbers (..., n) above a limit, (...), float64; NaN where one of them is."""
+    return torch.where(values.isnan().any(-1), torch.nan, (values > limit).double().mean(-1))
+
+
 def departure_from_normality(jacobians: Tensor, eigenvalues: Tensor) -> tuple[Tensor, Tensor]:
     """How far Jacobians are from having orthogonal eigenvectors.
 

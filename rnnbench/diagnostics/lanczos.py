@@ -18,7 +18,7 @@ Rounding leaves about 1e-16 sqrt(P); the eigenvalues then are wrong by no more t
 """
 
 RESTART_SEED = 1950
-"""Of the vectors that begin another space; a `random_start` of this seed would leave nothing of the first of them."""
+"""Of the vectors that begin another space, and the iteration is added; a `random_start` must not have the same seed."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,6 @@ def lanczos(product: Callable[[Tensor], Tensor], start: Tensor, num_iterations: 
     """
     num_replicas, size = start.shape
     count = min(num_iterations, size)
-    generator = torch.Generator().manual_seed(RESTART_SEED)
     vector = _unit(start.double())
     basis = vector.new_zeros(num_replicas, count, size)
     diagonal, beside = vector.new_zeros(num_replicas, count), vector.new_zeros(num_replicas, count)
@@ -84,6 +83,8 @@ def lanczos(product: Callable[[Tensor], Tensor], start: Tensor, num_iterations: 
         beside[:, j] = torch.where(ended, 0.0, last)
         vector = rest / last.unsqueeze(1)
         if j + 1 < count and bool(ended.any()):
+            # Of this iteration alone: whether another replica has needed one before changes nothing.
+            generator = torch.Generator().manual_seed(RESTART_SEED + j)
             fresh = torch.randn(size, dtype=torch.float64, generator=generator).to(start.device)
             fresh = _unit(_without(fresh.expand_as(rest), basis[:, : j + 1]))
             vector = torch.where(ended.unsqueeze(1), fresh, vector)

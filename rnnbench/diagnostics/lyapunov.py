@@ -10,7 +10,7 @@ from rnnbench.diagnostics.jacobians import Matrices
 from rnnbench.linear_algebra import qr
 
 
-def lyapunov_spectrum(jacobians: Matrices, num_aligning: int = 0) -> Tensor:
+def lyapunov_spectrum(jacobians: Matrices, num_aligning: int = 0, begins: Tensor | None = None) -> Tensor:
     """Lyapunov exponents over the steps of a trajectory, by QR: J_t Q_{t-1} = Q_t R_t, mean of ln |diagonal of R_t|.
 
     Their sum is the mean of ln |det J_t|, exactly. Each single one tends to the exponent of the system as T grows, at
@@ -20,6 +20,8 @@ def lyapunov_spectrum(jacobians: Matrices, num_aligning: int = 0) -> Tensor:
     Args:
         jacobians: T of (..., n, n), or (T, ..., n, n), in the order of the steps.
         num_aligning: Steps at the start that only turn the directions, and do not count; below T.
+        begins: Step, counted from 0, with which each trajectory begins, of a shape that fits (...), int64; what comes
+            before is not looked at. None: the first.
 
     Returns:
         (..., n), float64, natural logarithm per step, largest first; -inf where a Jacobian is singular.
@@ -36,8 +38,12 @@ def lyapunov_spectrum(jacobians: Matrices, num_aligning: int = 0) -> Tensor:
     first = jacobians[0].double()
     directions = torch.eye(first.shape[-1], dtype=first.dtype, device=first.device).expand(first.shape)
     total = torch.zeros(first.shape[:-1], dtype=first.dtype, device=first.device)
+    if begins is None:
+        begins = torch.zeros((), dtype=torch.int64, device=first.device)
+    identity, begins = directions, begins.expand(first.shape[:-2]).unsqueeze(-1)  # (..., 1)
     for t in range(len(jacobians)):
-        directions, triangle = qr(jacobians[t].double() @ directions)
-        if t >= num_aligning:
-            total = total + triangle.diagonal(dim1=-2, dim2=-1).abs().log()
-    return (total / num_counted).sort(dim=-1, descending=True).values
+        turned, triangle = qr(jacobians[t].double() @ directions)
+        directions = torch.where((t >= begins).unsqueeze(-1), turned, identity)
+        is_counted = t >= begins + num_aligning
+        total = total + torch.where(is_counted, triangle.diagonal(dim1=-2, dim2=-1).abs().log(), 0.0)
+    return (total / (num_counted - begins)).sort(dim=-1, descending=True).values

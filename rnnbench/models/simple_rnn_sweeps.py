@@ -156,9 +156,10 @@ class SimpleRnnSweeps(Sweeps):
 
     @override
     def state_gradients(self, sequences: int) -> Tensor:
+        # All steps of a replica in one product: one for each step would need a copy of the weights for each.
         later = self.pre_gradients[:, 1:, :sequences]
         result = torch.zeros_like(self.pre_gradients[:, :, :sequences])
-        result[:, :-1] = torch.matmul(later, self.theta_weights.recurrent.unsqueeze(1))
+        result[:, :-1] = torch.bmm(later.flatten(1, 2), self.theta_weights.recurrent).view(later.shape)
         at_outputs = torch.matmul(self.output_gradients[:, :, :sequences], self.theta_weights.readout.mT)
         if self.output_steps is None:
             result += at_outputs.transpose(0, 1)

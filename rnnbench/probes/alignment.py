@@ -62,7 +62,7 @@ class Alignment(Probe):
                 scalars["alignment/steps"] = cosine(step, before.double() - previous.theta.double())
             if has_step:
                 scalars["alignment/step_against_gradient"] = cosine(step, -gradient)
-                scalars["gradient/clipped"] = was_clipped(gradient, clipped).double()
+                scalars["gradient/clipped"] = was_clipped(gradient, clipped)
             return Reading(scalars)
 
         return read

@@ -22,7 +22,7 @@ class JacobianNormality(Probe):
 
     Attributes:
         num_sequences: Sequences that are followed.
-        num_steps: Steps of each, evenly spaced over the shortest of them.
+        num_steps: Steps of each, evenly spaced over the shortest of a replica's own.
         picture_every: Draw at every k-th logged update; 0: never.
     """
 

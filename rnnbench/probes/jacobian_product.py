@@ -23,7 +23,7 @@ class JacobianProduct(Probe):
     """dh_L/dh_t, h the whole state, against the lag L - t, where t = L is the sequence's last step.
 
     It is computed in logarithms, so that nothing underflows; the means over sequences are of the logarithms. Lags are
-    those that the shortest of the sequences has.
+    those that the shortest of a replica's own sequences has.
 
     Attributes:
         num_sequences: Sequences that are followed.
@@ -70,17 +70,20 @@ class JacobianProduct(Probe):
 
     @override
     def capture(self, view: View) -> Callable[[], Reading]:
-        visited, num_steps = ends(view, self.num_sequences), view.num_steps
+        visited, own_steps = ends(view, self.num_sequences)
+        num_steps = view.num_steps
         draw = self.picture_every > 0 and view.num_logged % self.picture_every == 0
 
         def read() -> Reading:
             along = visited.on_host()
             norms = product_norms(JacobiansInTurn(along))
-            logarithm, rank = norms.log_spectral.mean(-1), norms.stable_rank.mean(-1)  # (K + 1, R)
+            lag, own = torch.arange(len(along.states) + 1).unsqueeze(1), own_steps.cpu()
+            means = (norms.log_spectral.mean(-1), norms.stable_rank.mean(-1))  # (K + 1, R)
+            logarithm, rank = (mean.masked_fill(lag > own, torch.nan) for mean in means)
             missing = torch.full_like(logarithm[0], torch.nan)
 
-            def at(curve: Tensor, lag: int) -> Tensor:
-                return curve[lag] if lag < len(curve) else missing
+            def at(curve: Tensor, wanted: int) -> Tensor:
+                return curve[wanted] if wanted < len(curve) else missing
 
             wanted = lags(num_steps)[1:]
             scalars = {f"jacobian/product_log_norm_lag_{lag}": at(logarithm, lag) for lag in wanted}
@@ -88,12 +91,16 @@ class JacobianProduct(Probe):
             scalars |= {f"jacobian/product_stable_rank_lag_{lag}": at(rank, lag) for lag in wanted}
 
             def draw_values(replica: int) -> bytes:
-                chosen = pictured_lags(len(along.states))
-                values = log_singular_values(JacobiansInTurn(along.first_of(replica)), chosen)
+                followed = int(own[replica])
+                chosen = pictured_lags(followed)
+                values = log_singular_values(JacobiansInTurn(along.first_of(replica, followed)), chosen)
                 return draw_product_singular_values(chosen, values[:, 0, 0])
 
+            def draw_norms(replica: int) -> bytes:
+                return draw_product_norms(norms.log_spectral[: int(own[replica]) + 1, replica])
+
             pictures = {
-                "jacobian/product_against_lag": lambda replica: draw_product_norms(norms.log_spectral[:, replica]),
+                "jacobian/product_against_lag": draw_norms,
                 "jacobian/product_singular_values": draw_values,
             }
             return Reading(scalars, pictures=pictures if draw else {})

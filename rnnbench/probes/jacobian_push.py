@@ -29,7 +29,8 @@ class JacobianPush(Probe):
 
     Attributes:
         num_sequences: Sequences that are followed.
-        num_steps: States of each at which it is pushed, evenly spaced over the shortest of them.
+        num_steps: States of each at which it is pushed, evenly spaced over the shortest of a
+            replica's own.
         num_directions: Eigenvectors, those of the largest eigenvalues by modulus; a complex pair is one.
         push_size: Norm of the push, in units of the state.
         push_steps: Steps after the push, at most; fewer in short sequences.
@@ -78,19 +79,24 @@ class JacobianPush(Probe):
     @override
     def capture(self, view: View) -> Callable[[], Reading]:
         visited, following = sample(view, self.num_sequences, self.num_steps, self.push_steps)
-        num_steps = min(self.push_steps, shortest(view, self.num_sequences))
-        following = following[:num_steps]
+        num_steps = shortest(view, self.num_sequences).clamp(max=self.push_steps)  # (R,)
         draw = self.picture_every > 0 and view.num_logged % self.picture_every == 0
 
         def read() -> Reading:
             # (3, steps + 1, directions, K, R, b)
-            growth = self._growth(visited.on_host(), following.to("cpu", torch.float64))
-            ends = growth[:, -1] / num_steps  # (3, directions, K, R, b)
+            own = num_steps.cpu()
+            growth = self._growth(visited.on_host(), following[: int(own.max())].to("cpu", torch.float64))
+            replica = torch.arange(len(own))
+            ends = growth.movedim(4, 0)[replica, :, own].movedim(0, 3) / own.view(-1, 1)  # (3, directions, K, R, b)
             means = ends.movedim(3, 1).flatten(2).nanmean(2)  # (3, R)
             scalars = {metric.tag: mean for metric, mean in zip(self.metrics, means, strict=True)}
             leading = growth[:, :, 0].movedim(3, 0).flatten(3)  # (R, 3, steps + 1, samples)
             pictures = (
-                {"jacobian/push_against_steps": lambda replica: draw_push(leading[replica], self.push_size)}
+                {
+                    "jacobian/push_against_steps": lambda replica: draw_push(
+                        leading[replica, :, : int(own[replica]) + 1], self.push_size
+                    )
+                }
                 if draw
                 else {}
             )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from typing_extensions import override
 
+from rnnbench.diagnostics.jacobians import share_above
 from rnnbench.diagnostics.lyapunov import lyapunov_spectrum
 from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
@@ -57,17 +58,20 @@ class Lyapunov(Probe):
 
     @override
     def capture(self, view: View) -> Callable[[], Reading]:
-        visited = ends(view, self.num_sequences)
+        visited, num_steps = ends(view, self.num_sequences)
         draw = self.picture_every > 0 and view.num_logged % self.picture_every == 0
 
         def read() -> Reading:
-            spectrum = lyapunov_spectrum(JacobiansInTurn(visited.on_host()))  # (R, b, s)
-            num_steps = len(visited.states)
-            kept = (spectrum > -1 / num_steps).double().mean(-1)
+            own = num_steps.cpu().unsqueeze(1)  # (R, 1)
+            jacobians = JacobiansInTurn(visited.on_host())
+            spectrum = lyapunov_spectrum(jacobians, begins=len(jacobians) - own)  # (R, b, s)
+            kept = share_above(spectrum, -1 / own.unsqueeze(2))
             columns = (spectrum[..., 0], spectrum.mean(-1), kept)
             scalars = {metric.tag: column.mean(1) for metric, column in zip(self.metrics, columns, strict=True)}
             pictures = (
-                {"lyapunov/spectrum": lambda replica: draw_lyapunov(spectrum[replica], num_steps)} if draw else {}
+                {"lyapunov/spectrum": lambda replica: draw_lyapunov(spectrum[replica], int(own[replica]))}
+                if draw
+                else {}
             )
             return Reading(scalars, pictures=pictures)
 

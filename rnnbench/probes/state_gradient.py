@@ -12,16 +12,17 @@ from rnnbench.models.base import Model
 from rnnbench.probes.base import Probe, Reading, View
 from rnnbench.probes.figures import draw_lag_decay
 
-MAX_SEQUENCES, MIN_SEQUENCES, TOTAL_SEQUENCES = 64, 4, 256
-"""Traced sequences of a replica that enter the means: as many as make `TOTAL_SEQUENCES` over all replicas."""
+NUM_SEQUENCES = 8
+"""First sequences of a replica's batch that enter the means, however many replicas there are: few, since there may be
+hundreds. The means are rough by a quarter or so, alike at all lags."""
 
 
 @dataclass(frozen=True)
 class StateGradient(Probe):
     """||dL/dh_t|| against the lag L - t, where t = L is the sequence's last step.
 
-    h is the whole state (for an LSTM, its memory too). The norm is of one sequence's own loss, averaged over the traced
-    sequences that are long enough for the lag.
+    h is the whole state (for an LSTM, its memory too). The norm is of one sequence's own loss, averaged over those of
+    the batch's first 8 sequences that are long enough for the lag.
 
     Attributes:
         picture_every: Draw the whole curve at every k-th logged update; 0: never.
@@ -51,8 +52,7 @@ class StateGradient(Probe):
     @override
     def capture(self, view: View) -> Callable[[], Reading]:
         gradient = view.update.gradient
-        wanted = min(MAX_SEQUENCES, max(MIN_SEQUENCES, TOTAL_SEQUENCES // len(view.theta)))
-        count = min(gradient.trace.num_sequences, wanted)
+        count = min(gradient.trace.num_sequences, NUM_SEQUENCES)
         state_gradients = gradient.trace.state_gradients(count)
         lengths, size, num_steps = gradient.batch.lengths[:, :count], gradient.num_sequences, view.num_steps
         draw = self.picture_every > 0 and view.num_logged % self.picture_every == 0
@@ -86,7 +86,7 @@ def lag_curve(state_gradients: Tensor, lengths: Tensor) -> Tensor:
     Returns:
         (R, T), lag 0 first, float64; NaN at lags that no sequence is long enough for.
     """
-    norms = state_gradients.double().norm(dim=-1)  # (T, R, b)
+    norms = torch.linalg.vector_norm(state_gradients, dim=-1, dtype=torch.float64)  # (T, R, b)
     num_steps = norms.shape[0]
     lag = torch.arange(num_steps, device=norms.device).view(-1, 1, 1)
     step = lengths - 1 - lag  # (T, R, b), 0-based step of each lag

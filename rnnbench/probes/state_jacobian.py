@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from typing_extensions import override
 
+from rnnbench.diagnostics.jacobians import share_above
 from rnnbench.linear_algebra import eigvals
 from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
@@ -22,7 +23,7 @@ class StateJacobian(Probe):
 
     Attributes:
         num_sequences: Sequences that are followed.
-        num_steps: Steps of each, evenly spaced over the shortest of them.
+        num_steps: Steps of each, evenly spaced over the shortest of a replica's own.
         picture_every: Draw the eigenvalues at every k-th logged update; 0: never.
     """
 
@@ -83,7 +84,7 @@ class StateJacobian(Probe):
                 "jacobian/spectral_radius": radius.mean(1),
                 "jacobian/spectral_radius_max": radius.amax(1),
                 **{f"jacobian/modulus_q{round(100 * q)}": row for q, row in zip(QUANTILES, quantiles, strict=True)},
-                "jacobian/share_above_one": (flat > 1).to(flat.dtype).mean(1),
+                "jacobian/share_above_one": share_above(flat, 1.0),
             }
             pictures = (
                 {"jacobian/eigenvalues": lambda replica: draw_eigenvalues(eigenvalues[replica].flatten())}

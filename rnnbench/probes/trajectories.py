@@ -36,10 +36,10 @@ class Visited:
         theta, states, inputs = (part.to("cpu", torch.float64) for part in (self.theta, self.states, self.inputs))
         return Visited(self.model, theta, states, inputs)
 
-    def first_of(self, replica: int) -> "Visited":
-        """The first sequence of one replica of it, R = 1 and b = 1."""
-        one, first = slice(replica, replica + 1), slice(0, 1)
-        return Visited(self.model, self.theta[one], self.states[:, one, first], self.inputs[:, one, first])
+    def first_of(self, replica: int, num_steps: int) -> "Visited":
+        """The last steps of the first sequence of one replica of it, R = 1 and b = 1."""
+        one, first, last = slice(replica, replica + 1), slice(0, 1), slice(len(self.states) - num_steps, None)
+        return Visited(self.model, self.theta[one], self.states[last, one, first], self.inputs[last, one, first])
 
     def jacobians(self) -> Tensor:
         """The Jacobians of all steps, (K, R, b, s, s)."""
@@ -85,37 +85,52 @@ def num_traced(view: View, num_sequences: int) -> int:
     return min(view.update.gradient.trace.num_sequences, num_sequences)
 
 
-def shortest(view: View, num_sequences: int) -> int:
-    """Steps of the shortest of the first sequences."""
-    return int(view.update.gradient.batch.lengths[:, : num_traced(view, num_sequences)].min())
+def shortest(view: View, num_sequences: int) -> Tensor:
+    """Steps of the shortest of each replica's first sequences, (R,), int64."""
+    return view.update.gradient.batch.lengths[:, : num_traced(view, num_sequences)].amin(1)
 
 
 def sample(view: View, num_sequences: int, num_states: int, num_steps: int = 1) -> tuple[Visited, Tensor]:
-    """States evenly spaced over the shortest of the first sequences.
+    """States of each replica evenly spaced over the shortest of its first sequences.
 
     Args:
         view: What there is.
         num_sequences: How many sequences.
-        num_states: How many states of each, fewer where the sequences are short.
+        num_states: K, how many states of each, T at most; in shorter sequences some are the same.
         num_steps: Steps that are to follow each state in its sequence, as far as it is long enough.
 
     Returns:
         The states, and the inputs of the steps that follow, (num_steps, K, R, b, d).
     """
     gradient, count = view.update.gradient, num_traced(view, num_sequences)
-    last = max(1, shortest(view, num_sequences) - num_steps + 1)
-    steps = torch.linspace(1, last, min(num_states, last)).round().long().to(view.theta.device) - 1
-    states, inputs = gradient.trace.states(count)[steps], gradient.batch.inputs[:, :, :count]
-    following = torch.stack([inputs[(steps + k).clamp(max=len(inputs) - 1)] for k in range(num_steps)])
+    inputs = gradient.batch.inputs[:, :, :count]
+    last = (shortest(view, num_sequences) - num_steps).clamp(min=0)  # (R,), 0-based
+    steps = evenly_spaced(last, min(num_states, len(inputs)))
+    replica = torch.arange(len(last), device=last.device)
+    states = gradient.trace.states(count)[steps, replica]
+    following = torch.stack([inputs[(steps + k).clamp(max=len(inputs) - 1), replica] for k in range(num_steps)])
     return Visited(view.model, view.theta, states, following[0]), following
 
 
-def ends(view: View, num_sequences: int) -> Visited:
-    """The last states of the first sequences up to each one's own end, as many as the shortest of them has steps."""
+def evenly_spaced(last: Tensor, count: int) -> Tensor:
+    """Whole numbers from 0 to each of some (R,), evenly spaced, (count, R), int64; a single one is 0."""
+    share = torch.arange(count, dtype=torch.float64, device=last.device).unsqueeze(1) / max(1, count - 1)
+    return (share * last).round().long()
+
+
+def ends(view: View, num_sequences: int) -> tuple[Visited, Tensor]:
+    """The last states of the first sequences up to each one's own end.
+
+    Returns:
+        The states before the last K steps, and how many of them are a replica's, (R,), int64: as many as the shortest
+        of its sequences has steps. K is the largest of these; what comes before a replica's own means nothing.
+    """
     gradient, count = view.update.gradient, num_traced(view, num_sequences)
     lengths, num_steps = gradient.batch.lengths[:, :count], shortest(view, num_sequences)
-    steps = lengths - num_steps + torch.arange(num_steps, device=lengths.device).view(-1, 1, 1)  # (K, R, b)
+    last = int(num_steps.max())
+    steps = (lengths - last + torch.arange(last, device=lengths.device).view(-1, 1, 1)).clamp(min=0)  # (K, R, b)
     replica = torch.arange(len(lengths), device=lengths.device).view(1, -1, 1)
     sequence = torch.arange(count, device=lengths.device)
     states, inputs = gradient.trace.states(count), gradient.batch.inputs
-    return Visited(view.model, view.theta, states[steps, replica, sequence], inputs[steps, replica, sequence])
+    visited = Visited(view.model, view.theta, states[steps, replica, sequence], inputs[steps, replica, sequence])
+    return visited, num_steps

@@ -84,7 +84,7 @@ def probe(saved: Saved, built: Built, num_sequences: int) -> Findings:
 def _view(saved: Saved, built: Built, num_sequences: int) -> View:
     """What a probe would see in training, but for the step."""
     theta: Tensor = read_checkpoint(saved.folder / CHECKPOINT, "probed")["theta"]
-    task, engine = built.task, Engine(built.model, dtype=theta.dtype)
+    task, engine = built.task, Engine(built.model, dtype=theta.dtype, num_traced=built.num_traced)
     batch = task.batch([EVALUATION_SEED], Stream.PROBE, 0, num_sequences, dtype=theta.dtype)
     gradient = Objective(engine, LOSSES[task.loss], batch).loss_and_gradient(theta)
     nothing = torch.zeros(len(theta), dtype=torch.float64)

@@ -23,6 +23,8 @@ def test_clipping_events():
     gradient = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     assert was_clipped(gradient, gradient).tolist() == [False, False]
     assert was_clipped(gradient, torch.tensor([[1.0, 2.0], [0.6, 0.8]])).tolist() == [False, True]
+    gradient[1, 0] = torch.inf
+    assert str(was_clipped(gradient, gradient).tolist()) == "[0.0, nan]"
 
 
 @settings(max_examples=30)

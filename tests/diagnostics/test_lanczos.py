@@ -128,3 +128,14 @@ def test_extreme_eigenpairs_of_real_nets(model, matrix):
     vectors = found.vectors(slice(0, 3))
     images = torch.einsum("rij,rkj->rki", dense, vectors)
     assert torch.allclose(images, found.values[:, :3].unsqueeze(2) * vectors, atol=1e-9 * scale)
+
+
+def test_a_replica_that_needs_another_space_changes_nothing_for_the_next():
+    """Of rank 1 and of rank 2: both begin another space, one after the other."""
+    spectra = [[3.0] + [0.0] * 7, [3.0, 2.0] + [0.0] * 6, [np.nan] * 8]
+    matrix = symmetric(spectra)
+    together = lanczos(of(matrix), random_start(3, 8), 5)
+    alone = lanczos(of(matrix[1:2]), random_start(1, 8), 5)
+    assert torch.allclose(together.basis[1], alone.basis[0], atol=1e-6)
+    assert torch.allclose(together.values[1], alone.values[0], atol=1e-12)
+    assert together.values[2].isnan().all()

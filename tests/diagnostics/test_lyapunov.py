@@ -65,6 +65,14 @@ def test_each_matrix_of_a_batch_has_its_own():
     assert torch.allclose(together[1, 2], lyapunov_spectrum(jacobians[:, 1, 2], num_aligning=2), atol=1e-12)
 
 
+def test_a_trajectory_may_begin_later_than_others():
+    jacobians = matrices(12, 3, 4, 4)
+    begins = torch.tensor([0, 5, 9])
+    together = lyapunov_spectrum(jacobians, num_aligning=2, begins=begins)
+    for k, begin in enumerate(begins.tolist()):
+        assert torch.allclose(together[k], lyapunov_spectrum(jacobians[begin:, k], num_aligning=2), atol=1e-12)
+
+
 def test_singular_and_too_short():
     assert lyapunov_spectrum(torch.tensor([[[2.0, 0.0], [0.0, 0.0]]])).tolist() == [math.log(2.0), -math.inf]
     with pytest.raises(ValueError, match="of 3 steps 3 only align"):

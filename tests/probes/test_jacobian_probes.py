@@ -7,13 +7,14 @@ import pytest
 import torch
 from test_probes import PNG, batch_of, check_columns, look
 
+from rnnbench.diagnostics.jacobians import share_above
 from rnnbench.models.lstm import Lstm
 from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.probes.jacobian_normality import JacobianNormality
 from rnnbench.probes.jacobian_product import JacobianProduct, pictured_lags, slope_against_lag
 from rnnbench.probes.jacobian_push import JacobianPush
 from rnnbench.probes.lyapunov import Lyapunov
-from rnnbench.probes.trajectories import BYTES_AT_ONCE, JacobiansInTurn, Visited
+from rnnbench.probes.trajectories import BYTES_AT_ONCE, JacobiansInTurn, Visited, evenly_spaced
 
 PUSH = {"num_directions": 2, "push_size": 1e-4, "push_steps": 5}
 PROBES = [
@@ -206,3 +207,13 @@ def test_memory_grows_with_the_state_and_the_replicas(probe):
     small, large = (probe.num_bytes(SimpleRnn(1, 1, n), 50, r) for n, r in ((10, 1), (100, 8)))
     assert 0 < small < large
     assert large >= 8 * probe.num_sequences * 100**2 * 8
+
+
+def test_states_are_evenly_spaced_over_each_replicas_own_steps():
+    assert evenly_spaced(torch.tensor([9, 3, 0]), 4).T.tolist() == [[0, 3, 6, 9], [0, 1, 2, 3], [0, 0, 0, 0]]
+    assert evenly_spaced(torch.tensor([9, 3]), 1).tolist() == [[0, 0]]
+
+
+def test_what_is_not_known_is_above_nothing():
+    values = torch.tensor([[0.5, 2.0, 3.0, 0.1], [torch.nan, 2.0, 3.0, 0.1]])
+    assert str(share_above(values, 1.0).tolist()) == "[0.5, nan]"
