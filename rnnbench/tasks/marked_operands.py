@@ -62,10 +62,17 @@ def _hf11(sequence_length: int) -> Places:
     return hf11_places(sequence_length, (100, 110), [(1, 10), (10, 50)])
 
 
-def _halves(sequence_length: int) -> Places:
+def _urnn16(sequence_length: int) -> Places:
+    return _halves(sequence_length, sequence_length // 2 * 2)
+
+
+def _cornn21(sequence_length: int) -> Places:
+    return _halves(sequence_length, sequence_length)
+
+
+def _halves(sequence_length: int, stop: int) -> Places:
     half = sequence_length // 2
-    lengths = range(sequence_length, sequence_length + 1)
-    return _in_windows(lengths, (range(half), range(half, sequence_length)))
+    return _in_windows(range(sequence_length, sequence_length + 1), (range(half), range(half, stop)))
 
 
 def _thesis(sequence_length: int) -> Places:
@@ -111,8 +118,8 @@ PLACES: dict[str, Callable[[int], Places]] = {
     "hf11": _hf11,
     "thesis": _thesis,
     "pascanu13": _pascanu13,
-    "urnn16": _halves,
-    "cornn21": _halves,
+    "urnn16": _urnn16,
+    "cornn21": _cornn21,
     "hs97": _hs97,
 }
 
@@ -132,7 +139,8 @@ class MarkedOperands(Task):
     - pascanu13: L in {T .. 11T/10 - 1} is one number for all sequences of a replica in an update; I in the first tenth
       of the sequence, J after it among 4L/10 steps, rounded down, so that the last step of the first half is left out
       at some lengths; the marker is the first channel.
-    - urnn16, cornn21: L = T, I in the first half, J in the second. Every batch is fresh; urnn16 had 100,000 fixed ones.
+    - urnn16, cornn21: L = T, I in the first half, J in the second, of an odd T the larger one; urnn16 leaves out its
+      last step then. Every batch is fresh; urnn16 had 100,000 fixed sequences.
     - hs97: L in {T .. 11T/10}, I one of the first ten steps, J one of the first T/2 - 1 steps not yet marked; cues at
       the first and the last step. A mark that falls on step 0 is lost under the cue, and its operand counts as the
       operation's neutral element (0 for a sum, 1 for a product).

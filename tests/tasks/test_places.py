@@ -78,7 +78,13 @@ def pascanu13_symbols(*starts: float) -> Callable[[int, int], Windows]:
     return lambda t, last: [(int(t * start), int(t * start) + int(t * 0.1) - 1) for start in starts]
 
 
-def halves(t: int, last: int) -> Windows:
+def urnn16_operands(t: int, last: int) -> Windows:
+    """I = randint(T/2), J = T/2 + randint(T/2), in whole numbers."""
+    return (0, t // 2 - 1), (t // 2, t // 2 + t // 2 - 1)
+
+
+def cornn21_operands(t: int, last: int) -> Windows:
+    """I = randint(half), J = randint(half, T)."""
     return (0, t // 2 - 1), (t // 2, t - 1)
 
 
@@ -100,8 +106,8 @@ OPERANDS = {
     "hf11": Formula(hf11_last_steps(100, 110), hf11_operands(10, 50), before_end=3),
     "thesis": Formula(to_eleven_tenths, thesis_operands),
     "pascanu13": Formula(pascanu13_last_steps, pascanu13_operands),
-    "urnn16": Formula(one_length, halves),
-    "cornn21": Formula(one_length, halves),
+    "urnn16": Formula(one_length, urnn16_operands),
+    "cornn21": Formula(one_length, cornn21_operands),
 }
 XOR = {
     "hf11": Formula(hf11_last_steps(50, 55), hf11_operands(15, 25), before_end=3),
