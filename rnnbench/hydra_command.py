@@ -64,9 +64,14 @@ def train(request: "Request") -> int:
         from rnnbench.run import follow_job
 
         return follow_job(plan.configs[0])
-    folder, request = plan.take_folder()
-    if folder != plan.folder and not quiet:
-        say(f"{plan.folder} was taken by another run; the folder is {folder}")
+    with plan.taken_folder() as (folder, request):
+        if folder != plan.folder and not quiet:
+            say(f"{plan.folder} was taken by another run; the folder is {folder}")
+        return _run_jobs(request, folder, quiet=quiet)
+
+
+def _run_jobs(request: "Request", folder: Path, *, quiet: bool) -> int:
+    """Have Hydra run the jobs of a request in a folder that this process holds; the worst exit status."""
     jobs = _Jobs(request, folder, quiet=quiet)
     try:
         call_hydra(request.hydra_arguments(), request.main_dir, jobs.run, launch=jobs.launch)
@@ -129,12 +134,19 @@ class _Jobs:
                     same = f"is the same run as {self._folder_of[identity].name}, whose result it gets"
                     say(f"job {folder.name} {same}")
                 return objective_of(self._folder_of[identity])
-            status = run_job(Job(config, folder), quiet=self.quiet)
+            with self._held(folder):
+                status = run_job(Job(config, folder), quiet=self.quiet)
             self._folder_of[identity] = folder
         if is_of_signal(status):
             raise SystemExit(status)
         self.statuses.append(status)
         return objective_of(folder)
+
+    def _held(self, folder: Path) -> contextlib.AbstractContextManager[None]:
+        """Hold the folder of a job, which `rnnbench resume` takes by itself; that of a single run is held already."""
+        from rnnbench.records.lock import locked_folder
+
+        return contextlib.nullcontext() if os.path.samefile(folder, self.folder) else locked_folder(folder)
 
     def launch(self, settings: "LauncherSettings", job_overrides: Sequence[Sequence[str]], first: int) -> list[float]:
         """Run jobs of a sweep as few batched runs; a signal ends all of them."""

@@ -21,7 +21,7 @@ from rnnbench.machine import check_graphs, check_memory, check_recurrence, resol
 from rnnbench.processors import keep_to_share
 from rnnbench.records import RecordError, sweep_of
 from rnnbench.records.closing import print_closing_summary
-from rnnbench.records.lock import FILE_NAME, locked
+from rnnbench.records.lock import locked_folder
 from rnnbench.records.messages import say
 from rnnbench.session import Session, Start
 from rnnbench.sweep.grouping import group_jobs
@@ -48,7 +48,7 @@ def run_job(job: Job, *, quiet: bool) -> int:
     """Train one run by itself.
 
     Args:
-        job: Its configuration and folder.
+        job: Its configuration and folder, which the caller holds.
         quiet: No progress on the terminal.
 
     Returns:
@@ -57,7 +57,7 @@ def run_job(job: Job, *, quiet: bool) -> int:
     Raises:
         ConfigError: It does not fit this machine; nothing has been written then.
     """
-    with locked(job.folder / FILE_NAME, str(job.folder)), world_of(job.config) as world:
+    with world_of(job.config) as world:
         return _finish(Session([job], quiet=quiet, world=world))
 
 
@@ -116,7 +116,7 @@ def resume_run(folder: Path, overrides: Sequence[str], *, quiet: bool) -> int:
     with contextlib.ExitStack() as locks:
         for held in (sweep_of(folder), folder):
             if held is not None:
-                locks.enter_context(locked(held / FILE_NAME, str(held)))
+                locks.enter_context(locked_folder(held))
         return _resume(folder, overrides, quiet=quiet)
 
 

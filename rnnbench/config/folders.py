@@ -1,4 +1,4 @@
-"""Folders of runs and sweeps: checked before any work, and taken when the work begins."""
+"""Folders of runs and sweeps: checked before any work, and made when the work begins."""
 
 import itertools
 import os
@@ -180,8 +180,8 @@ def _between(folder: Path, sweep: Path) -> Iterator[Path]:
     return itertools.takewhile(lambda parent: parent != sweep, folder.parents)
 
 
-def take_folder(folder: Path, key: str, *, numbered: bool) -> Path:
-    """Make a folder for one run alone.
+def make_folder(folder: Path, key: str, *, numbered: bool) -> Path:
+    """Make a folder of a run or a sweep.
 
     Args:
         folder: Its path.

@@ -1,6 +1,8 @@
 """The jobs of one call of `rnnbench train`, all of them checked before any work."""
 
+import contextlib
 import importlib.util
+import os
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +24,7 @@ from rnnbench.config.folders import (
     check_job_folders,
     check_run,
     check_sweep,
-    take_folder,
+    make_folder,
 )
 from rnnbench.config.launcher_settings import AUTO, BACKENDS, LauncherSettings
 from rnnbench.config.nearest import not_a_choice
@@ -30,7 +32,10 @@ from rnnbench.config.overrides import expand_sweep, follow_swept_groups, quoted
 from rnnbench.config.request import Request
 from rnnbench.config.schema import Config
 from rnnbench.config.validate import validate
+from rnnbench.records.errors import RecordError
 from rnnbench.records.identity import run_identity
+from rnnbench.records.lock import FILE_NAME as LOCK
+from rnnbench.records.lock import locked_folder
 
 BATCHED_LAUNCHER = "hydra_plugins.rnnbench_batched.BatchedLauncher"
 GRID_SWEEPERS = (
@@ -54,6 +59,7 @@ class Plan:
         sweep: Whether it is a sweep.
         numbered: Whether the folder's name is made from the time, so that a number may be added to it.
         launcher: Of a sweep through the launcher `batched`, its settings; else None.
+        subdirs: Of a sweep, the folder of each job inside the sweep's.
     """
 
     request: Request
@@ -62,16 +68,36 @@ class Plan:
     sweep: bool
     numbered: bool
     launcher: LauncherSettings | None = None
+    subdirs: tuple[str, ...] = ()
 
-    def take_folder(self) -> tuple[Path, Request]:
-        """Make the folder, and the request that names it to Hydra.
+    @contextlib.contextmanager
+    def taken_folder(self) -> Iterator[tuple[Path, Request]]:
+        """Make the folder and hold it: of commands that begin at the same moment, one gets it.
+
+        Yields:
+            The folder, and the request that names it to Hydra.
 
         Raises:
-            ConfigError: The folder cannot be made.
+            ConfigError: The folder cannot be made, or another command has taken it since it was checked.
         """
         key = SWEEP_DIR if self.sweep else RUN_DIR
-        folder = take_folder(self.folder, key, numbered=self.numbered)
-        return folder, self.request.with_overrides(f"{key}={quoted(str(folder))}")
+        folder = make_folder(self.folder, key, numbered=self.numbered)
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(locked_folder(folder))
+            except RecordError as error:
+                raise ConfigError(f"{key}: {error}") from error
+            if any(name != LOCK for name in os.listdir(folder)):
+                self._check_again(folder)
+            yield folder, self.request.with_overrides(f"{key}={quoted(str(folder))}")
+
+    def _check_again(self, folder: Path) -> None:
+        """Check what is in the folder, once nobody else can begin there."""
+        if self.sweep:
+            check_sweep(folder, numbered=False)
+            check_job_folders(folder, self.subdirs, is_new=False, has_plan=self.launcher is not None)
+        else:
+            check_run(folder, numbered=False)
 
 
 def make_plan(request: Request, progress: Progress | None = None) -> Plan:
@@ -157,7 +183,7 @@ def _plan_sweep(request: Request, composer: Composer, overrides: Sequence[Overri
         configs.append(job.config)
     check_job_folders(folder, subdirs, is_new=numbered, has_plan=launcher is not None)
     request = replace(request, overrides=lines)
-    return Plan(request, tuple(configs), folder, sweep=True, numbered=numbered, launcher=launcher)
+    return Plan(request, tuple(configs), folder, True, numbered, launcher, tuple(subdirs))
 
 
 def _compose_jobs(composer: Composer, jobs: Sequence[Sequence[str]], progress: Progress | None) -> Iterator[Composed]:

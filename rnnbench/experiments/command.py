@@ -13,7 +13,6 @@ from rnnbench.experiments.result import Result, write_result
 from rnnbench.experiments.study import Study, StudyError
 from rnnbench.experiments.verdict import Finding, conclude
 from rnnbench.records.environment import git_revision, versions
-from rnnbench.records.lock import FILE_NAME, locked
 from rnnbench.records.messages import printable, say
 from rnnbench.records.wording import duration, number
 from rnnbench.report.drawing import draw_figure
@@ -45,15 +44,12 @@ def reproduce(options: Options) -> int:
     rule = load_rule(options.name, quick=options.quick)
     experiment = make_experiment(rule)
     study = Study(rule, options.out, quiet=options.quiet)
-    study.begin()
-    with locked(study.folder / FILE_NAME, str(study.folder)):
-        try:
+    try:
+        with study.taken():
             result = run(experiment, study, _command(options))
-        except StudyError as error:
-            say(str(error))
-            return FAILED
-        finally:
-            study.end()
+    except StudyError as error:
+        say(str(error))
+        return FAILED
     for line in result_lines(result, study.folder):
         print(printable(line))
     return OK

@@ -1,10 +1,12 @@
 """An experiment's folder: what was trained and measured is kept there part by part, and not done again."""
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,14 @@ from rnnbench.config.folders import check_apart, check_utf8
 from rnnbench.config.overrides import quoted
 from rnnbench.config.rule import Rule
 from rnnbench.exit_status import OK, is_of_signal, of_signal
+from rnnbench.records.lock import FILE_NAME as LOCK
+from rnnbench.records.lock import locked_folder
 from rnnbench.records.messages import say
 from rnnbench.records.summary import is_sweep_folder
 from rnnbench.records.whole_file import replace_file
 from rnnbench.training.interrupt import Interrupt, Interrupted
 
-RULE, SPENT = "rule.json", "spent.json"
+RULE, SPENT, PARTS = "rule.json", "spent.json", "parts"
 
 OWN_OVERRIDES = ("device=cpu", "threads=1", "probe=none")
 """Of every sweep, before its own: a machine's other threads and devices change the bits; probes are read afterwards."""
@@ -62,33 +66,61 @@ class Study:
         self.rule, self.folder, self.quiet = rule, folder, quiet
         self._started, self._spent = time.monotonic(), 0.0
 
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[None]:
+        """Hold the folder, begun or begun before; see `begin`. The time spent is written down at the end.
+
+        Raises:
+            ConfigError: It holds something else.
+            RecordError: Another process works on it, or it cannot be written.
+        """
+        self._check()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"cannot make {self.folder}: {error.strerror}") from error
+        with locked_folder(self.folder):
+            self.begin()
+            try:
+                yield
+            finally:
+                self.end()
+
     def begin(self) -> None:
         """Make the folder, or take over what an earlier process with the same rule has left there.
 
         Raises:
             ConfigError: It holds something else.
         """
+        self._check()
+        try:
+            (self.folder / PARTS).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"cannot make {self.folder}: {error.strerror}") from error
+        if (self.folder / RULE).is_file():
+            self._spent = float(self._read(SPENT, {"seconds": 0.0})["seconds"])
+        else:
+            replace_file(self.folder / RULE, self._rule_text())
+        self._started = time.monotonic()
+
+    def _rule_text(self) -> str:
+        return json.dumps(asdict(self.rule), indent=1) + "\n"
+
+    def _check(self) -> None:
+        """Check that the folder is this experiment's, or free."""
         check_utf8(self.folder)
-        wanted = json.dumps(asdict(self.rule), indent=1) + "\n"
         path = self.folder / RULE
         if path.is_file():
-            if path.read_text(encoding="utf-8") != wanted:
+            if path.read_text(encoding="utf-8") != self._rule_text():
                 raise ConfigError(
                     f"{self.folder} was begun under another rule ({path}); remove it, or choose another folder by --out"
                 )
-            self._spent = float(self._read(SPENT, {"seconds": 0.0})["seconds"])
-        elif self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+        elif self.folder.exists() and (not self.folder.is_dir() or {*os.listdir(self.folder)} - {LOCK, PARTS}):
             raise ConfigError(
                 f"{self.folder} holds something else than this experiment; choose another folder by --out"
             )
         else:
             check_apart(self.folder, "--out")
-            try:
-                (self.folder / "parts").mkdir(parents=True)
-            except OSError as error:
-                raise ConfigError(f"cannot make {self.folder}: {error.strerror}") from error
-            replace_file(path, wanted)
-        self._started = time.monotonic()
 
     @property
     def seconds(self) -> float:
@@ -106,7 +138,7 @@ class Study:
             name: Of the part, a file's name.
             measure: Measures it; numbers, texts, lists and dictionaries of these.
         """
-        path = f"parts/{name}.json"
+        path = f"{PARTS}/{name}.json"
         if not (self.folder / path).is_file():
             self._say(f"measuring {name.replace('_', ' ')}")
             replace_file(self.folder / path, json.dumps(measure(), allow_nan=False) + "\n")
@@ -121,7 +153,7 @@ class Study:
             SystemExit: A signal has ended it; the next call goes on.
         """
         folder = self.folder / name
-        done = self.folder / "parts" / f"trained_{name}.json"
+        done = self.folder / PARTS / f"trained_{name}.json"
         if done.is_file():
             return folder
         if is_sweep_folder(folder):

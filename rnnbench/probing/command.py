@@ -18,6 +18,8 @@ from rnnbench.probing.reading import Findings, prepare, probe
 from rnnbench.probing.saved import Saved, find_saved
 from rnnbench.records import RecordError
 from rnnbench.records.closing import add_table, shortest_path
+from rnnbench.records.lock import FILE_NAME as LOCK
+from rnnbench.records.lock import locked
 from rnnbench.records.messages import printable, say
 from rnnbench.records.probe_files import NUMBERS, prepare_folder, write_findings
 from rnnbench.records.wording import count
@@ -56,7 +58,8 @@ def run_probe(options: Options) -> tuple[int, list[str]]:
             status = FAILED
         histograms = {tag: values.double().numpy() for tag, values in findings.histograms.items()}
         try:
-            write_findings(saved.out, saved.update, findings.scalars, histograms, findings.pictures)
+            with locked(saved.out / LOCK, str(saved.out), wait=True):  # of two commands the later one's findings stay
+                write_findings(saved.out, saved.update, findings.scalars, histograms, findings.pictures)
         except RecordError as error:
             say(str(error))
             return FAILED, []

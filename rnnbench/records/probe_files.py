@@ -1,5 +1,6 @@
 """What `rnnbench probe` leaves of one net in a folder: numbers, pictures, and both for TensorBoard."""
 
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from rnnbench.records import events, metrics_csv
 from rnnbench.records.errors import RecordError
 from rnnbench.records.growing_file import create_file, failure
+from rnnbench.records.lock import FILE_NAME as LOCK
 from rnnbench.records.whole_file import replace_file
 
 NUMBERS = "probe.csv"
@@ -23,7 +25,7 @@ def prepare_folder(folder: Path) -> None:
         RecordError: It holds something else, or cannot be made.
     """
     try:
-        if folder.exists() and not (folder / NUMBERS).is_file() and any(folder.iterdir()):
+        if folder.exists() and not (folder / NUMBERS).is_file() and {*os.listdir(folder)} - {LOCK}:
             raise RecordError(f"{folder} holds other files; --out DIR puts the results elsewhere")
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -5,7 +5,6 @@ from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 from rnnbench.config.compose import Composer
-from rnnbench.config.errors import ConfigError
 from rnnbench.config.job_folder import write_job_folder
 from rnnbench.config.launcher_settings import LauncherSettings
 from rnnbench.config.request import Request
@@ -15,7 +14,6 @@ from rnnbench.exit_status import OK
 from rnnbench.machine import resolve_device
 from rnnbench.records import is_sweep_folder
 from rnnbench.records.identity import run_identity
-from rnnbench.records.lock import FILE_NAME, locked
 from rnnbench.records.messages import say
 from rnnbench.records.objective import objective_of
 from rnnbench.sweep.backend_choice import choose_backend
@@ -37,7 +35,7 @@ class Launch:
 
         Args:
             request: Of the sweep; its overrides for Hydra itself hold for every job.
-            folder: Of the sweep, which exists.
+            folder: Of the sweep, which exists and is held by this process.
             quiet: No progress on the terminal.
         """
         self.request, self.folder, self.quiet = request, folder, quiet
@@ -57,13 +55,8 @@ class Launch:
             What a sweeper that searches minimises, for each job.
 
         Raises:
-            ConfigError: The folder holds another sweep, or a job cannot be run.
+            ConfigError: A job cannot be run.
         """
-        if not self._has_begun and is_sweep_folder(self.folder):
-            raise ConfigError(
-                f"{self.folder} holds a sweep already: continue it with `rnnbench resume {self.folder}`, "
-                "or choose another hydra.sweep.dir"
-            )
         configs, folders, of_jobs = self._make_folders(job_overrides, first)
         if configs:
             self._run(settings, configs, folders)
@@ -78,13 +71,12 @@ class Launch:
         numbers = range(len(plan.groups), len(plan.groups) + len(groups))
         plan = plan.extended(groups)
         (self.folder / "groups").mkdir(exist_ok=True)
-        with locked(self.folder / FILE_NAME, str(self.folder)):
-            plan.write()
-            self._has_begun = True
-            if not self.quiet:
-                for line in plan_lines(plan, numbers):
-                    self.say(line)
-            self.status = max(self.status, run_groups(self.folder, numbers, settings, quiet=self.quiet, say=self.say))
+        plan.write()
+        self._has_begun = True
+        if not self.quiet:
+            for line in plan_lines(plan, numbers):
+                self.say(line)
+        self.status = max(self.status, run_groups(self.folder, numbers, settings, quiet=self.quiet, say=self.say))
 
     def print_summary(self) -> None:
         """Say what came of the sweep, where it has begun."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from rnnbench.config.objects import to_dict
 from rnnbench.config.stored import config_from, with_overrides
 from rnnbench.exit_status import OK
-from rnnbench.records.lock import FILE_NAME, locked
+from rnnbench.records.lock import locked_folder
 from rnnbench.records.messages import say
 from rnnbench.records.wording import count
 from rnnbench.sweep.backends import run_groups
@@ -37,7 +37,7 @@ def resume_sweep(folder: Path, overrides: Sequence[str], *, quiet: bool) -> int:
         if not quiet:
             say(line)
 
-    with locked(folder / FILE_NAME, str(folder)):
+    with locked_folder(folder):
         plan = read_plan(folder)
         if overrides:
             plan = _with_budget(plan, overrides)

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from rnnbench.config.classes import check_targets as CHECK_TARGETS
 from rnnbench.config.errors import ConfigError
 from rnnbench.hydra_command import ENVIRONMENT
+from rnnbench.records.lock import HeldError, locked_folder
 from rnnbench.training.interrupt import ENDING
 
 BASIC = "hydra/launcher=basic"
@@ -95,6 +96,40 @@ def test_a_held_folder_is_refused(rnnbench, runs):
     assert "`rnnbench resume old`" in answer.err
     assert os.listdir("old") == ["summary.json"]
     assert runs.jobs == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "hydra.run.dir=held"],
+        ["train", "-m", "seed=1,2", "hydra.sweep.dir=held"],
+        ["train", "-m", BASIC, "seed=1,2", "hydra.sweep.dir=held"],
+    ],
+)
+def test_a_folder_that_another_command_takes_meanwhile(words, rnnbench, runs):
+    Path("held").mkdir()
+    with locked_folder(Path("held")):
+        answer = rnnbench(*words, "-q")
+    assert answer.status == 2
+    assert f"held is being worked on by process {os.getpid()} on " in answer.err
+    assert answer.err.count("\n") == 1
+    assert os.listdir("held") == [".lock"]
+    assert runs.jobs == []
+
+
+def test_a_job_is_held_while_it_runs(rnnbench, runs, monkeypatch):
+    """Also one of a sweep: `rnnbench resume` may be told to go on with it alone."""
+    module = sys.modules["rnnbench.run"]
+
+    def look(job, *, quiet):
+        with pytest.raises(HeldError), locked_folder(job.folder):
+            pytest.fail("nobody holds it")
+        return runs.run_job(job, quiet=quiet)
+
+    monkeypatch.setattr(module, "run_job", look)
+    assert rnnbench("train", "-q").status == 0
+    assert rnnbench("train", "-q", "-m", BASIC, "seed=1,2").status == 0
+    assert len(runs.jobs) == 3
 
 
 def test_a_machine_that_cannot(rnnbench, runs):

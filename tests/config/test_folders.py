@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rnnbench.config.errors import ConfigError
-from rnnbench.config.folders import check_folder, check_job_folders, check_run, check_sweep, take_folder
+from rnnbench.config.folders import check_folder, check_job_folders, check_run, check_sweep, make_folder
 
 
 @pytest.fixture(autouse=True)
@@ -135,7 +135,7 @@ def test_a_link_that_leads_in_a_circle(current_folder):
     (current_folder / "loop").symlink_to("loop")
     check_run(Path("loop"), numbered=False)
     with pytest.raises(ConfigError, match=r"hydra\.run\.dir: loop cannot be made"):
-        take_folder(Path("loop"), "hydra.run.dir", numbered=False)
+        make_folder(Path("loop"), "hydra.run.dir", numbered=False)
 
 
 def test_folders_that_cannot_be_made(current_folder):
@@ -154,12 +154,12 @@ def test_a_folder_without_permission(current_folder, monkeypatch):
 
 def test_two_runs_in_the_same_second(current_folder):
     folder = Path("runs/day/time_name")
-    taken = [take_folder(folder, "hydra.run.dir", numbered=True) for _ in range(3)]
+    taken = [make_folder(folder, "hydra.run.dir", numbered=True) for _ in range(3)]
     assert [path.name for path in taken] == ["time_name", "time_name_2", "time_name_3"]
     assert all(path.is_dir() for path in taken)
-    assert take_folder(folder, "hydra.run.dir", numbered=False) == folder
+    assert make_folder(folder, "hydra.run.dir", numbered=False) == folder
 
 
 def test_taking_a_folder_can_fail():
     with pytest.raises(ConfigError, match=r"hydra\.run\.dir: /proc/nothing/x cannot be made"):
-        take_folder(Path("/proc/nothing/x"), "hydra.run.dir", numbered=True)
+        make_folder(Path("/proc/nothing/x"), "hydra.run.dir", numbered=True)

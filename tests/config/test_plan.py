@@ -179,10 +179,31 @@ def test_a_folder_that_holds_a_run(current_folder, name):
 
 
 def test_the_folder_is_named_to_hydra():
-    folder, request = plan("seed=1").take_folder()
-    assert request.overrides == ("seed=1", f"hydra.run.dir={quoted(str(folder))}")
-    _, request = plan("-m", "seed=1").take_folder()
-    assert request.overrides[-1].startswith("hydra.sweep.dir='runs/")
+    with plan("seed=1").taken_folder() as (folder, request):
+        assert request.overrides == ("seed=1", f"hydra.run.dir={quoted(str(folder))}")
+    with plan("-m", "seed=1").taken_folder() as (_, request):
+        assert request.overrides[-1].startswith("hydra.sweep.dir='runs/")
+
+
+@pytest.mark.parametrize(
+    ("words", "record"),
+    [
+        (["hydra.run.dir=x"], "x/summary.json"),
+        (["-m", "seed=1,2", "hydra.sweep.dir=x"], "x/sweep.json"),
+        (["-m", "seed=1,2", "hydra.sweep.dir=x", "hydra/launcher=basic"], "x/1/summary.json"),
+    ],
+)
+def test_of_two_commands_at_the_same_moment_one_gets_the_folder(current_folder, words, record):
+    first, second, third = plan(*words), plan(*words), plan(*words)  # all have seen that it is free
+    with first.taken_folder():
+        with pytest.raises(ConfigError, match=r"x is being worked on by process \d+ on"), second.taken_folder():
+            pytest.fail("it is held")
+        Path(record).parent.mkdir(exist_ok=True)
+        Path(record).write_text("{}")
+    before = sorted(current_folder.rglob("*"))
+    with pytest.raises(ConfigError, match=r"holds a (run|sweep) already"), third.taken_folder():
+        pytest.fail("it holds what the first command has left")
+    assert sorted(current_folder.rglob("*")) == before
 
 
 @pytest.mark.parametrize("text", ["plain", "it's", "a b", "a,b=c{d}[e]", "$x", "a\\", "\\'", "é"])

@@ -11,6 +11,7 @@ from rnnbench.config.rule import load_rule, rule_names
 from rnnbench.experiments.command import make_experiment, result_lines, run
 from rnnbench.experiments.result import read_result
 from rnnbench.experiments.study import Study, StudyError
+from rnnbench.records.lock import HeldError
 
 SMALL = {
     "jacobian_products": {
@@ -146,6 +147,17 @@ def test_what_was_begun_under_another_rule_is_refused(tmp_path):
     for other in (replace(rule, quick=True), replace(rule, thresholds={})):
         with pytest.raises(Exception, match="begun under another rule"):
             Study(other, tmp_path / "one").begin()
+
+
+def test_one_command_at_a_time_works_on_an_experiment(tmp_path):
+    rule = load_rule("jacobian_products")
+    with Study(rule, tmp_path / "one").taken():
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(HeldError), Study(rule, tmp_path / "one").taken():
+            pytest.fail("it is held")
+        assert sorted(tmp_path.rglob("*")) == before
+    with Study(rule, tmp_path / "one").taken():
+        pass
 
 
 def test_a_part_is_measured_once(tmp_path):

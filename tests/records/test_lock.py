@@ -8,14 +8,14 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from rnnbench.records.errors import MachineError, RecordError
-from rnnbench.records.lock import HeldError, locked
+from rnnbench.records.lock import HeldError, locked, locked_folder
 
 HOLD = """
 import sys
@@ -103,22 +103,25 @@ def test_waiting(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
-def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_a_file_system_without_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int
+) -> None:
     def refuse(handle: object, operation: int) -> None:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    done = []
-    with locked(tmp_path / "a", "a"), locked(tmp_path / "a", "a", wait=True):
-        done.append(1)
-    assert done
+    with locked(tmp_path / "a", "a") as first, locked(tmp_path / "a", "a", wait=True) as second:
+        assert (first, second) == (False, False)
+    with locked_folder(tmp_path), locked_folder(tmp_path):
+        warning = f"rnnbench: {tmp_path} is on a file system without locks: let no second command work on it\n"
+        assert capsys.readouterr().err == 2 * warning
 
 
 def test_a_full_disk_costs_the_name_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(descriptor: int, data: bytes) -> int:
+    def refuse(descriptor: int, data: bytes, offset: int) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(os, "write", refuse)
+    monkeypatch.setattr(os, "pwrite", refuse)
     with locked(tmp_path / "a", "a"):
         assert "another process" in refusal(tmp_path / "a", "a")
 
@@ -133,6 +136,35 @@ def test_the_file_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     def refuse(*args: object, **kwargs: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr("builtins.open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(MachineError, match="read-only file system"), locked(tmp_path / ".lock", "it"):
         pass
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path, other: path.symlink_to(other), "it is a symbolic link"),
+        (lambda path, other: path.symlink_to(path.parent / "nowhere"), "it is a symbolic link"),
+        (lambda path, other: os.mkfifo(path), "it is not a regular file"),
+        (lambda path, other: path.mkdir(), "is a directory"),
+    ],
+    ids=["link", "dangling link", "pipe", "folder"],
+)
+def test_something_else_in_its_place(tmp_path: Path, make: Callable[[Path, Path], None], message: str) -> None:
+    other = tmp_path / "other"
+    other.write_text("mine")
+    make(tmp_path / ".lock", other)
+    with pytest.raises(RecordError, match=message), locked(tmp_path / ".lock", "it"):
+        pass
+    assert other.read_text() == "mine"
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_what_another_program_keeps_in_the_file_stays(tmp_path: Path) -> None:
+    path = tmp_path / ".lock"
+    path.write_text("process of mine\n")
+    with locked(path, "it") as is_held:
+        assert is_held
+        assert "another process" in refusal(path, "it")
+    assert path.read_text() == "process of mine\n"
