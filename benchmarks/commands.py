@@ -23,12 +23,12 @@ class CommandError(MeasurementError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command did.
+    """The result of a command.
 
     Attributes:
         seconds: From its start to its end.
-        said: Lines of stderr, each with the seconds since the start.
-        output: Of stdout.
+        said: Lines on stderr, each with the seconds since the start.
+        output: Text on stdout.
         peak_bytes: Largest resident set; None where the system does not tell (other than Linux).
         open_files: Most file descriptors at a moment; None likewise.
     """
@@ -40,10 +40,10 @@ class Outcome:
     open_files: int | None = None
 
     def seconds_until(self, text: str) -> float:
-        """When a line with a text was said.
+        """Seconds until a line with a text was printed on stderr.
 
         Raises:
-            CommandError: It was not.
+            CommandError: There is no such line.
         """
         for seconds, line in self.said:
             if text in line:
@@ -53,7 +53,7 @@ class Outcome:
 
 @dataclass
 class _Watch:
-    """Looks at another process as long as it is there."""
+    """Polls memory and open files of another process until it ends."""
 
     process: "subprocess.Popen[str]"
     peak_bytes: int | None = None

@@ -91,9 +91,9 @@ def measure_comparison(
     """Compare with every number of threads.
 
     Args:
-        options: What was asked for.
+        options: Shapes, rounds, and whether all is measured.
         settings: Numbers of threads.
-        announcer: Told how far it is.
+        announcer: Shows the progress.
         seconds: Time for all of this.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The engine beside other ways to the same gradients and Gauss-Newton products."""
+"""The engine beside every other way to the same gradients and Gauss-Newton products."""
 
 import gc
 import time
@@ -63,9 +63,9 @@ def measure_engine(options: Options, settings: Sequence[int], announcer: Announc
     """Measure every shape with every number of threads.
 
     Args:
-        options: What was asked for.
+        options: Shapes, rounds, and whether all is measured.
         settings: Numbers of threads.
-        announcer: Told how far it is.
+        announcer: Shows the progress.
 
     Raises:
         ConfigError: A shape does not fit into memory; before any measurement.
@@ -145,7 +145,7 @@ def measure_shape(
         shape: The shape.
         threads: Number of threads.
         lanes: Where they run.
-        announcer: Told how far it is.
+        announcer: Shows the progress.
         rounds: How many; None: as many as fit.
         seconds: Time for all of this.
 

@@ -52,9 +52,9 @@ def measure_gated(options: Options, settings: Sequence[int], announcer: Announce
     """Measure every way for both nets at every shape, with every number of threads, all interleaved.
 
     Args:
-        options: What was asked for.
+        options: Shapes, rounds, and whether all is measured.
         settings: Numbers of threads.
-        announcer: Told how far it is.
+        announcer: Shows the progress.
 
     Raises:
         MismatchError: A way does not compute what the steps do.

@@ -117,7 +117,7 @@ def timed(
     """Median and fastest time of a way, in ms, and microseconds of a time step; the result is checked where it can be.
 
     Args:
-        shape: Of the problem.
+        shape: Size of the problem.
         device: Where.
         make: The way.
         net: Made from the numbers of inputs, outputs and hidden units.
@@ -175,7 +175,7 @@ def measurements(shape: Shape, device: torch.device, *, quick: bool = False) -> 
     """Every way at a shape, by what it computes and its name.
 
     Args:
-        shape: Of the problem.
+        shape: Size of the problem.
         device: Where.
         quick: Leave out what compiles for long.
     """
@@ -214,9 +214,9 @@ def measure_gpu(options: Options, settings: Sequence[int], announcer: Announcer)
     """Measure every way at every shape, one after another, on the first GPU.
 
     Args:
-        options: What was asked for.
+        options: Shapes, rounds, and whether all is measured.
         settings: Unused: numbers of threads.
-        announcer: Told how far it is.
+        announcer: Shows the progress.
 
     Raises:
         ConfigError: There is no GPU.
@@ -232,9 +232,9 @@ def report_gpu(shape: Shape, measures: Mapping[str, Measure], announcer: Announc
     """Make the measurements of a shape, and their table; one that fails is a note below it.
 
     Args:
-        shape: Of the problem.
+        shape: Size of the problem.
         measures: As of `measurements`.
-        announcer: Told how far it is.
+        announcer: Shows the progress.
     """
     announcer.stage("R={} B={} T={} n={}".format(*shape))
     found: dict[str, Mapping[str, Any]] = {}

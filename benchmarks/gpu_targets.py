@@ -55,7 +55,7 @@ class Target:
         what: In words.
         value: From the times; KeyError where one is missing.
         bound: At most; at least, where `is_least`.
-        shape: Of which it is said; None: of every one.
+        shape: Shape for which it is set; None: every one.
         is_least: Whether the bound is a lower one.
     """
 
@@ -104,7 +104,7 @@ def targets_in_words(shape: Shape, found: Found) -> list[str]:
     """A line for every target of a shape.
 
     Args:
-        shape: Of the problem.
+        shape: Size of the problem.
         found: Its times, by name, as `benchmarks.gpu.measurements` has them.
     """
     return [target.in_words(found) for target in TARGETS if target.shape in (None, shape)]

@@ -36,9 +36,9 @@ def flashrnn_gradient(case: Case, backend: str, dtype: torch.dtype = torch.bfloa
     """Loss and gradient by FlashRNN; the products of the inputs are taken beforehand, as its interface wants.
 
     Args:
-        case: Of the tanh net.
+        case: The problem, of the tanh net.
         backend: One of FlashRNN's.
-        dtype: Of its kernels; the products of the inputs and the readout stay in the case's.
+        dtype: Data type of its kernels; products of the inputs and the readout keep that of the case.
     """
     flashrnn = importlib.import_module("flashrnn").flashrnn
     theta, name = case.theta.clone().requires_grad_(), str(dtype).removeprefix("torch.")

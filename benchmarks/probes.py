@@ -59,31 +59,31 @@ def measure_probes(options: Options, settings: Sequence[int], announcer: Announc
         announcer.stage(f"probes, {name}")
         with Lanes() as lanes:
             end = time.perf_counter() + seconds
-            session = bare_run(overrides, num_replicas, threads)
-            lanes.call(session.warm_up)
-            before = session.theta
-            update = lanes.call(session.update)
+            run = bare_run(overrides, num_replicas, threads)
+            lanes.call(run.warm_up)
+            before = run.theta
+            update = lanes.call(run.update)
             costs = {}
             for chosen in sets():
                 announcer.detail(f"probe={chosen}")
                 configs = configs_of([*overrides, f"probe={chosen}"], num_replicas)
                 probes = build(configs).probes
                 every = {name: int(configs[0].probe[name].every) for name in probes}
-                costs[chosen] = lanes.call(partial(probe_costs, session, probes, every, before, update))
-            walls = _walls(session, before, update, lanes, announcer, options.rounds, end)
+                costs[chosen] = lanes.call(partial(probe_costs, run, probes, every, before, update))
+            walls = _walls(run, before, update, lanes, announcer, options.rounds, end)
             title = f"Probes, {name}, {count(threads, 'thread')}"
-            yield _report(title, session, costs, walls)
-            session.close()
+            yield _report(title, run, costs, walls)
+            run.close()
 
 
 def _report(
-    title: str, session: BareRun, costs: Mapping[str, Mapping[str, ProbeCost]], walls: Mapping[str, list[float]]
+    title: str, run: BareRun, costs: Mapping[str, Mapping[str, ProbeCost]], walls: Mapping[str, list[float]]
 ) -> Report:
     """The table of one kind of run."""
     interval = Statistics.of(walls["updates"]).median
     effect = [after - without for after, without in zip(walls["with"], walls["without"], strict=True)]
     found = Statistics.of(effect)
-    every = int(session.config.record.log_every)
+    every = int(run.config.record.log_every)
     rows: list[Sequence[str] | None] = []
     for name, probes in costs.items():
         rows += [_row(key, cost, interval, every) for key, cost in probes.items()]
@@ -103,7 +103,7 @@ def _report(
             f"{percent(found.median / interval)} of a run.",
         ],
         {
-            "threads": session.problem.engine.threads,
+            "threads": run.problem.engine.threads,
             "log_every": every,
             "sets": {name: {key: asdict(cost) for key, cost in probes.items()} for name, probes in costs.items()},
             "interval": interval,
@@ -121,7 +121,7 @@ def _row(name: str, cost: ProbeCost, interval: float, log_every: int) -> Sequenc
 
 
 def _walls(
-    session: BareRun,
+    run: BareRun,
     before: Tensor,
     update: Update,
     lanes: Lanes,
@@ -130,22 +130,22 @@ def _walls(
     end: float,
 ) -> dict[str, list[float]]:
     """Seconds of blocks with and without probes, in turn, and of the updates alone in those without."""
-    every = int(session.config.record.log_every)
-    scheduled = {name: ScheduledProbe(probe, 1) for name, probe in session.probes.items()}
+    every = int(run.config.record.log_every)
+    scheduled = {name: ScheduledProbe(probe, 1) for name, probe in run.probes.items()}
     walls: dict[str, list[float]] = {"with": [], "without": [], "updates": []}
     with ExitStack() as stack:
         observers = {}
         for name, probes in {"with": scheduled, "without": dict[str, ScheduledProbe]()}.items():
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            observers[name] = _observer(session, folder, probes, stack)
-        pictureless = view_of(session, before, update, 1)
-        lanes.call(partial(_block, session, observers["with"], pictureless, 0, 1))  # not counted: what it loads
+            observers[name] = _observer(run, folder, probes, stack)
+        pictureless = view_of(run, before, update, 1)
+        lanes.call(partial(_block, run, observers["with"], pictureless, 0, 1))  # not counted: what it loads
         done = 0
         while done < rounds if rounds else (done == 0 or time.perf_counter() < end):
             for name in ("with", "without") if done % 2 else ("without", "with"):
                 announcer.detail(f"round {done + 1}, {name} probes")
                 view = pictureless if name == "with" else None
-                block = lanes.call(partial(_block, session, observers[name], view, done, every))
+                block = lanes.call(partial(_block, run, observers[name], view, done, every))
                 walls[name].append(block[0])
                 if name == "without":
                     walls["updates"].append(block[1])
@@ -153,13 +153,13 @@ def _walls(
     return walls
 
 
-def _observer(session: BareRun, folder: Path, probes: Mapping[str, ScheduledProbe], stack: ExitStack) -> Observer:
+def _observer(run: BareRun, folder: Path, probes: Mapping[str, ScheduledProbe], stack: ExitStack) -> Observer:
     """What completes rows in a folder of its own, for every replica; closed with the stack."""
-    problem = session.problem
+    problem = run.problem
     folders = [folder / str(replica) for replica in range(len(problem.seeds))]
     for own in folders:
         own.mkdir()
-    names = columns(probes, session.optimizer, problem.model, problem.task)
+    names = columns(probes, run.optimizer, problem.model, problem.task)
     records = stack.enter_context(Records(folders, names))
     return stack.enter_context(Observer(records, probes, _fail))
 
@@ -168,17 +168,17 @@ def _fail(message: str) -> None:
     raise RuntimeError(message)
 
 
-def _block(session: BareRun, observer: Observer, view: View | None, number: int, every: int) -> tuple[float, float]:
+def _block(run: BareRun, observer: Observer, view: View | None, number: int, every: int) -> tuple[float, float]:
     """Log one update and make the following ones, while the probes work; seconds of all, and of the updates.
 
     What the probes have not done when the next update is logged would hold that one up, so it is waited for.
     """
     values: dict[str, Any] = {}
     start = time.perf_counter()
-    observer.observe(number, range(len(session.theta)), values, None if view is None else lambda num_logged: view)
+    observer.observe(number, range(len(run.theta)), values, None if view is None else lambda num_logged: view)
     updating = time.perf_counter()
     for _ in range(every):
-        session.update()
+        run.update()
     updated = time.perf_counter()
     observer.drain()
     return time.perf_counter() - start, updated - updating

@@ -34,7 +34,7 @@ def scaling_reports(
     Args:
         settings: Numbers of threads.
         lanes: Where it runs.
-        announcer: Told how far it is.
+        announcer: Shows the progress.
         rounds: How many; None: as many as fit.
         end: When to be ready, by `time.perf_counter`.
     """
@@ -62,7 +62,7 @@ def measure_series(
         shapes: The shapes.
         threads: Number of threads.
         lanes: Where it runs.
-        announcer: Told how far it is.
+        announcer: Shows the progress.
         rounds: How many; None: as many as fit.
         seconds: Time for all of this.
     """

@@ -1,4 +1,4 @@
-"""What a sweep costs: beside the same jobs one by one, its records, its growth with the replicas, its planning.
+"""The cost of a sweep: beside the same jobs one by one, its records, its growth with the replicas, its planning.
 
 Everything is measured on whole commands, each a process of its own, as a person would type them.
 """
@@ -44,8 +44,8 @@ class Sizes:
     """How large a sweep is measured.
 
     Attributes:
-        seeds: Of the comparison: jobs side by side.
-        updates: Of each of them.
+        seeds: Seeds of the comparison.
+        updates: Updates of each seed.
         logged_replicas: Replicas of the run whose records are weighed.
         logged_updates: Its updates.
         growth: Numbers of replicas, in rising order; the first is what the others' memory is counted from.
@@ -73,9 +73,9 @@ def measure_sweep(options: Options, settings: Sequence[int], announcer: Announce
     """Measure whole commands, one after another.
 
     Args:
-        options: What was asked for; without a number of threads the commands choose theirs, as they do by default.
-        settings: Not used: the commands are to be as they are typed.
-        announcer: Told how far it is.
+        options: Rounds and sizes; without a number of threads the commands choose theirs, as by default.
+        settings: Not used: the commands run as typed.
+        announcer: Shows the progress.
 
     Raises:
         CommandError: A command failed.
@@ -161,8 +161,8 @@ def report_comparison(
 
     Args:
         shape: What was trained.
-        updates: Of each seed.
-        outcomes: Of the whole command by way, one per round.
+        updates: Updates of each seed.
+        outcomes: Results of the whole command by way, one per round.
         difference: Largest relative one between a seed's losses.
         is_full: Whether the sizes are those that the targets are for.
     """
@@ -226,8 +226,8 @@ def report_records(num_replicas: int, updates: int, accounts: dict[str, list[Acc
     """The table of what records cost.
 
     Args:
-        num_replicas: Of the run.
-        updates: Of the run.
+        num_replicas: Replicas of the run.
+        updates: Updates of the run.
         accounts: What `benchmarks.watched` wrote, with and without records, one per round.
     """
     kept = accounts["with"]

@@ -59,7 +59,7 @@ def report_growth(sizes: Sequence[int], rounds: int, threads: Sequence[str], ann
         sizes: Numbers of replicas in rising order; the memory of the others is counted from the first one's.
         rounds: How often.
         threads: Override for the number of threads, or nothing.
-        announcer: Told how far it is.
+        announcer: Shows the progress.
     """
     found: dict[int, list[Size]] = {size: [] for size in sizes}
     for number in range(rounds):
@@ -178,10 +178,10 @@ def report_planning(num_seeds: int, rounds: int, threads: Sequence[str], announc
     """Time what comes before the first update of a grid of two learning rates and two momenta.
 
     Args:
-        num_seeds: Of each of them.
+        num_seeds: Seeds of each setting.
         rounds: How often.
         threads: Override for the number of threads, or nothing.
-        announcer: Told how far it is.
+        announcer: Shows the progress.
     """
     words = ["train", "-m", f"seed=range(0,{num_seeds})", "optim=nag", "optim.lr=1e-3,1e-4", "optim.momentum=0.9,0.98"]
     outcomes = []
@@ -198,7 +198,7 @@ def planning_table(num_jobs: int, outcomes: Sequence[Outcome]) -> Report:
 
     Args:
         num_jobs: That were planned.
-        outcomes: Of the command, one per round.
+        outcomes: Results of the command, one per round.
 
     Raises:
         CommandError: A command did not say what it is about to do.

@@ -57,10 +57,10 @@ def train_seeds(
 
     Args:
         shape: Of the problem; its replicas are the seeds from 0 on.
-        updates: Of each.
+        updates: Updates of each seed.
         learning_rate: Constant.
         momentum: Constant.
-        dtype: Of parameters and states.
+        dtype: Data type of parameters and states.
 
     Returns:
         The loss of each on the held-out sequences of every run.

@@ -84,9 +84,9 @@ def measure_training(options: Options, settings: Sequence[int], announcer: Annou
     """Measure updates both ways, with every number of threads, all interleaved.
 
     Args:
-        options: What was asked for.
+        options: Shapes, rounds, and whether all is measured.
         settings: Numbers of threads.
-        announcer: Told how far it is.
+        announcer: Shows the progress.
 
     Raises:
         MismatchError: After some updates both ways have not come to the same parameters.

@@ -1,4 +1,4 @@
-"""`rnnbench` with an eye on where its processor time goes, as a process of its own.
+"""Run a command of `rnnbench` and measure where its processor time goes, as a process of its own.
 
 usage: python -m benchmarks.watched ACCOUNTS with|without WORDS
 
@@ -35,8 +35,8 @@ class Accounts:
 
     Attributes:
         wall: From the first row to closed files.
-        processor: Of all threads together, in that time.
-        logging: Of each thread, for records, probes and checkpoints alone.
+        processor: Processor seconds of all threads in that time.
+        logging: Processor seconds of each thread for records, probes and checkpoints.
     """
 
     def __init__(self) -> None:

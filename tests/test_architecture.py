@@ -117,6 +117,14 @@ def test_imports_stay_within_the_layers(module):
     assert [name for name in names if is_from(name, {*FORBIDDEN.get(here, ()), *ABOVE})] == []
 
 
+@pytest.mark.parametrize("folder", ["benchmarks", "docs/make"])
+def test_what_lies_above_the_package_imports_the_package_alone(folder):
+    own = folder.partition("/")[0]
+    for path in (ROOT / folder).rglob("*.py"):
+        names = set(imports(ast.parse(path.read_text()), inside_functions=True))
+        assert [name for name in names if is_from(name, ABOVE - {own})] == [], path
+
+
 @pytest.mark.parametrize("module", sorted(name for name in FILES if part(name) in ARITHMETIC))
 def test_arithmetic_opens_no_file(module):
     nodes = ast.walk(ast.parse(FILES[module].read_text()))

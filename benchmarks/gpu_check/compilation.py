@@ -1,4 +1,4 @@
-"""Every kernel compiled for a GPU, which needs none: registers, what they spill, and shared memory."""
+"""Compile every kernel for a GPU, without one: registers, spilled bytes and shared memory."""
 
 import re
 import subprocess
@@ -21,10 +21,10 @@ INDICES = ("lengths", "output_steps")
 NUMBERS = ("rows", "step", "tangents", "gradients", "recurrent", "source", "structural")
 WARP = 32
 OPTIONS = {"num_stages": 1, "enable_fp_fusion": True}
-"""Of every launch."""
+"""Options of every launch."""
 
 LARGEST_SPILL = 2048
-"""Bytes of a thread's registers that go to memory, above which a kernel was compiled in a way nobody wanted."""
+"""Largest acceptable number of bytes that a thread spills from registers to memory."""
 
 KERNELS: dict[str, tuple[Any, dict[str, Any]]] = {
     "states": (states_kernel, {"EXTRA": 16}),
@@ -39,7 +39,7 @@ def compilation_stage(capability: int, *, quick: bool) -> Stage:
     """Every kernel at three sizes and with every tile; quick: one.
 
     Args:
-        capability: Of the chip, as in 90 for 9.0.
+        capability: Compute capability of the chip, as in 90 for 9.0.
         quick: One kernel.
     """
     measurements: dict[str, Measure] = {}

@@ -1,4 +1,4 @@
-"""What the kernels come to beside torch in float64, at sizes and lengths of every kind.
+"""Errors of the kernels against torch in float64, at sizes and lengths of every kind.
 
 Letters as in `rnnbench.models.simple_rnn_sweeps`.
 """
@@ -44,10 +44,10 @@ class SweepCase:
         input_size: d.
         nonlinearity: Name.
         num_outputs: S, at steps drawn for each sequence, the last of which is its end; None: one at every step.
-        distance: Of structural damping; None: none.
+        distance: Distance of structural damping; None: no damping.
         radius: Spectral radius of the recurrent weights, about.
-        tile: Of the kernels: rows and warps.
-        seed: Of everything that is drawn.
+        tile: Tile of the kernels: rows and warps.
+        seed: Seed of all random numbers.
     """
 
     num_replicas: int = 2

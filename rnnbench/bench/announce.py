@@ -1,4 +1,4 @@
-"""How far the measuring is, on stderr: one line that is overwritten on a terminal, else a line per stage."""
+"""Progress of a measurement on stderr: one line that is overwritten on a terminal, otherwise a line per stage."""
 
 import sys
 from types import TracebackType
@@ -11,30 +11,30 @@ _WIDTH = 100
 
 
 class Announcer:
-    """Says what is being measured; a context manager that leaves a clean line behind."""
+    """Shows what is being measured; a context manager that leaves a clean line behind."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        """Nothing is said yet.
+        """Show nothing yet.
 
         Args:
-            stream: Where to; None: stderr.
+            stream: Where the progress is printed; None: stderr.
         """
         self._stream = sys.stderr if stream is None else stream
         self._overwrites = choose_mode(False, self._stream) == "bar"
         self._stage = ""
 
     def __enter__(self) -> Self:
-        """Itself."""
+        """The announcer itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take the line away."""
+        """Clear the line."""
         self.clear()
 
     def stage(self, text: str) -> None:
-        """A new stage begins."""
+        """Start a stage."""
         self._stage = text
         if self._overwrites:
             self.detail("")
@@ -42,12 +42,12 @@ class Announcer:
             print(f"rnnbench: measuring {text}", file=self._stream, flush=True)
 
     def detail(self, text: str) -> None:
-        """How far the stage is; said on terminals only."""
+        """Show the progress within the stage, on a terminal only."""
         if self._overwrites:
             line = f"measuring {self._stage}: {text}" if text else f"measuring {self._stage}"
             print(f"{_CLEAR}{line[:_WIDTH]}", end="", file=self._stream, flush=True)
 
     def clear(self) -> None:
-        """Take the line away, so that something else can be printed."""
+        """Clear the line, so that something else can be printed."""
         if self._overwrites:
             print(_CLEAR, end="", file=self._stream, flush=True)

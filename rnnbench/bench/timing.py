@@ -1,4 +1,4 @@
-"""Timing of variants against each other: interleaved round by round in one process, so that drift hits all alike."""
+"""Time variants against each other, interleaved round by round in one process, so that drift affects all alike."""
 
 import gc
 import itertools
@@ -16,10 +16,10 @@ import numpy as np
 import torch
 
 BURST_SECONDS = 0.03
-"""A variant is called again and again for about this long in a round, so that the clock's grain does not matter."""
+"""A variant is called repeatedly for about this long in a round, so that the clock's resolution is no matter."""
 
 LONG_SECONDS = 0.1
-"""A first call of this length is taken as the estimate of the next ones; below, what only it does would weigh."""
+"""A first call of this length is the estimate of the next; a shorter one is repeated, since one-time work weighs."""
 
 PAUSE_SECONDS = 0.005
 """Between variants: OpenMP's threads spin for some milliseconds after their last work, and would disturb the next."""
@@ -31,10 +31,10 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of the rounds of one variant.
+    """Median and quartiles of the rounds of one variant.
 
     Attributes:
-        median: Middle.
+        median: Median.
         lower: First quartile.
         upper: Third quartile.
     """
@@ -51,16 +51,16 @@ class Statistics:
 
     @classmethod
     def of_ratio(cls, values: Sequence[float], base: Sequence[float]) -> "Statistics":
-        """Of the ratios round by round, in which drift that both have cancels.
+        """Statistics of the ratios round by round, in which common drift cancels.
 
         Raises:
-            ValueError: The two have not the same number of rounds.
+            ValueError: The numbers of rounds differ.
         """
         return cls.of([value / other for value, other in zip(values, base, strict=True)])
 
 
 class Lane:
-    """A thread in which variants run; all threads that OpenMP starts for it inherit its treatment of denormals."""
+    """A thread in which variants run; threads that OpenMP starts for it inherit its treatment of denormals."""
 
     def __init__(self, *, flushes: bool) -> None:
         """Start the thread.
@@ -125,11 +125,11 @@ class Variant:
     """One way to compute something.
 
     Attributes:
-        name: Said in tables.
-        run: Computes it once; what it returns is dropped.
-        torch_threads: Over how many threads torch splits one operation.
+        name: Name in tables.
+        run: Computes it once; the result is dropped.
+        torch_threads: Number of threads over which torch splits one operation.
         flushes: Whether denormal floats are flushed to zero.
-        cores: How many processors the whole process may use meanwhile; None: all.
+        cores: Number of processors that the whole process may use meanwhile; None: all.
     """
 
     name: str
@@ -158,11 +158,11 @@ def interleave(
 
     Args:
         variants: With distinct names. Each is warmed up by a call before the first round.
-        lanes: Where they run.
-        rounds: How many; None: as many as fit.
+        lanes: Threads in which they run.
+        rounds: Number of rounds; None: as many as fit.
         seconds: Time for all of this, warm-up included; at least `MIN_ROUNDS` are made.
-        announce: Told how far it is.
-        burst_seconds: How long a variant is called again and again in a round; None: `BURST_SECONDS`.
+        announce: Shows the progress.
+        burst_seconds: Seconds for which a variant is called repeatedly in a round; None: `BURST_SECONDS`.
 
     Returns:
         By name: seconds of one call, one entry per round.
