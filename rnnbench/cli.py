@@ -53,6 +53,13 @@ rnnbench list GROUP CHOICE shows the keys of a choice, rnnbench list keys those 
 rnnbench train --cfg job the whole configuration of a run."""
 
 
+RESUME_HELP = """\
+usage: rnnbench resume FOLDER [-q] [--accept-gap] [budget.updates=N] [budget.minutes=M] [...]
+
+  -q, --quiet    no progress on the terminal
+  --accept-gap   go on also where metrics.csv or events are lost that the checkpoint counts"""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
@@ -183,10 +190,12 @@ def _train(words: list[str]) -> int:
 
 def _resume(words: list[str]) -> int:
     """`rnnbench resume FOLDER [BUDGET]`."""
-    quiet = any(word in ("-q", "--quiet") for word in words)
-    words = [word for word in words if word not in ("-q", "--quiet")]
+    given = {"-q": "--quiet"}
+    options = {given.get(word, word) for word in words if word in ("-q", "--quiet", "--accept-gap")}
+    quiet, accept_gap = "--quiet" in options, "--accept-gap" in options
+    words = [word for word in words if given.get(word, word) not in options]
     if words[:1] in (["-h"], ["--help"]):
-        return _show(lambda: ["usage: rnnbench resume FOLDER [-q] [budget.updates=N] [budget.minutes=M] [...]"])
+        return _show(lambda: [RESUME_HELP])
     if not words or words[0].startswith("-"):
         raise ConfigError("rnnbench resume needs the folder of a run or a sweep")
     folder = Path(words[0])
@@ -196,22 +205,23 @@ def _resume(words: list[str]) -> int:
 
     check_utf8(folder)
     is_sweep = is_sweep_folder(folder)
-    if not is_sweep and not (folder / "checkpoint.pt").is_file():
+    if not is_sweep and not any(map(os.path.lexists, (folder / "checkpoint.pt", folder / "checkpoint.previous.pt"))):
         sweep = sweep_of(folder)
         if sweep is not None and is_run_folder(folder):
             raise ConfigError(f"{folder} is trained together with other jobs of a sweep: rnnbench resume {sweep}")
-        raise ConfigError(f"{folder} holds neither checkpoint.pt nor sweep.json to go on from")
+        if not is_run_folder(folder):
+            raise ConfigError(f"{folder} holds neither checkpoint.pt nor sweep.json to go on from")
     prepare_process(None)
     try:
         if is_sweep:
             from rnnbench.sweep.resume import resume_sweep
 
-            return resume_sweep(folder, words[1:], quiet=quiet)
+            return resume_sweep(folder, words[1:], quiet=quiet, accept_gap=accept_gap)
         from rnnbench.run import follow_resumed_run, resume_run
 
         if place_in_torchrun()[0] > 0:
-            return follow_resumed_run(folder, words[1:])
-        return resume_run(folder, words[1:], quiet=quiet)
+            return follow_resumed_run(folder, words[1:], accept_gap=accept_gap)
+        return resume_run(folder, words[1:], quiet=quiet, accept_gap=accept_gap)
     except RecordError as error:
         raise ConfigError(str(error)) from error
 
@@ -260,8 +270,12 @@ def _probe(words: list[str]) -> int:
     options = parse_options(words)
     prepare_process(options.config_dir)
     from rnnbench.probing.command import run_probe
+    from rnnbench.records import RecordError
 
-    status, lines = run_probe(options)
+    try:
+        status, lines = run_probe(options)
+    except RecordError as error:
+        raise ConfigError(str(error)) from error
     return max(status, _show(lambda: lines))
 
 

@@ -163,14 +163,22 @@ class _Jobs:
 
     def close(self) -> int:
         """Say what came of a sweep; returns the worst exit status."""
-        from rnnbench.records import read_summary
-
         if self.launcher is not None:
             self.launcher.print_summary()
         if not self.statuses:  # the jobs ran in processes of their own, and left their summaries
             folders = [path.parent for path in self.folder.rglob("summary.json")]
-            self.statuses = [FAILED for folder in folders if read_summary(folder).status == "failed"]
+            self.statuses = [FAILED for folder in folders if _has_failed(folder)]
         return max(self.statuses, default=OK)
+
+
+def _has_failed(folder: Path) -> bool:
+    """Whether a run has failed, or its summary cannot be read."""
+    from rnnbench.records import RecordError, read_summary
+
+    try:
+        return read_summary(folder).status == "failed"
+    except RecordError:
+        return True
 
 
 @contextlib.contextmanager

@@ -81,32 +81,42 @@ class Keeper:
         self.jobs, self.group, self.facts = jobs, group, facts
         self.layout = {name: list(shape) for name, shape in layout.items()}
         self.trees = [to_dict(job.config) for job in jobs]
-        self.summaries = [Summary(status="running", config=tree, **facts) for tree in self.trees]
+        self.schemas = [schema_names(job.config) for job in jobs]
+        self.summaries: list[Summary] = []
+        self.refresh([Replica() for _ in jobs])
         self._settled: set[int] = set()  # jobs whose ending is on disk
+        self._unwritable: dict[int, str] = {}
         self.records: Records
 
     def begin(self) -> None:
         """Write the summaries of runs that are about to begin."""
-        for job, summary in zip(self.jobs, self.summaries, strict=True):
-            write_summary(job.folder, summary)
+        for index, (job, summary) in enumerate(zip(self.jobs, self.summaries, strict=True)):
+            try:
+                write_summary(job.folder, summary)
+            except RecordError as error:
+                if len(self.jobs) == 1 or isinstance(error, MachineError):
+                    raise
+                self._unwritable[index] = str(error)
+
+    def begin_records(self, records: Records) -> None:
+        """Take over the open records; a folder that could not be written is given up alone."""
+        self.records = records
+        for index, message in self._unwritable.items():
+            records.fail(index, message)
 
     def refresh(self, replicas: Sequence[Replica]) -> None:
         """Bring the summaries up to date with the training, in memory."""
-        for index, replica in enumerate(replicas):
-            self.summaries[index] = Summary(
+        self.summaries = [
+            Summary(
                 status=replica.status,
-                solved=replica.solved_at is not None,
-                solved_at=replica.solved_at,
                 message=replica.message,
-                loss=replica.loss,
-                error_rate=replica.error_rate,
-                updates=replica.updates,
-                sequences=round(replica.sequences),
-                products=round(replica.products),
-                seconds=replica.seconds,
+                **standing(replica),
                 config=self.trees[index],
+                schema=self.schemas[index],
                 **self.facts,
             )
+            for index, replica in enumerate(replicas)
+        ]
 
     def _contents(self, snapshot: Snapshot, records: Sequence[Lengths]) -> dict[str, Any]:
         """What both kinds of checkpoint hold."""
@@ -128,7 +138,7 @@ class Keeper:
                     **self._contents(snapshot, [written.jobs[index]]),
                     "status": summary.status,
                     "config": self.trees[index],
-                    "schema": schema_names(job.config),
+                    "schema": self.schemas[index],
                 },
             )
             self._write_summary(index, summary, durable=True)
@@ -191,3 +201,17 @@ class Keeper:
                 second = failure
         if second is not None:
             say(str(second))
+
+
+def standing(replica: Replica) -> dict[str, Any]:
+    """The fields of a summary that tell how far a replica has come."""
+    return {
+        "solved": replica.solved_at is not None,
+        "solved_at": replica.solved_at,
+        "loss": replica.loss,
+        "error_rate": replica.error_rate,
+        "updates": replica.updates,
+        "sequences": round(replica.sequences),
+        "products": round(replica.products),
+        "seconds": replica.seconds,
+    }

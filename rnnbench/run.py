@@ -1,32 +1,27 @@
 """Runs by themselves: trained from a configuration, or gone on with from their checkpoint."""
 
 import contextlib
-import dataclasses
 import os
-import pickle
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from rnnbench.config.build import build
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.schema import Config
-from rnnbench.config.stored import config_from, with_overrides
 from rnnbench.config.validate import fields_of
 from rnnbench.exit_status import OK
 from rnnbench.following import follow
-from rnnbench.keeping import CHECKPOINT, Job
+from rnnbench.keeping import Job
 from rnnbench.machine import check_graphs, check_memory, check_recurrence, resolve_device
 from rnnbench.processors import keep_to_share
-from rnnbench.records import RecordError, sweep_of
+from rnnbench.records import sweep_of
 from rnnbench.records.closing import print_closing_summary
 from rnnbench.records.lock import locked_folder
 from rnnbench.records.messages import say
-from rnnbench.session import Session, Start
+from rnnbench.resuming import FoundRun, find_run
+from rnnbench.session import Session
 from rnnbench.sweep.grouping import group_jobs
-from rnnbench.training.checkpoint import load_checkpoint
-from rnnbench.training.replica import Snapshot
 from rnnbench.training.world import ALONE, World, is_shared, joined
 
 
@@ -71,13 +66,13 @@ def follow_job(config: Config) -> int:
         return follow(config, None, world)
 
 
-def follow_resumed_run(folder: Path, overrides: Sequence[str]) -> int:
+def follow_resumed_run(folder: Path, overrides: Sequence[str], *, accept_gap: bool = False) -> int:
     """Take part in a run that the first process of torchrun goes on with; see `resume_run`."""
-    config, checkpoint = _read(folder, overrides)
-    if is_finished(checkpoint["status"], config):
+    found = find_run(folder, overrides, accept_gap=accept_gap)
+    if found.is_finished:
         return OK
-    with world_of(config) as world:
-        return follow(config, Snapshot.from_contents(checkpoint), world)
+    with world_of(found.config) as world:
+        return follow(found.config, found.start.snapshot, world)
 
 
 @contextlib.contextmanager
@@ -98,69 +93,45 @@ def world_of(config: Config) -> Iterator[World]:
         yield world
 
 
-def resume_run(folder: Path, overrides: Sequence[str], *, quiet: bool) -> int:
+def resume_run(folder: Path, overrides: Sequence[str], *, quiet: bool, accept_gap: bool = False) -> int:
     """Go on with a run from its checkpoint, to the very numbers that it would have had without the interruption.
+
+    A run that was ended before its first checkpoint begins anew. Nothing is written before everything has been read.
 
     Args:
         folder: Its run folder.
         overrides: A larger budget, as KEY=VALUE.
         quiet: No progress on the terminal.
+        accept_gap: Go on also where rows are missing that the checkpoint counts.
 
     Returns:
         The exit status, as of `run_job`; 0 where the run is finished already.
 
     Raises:
-        ConfigError: The folder holds no checkpoint, or one of another program; or an override is wrong.
-        RecordError: Another process works on it, or on the sweep that it belongs to.
+        ConfigError: The folder holds nothing to go on from; or an override is wrong.
+        RecordError: A record is damaged, or another process works on the run, or on the sweep that it belongs to.
     """
     with contextlib.ExitStack() as locks:
         for held in (sweep_of(folder), folder):
             if held is not None:
                 locks.enter_context(locked_folder(held))
-        return _resume(folder, overrides, quiet=quiet)
+        return _resume(find_run(folder, overrides, accept_gap=accept_gap), folder, quiet=quiet)
 
 
-def _resume(folder: Path, overrides: Sequence[str], *, quiet: bool) -> int:
+def _resume(found: FoundRun, folder: Path, *, quiet: bool) -> int:
     """Go on with a run that is held by this process alone."""
-    config, checkpoint = _read(folder, overrides)
-    updates = checkpoint["update"]
-    if is_finished(checkpoint["status"], config):
-        say(f"{folder} is finished: {checkpoint['status']} after {updates} updates")
+    if found.is_finished:
+        say(f"{folder} is finished: {found.status} after {found.updates} updates")
         return OK
-    start = Start.of(checkpoint, Snapshot.from_contents(checkpoint), checkpoint["records"])
+    for line in found.warnings:
+        say(line)
     if not quiet:
-        say(f"{config.name} goes on after update {updates} -> {folder}")
-    with world_of(config) as world:
-        return _finish(Session([Job(config, folder)], quiet=quiet, start=start, world=world))
-
-
-def _read(folder: Path, overrides: Sequence[str]) -> tuple[Config, dict[str, Any]]:
-    """The configuration with which a run goes on, and its checkpoint."""
-    checkpoint = read_checkpoint(folder / CHECKPOINT)
-    config = config_from(checkpoint["config"], checkpoint["schema"])
-    return with_overrides(dataclasses.replace(config, threads=checkpoint["threads"]), overrides), checkpoint
-
-
-def read_checkpoint(path: Path, purpose: str = "resumed") -> dict[str, Any]:
-    """Read a checkpoint.
-
-    Args:
-        path: The file.
-        purpose: What the run was to be, for the message.
-
-    Raises:
-        ConfigError: It is missing, damaged, or of another program.
-    """
-    try:
-        return load_checkpoint(path)
-    except (OSError, EOFError, RecordError, RuntimeError, pickle.UnpicklingError) as error:
-        reason, *_ = [*str(error).splitlines(), f"{path.name} is empty"]
-        raise ConfigError(f"{path.parent} cannot be {purpose}: {reason}") from error
-
-
-def is_finished(status: str, config: Config) -> bool:
-    """Whether a run that ended so has nothing left to do, whatever its budget."""
-    return status == "diverged" or (status == "solved" and config.stop_when_solved)
+        how = "begins anew" if found.start.snapshot is None else f"goes on after update {found.updates}"
+        say(f"{found.config.name} {how} -> {folder}")
+    with world_of(found.config) as world:  # all processes have read the checkpoint by now
+        session = Session([Job(found.config, folder)], quiet=quiet, start=found.start, world=world)
+        found.settle()
+        return _finish(session)
 
 
 def _finish(session: Session) -> int:

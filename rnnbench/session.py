@@ -133,6 +133,8 @@ class Session:
             "git": git_revision(),
         }
         self.keeper = Keeper(jobs, group, facts, self.built.model.layout)
+        if start is not None and start.snapshot is not None:
+            self.keeper.refresh(start.snapshot.replicas)
         self.group_checkpoint_due = 0.0
 
     def _settle_recurrence(self) -> str | None:
@@ -181,8 +183,7 @@ class Session:
         built, config, jobs = self.built, self.config, self.jobs
         problem = Problem(built.task, self.engine, [job.config.seed for job in jobs], self.world)
         theta = draw_parameters(built.model, built.inits, problem.seeds, self.engine)
-        probes = {name: ScheduledProbe(probe, config.probe[name].every) for name, probe in built.probes.items()}
-        names = columns(probes, built.optimizer, built.model, built.task)
+        probes, names = scheduled_probes(config, built), record_columns(config, built)
         self.progress = Progress(
             choose_mode(self.quiet, sys.stderr),
             total=config.budget.updates,
@@ -194,7 +195,7 @@ class Session:
         lengths = None if self.start is None else self.start.lengths
         restart = self.start is not None and lengths is None
         with Records([job.folder for job in jobs], names, lengths=lengths, restart=restart) as records:
-            self.keeper.records = records
+            self.keeper.begin_records(records)
             if lengths is None:
                 for replica, tree in enumerate(self.keeper.trees):
                     records.hyperparameters(replica, self._hyperparameters(tree), ["loss/eval", "error_rate/eval"])
@@ -296,6 +297,16 @@ class Session:
             return
         if not training.active or training.seconds >= self.group_checkpoint_due:
             self.checkpoint(training)
+
+
+def scheduled_probes(config: Config, built: Built) -> dict[str, ScheduledProbe]:
+    """The probes of a run, by name, and how often each is read."""
+    return {name: ScheduledProbe(probe, config.probe[name].every) for name, probe in built.probes.items()}
+
+
+def record_columns(config: Config, built: Built) -> list[str]:
+    """The columns of a run's metrics.csv."""
+    return columns(scheduled_probes(config, built), built.optimizer, built.model, built.task)
 
 
 def plan_of(config: Config) -> Plan:

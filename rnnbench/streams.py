@@ -13,6 +13,8 @@ import stat
 import sys
 from typing import Any, TextIO
 
+from rnnbench.records.plain_file import without_following
+
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 
 
@@ -41,7 +43,7 @@ class LogFile(logging.FileHandler):
     """Keeps what is logged in a file, as far as the disk has room for it."""
 
     def _open(self) -> io.TextIOWrapper:
-        return _text(_Output(self.baseFilename, self.mode), "utf-8")
+        return _text(_Output(self.baseFilename, self.mode, opener=without_following), "utf-8")
 
 
 def use_utf8() -> None:

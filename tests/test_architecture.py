@@ -71,6 +71,8 @@ MAY_IMPORT_CONFIG = {
     "keeping",
     "machine",
     "probing",
+    "resume_point",
+    "resuming",
     "run",
     "session",
     "sweep",

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from rnnbench.config.build import build
 from rnnbench.config.schema import Config
-from rnnbench.keeping import Job
+from rnnbench.keeping import CHECKPOINT, Job
 from rnnbench.models.base import Model
 from rnnbench.records.summary import Summary, read_summary
-from rnnbench.run import read_checkpoint
+from rnnbench.resume_point import load_job
 from rnnbench.sweep.grouping import group_jobs
 from rnnbench.sweep.plan import read_plan
 from rnnbench.tasks.base import Task
@@ -58,14 +58,13 @@ def read_nets(sweep: Path) -> list[Nets]:
         sweep: Its folder; every job has ended.
 
     Raises:
-        ConfigError: A checkpoint is missing, damaged, or of another program.
-        RecordError: A summary is.
+        RecordError: A checkpoint or a summary is missing or damaged.
     """
     all_jobs, found = _jobs_of(sweep), []
     for group in group_jobs([job.config for job in all_jobs]):
         jobs = [all_jobs[index] for index in group]
         built = build([job.config for job in jobs])
-        theta = torch.cat([read_checkpoint(job.folder / "checkpoint.pt")["theta"] for job in jobs]).double()
+        theta = torch.cat([load_job(job.folder / CHECKPOINT)["theta"] for job in jobs]).double()
         summaries = [read_summary(job.folder) for job in jobs]
         found.append(Nets([job.config for job in jobs], summaries, built.task, built.model, theta))
     return found

@@ -16,7 +16,7 @@ from rnnbench.machine import check_probe_memory
 from rnnbench.optim.base import Update
 from rnnbench.probes.base import View, draw_quietly
 from rnnbench.probing.saved import Saved
-from rnnbench.run import read_checkpoint
+from rnnbench.resume_point import load_job
 from rnnbench.tasks.base import Stream
 from rnnbench.training.problem import EVALUATION_SEED
 
@@ -49,6 +49,9 @@ def prepare(saved: Saved, num_sequences: int) -> Built:
     built = build([saved.config])
     if not built.probes:
         raise ConfigError("every probe is off: name others, as in probe=all, or set probe.NAME.every=1")
+    if built.model.num_parameters != saved.num_parameters:
+        expected = f"a net of {built.model.num_parameters:,} parameters"
+        raise ConfigError(f"{saved.folder / CHECKPOINT} holds {saved.num_parameters:,}, but is of {expected}")
     check_probe_memory(saved.config, built, num_sequences)
     return built
 
@@ -83,7 +86,7 @@ def probe(saved: Saved, built: Built, num_sequences: int) -> Findings:
 
 def _view(saved: Saved, built: Built, num_sequences: int) -> View:
     """What a probe would see in training, but for the step."""
-    theta: Tensor = read_checkpoint(saved.folder / CHECKPOINT, "probed")["theta"]
+    theta: Tensor = load_job(saved.folder / CHECKPOINT)["theta"]
     task, engine = built.task, Engine(built.model, dtype=theta.dtype, num_traced=built.num_traced)
     batch = task.batch([EVALUATION_SEED], Stream.PROBE, 0, num_sequences, dtype=theta.dtype)
     gradient = Objective(engine, LOSSES[task.loss], batch).loss_and_gradient(theta)

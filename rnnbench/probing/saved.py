@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.folders import check_utf8
 from rnnbench.config.schema import Config
-from rnnbench.config.stored import config_from
 from rnnbench.keeping import CHECKPOINT
 from rnnbench.probing.options import FOLDER_NAME, Options
+from rnnbench.records import RecordError
 from rnnbench.report.finding import find_run_folders
-from rnnbench.run import read_checkpoint
+from rnnbench.resume_point import load_job, stored_config
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Saved:
         config: Of the run, its probes those that are wanted.
         update: Of the checkpoint.
         status: Of the run then.
+        num_parameters: Of the saved net.
     """
 
     folder: Path
@@ -33,6 +36,7 @@ class Saved:
     config: Config
     update: int
     status: str
+    num_parameters: int
 
 
 def find_saved(options: Options, probe: Any) -> tuple[list[Saved], int]:
@@ -72,12 +76,11 @@ def _places(out: Path | None, runs: Sequence[Path]) -> list[Path]:
 
 def _read(folder: Path, out: Path, probe: Any) -> Saved:
     """What a run's checkpoint says of it."""
-    checkpoint = read_checkpoint(folder / CHECKPOINT, "probed")
-    try:
-        config = config_from(checkpoint["config"], checkpoint["schema"])
-        update, status = checkpoint["update"], checkpoint["status"]
-    except (KeyError, TypeError) as error:
-        raise ConfigError(
-            f"{folder} cannot be probed: its {CHECKPOINT} is of another version of rnnbench ({error} is not as here)"
-        ) from error
-    return Saved(folder, out, dataclasses.replace(config, probe=probe, device="cpu", threads=1), update, status)
+    path = folder / CHECKPOINT
+    checkpoint = load_job(path)
+    config = stored_config(checkpoint, path)
+    theta = checkpoint["theta"]
+    if theta.dim() != 2 or theta.dtype != getattr(torch, config.dtype):
+        raise RecordError(f"{path} does not suit its configuration: its parameters are not {config.dtype} vectors")
+    config = dataclasses.replace(config, probe=probe, device="cpu", threads=1)
+    return Saved(folder, out, config, checkpoint["update"], checkpoint["status"], theta.shape[1])

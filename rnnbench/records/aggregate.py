@@ -262,6 +262,8 @@ def _members(cells: Mapping[str, Sequence[int]]) -> NDArray[np.intp]:
 
 
 def _make_folder(folder: Path) -> Path:
+    if folder.is_symlink():
+        raise RecordError(f"cannot write into {folder}: it is a symbolic link")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -276,7 +278,9 @@ def _write_layout(folder: Path, columns: Sequence[str]) -> None:
     charts |= {column: (column, f"{column}_q10", f"{column}_q90") for column in _CHARTS if column in columns}
     path = folder / _LAYOUT_FILE
     try:
-        path.write_bytes(events.file_version() + events.bands_page(_PAGE, time.time(), charts))
+        path.unlink(missing_ok=True)  # a symbolic link would be written through
+        with open(path, "xb") as handle:
+            handle.write(events.file_version() + events.bands_page(_PAGE, time.time(), charts))
     except OSError as error:
         raise failure(f"cannot write {path}", error) from error
 

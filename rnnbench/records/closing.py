@@ -169,7 +169,7 @@ def _advice(summary: Summary) -> str | None:
     if summary.status == "budget":
         return f"a larger budget: {larger_budget(summary)}"
     if summary.status == "diverged":
-        optim: Mapping[str, Any] = summary.config.get("optim") or {}
+        optim = _part(summary, "optim")
         if isinstance(optim.get("lr"), float | int):
             clip = "" if optim.get("clip_norm") else ", or clipping: optim.clip_norm=1"
             return f"a smaller learning rate: optim.lr={optim['lr'] / 10:g}{clip}"
@@ -180,11 +180,18 @@ def _advice(summary: Summary) -> str | None:
 
 def larger_budget(summary: Summary) -> str:
     """The override that doubles the part of the budget that was used up."""
-    budget: Mapping[str, Any] = summary.config.get("budget") or {}
+    budget = _part(summary, "budget")
     used = {"sequences": summary.sequences, "minutes": summary.seconds / 60}
     for key, amount in used.items():
         limit = budget.get(key)
-        if limit is not None and amount >= limit:
+        if isinstance(limit, int | float) and amount >= limit:
             double = 2 * limit
             return f"budget.{key}={int(double) if double == int(double) else double}"
-    return f"budget.updates={2 * int(budget.get('updates') or summary.updates)}"
+    updates = budget.get("updates")
+    return f"budget.updates={2 * (updates if isinstance(updates, int) else summary.updates)}"
+
+
+def _part(summary: Summary, name: str) -> Mapping[str, Any]:
+    """A part of the configuration; empty where another program has changed the summary."""
+    part = summary.config.get(name)
+    return part if isinstance(part, Mapping) else {}

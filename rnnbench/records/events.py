@@ -35,6 +35,7 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Two numbers of which no byte is the same.
 _DIFFERENT_BYTES = struct.unpack("<ff", b"\x01\x01\x01\x01\x02\x02\x02\x02")
 _file_counter = itertools.count()
+_DIGITS = 10
 
 
 def new_file_name(older: Iterable[Path] = ()) -> str:
@@ -44,8 +45,10 @@ def new_file_name(older: Iterable[Path] = ()) -> str:
     """
     seconds = int(time.time())
     for path in older:
-        seconds = max(seconds, int(path.name.removeprefix(FILE_PREFIX).split(".")[0]) + 1)
-    return f"{FILE_PREFIX}{seconds:010d}.{socket.gethostname()}.{os.getpid()}.{next(_file_counter)}"
+        number = path.name.removeprefix(FILE_PREFIX).split(".")[0]
+        if number.isdecimal() and len(number) <= _DIGITS:  # else the file is another program's, and sorts as it may
+            seconds = max(seconds, int(number) + 1)
+    return f"{FILE_PREFIX}{seconds:0{_DIGITS}d}.{socket.gethostname()}.{os.getpid()}.{next(_file_counter)}"
 
 
 def file_version() -> bytes:

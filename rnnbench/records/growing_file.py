@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from rnnbench.records.errors import MachineError, RecordError
+from rnnbench.records.plain_file import open_to_write
 
 # What the operating system says of a machine or a disk, not of one file.
 _MACHINE_WIDE = {
@@ -64,7 +65,7 @@ class GrowingFile:
             return
         try:
             # Not in append mode: that would make a new file, without its header, where somebody removed the old one.
-            with open(self.path, "r+b", buffering=0) as handle:
+            with open_to_write(self.path) as handle:
                 self._write(handle.fileno())
                 if durable:
                     os.fsync(handle.fileno())
@@ -129,10 +130,11 @@ def cut_file(path: Path, length: int) -> GrowingFile:
         RecordError: It is shorter than that, or cannot be cut.
     """
     try:
-        size = path.stat().st_size
-        if size < length:
-            raise RecordError(f"cannot continue {path}: it has {size} bytes and had {length} at the checkpoint")
-        os.truncate(path, length)
+        with open_to_write(path) as handle:
+            size = os.fstat(handle.fileno()).st_size
+            if size < length:
+                raise RecordError(f"cannot continue {path}: it has {size} bytes and had {length} at the checkpoint")
+            os.ftruncate(handle.fileno(), length)
     except OSError as error:
         raise failure(f"cannot continue {path}", error) from error
     return GrowingFile(path, length)

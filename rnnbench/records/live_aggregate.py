@@ -7,6 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rnnbench.records.aggregate import Aggregate, folder_name, last_values
 from rnnbench.records.errors import RecordError
 from rnnbench.records.metrics_csv import FILE_NAME, Column
@@ -63,7 +66,7 @@ class LiveAggregate:
         plan = self._plan
         for place in set(range(len(plan.jobs))) - set(plan.places):
             self._statuses[place], self._solved[place] = _standing(plan.jobs[place])
-        last = last_values([job if (job / FILE_NAME).is_file() else None for job in plan.jobs], columns)
+        last = np.concatenate([_last_of(job, columns) for job in plan.jobs])
         folders = [plan.folder / folder_name(name) for name in plan.cells]
         lengths = plan.lengths
         is_there = all((folder / FILE_NAME).is_file() for folder in folders)
@@ -131,6 +134,14 @@ class LiveAggregate:
         """Write what is pending."""
         if self._aggregate is not None:
             self._attempt(self._aggregate.records.close)
+
+
+def _last_of(job: Path, columns: Sequence[str]) -> NDArray[np.float64]:
+    """Last number of each column of a job, (1, columns); NaN where it has none, or they cannot be read."""
+    try:
+        return last_values([job], columns)
+    except RecordError:
+        return last_values([None], columns)
 
 
 def _standing(job: Path) -> tuple[Status, bool]:

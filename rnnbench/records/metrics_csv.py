@@ -6,6 +6,7 @@ times begin with `time/`. `pandas.read_csv` needs no options.
 """
 
 import contextlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -14,8 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from rnnbench.records.errors import RecordError
 from rnnbench.records.growing_file import failure
+from rnnbench.records.plain_file import open_to_read, read_file
 
 FILE_NAME = "metrics.csv"
+
+_TAIL_BYTES = 2**16  # more than a row takes
 
 # One number per row of a batched run; None or a masked entry where there is none.
 Column = ArrayLike | Sequence[float | None]
@@ -130,7 +134,7 @@ def read_metrics(folder: Path) -> dict[str, NDArray[np.float64]]:
     """
     path = folder / FILE_NAME
     try:
-        lines = path.read_bytes().decode().split("\n")[:-1]
+        lines = read_file(path).decode().split("\n")[:-1]
     except OSError as error:
         raise failure(f"cannot read {path}", error) from error
     except UnicodeDecodeError as error:
@@ -148,3 +152,26 @@ def read_metrics(folder: Path) -> dict[str, NDArray[np.float64]]:
         except ValueError as error:
             raise RecordError(f"cannot read {path}: line {number + 2}: {error}") from error
     return {name: table[:, index] for index, name in enumerate(names)}
+
+
+def last_row(folder: Path, columns: Sequence[str]) -> list[float] | None:
+    """Some columns of the last whole row of a metrics.csv, without reading all of it.
+
+    Args:
+        folder: The run folder.
+        columns: Names of the columns.
+
+    Returns:
+        A number for each; None where there is no row, or it holds no such numbers.
+    """
+    try:
+        with open_to_read(folder / FILE_NAME) as handle:
+            start = handle.read(_TAIL_BYTES)
+            size = os.fstat(handle.fileno()).st_size
+            tail = start if size <= _TAIL_BYTES else os.pread(handle.fileno(), _TAIL_BYTES, size - _TAIL_BYTES)
+        names, *_ = start.decode(errors="replace").split("\n")
+        lines = tail.decode(errors="replace").split("\n")[:-1]
+        cells = dict(zip(names.split(","), lines[-1].split(","), strict=True))
+        return [float(cells[column]) for column in columns] if len(lines) > (size <= _TAIL_BYTES) else None
+    except (OSError, IndexError, KeyError, ValueError):
+        return None

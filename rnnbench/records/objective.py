@@ -24,11 +24,15 @@ def objective_of(folder: Path) -> float:
         return math.inf
     if summary.status in ("diverged", "failed") or summary.loss is None or summary.error_rate is None:
         return math.inf
-    if summary.config["objective"] == "loss":
+    objective = summary.config.get("objective")
+    if objective == "loss":
         return summary.loss
-    if summary.config["objective"] == "error_rate":
+    if objective == "error_rate":
         return summary.error_rate
     if summary.solved_at is not None:
         return float(summary.solved_at.update)
-    budget: int = summary.config["budget"]["updates"]
-    return budget * (1 + summary.error_rate)
+    try:
+        budget: int = summary.config["budget"]["updates"]
+        return budget * (1 + summary.error_rate)
+    except (KeyError, TypeError):  # another program has changed the summary
+        return math.inf

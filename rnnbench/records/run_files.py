@@ -7,6 +7,7 @@ from pathlib import Path
 from rnnbench.records import events, framing, metrics_csv
 from rnnbench.records.errors import RecordError
 from rnnbench.records.growing_file import GrowingFile, create_file, cut_file, failure
+from rnnbench.records.plain_file import open_to_write, read_file
 
 
 @dataclass(frozen=True)
@@ -71,17 +72,30 @@ def continued_files(folder: Path, header: bytes, lengths: Mapping[str, int]) -> 
     """
     metrics = folder / metrics_csv.FILE_NAME
     older = {name: length for name, length in lengths.items() if name != metrics_csv.FILE_NAME}
-    try:
-        with open(metrics, "rb") as handle:
-            if handle.readline() != header:
-                raise RecordError(f"cannot continue {metrics}: its columns are not those of this run")
-    except OSError as error:
-        raise failure(f"cannot continue {metrics}", error) from error
-    file = cut_file(metrics, lengths[metrics_csv.FILE_NAME])
+    if metrics.name in lengths:
+        _check_header(metrics, header)
+        file = cut_file(metrics, lengths[metrics.name])
+    else:  # it had been lost before
+        _remove([metrics])
+        file = create_file(metrics, header)
     for name, length in older.items():
         cut_file(folder / name, length)
     _remove([path for path in _events_files(folder) if path.name not in older])
     return RunFiles(file, _new_events_file(folder), older)
+
+
+def _check_header(metrics: Path, header: bytes) -> None:
+    """Check that a metrics.csv has the columns of a run.
+
+    Raises:
+        RecordError: It has not, or cannot be read.
+    """
+    try:
+        with open_to_write(metrics) as handle:
+            if handle.read(len(header)) != header:
+                raise RecordError(f"cannot continue {metrics}: its columns are not those of this run")
+    except OSError as error:
+        raise failure(f"cannot continue {metrics}", error) from error
 
 
 def restarted_files(folder: Path, header: bytes) -> RunFiles:
@@ -115,7 +129,7 @@ def present_lengths(folder: Path) -> dict[str, int]:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path)
     except OSError as error:
         raise failure(f"cannot continue {path}", error) from error
 

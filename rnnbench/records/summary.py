@@ -3,13 +3,15 @@
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from rnnbench.records.errors import RecordError
 from rnnbench.records.growing_file import failure
+from rnnbench.records.plain_file import read_file
 from rnnbench.records.whole_file import replace_file
 
 FILE_NAME = "summary.json"
@@ -57,6 +59,7 @@ class Summary:
         products: Gauss-Newton products done.
         seconds: Wall-clock time of training.
         config: The resolved configuration, nested, each group with its name.
+        schema: The class of each choice in `config`, by its dotted key, with which a run begins anew.
         versions: Of Python and the packages that decide the numbers.
         device: As torch names it.
         threads: For the arithmetic on the CPU.
@@ -77,6 +80,7 @@ class Summary:
     products: int = 0
     seconds: float = 0.0
     config: Mapping[str, Any] = field(default_factory=dict)
+    schema: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     device: str | None = None
     threads: int | None = None
@@ -109,10 +113,10 @@ def read_summary(folder: Path) -> Summary:
     """
     path = folder / FILE_NAME
     try:
-        contents = json.loads(path.read_text(encoding="utf-8"))
+        contents = json.loads(read_file(path))
     except OSError as error:
         raise failure(f"cannot read {path}", error) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecordError(f"cannot read {path}: {error}") from error
     if not isinstance(contents, dict) or contents.get("status") not in STATUSES:
         raise RecordError(f"cannot read {path}: its status is none of {', '.join(STATUSES)}")
@@ -123,7 +127,52 @@ def read_summary(folder: Path) -> Summary:
             known["solved_at"] = SolvedAt(**known["solved_at"])
         except TypeError as error:
             raise RecordError(f"cannot read {path}: solved_at is not update, sequences and seconds") from error
-    return Summary(**known)
+    summary = Summary(**known)
+    try:
+        check_summary(summary)
+    except RecordError as error:
+        raise RecordError(f"cannot read {path}: {error}") from error
+    return summary
+
+
+def check_summary(summary: Summary) -> None:
+    """Check that the values have the types of the contract.
+
+    Raises:
+        RecordError: One has not; the message names it.
+    """
+    values = vars(summary)
+    for names, is_right, expected in _CONTRACT:
+        wrong = [name for name in names if not is_right(values[name])]
+        if wrong:
+            raise RecordError(f"{wrong[0]} is {expected}: {values[wrong[0]]!r}")
+    if summary.solved and summary.solved_at is None:
+        raise RecordError("it says solved, but not when")
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is a number that is finite, as a float too."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def _is_event(value: object) -> bool:
+    return isinstance(value, SolvedAt) and all(map(_is_number, (value.update, value.sequences, value.seconds)))
+
+
+def _or_none(is_right: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda value: value is None or is_right(value)
+
+
+_CONTRACT: Sequence[tuple[Sequence[str], Callable[[object], bool], str]] = (
+    (("updates", "sequences", "products", "seconds"), _is_number, "no finite number"),
+    (("loss", "error_rate", "baseline_loss", "baseline_error_rate"), _or_none(_is_number), "no finite number"),
+    (("threads",), _or_none(lambda value: isinstance(value, int) and value >= 1), "no number of threads"),
+    (("solved",), lambda value: isinstance(value, bool), "neither true nor false"),
+    (("solved_at",), _or_none(_is_event), "not made of numbers"),
+    (("config", "schema", "versions"), lambda value: isinstance(value, Mapping), "not keys and values"),
+    (("message", "device", "recurrence", "git"), _or_none(lambda value: isinstance(value, str)), "no text"),
+)
+"""Names of fields, what has to hold of their values, and what they are otherwise."""
 
 
 def is_run_folder(path: Path) -> bool:

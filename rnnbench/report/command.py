@@ -50,7 +50,7 @@ def report(options: Options) -> int:
     _print(runs, groups, found)
     try:
         _write(options.out, runs, groups, found)
-    except OSError as error:
+    except (OSError, RecordError) as error:
         say(f"cannot write the page: {error}")
         return FAILED
     print(f"\npage: {printable(str(options.out / files.PAGE))}", flush=True)

@@ -1,10 +1,13 @@
 """Files of a report: the page, its figures, and their numbers."""
 
 import csv
+import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from rnnbench.records.plain_file import read_file
+from rnnbench.records.whole_file import replace_file
 from rnnbench.report.chart import Cell, Chart
 from rnnbench.report.errors import ReportError
 from rnnbench.report.page import FIGURES
@@ -30,31 +33,32 @@ def write(folder: Path, page: str, charts: Sequence[Chart]) -> None:
     """Write the page and its figures; the figures of an earlier page that this one lacks are removed.
 
     Raises:
-        OSError: It cannot be written.
+        OSError, RecordError: It cannot be written.
     """
     for stale in _earlier(folder / PAGE):
         (folder / stale).unlink(missing_ok=True)
     for chart in charts:
-        (folder / FIGURES / f"{chart.name}.svg").write_text(chart.svg, encoding="utf-8")
+        replace_file(folder / FIGURES / f"{chart.name}.svg", chart.svg, durable=False)
         write_csv(folder / FIGURES / f"{chart.name}.csv", chart.columns, chart.rows)
-    (folder / PAGE).write_text(page, encoding="utf-8")
+    replace_file(folder / PAGE, page, durable=False)
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
     """Write numbers that `pandas.read_csv` reads back as they are; None is an empty cell.
 
     Raises:
-        OSError: It cannot be written.
+        RecordError: It cannot be written.
     """
-    with open(path, "w", encoding="utf-8", errors="backslashreplace", newline="") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    replace_file(path, text.getvalue(), durable=False)
 
 
 def _earlier(page: Path) -> list[str]:
     """Figures that an earlier page links to."""
     try:
-        return _LINK.findall(page.read_text(encoding="utf-8"))
+        return _LINK.findall(read_file(page).decode())
     except (OSError, UnicodeDecodeError):
         return []

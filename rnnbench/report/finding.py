@@ -2,11 +2,14 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from rnnbench.records.errors import RecordError
+from rnnbench.records.job_folders import job_folder
+from rnnbench.records.plain_file import read_file
 from rnnbench.records.summary import KEPT_BY_SWEEPS, SWEEP_FILE_NAME, is_run_folder, is_sweep_folder
 
 Effect = Literal["left out", "curves left out", "no job is told that has no records"]
@@ -84,22 +87,13 @@ def _sort_in(path: Path, found: Found, seen: set[Path]) -> None:
 def _jobs(folder: Path, problems: list[Problem]) -> list[Path] | None:
     """Folders of a sweep's jobs, in the plan's order; None where the plan cannot be read, which is a problem."""
     try:
-        plan = json.loads((folder / SWEEP_FILE_NAME).read_text(encoding="utf-8"))
-        names = dict.fromkeys(_names(plan["groups"]))
+        plan = json.loads(read_file(folder / SWEEP_FILE_NAME))
+        return list(dict.fromkeys(job_folder(folder, name) for group in plan["groups"] for name in group["folders"]))
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
-    except (ValueError, KeyError, TypeError):
+    except RecordError as error:
+        message = f"is damaged: {error}"
+    except (ValueError, KeyError, TypeError, RecursionError):
         message = "is damaged"
-    else:
-        return [folder / name for name in names]
     problems.append(Problem(folder, f"{SWEEP_FILE_NAME} {message}", "no job is told that has no records"))
     return None
-
-
-def _names(groups: Sequence[dict[str, list[str]]]) -> Iterator[str]:
-    """The folders of all groups; a group that was split names those of its parts once more."""
-    for group in groups:
-        for name in group["folders"]:
-            if not isinstance(name, str) or "\0" in name:
-                raise TypeError(f"{name!r} is no folder")
-            yield name

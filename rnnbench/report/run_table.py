@@ -1,6 +1,7 @@
 """runs.csv: a table with a row for each run, which a report is made from as well as from the run folders."""
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,12 @@ from typing import Any
 from rnnbench.records.errors import RecordError
 from rnnbench.records.growing_file import reason
 from rnnbench.records.messages import printable
-from rnnbench.records.summary import STATUSES, SolvedAt, Summary
+from rnnbench.records.plain_file import read_file
+from rnnbench.records.summary import STATUSES, SolvedAt, Summary, check_summary
 from rnnbench.report import fields
 from rnnbench.report.chart import Cell
 from rnnbench.report.fields import ABSENT, Value
-from rnnbench.report.runs import Run, check_summary
+from rnnbench.report.runs import Run
 
 FOLDER = "folder"
 NUMBERS = ("updates", "sequences", "products", "seconds", "loss", "error_rate", "baseline_loss", "baseline_error_rate")
@@ -64,9 +66,8 @@ def read_table(path: Path) -> list[Run]:
         RecordError: It cannot be read, or is no such table.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            rows = list(reader)
+        reader = csv.DictReader(io.StringIO(read_file(path).decode(), newline=""), strict=True)
+        rows = list(reader)
     except OSError as error:
         raise RecordError(f"cannot read {path}: {reason(error)}") from error
     except (UnicodeDecodeError, csv.Error) as error:

@@ -37,7 +37,6 @@ _OUTCOME_OF: Mapping[Status, Outcome] = {
 }
 _COLUMNS = {"updates": "update", "sequences": "cost/sequences", "seconds": "time/seconds"}
 _LOSS, _ERROR_RATE, _PRODUCTS = "loss/eval", "error_rate/eval", "cost/products"
-_NUMBERS = ("loss", "error_rate", "baseline_loss", "baseline_error_rate", "updates", "sequences", "products", "seconds")
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,6 @@ def read_runs(folders: Sequence[Path], problems: list[Problem]) -> Iterator[Run]
     for folder in folders:
         try:
             summary = read_summary(folder)
-            check_summary(summary)
         except RecordError as error:
             problems.append(Problem(folder, _without_folder(error, folder)))
             continue
@@ -191,31 +189,6 @@ def _up_to_date(summary: Summary, curve: Curve | None) -> Summary:
         loss=loss if math.isfinite(loss) else None,
         error_rate=float(curve.error_rate[-1]),
     )
-
-
-def check_summary(summary: Summary) -> None:
-    """See that the values are of the kinds that the contract says.
-
-    Raises:
-        RecordError: One is not.
-    """
-    for name in _NUMBERS:
-        value = getattr(summary, name)
-        may_be_missing = name in _NUMBERS[:4]
-        if not (_is_amount(value) or (value is None and may_be_missing)):
-            raise RecordError(f"{name} in summary.json is no finite number: {value!r}")
-    at = summary.solved_at
-    if at is not None and not all(map(_is_amount, (at.update, at.sequences, at.seconds))):
-        raise RecordError("solved_at in summary.json does not hold numbers")
-    if summary.solved and at is None:
-        raise RecordError("summary.json says solved, but not when")
-    for name in ("config", "versions"):
-        if not isinstance(getattr(summary, name), Mapping):
-            raise RecordError(f"{name} in summary.json does not hold keys and values")
-
-
-def _is_amount(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _without_folder(error: RecordError, folder: Path) -> str:

@@ -15,7 +15,7 @@ from rnnbench.records import RecordError, Summary, is_run_folder, read_summary, 
 from rnnbench.records.closing import OUTCOMES, TICKED_RUNS, add_commands, add_table, larger_budget, shortest_path
 from rnnbench.records.messages import printable
 from rnnbench.sweep import grouping
-from rnnbench.sweep.group_run import parts
+from rnnbench.sweep.left import left_of
 from rnnbench.sweep.plan import SweepPlan
 
 MOST_ROWS, MOST_FAILURES = 24, 10
@@ -217,7 +217,9 @@ def _constant_predictors(found: Sequence[Outcome]) -> list[str]:
     reached: dict[str, set[str]] = {}
     for summary in (job.summary for job in found if job.summary is not None):
         loss, error_rate = wording.number(summary.baseline_loss), wording.percent(summary.baseline_error_rate)
-        reached.setdefault(str(summary.config["task"]["name"]), set()).add(f"loss {loss}, error rate {error_rate}")
+        task = summary.config.get("task")
+        name = str(task.get("name")) if isinstance(task, Mapping) else "?"
+        reached.setdefault(name, set()).add(f"loss {loss}, error rate {error_rate}")
     if any(len(words) > 1 for words in reached.values()):
         return []
     if len(reached) == 1:
@@ -277,9 +279,9 @@ def _can_go_on(plan: SweepPlan, failed: set[str]) -> bool:
         if failed.isdisjoint(names):
             continue
         try:
-            left = parts(plan, number, plan.jobs(number))
+            parts = left_of(plan, number, plan.jobs(number)).parts
         except (ConfigError, RecordError):
             continue
-        if any(names[row] in failed for part in left for row in part.rows):
+        if any(names[row] in failed for part in parts for row in part.rows):
             return True
     return False

@@ -1,44 +1,31 @@
 """One group of a sweep: begun, gone on with, and run in halves where it does not fit into memory."""
 
+import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from rnnbench.config.errors import ConfigError
+from rnnbench.config.objects import to_dict
+from rnnbench.config.stored import schema_names
 from rnnbench.exit_status import FAILED, OK, is_of_signal
-from rnnbench.keeping import CHECKPOINT, Group, Job
+from rnnbench.keeping import CHECKPOINT, Group, Job, standing
 from rnnbench.machine import NotEnoughMemoryError
-from rnnbench.records import is_run_folder
+from rnnbench.records import RecordError, read_summary, write_summary
+from rnnbench.records.growing_file import failure
 from rnnbench.records.live_aggregate import AggregatePlan
 from rnnbench.records.lock import locked
 from rnnbench.records.messages import say
-from rnnbench.run import is_finished, read_checkpoint
-from rnnbench.session import Session, Start, TooManyReplicasError, plan_of
+from rnnbench.resume_point import load_group
+from rnnbench.resuming import last_update, repeated
+from rnnbench.session import Session, TooManyReplicasError
 from rnnbench.streams import LogFile
+from rnnbench.sweep.left import Left, Part, cannot_go_on, left_of, restricted
 from rnnbench.sweep.plan import SweepPlan, changing_plan, read_plan
 from rnnbench.sweep.planning import aggregate_names
-from rnnbench.training.checkpoint import save_checkpoint
+from rnnbench.training.checkpoint import previous_checkpoint, save_checkpoint
 from rnnbench.training.replica import Snapshot
-
-
-@dataclass(frozen=True)
-class Part:
-    """Jobs of a group that are trained together.
-
-    Attributes:
-        rows: Which of the group's jobs.
-        start: Where they are; None: nowhere yet.
-        aggregate: Lengths of the files of the group's aggregate at that moment; None: it goes on from their ends.
-        restarts_aggregate: Whether the aggregate begins anew, since nothing is known of what it held.
-    """
-
-    rows: Sequence[int]
-    start: Start | None
-    aggregate: Sequence[Mapping[str, int]] | None = None
-    restarts_aggregate: bool = False
 
 
 def run_group(folder: Path, number: int, *, quiet: bool) -> int:
@@ -60,14 +47,26 @@ def run_group(folder: Path, number: int, *, quiet: bool) -> int:
     jobs = plan.jobs(number)
     log = plan.checkpoint(number).with_suffix(".log")
     with locked(plan.checkpoint(number).with_suffix(".lock"), f"group {number} of {folder}"), _logging_to(log):
-        for job in jobs:
-            if not job.folder.is_dir():
-                say(f"{job.folder} is gone; its job is left out")
+        left = left_of(plan, number, jobs)
+        for message in left.left_out.values():
+            say(f"{message}; its job is left out")
+            status = FAILED
+        unable = [cannot_go_on(plan, number, jobs, part) for part in left.parts]
+        if left.problem is not None and left.checkpoint is not None:
+            say(_told_of_repetition(number, left, jobs))
+            save_checkpoint(plan.checkpoint(number), left.checkpoint, keep_previous=False)
+        for reasons in unable:
+            for row, message in reasons.items():
+                say(f"job {plan.groups[number].folders[row]} is left out: {message}")
+                _set_aside(left, plan.groups[number].folders[row], jobs[row], message)
                 status = FAILED
-        for part in parts(plan, number, jobs):
-            ended = _run_part(plan, number, jobs, part, quiet=quiet)
+        for part, reasons in zip(left.parts, unable, strict=True):
+            going_on = part.without(reasons)
+            if not going_on.rows:
+                continue
+            ended = _run_part(plan, number, jobs, going_on, quiet=quiet)
             if ended is None:
-                status = max(status, _run_halves(plan, number, part, quiet=quiet))
+                status = max(status, _run_halves(plan, number, going_on, quiet=quiet))
                 break
             status = max(status, ended)
             if is_of_signal(status):
@@ -75,10 +74,45 @@ def run_group(folder: Path, number: int, *, quiet: bool) -> int:
     return status
 
 
+def _told_of_repetition(number: int, left: Left, jobs: Sequence[Job]) -> str:
+    """That a group goes on from the checkpoint before the latest one."""
+    updates = left.checkpoint["update"] if left.checkpoint is not None else 0
+    last = max((last_update(jobs[row].folder) or 0 for part in left.parts[:1] for row in part.rows), default=0)
+    return f"{left.problem}; group {number} goes on from the checkpoint before it, {repeated(last, updates)}"
+
+
+def _set_aside(left: Left, name: str, job: Job, message: str) -> None:
+    """Note that a job cannot go on with its group, as far as its folder can be written.
+
+    Where the group's checkpoint alone has its state, it gets a checkpoint of its own, from which it goes on once its
+    records are in order. Its summary keeps its numbers.
+
+    Args:
+        left: What is left of the group.
+        name: Of the job in the group's checkpoint.
+        job: The job.
+        message: Why it cannot go on.
+    """
+    numbers = {}
+    if left.checkpoint is not None and name in left.checkpoint["jobs"]:
+        contents = restricted(left.checkpoint, [left.checkpoint["jobs"].index(name)])
+        numbers = standing(Snapshot.from_contents(contents).replicas[0])
+        own = {key: value for key, value in contents.items() if key not in ("jobs", "aggregate")}
+        own |= {"status": "failed", "config": to_dict(job.config), "schema": schema_names(job.config)}
+        with contextlib.suppress(RecordError):
+            save_checkpoint(job.folder / CHECKPOINT, own)
+    with contextlib.suppress(RecordError):
+        summary = replace(read_summary(job.folder), **numbers, status="failed", message=message)
+        write_summary(job.folder, summary)
+
+
 @contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
     """Keep what is logged, tracebacks included, in a file; the terminal belongs to the progress bar."""
-    handler = LogFile(path)
+    try:
+        handler = LogFile(path)
+    except OSError as error:
+        raise failure(f"cannot write {path}", error) from error
     handler.setFormatter(logging.Formatter("[%(asctime)s][%(name)s][%(levelname)s] - %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
@@ -114,69 +148,6 @@ def _run_part(plan: SweepPlan, number: int, jobs: Sequence[Job], part: Part, *, 
         return None  # the error, which holds on to what did not fit, is gone by the time that the halves begin
 
 
-def parts(plan: SweepPlan, number: int, jobs: Sequence[Job]) -> list[Part]:
-    """What is left to do of a group: the jobs of its checkpoint, and those whose budget has become larger.
-
-    Jobs that have done the same number of updates go on together. Where they stood side by side before, their numbers
-    are bit for bit those that they would have had without the stop.
-
-    Args:
-        plan: Of the sweep.
-        number: Of the group.
-        jobs: Of the group; those whose folders are gone are left out.
-    """
-    rows = [row for row, job in enumerate(jobs) if job.folder.is_dir()]
-    path = plan.checkpoint(number)
-    if not path.is_file():
-        begun = any(is_run_folder(jobs[row].folder) for row in rows)
-        return [Part(rows, Start(None, None, None) if begun else None)] if rows else []
-    checkpoint = read_checkpoint(path)
-    names = plan.groups[number].folders
-    if "jobs" not in checkpoint or not set(checkpoint["jobs"]) <= set(names):
-        raise ConfigError(f"{path} is not the checkpoint of group {number}")
-    kept = [(place, row) for place, name in enumerate(checkpoint["jobs"]) if (row := names.index(name)) in rows]
-    going_on = {row for _, row in kept}
-    found = _with_larger_budget(jobs, [row for row in rows if row not in going_on])
-    if kept:
-        start = Start.of(
-            checkpoint,
-            Snapshot.from_contents(checkpoint).rows([place for place, _ in kept]),
-            [checkpoint["records"][place] for place, _ in kept],
-        )
-        found.insert(0, Part([row for _, row in kept], start))
-    # Rows that a killed process added later are repeated by whichever part comes first; a half of a group that had to
-    # be split begins its aggregate anew.
-    lengths = checkpoint["aggregate"]
-    first = [replace(part, aggregate=lengths, restarts_aggregate=lengths is None) for part in found[:1]]
-    return first + found[1:]
-
-
-def _with_larger_budget(jobs: Sequence[Job], rows: Sequence[int]) -> list[Part]:
-    """The jobs that ended because their budget was used up, and have a larger one by now."""
-    found: dict[tuple[int, int], list[tuple[int, dict[str, Any]]]] = {}
-    for row in rows:
-        config, path = jobs[row].config, jobs[row].folder / CHECKPOINT
-        if not path.is_file():
-            continue  # it failed before it had ended
-        checkpoint = read_checkpoint(path)
-        # Not its summary: that of a process which was killed early says that nothing is done.
-        replica = Snapshot.from_contents(checkpoint).replicas[0]
-        is_used_up = plan_of(config).used_up(replica.updates, replica.sequences, replica.seconds) is not None
-        if not is_used_up and not is_finished(checkpoint["status"], config):
-            found.setdefault((checkpoint["update"], checkpoint["num_logged"]), []).append((row, checkpoint))
-    return [
-        Part(
-            [row for row, _ in members],
-            Start.of(
-                members[0][1],
-                Snapshot.join([Snapshot.from_contents(checkpoint) for _, checkpoint in members]),
-                [checkpoint["records"][0] for _, checkpoint in members],
-            ),
-        )
-        for members in found.values()
-    ]
-
-
 def _run_halves(plan: SweepPlan, number: int, part: Part, *, quiet: bool) -> int:
     """Make two groups of one that is too large, and run them one after the other."""
     size = len(plan.groups[number].folders)
@@ -185,7 +156,8 @@ def _run_halves(plan: SweepPlan, number: int, part: Part, *, quiet: bool) -> int
         changed = current.split(number, halves)
         numbers = changed.groups[number].split_into
         for half in numbers:
-            changed.checkpoint(half).unlink(missing_ok=True)  # of a process that was killed in this place
+            for stale in (changed.checkpoint(half), previous_checkpoint(changed.checkpoint(half))):
+                stale.unlink(missing_ok=True)  # of a process that was killed in this place
         if plan.checkpoint(number).is_file():
             _split_checkpoint(changed, number)
         changed.write()
@@ -203,16 +175,8 @@ def _run_halves(plan: SweepPlan, number: int, part: Part, *, quiet: bool) -> int
 
 def _split_checkpoint(plan: SweepPlan, number: int) -> None:
     """Give each part of a group its own checkpoint."""
-    checkpoint = read_checkpoint(plan.checkpoint(number))
-    snapshot = Snapshot.from_contents(checkpoint)
+    checkpoint = load_group(plan.checkpoint(number), plan.groups[number].folders)
     for part in plan.groups[number].split_into:
         mine = set(plan.groups[part].folders)
         places = [place for place, name in enumerate(checkpoint["jobs"]) if name in mine]
-        own: Mapping[str, Any] = {
-            **checkpoint,
-            **snapshot.rows(places).contents(),
-            "records": [checkpoint["records"][place] for place in places],
-            "jobs": [checkpoint["jobs"][place] for place in places],
-            "aggregate": None,
-        }
-        save_checkpoint(plan.checkpoint(part), dict(own))
+        save_checkpoint(plan.checkpoint(part), {**restricted(checkpoint, places), "aggregate": None})

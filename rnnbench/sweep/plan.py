@@ -14,9 +14,12 @@ from rnnbench.config.objects import to_dict
 from rnnbench.config.schema import Config
 from rnnbench.config.stored import config_from, schema_names
 from rnnbench.keeping import Job
+from rnnbench.records import RecordError
 from rnnbench.records.growing_file import reason
+from rnnbench.records.job_folders import job_folder
 from rnnbench.records.lock import locked
-from rnnbench.records.summary import SWEEP_FILE_NAME
+from rnnbench.records.plain_file import read_file
+from rnnbench.records.summary import KEPT_BY_SWEEPS, SWEEP_FILE_NAME
 from rnnbench.records.whole_file import replace_file
 
 FORMAT = 1
@@ -135,17 +138,19 @@ def read_plan(folder: Path) -> SweepPlan:
     """
     path = folder / SWEEP_FILE_NAME
     try:
-        contents = json.loads(path.read_text(encoding="utf-8"))
+        contents = json.loads(read_file(path))
         if contents["format"] != FORMAT:
             raise ConfigError(f"{path} is of format {contents['format']}, this program reads {FORMAT}")
-        groups = [_group_from(group, len(contents["groups"])) for group in contents["groups"]]
+        for name in KEPT_BY_SWEEPS:
+            job_folder(folder, name)
+        groups = [_group_from(folder, group, len(contents["groups"])) for group in contents["groups"]]
         settings = LauncherSettings(**contents["launcher"])
         return SweepPlan(folder, settings, groups, contents["created"], contents["overrides"])
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {reason(error)}") from error
     except KeyError as error:
         raise ConfigError(f"{path} is damaged: there is no {error}") from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (RecordError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(f"{path} is damaged: {error}") from error
 
 
@@ -160,15 +165,18 @@ def group_plan(configs: Sequence[Config], folders: Sequence[str], values: Sequen
     return GroupPlan(folders, values, to_dict(configs[0]), schema_names(configs[0]))
 
 
-def _group_from(contents: Mapping[str, Any], num_groups: int) -> GroupPlan:
-    """A group out of sweep.json.
+def _group_from(folder: Path, contents: Mapping[str, Any], num_groups: int) -> GroupPlan:
+    """A group out of the sweep.json of a folder.
 
     Raises:
-        KeyError, ValueError, TypeError, AttributeError: It is damaged; found now and not in the middle of the sweep.
+        KeyError, ValueError, TypeError, AttributeError, RecordError: It is damaged; found now and not in the middle of
+            the sweep.
     """
     group = GroupPlan(**contents)
-    if not all(isinstance(name, str) for name in group.folders) or len(set(group.folders)) != len(group.folders):
-        raise ValueError("the folders of a group must be texts that differ")
+    for name in group.folders:
+        job_folder(folder, name)
+    if len(set(group.folders)) != len(group.folders):
+        raise ValueError("the folders of a group must differ")
     if not 0 < len(group.folders) == len(group.values):
         raise ValueError(f"a group has {len(group.folders)} folders and the values of {len(group.values)} jobs")
     if not set(group.split_into) <= set(range(num_groups)):

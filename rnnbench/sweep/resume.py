@@ -5,32 +5,35 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from rnnbench.config.errors import ConfigError
 from rnnbench.config.objects import to_dict
 from rnnbench.config.stored import config_from, with_overrides
-from rnnbench.exit_status import OK
+from rnnbench.exit_status import FAILED, OK
+from rnnbench.records import RecordError
 from rnnbench.records.lock import locked_folder
 from rnnbench.records.messages import say
 from rnnbench.records.wording import count
 from rnnbench.sweep.backends import run_groups
 from rnnbench.sweep.closing import print_sweep_summary
-from rnnbench.sweep.group_run import parts
+from rnnbench.sweep.left import Left, accept_gaps, left_of
 from rnnbench.sweep.plan import SweepPlan, read_plan
 
 
-def resume_sweep(folder: Path, overrides: Sequence[str], *, quiet: bool) -> int:
+def resume_sweep(folder: Path, overrides: Sequence[str], *, quiet: bool, accept_gap: bool = False) -> int:
     """Go on with every job of a sweep that is not finished, as its sweep.json says.
 
     Args:
         folder: The sweep's folder.
         overrides: A larger budget, as KEY=VALUE; it is kept in sweep.json.
         quiet: No progress on the terminal.
+        accept_gap: Jobs go on also where rows are missing that their checkpoint counts.
 
     Returns:
         The exit status: 0 ended as planned, 1 a job failed, 128 + N ended by signal N.
 
     Raises:
-        ConfigError: sweep.json or a checkpoint cannot be read, or an override is wrong.
-        RecordError: Another process works on the sweep.
+        ConfigError: sweep.json cannot be read, or an override is wrong.
+        RecordError: No group can go on, as a checkpoint is damaged; or another process works on the sweep.
     """
 
     def tell(line: str) -> None:
@@ -41,22 +44,47 @@ def resume_sweep(folder: Path, overrides: Sequence[str], *, quiet: bool) -> int:
         plan = read_plan(folder)
         if overrides:
             plan = _with_budget(plan, overrides)
+        left, problems = _left(plan)
+        if overrides:
             plan.write()
-        left = {number: _num_left(plan, number) for number in plan.numbers()}
-        numbers = [number for number, jobs in left.items() if jobs > 0]
+        for problem in problems:
+            say(problem)
+        if accept_gap:
+            for number in left:
+                accept_gaps(plan, number, plan.jobs(number))
+        status = FAILED if problems else OK
         num_jobs = sum(len(plan.groups[number].folders) for number in plan.numbers())
-        if not numbers:
+        if left:
+            num_left = sum(len(part.rows) for group in left.values() for part in group.parts)
+            tell(f"{num_left} of {count(num_jobs, 'job')} go on, in {count(len(left), 'group')} -> {folder}")
+            status = max(status, run_groups(folder, list(left), plan.settings, quiet=quiet, say=tell))
+            print_sweep_summary(read_plan(folder), sys.stdout)
+        elif not problems:
             tell(f"{folder} is finished: all of its {count(num_jobs, 'job')}")
-            return OK
-        tell(f"{sum(left.values())} of {count(num_jobs, 'job')} go on, in {count(len(numbers), 'group')} -> {folder}")
-        status = run_groups(folder, numbers, plan.settings, quiet=quiet, say=tell)
-        print_sweep_summary(read_plan(folder), sys.stdout)
     return status
 
 
-def _num_left(plan: SweepPlan, number: int) -> int:
-    """How many jobs of a group have something left to do."""
-    return sum(len(part.rows) for part in parts(plan, number, plan.jobs(number)))
+def _left(plan: SweepPlan) -> tuple[dict[int, Left], list[str]]:
+    """What is left of each group that goes on, and what keeps others, or jobs of others, from going on.
+
+    Raises:
+        RecordError: No group goes on, and the checkpoint of one cannot be read.
+    """
+    left, problems, first = dict[int, Left](), list[str](), None
+    for number in plan.numbers():
+        try:
+            group = left_of(plan, number, plan.jobs(number))
+        except (ConfigError, RecordError) as error:
+            first = first or error
+            problems.append(f"group {number} is left out: {error}")
+            continue
+        if group.parts:
+            left[number] = group  # it tells itself of the jobs that it leaves out
+        else:
+            problems += [f"{message}; its job is left out" for message in group.left_out.values()]
+    if first is not None and not left:
+        raise first
+    return left, problems
 
 
 def _with_budget(plan: SweepPlan, overrides: Sequence[str]) -> SweepPlan:

@@ -1,17 +1,12 @@
 """How far groups are that run in other processes, from the aggregates that they write."""
 
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from rnnbench.records.aggregate import SHARES, folder_name
-from rnnbench.records.metrics_csv import FILE_NAME
+from rnnbench.records.metrics_csv import last_row
 from rnnbench.records.wording import count
 from rnnbench.sweep.plan import SweepPlan
 from rnnbench.sweep.planning import aggregate_names
-
-TAIL_BYTES = 2**16
-"""More than a row of any metrics.csv takes."""
 
 
 def progress_line(plan: SweepPlan, numbers: Sequence[int]) -> str:
@@ -41,19 +36,3 @@ def _group_state(plan: SweepPlan, number: int, cells: Mapping[str, Sequence[int]
         return "begins"
     budget = plan.groups[number].config["budget"]["updates"]
     return f"update {update:,}/{budget:,}, {round(solved)} of {count(num_jobs, 'job')} solved"
-
-
-def last_row(folder: Path, columns: Sequence[str]) -> list[float] | None:
-    """Some columns of the last whole row of a metrics.csv, without reading all of it; None where there is none yet."""
-    try:
-        with open(folder / FILE_NAME, "rb") as handle:
-            header = handle.readline().decode().rstrip("\n").split(",")
-            start = handle.tell()
-            handle.seek(max(start, os.fstat(handle.fileno()).st_size - TAIL_BYTES))
-            lines = handle.read().decode().split("\n")[:-1]
-    except OSError:
-        return None
-    if not lines:
-        return None
-    cells = dict(zip(header, lines[-1].split(","), strict=False))
-    return [float(cells[column]) for column in columns] if all(cells.get(column) for column in columns) else None

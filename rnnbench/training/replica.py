@@ -90,6 +90,11 @@ class Snapshot:
         replicas = [self.replicas[row] for row in index]
         return Snapshot(self.update, self.num_logged, self.theta[rows], state, previous, replicas)
 
+    def form(self) -> tuple[Any, ...]:
+        """Names, shapes and types of the tensors of one replica; snapshots of the same can be joined."""
+        tensors = [("theta", self.theta), *self.optimizer_state.items(), *self.previous.items()]
+        return tuple((name, tensor.shape[1:], tensor.dtype) for name, tensor in tensors)
+
     def contents(self) -> dict[str, Any]:
         """Tensors, numbers, strings, lists and dictionaries of these, as a checkpoint holds them."""
         shallow = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
@@ -124,3 +129,40 @@ class Snapshot:
 def _join(parts: Sequence[State]) -> State:
     """Tensors of several sets of replicas, by name, in one."""
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+# ---------------------------------------------------------------- contents of a file that may have been changed
+
+
+def check_snapshot(contents: Mapping[str, Any]) -> None:
+    """Check that the contents of a checkpoint have the kinds and shapes of `Snapshot.contents`.
+
+    Raises:
+        ValueError: They do not; the message names the first that is wrong.
+    """
+    kinds = {"update": int, "num_logged": int, "theta": Tensor, "optimizer_state": dict, "previous": dict}
+    for key, kind in {**kinds, "replicas": list}.items():
+        if not isinstance(contents.get(key), kind):
+            raise ValueError(f"its {key} is missing or of another type")
+    num_replicas = len(contents["replicas"])
+    tensors = [("theta", contents["theta"]), *contents["optimizer_state"].items(), *contents["previous"].items()]
+    for name, tensor in tensors:
+        if not isinstance(tensor, Tensor) or tensor.dim() == 0 or len(tensor) != num_replicas:
+            raise ValueError(f"its {name} does not have a row for each of {num_replicas} replicas")
+    for replica in contents["replicas"]:
+        _check_replica(replica)
+
+
+def _check_replica(contents: Any) -> None:
+    """Check that `Replica.from_contents` can make a replica of it."""
+    try:
+        replica = Replica.from_contents(contents)
+    except (TypeError, KeyError, ValueError) as error:
+        raise ValueError("a replica in it has other fields") from error
+    numbers: list[Any] = [replica.updates, replica.sequences, replica.products, replica.seconds]
+    numbers += [replica.forward_passes, replica.backward_passes]
+    numbers += [number for number in (replica.loss, replica.error_rate) if number is not None]
+    for hit in (*replica.hits, *([] if replica.solved_at is None else [replica.solved_at])):
+        numbers += [hit.update, hit.sequences, hit.seconds]
+    if not all(isinstance(number, int | float) for number in numbers):
+        raise ValueError("a count or a loss of a replica in it is no number")

@@ -17,7 +17,7 @@ from rnnbench.keeping import Job
 from rnnbench.probes.lyapunov import Lyapunov
 from rnnbench.report.finding import find_run_folders
 from rnnbench.run import run_job
-from rnnbench.training.checkpoint import load_checkpoint
+from rnnbench.training.checkpoint import load_checkpoint, save_checkpoint
 
 SMALL = ("optim=sgd", "optim.batch_size=20", "task.sequence_length=10", "model.hidden_size=6", "threads=1")
 NAMES = ("state_jacobian", "jacobian_normality", "jacobian_push", "jacobian_product", "lyapunov")
@@ -149,9 +149,9 @@ def test_a_probe_that_fails_is_said_and_left_out(probe, monkeypatch):
         (["rnn", "probe.lyapunov.evry=2"], "probe.lyapunov.every"),
         (["rnn", "probe.lyapunov.num_sequences=0"], ">= 1"),
         (["rnn", "probe=none"], "every probe is off"),
-        (["old"], "old cannot be probed: old/checkpoint.pt is a checkpoint of format 1, this program reads 3"),
-        (["strange"], "of another version of rnnbench ('schema' is not as here)"),
-        (["broken"], "broken cannot be probed"),
+        (["old"], "old/checkpoint.pt is a checkpoint of format 1, this program reads 4"),
+        (["strange"], "strange/checkpoint.pt is not the checkpoint of a run by itself"),
+        (["broken"], "broken/checkpoint.pt is damaged, or is no checkpoint"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
@@ -162,7 +162,7 @@ def test_bad_input(probe, words, expected):
         file.write("mine")
     contents = load_checkpoint("rnn/checkpoint.pt")
     torch.save({**contents, "format": 1}, "old/checkpoint.pt")
-    torch.save({key: value for key, value in contents.items() if key != "schema"}, "strange/checkpoint.pt")
+    save_checkpoint(Path("strange/checkpoint.pt"), {key: contents[key] for key in contents if key != "schema"})
     with open("broken/checkpoint.pt", "wb") as file:
         file.write(b"no checkpoint")
     status, out, err = probe(*words)

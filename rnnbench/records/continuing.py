@@ -1,0 +1,99 @@
+"""Whether the records of a run reach as far as a checkpoint of it, and how far they do; nothing is changed here."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from rnnbench.records import events, framing, metrics_csv, summary
+from rnnbench.records.errors import RecordError
+from rnnbench.records.growing_file import failure, reason
+from rnnbench.records.plain_file import open_to_write
+
+Lengths = Mapping[str, int]
+"""File name -> bytes that hold whole records."""
+
+
+class ShortRecordsError(RecordError):
+    """Records that a checkpoint counts are missing."""
+
+
+def is_record_name(name: object) -> bool:
+    """Whether a file of a run's records can have this name, which is never that of a file outside the run's folder."""
+    if not isinstance(name, str) or Path(name).name != name or "\0" in name:
+        return False
+    return name == metrics_csv.FILE_NAME or name.startswith(events.FILE_PREFIX)
+
+
+def check_continued(folder: Path, header: bytes, lengths: Lengths) -> None:
+    """Check that `continued_files` will be able to go on with the records of a run.
+
+    Args:
+        folder: The run folder.
+        header: First line of metrics.csv.
+        lengths: What the files are to be cut back to.
+
+    Raises:
+        ShortRecordsError: A file is missing, or shorter.
+        RecordError: A file is not what it should be, or cannot be written.
+    """
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise RecordError(f"cannot write into {folder}: permission denied")
+    for path in (folder / summary.FILE_NAME, *folder.glob(f"{events.FILE_PREFIX}*")):
+        if path.is_dir():
+            raise RecordError(f"cannot write {path}: it is a folder")
+    for name, length in lengths.items():
+        try:
+            with open_to_write(folder / name) as handle:
+                _check_length(folder / name, os.fstat(handle.fileno()).st_size, length)
+                if name == metrics_csv.FILE_NAME:
+                    last = os.pread(handle.fileno(), 1, max(length - 1, 0))
+                    _check_metrics(folder / name, handle.read(len(header)), last, header)
+        except FileNotFoundError as error:
+            raise ShortRecordsError(f"cannot continue {folder / name}: {reason(error)}") from error
+        except OSError as error:
+            raise failure(f"cannot continue {folder / name}", error) from error
+
+
+def covered_lengths(folder: Path, header: bytes, lengths: Lengths) -> dict[str, int]:
+    """As far as the records of a run reach of what a checkpoint counts, in whole lines and whole events.
+
+    Args:
+        folder: The run folder.
+        header: First line of metrics.csv.
+        lengths: What the checkpoint counts.
+
+    Returns:
+        File name -> bytes. Without those that are missing, nor a metrics.csv of which not even the header is left.
+
+    Raises:
+        RecordError: A file is not what it should be.
+    """
+    covered = {}
+    for name, length in lengths.items():
+        path = folder / name
+        try:
+            with open_to_write(path) as handle:
+                written = handle.readall()[:length]
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise failure(f"cannot continue {path}", error) from error
+        if name != metrics_csv.FILE_NAME:
+            covered[name] = framing.whole_records(written)
+        elif not header.startswith(written):
+            covered[name] = written.rfind(b"\n") + 1
+            _check_metrics(path, written, written[covered[name] - 1 :][:1], header)
+    return covered
+
+
+def _check_length(path: Path, size: int, length: int) -> None:
+    if size < length:
+        raise ShortRecordsError(f"cannot continue {path}: it has {size} bytes and had {length} at the checkpoint")
+
+
+def _check_metrics(path: Path, start: bytes, end: bytes, header: bytes) -> None:
+    """Check the first bytes of a metrics.csv, and the last one that is kept."""
+    if not start.startswith(header):
+        raise RecordError(f"cannot continue {path}: its columns are not those of this run")
+    if end != b"\n":
+        raise RecordError(f"cannot continue {path}: a row in it is not as it was written")
