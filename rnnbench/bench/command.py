@@ -16,6 +16,7 @@ from rnnbench.bench.update import measure_update
 from rnnbench.config.schema import Config
 from rnnbench.exit_status import FAILED, OK
 from rnnbench.processors import num_processors
+from rnnbench.records.messages import printable, say
 from rnnbench.records.wording import count
 
 FORMAT = 1
@@ -83,10 +84,10 @@ def run_groups(
             now = datetime.now().astimezone().isoformat(timespec="seconds")
             contents = {"format": FORMAT, "date": now, **(facts or {}), "machine": machine, **software_facts()}
             write_json(options.json, {**contents, "groups": groups})
-            print(f"\nwritten to {options.json}")
+            print(f"\nwritten to {printable(str(options.json))}")
     except (MeasurementError, OSError) as error:
         announcer.clear()
-        print(f"rnnbench: {error}", file=sys.stderr)
+        say(str(error))
         return FAILED
     return OK
 
