@@ -41,9 +41,13 @@ def lyapunov_spectrum(jacobians: Matrices, num_aligning: int = 0, begins: Tensor
     if begins is None:
         begins = torch.zeros((), dtype=torch.int64, device=first.device)
     identity, begins = directions, begins.expand(first.shape[:-2]).unsqueeze(-1)  # (..., 1)
+    latest = int(begins.max())
     for t in range(len(jacobians)):
-        turned, triangle = qr(jacobians[t].double() @ directions)
-        directions = torch.where((t >= begins).unsqueeze(-1), turned, identity)
-        is_counted = t >= begins + num_aligning
-        total = total + torch.where(is_counted, triangle.diagonal(dim1=-2, dim2=-1).abs().log(), 0.0)
+        directions, triangle = qr(jacobians[t].double() @ directions)
+        growth = triangle.diagonal(dim1=-2, dim2=-1).abs().log()
+        if t < latest:
+            directions = torch.where((t >= begins).unsqueeze(-1), directions, identity)
+        if t < latest + num_aligning:
+            growth = torch.where(t >= begins + num_aligning, growth, 0.0)
+        total = total + growth
     return (total / (num_counted - begins)).sort(dim=-1, descending=True).values
