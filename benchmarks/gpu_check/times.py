@@ -1,4 +1,4 @@
-"""The times of `rnnbench bench gpu`, one by one on disk."""
+"""The times of `python -m benchmarks gpu`, each written to disk before the next is measured."""
 
 import torch
 

@@ -10,7 +10,7 @@ from rnnbench.bench.clock import GRADIENT
 from rnnbench.bench.options import Options
 from rnnbench.bench.record_costs import probe_costs, record_cost
 from rnnbench.bench.report import Report
-from rnnbench.bench.timing import Lanes
+from rnnbench.bench.timing import Lanes, Statistics
 from rnnbench.bench.update_table import BACKWARD, FORWARD, UPDATE_PARTS, LoopCosts, Times, report_update
 from rnnbench.config.build import build
 from rnnbench.config.classes import check_targets
@@ -26,6 +26,9 @@ from rnnbench.training.threads import candidates
 SECONDS = 40.0
 ROUND_SECONDS = 0.3
 """Updates are made for about this long in a round, since one may take a millisecond."""
+
+FORWARDS = 3
+"""Fewest forward sweeps in a round, whose median is taken out of the time of a gradient."""
 
 EVALUATIONS = 3
 """Evaluations of which the fastest counts; the first makes the buffers."""
@@ -121,7 +124,7 @@ def _time_round(run: BareRun, updates: int) -> tuple[Mapping[str, float], float]
     clock, products = run.clock(), 0.0
     for _ in range(updates):
         products += float(run.update(clock).products.sum())
-    forward = sum(run.forward_seconds() for _ in range(updates))
+    forward = updates * Statistics.of([run.forward_seconds() for _ in range(max(FORWARDS, updates))]).median
     parts = dict(clock.seconds)
     gradient = parts.pop(GRADIENT)
     parts[FORWARD] = min(forward, gradient)

@@ -9,7 +9,7 @@ from rnnbench.bench.timing import Statistics
 from rnnbench.records.wording import count
 
 FORWARD, BACKWARD = "gradient, forward", "gradient, backward"
-EVALUATION, CAPTURE = "evaluation", "probes: copies for them"
+EVALUATION, CAPTURE = "evaluation", "copies for probes"
 UPDATE_PARTS = (
     BATCHES,
     FORWARD,
