@@ -97,7 +97,7 @@ def _check_common(path: Path, contents: Contents) -> None:
         raise RecordError(f"{path} is damaged: it does not tell the lengths of each job's files")
     if not all(map(_are_lengths, records)):
         raise RecordError(f"{path} is damaged: the lengths of a job's files in it are none")
-    if threads is not None and (not isinstance(threads, int) or threads < 1):
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise RecordError(f"{path} is damaged: threads={threads!r} in it is no number of threads")
     if not isinstance(contents.get("recurrence"), str | None):
         raise RecordError(f"{path} is damaged: its recurrence is no text")

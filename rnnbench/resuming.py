@@ -106,7 +106,8 @@ def _load(folder: Path, overrides: Sequence[str], accept_gap: bool, path: Path) 
 
 def _config(path: Path, contents: Contents, overrides: Sequence[str]) -> Config:
     """The configuration with which a run goes on."""
-    return dataclasses.replace(stored_config(contents, path, overrides), threads=contents["threads"])
+    config = stored_config(contents, path, overrides)
+    return dataclasses.replace(config, threads=contents["threads"] or config.threads)
 
 
 def _at_its_beginning(folder: Path, overrides: Sequence[str]) -> FoundRun:

@@ -140,7 +140,10 @@ def check_snapshot(contents: Mapping[str, Any]) -> None:
     Raises:
         ValueError: They do not; the message names the first that is wrong.
     """
-    kinds = {"update": int, "num_logged": int, "theta": Tensor, "optimizer_state": dict, "previous": dict}
+    for key in ("update", "num_logged"):
+        if not _is_count(contents.get(key)):
+            raise ValueError(f"its {key} is missing or no count")
+    kinds = {"theta": Tensor, "optimizer_state": dict, "previous": dict}
     for key, kind in {**kinds, "replicas": list}.items():
         if not isinstance(contents.get(key), kind):
             raise ValueError(f"its {key} is missing or of another type")
@@ -164,5 +167,10 @@ def _check_replica(contents: Any) -> None:
     numbers += [number for number in (replica.loss, replica.error_rate) if number is not None]
     for hit in (*replica.hits, *([] if replica.solved_at is None else [replica.solved_at])):
         numbers += [hit.update, hit.sequences, hit.seconds]
-    if not all(isinstance(number, int | float) for number in numbers):
+    if not all(isinstance(number, float) or _is_count(number) for number in numbers):
         raise ValueError("a count or a loss of a replica in it is no number")
+
+
+def _is_count(value: Any) -> bool:
+    """Whether it is a whole number that TensorBoard and tensors can hold."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63

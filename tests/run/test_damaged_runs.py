@@ -156,6 +156,7 @@ def test_a_gap_where_no_metrics_are_left(run, resume):
         ({"records": [{"../other.csv": 3}]}, "lengths of a job's files"),
         ({"records": []}, "lengths of each job's files"),
         ({"threads": "two"}, "threads"),
+        ({"threads": None}, "threads"),
         ({"status": "odd"}, "damaged"),
         ({"config": 3}, "not the checkpoint of a run by itself"),
         ({"config": {}}, "the configuration in"),

@@ -79,6 +79,8 @@ def test_a_checkpoint_that_has_lost_its_checksum_is_refused(path):
         contents(optimizer_state={"velocity": 1}),
         contents(previous=None),
         contents(update="5"),
+        contents(update=True),
+        contents(num_logged=10**400),
         contents(replicas=[{}]),
         contents(replicas=[{**contents()["replicas"][0], "seconds": "0"}]),
         contents(replicas=[{**contents()["replicas"][0], "hits": [{"update": 3}]}]),
