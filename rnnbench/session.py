@@ -124,6 +124,7 @@ class Session:
         dtype = getattr(torch, self.config.dtype)
         self.engine = Engine(self.built.model, self.threads, self.device, dtype, self.built.num_traced)
         facts: dict[str, Any] = {
+            "solved_error_rate": self.built.task.solved_error_rate,
             "baseline_loss": self.built.task.baseline_loss,
             "baseline_error_rate": self.built.task.baseline_error_rate,
             "versions": versions(),

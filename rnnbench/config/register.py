@@ -6,6 +6,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from rnnbench.config import schema
+from rnnbench.config.cadence import register_cadence
 from rnnbench.config.gradient_probes import CurvatureProbe, GradientByLagProbe, GradientNoiseProbe
 from rnnbench.config.hessian_free import Hf
 
@@ -52,7 +53,8 @@ CLASSES: dict[str, type[Any]] = {
 
 
 def register_schema() -> None:
-    """Store every dataclass in Hydra's ConfigStore; a second call changes nothing."""
+    """Store every dataclass in Hydra's ConfigStore, and what they refer to; a second call changes nothing."""
+    register_cadence()
     store = ConfigStore.instance()
     store.store(name="base_schema", node=schema.Config)
     for group, nodes in CLOSED.items():

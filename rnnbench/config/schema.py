@@ -274,8 +274,12 @@ class Budget:
 class Record:
     """How often."""
 
-    log_every: int = option("${optim.cadence.log_every}", "updates between rows of metrics", low=1)
-    evaluate_every: int = option("${optim.cadence.evaluate_every}", "updates between evaluations", low=1)
+    log_every: int = option(
+        "${cadence:log_every}", "updates between rows of metrics; by default at most 1/20 of the budget", low=1
+    )
+    evaluate_every: int = option(
+        "${cadence:evaluate_every}", "updates between evaluations; by default at most 1/20 of the budget", low=1
+    )
     checkpoint_every: int = option("${optim.cadence.checkpoint_every}", "updates between checkpoints", low=1)
     checkpoint_minutes: float | None = option(
         10.0, "wall-clock minutes after which there is one, too; null: however long updates take", above=0

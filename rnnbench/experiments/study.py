@@ -25,8 +25,15 @@ from rnnbench.training.interrupt import Interrupt, Interrupted
 
 RULE, SPENT, PARTS = "rule.json", "spent.json", "parts"
 
-OWN_OVERRIDES = ("device=cpu", "threads=1", "probe=none")
-"""Of every sweep, before its own: a machine's other threads and devices change the bits; probes are read afterwards."""
+OWN_OVERRIDES = (
+    "device=cpu",
+    "threads=1",
+    "probe=none",
+    "record.log_every=${optim.cadence.log_every}",
+    "record.evaluate_every=${optim.cadence.evaluate_every}",
+)
+"""Of every sweep, before its own: a machine's other threads and devices change the bits; probes are read afterwards; a
+sweep that has to be evaluated more often says so itself."""
 
 
 class StudyError(Exception):

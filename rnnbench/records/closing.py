@@ -113,6 +113,9 @@ def _headline(text: Text, name: str, summary: Summary) -> None:
         text.append(f"  It was solved at update {summary.solved_at.update:,}.\n")
     if summary.message:
         text.append(f"  {printable(summary.message)}\n")
+    if summary.is_unconfirmed:
+        limit = f"the limit of {wording.percent(summary.solved_error_rate)}"
+        text.append(f"  The error rate is below {limit} at the end, but not on 10,000 further sequences.\n")
 
 
 def _quality_rows(summary: Summary) -> list[list[str]]:

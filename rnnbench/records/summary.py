@@ -52,6 +52,7 @@ class Summary:
         message: What happened, for a person, where the status does not say it.
         loss: At the last evaluation.
         error_rate: At the last evaluation, between 0 and 1.
+        solved_error_rate: Below which the task counts as solved; None: not recorded.
         baseline_loss: Of the best predictor that ignores its inputs.
         baseline_error_rate: Of the best predictor that ignores its inputs.
         updates: Updates done.
@@ -73,6 +74,7 @@ class Summary:
     message: str | None = None
     loss: float | None = None
     error_rate: float | None = None
+    solved_error_rate: float | None = None
     baseline_loss: float | None = None
     baseline_error_rate: float | None = None
     updates: int = 0
@@ -86,6 +88,13 @@ class Summary:
     threads: int | None = None
     recurrence: str | None = None
     git: str | None = None
+
+    @property
+    def is_unconfirmed(self) -> bool:
+        """Whether its budget ended below the limit, but further sequences did not confirm that it is solved."""
+        rate, limit = self.error_rate, self.solved_error_rate
+        is_below = rate is not None and limit is not None and rate < limit
+        return self.status == "budget" and not self.solved and is_below
 
 
 def write_summary(folder: Path, summary: Summary, *, durable: bool = True) -> None:

@@ -14,8 +14,8 @@ from rnnbench.report.tables import amount, percent_range
 SOLVED_MEANS = (
     "A run trains one recurrent net from one seed. It is tested on sequences that it was not trained on. It counts as "
     "solved when its error rate, the share of sequences it answers wrongly, stays below the task's limit (1 % or so) "
-    "at three tests in a row and on 10,000 further sequences. A net that has learned nothing does as well as the "
-    "constant predictor: the best answer that ignores its input."
+    "at three tests in a row, or at the last one of its budget, and on 10,000 further sequences. A net that has "
+    "learned nothing does as well as the constant predictor: the best answer that ignores its input."
 )
 
 _TASKS: Mapping[str, str] = {
@@ -93,11 +93,20 @@ def best_lines(everything: Group, groups: Sequence[Group]) -> list[str]:
     """
     tasks = by_task(groups)
     if len(tasks) == len(groups):  # nothing to choose from
-        return [_outcome(everything)]
+        return [_outcome(everything), *_unconfirmed(everything)]
     lines = [_best_line(alike) for alike in tasks]
     if len(lines) > _MOST_TASKS:
         lines[_MOST_TASKS:] = [f"and {len(lines) - _MOST_TASKS} more, in the table."]
-    return lines
+    return [*lines, *_unconfirmed(everything)]
+
+
+def _unconfirmed(everything: Group) -> list[str]:
+    """What is said of runs that ended below the limit and are not solved, if there are any."""
+    count = sum(run.summary.is_unconfirmed for run in everything.runs)
+    if not count:
+        return []
+    what = "is below the limit at the end, but not on 10,000 further sequences: not solved"
+    return [f"The error rate of {wording.count(count, 'run')} {what}."]
 
 
 def _outcome(everything: Group) -> str:

@@ -20,6 +20,7 @@ FOLDER = "folder"
 NUMBERS = ("updates", "sequences", "products", "seconds", "loss", "error_rate", "baseline_loss", "baseline_error_rate")
 SOLVED_AT = {"update": "solved_at_updates", "sequences": "solved_at_sequences", "seconds": "solved_at_seconds"}
 PRODUCTS = "solved_at_products"
+LIMIT = "solved_error_rate"
 
 OTHERS = {"device": "device_used", "threads": "threads_used", "git": "git", "message": "message"}
 """Further entries of a summary -> column; `device` and `threads` are keys of the configuration."""
@@ -39,7 +40,7 @@ def run_rows(runs: Sequence[Run], first: Sequence[str]) -> tuple[tuple[str, ...]
     versions = list(dict.fromkeys(name for run in runs for name in run.summary.versions))
     columns = (
         *(FOLDER, *names, "outcome", "status"),
-        *(*NUMBERS, *SOLVED_AT.values(), PRODUCTS),
+        *(*NUMBERS, *SOLVED_AT.values(), PRODUCTS, LIMIT),
         *(*OTHERS.values(), *(VERSIONS + name for name in versions)),
     )
     rows: list[tuple[Cell, ...]] = []
@@ -52,6 +53,7 @@ def run_rows(runs: Sequence[Run], first: Sequence[str]) -> tuple[tuple[str, ...]
                 *(getattr(summary, name) for name in NUMBERS),
                 *(None if at is None else getattr(at, name) for name in SOLVED_AT),
                 run.products_when_solved,
+                summary.solved_error_rate,
                 *(getattr(summary, name) for name in OTHERS),
                 *(summary.versions.get(name) for name in versions),
             )
@@ -106,10 +108,11 @@ def _run(row: Mapping[str, Any]) -> Run:
         threads=_amount(row, OTHERS["threads"]),  # type: ignore[arg-type] # a whole number
         git=row.get(OTHERS["git"]) or None,
         message=row.get(OTHERS["message"]) or None,
+        solved_error_rate=_amount(row, LIMIT),
         **{name: _amount(row, name) for name in NUMBERS},  # type: ignore[arg-type] # checked next
     )
     check_summary(summary)
-    own = {*NEEDED, "outcome", PRODUCTS, *OTHERS.values()}
+    own = {*NEEDED, "outcome", PRODUCTS, LIMIT, *OTHERS.values()}
     values = {
         printable(name): _value(cell) for name, cell in row.items() if name not in own and not name.startswith(VERSIONS)
     }

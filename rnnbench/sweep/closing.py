@@ -75,6 +75,10 @@ def sweep_summary(plan: SweepPlan, *, cwd: Path | None = None) -> Text:
     found = [_outcome(plan.folder, name) for number in plan.numbers() for name in plan.groups[number].folders]
     text = Text(f"{printable(plan.folder.resolve().name)}: {_headline(found)}\n")
     _add_results(text, plan, found)
+    unconfirmed = sum(job.summary is not None and job.summary.is_unconfirmed for job in found)
+    if unconfirmed:
+        jobs = wording.count(unconfirmed, "job")
+        text.append(f"  {jobs} not solved: below the limit at the end, but not on 10,000 further sequences\n")
     _add_failures(text, found)
     where = shortest_path(plan.folder, cwd)
     commands = [("report", f"rnnbench report {where}"), ("all runs", f"tensorboard --logdir {where}")]

@@ -15,6 +15,9 @@ PROBES = "probe"
 NOT_TOLD = frozenset({"seed", *NAMES_ONLY})
 """Keys that tell no cell from another."""
 
+CADENCE_FOLLOWS = ("optim", "budget.updates", "budget.sequences", "optim.batch_size")
+"""What decides how often a run is recorded, where the configuration does not say."""
+
 UNEVEN = 1.25
 """A part may be so many times its fair share, where that keeps jobs together that differ in the seed alone."""
 
@@ -137,8 +140,8 @@ def show(value: Any) -> str:
 def _follows(key: str, chosen: Sequence[str], tables: Sequence[Values]) -> bool:
     """Whether a key is one that a choice brings with it, and has one value wherever that choice is the same."""
     first = key.partition(".")[0]
-    owner = "optim" if first in ("budget", "record") else first  # conf/config.yaml takes them from optim.cadence
-    if owner not in chosen:
+    if first not in (*chosen, "budget", "record"):
         return False
-    pairs = {(value_in(table, owner), repr(table.get(key))) for table in tables}
-    return len(pairs) == len({choice for choice, _ in pairs})
+    owners = {"budget": ("optim",), "record": CADENCE_FOLLOWS}.get(first, (first,))
+    pairs = {(*(repr(value_in(table, owner)) for owner in owners), repr(table.get(key))) for table in tables}
+    return len(pairs) == len({pair[:-1] for pair in pairs})

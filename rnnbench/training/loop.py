@@ -4,7 +4,7 @@ Letters: R replicas of the run, k of them still active, P parameters of one repl
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rnnbench.optim.base import Optimizer, State, Update
 from rnnbench.probes.base import PreviousUpdate, View
-from rnnbench.records.summary import SolvedAt, Status
+from rnnbench.records.summary import Status
 from rnnbench.training.counting import Counting, costs_of, counted_columns
 from rnnbench.training.divergence import Divergence
 from rnnbench.training.interrupt import Interrupt, Interrupted
@@ -24,7 +24,7 @@ from rnnbench.training.replica import Replica, Snapshot
 from rnnbench.training.stepping import CapturedUpdates, Step
 
 NUM_EVALUATIONS_TO_SOLVE = 3
-"""Evaluations running at which the error rate has to be under the task's limit."""
+"""Evaluations running at which the error rate has to be under the task's limit, or those that a budget leaves."""
 
 MOST_UNSEEN_UPDATES = 100
 """Updates on a device after which it is asked who has diverged where no row of metrics or evaluation asks before."""
@@ -95,7 +95,7 @@ class Training:
             if self._is_new:
                 with self._interrupt.allowed():
                     first = self._problem.evaluate(self.theta)
-                self._take_evaluation(first)
+                self._take_evaluation(first, self.active)
                 self._log(None, None, first)
                 self._settle()
                 self._save()
@@ -154,19 +154,21 @@ class Training:
         self.theta, self.state = step.theta, step.state
         self._divergence.take(step.since)
         self._counting.add([self.replicas[index] for index in self.active], step.costs, self.update, self.seconds)
+        is_logged, used_up = self._is_logged(self.update), self._used_up()
         if evaluation is not None:
-            self._take_evaluation(evaluation)
-        is_logged = self._is_logged(self.update)
+            self._take_evaluation(evaluation, self.active)
+        elif used_up:
+            evaluation = self._evaluate_last(used_up, is_logged=is_logged)
         if is_logged:
             self._log(before, update, evaluation)
             self._end_failed()
         if self._keeps_previous and update is not None:
             self.previous = {"theta": before, "gradient": update.gradient.gradient}
-        saves, used_up = self.update % self.plan.checkpoint_every == 0, self._used_up()
+        saves = self.update % self.plan.checkpoint_every == 0
         if not self._is_late or evaluation is not None or saves or used_up:
             self._end_diverged()
-        if evaluation is not None:
-            self._end_solved()
+        if evaluation is not None or used_up:
+            self._end_solved(used_up)
         self._end_where_budget_is_used_up(used_up)
         if is_logged or self._have_ended():
             self._settle()
@@ -185,18 +187,40 @@ class Training:
         self._audience.checkpoint(self)
         self._saved_at = self.seconds
 
-    def _take_evaluation(self, evaluation: Mapping[str, Tensor]) -> None:
+    def _evaluate_last(self, used_up: Mapping[int, str], *, is_logged: bool) -> Mapping[str, Tensor] | None:
+        """Evaluate replicas whose budget ends between two evaluations, as one of time does.
+
+        Args:
+            used_up: These replicas, from `_used_up`.
+            is_logged: Whether the update has a row anyway.
+
+        Returns:
+            What belongs into the row of all active replicas; None where some of them go on, or in a row of its own.
+        """
+        self._end_diverged()
+        ending = [index for index in self._running() if index in used_up]
+        if not ending:
+            return None
+        evaluation = self._problem.evaluate(self.theta[[self.active.index(index) for index in ending]])
+        self._take_evaluation(evaluation, ending)
+        if is_logged:
+            return evaluation if ending == self.active else None
+        self._observer.observe(self.update, ending, self._counted(ending) | dict(evaluation), None)
+        self._end_failed()
+        return None
+
+    def _take_evaluation(self, evaluation: Mapping[str, Tensor], indices: Sequence[int]) -> None:
         losses, error_rates = evaluation["loss/eval"].tolist(), evaluation["error_rate/eval"].tolist()
-        for index, value, rate in zip(self.active, losses, error_rates, strict=True):
-            replica = self.replicas[index]
-            replica.loss, replica.error_rate = value, rate
-            if rate < self._problem.task.solved_error_rate:
-                replica.hits.append(SolvedAt(self.update, round(replica.sequences), self.seconds))
-            else:
-                replica.hits.clear()
+        limit = self._problem.task.solved_error_rate
+        for index, value, rate in zip(indices, losses, error_rates, strict=True):
+            self.replicas[index].take_evaluation(value, rate, limit, self.update, self.seconds)
+
+    def _counted(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        """Columns of what some replicas have used up."""
+        return counted_columns([self.replicas[index] for index in indices])
 
     def _log(self, before: Tensor | None, update: Update | None, evaluation: Mapping[str, Tensor] | None) -> None:
-        values = counted_columns([self.replicas[index] for index in self.active]) | dict(evaluation or {})
+        values = self._counted(self.active) | dict(evaluation or {})
         make_view = None
         if update is not None and before is not None:
             values |= {"loss/train": update.gradient.loss, **update.metrics}
@@ -237,12 +261,18 @@ class Training:
             self._audience.message(f"{self._names(diverged)} diverged: {message}")
         self._counting.close()
 
-    def _end_solved(self) -> None:
+    def _end_solved(self, used_up: Collection[int]) -> None:
+        """End what is solved: under the limit at enough evaluations running, and on further sequences.
+
+        Args:
+            used_up: Replicas whose budget is used up. Of these the last evaluation is enough: no other will follow, and
+                how often a run is evaluated must not decide.
+        """
         candidates = [
             (row, index)
             for row, index in enumerate(self.active)
             if self.replicas[index].status == "running"
-            and len(self.replicas[index].hits) >= NUM_EVALUATIONS_TO_SOLVE
+            and len(self.replicas[index].hits) >= (1 if index in used_up else NUM_EVALUATIONS_TO_SOLVE)
             and self.replicas[index].solved_at is None
         ]
         if not candidates:

@@ -41,7 +41,8 @@ LOOP_METRICS = (
         "error_rate/eval",
         "share of these 1000 sequences that the task's criterion counts as wrong",
         "1",
-        "solved: below the task's limit (0.01) at three evaluations running, and on 10,000 further sequences",
+        "solved: below the task's limit (0.01) at three evaluations running, or at the last one of the budget, and on "
+        "10,000 further sequences",
     ),
     Metric(
         "cost/sequences",

@@ -47,6 +47,22 @@ class Replica:
     hits: list[SolvedAt] = field(default_factory=list)
     solved_at: SolvedAt | None = None
 
+    def take_evaluation(self, loss: float, error_rate: float, limit: float, update: int, seconds: float) -> None:
+        """Note what an evaluation has found.
+
+        Args:
+            loss: On the held-out sequences.
+            error_rate: On them, between 0 and 1.
+            limit: Of the error rate, below which the task counts as solved.
+            update: Updates done.
+            seconds: Wall-clock time of training.
+        """
+        self.loss, self.error_rate = loss, error_rate
+        if error_rate < limit:
+            self.hits.append(SolvedAt(update, round(self.sequences), seconds))
+        else:
+            self.hits.clear()
+
     @classmethod
     def from_contents(cls, contents: Mapping[str, Any]) -> Self:
         """The replica that `dataclasses.asdict` took apart, as one that goes on."""

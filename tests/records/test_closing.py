@@ -42,6 +42,15 @@ def test_solved() -> None:
     ]
 
 
+def test_below_the_limit_and_not_confirmed() -> None:
+    summary = dataclasses.replace(UNSOLVED, error_rate=0.009, solved_error_rate=0.01)
+    lines = closing_summary([summary], [CWD], cwd=CWD).plain.splitlines()
+    assert lines[1] == "  The error rate is below the limit of 1.0 % at the end, but not on 10,000 further sequences."
+    for other in ({"solved_error_rate": None}, {"error_rate": 0.01}, {"status": "interrupted"}, {"solved": True}):
+        text = closing_summary([dataclasses.replace(summary, **other)], [CWD], cwd=CWD).plain  # type: ignore[arg-type]
+        assert "further sequences" not in text
+
+
 @pytest.mark.parametrize(
     ("budget", "used", "override"),
     [

@@ -200,6 +200,15 @@ def test_rows_of_a_table_are_the_same_runs_as_their_folders(rnnbench, tmp_path, 
     assert "16 runs left out" in out
 
 
+def test_runs_below_the_limit_that_were_not_confirmed(rnnbench, tmp_path, painted):
+    for seed, rate in enumerate((0.009, 0.5)):
+        write_run(tmp_path / str(seed), evaluations=[(0, 1.0, rate)], summary={"solved_error_rate": 0.01}, seed=seed)
+    said = "The error rate of 1 run is below the limit at the end, but not on 10,000 further sequences: not solved."
+    assert said in rnnbench(".", "--out", "page")[1]
+    assert said in (tmp_path / "page/index.html").read_text()
+    assert said in rnnbench("page/runs.csv", "--out", "again")[1]
+
+
 def test_nothing_solved_says_what_came_closest(rnnbench, tmp_path, painted):
     for lr, loss in ((0.1, 0.3), (0.2, 0.1)):
         for length in range(7):

@@ -123,6 +123,12 @@ def test_shown_values(value, shown):
         (["optim=sgd,nag"], ["optim"], {"optim=sgd", "optim=nag"}),
         (["optim=hf,adam"], ["optim"], {"optim=hf", "optim=adam"}),
         (["optim=hf,adam", "budget.updates=7"], ["optim"], {"optim=hf", "optim=adam"}),
+        (["optim=nag", "budget.updates=300,600"], ["budget.updates"], {"budget.updates=300", "budget.updates=600"}),
+        (
+            ["optim=nag", "record.evaluate_every=3,5"],
+            ["record.evaluate_every"],
+            {"record.evaluate_every=3", "record.evaluate_every=5"},
+        ),
         (["task=adding,temporal_order"], ["task"], {"task=adding", "task=temporal_order"}),
         (["init=sparse,orthogonal"], ["init"], {"init=sparse", "init=orthogonal"}),
         (

@@ -58,6 +58,11 @@ def test_nothing_but_seeds(tmp_path):
     ]
 
 
+def test_jobs_below_the_limit_that_were_not_confirmed(tmp_path):
+    found = lines(tmp_path, lambda config: {**ended("budget", 0.009), "solved_error_rate": 0.01})
+    assert "  3 jobs not solved: below the limit at the end, but not on 10,000 further sequences" in found
+
+
 def test_a_job_that_was_solved_and_went_on_is_solved(tmp_path):
     found = lines(tmp_path, lambda config: {**solved(5), "status": "budget"})
     assert found[0] == "sweep: all of 3 jobs solved"

@@ -63,6 +63,61 @@ def test_budgets(budget, updates, words):
     assert recorder.ends == [(updates, 0, "budget")]
 
 
+@pytest.mark.parametrize(("confirmed", "status", "solved_at"), [(0.0, "solved", 4), (0.02, "budget", None)])
+def test_at_the_end_of_a_budget_the_last_evaluations_are_enough(confirmed, status, solved_at):
+    problem = Levels((0,), confirmed=lambda theta: torch.full((len(theta),), confirmed))
+    run, recorder = training([0.25], problem=problem, max_updates=5)  # error rate 0 at updates 4 and 5
+    run.run()
+    replica = run.replicas[0]
+    assert (replica.status, replica.solved_at and replica.solved_at.update) == (status, solved_at)
+    assert recorder.ends == [(5, 0, status)]
+
+
+def test_how_often_a_run_is_evaluated_does_not_decide_what_it_ends_as():
+    for evaluate_every in range(1, 9):
+        run, _ = training([0.125, 0.1], max_updates=8, evaluate_every=evaluate_every, stop_when_solved=False)
+        run.run()
+        assert [replica.status for replica in run.replicas] == ["solved", "budget"]  # error rates 0 and 0.2
+
+
+@pytest.mark.parametrize(
+    ("budget", "updates", "log_every", "rows"),
+    [
+        ({"max_sequences": 35}, 4, 3, [0, 3, 4]),
+        ({"max_sequences": 35}, 4, 4, [0, 4]),
+        ({"max_seconds": 9.0}, 3, 5, [0, 3]),
+    ],
+)
+def test_a_budget_that_ends_between_two_evaluations_ends_with_one(budget, updates, log_every, rows):
+    now = [0.0]
+
+    def take_4_seconds(update):
+        now[0] += 4
+
+    options = dict(on_update=take_4_seconds, clock=lambda: now[0], log_every=log_every, evaluate_every=50)
+    run, recorder = training([0.1, 0.3], max_updates=100, **options, **budget)
+    run.run()
+    assert [replica.error_rate for replica in run.replicas] == pytest.approx(
+        [1 - 0.1 * updates, max(1 - 0.3 * updates, 0)]
+    )
+    assert [replica.updates for replica in run.replicas] == [updates, updates]
+    assert [row[0] for row in recorder.rows] == rows
+    assert recorder.rows[-1][2]["error_rate/eval"] == [replica.error_rate for replica in run.replicas]
+
+
+def test_one_replica_ends_with_an_evaluation_and_the_others_go_on_as_alone():
+    run, recorder = training([0.1, 0.1], max_updates=6, max_sequences=60, log_every=9, evaluate_every=4)
+    run.replicas[0].sequences = 35.0  # as where products make updates dearer
+    run.run()
+    assert [replica.updates for replica in run.replicas] == [3, 6]
+    assert [(update, who) for update, who, row in recorder.rows if "loss/eval" in row] == [
+        (0, [0, 1]),
+        (3, [0]),
+        (4, [1]),
+        (6, [1]),
+    ]
+
+
 def test_evaluations_and_rows_at_their_cadence_and_at_the_end():
     run, recorder = training([0.0], max_updates=11, log_every=2, evaluate_every=5)
     run.run()
@@ -147,7 +202,7 @@ def test_how_replicas_stand_is_told_after_the_row_and_after_they_have_ended():
         (0, running, [False] * 3),
         (3, diverged, [False] * 3),
         (4, diverged, [False] * 3),
-        (7, ["budget", "diverged", "budget"], [False] * 3),
+        (7, ["solved", "diverged", "budget"], [True, False, False]),
     ]
 
 
