@@ -7,6 +7,7 @@ import contextlib
 import io
 import os
 import sys
+import traceback
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +45,7 @@ def train(request: "Request") -> int:
     Raises:
         ConfigError: Anything that would stop one of the jobs; nothing has been done then.
     """
+    from rnnbench.config.folders import discard_folders
     from rnnbench.config.plan import make_plan
 
     rank, num_processes = place_in_torchrun()
@@ -56,22 +58,39 @@ def train(request: "Request") -> int:
     prepare_process(request.config_dir)
     _prepare_workers(plan)
     from rnnbench.config.classes import check_targets
+    from rnnbench.config.hydra_keys import check_callbacks
     from rnnbench.run import check_machine
 
     check_targets(plan.configs)
+    check_callbacks(plan.callbacks, batched=plan.launcher is not None)
     check_machine(plan.configs)
     if rank > 0:
         from rnnbench.run import follow_job
 
         return follow_job(plan.configs[0])
+    missing = [path for path in (plan.folder, *plan.folder.parents) if not path.exists()]
     with plan.taken_folder() as (folder, request):
         if folder != plan.folder and not quiet:
             say(f"{plan.folder} was taken by another run; the folder is {folder}")
-        return _run_jobs(request, folder, quiet=quiet)
+        try:
+            return _run_jobs(request, folder, quiet=quiet)
+        except ConfigError:
+            if folder != plan.folder or folder in missing:
+                discard_folders([folder, *missing])
+            raise
 
 
 def _run_jobs(request: "Request", folder: Path, *, quiet: bool) -> int:
-    """Have Hydra run the jobs of a request in a folder that this process holds; the worst exit status."""
+    """Have Hydra run the jobs of a request in a folder that this process holds.
+
+    Returns:
+        The worst exit status.
+
+    Raises:
+        ConfigError: No job could begin.
+    """
+    from rnnbench.config.explain import explain
+
     jobs = _Jobs(request, folder, quiet=quiet)
     try:
         call_hydra(request.hydra_arguments(), request.main_dir, jobs.run, launch=jobs.launch)
@@ -81,6 +100,10 @@ def _run_jobs(request: "Request", folder: Path, *, quiet: bool) -> int:
             raise ConfigError(message) from error
         say(message)
         jobs.statuses.append(FAILED)
+    except Exception as error:
+        if jobs.have_begun or _is_of_a_job(error):
+            raise
+        raise explain(error) from error  # Hydra cannot do what its own keys say, as with a wrong hydra.job_logging
     return jobs.close()
 
 
@@ -109,6 +132,8 @@ class _Jobs:
 
     def __init__(self, request: "Request", folder: Path, *, quiet: bool) -> None:
         self.request, self.folder, self.quiet = request, folder, quiet
+        self._held_folder = folder.absolute()  # wherever hydra.job.chdir leads
+        self.have_begun = False
         self.statuses: list[int] = []
         self.launcher: Launch | None = None
         self._folder_of: dict[Hashable, Path] = {}  # by the identity of the run
@@ -124,6 +149,7 @@ class _Jobs:
         from rnnbench.records.objective import objective_of
         from rnnbench.run import run_job
 
+        self.have_begun = True
         with _one_line():
             config = to_config(tree)
             validate(config)  # not all sweepers say their values beforehand
@@ -146,12 +172,13 @@ class _Jobs:
         """Hold the folder of a job, which `rnnbench resume` takes by itself; that of a single run is held already."""
         from rnnbench.records.lock import locked_folder
 
-        return contextlib.nullcontext() if os.path.samefile(folder, self.folder) else locked_folder(folder)
+        return contextlib.nullcontext() if os.path.samefile(folder, self._held_folder) else locked_folder(folder)
 
     def launch(self, settings: "LauncherSettings", job_overrides: Sequence[Sequence[str]], first: int) -> list[float]:
         """Run jobs of a sweep as few batched runs; a signal ends all of them."""
         from rnnbench.sweep.launch import Launch
 
+        self.have_begun = True
         if self.launcher is None:
             self.launcher = Launch(self.request, self.folder, quiet=self.quiet)
         with _one_line():
@@ -179,6 +206,11 @@ def _has_failed(folder: Path) -> bool:
         return read_summary(folder).status == "failed"
     except RecordError:
         return True
+
+
+def _is_of_a_job(error: Exception) -> bool:
+    """Whether Hydra raises what a job had raised, perhaps in another process, when it asks for the job's result."""
+    return any(frame.name == "return_value" for frame in traceback.extract_tb(error.__traceback__))
 
 
 @contextlib.contextmanager

@@ -21,8 +21,9 @@ BASES = {
     "optim": "rnnbench.optim.base.Optimizer",
     "probe": "rnnbench.probes.base.Probe",
     "experiment": "rnnbench.experiments.base.Experiment",
+    "callback": "hydra.experimental.callback.Callback",
 }
-"""Group -> the base of its classes."""
+"""Group, or other kind of class -> the base of its classes."""
 
 
 def targets_of(config: Config) -> dict[str, Choice]:
@@ -84,12 +85,13 @@ def places_of(configs: Sequence[Config]) -> dict[str, str]:
     return {target: str(origins[0].parent) for target, origins in found.items() if origins}
 
 
-def import_class(key: str, target: str) -> type[Any]:
+def import_class(key: str, target: str, kind: str | None = None) -> type[Any]:
     """Import the class that a `_target_` names; this imports torch where its module does.
 
     Args:
         key: Dotted key of its choice.
         target: Dotted path of the class.
+        kind: Key of `BASES`; None: the group that `key` begins with.
 
     Raises:
         ConfigError: There is no such class, or it is not of its group's kind.
@@ -104,7 +106,7 @@ def import_class(key: str, target: str) -> type[Any]:
         raise ConfigError(f"{key}._target_: cannot import {target}: {reason}") from error
     if not isinstance(found, type):
         raise ConfigError(f"{key}._target_: {target} is no class")
-    group = key.partition(".")[0]
+    group = kind or key.partition(".")[0]
     base_module, _, base_name = BASES[group].rpartition(".")
     if not issubclass(found, getattr(importlib.import_module(base_module), base_name)):
         raise ConfigError(f"{key}._target_: {target} is no {group}: it must be a subclass of {BASES[group]}")

@@ -131,9 +131,11 @@ def explain(error: BaseException, key: str = "") -> ConfigError:
     """Turn an error of Hydra, OmegaConf or the YAML parser into one line.
 
     Args:
-        error: Theirs.
+        error: Theirs, or one that is explained already.
         key: The key that was being set, where the error does not know it.
     """
+    if isinstance(error, ConfigError):
+        return error
     mark = getattr(error, "problem_mark", None)
     if mark is not None:
         return ConfigError(f"{mark.name}, line {mark.line + 1}: {getattr(error, 'problem', error)}")
@@ -157,6 +159,8 @@ def explain(error: BaseException, key: str = "") -> ConfigError:
         return ConfigError(f"{prefix}there is no key {full_key}{near}")
     lines = text.removeprefix(file[0] if file else "").splitlines()
     useful = next((line.strip() for line in lines if not NOISE.match(line.strip())), type(error).__name__)
+    added = re.search(r"To append to your default list use (\S+)", text)
+    useful += f" To add it: {added[1]}" if added else ""
     return ConfigError(f"{prefix}{full_key}: {useful}" if full_key else f"{prefix}{useful}")
 
 

@@ -1,11 +1,13 @@
 """Folders of runs and sweeps: checked before any work, and made when the work begins."""
 
+import contextlib
 import itertools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rnnbench.config.errors import ConfigError
+from rnnbench.records.lock import FILE_NAME as LOCK
 from rnnbench.records.summary import OF_A_SWEEP, is_run_folder, is_sweep_folder, what_is_in
 
 RUN_DIR, SWEEP_DIR, SUBDIR = "hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"
@@ -210,3 +212,18 @@ def make_folder(folder: Path, key: str, *, numbered: bool) -> Path:
         raise AssertionError("the count does not end")
     except OSError as error:
         raise ConfigError(f"{key}: {folder} cannot be made: {error.strerror}") from error
+
+
+def discard_folders(folders: Sequence[Path]) -> None:
+    """Remove folders that were made for a run or a sweep which then could not begin, as far as nothing else is in them.
+
+    Args:
+        folders: The folder of the run or the sweep, then those that were made around it, the innermost first.
+    """
+    for name in ("multirun.yaml", LOCK):
+        with contextlib.suppress(OSError):
+            (folders[0] / name).unlink(missing_ok=True)
+    inner = [Path(name) for name, _, _ in os.walk(folders[0], topdown=False)]
+    for folder in (*inner, *folders):
+        with contextlib.suppress(OSError):
+            folder.rmdir()

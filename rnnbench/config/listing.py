@@ -195,7 +195,7 @@ def default_choices(request: Request) -> dict[str, str]:
     """Group -> the choice that a run has where none is named."""
     from omegaconf import DictConfig, OmegaConf
 
-    defaults = OmegaConf.select(OmegaConf.load(request.main_dir / f"{request.config_name}.yaml"), "defaults")
+    defaults = [] if request.main_file is None else OmegaConf.select(OmegaConf.load(request.main_file), "defaults")
     entries = [entry for entry in defaults or [] if isinstance(entry, DictConfig)]
     return {str(key): str(value) for entry in entries for key, value in entry.items()}
 

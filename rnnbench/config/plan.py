@@ -1,7 +1,6 @@
 """The jobs of one call of `rnnbench train`, all of them checked before any work."""
 
 import contextlib
-import importlib.util
 import os
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
@@ -10,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Override
-from hydra.types import RunMode
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from rnnbench.config.compose import Composer
 from rnnbench.config.composed import Composed
 from rnnbench.config.errors import ConfigError
-from rnnbench.config.explain import show_value
 from rnnbench.config.folders import (
     RUN_DIR,
     SUBDIR,
@@ -26,8 +23,16 @@ from rnnbench.config.folders import (
     check_sweep,
     make_folder,
 )
-from rnnbench.config.launcher_settings import AUTO, BACKENDS, LauncherSettings
-from rnnbench.config.nearest import not_a_choice
+from rnnbench.config.hydra_keys import (
+    GRID_SWEEPERS,
+    callback_targets,
+    check_hydra,
+    check_launcher,
+    check_same_sweep,
+    check_sweeper,
+    is_sweep,
+)
+from rnnbench.config.launcher_settings import LauncherSettings
 from rnnbench.config.overrides import expand_sweep, follow_swept_groups, quoted
 from rnnbench.config.request import Request
 from rnnbench.config.schema import Config
@@ -36,13 +41,6 @@ from rnnbench.records.errors import RecordError
 from rnnbench.records.identity import run_identity
 from rnnbench.records.lock import FILE_NAME as LOCK
 from rnnbench.records.lock import locked_folder
-
-BATCHED_LAUNCHER = "hydra_plugins.rnnbench_batched.BatchedLauncher"
-GRID_SWEEPERS = (
-    "hydra_plugins.rnnbench_batched.PlannedSweeper",
-    "hydra._internal.core_plugins.basic_sweeper.BasicSweeper",
-)
-"""Sweepers whose jobs are all combinations of the values, known beforehand."""
 
 SECONDS_BETWEEN_REPORTS = 0.5
 Progress = Callable[[int, int], None]
@@ -58,6 +56,7 @@ class Plan:
         folder: The run folder, or the sweep's folder, which holds a run folder per job.
         sweep: Whether it is a sweep.
         numbered: Whether the folder's name is made from the time, so that a number may be added to it.
+        callbacks: The class of each of Hydra's callbacks, by its dotted key.
         launcher: Of a sweep through the launcher `batched`, its settings; else None.
         subdirs: Of a sweep, the folder of each job inside the sweep's.
     """
@@ -67,6 +66,7 @@ class Plan:
     folder: Path
     sweep: bool
     numbered: bool
+    callbacks: Mapping[str, str]
     launcher: LauncherSettings | None = None
     subdirs: tuple[str, ...] = ()
 
@@ -111,79 +111,78 @@ def make_plan(request: Request, progress: Progress | None = None) -> Plan:
         ConfigError: Anything that would stop one of the jobs, as far as it can be known without torch.
     """
     with Composer(request) as composer:
-        overrides = composer.parse(request.overrides)
-        if request.multirun or _asks_for_sweep(overrides):
-            return _plan_sweep(request, composer, overrides, progress)
+        plain = [item for item in composer.parse(request.overrides) if not item.is_sweep_override()]
+        hydra = composer.hydras_part([str(item.input_line) for item in plain])
+        if not request.show and (request.multirun or is_sweep(hydra)):
+            return _plan_sweep(request, composer, hydra, progress)
         composed = composer.compose(request.overrides)
         validate(composed.config)
         folder, numbered = _folder(composed, RUN_DIR)
         if not request.show:
             check_run(folder, numbered=numbered)
-        return Plan(request, (composed.config,), folder, sweep=False, numbered=numbered)
+            check_hydra(composed)
+        callbacks = callback_targets(composed.hydra.hydra)
+        return Plan(request, (composed.config,), folder, sweep=False, numbered=numbered, callbacks=callbacks)
 
 
-def check_launcher(launcher: Mapping[str, Any]) -> LauncherSettings | None:
-    """Check the keys of hydra.launcher; those of another launcher are its own affair.
+def _plan_sweep(request: Request, composer: Composer, hydra: DictConfig, progress: Progress | None) -> Plan:
+    """The plan of a sweep; where a sweeper chooses the values itself, the defaults are checked in their place.
 
     Args:
-        launcher: Keys and values, the types of the schema.
-
-    Returns:
-        The settings; None for another launcher.
-
-    Raises:
-        ConfigError: The first value that cannot be.
+        request: What was asked for.
+        composer: Of the request.
+        hydra: Hydra's own part, without the choices that are swept.
+        progress: As of `make_plan`.
     """
-    if launcher["_target_"] != BATCHED_LAUNCHER:
-        return None
-    backend = launcher["backend"]
-    if backend not in BACKENDS:
-        raise ConfigError(not_a_choice("hydra.launcher.backend", str(backend), BACKENDS))
-    if backend.startswith("submitit") and importlib.util.find_spec("submitit") is None:
-        raise ConfigError(f"hydra.launcher.backend={backend} needs submitit: pip install 'rnnbench[slurm]'")
-    for name in ("processes", "max_replicas"):
-        value = launcher[name]
-        if value != AUTO and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise ConfigError(f"hydra.launcher.{name} must be auto or a whole number >= 1, got {show_value(value)}")
-    return LauncherSettings(backend, launcher["processes"], launcher["max_replicas"], dict(launcher["submitit"]))
-
-
-def _asks_for_sweep(overrides: Sequence[Override]) -> bool:
-    """Whether hydra.mode=MULTIRUN stands for -m."""
-    return any(item.key_or_group == "hydra.mode" and str(item.value()) == RunMode.MULTIRUN.name for item in overrides)
-
-
-def _plan_sweep(request: Request, composer: Composer, overrides: Sequence[Override], progress: Progress | None) -> Plan:
-    """The plan of a sweep; where a sweeper chooses the values itself, the defaults are checked in their place."""
-    swept_groups = [item.key_or_group for item in overrides if item.is_sweep_override() and composer.is_group(item)]
-    lines = tuple(follow_swept_groups(overrides, swept_groups))
+    is_grid = hydra.sweeper._target_ in GRID_SWEEPERS
+    given = composer.parse(request.overrides)
+    params = (hydra.sweeper.params or {}) if is_grid else {}
+    in_file = composer.parse([f"{key}={value}" for key, value in params.items()])
+    swept_groups = [item.key_or_group for item in given if item.is_sweep_override() and composer.is_group(item)]
+    swept_groups += [item.key_or_group for item in in_file if composer.is_group(item)]
+    lines = [*follow_swept_groups(given, swept_groups), *(["hydra.mode=MULTIRUN"] if hydra.mode is not None else [])]
     overrides = composer.parse(lines)
     main = composer.compose([str(item.input_line) for item in overrides if not item.is_sweep_override()])
     folder, numbered = _folder(main, SWEEP_DIR)
     check_sweep(folder, numbered=numbered)
-    launcher = check_launcher(main.hydra.hydra.launcher)
-    sweeper = main.hydra.hydra.sweeper
-    swept: set[str] = set()
-    if sweeper._target_ in GRID_SWEEPERS:
-        from_file = composer.parse([f"{key}={value}" for key, value in (sweeper.params or {}).items()])
-        swept = {item.get_key_element() for item in (*from_file, *overrides) if item.is_sweep_override()}
-        jobs = _compose_jobs(composer, expand_sweep([*from_file, *overrides]), progress)
+    check_hydra(main)
+    check_sweeper(main.hydra.hydra.sweeper)
+    launcher = check_launcher(main.hydra.hydra)
+    if is_grid:
+        jobs = list(_jobs_of_grid(composer, main, [*in_file, *overrides], progress))
     else:
         validate(main.config)
-        jobs = iter([main])
-    configs: list[Config] = []
-    subdirs: list[str] = []
-    values: dict[Hashable, str] = {}
-    for number, job in enumerate(jobs):
-        own_values = f"job {number} ({' '.join(job.lines(swept))})"
-        same = values.setdefault(run_identity(job.config), own_values)
-        if same is not own_values:
-            raise ConfigError(f"{own_values} is the same run as {same}: it would count twice; leave one of them out")
-        subdirs.append(job.resolve(SUBDIR, number))
-        configs.append(job.config)
+        jobs = [(main.config, main.resolve(SUBDIR, 0))]
+    subdirs = tuple(subdir for _, subdir in jobs)
     check_job_folders(folder, subdirs, is_new=numbered, has_plan=launcher is not None)
-    request = replace(request, overrides=lines)
-    return Plan(request, tuple(configs), folder, True, numbered, launcher, tuple(subdirs))
+    return Plan(
+        replace(request, overrides=tuple(lines), multirun=True),
+        tuple(config for config, _ in jobs),
+        folder,
+        sweep=True,
+        numbered=numbered,
+        callbacks=callback_targets(main.hydra.hydra),
+        launcher=launcher,
+        subdirs=subdirs,
+    )
+
+
+def _jobs_of_grid(
+    composer: Composer, main: Composed, overrides: Sequence[Override], progress: Progress | None
+) -> Iterator[tuple[Config, str]]:
+    """The configuration of every job, and the name of its folder."""
+    swept = {item.get_key_element() for item in overrides if item.is_sweep_override()}
+    numbers: dict[Hashable, str] = {}
+    bases = {id(main.hydra)}
+    for number, job in enumerate(_compose_jobs(composer, expand_sweep(overrides), progress)):
+        values = f"job {number} ({' '.join(job.lines(swept))})"
+        if id(job.hydra) not in bases:
+            check_same_sweep(job, main, values)
+            bases.add(id(job.hydra))
+        same = numbers.setdefault(run_identity(job.config), values)
+        if same is not values:
+            raise ConfigError(f"{values} is the same run as {same}: it would count twice; leave one of them out")
+        yield job.config, job.resolve(SUBDIR, number)
 
 
 def _compose_jobs(composer: Composer, jobs: Sequence[Sequence[str]], progress: Progress | None) -> Iterator[Composed]:

@@ -1,6 +1,7 @@
 """What the words after `rnnbench train` ask for."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ class Request:
     Attributes:
         overrides: Hydra overrides, as typed.
         config_path: Absolute path of the main configuration folder.
-        config_name: Name of the main configuration file in it.
+        config_name: Name of the main configuration file, in that folder or the further one.
         config_dir: Absolute path of a further folder of choices.
         multirun: Whether every job of a sweep is to be run.
         quiet: Whether to keep the terminal free of progress.
@@ -42,6 +43,12 @@ class Request:
     def main_dir(self) -> Path:
         """The main configuration folder."""
         return self.config_path or conf_dir()
+
+    @property
+    def main_file(self) -> Path | None:
+        """The main configuration file, in the main folder or the further one; None: neither has it."""
+        folders = [self.main_dir, *([] if self.config_dir is None else [self.config_dir])]
+        return next((path for folder in folders if (path := folder / f"{self.config_name}.yaml").is_file()), None)
 
     def with_overrides(self, *overrides: str) -> "Request":
         """The same request with further overrides, which win over those before them."""
@@ -71,15 +78,17 @@ def train_parser() -> argparse.ArgumentParser:
     add("-p", "--package", help="with --cfg: only this part, as in -p optim")
     add("-i", "--info", nargs="?", const="all", help="show all, config, defaults, defaults-tree, plugins or searchpath")
     add("-cd", "--config-dir", help="a folder of choices of your own: DIR/task/NAME.yaml and the like")
-    add("-cn", "--config-name", default="config", help="another main file in the configuration folder")
+    add("-cn", "--config-name", default="config", help="another main file, in the configuration folder or --config-dir")
     add("-cp", "--config-path", help="another main configuration folder")
     add("-h", "--help", action="store_true", help="show this help")
     add("--hydra-help", action="store_true", help="show Hydra's help")
     add("--version", action="store_true", help="show the version")
     add("-r", "--run", action="store_true", help=argparse.SUPPRESS)
+    add("--experimental-rerun", help=argparse.SUPPRESS)
     return parser
 
 
+HEADER = "`# @package _global_`"
 INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 
 
@@ -115,6 +124,11 @@ def parse_request(arguments: Sequence[str]) -> Request:
         raise ConfigError(f"--info has no choice {options.info!r} (choices: {', '.join(INFO)})")
     if (options.cfg is not None) + (options.info is not None) + options.multirun + options.run > 1:
         raise ConfigError("only one of --cfg, --info, --multirun and --run can be given")
+    if options.experimental_rerun is not None:
+        raise ConfigError(
+            "--experimental-rerun is not supported: rnnbench resume FOLDER goes on with a run, "
+            "and .hydra/overrides.yaml in its folder has the words that begin it anew"
+        )
     if options.cfg is None and (options.resolve or options.package is not None):
         raise ConfigError("--resolve and --package need --cfg")
     show = []
@@ -123,15 +137,10 @@ def parse_request(arguments: Sequence[str]) -> Request:
         show += [] if options.package is None else [f"--package={options.package}"]
     elif options.info is not None:
         show = [f"--info={options.info}"]
-    config_path = _folder("--config-path", options.config_path)
-    config_name = options.config_name.removesuffix(".yaml")
-    main_dir = config_path or conf_dir()
-    if not (main_dir / f"{config_name}.yaml").is_file():
-        raise ConfigError(f"--config-name: there is no {config_name}.yaml in {main_dir}")
-    return Request(
+    request = Request(
         overrides=tuple(_plain_experiment(override) for override in options.overrides),
-        config_path=config_path,
-        config_name=config_name,
+        config_path=_folder("--config-path", options.config_path),
+        config_name=options.config_name.removesuffix(".yaml"),
         config_dir=_folder("--config-dir", options.config_dir),
         multirun=options.multirun,
         quiet=options.quiet,
@@ -140,3 +149,15 @@ def parse_request(arguments: Sequence[str]) -> Request:
         version=options.version,
         show=tuple(show),
     )
+    _check_main_file(request)
+    return request
+
+
+def _check_main_file(request: Request) -> None:
+    """Refuse a main file that does not exist, or whose keys would be those of the folder that it lies in."""
+    file, name = request.main_file, request.config_name
+    if file is None:
+        beside = "" if request.config_dir is None else f" nor in {request.config_dir}"
+        raise ConfigError(f"--config-name: there is no {name}.yaml in {request.main_dir}{beside}")
+    if "/" in name and not re.match(rb"\s*#\s*@package\s+_global_", file.read_bytes()):
+        raise ConfigError(f"--config-name: the first line of {file} must be {HEADER}, since it lies in a folder")

@@ -167,6 +167,34 @@ def test_a_disk_that_is_too_full_for_hydra(num_before, rnnbench, runs, monkeypat
     assert "HYDRA_FULL_ERROR" not in os.environ
 
 
+@pytest.mark.parametrize("words", [[], ["-m", BASIC, "seed=1,2"]], ids=["run", "sweep"])
+def test_logging(words, rnnbench, runs):
+    assert rnnbench("train", "-q", *words, "hydra/job_logging=disabled").status == 0
+    assert len(runs.jobs) == (2 if words else 1)
+    assert list(Path("runs").rglob("*.log")) == []
+
+
+@pytest.mark.parametrize("words", [[], ["-m", BASIC, "seed=1,2"]], ids=["run", "sweep"])
+def test_what_only_hydra_finds_is_one_line_and_leaves_nothing(words, rnnbench, runs):
+    Path("runs").mkdir()
+    answer = rnnbench("train", "-q", *words, "hydra.job_logging.handlers.console.class=nope.Nope")
+    assert answer.status == 2
+    assert answer.err == "rnnbench: Unable to configure handler 'console'\n"
+    assert (os.listdir("runs"), os.listdir(), runs.jobs) == ([], ["runs"], [])
+
+
+@pytest.mark.parametrize("words", [[], ["-m", BASIC, "seed=1,2"]], ids=["run", "sweep"])
+def test_an_error_in_a_job_is_no_bad_input(words, rnnbench, runs, monkeypatch):
+    def fail(job, *, quiet):
+        raise KeyError("a mistake in the program")
+
+    monkeypatch.setattr(sys.modules["rnnbench.run"], "run_job", fail)
+    with pytest.raises(KeyError, match="a mistake in the program"):
+        rnnbench("train", "-q", *words)
+    assert "HYDRA_FULL_ERROR" not in os.environ
+    assert len(list(Path("runs").rglob(".hydra"))) == (2 if words else 1)
+
+
 def test_environment_is_set_before_and_kept_where_given(rnnbench, runs, monkeypatch):
     monkeypatch.setenv("OMP_WAIT_POLICY", "active")
     rnnbench("train")

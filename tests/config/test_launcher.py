@@ -129,6 +129,9 @@ def plan(*words):
         (["hydra.launcher.procesess=2"], "did you mean hydra.launcher.processes"),
         (["hydra.launcher.submitit=3"], "hydra.launcher.submitit"),
         (["hydra/launcher=batchd"], "did you mean batched"),
+        (["hydra.job.chdir=true"], r"hydra\.job\.chdir cannot be obeyed by hydra/launcher=batched"),
+        (["+hydra.job.env_set.A=b"], r"hydra\.job\.env_set cannot be obeyed"),
+        (["hydra.sweeper.max_batch_size=0"], "max_batch_size must be null or >= 1, got 0"),
     ],
 )
 def test_settings_that_are_refused(words, message):
@@ -140,7 +143,7 @@ def test_settings_that_are_refused(words, message):
 def test_settings_that_pass():
     plan("hydra.launcher.backend=processes", "hydra.launcher.processes=3", "hydra.launcher.max_replicas=8")
     plan("hydra.launcher.submitit.timeout_min=5", "+hydra.launcher.submitit.slurm_partition=short")
-    plan("hydra/launcher=basic")  # another launcher's keys are its own affair
+    plan("hydra/launcher=basic", "hydra.job.chdir=true")  # another launcher's keys are its own affair
 
 
 def test_submitit_is_needed_for_its_backends(monkeypatch):

@@ -1,0 +1,63 @@
+"""Sets one value of a composed configuration, as an override says."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from rnnbench.config.errors import ConfigError
+from rnnbench.config.explain import explain, has_key, unknown_key, wrong_type
+
+
+def set_value(override: Override, tree: DictConfig, groups: Sequence[str]) -> None:
+    """Set one value.
+
+    Args:
+        override: Of one value.
+        tree: The configuration, which is changed.
+        groups: Names of the groups, which may have been meant by an unknown key.
+
+    Raises:
+        ConfigError: The key does not exist, cannot be removed, or its type is another.
+    """
+    key, value = override.key_or_group, override.value()
+    if override.is_delete():
+        probes = [f"~probe.{probe}" for probe in tree.probe]
+        if f"~{key}" not in probes:
+            raise ConfigError(f"{key} cannot be removed; what can be: {', '.join(probes) or 'nothing'}")
+        with open_dict(tree.probe):
+            del tree.probe[key.removeprefix("probe.")]
+        return
+    inside_hydra = key.startswith("hydra.")
+    adds = override.is_add() or override.is_force_add()
+    if not has_key(tree, key) and not (inside_hydra and (adds or _is_open(tree, key))):
+        raise unknown_key(key, tree, groups)
+    if override.is_add() and has_key(tree, key) and not (inside_hydra and isinstance(value, dict | list)):
+        raise ConfigError(f"{override.input_line}: the key exists already; write {str(override.input_line)[1:]}")
+    if not inside_hydra:
+        _check_value(tree, key, value, groups)
+    try:
+        OmegaConf.update(tree, key, value, merge=True, force_add=inside_hydra and adds)
+    except (OmegaConfBaseException, ValueError) as error:
+        raise explain(error, key) from error
+
+
+def _check_value(tree: DictConfig, key: str, value: Any, groups: Sequence[str]) -> None:
+    """Refuse a value of the wrong type, and keys inside it that do not exist."""
+    if isinstance(value, dict) and isinstance(OmegaConf.select(tree, key), DictConfig):
+        for name, inner in value.items():
+            if not has_key(tree, f"{key}.{name}"):
+                raise unknown_key(f"{key}.{name}", tree, groups)
+            _check_value(tree, f"{key}.{name}", inner, groups)
+        return
+    problem = wrong_type(tree, key, value)
+    if problem:
+        raise ConfigError(problem)
+
+
+def _is_open(tree: DictConfig, key: str) -> bool:
+    """Whether a key that does not exist lies in a mapping which takes any key."""
+    parent = OmegaConf.select(tree, key.rpartition(".")[0])
+    return isinstance(parent, DictConfig) and OmegaConf.is_struct(parent) is False
