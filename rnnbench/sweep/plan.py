@@ -145,6 +145,8 @@ def read_plan(folder: Path) -> SweepPlan:
             job_folder(folder, name)
         groups = [_group_from(folder, group, len(contents["groups"])) for group in contents["groups"]]
         settings = LauncherSettings(**contents["launcher"])
+        if not all(isinstance(text, str) for text in (contents["created"], *contents["overrides"])):
+            raise ValueError("the words that made it must be texts")
         return SweepPlan(folder, settings, groups, contents["created"], contents["overrides"])
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {reason(error)}") from error
