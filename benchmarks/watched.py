@@ -129,7 +129,7 @@ def main(words: Sequence[str]) -> None:
     """Run the command, and write the accounts however it ends."""
     path, kept, *command = words
     accounts = Accounts()
-    prepare_process(None)
+    prepare_process()
     watch(accounts, keeps_records=kept == "with")
     sys.argv = ["rnnbench", *command]
     try:

@@ -9,7 +9,6 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnbench import __version__
@@ -51,13 +50,6 @@ TRAIN_NOTES = """\
 
 rnnbench list GROUP CHOICE shows the keys of a choice, rnnbench list keys those beside the groups,
 rnnbench train --cfg job the whole configuration of a run."""
-
-
-RESUME_HELP = """\
-usage: rnnbench resume FOLDER [-q] [--accept-gap] [budget.updates=N] [budget.minutes=M] [...]
-
-  -q, --quiet    no progress on the terminal
-  --accept-gap   go on also where metrics.csv or events are lost that the checkpoint counts"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -190,16 +182,12 @@ def _train(words: list[str]) -> int:
 
 def _resume(words: list[str]) -> int:
     """`rnnbench resume FOLDER [BUDGET]`."""
-    given = {"-q": "--quiet"}
-    options = {given.get(word, word) for word in words if word in ("-q", "--quiet", "--accept-gap")}
-    quiet, accept_gap = "--quiet" in options, "--accept-gap" in options
-    words = [word for word in words if given.get(word, word) not in options]
-    if words[:1] in (["-h"], ["--help"]):
-        return _show(lambda: [RESUME_HELP])
-    if not words or words[0].startswith("-"):
-        raise ConfigError("rnnbench resume needs the folder of a run or a sweep")
-    folder = Path(words[0])
     from rnnbench.config.folders import check_utf8
+    from rnnbench.config.resume_request import parse_resume_request
+
+    request = parse_resume_request(words)
+    folder, overrides, trusted = request.folder, request.overrides, request.trusted
+    quiet, accept_gap = request.quiet, request.accept_gap
     from rnnbench.hydra_command import place_in_torchrun, prepare_process
     from rnnbench.records import RecordError, is_run_folder, is_sweep_folder, sweep_of
 
@@ -211,17 +199,18 @@ def _resume(words: list[str]) -> int:
             raise ConfigError(f"{folder} is trained together with other jobs of a sweep: rnnbench resume {sweep}")
         if not is_run_folder(folder):
             raise ConfigError(f"{folder} holds neither checkpoint.pt nor sweep.json to go on from")
-    prepare_process(None)
+    prepare_process()
+    trusted.add_to_path()
     try:
         if is_sweep:
             from rnnbench.sweep.resume import resume_sweep
 
-            return resume_sweep(folder, words[1:], quiet=quiet, accept_gap=accept_gap)
+            return resume_sweep(folder, overrides, quiet=quiet, trusted=trusted, accept_gap=accept_gap)
         from rnnbench.run import follow_resumed_run, resume_run
 
         if place_in_torchrun()[0] > 0:
-            return follow_resumed_run(folder, words[1:], accept_gap=accept_gap)
-        return resume_run(folder, words[1:], quiet=quiet, accept_gap=accept_gap)
+            return follow_resumed_run(folder, overrides, trusted=trusted, accept_gap=accept_gap)
+        return resume_run(folder, overrides, quiet=quiet, trusted=trusted, accept_gap=accept_gap)
     except RecordError as error:
         raise ConfigError(str(error)) from error
 
@@ -251,7 +240,7 @@ def _reproduce(words: list[str]) -> int:
     from rnnbench.records import RecordError
 
     options = parse_options(words)
-    prepare_process(None)
+    prepare_process()
     from rnnbench.experiments.command import list_lines, reproduce
 
     if options.name is None:
@@ -268,7 +257,8 @@ def _probe(words: list[str]) -> int:
     from rnnbench.probing.options import parse_options
 
     options = parse_options(words)
-    prepare_process(options.config_dir)
+    prepare_process()
+    options.trusted.add_to_path()
     from rnnbench.probing.command import run_probe
     from rnnbench.records import RecordError
 
@@ -290,10 +280,11 @@ def _bench(words: list[str]) -> int:
     configs: Sequence[Config] = ()
     if options.group == UPDATE:
         from rnnbench.config.plan import make_plan
-        from rnnbench.hydra_command import prepare_process
+        from rnnbench.hydra_command import folders_of_classes, prepare_process
 
         configs = make_plan(request).configs
-        prepare_process(request.config_dir)
+        prepare_process()
+        folders_of_classes(request).add_to_path()
     from rnnbench.bench.command import bench
 
     return bench(options, configs)

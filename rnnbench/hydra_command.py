@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rnnbench.config.launcher_settings import LauncherSettings
     from rnnbench.config.plan import Plan
     from rnnbench.config.request import Request
+    from rnnbench.config.trust import Trusted
     from rnnbench.sweep.launch import Launch
 
 # Threads that spin while they wait make a busy machine many times slower, and a changing thread count changes the bits.
@@ -55,7 +56,9 @@ def train(request: "Request") -> int:
         raise ConfigError("torchrun shares one run among its processes; start a sweep (-m) without it")
     if not quiet:
         say(_first_line(plan))
-    prepare_process(request.config_dir)
+    prepare_process()
+    trusted = folders_of_classes(request)
+    trusted.add_to_path()
     _prepare_workers(plan)
     from rnnbench.config.classes import check_targets
     from rnnbench.config.hydra_keys import check_callbacks
@@ -73,14 +76,14 @@ def train(request: "Request") -> int:
         if folder != plan.folder and not quiet:
             say(f"{plan.folder} was taken by another run; the folder is {folder}")
         try:
-            return _run_jobs(request, folder, quiet=quiet)
+            return _run_jobs(request, folder, trusted, quiet=quiet)
         except ConfigError:
             if folder != plan.folder or folder in missing:
                 discard_folders([folder, *missing])
             raise
 
 
-def _run_jobs(request: "Request", folder: Path, *, quiet: bool) -> int:
+def _run_jobs(request: "Request", folder: Path, trusted: "Trusted", *, quiet: bool) -> int:
     """Have Hydra run the jobs of a request in a folder that this process holds.
 
     Returns:
@@ -91,7 +94,7 @@ def _run_jobs(request: "Request", folder: Path, *, quiet: bool) -> int:
     """
     from rnnbench.config.explain import explain
 
-    jobs = _Jobs(request, folder, quiet=quiet)
+    jobs = _Jobs(request, folder, trusted, quiet=quiet)
     try:
         call_hydra(request.hydra_arguments(), request.main_dir, jobs.run, launch=jobs.launch)
     except OSError as error:  # of Hydra's own files: a full disk
@@ -130,8 +133,8 @@ def place_in_torchrun() -> tuple[int, int]:
 class _Jobs:
     """The jobs that Hydra hands back: one by one, or all of a sweep at once through the launcher `batched`."""
 
-    def __init__(self, request: "Request", folder: Path, *, quiet: bool) -> None:
-        self.request, self.folder, self.quiet = request, folder, quiet
+    def __init__(self, request: "Request", folder: Path, trusted: "Trusted", *, quiet: bool) -> None:
+        self.request, self.folder, self.trusted, self.quiet = request, folder, trusted, quiet
         self._held_folder = folder.absolute()  # wherever hydra.job.chdir leads
         self.have_begun = False
         self.statuses: list[int] = []
@@ -180,7 +183,7 @@ class _Jobs:
 
         self.have_begun = True
         if self.launcher is None:
-            self.launcher = Launch(self.request, self.folder, quiet=self.quiet)
+            self.launcher = Launch(self.request, self.folder, self.trusted, quiet=self.quiet)
         with _one_line():
             values = self.launcher(settings, job_overrides, first)
         self.statuses.append(self.launcher.status)
@@ -239,16 +242,17 @@ def _first_line(plan: "Plan") -> str:
     return f"{parts} -> {plan.folder}"
 
 
-def prepare_process(config_dir: Path | None) -> None:
-    """Before torch is imported: how threads wait, and where classes of one's own are found.
+def folders_of_classes(request: "Request") -> "Trusted":
+    """Where classes of one's own are found: beside the choices that name them, or in the current folder."""
+    from rnnbench.config.trust import Trusted
 
-    That is beside the choices that name them, or in the current folder.
-    """
+    return Trusted(tuple(folder for folder in (request.config_dir, Path.cwd()) if folder is not None))
+
+
+def prepare_process() -> None:
+    """Say how threads wait, before torch is imported."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    for folder in (config_dir, Path.cwd()):
-        if folder is not None and str(folder) not in sys.path:
-            sys.path.append(str(folder))
 
 
 @contextlib.contextmanager

@@ -139,6 +139,7 @@ class Keeper:
                     "status": summary.status,
                     "config": self.trees[index],
                     "schema": self.schemas[index],
+                    "classes": self.facts["classes"],
                 },
             )
             self._write_summary(index, summary, durable=True)

@@ -126,7 +126,7 @@ def memory_parts(config: Config, built: Built, num_replicas: int, device: torch.
     return {
         batch_key: drawn * inputs + sweeps(traced) * (1 + is_captured),
         "optim.curvature_batch_size": sweeps(num_replicas * kept),
-        "model.hidden_size": num_replicas * model.num_parameters * optimizer.bytes_per_parameter + sweeps(evaluated),
+        "model.hidden_size": _parameters(built, num_replicas)["model.hidden_size"] + sweeps(evaluated),
         **probe_parts(config, built, num_replicas),
     }
 
@@ -221,6 +221,8 @@ def check_memory(config: Config, built: Built, num_replicas: int, device: torch.
         NotEnoughMemoryError: It needs more than there is.
     """
     values = {key: value for key, value, _ in fields_of(config)}
+    # First alone: some models make their parameters to find out what their sweeps take.
+    _check_parts(_parameters(built, num_replicas), values, device, "the run")
     return _check_parts(memory_parts(config, built, num_replicas, device), values, device, "the run")
 
 
@@ -231,11 +233,17 @@ def check_probe_memory(config: Config, built: Built, num_sequences: int) -> None
         NotEnoughMemoryError: They need more than there is.
     """
     task, device, dtype = built.task, torch.device("cpu"), getattr(torch, config.dtype)
+    values = {key: value for key, value, _ in fields_of(config)} | {"--sequences": num_sequences}
+    _check_parts(_parameters(built, 1), values, device, "probing")
     block = BlockShape(1, task.num_steps, min(num_sequences, ROWS_PER_BLOCK), dtype, device)
     batch = num_sequences * task.num_steps * (task.input_size * dtype.itemsize + RANDOM_NUMBER_BYTES)
     parts = {"--sequences": batch + built.model.block_bytes(block), **probe_parts(config, built, 1)}
-    values = {key: value for key, value, _ in fields_of(config)} | {"--sequences": num_sequences}
     _check_parts(parts, values, device, "probing")
+
+
+def _parameters(built: Built, num_replicas: int) -> Mapping[str, int]:
+    """Bytes that the parameters take in an update, by the key that decides most about them."""
+    return {"model.hidden_size": num_replicas * built.model.num_parameters * built.optimizer.bytes_per_parameter}
 
 
 def _check_parts(parts: Mapping[str, int], values: Mapping[str, Any], device: torch.device, what: str) -> int:

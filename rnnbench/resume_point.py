@@ -10,7 +10,9 @@ import torch
 from rnnbench.config.build import build
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.schema import Config
-from rnnbench.config.stored import config_from, with_overrides
+from rnnbench.config.stored import MOST_THREADS, config_from, validate_stored, with_overrides
+from rnnbench.config.trust import Trusted, check_trusted
+from rnnbench.machine import check_memory, resolve_device
 from rnnbench.optim.base import State
 from rnnbench.records import RecordError
 from rnnbench.records.continuing import is_record_name
@@ -97,7 +99,7 @@ def _check_common(path: Path, contents: Contents) -> None:
         raise RecordError(f"{path} is damaged: it does not tell the lengths of each job's files")
     if not all(map(_are_lengths, records)):
         raise RecordError(f"{path} is damaged: the lengths of a job's files in it are none")
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+    if type(threads) is not int or not 1 <= threads <= MOST_THREADS:
         raise RecordError(f"{path} is damaged: threads={threads!r} in it is no number of threads")
     if not isinstance(contents.get("recurrence"), str | None):
         raise RecordError(f"{path} is damaged: its recurrence is no text")
@@ -110,24 +112,35 @@ def _are_lengths(lengths: object) -> bool:
     return all(is_record_name(name) and isinstance(size, int) and size >= 0 for name, size in lengths.items())
 
 
-def stored_config(contents: Mapping[str, Any], where: Path, overrides: Sequence[str] | None = None) -> Config:
-    """The configuration of a run in its records.
+def stored_config(
+    contents: Mapping[str, Any],
+    where: Path,
+    trusted: Trusted,
+    overrides: Sequence[str] | None = None,
+    **changes: Any,
+) -> Config:
+    """The configuration of a run in its records, checked before anything that it names is imported.
 
     Args:
-        contents: Holds it, and the dataclasses of its choices, under `config` and `schema`.
+        contents: Holds it, the dataclasses of its choices, and the folders of its classes, under `config`, `schema` and
+            `classes`.
         where: The file, for the message.
+        trusted: The folders and modules whose classes may be imported.
         overrides: What changes as the run goes on, as KEY=VALUE; None: it does not go on.
+        changes: Values of keys in place of the run's own.
 
     Raises:
-        ConfigError: An override is wrong.
+        ConfigError: An override is wrong, or a class may not be imported.
         RecordError: The configuration is damaged, or that of another version of rnnbench.
     """
     try:
-        config = config_from(contents["config"], contents["schema"])
-        return config if overrides is None else with_overrides(config, overrides)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        config = config_from({**contents["config"], **changes}, contents["schema"])
+        validate_stored(config)
+    except (TypeError, ValueError, ConfigError) as error:
         problem = f"the configuration in {where} is damaged, or of another version of rnnbench"
-        raise RecordError(f"{problem}: {error!r}") from error
+        raise RecordError(f"{problem}: {error}") from error
+    check_trusted(where.parent, [config], contents.get("classes"), trusted)
+    return config if overrides is None else with_overrides(config, overrides)
 
 
 # ---------------------------------------------------------------- what it has to suit
@@ -152,9 +165,10 @@ class Form:
         """That of a run with this configuration.
 
         Raises:
-            ConfigError: Its objects cannot be built.
+            ConfigError: Its objects cannot be built, or do not fit into memory.
         """
         built = build([config])
+        check_memory(config, built, 1, resolve_device(config.device))
         columns = record_columns(config, built)
         dtype = getattr(torch, config.dtype)
         theta = torch.zeros(1, built.model.num_parameters, dtype=dtype)

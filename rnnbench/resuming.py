@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.schema import Config
+from rnnbench.config.trust import Trusted
 from rnnbench.keeping import CHECKPOINT
 from rnnbench.records import RecordError, read_summary
 from rnnbench.records.continuing import ShortRecordsError, check_continued, covered_lengths
@@ -58,27 +59,29 @@ def is_finished(status: str, config: Config) -> bool:
     return status == "diverged" or (status == "solved" and config.stop_when_solved)
 
 
-def find_run(folder: Path, overrides: Sequence[str], *, accept_gap: bool = False) -> FoundRun:
+def find_run(folder: Path, overrides: Sequence[str], trusted: Trusted, *, accept_gap: bool = False) -> FoundRun:
     """Find where a run is; nothing is written.
 
     Args:
         folder: Its run folder.
         overrides: A larger budget, as KEY=VALUE.
+        trusted: The folders and modules whose classes may be imported.
         accept_gap: Go on also where rows are missing that the checkpoint counts.
 
     Raises:
-        ConfigError: The folder holds nothing to go on from; or an override is wrong.
+        ConfigError: The folder holds nothing to go on from, or names a class that may not be imported; or an override
+            is wrong.
         RecordError: A record is damaged.
     """
     path = folder / CHECKPOINT
     if not path.exists() and not previous_checkpoint(path).exists():
-        return _at_its_beginning(folder, overrides)
-    load = partial(_load, folder, overrides, accept_gap)
+        return _at_its_beginning(folder, overrides, trusted)
+    load = partial(_load, folder, overrides, trusted, accept_gap)
     try:
         contents, problem = load_latest(path, load)
     except ShortRecordsError as error:
         raise RecordError(with_way_on(error, folder)) from error
-    config, updates = _config(path, contents, overrides), contents["update"]
+    config, updates = _config(path, contents, overrides, trusted), contents["update"]
     warnings, lengths = [], contents["records"]
     if problem is not None:
         warnings.append(
@@ -93,10 +96,10 @@ def find_run(folder: Path, overrides: Sequence[str], *, accept_gap: bool = False
     return FoundRun(folder, config, start, contents["status"], updates, warnings, checkpoint)
 
 
-def _load(folder: Path, overrides: Sequence[str], accept_gap: bool, path: Path) -> Contents:
+def _load(folder: Path, overrides: Sequence[str], trusted: Trusted, accept_gap: bool, path: Path) -> Contents:
     """Read a checkpoint of a run, and check that the run can go on from it."""
     contents = load_job(path)
-    config = _config(path, contents, overrides)
+    config = _config(path, contents, overrides, trusted)
     form = Form.of(config)
     form.check(path, Snapshot.from_contents(contents))
     if not accept_gap and not is_finished(contents["status"], config):
@@ -104,22 +107,27 @@ def _load(folder: Path, overrides: Sequence[str], accept_gap: bool, path: Path) 
     return contents
 
 
-def _config(path: Path, contents: Contents, overrides: Sequence[str]) -> Config:
+def _config(path: Path, contents: Contents, overrides: Sequence[str], trusted: Trusted) -> Config:
     """The configuration with which a run goes on."""
-    config = stored_config(contents, path, overrides)
+    config = stored_config(contents, path, trusted, overrides)
     return dataclasses.replace(config, threads=contents["threads"] or config.threads)
 
 
-def _at_its_beginning(folder: Path, overrides: Sequence[str]) -> FoundRun:
+def _at_its_beginning(folder: Path, overrides: Sequence[str], trusted: Trusted) -> FoundRun:
     """A run that was ended before its first checkpoint; it begins anew."""
     summary = read_summary(folder)
     if (last_update(folder) or 0) > 0:
         raise ConfigError(f"{folder} has lost its {CHECKPOINT}: its records stay, and it cannot go on")
     if not summary.schema:
         raise ConfigError(f"{folder} was ended before its first checkpoint: remove it, and train anew")
-    contents = {"config": summary.config, "schema": summary.schema, "threads": summary.threads}
+    contents = {
+        "config": summary.config,
+        "schema": summary.schema,
+        "classes": summary.classes,
+        "threads": summary.threads,
+    }
     start = Start(None, None, summary.threads, summary.recurrence)
-    return FoundRun(folder, _config(folder / "summary.json", contents, overrides), start)
+    return FoundRun(folder, _config(folder / "summary.json", contents, overrides, trusted), start)
 
 
 def with_way_on(error: ShortRecordsError, folder: Path) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from rnnbench.config.build import build
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.schema import Config
+from rnnbench.config.trust import NOTHING, Trusted
 from rnnbench.config.validate import fields_of
 from rnnbench.exit_status import OK
 from rnnbench.following import follow
@@ -66,9 +67,11 @@ def follow_job(config: Config) -> int:
         return follow(config, None, world)
 
 
-def follow_resumed_run(folder: Path, overrides: Sequence[str], *, accept_gap: bool = False) -> int:
+def follow_resumed_run(
+    folder: Path, overrides: Sequence[str], *, trusted: Trusted = NOTHING, accept_gap: bool = False
+) -> int:
     """Take part in a run that the first process of torchrun goes on with; see `resume_run`."""
-    found = find_run(folder, overrides, accept_gap=accept_gap)
+    found = find_run(folder, overrides, trusted, accept_gap=accept_gap)
     if found.is_finished:
         return OK
     with world_of(found.config) as world:
@@ -93,7 +96,9 @@ def world_of(config: Config) -> Iterator[World]:
         yield world
 
 
-def resume_run(folder: Path, overrides: Sequence[str], *, quiet: bool, accept_gap: bool = False) -> int:
+def resume_run(
+    folder: Path, overrides: Sequence[str], *, quiet: bool, trusted: Trusted = NOTHING, accept_gap: bool = False
+) -> int:
     """Go on with a run from its checkpoint, to the very numbers that it would have had without the interruption.
 
     A run that was ended before its first checkpoint begins anew. Nothing is written before everything has been read.
@@ -102,20 +107,22 @@ def resume_run(folder: Path, overrides: Sequence[str], *, quiet: bool, accept_ga
         folder: Its run folder.
         overrides: A larger budget, as KEY=VALUE.
         quiet: No progress on the terminal.
+        trusted: The folders and modules whose classes may be imported.
         accept_gap: Go on also where rows are missing that the checkpoint counts.
 
     Returns:
         The exit status, as of `run_job`; 0 where the run is finished already.
 
     Raises:
-        ConfigError: The folder holds nothing to go on from; or an override is wrong.
+        ConfigError: The folder holds nothing to go on from; it names a class that may not be imported; or an override
+            is wrong.
         RecordError: A record is damaged, or another process works on the run, or on the sweep that it belongs to.
     """
     with contextlib.ExitStack() as locks:
         for held in (sweep_of(folder), folder):
             if held is not None:
                 locks.enter_context(locked_folder(held))
-        return _resume(find_run(folder, overrides, accept_gap=accept_gap), folder, quiet=quiet)
+        return _resume(find_run(folder, overrides, trusted, accept_gap=accept_gap), folder, quiet=quiet)
 
 
 def _resume(found: FoundRun, folder: Path, *, quiet: bool) -> int:
@@ -123,6 +130,7 @@ def _resume(found: FoundRun, folder: Path, *, quiet: bool) -> int:
     if found.is_finished:
         say(f"{folder} is finished: {found.status} after {found.updates} updates")
         return OK
+    check_machine([found.config])
     for line in found.warnings:
         say(line)
     if not quiet:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from rnnbench.config.build import Built, build
+from rnnbench.config.classes import places_of
 from rnnbench.config.schema import Config
 from rnnbench.curvature.engine import Engine
 from rnnbench.exit_status import FAILED, OK, of_signal
@@ -132,6 +133,7 @@ class Session:
             "threads": self.threads,
             "recurrence": measured,
             "git": git_revision(),
+            "classes": places_of([self.config]),
         }
         self.keeper = Keeper(jobs, group, facts, self.built.model.layout)
         if start is not None and start.snapshot is not None:

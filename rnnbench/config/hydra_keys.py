@@ -13,9 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from rnnbench.config.classes import import_class
 from rnnbench.config.composed import Composed
 from rnnbench.config.errors import ConfigError
-from rnnbench.config.explain import show_value
-from rnnbench.config.launcher_settings import AUTO, BACKENDS, LauncherSettings
-from rnnbench.config.nearest import not_a_choice
+from rnnbench.config.launcher_settings import LauncherSettings, check_settings
 
 BATCHED_LAUNCHER = "hydra_plugins.rnnbench_batched.BatchedLauncher"
 GRID_SWEEPERS = (
@@ -86,22 +84,18 @@ def check_launcher(hydra: DictConfig) -> LauncherSettings | None:
     launcher = hydra.launcher
     if launcher["_target_"] != BATCHED_LAUNCHER:
         return None
-    backend = launcher["backend"]
-    if backend not in BACKENDS:
-        raise ConfigError(not_a_choice("hydra.launcher.backend", str(backend), BACKENDS))
-    if backend.startswith("submitit") and importlib.util.find_spec("submitit") is None:
-        raise ConfigError(f"hydra.launcher.backend={backend} needs submitit: pip install 'rnnbench[slurm]'")
-    for name in ("processes", "max_replicas"):
-        value = launcher[name]
-        if value != AUTO and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise ConfigError(f"hydra.launcher.{name} must be auto or a whole number >= 1, got {show_value(value)}")
+    limits = launcher["processes"], launcher["max_replicas"]
+    settings = LauncherSettings(launcher["backend"], *limits, dict(launcher["submitit"]))
+    check_settings(settings)
+    if settings.backend.startswith("submitit") and importlib.util.find_spec("submitit") is None:
+        raise ConfigError(f"hydra.launcher.backend={settings.backend} needs submitit: pip install 'rnnbench[slurm]'")
     for name in ("chdir", "env_set", "env_copy"):
         if hydra.job[name]:
             raise ConfigError(
                 f"hydra.job.{name} cannot be obeyed by hydra/launcher=batched, whose jobs share a process: "
                 "leave it out, or use hydra/launcher=basic"
             )
-    return LauncherSettings(backend, launcher["processes"], launcher["max_replicas"], dict(launcher["submitit"]))
+    return settings
 
 
 def check_same_sweep(job: Composed, sweep: Composed, words: str) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rnnbench.config.errors import ConfigError
+
 AUTO = "auto"
 BACKENDS = (AUTO, "inline", "processes", "submitit_local", "submitit_slurm")
 
@@ -25,3 +27,22 @@ class LauncherSettings:
     processes: int | str
     max_replicas: int | str
     submitit: Mapping[str, Any]
+
+
+def check_settings(settings: LauncherSettings) -> None:
+    """Check the values of the launcher's keys.
+
+    Raises:
+        ConfigError: The first one that cannot be.
+    """
+    from rnnbench.config.explain import show_value  # imports of which Hydra's plugin has no need
+    from rnnbench.config.nearest import not_a_choice
+
+    if settings.backend not in BACKENDS:
+        raise ConfigError(not_a_choice("hydra.launcher.backend", str(settings.backend), BACKENDS))
+    for name in ("processes", "max_replicas"):
+        value = getattr(settings, name)
+        if value != AUTO and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise ConfigError(f"hydra.launcher.{name} must be auto or a whole number >= 1, got {show_value(value)}")
+    if not isinstance(settings.submitit, Mapping):
+        raise ConfigError(f"hydra.launcher.submitit must be keys and values, got {show_value(settings.submitit)}")

@@ -7,6 +7,9 @@ from typing import Any
 from rnnbench.config.explain import show_value
 from rnnbench.config.nearest import not_a_choice
 
+LARGEST = 2**63
+"""The largest whole number of a configuration."""
+
 BOUNDS = {"low": ">= {:g}", "above": "> {:g}", "high": "<= {:g}", "below": "< {:g}"}
 
 
@@ -45,6 +48,8 @@ def outside(key: str, value: Any, metadata: Mapping[str, Any]) -> str | None:
     if value is None or isinstance(value, bool) or not isinstance(value, int | float):
         return None
     bounds = describe_bounds(metadata)
+    if isinstance(value, int) and abs(value) > LARGEST:
+        return f"{key} must be a number of at most 64 bits, got one of {value.bit_length():,}"
     if not math.isfinite(value):
         return f"{key} must be a finite number{f' {bounds}' if bounds else ''}, got {show_value(value)}"
     return None if _inside(value, metadata) else f"{key} must be {bounds}, got {show_value(value)}"

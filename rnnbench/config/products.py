@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from rnnbench.config.errors import ConfigError
 
+MOST_PARAMETERS = 2**31
+"""Of a model whose buffers are made to see what its sweeps can do."""
+
 if TYPE_CHECKING:
     from rnnbench.models.base import Model
     from rnnbench.optim.base import Optimizer
@@ -63,6 +66,8 @@ def _is_linearized(model: "Model") -> bool:
 
     from rnnbench.models.base import BlockShape, Sweeps
 
+    if model.num_parameters > MOST_PARAMETERS:
+        return True  # it fits into no memory, which is checked next, and buffers of it might not either
     sweeps = type(model.sweeps(BlockShape(1, 1, 1, torch.float32, torch.device("cpu"))))
     return (
         sweeps.linearized_forward is not Sweeps.linearized_forward

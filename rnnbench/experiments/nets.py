@@ -13,6 +13,7 @@ from torch import Tensor
 
 from rnnbench.config.build import build
 from rnnbench.config.schema import Config
+from rnnbench.config.trust import NOTHING, check_trusted
 from rnnbench.keeping import CHECKPOINT, Job
 from rnnbench.models.base import Model
 from rnnbench.records.summary import Summary, read_summary
@@ -82,4 +83,6 @@ def read_summaries(sweep: Path) -> list[Summary]:
 
 def _jobs_of(sweep: Path) -> list[Job]:
     plan = read_plan(sweep)
-    return [job for number in plan.numbers() for job in plan.jobs(number)]
+    jobs = [job for number in plan.numbers() for job in plan.jobs(number)]
+    check_trusted(sweep, [job.config for job in jobs], None, NOTHING)
+    return jobs

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from rnnbench.config.compose import Composer
 from rnnbench.config.errors import ConfigError
+from rnnbench.config.overrides import quoted
 from rnnbench.config.request import Request
 from rnnbench.config.validate import validate
 from rnnbench.exit_status import FAILED, OK
@@ -70,8 +71,10 @@ def run_probe(options: Options) -> tuple[int, list[str]]:
 def _wanted(options: Options) -> Mapping[str, Any]:
     """The probes that are asked for, as of a configuration."""
     chosen = any(override.startswith("probe=") for override in options.overrides)
-    overrides = (*([] if chosen else [DEFAULT]), *options.overrides)
-    with Composer(Request(overrides, config_dir=options.config_dir)) as composer:
+    folders = ",".join(quoted(f"file://{folder}") for folder in options.trusted.folders)
+    searched = [f"hydra.searchpath=[{folders}]"] if folders else []
+    overrides = (*searched, *([] if chosen else [DEFAULT]), *options.overrides)
+    with Composer(Request(overrides)) as composer:
         config = composer.compose(overrides).config
     validate(config)
     wanted: Mapping[str, Any] = config.probe

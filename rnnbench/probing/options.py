@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.parser import CommandParser
+from rnnbench.config.trust import Trusted, add_options, trusted_by
 
 FOLDER_NAME = "probe"
 DEFAULT_SEQUENCES = 100
@@ -21,14 +22,14 @@ class Options:
         overrides: Of the group probe: a choice, and values of its keys.
         out: Where what is found goes; None: into a folder `probe` of each run.
         num_sequences: Of the batch on which the nets are looked at.
-        config_dir: A folder of choices and classes of one's own.
+        trusted: The folders of choices and classes of one's own, and modules whose classes may be imported.
     """
 
     folders: tuple[Path, ...]
     overrides: tuple[str, ...]
     out: Path | None
     num_sequences: int
-    config_dir: Path | None
+    trusted: Trusted
 
 
 def probe_parser() -> argparse.ArgumentParser:
@@ -44,7 +45,7 @@ def probe_parser() -> argparse.ArgumentParser:
     parser.add_argument("words", metavar="FOLDER", nargs="*", help="a run, a sweep, or a folder that holds some")
     parser.add_argument("--out", metavar="DIR", help="where the results go; FOLDER/probe without it")
     parser.add_argument("--sequences", metavar="N", default=str(DEFAULT_SEQUENCES), help="sequences, 100 without it")
-    parser.add_argument("--config-dir", metavar="DIR", help="a folder of choices and classes of your own")
+    add_options(parser)
     return parser
 
 
@@ -59,8 +60,8 @@ def parse_options(words: Sequence[str]) -> Options:
     folders = tuple(Path(word).expanduser() for word in given.words if word not in overrides)
     if not folders:
         raise ConfigError("rnnbench probe needs the folder of a run or of a sweep")
-    config_dir = None if given.config_dir is None else Path(given.config_dir).expanduser().resolve()
-    for folder in (*folders, *([] if config_dir is None else [config_dir])):
+    trusted = trusted_by(given, ["probe", *words])
+    for folder in folders:
         if not folder.is_dir():
             raise ConfigError(f"there is no folder {folder}")
     for override in overrides:
@@ -70,4 +71,4 @@ def parse_options(words: Sequence[str]) -> Options:
     if not given.sequences.isdecimal() or int(given.sequences) < 1:
         raise ConfigError(f"--sequences must be a whole number >= 1, got {given.sequences!r}")
     out = None if given.out is None else Path(given.out).expanduser()
-    return Options(folders, overrides, out, int(given.sequences), config_dir)
+    return Options(folders, overrides, out, int(given.sequences), trusted)

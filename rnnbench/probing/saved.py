@@ -11,6 +11,7 @@ import torch
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.folders import check_utf8
 from rnnbench.config.schema import Config
+from rnnbench.config.trust import Trusted
 from rnnbench.keeping import CHECKPOINT
 from rnnbench.probing.options import FOLDER_NAME, Options
 from rnnbench.records import RecordError
@@ -50,7 +51,7 @@ def find_saved(options: Options, probe: Any) -> tuple[list[Saved], int]:
         The runs, and how many others have none, such as jobs of a sweep that is not done.
 
     Raises:
-        ConfigError: A folder holds no checkpoint, or one that cannot be read.
+        ConfigError: A folder holds no checkpoint, or one that cannot be read or names a class that may not be imported.
     """
     runs: list[Path] = []
     num_without = 0
@@ -64,7 +65,8 @@ def find_saved(options: Options, probe: Any) -> tuple[list[Saved], int]:
     places = _places(options.out, runs)
     for folder in (*runs, *places):
         check_utf8(folder)
-    return [_read(folder, place, probe) for folder, place in zip(runs, places, strict=True)], num_without
+    saved = [_read(folder, place, probe, options.trusted) for folder, place in zip(runs, places, strict=True)]
+    return saved, num_without
 
 
 def _places(out: Path | None, runs: Sequence[Path]) -> list[Path]:
@@ -74,13 +76,13 @@ def _places(out: Path | None, runs: Sequence[Path]) -> list[Path]:
     return [out] if len(runs) == 1 else [out / f"{number}_{folder.name}" for number, folder in enumerate(runs)]
 
 
-def _read(folder: Path, out: Path, probe: Any) -> Saved:
+def _read(folder: Path, out: Path, probe: Any, trusted: Trusted) -> Saved:
     """What a run's checkpoint says of it."""
     path = folder / CHECKPOINT
     checkpoint = load_job(path)
-    config = stored_config(checkpoint, path)
+    config = stored_config(checkpoint, path, trusted, probe={}, device="cpu", threads=1)
     theta = checkpoint["theta"]
     if theta.dim() != 2 or theta.dtype != getattr(torch, config.dtype):
         raise RecordError(f"{path} does not suit its configuration: its parameters are not {config.dtype} vectors")
-    config = dataclasses.replace(config, probe=probe, device="cpu", threads=1)
+    config = dataclasses.replace(config, probe=probe)
     return Saved(folder, out, config, checkpoint["update"], checkpoint["status"], theta.shape[1])

@@ -66,6 +66,7 @@ class Summary:
         threads: For the arithmetic on the CPU.
         recurrence: The way through a gated net's steps that was measured to be faster on a GPU; None: nothing was.
         git: Revision of the checkout that rnnbench ran from, if it did.
+        classes: The folder that each class which is not rnnbench's was imported from.
     """
 
     status: Status
@@ -88,6 +89,7 @@ class Summary:
     threads: int | None = None
     recurrence: str | None = None
     git: str | None = None
+    classes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_unconfirmed(self) -> bool:

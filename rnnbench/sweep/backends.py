@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.context import ForkServerProcess
@@ -10,6 +11,7 @@ from typing import Any
 
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.launcher_settings import LauncherSettings
+from rnnbench.config.trust import Trusted
 from rnnbench.exit_status import FAILED, OK, of_signal
 from rnnbench.processors import num_processors
 from rnnbench.records import RecordError, messages
@@ -29,13 +31,16 @@ NO_TIME_LIMIT = 366 * 24 * 60
 Say = Callable[[str], None]
 
 
-def run_groups(folder: Path, numbers: Sequence[int], settings: LauncherSettings, *, quiet: bool, say: Say) -> int:
+def run_groups(
+    folder: Path, numbers: Sequence[int], settings: LauncherSettings, trusted: Trusted, *, quiet: bool, say: Say
+) -> int:
     """Run groups of a sweep.
 
     Args:
         folder: The sweep's folder, whose sweep.json names them.
         numbers: Which.
         settings: Of the launcher.
+        trusted: The folders and modules whose classes may be imported, which every process is told by this one.
         quiet: No progress on the terminal.
         say: Told what happens to each.
 
@@ -43,32 +48,32 @@ def run_groups(folder: Path, numbers: Sequence[int], settings: LauncherSettings,
         The worst exit status of a group, or 128 + N where signal N ended them.
     """
     if settings.backend == "inline":
-        return _run_inline(folder, numbers, quiet=quiet, say=say)
+        return _run_inline(folder, numbers, trusted, quiet=quiet, say=say)
     if settings.backend == "processes":
-        return _run_in_processes(folder, numbers, int(settings.processes), say=say)
-    return _run_by_submitit(folder, numbers, settings, say=say)
+        return _run_in_processes(folder, numbers, trusted, int(settings.processes), say=say)
+    return _run_by_submitit(folder, numbers, settings, trusted, say=say)
 
 
-def run_one(folder: Path, number: int, *, quiet: bool) -> int:
+def run_one(folder: Path, number: int, trusted: Trusted, *, quiet: bool) -> int:
     """Run one group; an error that concerns it alone is said, and is its exit status."""
     try:
-        return run_group(folder, number, quiet=quiet)
+        return run_group(folder, number, trusted, quiet=quiet)
     except (ConfigError, RecordError) as error:
         messages.say(f"group {number}: {error}")
         return FAILED
 
 
-def _run_task(folder: Path, number: int) -> int:
+def _run_task(folder: Path, number: int, trusted: Trusted) -> int:
     """Run one group in a process of submitit's."""
     prepare_streams()
-    return run_one(folder, number, quiet=True)
+    return run_one(folder, number, trusted, quiet=True)
 
 
-def _run_inline(folder: Path, numbers: Sequence[int], *, quiet: bool, say: Say) -> int:
+def _run_inline(folder: Path, numbers: Sequence[int], trusted: Trusted, *, quiet: bool, say: Say) -> int:
     worst = OK
     with Interrupt() as interrupt:  # also between two groups
         for number in numbers:
-            worst = max(worst, run_one(folder, number, quiet=quiet))
+            worst = max(worst, run_one(folder, number, trusted, quiet=quiet))
             if interrupt.signal is not None:
                 return of_signal(interrupt.signal)
     return worst
@@ -77,7 +82,7 @@ def _run_inline(folder: Path, numbers: Sequence[int], *, quiet: bool, say: Say) 
 # ---------------------------------------------------------------- processes
 
 
-def _run_in_processes(folder: Path, numbers: Sequence[int], count: int, *, say: Say) -> int:
+def _run_in_processes(folder: Path, numbers: Sequence[int], trusted: Trusted, count: int, *, say: Say) -> int:
     """Run groups side by side, each on its share of the processors."""
     count = min(count, len(numbers))
     share = max(1, num_processors() // count)
@@ -87,7 +92,7 @@ def _run_in_processes(folder: Path, numbers: Sequence[int], count: int, *, say: 
         while running or (waiting and interrupt.signal is None):
             while waiting and len(running) < count and interrupt.signal is None:
                 number = waiting.pop(0)
-                running[number] = start_worker(folder, number, share)
+                running[number] = start_worker(folder, number, trusted, share)
                 say(f"group {number} has begun")
             if interrupt.signal is not None and time.monotonic() >= signal_due:
                 for worker in running.values():
@@ -118,7 +123,9 @@ def _outcome(number: int, status: int) -> str:
 # ---------------------------------------------------------------- submitit
 
 
-def _run_by_submitit(folder: Path, numbers: Sequence[int], settings: LauncherSettings, *, say: Say) -> int:
+def _run_by_submitit(
+    folder: Path, numbers: Sequence[int], settings: LauncherSettings, trusted: Trusted, *, say: Say
+) -> int:
     """Hand every group to submitit as a task of its own, and wait for all of them."""
     try:
         import submitit
@@ -127,7 +134,10 @@ def _run_by_submitit(folder: Path, numbers: Sequence[int], settings: LauncherSet
             f"hydra.launcher.backend={settings.backend} needs submitit: pip install 'rnnbench[slurm]'"
         ) from error
     is_local = settings.backend == "submitit_local"
-    executor = submitit.AutoExecutor(folder=folder / "submitit", cluster=settings.backend.removeprefix("submitit_"))
+    # A new folder each time: submitit loads the pickles that it finds, and a stranger's sweep may hold some.
+    (folder / "submitit").mkdir(exist_ok=True)
+    own = Path(tempfile.mkdtemp(prefix=time.strftime("%Y-%m-%d_%H-%M-%S_"), dir=folder / "submitit"))
+    executor = submitit.AutoExecutor(folder=own, cluster=settings.backend.removeprefix("submitit_"))
     limits = {"timeout_min": NO_TIME_LIMIT} if is_local else {}
     try:
         executor.update_parameters(name=folder.name, **{**limits, **settings.submitit})
@@ -136,9 +146,9 @@ def _run_by_submitit(folder: Path, numbers: Sequence[int], settings: LauncherSet
     with Interrupt() as interrupt:
         # Of Ctrl-C a task on this machine learns once, not also by the process that submitit runs it in.
         with signals_ignored() if is_local else contextlib.nullcontext():
-            tasks = {number: executor.submit(_run_task, folder, number) for number in numbers}
+            tasks = {number: executor.submit(_run_task, folder, number, trusted) for number in numbers}
         for number, task in tasks.items():
-            say(f"group {number} is task {task.job_id}; its output is in {folder / 'submitit'}")
+            say(f"group {number} is task {task.job_id}; its output is in {own}")
         while interrupt.signal is None and not all(task.done() for task in tasks.values()):
             time.sleep(SECONDS_BETWEEN_LOOKS)
         if interrupt.signal is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rnnbench.config.objects import to_dict
 from rnnbench.config.stored import schema_names
+from rnnbench.config.trust import Trusted, check_trusted
 from rnnbench.exit_status import FAILED, OK, is_of_signal
 from rnnbench.keeping import CHECKPOINT, Group, Job, standing
 from rnnbench.machine import NotEnoughMemoryError
@@ -28,23 +29,27 @@ from rnnbench.training.checkpoint import previous_checkpoint, save_checkpoint
 from rnnbench.training.replica import Snapshot
 
 
-def run_group(folder: Path, number: int, *, quiet: bool) -> int:
+def run_group(folder: Path, number: int, trusted: Trusted, *, quiet: bool) -> int:
     """Run a group of a sweep from wherever it is, as sweep.json says.
 
     Args:
         folder: The sweep's folder.
         number: Of the group.
+        trusted: The folders and modules whose classes may be imported.
         quiet: No progress on the terminal.
 
     Returns:
         The exit status: 0 ended as planned or was finished before, 1 a job failed, 128 + N ended by signal N.
 
     Raises:
-        ConfigError: sweep.json or a checkpoint cannot be read, or a single job does not fit this machine.
+        ConfigError: sweep.json or a checkpoint cannot be read, a class may not be imported, or a single job does not
+            fit this machine.
         RecordError: Another process works on the group.
     """
     plan, status = read_plan(folder), OK
     jobs = plan.jobs(number)
+    check_trusted(folder, [job.config for job in jobs], plan.groups[number].classes, trusted)
+    trusted.add_to_path()
     log = plan.checkpoint(number).with_suffix(".log")
     with locked(plan.checkpoint(number).with_suffix(".lock"), f"group {number} of {folder}"), _logging_to(log):
         left = left_of(plan, number, jobs)
@@ -66,7 +71,7 @@ def run_group(folder: Path, number: int, *, quiet: bool) -> int:
                 continue
             ended = _run_part(plan, number, jobs, going_on, quiet=quiet)
             if ended is None:
-                status = max(status, _run_halves(plan, number, going_on, quiet=quiet))
+                status = max(status, _run_halves(plan, number, going_on, trusted, quiet=quiet))
                 break
             status = max(status, ended)
             if is_of_signal(status):
@@ -148,7 +153,7 @@ def _run_part(plan: SweepPlan, number: int, jobs: Sequence[Job], part: Part, *, 
         return None  # the error, which holds on to what did not fit, is gone by the time that the halves begin
 
 
-def _run_halves(plan: SweepPlan, number: int, part: Part, *, quiet: bool) -> int:
+def _run_halves(plan: SweepPlan, number: int, part: Part, trusted: Trusted, *, quiet: bool) -> int:
     """Make two groups of one that is too large, and run them one after the other."""
     size = len(plan.groups[number].folders)
     halves = [list(range(size // 2)), list(range(size // 2, size))]
@@ -167,7 +172,7 @@ def _run_halves(plan: SweepPlan, number: int, part: Part, *, quiet: bool) -> int
     )
     statuses = []
     for half in numbers:
-        statuses.append(run_group(plan.folder, half, quiet=quiet))
+        statuses.append(run_group(plan.folder, half, trusted, quiet=quiet))
         if is_of_signal(statuses[-1]):
             break
     return max(statuses)

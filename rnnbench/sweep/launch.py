@@ -2,13 +2,16 @@
 
 import sys
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from rnnbench.config.classes import own_targets
 from rnnbench.config.compose import Composer
 from rnnbench.config.job_folder import write_job_folder
 from rnnbench.config.launcher_settings import LauncherSettings
 from rnnbench.config.request import Request
 from rnnbench.config.schema import Config
+from rnnbench.config.trust import Trusted
 from rnnbench.config.validate import validate
 from rnnbench.exit_status import OK
 from rnnbench.machine import resolve_device
@@ -30,15 +33,16 @@ class Launch:
         status: The worst exit status so far.
     """
 
-    def __init__(self, request: Request, folder: Path, *, quiet: bool) -> None:
+    def __init__(self, request: Request, folder: Path, trusted: Trusted, *, quiet: bool) -> None:
         """Nothing is done yet.
 
         Args:
             request: Of the sweep; its overrides for Hydra itself hold for every job.
             folder: Of the sweep, which exists and is held by this process.
+            trusted: The folders in which the classes that the jobs name are looked for.
             quiet: No progress on the terminal.
         """
-        self.request, self.folder, self.quiet = request, folder, quiet
+        self.request, self.folder, self.trusted, self.quiet = request, folder, trusted, quiet
         self.status = OK
         self._has_begun = False
         self._folder_of: dict[Hashable, str] = {}  # by the identity of the run
@@ -76,7 +80,10 @@ class Launch:
         if not self.quiet:
             for line in plan_lines(plan, numbers):
                 self.say(line)
-        self.status = max(self.status, run_groups(self.folder, numbers, settings, quiet=self.quiet, say=self.say))
+        # The person has named these classes, wherever they lie.
+        trusted = replace(self.trusted, modules=tuple(own_targets(configs)))
+        status = run_groups(self.folder, numbers, settings, trusted, quiet=self.quiet, say=self.say)
+        self.status = max(self.status, status)
 
     def print_summary(self) -> None:
         """Say what came of the sweep, where it has begun."""

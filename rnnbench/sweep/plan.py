@@ -4,12 +4,13 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from rnnbench.config.classes import places_of
 from rnnbench.config.errors import ConfigError
-from rnnbench.config.launcher_settings import LauncherSettings
+from rnnbench.config.launcher_settings import AUTO, LauncherSettings, check_settings
 from rnnbench.config.objects import to_dict
 from rnnbench.config.schema import Config
 from rnnbench.config.stored import config_from, schema_names
@@ -36,6 +37,7 @@ class GroupPlan:
         schema: The dataclass of every choice in it.
         label: What tells it from the other groups, for a person.
         split_into: Numbers of the groups that took its place, as two halves of it had to.
+        classes: The folder that each class which is not rnnbench's came from.
     """
 
     folders: Sequence[str]
@@ -44,6 +46,7 @@ class GroupPlan:
     schema: Mapping[str, str]
     label: str = ""
     split_into: Sequence[int] = ()
+    classes: Mapping[str, str] = field(default_factory=dict)
 
     def configs(self) -> list[Config]:
         """The configuration of each job."""
@@ -145,6 +148,7 @@ def read_plan(folder: Path) -> SweepPlan:
             job_folder(folder, name)
         groups = [_group_from(folder, group, len(contents["groups"])) for group in contents["groups"]]
         settings = LauncherSettings(**contents["launcher"])
+        _check_settings(settings)
         if not all(isinstance(text, str) for text in (contents["created"], *contents["overrides"])):
             raise ValueError("the words that made it must be texts")
         return SweepPlan(folder, settings, groups, contents["created"], contents["overrides"])
@@ -164,7 +168,8 @@ def group_plan(configs: Sequence[Config], folders: Sequence[str], values: Sequen
         folders: Of each, relative to the sweep's.
         values: What each has for itself, from `rnnbench.sweep.grouping.replica_values`.
     """
-    return GroupPlan(folders, values, to_dict(configs[0]), schema_names(configs[0]))
+    first = configs[0]
+    return GroupPlan(folders, values, to_dict(first), schema_names(first), classes=places_of([first]))
 
 
 def _group_from(folder: Path, contents: Mapping[str, Any], num_groups: int) -> GroupPlan:
@@ -183,8 +188,24 @@ def _group_from(folder: Path, contents: Mapping[str, Any], num_groups: int) -> G
         raise ValueError(f"a group has {len(group.folders)} folders and the values of {len(group.values)} jobs")
     if not set(group.split_into) <= set(range(num_groups)):
         raise ValueError(f"a group is split into {group.split_into}, but there are {num_groups} groups")
+    if not isinstance(group.label, str) or not isinstance(group.classes, dict):
+        raise ValueError("the label of a group must be a text, its classes keys and values")
     group.configs()
     return group
+
+
+def _check_settings(settings: LauncherSettings) -> None:
+    """Check the launcher's settings out of sweep.json.
+
+    Raises:
+        ValueError: They are damaged.
+    """
+    try:
+        check_settings(settings)
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+    if settings.backend == AUTO or settings.processes == AUTO:
+        raise ValueError("the launcher's backend and processes are open")
 
 
 def _with_values(tree: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from rnnbench.config.trust import Trusted
 from rnnbench.exit_status import of_signal
 from rnnbench.processors import use_processors
 from rnnbench.streams import prepare_streams
@@ -32,17 +33,18 @@ def prepare() -> None:
         forkserver.ensure_running()
 
 
-def start_worker(folder: Path, number: int, processors: int) -> ForkServerProcess:
+def start_worker(folder: Path, number: int, trusted: Trusted, processors: int) -> ForkServerProcess:
     """Start a process that runs one group; signals of the terminal reach it through this one alone.
 
     Args:
         folder: The sweep's folder.
         number: Of the group.
+        trusted: The folders and modules whose classes may be imported.
         processors: How many it may use.
     """
     prepare()
     context = multiprocessing.get_context("forkserver")
-    worker = context.Process(target=_work, args=(folder, number, processors), name=f"group {number}")
+    worker = context.Process(target=_work, args=(folder, number, trusted, processors), name=f"group {number}")
     with _without_main_module():
         worker.start()
     return worker
@@ -66,7 +68,7 @@ def signals_ignored() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _work(folder: Path, number: int, processors: int) -> None:
+def _work(folder: Path, number: int, trusted: Trusted, processors: int) -> None:
     """What a worker does."""
     from rnnbench.sweep.backends import run_one
 
@@ -79,7 +81,7 @@ def _work(folder: Path, number: int, processors: int) -> None:
             with interrupt.allowed():
                 use_processors(processors)
                 threading.Thread(target=_end_with_parent, daemon=True).start()
-                status = run_one(folder, number, quiet=True)
+                status = run_one(folder, number, trusted, quiet=True)
         except (Interrupted, KeyboardInterrupt):
             status = of_signal(interrupt.signal or signal.SIGINT)
     sys.exit(status)

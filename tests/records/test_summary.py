@@ -59,7 +59,8 @@ def test_keys_are_the_contract(tmp_path: Path) -> None:
     contents = json.loads((tmp_path / "summary.json").read_text())
     run = {"status", "solved", "solved_at", "message", "updates", "sequences", "products", "seconds"}
     quality = {"loss", "error_rate", "solved_error_rate", "baseline_loss", "baseline_error_rate"}
-    assert set(contents) == run | quality | {"config", "schema", "versions", "device", "threads", "recurrence", "git"}
+    told = {"config", "schema", "classes", "versions", "device", "threads", "recurrence", "git"}
+    assert set(contents) == run | quality | told
     assert contents["solved_at"] == {"update": 19, "sequences": 212_000, "seconds": 47.5}
 
 

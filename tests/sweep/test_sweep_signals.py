@@ -58,7 +58,7 @@ def test_ended_by_a_signal(backend, number, status, rnnbench):
 def end_slowly():
     """Have groups end two seconds after they are told to, as with large checkpoints, and this be a terminal's job."""
 
-    def run_one(folder, number, *, quiet):
+    def run_one(folder, number, trusted, *, quiet):
         with Interrupt() as interrupt:
             Path(folder, f"begun-{number}").touch()
             while interrupt.signal is None:

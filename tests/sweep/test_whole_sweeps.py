@@ -139,7 +139,7 @@ def plan_only(counts):
             file.write("composed\n")
         raise AssertionError
 
-    def run_nothing(folder, numbers, settings, *, quiet, say):
+    def run_nothing(folder, numbers, settings, trusted, *, quiet, say):
         return 0
 
     ConfigLoaderImpl.load_sweep_config = count
