@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rnnbench.bench.case import Case, Computation, Way
 from rnnbench.bench.ours import objective_of
-from rnnbench.curvature.engine import Block
+from rnnbench.objective.engine import Block
 
 
 def our_linearize(case: Case, threads: int) -> Computation:

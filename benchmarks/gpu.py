@@ -25,13 +25,13 @@ from rnnbench.bench.peers_gated import torch_gated
 from rnnbench.bench.peers_torch import autograd_loop, hoisted_outputs, torch_rnn
 from rnnbench.bench.report import Report
 from rnnbench.config.errors import ConfigError
-from rnnbench.curvature.engine import Engine
-from rnnbench.curvature.objective import Objective
 from rnnbench.models.base import Model
 from rnnbench.models.fused_cell import FusedCell
 from rnnbench.models.gru import Gru
 from rnnbench.models.lstm import Lstm
 from rnnbench.models.simple_rnn import SimpleRnn
+from rnnbench.objective.engine import Engine
+from rnnbench.objective.objective import Objective
 from rnnbench.tasks.base import Batch
 
 CPU = torch.device("cpu")

@@ -24,7 +24,7 @@ from rnnbench.bench.peers_torch import (
     total_loss,
     weights_of,
 )
-from rnnbench.curvature.conjugate_gradient import CgRules, conjugate_gradient
+from rnnbench.objective.conjugate_gradient import CgRules, conjugate_gradient
 
 NUM_ITERATIONS = 20
 """Of conjugate gradients, as by default; each needs one product, and the first residual one more."""

@@ -17,9 +17,9 @@ from torch import Tensor
 from rnnbench.bench.case import Case
 from rnnbench.bench.options import Shape
 from rnnbench.bench.peers_torch import TorchRnn, total_loss
-from rnnbench.curvature.engine import flush_denormals
 from rnnbench.init.sparse import SparseInit
 from rnnbench.models.simple_rnn import SimpleRnn
+from rnnbench.objective.engine import flush_denormals
 from rnnbench.tasks.adding import Adding
 from rnnbench.tasks.base import Batch, Stream
 from rnnbench.training.problem import EVALUATION_SEED, NUM_EVALUATION_SEQUENCES, UPDATES_AT_ONCE

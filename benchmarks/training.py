@@ -15,8 +15,8 @@ from rnnbench.bench.case import Case, Computation, Way, check_agreement, make_ca
 from rnnbench.bench.options import Shape
 from rnnbench.bench.report import Report, milliseconds, spread
 from rnnbench.bench.timing import Lanes, Statistics, Variant, interleave
-from rnnbench.curvature.engine import Engine
-from rnnbench.curvature.objective import Objective
+from rnnbench.objective.engine import Engine
+from rnnbench.objective.objective import Objective
 from rnnbench.optim.nag import Nag
 from rnnbench.records.wording import count
 

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from rnnbench.config.build import build
 from rnnbench.config.schema import Config
-from rnnbench.curvature.engine import Engine
 from rnnbench.exit_status import OK, of_signal
 from rnnbench.machine import prepare_arithmetic, resolve_device, resolve_threads
+from rnnbench.objective.engine import Engine
 from rnnbench.optim.base import Update
 from rnnbench.probes.base import View
 from rnnbench.session import plan_of

@@ -14,9 +14,9 @@ from rnnbench.config.build import Built
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.schema import Config
 from rnnbench.config.validate import fields_of
-from rnnbench.curvature.engine import ROWS_PER_BLOCK, flush_denormals, forbid_tf32, rows_per_block
 from rnnbench.models.base import BlockShape
 from rnnbench.models.fused_cell import FusedCell
+from rnnbench.objective.engine import ROWS_PER_BLOCK, flush_denormals, forbid_tf32, rows_per_block
 from rnnbench.processors import num_processors
 from rnnbench.training.graph import CudaGraph
 from rnnbench.training.problem import NUM_EVALUATION_SEQUENCES

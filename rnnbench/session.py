@@ -14,7 +14,6 @@ import torch
 from rnnbench.config.build import Built, build
 from rnnbench.config.classes import places_of
 from rnnbench.config.schema import Config
-from rnnbench.curvature.engine import Engine
 from rnnbench.exit_status import FAILED, OK, of_signal
 from rnnbench.keeping import Group, Job, Keeper, Lengths
 from rnnbench.machine import (
@@ -28,6 +27,7 @@ from rnnbench.machine import (
     resolve_recurrence,
     resolve_threads,
 )
+from rnnbench.objective.engine import Engine
 from rnnbench.optim.base import Update
 from rnnbench.records import RecordError
 from rnnbench.records.environment import git_revision, versions

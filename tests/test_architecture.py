@@ -17,22 +17,22 @@ MAY_IMPORT = {
     "kernels": {"kernels"},
     "models": {"kernels", "models", "tasks"},  # a model sees batches and knows no loss
     "init": {"init", "linear_algebra", "models"},
-    "curvature": {*BASE, "curvature"},
+    "objective": {*BASE, "objective"},
     "optim": {
         "losses",
         "tasks",
         "metrics",
-        "curvature",
+        "objective",
         "optim",
     },  # an optimizer sees vectors and objectives, never a model
     "diagnostics": {"diagnostics", "linear_algebra"},
-    "probes": {*BASE, "metrics", "curvature", "optim", "diagnostics", "probes"},
+    "probes": {*BASE, "metrics", "objective", "optim", "diagnostics", "probes"},
     "metrics": set(),
     "records": {"metrics", "records"},
     "report": {"records", "report"},
-    "training": {*BASE, "metrics", "curvature", "optim", "probes", "records", "training"},
+    "training": {*BASE, "metrics", "objective", "optim", "probes", "records", "training"},
 }
-ARITHMETIC = {*BASE, "curvature", "optim", "diagnostics", "probes"}
+ARITHMETIC = {*BASE, "objective", "optim", "diagnostics", "probes"}
 FRAMEWORKS = {"hydra", "omegaconf", "tensorboard", "torch.utils.tensorboard"}
 FILE_ACCESS = {"os", "pathlib", "shutil", "tempfile"}
 FORBIDDEN = {

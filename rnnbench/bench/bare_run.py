@@ -10,9 +10,9 @@ import torch
 from rnnbench.bench.clock import BACKTRACKING, BATCHES, LINE_SEARCH, RATIO, REST, Clock, TimedObjective
 from rnnbench.config.build import build
 from rnnbench.config.schema import Config
-from rnnbench.curvature.engine import Engine
-from rnnbench.curvature.objective import Objective
 from rnnbench.machine import resolve_device
+from rnnbench.objective.engine import Engine
+from rnnbench.objective.objective import Objective
 from rnnbench.optim.base import DrawObjective, Optimizer, Update
 from rnnbench.optim.hessian_free import HessianFree
 from rnnbench.tasks.base import Stream

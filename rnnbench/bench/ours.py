@@ -1,8 +1,8 @@
 """Gradients and Gauss-Newton products as rnnbench computes them."""
 
 from rnnbench.bench.case import Case, Computation, Way
-from rnnbench.curvature.engine import Engine
-from rnnbench.curvature.objective import Objective
+from rnnbench.objective.engine import Engine
+from rnnbench.objective.objective import Objective
 
 
 def objective_of(case: Case, threads: int) -> Objective:

@@ -11,8 +11,6 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.curvature.engine import Engine
-from rnnbench.curvature.objective import Objective
 from rnnbench.experiments.base import Experiment, Measured
 from rnnbench.experiments.nets import Nets, read_nets
 from rnnbench.experiments.study import Study
@@ -20,6 +18,8 @@ from rnnbench.experiments.trajectories import Trajectories, follow
 from rnnbench.experiments.verdict import Finding, beside, share_at_least
 from rnnbench.linear_algebra import eigh
 from rnnbench.losses import LOSSES
+from rnnbench.objective.engine import Engine
+from rnnbench.objective.objective import Objective
 from rnnbench.report.drawing import COLORS, FOREGROUND
 from rnnbench.report.statistics import median_interval
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rnnbench.curvature.engine import Engine
-from rnnbench.curvature.objective import Objective
 from rnnbench.losses import LOSSES
 from rnnbench.models.base import Model
 from rnnbench.models.simple_rnn import SimpleRnn
+from rnnbench.objective.engine import Engine
+from rnnbench.objective.objective import Objective
 from rnnbench.tasks.base import Batch, Stream, Task
 
 

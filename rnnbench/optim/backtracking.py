@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rnnbench.curvature.conjugate_gradient import CgResult
+from rnnbench.objective.conjugate_gradient import CgResult
 from rnnbench.optim.line_search import rounding
 
 Judge = Callable[[Tensor], Tensor]

@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from rnnbench.curvature.gauss_newton import Matching
-from rnnbench.curvature.objective import Gradient, Objective
 from rnnbench.metrics import Metric
+from rnnbench.objective.gauss_newton import Matching
+from rnnbench.objective.objective import Gradient, Objective
 from rnnbench.tasks.base import Stream
 
 State = dict[str, Tensor]

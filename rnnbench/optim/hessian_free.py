@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.curvature.conjugate_gradient import CgResult, CgRules, conjugate_gradient
-from rnnbench.curvature.gauss_newton import OWN_MATCHING, Matching
-from rnnbench.curvature.objective import Objective
+from rnnbench.objective.conjugate_gradient import CgResult, CgRules, conjugate_gradient
+from rnnbench.objective.gauss_newton import OWN_MATCHING, Matching
+from rnnbench.objective.objective import Objective
 from rnnbench.optim.backtracking import CHOOSE, Choice, last_iterate
 from rnnbench.optim.base import DrawObjective, Optimizer, State, Update
 from rnnbench.optim.batches import Batches

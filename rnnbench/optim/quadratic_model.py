@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rnnbench.curvature.gauss_newton import GaussNewton, Matching
-from rnnbench.curvature.objective import Objective
+from rnnbench.objective.gauss_newton import GaussNewton, Matching
+from rnnbench.objective.objective import Objective
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from rnnbench.curvature.trace import CopiedTrace
 from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
+from rnnbench.objective.trace import CopiedTrace
 from rnnbench.optim.base import Update
 
 

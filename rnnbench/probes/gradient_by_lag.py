@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.curvature.step_gradients import NUMBERS_AT_ONCE, StepGradients
 from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
+from rnnbench.objective.step_gradients import NUMBERS_AT_ONCE, StepGradients
 from rnnbench.probes.base import Probe, Reading, View
 from rnnbench.probes.gradient_figures import draw_gradient_by_lag
 from rnnbench.probes.state_gradient import lags

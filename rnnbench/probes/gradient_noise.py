@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import torch
 from typing_extensions import override
 
-from rnnbench.curvature.objective import NUMBERS_AT_ONCE
 from rnnbench.diagnostics.gradients import simple_noise_scale
 from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
+from rnnbench.objective.objective import NUMBERS_AT_ONCE
 from rnnbench.probes.base import Probe, Reading, View
 from rnnbench.probes.sample import sample_bytes, take_sample
 

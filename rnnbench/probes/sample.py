@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rnnbench.curvature.engine import Engine
-from rnnbench.curvature.objective import Gradient, Objective
 from rnnbench.losses import Loss
 from rnnbench.models.base import BlockShape, Model
+from rnnbench.objective.engine import Engine
+from rnnbench.objective.objective import Gradient, Objective
 from rnnbench.tasks.base import Batch
 
 SEQUENCES_AT_ONCE = 256

@@ -8,11 +8,11 @@ from torch import Tensor
 
 from rnnbench.config.build import Built, build
 from rnnbench.config.errors import ConfigError
-from rnnbench.curvature.engine import Engine, flush_denormals
-from rnnbench.curvature.objective import Objective
 from rnnbench.keeping import CHECKPOINT
 from rnnbench.losses import LOSSES
 from rnnbench.machine import check_probe_memory
+from rnnbench.objective.engine import Engine, flush_denormals
+from rnnbench.objective.objective import Objective
 from rnnbench.optim.base import Update
 from rnnbench.probes.base import View, draw_quietly
 from rnnbench.probing.saved import Saved

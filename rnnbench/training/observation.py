@@ -9,9 +9,9 @@ from typing import Self
 
 from torch import Tensor
 
-from rnnbench.curvature.engine import flush_denormals
 from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
+from rnnbench.objective.engine import flush_denormals
 from rnnbench.optim.base import Optimizer
 from rnnbench.probes.base import View
 from rnnbench.records.live_aggregate import LiveAggregate

@@ -10,12 +10,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from rnnbench.curvature.engine import Engine
-from rnnbench.curvature.objective import Objective
-from rnnbench.curvature.sharded import ShardedObjective
 from rnnbench.init.base import Init
 from rnnbench.losses import LOSSES, Loss, mean_of
 from rnnbench.models.base import Model
+from rnnbench.objective.engine import Engine
+from rnnbench.objective.objective import Objective
+from rnnbench.objective.sharded import ShardedObjective
 from rnnbench.optim.base import DrawObjective
 from rnnbench.tasks.base import Batch, Stream, Task
 from rnnbench.training.world import ALONE, World

@@ -11,10 +11,10 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from rnnbench.curvature.engine import Engine
-from rnnbench.curvature.objective import Objective
 from rnnbench.losses import LOSSES
 from rnnbench.models.fused_cell import FusedCell
+from rnnbench.objective.engine import Engine
+from rnnbench.objective.objective import Objective
 from rnnbench.tasks.base import Stream, Task
 from rnnbench.training.graph import NUM_WARM_UPS, Graph, Replayed, Tensors
 

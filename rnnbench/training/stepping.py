@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from rnnbench.curvature.objective import Objective
+from rnnbench.objective.objective import Objective
 from rnnbench.optim.base import Optimizer, State, Update
 from rnnbench.tasks.base import Batch, Stream
 from rnnbench.training.counting import costs_of

@@ -12,10 +12,10 @@ from statistics import median
 
 import torch
 
-from rnnbench.curvature.engine import ROWS_PER_BLOCK, Engine
-from rnnbench.curvature.objective import Objective
 from rnnbench.losses import LOSSES
 from rnnbench.models.base import Model
+from rnnbench.objective.engine import ROWS_PER_BLOCK, Engine
+from rnnbench.objective.objective import Objective
 from rnnbench.tasks.base import Stream, Task
 
 NUM_ROUNDS = 7

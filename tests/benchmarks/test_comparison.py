@@ -9,7 +9,7 @@ from benchmarks.comparison import measure_comparison
 from benchmarks.options import Options
 from rnnbench.bench.case import Computation, MismatchError, Way, make_case
 from rnnbench.bench.options import Shape
-from rnnbench.curvature.gauss_newton import GaussNewton
+from rnnbench.objective.gauss_newton import GaussNewton
 
 # torch.func imports what torch has deprecated itself
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")

@@ -6,7 +6,7 @@ from rnnbench.config.build import build
 from rnnbench.config.listing import Choices
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import parse_request
-from rnnbench.curvature.engine import Engine
+from rnnbench.objective.engine import Engine
 from rnnbench.paths import conf_dir
 from rnnbench.training.problem import Problem, draw_parameters
 

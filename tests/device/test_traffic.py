@@ -4,8 +4,8 @@ import pytest
 import torch
 from built import built_from, problem_on, start_of
 
-from rnnbench.curvature.conjugate_gradient import CgRules, conjugate_gradient
-from rnnbench.curvature.objective import Objective
+from rnnbench.objective.conjugate_gradient import CgRules, conjugate_gradient
+from rnnbench.objective.objective import Objective
 from rnnbench.optim.hessian_free import LOOK_EVERY
 
 SIZES = ["task.sequence_length=20", "model.hidden_size=4"]

@@ -6,12 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnbench.curvature.engine import Engine
-from rnnbench.curvature.objective import Objective
 from rnnbench.diagnostics.lanczos import lanczos, random_start
 from rnnbench.losses import LOSSES
 from rnnbench.models.gru import Gru
 from rnnbench.models.simple_rnn import SimpleRnn
+from rnnbench.objective.engine import Engine
+from rnnbench.objective.objective import Objective
 from rnnbench.tasks.base import Batch
 
 

@@ -6,8 +6,6 @@ import pytest
 import torch
 
 from rnnbench.config.rule import load_rule
-from rnnbench.curvature.engine import Engine
-from rnnbench.curvature.objective import Objective
 from rnnbench.experiments.derivatives_together import DerivativesTogether
 from rnnbench.experiments.far_derivatives import by_initial_state, by_weight_copies
 from rnnbench.experiments.nets import Nets
@@ -15,6 +13,8 @@ from rnnbench.experiments.trajectories import follow
 from rnnbench.experiments.verdict import conclude
 from rnnbench.losses import LOSSES
 from rnnbench.models.simple_rnn import SimpleRnn
+from rnnbench.objective.engine import Engine
+from rnnbench.objective.objective import Objective
 from rnnbench.tasks.adding import Adding
 
 NUM_STEPS, NUM_SEQUENCES, SIZE = 8, 4, 3

@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from rnnbench.config.rule import load_rule
-from rnnbench.curvature.engine import Engine
-from rnnbench.curvature.objective import Objective
 from rnnbench.experiments.newton_rescaling import NewtonRescaling, recurrent_gauss_newton, recurrent_parts
 from rnnbench.experiments.trajectories import follow
 from rnnbench.experiments.verdict import conclude
 from rnnbench.losses import LOSSES
 from rnnbench.models.simple_rnn import SimpleRnn
+from rnnbench.objective.engine import Engine
+from rnnbench.objective.objective import Objective
 from rnnbench.tasks.adding import Adding
 
 

@@ -6,8 +6,6 @@ import torch
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import parse_request
-from rnnbench.curvature.engine import Engine
-from rnnbench.curvature.objective import Objective
 from rnnbench.kernels import availability
 from rnnbench.kernels.availability import obstacle
 from rnnbench.losses import LOSSES
@@ -15,6 +13,8 @@ from rnnbench.models.base import BlockShape
 from rnnbench.models.kernel_sweeps import KernelSweeps
 from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.models.step_sweeps import StepSweeps
+from rnnbench.objective.engine import Engine
+from rnnbench.objective.objective import Objective
 from rnnbench.run import check_machine
 from rnnbench.tasks.adding import Adding
 from rnnbench.tasks.base import Stream

@@ -6,12 +6,12 @@ from cases import assert_close, random_batch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnbench.curvature.engine import Engine
-from rnnbench.curvature.gauss_newton import Matching
-from rnnbench.curvature.objective import Objective
 from rnnbench.losses import LOSSES
 from rnnbench.models.cell import Cell
 from rnnbench.models.simple_rnn import SimpleRnn
+from rnnbench.objective.engine import Engine
+from rnnbench.objective.gauss_newton import Matching
+from rnnbench.objective.objective import Objective
 
 ACTIVATIONS = {"tanh": torch.tanh, "sigmoid": torch.sigmoid, "relu": torch.relu, "linear": lambda x: x}
 

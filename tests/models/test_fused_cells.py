@@ -12,12 +12,12 @@ from torch_cells import MODELS
 from rnnbench.config.build import build
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import parse_request
-from rnnbench.curvature.engine import Engine
-from rnnbench.curvature.objective import Objective
 from rnnbench.losses import LOSSES
 from rnnbench.models.base import BlockShape
 from rnnbench.models.cell_sweeps import CellSweeps
 from rnnbench.models.fused_sweeps import FusedSweeps
+from rnnbench.objective.engine import Engine
+from rnnbench.objective.objective import Objective
 from rnnbench.tasks.base import Batch
 from rnnbench.training.problem import Problem, draw_parameters
 

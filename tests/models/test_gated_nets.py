@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch_cells import MODELS, dense_gauss_newton, run, torch_step
 
-from rnnbench.curvature.engine import Engine
-from rnnbench.curvature.gauss_newton import Matching
-from rnnbench.curvature.objective import Objective
 from rnnbench.losses import LOSSES
 from rnnbench.models.base import BlockShape
 from rnnbench.models.cell import FRAGMENTATION
+from rnnbench.objective.engine import Engine
+from rnnbench.objective.gauss_newton import Matching
+from rnnbench.objective.objective import Objective
 
 
 def case(name, loss, every_step, num_replicas, num_sequences, *, hidden_size=4, **options):

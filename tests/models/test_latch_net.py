@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from rnnbench.curvature.engine import Engine
-from rnnbench.curvature.objective import Objective
 from rnnbench.losses import LOSSES
 from rnnbench.models.latch import Latch
+from rnnbench.objective.engine import Engine
+from rnnbench.objective.objective import Objective
 from rnnbench.tasks.base import Stream
 from rnnbench.tasks.latch import Latch as LatchTask
 

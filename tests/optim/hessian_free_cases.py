@@ -2,10 +2,10 @@
 
 import torch
 
-from rnnbench.curvature.engine import Engine
-from rnnbench.curvature.objective import Gradient, Objective
 from rnnbench.losses import LOSSES
 from rnnbench.models.simple_rnn import SimpleRnn
+from rnnbench.objective.engine import Engine
+from rnnbench.objective.objective import Gradient, Objective
 from rnnbench.optim.hessian_free import HessianFree
 from rnnbench.tasks.adding import Adding
 

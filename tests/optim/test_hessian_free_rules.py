@@ -4,7 +4,7 @@ import pytest
 import torch
 from hessian_free_cases import column
 
-from rnnbench.curvature.conjugate_gradient import CgResult, Iterate
+from rnnbench.objective.conjugate_gradient import CgResult, Iterate
 from rnnbench.optim.backtracking import best_iterate, last_iterate, walk_back
 from rnnbench.optim.damping import LARGEST_CHANGE, LARGEST_RATIO, DampingRule, finite_change, reduction_ratio
 from rnnbench.optim.line_search import LineSearch

@@ -6,7 +6,7 @@ import torch
 from rnnbench.config.build import build
 from rnnbench.config.compose import Composer
 from rnnbench.config.request import Request
-from rnnbench.curvature.engine import Engine
+from rnnbench.objective.engine import Engine
 from rnnbench.tasks.table import TASKS
 from rnnbench.training.problem import Problem, draw_parameters
 

@@ -6,7 +6,7 @@ import torch
 from rnnbench.config.build import build
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import parse_request
-from rnnbench.curvature.engine import Engine
+from rnnbench.objective.engine import Engine
 from rnnbench.training.problem import Problem
 
 META = torch.device("meta")

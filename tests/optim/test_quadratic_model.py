@@ -2,11 +2,11 @@
 
 import torch
 
-from rnnbench.curvature.engine import ROWS_PER_BLOCK, Engine
-from rnnbench.curvature.gauss_newton import Matching
-from rnnbench.curvature.objective import Objective
 from rnnbench.losses import LOSSES
 from rnnbench.models.simple_rnn import SimpleRnn
+from rnnbench.objective.engine import ROWS_PER_BLOCK, Engine
+from rnnbench.objective.gauss_newton import Matching
+from rnnbench.objective.objective import Objective
 from rnnbench.optim.quadratic_model import Damping, Penalized, QuadraticModel
 from rnnbench.tasks.adding import Adding
 

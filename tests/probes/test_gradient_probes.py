@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from rnnbench.curvature.engine import Engine
-from rnnbench.curvature.objective import Objective
 from rnnbench.losses import LOSSES
 from rnnbench.models.lstm import Lstm
 from rnnbench.models.simple_rnn import SimpleRnn
+from rnnbench.objective.engine import Engine
+from rnnbench.objective.objective import Objective
 from rnnbench.optim.base import Update
 from rnnbench.probes import sample
 from rnnbench.probes.alignment import Alignment

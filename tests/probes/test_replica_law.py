@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rnnbench.config.build import build
 from rnnbench.config.compose import Composer
 from rnnbench.config.request import Request
-from rnnbench.curvature.engine import Engine
+from rnnbench.objective.engine import Engine
 from rnnbench.session import plan_of
 from rnnbench.training.interrupt import Interrupt
 from rnnbench.training.loop import Training

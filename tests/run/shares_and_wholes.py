@@ -7,8 +7,8 @@ import torch
 from rnnbench.config.build import build
 from rnnbench.config.compose import Composer
 from rnnbench.config.request import Request
-from rnnbench.curvature.engine import Engine
-from rnnbench.curvature.gauss_newton import Matching
+from rnnbench.objective.engine import Engine
+from rnnbench.objective.gauss_newton import Matching
 from rnnbench.tasks.base import Stream
 from rnnbench.training.problem import Problem, draw_parameters
 from rnnbench.training.world import ALONE, joined

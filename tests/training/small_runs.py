@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from rnnbench.curvature.objective import Gradient
+from rnnbench.objective.objective import Gradient
 from rnnbench.optim.base import Optimizer, Update
 from rnnbench.probes.base import View
 from rnnbench.tasks.base import Batch

@@ -11,8 +11,8 @@ from small_runs import PLAN, Countdown, Levels, Recorder, training
 from rnnbench.config.build import build
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import parse_request
-from rnnbench.curvature.engine import Engine
-from rnnbench.curvature.objective import Gradient
+from rnnbench.objective.engine import Engine
+from rnnbench.objective.objective import Gradient
 from rnnbench.optim.base import Update
 from rnnbench.training.divergence import held
 from rnnbench.training.interrupt import Interrupt

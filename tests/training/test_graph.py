@@ -16,9 +16,9 @@ from rnnbench.config.build import build
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import parse_request
-from rnnbench.curvature.engine import Engine
 from rnnbench.keeping import Job
 from rnnbench.machine import check_graphs
+from rnnbench.objective.engine import Engine
 from rnnbench.optim.first_order import FirstOrder
 from rnnbench.records.metrics_csv import read_metrics
 from rnnbench.run import run_job

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from rnnbench.curvature.engine import Engine
-from rnnbench.curvature.objective import Objective
 from rnnbench.losses import LOSSES
 from rnnbench.models.simple_rnn import SimpleRnn
+from rnnbench.objective.engine import Engine
+from rnnbench.objective.objective import Objective
 from rnnbench.tasks.adding import Adding
 from rnnbench.tasks.base import Stream
 from rnnbench.tasks.memorization import Memorization

@@ -1,10 +1,9 @@
-"""One batch under one model and one loss, as a function of theta.
+"""The loss of one batch under one model, as a function of theta.
 
 Letters: R replicas, P parameters of one replica, T time steps, S outputs of a sequence, B sequences, s size of
 the model's whole state, o output units.
 """
 
-import copy
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -14,12 +13,13 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
-from rnnbench.curvature.engine import Block, Engine
-from rnnbench.curvature.gauss_newton import OWN_MATCHING, GaussNewton, Matching
-from rnnbench.curvature.hessian import Hessian
-from rnnbench.curvature.trace import SweptTrace, Trace
 from rnnbench.losses import Loss, mean_of
 from rnnbench.models.base import Sweeps
+from rnnbench.objective.blocked_batch import BlockedBatch
+from rnnbench.objective.engine import Block
+from rnnbench.objective.gauss_newton import OWN_MATCHING, GaussNewton, Matching
+from rnnbench.objective.hessian import Hessian
+from rnnbench.objective.trace import SweptTrace, Trace
 from rnnbench.tasks.base import Batch
 
 NUMBERS_AT_ONCE = 2**22
@@ -60,58 +60,17 @@ class Gradient:
         )
 
 
-class Objective:
-    """The loss of one batch, as a function of theta (R, P): the mean over a replica's B sequences and S outputs.
-
-    Args:
-        engine: Runs the sweeps.
-        loss: Of one output.
-        batch: The sequences.
-    """
-
-    def __init__(self, engine: Engine, loss: Loss, batch: Batch) -> None:
-        self.engine, self.loss_function, self.batch = engine, loss, batch
-        num_steps, num_replicas, num_sequences, _ = batch.inputs.shape
-        self.num_steps, self.size = num_steps, num_sequences
-        self._cut(num_replicas)
-        self.num_outputs = batch.targets.shape[0] * num_sequences
+class Objective(BlockedBatch):
+    """The loss of one batch, as a function of theta (R, P): the mean over a replica's B sequences and S outputs."""
 
     @property
     def group_sizes(self) -> list[int]:
         """Numbers of each named parameter of the model, in their order in theta; they add up to P."""
         return [math.prod(shape) for shape in self.engine.model.layout.values()]
 
-    def replicas(self, rows: Tensor) -> "Objective":
-        """The objective of some replicas, by their rows, int64."""
-        some = copy.copy(self)
-        some.batch = self.batch.replicas(rows)
-        some._cut(len(rows))
-        return some
-
-    def _cut(self, num_replicas: int) -> None:
-        """Choose the blocks: of second derivatives, and of losses and gradients."""
-        num_sequences = self.batch.size
-        self.whole = Block(slice(0, num_replicas), slice(0, num_sequences))
-        self.blocks = self.engine.split(num_replicas, self.num_steps, num_sequences)
-        self.gradient_blocks = self.engine.split(num_replicas, self.num_steps, num_sequences, for_gradients=True)
-
     def rows(self, start: int, stop: int) -> "Objective":
         """The objective of sequences start to stop of every replica."""
         return Objective(self.engine, self.loss_function, self.batch.rows(start, stop))
-
-    def block_batch(self, block: Block) -> Batch:
-        """The sequences of one block."""
-        if block == self.whole:
-            return self.batch
-        return self.batch.replicas(block.replicas).rows(block.sequences.start, block.sequences.stop)
-
-    def _forward(self, block: Block, weights: object) -> tuple[Sweeps, Tensor, Batch]:
-        """Run one block forward on lent buffers; returns them, the outputs (S, r, b, o) and the block's batch."""
-        batch = self.block_batch(block)
-        sweeps = self.engine.lend(batch.inputs.shape[1], self.num_steps, batch.size)
-        sweeps.load(batch)
-        own = weights if block == self.whole else self.engine.model.slice_weights(weights, block.replicas)
-        return sweeps, sweeps.forward(own), batch
 
     def read_outputs(self, theta: Tensor, read: Callable[[Tensor, Batch], Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """Read something off the outputs, block by block, so that they are never all in memory at once.
@@ -130,7 +89,7 @@ class Objective:
         lock = threading.Lock()
 
         def run(block: Block) -> None:
-            sweeps, outputs, batch = self._forward(block, weights)
+            sweeps, outputs, batch = self.forward(block, weights)
             self.engine.give_back([sweeps])
             # At once into the whole: pieces kept between the blocks' large tensors would fragment the heap.
             for name, piece in read(outputs, batch).items():
@@ -160,7 +119,7 @@ class Objective:
         weights = self.engine.model.weights(theta)
 
         def run(block: Block) -> tuple[Tensor, Tensor, Sweeps | None]:
-            sweeps, outputs, batch = self._forward(block, weights)
+            sweeps, outputs, batch = self.forward(block, weights)
             values = self.loss_function.values(outputs, batch.targets).sum((0, 2), dtype=torch.float64)
             gradients = self.loss_function.gradient(outputs, batch.targets).div_(self.num_outputs)
             gradient = sweeps.backward(gradients)

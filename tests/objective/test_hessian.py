@@ -5,13 +5,13 @@ import torch
 from cases import assert_close, make_case, mean_loss
 from plain_rnn import ACTIVATIONS, run
 
-from rnnbench.curvature.engine import Engine
-from rnnbench.curvature.objective import Objective
-from rnnbench.curvature.sharded import ShardedObjective
 from rnnbench.losses import LOSSES
 from rnnbench.models.gru import Gru
 from rnnbench.models.lstm import Lstm
 from rnnbench.models.simple_rnn import SimpleRnn
+from rnnbench.objective.engine import Engine
+from rnnbench.objective.objective import Objective
+from rnnbench.objective.sharded import ShardedObjective
 
 RELATIVE = 1e-10  # float64; torch keeps binary_cross_entropy, in the reference, from dividing by less than 1e-12
 

@@ -10,8 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from rnnbench.curvature.engine import Engine
 from rnnbench.models.base import Sweeps
+from rnnbench.objective.engine import Engine
 
 
 class Trace(Protocol):

@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_rnn import dense_gauss_newton, run
 
-from rnnbench.curvature.engine import ROWS_PER_BLOCK, SEQUENCES_WORTH_A_BLOCK, Engine, split
-from rnnbench.curvature.gauss_newton import Matching
-from rnnbench.curvature.objective import Objective
 from rnnbench.losses import LOSSES
 from rnnbench.models.nonlinearity import NONLINEARITIES
 from rnnbench.models.simple_rnn import SimpleRnn
+from rnnbench.objective.engine import ROWS_PER_BLOCK, SEQUENCES_WORTH_A_BLOCK, Engine, split
+from rnnbench.objective.gauss_newton import Matching
+from rnnbench.objective.objective import Objective
 
 
 def case(nonlinearity, loss, every_step, num_replicas, num_sequences, *, hidden_size=4, **options):
@@ -105,7 +105,7 @@ def test_structural_damping_has_distances_and_normalizations(nonlinearity, every
 @pytest.mark.parametrize("every_step", [False, True])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_mean_squared_gradient_is_that_of_single_sequences(loss, every_step, monkeypatch):
-    monkeypatch.setattr("rnnbench.curvature.objective.NUMBERS_AT_ONCE", 250)  # so that it takes several rounds
+    monkeypatch.setattr("rnnbench.objective.objective.NUMBERS_AT_ONCE", 250)  # so that it takes several rounds
     _, theta, batch, objective, _ = case("tanh", loss, every_step, 2, 7)
     squares = torch.zeros_like(theta)
     for k in range(7):

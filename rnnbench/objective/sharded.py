@@ -9,11 +9,11 @@ from dataclasses import replace
 from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.curvature.engine import Engine
-from rnnbench.curvature.gauss_newton import OWN_MATCHING, GaussNewton, Matching
-from rnnbench.curvature.hessian import Hessian
-from rnnbench.curvature.objective import Gradient, Objective
 from rnnbench.losses import Loss
+from rnnbench.objective.engine import Engine
+from rnnbench.objective.gauss_newton import OWN_MATCHING, GaussNewton, Matching
+from rnnbench.objective.hessian import Hessian
+from rnnbench.objective.objective import Gradient, Objective
 from rnnbench.tasks.base import Batch
 
 AddUp = Callable[[Tensor], Tensor]

@@ -1,20 +1,18 @@
 """The Gauss-Newton matrix of a batch, with structural damping, as a product.
 
-Letters as in `rnnbench.curvature.objective`.
+Letters as in `rnnbench.objective.objective`.
 """
 
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from rnnbench.models.base import Model
-
-if TYPE_CHECKING:
-    from rnnbench.curvature.objective import Objective
+from rnnbench.objective.blocked_batch import BlockedBatch
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class Matching:
             raise ValueError(f"{name} can measure its states by {' or '.join(known)}, not by {self.distance}")
         return known[0] if self.distance == "auto" else self.distance
 
-    def divisor(self, objective: "Objective") -> int:
+    def divisor(self, objective: BlockedBatch) -> int:
         """What the sum over all sequences and their steps is divided by."""
         match self.normalization:
             case "batch_time":
@@ -79,13 +77,13 @@ class GaussNewton:
     """
 
     def __init__(
-        self, objective: "Objective", theta: Tensor, structural_damping: Tensor | None, matching: Matching
+        self, objective: BlockedBatch, theta: Tensor, structural_damping: Tensor | None, matching: Matching
     ) -> None:
         self.engine, self.objective = objective.engine, objective
         self.theta_shape = theta.shape
         self._made_of = theta, structural_damping, matching
         weights = self.engine.model.weights(theta)
-        self._blocks = self.engine.map(lambda block: objective._forward(block, weights), objective.blocks)
+        self._blocks = self.engine.map(lambda block: objective.forward(block, weights), objective.blocks)
         weakref.finalize(self, self.engine.give_back, [sweeps for sweeps, _, _ in self._blocks])
         self.structural: Tensor | None = None
         self.distance = ""
@@ -139,10 +137,11 @@ class GaussNewton:
         """Whether a block holds several replicas, so that one that is not active costs time as long as another is."""
         return any(block.replicas.stop - block.replicas.start > 1 for block in self.objective.blocks)
 
-    def replicas(self, rows: Tensor) -> "GaussNewton":
+    def replicas(self, rows: Tensor) -> Self:
         """The matrices of some replicas, by their rows, int64. Cost: a forward sweep of theirs."""
         theta, weight, matching = self._made_of
-        return self.objective.replicas(rows).linearize(theta[rows], None if weight is None else weight[rows], matching)
+        weight = None if weight is None else weight[rows]
+        return type(self)(self.objective.replicas(rows), theta[rows], weight, matching)
 
     def quadratic_form(self, vector: Tensor) -> Tensor:
         """v^T G v of each replica, without structural damping, (R,), float64.

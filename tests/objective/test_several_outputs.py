@@ -5,10 +5,10 @@ import torch
 from cases import assert_close, assert_replica_law, case_of, mean_loss
 from plain_rnn import dense_gauss_newton, run
 
-from rnnbench.curvature.engine import ROWS_PER_BLOCK, Engine
-from rnnbench.curvature.objective import Objective
 from rnnbench.models.gru import Gru
 from rnnbench.models.simple_rnn import SimpleRnn
+from rnnbench.objective.engine import ROWS_PER_BLOCK, Engine
+from rnnbench.objective.objective import Objective
 from rnnbench.tasks.base import Stream
 from rnnbench.tasks.memorization import Memorization
 from rnnbench.tasks.random_permutation import RandomPermutation

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rnnbench.curvature.conjugate_gradient import (
+from rnnbench.objective.conjugate_gradient import (
     CgRules,
     TerminationReason,
     conjugate_gradient,

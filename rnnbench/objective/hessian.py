@@ -1,19 +1,15 @@
 """The Hessian of a batch's loss, as a product, for diagnostics.
 
-Letters as in `rnnbench.curvature.objective`.
+Letters as in `rnnbench.objective.objective`.
 """
-
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from rnnbench.curvature.engine import Block
 from rnnbench.models.base import Model, Parameters
+from rnnbench.objective.blocked_batch import BlockedBatch
+from rnnbench.objective.engine import Block
 from rnnbench.tasks.base import Batch
-
-if TYPE_CHECKING:
-    from rnnbench.curvature.objective import Objective
 
 
 class Hessian:
@@ -36,7 +32,7 @@ class Hessian:
     Memory: at a product 18 (the simple net) to 48 (LSTM) numbers for each hidden unit, step and sequence.
     """
 
-    def __init__(self, objective: "Objective", theta: Tensor) -> None:
+    def __init__(self, objective: BlockedBatch, theta: Tensor) -> None:
         self.engine, self.objective, self.theta_shape = objective.engine, objective, theta.shape
         self._recorded = self.engine.map(lambda block: self._record(block, theta), objective.blocks)
 

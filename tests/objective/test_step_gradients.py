@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from rnnbench.curvature import step_gradients
-from rnnbench.curvature.engine import Engine
-from rnnbench.curvature.objective import Objective
-from rnnbench.curvature.step_gradients import StepGradients
 from rnnbench.losses import LOSSES
 from rnnbench.models.lstm import Lstm
 from rnnbench.models.simple_rnn import SimpleRnn
+from rnnbench.objective import step_gradients
+from rnnbench.objective.engine import Engine
+from rnnbench.objective.objective import Objective
+from rnnbench.objective.step_gradients import StepGradients
 from rnnbench.tasks.base import Batch
 
 NUM_STEPS, LENGTHS = 6, [6, 4, 5]
