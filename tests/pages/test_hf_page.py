@@ -1,4 +1,4 @@
-"""Tables of docs/hf.md against runs whose costs are written down here."""
+"""Tables of the pages on Hessian-free against runs whose costs are written down here."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from docs.make.__main__ import main
 from docs.make.errors import PageError
 from docs.make.hf.batches import batches_table, draw_batches
-from docs.make.hf.page import make_parts
+from docs.make.hf.page import make_regions, pages
 from docs.make.hf.results import result_table
 from docs.make.markdown import fill
 from rnnbench.records import SolvedAt, Summary, write_summary
@@ -77,14 +77,14 @@ def test_results(tmp_path):
         write(tmp_path / "hf/T050/xor" / str(seed), at, seed=seed, task="xor", length=50)
     keep(tmp_path / "hf/T030")
     keep(tmp_path / "hf/T050")
-    parts, figure = make_parts(tmp_path)
-    assert list(parts) == ["results"]
+    regions, figure = make_regions(tmp_path)
+    assert list(regions) == ["results"]
     assert figure is None
-    _, _, adding, xor = cells(parts["results"])
+    _, _, adding, xor = cells(regions["results"])
     adding_costs = ["30 (20 .. 40)", "300 (200 .. 400)", "30,000 (20,000 .. 40,000)", "15.0 (10.0 .. 20.0)"]
     assert adding == ["30", "`adding`", "3 of 3 (44 .. 100 %)", *adding_costs, "30.0 %"]
     assert xor == ["50", "`xor`", "1 of 3 (6 .. 79 %)", "> 100", "> 1,000", "> 100,000", "> 50.0", "30.0 %"]
-    assert parts["results"].endswith("6 runs, revision 0123456, cpu (1 thread).")
+    assert regions["results"].endswith("6 runs, revision 0123456, cpu (1 thread).")
 
 
 def test_what_varies_beside_the_problem_is_told(tmp_path):
@@ -112,8 +112,8 @@ def test_ablations(tmp_path):
             write(folder / f"half/{task}{seed}", 10, seed=seed, task=task, optim={"cg": 5})
             write(folder / f"both/{task}{seed}", 20, seed=seed, task=task, optim={"damping": 1.0, "mu": 0.0})
     keep(folder)
-    parts, _ = make_parts(tmp_path)
-    columns, _, default, damping, mu, cg, few, both = cells(parts["ablations"])
+    regions, _ = make_regions(tmp_path)
+    columns, _, default, damping, mu, cg, few, both = cells(regions["ablations"])
     assert columns[1] == "adding: solved (95 %)"
     assert columns[5] == "xor: solved (95 %)"
     assert default[:5] == ["**default**", "4 of 4 (51 .. 100 %)", "21 (20 .. 22)", "210 (200 .. 220)", "1"]
@@ -131,8 +131,8 @@ def test_small_batches_need_no_metrics(tmp_path):
         write(tmp_path / f"hf/small_batches/{seed}", 20, seed=seed)
         (tmp_path / f"hf/small_batches/{seed}/metrics.csv").write_bytes(header(COLUMNS))
     keep(tmp_path / "hf/small_batches")
-    parts, _ = make_parts(tmp_path)
-    names, _, default = cells(parts["small_batches"])
+    regions, _ = make_regions(tmp_path)
+    names, _, default = cells(regions["small_batches"])
     assert names[1:] == ["solved (95 %)", "updates", "sequences", "cost / default's (95 %)"]
     assert default[2:] == ["20 (20 .. 20)", "20,000 (20,000 .. 20,000)", "1"]
 
@@ -160,9 +160,9 @@ def test_comparison(tmp_path):
     (tmp_path / "bench").mkdir()
     bench["machine"] = {"cpu": "a chip", "usable_cores": 2}
     (tmp_path / "bench/hf.json").write_text(json.dumps(bench))
-    parts, _ = make_parts(tmp_path)
-    assert cells(parts["comparison"])[2] == ["product", "ours", "2e-07", "150", "2.50", "150", "2.50"]
-    assert "median of 2 rounds, a chip, 2 cores; torch 2; revision 0123456." in parts["comparison"]
+    regions, _ = make_regions(tmp_path)
+    assert cells(regions["comparison"])[2] == ["product", "ours", "2e-07", "150", "2.50", "150", "2.50"]
+    assert "median of 2 rounds, a chip, 2 cores; torch 2; revision 0123456." in regions["comparison"]
 
 
 SHAPE = {"replicas": 1, "sequences": 500, "steps": 50, "units": 100}
@@ -173,7 +173,7 @@ def region(name, text):
     return f"<!-- begin {name}: {made}\n{text}<!-- end {name}: {made}\n"
 
 
-def test_parts_take_their_places():
+def test_regions_are_filled():
     page = f"before\n{region('results', 'old')}between\n{region('other', 'kept')}after\n"
     filled = fill(page, {"results": "new \\1 text\n"})
     assert filled == page.replace("old", "new \\1 text\n")
@@ -186,7 +186,7 @@ def test_parts_take_their_places():
 @pytest.mark.parametrize("spoil", ["table", "products", "unfinished", "bench", "page", "place"])
 def test_bad_records_are_one_line_and_change_nothing(tmp_path, capsys, spoil):
     write(tmp_path / "hf/T030/0", 20)
-    page = tmp_path / "hf.md"
+    page = tmp_path / "hf_results.md"
     page.write_text(region("results", "old\n"))
     if spoil == "products":
         (tmp_path / "hf/T030/0/metrics.csv").write_bytes(header(COLUMNS))
@@ -210,7 +210,15 @@ def test_bad_records_are_one_line_and_change_nothing(tmp_path, capsys, spoil):
     assert (page.read_text() if page.exists() else None) == before
 
 
-def test_the_page_is_up_to_date():
-    parts, _ = make_parts(ROOT / "results")
-    text = (ROOT / "docs/hf.md").read_text()
-    assert fill(text, parts) == text, "run python -m docs.make hf"
+def test_a_page_without_records_is_not_needed(tmp_path):
+    write(tmp_path / "hf/T030/0", 20)
+    keep(tmp_path / "hf/T030")
+    (tmp_path / "hf_results.md").write_text(region("results", "old\n"))
+    assert list(pages(tmp_path, tmp_path)) == [tmp_path / "hf_results.md"]
+
+
+def test_the_pages_are_up_to_date():
+    made = {path.name: text for path, text in pages(ROOT / "results", ROOT / "docs").items() if path.suffix == ".md"}
+    assert sorted(made) == ["hf_choices.md", "hf_results.md"]
+    for name, text in made.items():
+        assert (ROOT / "docs" / name).read_text() == text, "run python -m docs.make hf"

@@ -1,1 +1,1 @@
-"""The tables and the figure of docs/hf.md, from the records of Hessian-free runs."""
+"""The tables and the figure of the pages on Hessian-free, from the records of its runs."""

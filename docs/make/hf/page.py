@@ -1,4 +1,4 @@
-"""docs/hf.md: its marked regions and its figure."""
+"""docs/hf_choices.md and docs/hf_results.md: their marked regions and the figure of batches."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,31 +15,46 @@ from rnnbench.report.run_table import read_table
 from rnnbench.report.runs import Run
 
 RESULTS = "hf"
-"""Folder of the tables of runs below that of all results: T*.csv for each length; ablations, batches, small_batches."""
+"""Name of the folder with the tables of runs: T*.csv for each length; ablations, batches, small_batches."""
+
+PAGE_OF_REGION = {
+    "ablations": "hf_choices.md",
+    "batches": "hf_choices.md",
+    "small_batches": "hf_choices.md",
+    "results": "hf_results.md",
+    "comparison": "hf_results.md",
+}
+"""The page that has each region, by the region's name."""
 
 BENCH = Path("bench", "hf.json")
 
 
 def pages(results: Path, docs: Path) -> Mapping[Path, str]:
-    """The files of this page and their contents: the page, and its figure if there are records for it.
+    """Make the pages for which there are records, and the figure.
 
     Args:
         results: Folder of all results.
-        docs: Folder of hf.md and images/.
+        docs: Folder of the pages and of images/.
+
+    Returns:
+        Contents of each file by its path.
 
     Raises:
-        OSError: The page cannot be read.
-        PageError: The record of the benchmark is damaged, a run has not ended, or the page lacks a region.
-        RecordError: A table is damaged, or lacks the products of a run on the page.
+        OSError: A page cannot be read.
+        PageError: The record of the benchmark is damaged, a run has not ended, or a page lacks a region.
+        RecordError: A table is damaged, or lacks the products of a run on a page.
     """
-    page = docs / "hf.md"
-    parts, figure = make_parts(results)
-    made = {page: fill(page.read_text(encoding="utf-8"), parts)}
+    regions, figure = make_regions(results)
+    made: dict[Path, str] = {}
+    for name in dict.fromkeys(PAGE_OF_REGION[region] for region in regions):
+        page = docs / name
+        own = {region: text for region, text in regions.items() if PAGE_OF_REGION[region] == name}
+        made[page] = fill(page.read_text(encoding="utf-8"), own)
     return made if figure is None else {**made, docs / "images" / f"{CHART_NAME}.svg": figure}
 
 
-def make_parts(results: Path) -> tuple[dict[str, str], str | None]:
-    """The regions of the page for which there are records.
+def make_regions(results: Path) -> tuple[dict[str, str], str | None]:
+    """Make the regions for which there are records.
 
     Args:
         results: Folder of all results.
@@ -49,23 +64,23 @@ def make_parts(results: Path) -> tuple[dict[str, str], str | None]:
 
     Raises:
         PageError: The record of the benchmark is damaged, or a run has not ended.
-        RecordError: A table is damaged, or lacks the products of a run on the page.
+        RecordError: A table is damaged, or lacks the products of a run.
     """
-    parts: dict[str, str] = {}
+    regions: dict[str, str] = {}
     own = results / RESULTS
     if solved := _runs(sorted(own.glob("T*.csv"))):
-        parts["results"] = result_table(solved)
+        regions["results"] = result_table(solved)
     if ablated := _runs([own / "ablations.csv"]):
-        parts["ablations"] = ablation_table(ablated)
+        regions["ablations"] = ablation_table(ablated)
     if small := _runs([own / "small_batches.csv"]):
-        parts["small_batches"] = ablation_table(small, ("updates", "sequences"))
+        regions["small_batches"] = ablation_table(small, ("updates", "sequences"))
     figure = None
     if sized := _runs([own / "batches.csv"]):
-        parts["batches"] = batches_table(sized)
+        regions["batches"] = batches_table(sized)
         figure = draw_batches(sized)
     if (results / BENCH).is_file() and (compared := comparison_table(_bench(results / BENCH))):
-        parts["comparison"] = compared
-    return parts, figure
+        regions["comparison"] = compared
+    return regions, figure
 
 
 def _runs(tables: Sequence[Path]) -> list[Run]:
