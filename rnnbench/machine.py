@@ -144,20 +144,20 @@ def probe_parts(config: Config, built: Built, num_replicas: int) -> Mapping[str,
     return {f"probe.{name}.{key}": sizes[name]}
 
 
-def check_recurrence(config: Config, built: Built, device: torch.device) -> str:
-    """Check that what computes the model's sweeps can do so on a device.
+def check_backend(config: Config, built: Built, device: torch.device) -> str:
+    """Check that the chosen backend of the model runs on a device.
 
     Returns:
-        What it is, in words.
+        Name of the backend, for messages.
 
     Raises:
-        ConfigError: It cannot.
+        ConfigError: The backend does not run there.
     """
     try:
-        words: str = built.model.runs_by(device, getattr(torch, config.dtype))
+        name: str = built.model.backend_name(device, getattr(torch, config.dtype))
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    return words
+    return name
 
 
 def resolve_recurrence(

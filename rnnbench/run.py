@@ -14,7 +14,7 @@ from rnnbench.config.validate import fields_of
 from rnnbench.exit_status import OK
 from rnnbench.following import follow
 from rnnbench.keeping import Job
-from rnnbench.machine import check_graphs, check_memory, check_recurrence, resolve_device
+from rnnbench.machine import check_backend, check_graphs, check_memory, resolve_device
 from rnnbench.processors import keep_to_share
 from rnnbench.records import sweep_of
 from rnnbench.records.closing import print_closing_summary
@@ -35,7 +35,7 @@ def check_machine(configs: Sequence[Config]) -> None:
     for jobs in group_jobs(configs):
         members = [configs[job] for job in jobs]
         built, device = build(members), resolve_device(members[0].device)
-        check_recurrence(members[0], built, device)
+        check_backend(members[0], built, device)
         check_graphs(members[0], built, device, ALONE)
         check_memory(members[0], built, 1, device)
 

@@ -18,9 +18,9 @@ from rnnbench.exit_status import FAILED, OK, of_signal
 from rnnbench.keeping import Group, Job, Keeper, Lengths
 from rnnbench.machine import (
     MEBIBYTE,
+    check_backend,
     check_graphs,
     check_memory,
-    check_recurrence,
     is_out_of_memory,
     prepare_arithmetic,
     resolve_device,
@@ -114,11 +114,11 @@ class Session:
         needed = check_memory(self.config, self.built, len(jobs), self.device)
         prepare_arithmetic()
         measured = self._settle_recurrence()
-        recurrence = check_recurrence(self.config, self.built, self.device)
+        backend = check_backend(self.config, self.built, self.device)
         known = None if start is None else start.threads
         self.threads = known or resolve_threads(self.config, self.built, len(jobs), self.device)
         if not quiet:
-            where = count(self.threads, "thread") if self.device.type == "cpu" else f"{self.device} by {recurrence}"
+            where = count(self.threads, "thread") if self.device.type == "cpu" else f"{self.device} by {backend}"
             where += ", updates as CUDA graphs" if self.captures else ""
             what = "" if group is None else f"{group.label}: "
             say(f"{what}{where}, about {needed / MEBIBYTE:,.0f} MiB of memory")

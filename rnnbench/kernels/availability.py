@@ -4,12 +4,12 @@ from importlib.util import find_spec
 
 import torch
 
-LARGEST_HIDDEN_SIZE = 256
-SMALLEST_CAPABILITY = (8, 0)
+MAX_HIDDEN_SIZE = 256
+MIN_COMPUTE_CAPABILITY = (8, 0)
 """Of an NVIDIA GPU: the first with TF32 products."""
 
 
-def obstacle(hidden_size: int, device: torch.device, dtype: torch.dtype) -> str | None:
+def unavailable_reason(hidden_size: int, device: torch.device, dtype: torch.dtype) -> str | None:
     """Why the kernels of the simple recurrent net cannot run, as half a sentence; None: they can.
 
     Args:
@@ -17,8 +17,8 @@ def obstacle(hidden_size: int, device: torch.device, dtype: torch.dtype) -> str 
         device: Where they would run.
         dtype: Of the states.
     """
-    if hidden_size > LARGEST_HIDDEN_SIZE:
-        return f"the kernels serve up to {LARGEST_HIDDEN_SIZE} hidden units, not {hidden_size}"
+    if hidden_size > MAX_HIDDEN_SIZE:
+        return f"the kernels serve up to {MAX_HIDDEN_SIZE} hidden units, not {hidden_size}"
     if dtype != torch.float32:
         return f"the kernels serve float32, not {str(dtype).removeprefix('torch.')}"
     if find_spec("triton") is None:
@@ -26,7 +26,7 @@ def obstacle(hidden_size: int, device: torch.device, dtype: torch.dtype) -> str 
     if device.type == "cuda":
         if torch.version.hip is not None:
             return "the kernels were written for NVIDIA's tensor cores"
-        if torch.cuda.get_device_capability(device) < SMALLEST_CAPABILITY:
+        if torch.cuda.get_device_capability(device) < MIN_COMPUTE_CAPABILITY:
             return "the kernels need a GPU of compute capability 8.0 or above"
         return None
     from rnnbench.kernels.launch import is_interpreted

@@ -19,12 +19,12 @@ from triton.runtime.interpreter import InterpretedFunction
 
 from rnnbench.kernels.gradients import gradients_kernel
 from rnnbench.kernels.states import states_kernel, tangents_kernel
-from rnnbench.kernels.tiles import SMALLEST_BLOCK
+from rnnbench.kernels.tiles import MIN_BLOCK
 
-LARGEST_RESIDENT = 128
+MAX_RESIDENT_SIZE = 128
 """Rows and columns: 64 KiB, twice that as the parts of its products, half of a multiprocessor's registers."""
 
-LARGEST_EXTRA = 32
+MAX_FUSED_INPUTS = 32
 """Numbers of [x_t, 1] up to which a program multiplies them itself; more would be a second matrix to keep."""
 
 TUNED_BY = ("hidden_size", "num_sequences", "rounded_replicas")
@@ -54,13 +54,13 @@ def is_interpreted() -> bool:
 
 def blocks(hidden_size: int) -> dict[str, Any]:
     """Columns of a tile, a power of two, and whether a matrix of so many stays with its program."""
-    block = max(SMALLEST_BLOCK.value, triton.next_power_of_2(hidden_size))
-    return {"BLOCK": block, "IS_RESIDENT": block <= LARGEST_RESIDENT}
+    block = max(MIN_BLOCK.value, triton.next_power_of_2(hidden_size))
+    return {"BLOCK": block, "IS_RESIDENT": block <= MAX_RESIDENT_SIZE}
 
 
 def fuses_inputs(num_inputs: int) -> bool:
     """Whether `run_states` multiplies [x_t, 1], d + 1 numbers, itself."""
-    return num_inputs <= LARGEST_EXTRA
+    return num_inputs <= MAX_FUSED_INPUTS
 
 
 def run_states(rows: Tensor, step: Tensor, nonlinearity: str) -> None:
@@ -75,7 +75,7 @@ def run_states(rows: Tensor, step: Tensor, nonlinearity: str) -> None:
     r, steps, b, width = rows.shape[0], rows.shape[1] - 1, rows.shape[2], rows.shape[3]
     num_inputs, n = step.shape[1] - step.shape[2], step.shape[2]
     arguments = [rows, step, steps, b, n, num_inputs, rows.stride(0), rows.stride(1), width, step.stride(0)]
-    extra = max(SMALLEST_BLOCK.value, triton.next_power_of_2(num_inputs)) if fuses_inputs(num_inputs) else 0
+    extra = max(MIN_BLOCK.value, triton.next_power_of_2(num_inputs)) if fuses_inputs(num_inputs) else 0
     options = {**blocks(n), "EXTRA": extra, "NONLINEARITY": nonlinearity}
     _launch(states_kernel, "rows", arguments, options, r, b)
 
@@ -103,7 +103,7 @@ def run_tangents(tangents: Tensor, rows: Tensor, step: Tensor, lengths: Tensor |
 
 
 @dataclass(frozen=True)
-class Damped:
+class StructuralDamping:
     """Structural damping of a backward sweep.
 
     Attributes:
@@ -123,7 +123,7 @@ def run_gradients(
     recurrent: Tensor,
     source: Tensor,
     output_step: Tensor | None,
-    damped: Damped | None,
+    damped: StructuralDamping | None,
     nonlinearity: str,
 ) -> None:
     """Fill dL/da_t.

@@ -18,7 +18,7 @@ PRECISION = tl.constexpr("tf32x3")
 CHUNK = tl.constexpr(32)
 """Rows of a matrix that are read at once: 32 KiB at BLOCK = 256, and twice that as the parts of its products."""
 
-SMALLEST_BLOCK = tl.constexpr(16)
+MIN_BLOCK = tl.constexpr(16)
 """Of a product on the tensor cores, in every direction."""
 
 
@@ -39,14 +39,14 @@ def some_rows(matrix, columns, size, first, every: tl.constexpr, COUNT: tl.const
 @triton.jit
 def resident_matrix(matrix, columns, size, BLOCK: tl.constexpr):
     """The rows of a matrix in four parts, as `multiply` takes them; the same part again where fewer will do."""
-    if BLOCK >= 4 * SMALLEST_BLOCK:
+    if BLOCK >= 4 * MIN_BLOCK:
         first = some_rows(matrix, columns, size, 0, 4, BLOCK // 4)
         second = some_rows(matrix, columns, size, 2, 4, BLOCK // 4)
         third = some_rows(matrix, columns, size, 1, 4, BLOCK // 4)
         fourth = some_rows(matrix, columns, size, 3, 4, BLOCK // 4)
-    elif BLOCK == 2 * SMALLEST_BLOCK:
-        first = some_rows(matrix, columns, size, 0, 2, SMALLEST_BLOCK)
-        second = some_rows(matrix, columns, size, 1, 2, SMALLEST_BLOCK)
+    elif BLOCK == 2 * MIN_BLOCK:
+        first = some_rows(matrix, columns, size, 0, 2, MIN_BLOCK)
+        second = some_rows(matrix, columns, size, 1, 2, MIN_BLOCK)
         third, fourth = first, second
     else:
         first = some_rows(matrix, columns, size, 0, 1, BLOCK)
@@ -69,13 +69,13 @@ def product(carry, block):
 @triton.jit
 def multiply(carry, first, second, third, fourth, total, ROWS: tl.constexpr, BLOCK: tl.constexpr):
     """One step's product with a resident matrix: carry @ matrix + total."""
-    if BLOCK >= 4 * SMALLEST_BLOCK:
+    if BLOCK >= 4 * MIN_BLOCK:
         even, odd = every_other(carry, ROWS, BLOCK)
         carry_0, carry_2 = every_other(even, ROWS, BLOCK // 2)
         carry_1, carry_3 = every_other(odd, ROWS, BLOCK // 2)
         evens = product(carry_0, first) + product(carry_2, second)
         total += evens + (product(carry_1, third) + product(carry_3, fourth))
-    elif BLOCK == 2 * SMALLEST_BLOCK:
+    elif BLOCK == 2 * MIN_BLOCK:
         even, odd = every_other(carry, ROWS, BLOCK)
         total += product(even, first) + product(odd, second)
     else:

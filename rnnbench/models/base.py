@@ -207,11 +207,11 @@ class Model(ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has no state_jacobians")
 
-    def fewest_gradient_blocks(self, shape: BlockShape) -> int:
+    def min_gradient_blocks(self, shape: BlockShape) -> int:
         """In how many blocks, at least, the losses and gradients of a batch of a shape are to be had."""
         return 1
 
-    def runs_by(self, device: torch.device, dtype: torch.dtype) -> str:
+    def backend_name(self, device: torch.device, dtype: torch.dtype) -> str:
         """What computes its sweeps on a device, in words for the user.
 
         Raises:

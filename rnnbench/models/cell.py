@@ -86,12 +86,12 @@ class Cell(Model):
 
     @override
     def block_bytes(self, shape: BlockShape) -> int:
-        kept = self._num_kept(2) - self._num_kept(1)  # the difference leaves out what does not grow with the batch
+        kept = self._num_saved(2) - self._num_saved(1)  # the difference leaves out what does not grow with the batch
         per_row = kept + self.input_size + NUM_OTHER_BUFFERS * self.hidden_size
         rows = shape.replicas * shape.steps * shape.sequences
         return round(FRAGMENTATION * rows * per_row * shape.dtype.itemsize)
 
-    def _num_kept(self, num_sequences: int) -> int:
+    def _num_saved(self, num_sequences: int) -> int:
         """Numbers that one step on one replica keeps for its derivative."""
         storages: dict[int, tuple[Tensor, int]] = {}
 

@@ -19,7 +19,7 @@ from rnnbench.models.readout_sweeps import ReadoutSweeps
 
 RECURRENCES = ("auto", "torch", "fused")
 
-LARGEST_FOR_ONEDNN, LARGEST_FOR_ATEN = 10000, 2000
+MAX_UNITS_ONEDNN, MAX_UNITS_ATEN = 10000, 2000
 """Most units times sequences of a replica for which the operation of either library is the faster way on a CPU.
 oneDNN's is worth taking several replicas apart for.
 
@@ -27,7 +27,7 @@ Below, step by step, Python's calls take most of the time; above, what each oper
 in docs/performance.md has the times.
 """
 
-FEW_REPLICAS, LEAST_OF_MANY = 8, 1000
+MAX_FEW_REPLICAS, MIN_UNITS_MANY_REPLICAS = 8, 1000
 """With more replicas than these, each must have so many units times sequences for oneDNN to be worth its call."""
 
 FUSED_MEMORY = 1.3
@@ -86,19 +86,19 @@ class FusedCell(Cell):
             return self.recurrence == "fused"
         if shape.device.type == "cuda":
             return shape.replicas == 1
-        limit = LARGEST_FOR_ONEDNN if self._has_onednn(shape) else LARGEST_FOR_ATEN
+        limit = MAX_UNITS_ONEDNN if self._has_onednn(shape) else MAX_UNITS_ATEN
         return shape.device.type == "cpu" and shape.replicas == 1 and shape.sequences * self.hidden_size <= limit
 
     @override
-    def fewest_gradient_blocks(self, shape: BlockShape) -> int:
+    def min_gradient_blocks(self, shape: BlockShape) -> int:
         # Run forward and back before the next one begins, a replica, or some of its sequences, stays in cache.
         if self.recurrence == "fused":
             return shape.replicas if shape.device.type == "cpu" else 1
         size = shape.sequences * self.hidden_size
-        is_worth_calls = shape.replicas <= FEW_REPLICAS or size >= LEAST_OF_MANY
+        is_worth_calls = shape.replicas <= MAX_FEW_REPLICAS or size >= MIN_UNITS_MANY_REPLICAS
         if self.recurrence == "torch" or not is_worth_calls or not self._has_onednn(shape):
             return 1
-        return shape.replicas * -(-size // LARGEST_FOR_ONEDNN)
+        return shape.replicas * -(-size // MAX_UNITS_ONEDNN)
 
     def _has_onednn(self, shape: BlockShape) -> bool:
         """Whether the operation is oneDNN's on a CPU, which has no GRU of torch's kind and no float64."""
@@ -112,7 +112,7 @@ class FusedCell(Cell):
         return round(super().block_bytes(shape) * (FUSED_MEMORY if self.recurrence == "fused" else 1))
 
     @override
-    def runs_by(self, device: torch.device, dtype: torch.dtype) -> str:
+    def backend_name(self, device: torch.device, dtype: torch.dtype) -> str:
         if self.recurrence == "fused":
             return f"torch.nn.{self.module.__name__}'s operation"
-        return super().runs_by(device, dtype)
+        return super().backend_name(device, dtype)

@@ -17,7 +17,7 @@ from rnnbench.models.simple_rnn_sweeps import SimpleRnnSweeps, Weights
 if TYPE_CHECKING:
     from rnnbench.models.simple_rnn import SimpleRnn
 
-PRODUCTS_AT_ONCE = 32
+MIN_BATCHED_PRODUCTS = 32
 """Fewest products of a batch of them: one of 100 x 100 has four tiles, for four of a chip's many processors."""
 
 
@@ -47,7 +47,7 @@ class KernelSweeps(SimpleRnnSweeps):
             self.pre_gradients.zero_()
             self.pre_gradients[self.replica_index, self.output_steps, self.sequence_index] = state_gradients
             source = self.pre_gradients.transpose(0, 1)
-        damped = None if structural is None else self._launch.Damped(self.tangents, structural, distance)
+        damped = None if structural is None else self._launch.StructuralDamping(self.tangents, structural, distance)
         self._launch.run_gradients(
             self.pre_gradients, self.rows, self.theta_weights.recurrent, source, step, damped, self._name
         )
@@ -68,7 +68,7 @@ class KernelSweeps(SimpleRnnSweeps):
         return torch.stack(products).sum(1)
 
     def _is_enough(self, num_products: int) -> bool:
-        return num_products >= min(PRODUCTS_AT_ONCE, self.shape.replicas * self.shape.steps)
+        return num_products >= min(MIN_BATCHED_PRODUCTS, self.shape.replicas * self.shape.steps)
 
     @override
     def _run_tangents(self, direction: Weights) -> None:

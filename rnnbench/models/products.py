@@ -22,7 +22,7 @@ SMALL_PRODUCT = 10**6
 MIN_ROWS = 16
 """Pieces of fewer rows cost more calls than they save."""
 
-diverging_quietly = np.errstate(over="ignore", invalid="ignore")
+ignore_overflow = np.errstate(over="ignore", invalid="ignore")
 """Decorates what may compute infinities and NaN, which the training loop looks for; numpy would warn of them."""
 
 

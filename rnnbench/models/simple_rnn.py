@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.kernels.availability import obstacle
+from rnnbench.kernels.availability import unavailable_reason
 from rnnbench.models.base import BlockShape, Model, Parameters, State
 from rnnbench.models.kernel_sweeps import KernelSweeps
 from rnnbench.models.nonlinearity import NONLINEARITIES
@@ -87,18 +87,18 @@ class SimpleRnn(Model):
         return self.recurrence == "triton" or (self.recurrence == "auto" and device.type == "cuda")
 
     def _has_kernels(self, device: torch.device, dtype: torch.dtype) -> bool:
-        return self._wants_kernels(device) and obstacle(self.hidden_size, device, dtype) is None
+        return self._wants_kernels(device) and unavailable_reason(self.hidden_size, device, dtype) is None
 
     @override
-    def runs_by(self, device: torch.device, dtype: torch.dtype) -> str:
+    def backend_name(self, device: torch.device, dtype: torch.dtype) -> str:
         if not self._wants_kernels(device):
-            return super().runs_by(device, dtype)
-        reason = obstacle(self.hidden_size, device, dtype)
+            return super().backend_name(device, dtype)
+        reason = unavailable_reason(self.hidden_size, device, dtype)
         if reason is None:
             return "Triton kernels"
         if self.recurrence == "triton":
             raise ValueError(f"model.recurrence=triton: {reason}; use model.recurrence=auto")
-        return f"{super().runs_by(device, dtype)}, since {reason}"
+        return f"{super().backend_name(device, dtype)}, since {reason}"
 
     @override
     def block_bytes(self, shape: BlockShape) -> int:

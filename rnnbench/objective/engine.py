@@ -126,7 +126,7 @@ class Engine:
         """
         most_rows = rows_per_block(self.model, num_steps, self.dtype, self.device)
         whole = BlockShape(num_replicas, num_steps, num_sequences, self.dtype, self.device)
-        fewest = self.model.fewest_gradient_blocks(whole) if for_gradients else 1
+        fewest = self.model.min_gradient_blocks(whole) if for_gradients else 1
         return split(num_replicas, num_sequences, self.threads, most_rows, fewest)
 
     def map(self, function: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:

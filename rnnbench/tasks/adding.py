@@ -31,8 +31,8 @@ class Adding(MarkedOperands):
         return self.variant == "hs97"
 
     @override
-    def _values_in_words(self) -> str:
-        return "value in [-1, 1)" if self._signed() else super()._values_in_words()
+    def _describe_value(self) -> str:
+        return "value in [-1, 1)" if self._signed() else super()._describe_value()
 
     @override
     def _draw_values(self, words: Tensor, out: Tensor) -> None:

@@ -99,7 +99,7 @@ class Draw:
         """Random words that all sequences of a replica's batch share, (num_positions, R, 1), as of `batch_words`."""
         return batch_words(self.seeds, self.stream, self.update, num_positions, device=self.device)
 
-    def in_turn(self, num_classes: int) -> Tensor:
+    def balanced_classes(self, num_classes: int) -> Tensor:
         """A class for every sequence, (R, B), int64: row + update modulo their number, so that all are as frequent."""
         device = torch.device(self.device)
         rows = torch.arange(self.first_row, self.first_row + self.batch_size, device=device)

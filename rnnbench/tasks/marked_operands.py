@@ -188,11 +188,11 @@ class MarkedOperands(Task):
     def _formula(self) -> str:
         """The target as a formula of x_I and x_J."""
 
-    def _values_in_words(self) -> str:
+    def _describe_value(self) -> str:
         """What a value is."""
         return "value in [0, 1)"
 
-    def _miss_in_words(self) -> str:
+    def _describe_miss(self) -> str:
         """When a sequence counts as wrong."""
         return "squared error > 0.04" if self.variant == "pascanu13" else "absolute error > 0.04"
 
@@ -214,13 +214,13 @@ class MarkedOperands(Task):
         """The variant in words."""
         places = self.places
         cues = "".join(f", cue at {f'L - {-cue}' if cue < 0 else cue}" for cue in places.cues)
-        channels = [self._values_in_words(), "marker"]
+        channels = [self._describe_value(), "marker"]
         return Description(
             lengths=describe_range(places.lengths) + (", one for a batch" if places.shared_length else ""),
             inputs=", ".join(channels if places.value_channel == 0 else reversed(channels)),
             places=places.steps + cues,
             target=self._formula(),
-            miss=self._miss_in_words(),
+            miss=self._describe_miss(),
         )
 
     def draw(self, draw: Draw) -> Batch:

@@ -18,7 +18,7 @@ from rnnbench.tasks.one_hot import one_hot
 from rnnbench.tasks.random_numbers import integers
 from rnnbench.tasks.variants import check_variant, variants_of
 
-MOST_PATTERNS_IN_TURN = 1000
+MAX_BALANCED_PATTERNS = 1000
 """Largest number of patterns that a batch goes through in turn: the batch size of the publication."""
 
 
@@ -99,8 +99,8 @@ class Memorization(Task):
     def draw(self, draw: Draw) -> Batch:
         """Draw some sequences, as `Task.draw` says."""
         words = draw.words(self.num_positions)
-        if self.num_patterns <= MOST_PATTERNS_IN_TURN:
-            patterns = draw.in_turn(self.num_patterns)
+        if self.num_patterns <= MAX_BALANCED_PATTERNS:
+            patterns = draw.balanced_classes(self.num_patterns)
             symbols = torch.stack([patterns // self.num_symbols**k % self.num_symbols for k in range(len(words))])
         else:
             symbols = integers(words, 0, self.num_symbols)  # (p, R, B)

@@ -187,7 +187,7 @@ def integers(words: Tensor, low: Tensor | int, high: Tensor | int) -> Tensor:
     return ((words.to(torch.int64) & WORD_MASK) * (high - low) >> 32) + low
 
 
-def num_words_of(num_fields: int, num_bits: int) -> int:
+def num_field_words(num_fields: int, num_bits: int) -> int:
     """Words that `bit_fields` needs for so many fields of so many bits."""
     return -(-num_fields * num_bits // WORD_BITS)
 
@@ -196,7 +196,7 @@ def bit_fields(words: Tensor, num_bits: int, num_fields: int) -> Tensor:
     """Integers of a few bits each, all 2^num_bits values equally likely, out of as few words as hold them.
 
     Args:
-        words: (P, ...), int32, of which `num_words_of` are used.
+        words: (P, ...), int32, of which `num_field_words` are used.
         num_bits: Of a field, a divisor of 32.
         num_fields: How many, from the lowest bits of the first word on.
 

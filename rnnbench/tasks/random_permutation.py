@@ -77,7 +77,7 @@ class RandomPermutation(Task):
         words = draw.words(self.num_steps)
         shown = integers(words, NUM_FIRST_SYMBOLS, NUM_SYMBOLS)  # (T, R, B)
         if self.every_step:
-            shown[0] = draw.in_turn(NUM_FIRST_SYMBOLS)
+            shown[0] = draw.balanced_classes(NUM_FIRST_SYMBOLS)
         else:
             shown[0] = integers(words[0], 0, NUM_FIRST_SYMBOLS)
         inputs = one_hot(shown, NUM_SYMBOLS, draw.dtype)

@@ -15,7 +15,7 @@ from rnnbench.tasks.base import Batch, Draw, Task
 from rnnbench.tasks.description import Description, describe_range
 from rnnbench.tasks.one_hot import one_hot
 from rnnbench.tasks.placement import draw_from, fill_padding, hf11_lengths, percent_range, scaled_windows
-from rnnbench.tasks.random_numbers import bit_fields, integers, num_words_of
+from rnnbench.tasks.random_numbers import bit_fields, integers, num_field_words
 from rnnbench.tasks.variants import check_variant, variants_of
 
 DISTRACTOR_BITS = 2  # inputs 0 to 3
@@ -144,11 +144,11 @@ class TemporalOrder(Task):
         """Draw some sequences, as `Task.draw` says."""
         arrangement = self.arrangement
         num_choices = self.num_symbols + 2  # length, steps, class
-        words = draw.words(num_choices + num_words_of(self.num_steps, DISTRACTOR_BITS))
+        words = draw.words(num_choices + num_field_words(self.num_steps, DISTRACTOR_BITS))
         drawn = draw_from(words[: num_choices - 1], (arrangement.lengths, *arrangement.windows))
         lengths, steps = drawn[0], drawn[1:]  # (R, B), (K, R, B)
         if arrangement.balanced:
-            classes = draw.in_turn(self.num_classes)
+            classes = draw.balanced_classes(self.num_classes)
         else:
             classes = integers(words[num_choices - 1], 0, self.num_classes)
 

@@ -23,7 +23,7 @@ At and above it, every place that a variant draws from has at least one step, no
 shortest sequence.
 """
 
-STEPS_OF_A_POSITION: dict[str, dict[str, int]] = {
+STEPS_PER_POSITION: dict[str, dict[str, int]] = {
     "Memorization": {"hf11": 2, "hf11_answers": 2},
     "Latch": {"bengio94": 1},
 }
@@ -43,7 +43,7 @@ def minimum_length(task: str, variant: str, num_positions: int = 0) -> int:
         variant: Name of one of its variants.
         num_positions: Of a task that has this key.
     """
-    return MINIMUM_LENGTHS[task][variant] + num_positions * STEPS_OF_A_POSITION.get(task, {}).get(variant, 0)
+    return MINIMUM_LENGTHS[task][variant] + num_positions * STEPS_PER_POSITION.get(task, {}).get(variant, 0)
 
 
 def check_variant(task: str, variant: str, sequence_length: int, num_positions: int = 0) -> None:
@@ -63,7 +63,7 @@ def check_variant(task: str, variant: str, sequence_length: int, num_positions: 
         raise ValueError(f"task.variant: {task} has no variant {variant!r}; it has {', '.join(minimums)}")
     minimum = minimum_length(task, variant, num_positions)
     if sequence_length < minimum:
-        positions = f" with task.num_positions={num_positions}" if task in STEPS_OF_A_POSITION else ""
+        positions = f" with task.num_positions={num_positions}" if task in STEPS_PER_POSITION else ""
         raise ValueError(
             f"task.sequence_length must be at least {minimum} for variant {variant} of {task}{positions}, "
             f"got {sequence_length}"

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from rnnbench.tasks.base import Batch
 from rnnbench.tasks.marked_operands import MarkedOperands, Places, hf11_places
-from rnnbench.tasks.random_numbers import bit_fields, num_words_of
+from rnnbench.tasks.random_numbers import bit_fields, num_field_words
 from rnnbench.tasks.variants import variants_of
 
 
@@ -49,16 +49,16 @@ class Xor(MarkedOperands):
         return "x_I xor x_J"
 
     @override
-    def _values_in_words(self) -> str:
+    def _describe_value(self) -> str:
         return "bit"
 
     @override
-    def _miss_in_words(self) -> str:
+    def _describe_miss(self) -> str:
         return "wrong sign" if self._logistic() else "wrong side of 1/2"
 
     @override
     def _num_value_words(self) -> int:
-        return num_words_of(self.num_steps, 1)
+        return num_field_words(self.num_steps, 1)
 
     @override
     def _draw_values(self, words: Tensor, out: Tensor) -> None:

@@ -7,7 +7,7 @@ from rnnbench.config.errors import ConfigError
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import parse_request
 from rnnbench.kernels import availability
-from rnnbench.kernels.availability import obstacle
+from rnnbench.kernels.availability import unavailable_reason
 from rnnbench.losses import LOSSES
 from rnnbench.models.base import BlockShape
 from rnnbench.models.kernel_sweeps import KernelSweeps
@@ -30,8 +30,8 @@ def test_a_cpu_gets_torch_unless_asked_otherwise():
     assert sweeps_of(SimpleRnn(2, 1, 4)) is StepSweeps
     assert sweeps_of(SimpleRnn(2, 1, 4, recurrence="torch")) is StepSweeps
     assert sweeps_of(SimpleRnn(2, 1, 4, recurrence="triton")) is KernelSweeps
-    assert SimpleRnn(2, 1, 4).runs_by(CPU, torch.float32) == "torch"
-    assert SimpleRnn(2, 1, 4, recurrence="triton").runs_by(CPU, torch.float32) == "Triton kernels"
+    assert SimpleRnn(2, 1, 4).backend_name(CPU, torch.float32) == "torch"
+    assert SimpleRnn(2, 1, 4, recurrence="triton").backend_name(CPU, torch.float32) == "Triton kernels"
 
 
 @pytest.mark.parametrize(
@@ -39,11 +39,11 @@ def test_a_cpu_gets_torch_unless_asked_otherwise():
     [(257, torch.float32, "up to 256 hidden units, not 257"), (4, torch.float64, "float32")],
 )
 def test_out_of_range_falls_back_or_is_refused(hidden_size, dtype, said):
-    assert said in obstacle(hidden_size, CPU, dtype)
+    assert said in unavailable_reason(hidden_size, CPU, dtype)
     assert sweeps_of(SimpleRnn(2, 1, hidden_size, recurrence="triton"), dtype) is StepSweeps
     with pytest.raises(ValueError, match=rf"model\.recurrence=triton: .*{said}"):
-        SimpleRnn(2, 1, hidden_size, recurrence="triton").runs_by(CPU, dtype)
-    on_gpu = SimpleRnn(2, 1, hidden_size).runs_by(torch.device("cuda"), dtype)
+        SimpleRnn(2, 1, hidden_size, recurrence="triton").backend_name(CPU, dtype)
+    on_gpu = SimpleRnn(2, 1, hidden_size).backend_name(torch.device("cuda"), dtype)
     assert on_gpu.startswith("torch, since ")
     assert said in on_gpu
 
@@ -51,7 +51,8 @@ def test_out_of_range_falls_back_or_is_refused(hidden_size, dtype, said):
 def test_a_machine_without_triton_falls_back(monkeypatch):
     monkeypatch.setattr(availability, "find_spec", lambda name: None)
     assert sweeps_of(SimpleRnn(2, 1, 4, recurrence="triton")) is StepSweeps
-    assert SimpleRnn(2, 1, 4).runs_by(torch.device("cuda"), torch.float32) == "torch, since Triton is not installed"
+    on_gpu = SimpleRnn(2, 1, 4).backend_name(torch.device("cuda"), torch.float32)
+    assert on_gpu == "torch, since Triton is not installed"
 
 
 def test_a_run_that_cannot_have_it_is_refused_before_any_work():

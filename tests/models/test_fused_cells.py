@@ -138,7 +138,7 @@ def test_updates_of_nag_come_to_the_same(name):
 def test_auto_takes_the_faster_way(name, dtype, replicas, sequences, device, blocks, fused):
     shape = BlockShape(replicas, 3, sequences, dtype, device)
     model = MODELS[name](2, 1, 100)
-    assert model.fewest_gradient_blocks(shape) == blocks
+    assert model.min_gradient_blocks(shape) == blocks
     assert model.is_fused(shape) == fused
     for recurrence in ("torch", "fused"):
         assert MODELS[name](2, 1, 100, recurrence).is_fused(shape) == (recurrence == "fused")
@@ -180,9 +180,9 @@ def test_the_operation_takes_more_memory():
 
 def test_says_what_runs_it():
     model = MODELS["lstm"]
-    assert model(2, 1, 3).runs_by(CPU, F32) == model(2, 1, 3, "torch").runs_by(GPU, F32) == "torch"
-    assert model(2, 1, 3).with_recurrence("fused").runs_by(GPU, F32) == "torch.nn.LSTM's operation"
-    assert MODELS["gru"](2, 1, 3, "fused").runs_by(CPU, F32) == "torch.nn.GRU's operation"
+    assert model(2, 1, 3).backend_name(CPU, F32) == model(2, 1, 3, "torch").backend_name(GPU, F32) == "torch"
+    assert model(2, 1, 3).with_recurrence("fused").backend_name(GPU, F32) == "torch.nn.LSTM's operation"
+    assert MODELS["gru"](2, 1, 3, "fused").backend_name(CPU, F32) == "torch.nn.GRU's operation"
 
 
 def test_unknown_recurrence_is_refused():

@@ -13,7 +13,7 @@ from rnnbench.tasks.random_numbers import (
     bit_fields,
     integers,
     key_schedule,
-    num_words_of,
+    num_field_words,
     philox4x32,
     random_words,
     uniform,
@@ -194,7 +194,7 @@ def test_integers_are_uniform() -> None:
 
 @given(st.sampled_from([1, 2, 4, 8, 16]), st.integers(1, 70), st.integers(0, 2**32))
 def test_bit_fields_are_the_digits_of_the_words(num_bits: int, num_fields: int, seed: int) -> None:
-    num_words = num_words_of(num_fields, num_bits)
+    num_words = num_field_words(num_fields, num_bits)
     words = random_words([seed, 5], 1, 2, num_words, 3)
     fields = bit_fields(words, num_bits, num_fields)
     assert fields.shape == (num_fields, 2, 3)
@@ -205,7 +205,7 @@ def test_bit_fields_are_the_digits_of_the_words(num_bits: int, num_fields: int, 
 
 
 def test_no_field_needs_a_word_too_many() -> None:
-    assert [num_words_of(count, 2) for count in (1, 16, 17, 32, 33)] == [1, 1, 2, 2, 3]
+    assert [num_field_words(count, 2) for count in (1, 16, 17, 32, 33)] == [1, 1, 2, 2, 3]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rnnbench.losses import LOSSES
 from rnnbench.tasks.base import Batch, Stream, Task
-from rnnbench.tasks.memorization import MOST_PATTERNS_IN_TURN
+from rnnbench.tasks.memorization import MAX_BALANCED_PATTERNS
 from rnnbench.tasks.table import TASKS, variants
 
 SEEDS = [0, 7, 2**40 + 3]
@@ -113,7 +113,7 @@ def test_data_differ_with_everything_they_depend_on(name: str, other: str) -> No
 
 
 def assert_differs(task: Task, other: str) -> None:
-    in_turn = getattr(task, "num_patterns", math.inf) <= MOST_PATTERNS_IN_TURN
+    is_balanced = getattr(task, "num_patterns", math.inf) <= MAX_BALANCED_PATTERNS
     base = task.batch([1], Stream.GRADIENT, 0, 20)
     changed = {
         "seed": lambda: task.batch([2], Stream.GRADIENT, 0, 20),
@@ -121,7 +121,7 @@ def assert_differs(task: Task, other: str) -> None:
         "update": lambda: task.batch([1], Stream.GRADIENT, 1, 20),
         "row": lambda: task.batch([1], Stream.GRADIENT, 0, 20, first_row=21),
     }[other]()
-    if in_turn and other in ("seed", "stream"):
+    if is_balanced and other in ("seed", "stream"):
         assert_equal(base, changed)  # all there are, in their order
         return
     assert not bool((base.inputs == changed.inputs).all(-1).all(0).any())
