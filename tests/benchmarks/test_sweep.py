@@ -141,7 +141,7 @@ def test_shares_of_a_run():
 @pytest.mark.slow
 def test_what_is_watched_is_the_plain_command(tmp_path):
     words = ["train", "-m", "seed=0,1", "optim=nag", "task.sequence_length=12", "model.hidden_size=4", "threads=1"]
-    words += ["optim.batch_size=3", "budget.updates=4", "record.log_every=2"]
+    words += ["optim.batch_size=3", "budget.updates=4", "record.log_every=2", "record.evaluate_every=2"]
     for kept in ("with", "without"):
         own = [*words, f"hydra.sweep.dir={tmp_path / kept}"]
         run_python(["-m", "benchmarks.watched", str(tmp_path / f"{kept}.json"), kept, *own])
