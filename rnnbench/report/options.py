@@ -55,6 +55,7 @@ def report_parser() -> argparse.ArgumentParser:
         help="a run, a sweep, a folder that holds some, or the runs.csv of an earlier report",
     )
     parser.add_argument("--out", metavar="DIR", help="where the page goes; needed for several folders or tables")
+    parser.add_argument("--config-dir", metavar="DIR", help="as of the other commands; a report imports no class")
     return parser
 
 
@@ -76,6 +77,8 @@ def parse_options(words: Sequence[str]) -> Options:
     for folder in folders:
         if not folder.is_dir():
             raise ReportError(f"there is no folder {folder}, nor a table TABLE{TABLE_SUFFIX} of that name")
+    if given.config_dir is not None and not Path(given.config_dir).expanduser().is_dir():
+        raise ReportError(f"--config-dir: there is no folder {given.config_dir}")
     if given.out is None and len(sources) > 1:
         raise ReportError("a report on several folders or tables needs --out DIR, where its page goes")
     beside = sources[0].with_suffix("") if tables else sources[0]

@@ -330,3 +330,10 @@ def test_options(tmp_path, monkeypatch):
     assert str(options.out) == "seed=0/report"
     assert parse_options(["b"]).by is None
     assert parse_options(["b", "by="]).by == ()
+
+
+def test_a_folder_of_ones_own_classes_is_taken_and_not_needed(tmp_path, rnnbench):
+    (tmp_path / "my").mkdir()
+    write_run(tmp_path / "a")
+    assert rnnbench("a", "--config-dir", "my")[0] == 0
+    assert rnnbench("a", "--config-dir", "other") == (2, "", "rnnbench: --config-dir: there is no folder other\n")
