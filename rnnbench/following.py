@@ -17,11 +17,12 @@ from rnnbench.session import plan_of
 from rnnbench.training.loop import Training
 from rnnbench.training.problem import Problem, draw_parameters
 from rnnbench.training.replica import Snapshot
+from rnnbench.training.state import TrainingState
 from rnnbench.training.world import SharedInterrupt, World
 
 
-class Silence:
-    """Observer and audience of a training that is recorded elsewhere: hears everything and does nothing."""
+class NullListener:
+    """Recorder and listener of a run that another process records: does nothing."""
 
     num_logged = 0
 
@@ -41,16 +42,16 @@ class Silence:
         """No records that could be broken."""
         return {}
 
-    def show(self, training: Training, update: Update | None) -> None:
+    def on_update(self, training: TrainingState, update: Update | None) -> None:
         """No progress."""
 
     def message(self, text: str) -> None:
         """No message."""
 
-    def ended(self, training: Training, replicas: Sequence[int]) -> None:
+    def ended(self, training: TrainingState, replicas: Sequence[int]) -> None:
         """No summary."""
 
-    def checkpoint(self, training: Training) -> None:
+    def checkpoint(self, training: TrainingState) -> None:
         """No checkpoint."""
 
 
@@ -71,9 +72,9 @@ def follow(config: Config, snapshot: Snapshot | None, world: World) -> int:
     engine = Engine(built.model, resolve_threads(config, built, 1, device), device, getattr(torch, config.dtype))
     problem = Problem(built.task, engine, [config.seed], world)
     theta = draw_parameters(built.model, built.inits, problem.seeds, engine)
-    silence = Silence()
+    listener = NullListener()
     with SharedInterrupt(world) as interrupt:
-        training = Training(problem, built.optimizer, theta, plan_of(config), silence, silence, interrupt)
+        training = Training(problem, built.optimizer, theta, plan_of(config), listener, listener, interrupt)
         if snapshot is not None:
             training.restore(snapshot)
         training.run()

@@ -204,7 +204,7 @@ def check_graphs(config: Config, built: Built, device: torch.device, world: Worl
         built.optimizer,
         world,
         keeps_previous=built.keeps_previous,
-        looks_at_all=1 in (config.record.log_every, config.record.evaluate_every),
+        logs_all=1 in (config.record.log_every, config.record.evaluate_every),
     )
     if obstacle is not None and config.cuda_graphs == "always":
         raise ConfigError(f"cuda_graphs=always: {obstacle}; use cuda_graphs=auto")

@@ -43,6 +43,7 @@ from rnnbench.training.plan import Plan
 from rnnbench.training.problem import Problem, draw_parameters
 from rnnbench.training.readings import ScheduledProbe
 from rnnbench.training.replica import Snapshot
+from rnnbench.training.state import TrainingState
 from rnnbench.training.stepping import CapturedUpdates
 from rnnbench.training.world import ALONE, SharedInterrupt, World
 
@@ -79,7 +80,7 @@ class Start:
 
 
 class Session:
-    """One batched run: builds the parts, and is the training's audience.
+    """One batched run: builds the parts, and is the listener of its training.
 
     Attributes:
         keeper: Of the jobs' folders.
@@ -242,7 +243,7 @@ class Session:
 
     # ------------------------------------------------------------ what the training tells
 
-    def show(self, training: Training, update: Update | None) -> None:
+    def on_update(self, training: TrainingState, update: Update | None) -> None:
         """Show how far the run is."""
         replicas, plan = training.replicas, training.plan
         shares = [training.update / plan.max_updates]
@@ -270,7 +271,7 @@ class Session:
         logger.warning(text)
         self.progress.message(text)
 
-    def checkpoint(self, training: Training) -> None:
+    def checkpoint(self, training: TrainingState) -> None:
         """Save the active replicas."""
         self.keeper.refresh(training.replicas)
         active = list(training.active)
@@ -284,7 +285,7 @@ class Session:
         summaries = {index: self.keeper.summaries[index] for index in active}
         self.observer.checkpoint(partial(self.keeper.save_group, self.group, snapshot, summaries))
 
-    def ended(self, training: Training, replicas: Sequence[int]) -> None:
+    def ended(self, training: TrainingState, replicas: Sequence[int]) -> None:
         """Save replicas that have ended, each by itself; those that were interrupted are in the group's checkpoint."""
         self.keeper.refresh(training.replicas)
         for index in replicas:

@@ -76,8 +76,8 @@ class CgRules:
         residual_tolerance: (R,), norm of the residual below which the system counts as solved.
         keep_every: Every so many iterations an iterate is kept; None: at 1, 2, 3, ... growing by `ITERATE_GAP`.
         dtype: Of the vectors; dot products are float64.
-        look_every: Iterations from one look at which replicas have stopped to the next, since a look waits for a GPU;
-            it changes no result, but products of replicas that have stopped are made in between.
+        sync_every: Iterations between two reads of which replicas have stopped, since a read waits for the GPU. It
+            changes no result, but replicas that have stopped cost products until the next read.
     """
 
     max_iterations: int
@@ -87,7 +87,7 @@ class CgRules:
     window: int = 10
     keep_every: int | None = None
     dtype: torch.dtype = torch.float64
-    look_every: int = 1
+    sync_every: int = 1
 
     def kept_iterations(self) -> set[int]:
         """The iterations whose iterates are kept for backtracking, the limit among them."""
@@ -161,7 +161,7 @@ def conjugate_gradient(
         stops.add(_progress_is_small(history, rules), TerminationReason.PROGRESS)
         if iteration in kept:
             iterates[iteration] = Iterate(x, history[-1], num_iterations)
-        if iteration % rules.look_every == 0 or iteration == rules.max_iterations:
+        if iteration % rules.sync_every == 0 or iteration == rules.max_iterations:
             # One tensor, since each read waits.
             entered, *running = torch.cat((num_entered.view(1), stops.running)).tolist()
             if not any(running):

@@ -24,8 +24,8 @@ from rnnbench.tasks.base import Stream
 STRUCTURAL_RANGE = 1000.0
 """mu that follows the reduction ratio stays within this factor of its first value."""
 
-LOOK_EVERY = 10
-"""On a GPU: iterations of conjugate gradients from one look at which replicas have stopped to the next."""
+SYNC_EVERY = 10
+"""On a GPU: iterations of conjugate gradients between two reads of which replicas have stopped."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -237,7 +237,7 @@ class HessianFree(Optimizer):
             residual_tolerance=self.cg_residual_tolerance.squeeze(1),
             keep_every=self.keep_iterates_every,
             dtype=getattr(torch, self.cg_dtype),
-            look_every=1 if self.damping.device.type == "cpu" else LOOK_EVERY,
+            sync_every=1 if self.damping.device.type == "cpu" else SYNC_EVERY,
         )
 
     def _solve(self, model: QuadraticModel, objective: Objective, theta: Tensor, last: Tensor) -> CgResult:

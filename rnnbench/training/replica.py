@@ -85,7 +85,7 @@ class Snapshot:
         num_logged: Rows of metrics with an update so far, by which probes are scheduled.
         theta: Parameters, (k, P), on the CPU.
         optimizer_state: Each (k, ...), on the CPU.
-        previous: Of `Training.previous`, each (k, P), on the CPU.
+        previous: Of `TrainingState.previous`, each (k, P), on the CPU.
         replicas: Where each of them stands.
     """
 

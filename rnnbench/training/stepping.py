@@ -1,4 +1,4 @@
-"""How an update of the active replicas is made: asked of the device operation by operation, or as a CUDA graph.
+"""Updates of the active replicas that are replayed as a CUDA graph.
 
 Letters: k active replicas of a run, P parameters of one replica.
 """
@@ -13,27 +13,27 @@ from torch import Tensor
 from rnnbench.objective.objective import Objective
 from rnnbench.optim.base import Optimizer, State, Update
 from rnnbench.tasks.base import Batch, Stream
-from rnnbench.training.counting import costs_of
-from rnnbench.training.divergence import held
+from rnnbench.training.costs import costs_of
+from rnnbench.training.divergence import freeze_diverged
 from rnnbench.training.graph import CudaGraph, Graph, Replayed, Tensors
 from rnnbench.training.problem import Problem
 from rnnbench.training.world import World
 
 STATE = "state/"
-"""Before the names of an optimizer's state, among the tensors of a graph."""
+"""Prefix of the names of the optimizer state among the tensors of a graph."""
 
 
 def obstacle_to_capture(
-    device: torch.device, optimizer: Optimizer, world: World, *, keeps_previous: bool, looks_at_all: bool
+    device: torch.device, optimizer: Optimizer, world: World, *, keeps_previous: bool, logs_all: bool
 ) -> str | None:
-    """Why updates cannot be captured as CUDA graphs, in words; None: they can.
+    """The reason why updates cannot be captured as CUDA graphs; None: they can.
 
     Args:
-        device: Of the parameters.
-        optimizer: Whose updates they are.
+        device: Device of the parameters.
+        optimizer: Optimizer of the run.
         world: The processes of the run.
-        keeps_previous: Whether a probe compares successive updates, all of which have to be kept.
-        looks_at_all: Whether every update has a row of metrics.
+        keeps_previous: Whether a probe compares successive updates, so that every update is kept.
+        logs_all: Whether every update has a row of metrics.
     """
     if device.type != "cuda":
         return f"device={device} has none"
@@ -41,7 +41,7 @@ def obstacle_to_capture(
         return f"{type(optimizer).__name__} does not say that its updates are the same operations each time"
     if keeps_previous:
         return "a probe compares every update with the one before"
-    if looks_at_all:
+    if logs_all:
         return "every update has a row of metrics"
     if world.size > 1:
         return "several processes train the run together"
@@ -50,15 +50,15 @@ def obstacle_to_capture(
 
 @dataclass(frozen=True)
 class Step:
-    """What an update came to.
+    """The result of an update.
 
     Attributes:
-        theta: The parameters after it, (k, P); of a replica that has diverged, those before.
-        state: The optimizer state after it, likewise.
-        since: `rnnbench.training.divergence.Divergence.since` after it.
-        costs: What it used up, from `costs_of`.
-        update: The update itself; None: it was replayed, and nothing else of it is kept.
-        evaluation: Of the parameters after it; None: it is not followed by one.
+        theta: Parameters after the update, (k, P); of a diverged replica, those from before it diverged.
+        state: Optimizer state after the update, likewise.
+        since: `rnnbench.training.divergence.Divergence.since` after the update.
+        costs: Costs of the update, from `costs_of`.
+        update: The update itself; None: it was replayed as a CUDA graph.
+        evaluation: Evaluation of the new parameters; None: this update has none.
     """
 
     theta: Tensor
@@ -70,9 +70,9 @@ class Step:
 
 
 class CapturedUpdates:
-    """Makes the updates of some replicas at which nobody looks, by a CUDA graph.
+    """Replays updates that are neither logged nor evaluated as a CUDA graph.
 
-    Batches are drawn outside of it, since the index of an update is a number of the program there.
+    Batches are drawn outside the graph, since drawing needs the index of the update on the host.
     """
 
     def __init__(
@@ -82,13 +82,14 @@ class CapturedUpdates:
         give_up: Callable[[str], None] | None = None,
         make_graph: Callable[[torch.device], Graph] = CudaGraph,
     ) -> None:
-        """Nothing is captured yet.
+        """Capture nothing yet.
 
         Args:
-            problem: Of the replicas.
-            optimizer: Theirs; it `is_capturable`.
-            give_up: Told why where updates cannot be captured, which are then made as others are; None: it is an error.
-            make_graph: Makes a graph that has captured nothing, of a device.
+            problem: Problem of the active replicas.
+            optimizer: Their optimizer; it `is_capturable`.
+            give_up: Called with the reason if capturing fails, after which updates are made without a graph; None:
+                a failure is an error.
+            make_graph: Makes an empty graph for a device.
         """
         self._problem, self._optimizer, self._make_graph, self._give_up = problem, optimizer, make_graph, give_up
         self._replayed = Replayed(self._function, partial(make_graph, problem.engine.device))
@@ -96,28 +97,31 @@ class CapturedUpdates:
         self.is_given_up = False
 
     def replicas(self, problem: Problem, optimizer: Optimizer) -> "CapturedUpdates":
-        """The same for other replicas, whose sizes are captured anew."""
+        """The same for other replicas; their updates are captured anew, since the sizes differ."""
         other = CapturedUpdates(problem, optimizer, self._give_up, self._make_graph)
         other.is_given_up = self.is_given_up
         return other
 
     def make(self, theta: Tensor, state: State, since: Tensor, index: int) -> Step | None:
-        """Make an update; None where updates are not captured after all.
+        """Make an update.
 
         Args:
-            theta: Before it, (k, P).
-            state: Before it.
-            since: Before it, (k,), int64.
-            index: Of the update, from 0.
+            theta: Parameters before the update, (k, P).
+            state: Optimizer state before the update.
+            since: `Divergence.since` before the update, (k,), int64.
+            index: Index of the update, from 0.
+
+        Returns:
+            The result; None if updates cannot be captured.
 
         Raises:
-            RuntimeError: It cannot be captured, and nobody is there to be told.
+            RuntimeError: Capturing failed, and `give_up` is None.
         """
         objective = self._problem.draw(index)(Stream.GRADIENT, self._optimizer.num_drawn_sequences)
         tensors = {
             "theta": theta,
             "since": since,
-            # Filled by the device: a number of the host's would be waited for.
+            # Filled on the device: copying a number from the host would wait.
             "index": torch.full((), index, dtype=torch.int64, device=theta.device),
             **{STATE + name: tensor for name, tensor in state.items()},
             **{name: tensor for name, tensor in vars(objective.batch).items() if tensor is not None},
@@ -126,7 +130,7 @@ class CapturedUpdates:
             made = self._replayed(tensors)
         except RuntimeError as error:
             self.is_given_up = True
-            # Buffers that were made in a capture have no values before it is replayed.
+            # Buffers allocated during a capture have no values before it is replayed.
             self._problem.engine.drop_buffers()
             if self._give_up is None:
                 raise
@@ -137,7 +141,7 @@ class CapturedUpdates:
         return Step(made["theta"], _state_in(made), made["since"], self._costs)
 
     def _function(self, tensors: Tensors) -> Tensors:
-        """Theta, state and since after an update, from these and all else that is new in it."""
+        """The captured function: theta, state and since after an update."""
         theta, state, index = tensors["theta"], _state_in(tensors), tensors["index"]
         batch = Batch(tensors["inputs"], tensors["lengths"], tensors.get("output_steps"), tensors["targets"])
 
@@ -147,7 +151,7 @@ class CapturedUpdates:
 
         update = self._optimizer.update(theta, state, index, draw)  # type: ignore[arg-type]  # it is capturable
         self._costs = costs_of(update)
-        theta, state, since = held(theta, state, tensors["since"], update, index + 1)
+        theta, state, since = freeze_diverged(theta, state, tensors["since"], update, index + 1)
         return {"theta": theta, "since": since, **{STATE + name: tensor for name, tensor in state.items()}}
 
 

@@ -6,7 +6,7 @@ from built import built_from, problem_on, start_of
 
 from rnnbench.objective.conjugate_gradient import CgRules, conjugate_gradient
 from rnnbench.objective.objective import Objective
-from rnnbench.optim.hessian_free import LOOK_EVERY
+from rnnbench.optim.hessian_free import SYNC_EVERY
 
 SIZES = ["task.sequence_length=20", "model.hidden_size=4"]
 
@@ -51,7 +51,7 @@ def test_conjugate_gradients_are_read_every_ten_iterations(num_iterations, num_r
     matrix = torch.rand((2, 50, 50), generator=generator, dtype=torch.float64)
     matrix, target = (matrix @ matrix.mT).to(simulated.DEVICE), matrix[:, 0].to(simulated.DEVICE)
     never = torch.zeros(2, dtype=torch.float64, device=simulated.DEVICE)
-    rules = CgRules(max_iterations=num_iterations, tolerance=never, residual_tolerance=never, look_every=LOOK_EVERY)
+    rules = CgRules(max_iterations=num_iterations, tolerance=never, residual_tolerance=never, sync_every=SYNC_EVERY)
     with simulated.traffic() as found:
         solved = conjugate_gradient(
             lambda vector, active: (matrix @ vector.unsqueeze(2)).squeeze(2), target, torch.zeros_like(target), rules
@@ -67,7 +67,7 @@ def test_beside_that_an_update_is_read_once_for_each_loss_that_decides(words, si
     update, found = second_update(simulated, ["optim=hf", *sizes, *words.split()], losses.clear)
     reads = [name for way, name in found if way == "read"]
     of_cg = reads.count("tolist")
-    assert of_cg == -(-int(update.metrics["hf/cg_iterations"].max()) // LOOK_EVERY)
+    assert of_cg == -(-int(update.metrics["hf/cg_iterations"].max()) // SYNC_EVERY)
     # Three decide nothing by themselves: those that walking back and the line search begin with, and that of the
     # reduction ratio.
     assert len(reads) == of_cg + len(losses) - 3

@@ -81,7 +81,7 @@ def test_to_look_less_often_changes_nothing(limits):
     """Not the iterates kept for backtracking either, nor a replica without curvature from some iteration on."""
     matrix, b = positive_definite(3, 30, 1e3)
     matrix[2, 0, 0] = -50.0
-    every, seldom = (solve(matrix, b, look_every=count, **{"max_iterations": 60, **limits}) for count in (1, 10))
+    every, seldom = (solve(matrix, b, sync_every=count, **{"max_iterations": 60, **limits}) for count in (1, 10))
     assert torch.equal(every.num_iterations, seldom.num_iterations)
     assert torch.equal(every.reasons, seldom.reasons)
     assert len(every.iterates) == len(seldom.iterates)

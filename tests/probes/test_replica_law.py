@@ -44,7 +44,7 @@ def compose():
 
 
 class Rows:
-    """Records and audience in one: keeps the rows, by replica."""
+    """Records and listener in one: keeps the rows, by replica."""
 
     def __init__(self, num_replicas):
         self.rows = [[] for _ in range(num_replicas)]
@@ -67,7 +67,7 @@ class Rows:
     def broken(self):
         return {}
 
-    def show(self, training, update):
+    def on_update(self, training, update):
         pass
 
     def message(self, text):

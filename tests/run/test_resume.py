@@ -35,18 +35,18 @@ KILLED = """
 import os, signal, sys, time
 from pathlib import Path
 from rnnbench.cli import main
-from rnnbench.training.loop import Training
+from rnnbench.session import Session
 
-take, last, folder = Training._take, int(sys.argv[1]), Path(sys.argv[2])
+on_update, last, folder = Session.on_update, int(sys.argv[1]), Path(sys.argv[2])
 
-def take_and_die(self, step):
-    take(self, step)
-    if self.update == last:
+def die_at_update(self, training, update):
+    on_update(self, training, update)
+    if training.update == last:
         while not (folder / "checkpoint.pt").exists():  # of update 0; later ones may be on their way
             time.sleep(0.005)
         os.kill(os.getpid(), signal.SIGKILL)
 
-Training._take = take_and_die
+Session.on_update = die_at_update
 main(["train", "-q", *sys.argv[3:], f"hydra.run.dir={folder}"])
 """
 

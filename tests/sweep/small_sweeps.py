@@ -22,7 +22,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from rnnbench.cli import main
 from rnnbench.training.checkpoint import load_checkpoint
-from rnnbench.training.loop import Training
+from rnnbench.training.observation import Observer
 
 SMALL = (
     "task.sequence_length=10",
@@ -122,17 +122,19 @@ def at_update(update: int, act: Callable[..., object], *arguments: Any) -> None:
 
     Args:
         update: When the row of so many updates has been logged.
-        act: Called with the training and the arguments; a function of a module.
+        act: Called with the run's observer and the arguments; a function of a module.
         arguments: To it.
     """
-    log = Training._log
+    observe, is_done = Observer.observe, False
 
-    def log_and_act(self: Training, *row: Any) -> None:
-        log(self, *row)
-        if self.update == update:
+    def observe_and_act(self: Observer, number: int, *row: Any) -> None:
+        nonlocal is_done
+        observe(self, number, *row)
+        if number == update and not is_done:
+            is_done = True
             act(self, *arguments)
 
-    Training._log = log_and_act
+    Observer.observe = observe_and_act  # type: ignore[method-assign]
 
 
 class Rnnbench:

@@ -24,23 +24,23 @@ from small_sweeps import (
 
 import rnnbench.keeping
 import rnnbench.sweep.group_run
-import rnnbench.training.loop
 from rnnbench.records.errors import MachineError
+from rnnbench.session import Session
 
 # ---------------------------------------------------------------- folders
 
 
-def remove(training, path):
+def remove(observer, path):
     """Remove a folder or a file; the records may be some rows behind."""
     while path.is_dir():  # again where a file was being written meanwhile
         shutil.rmtree(path, ignore_errors=True)
     path.unlink(missing_ok=True)
 
 
-def remove_and_find(training, path):
+def remove_and_find(observer, path):
     """Remove it, and have the records come to where they miss it."""
-    remove(training, path)
-    training._observer.drain()
+    remove(observer, path)
+    observer.drain()
 
 
 @pytest.mark.parametrize("update", [0, 12, 30])
@@ -172,21 +172,21 @@ ERRORS = {
 
 def have_memory_for(most, update, kind):
     """Have memory used up by more than so many replicas, from an update on; they may not be kept any longer then."""
-    evaluates, run_group = rnnbench.training.loop.Training._evaluates, rnnbench.sweep.group_run.run_group
+    on_update, run_group = Session.on_update, rnnbench.sweep.group_run.run_group
     failed = []
 
-    def failing(self, number):
-        if len(self.active) > most and self.update >= update:
-            failed.append(weakref.ref(self))
+    def failing(self, training, made):
+        if len(training.active) > most and training.update >= update:
+            failed.append(weakref.ref(training))
             made_by, message = ERRORS[kind]
             raise made_by(message)
-        return evaluates(self, number)
+        on_update(self, training, made)
 
     def run_half(*arguments, **options):
         assert not any(reference() for reference in failed), "its memory is still taken"
         return run_group(*arguments, **options)
 
-    rnnbench.training.loop.Training._evaluates = failing
+    Session.on_update = failing
     rnnbench.sweep.group_run.run_group = run_half
 
 

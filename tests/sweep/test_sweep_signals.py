@@ -83,7 +83,7 @@ def test_tasks_of_submitit_have_the_time_that_they_need(number, rnnbench):
     assert "Traceback" not in command.err
 
 
-def send_this_process(training, number):
+def send_this_process(observer, number):
     signal.raise_signal(number)
 
 

@@ -90,7 +90,7 @@ class Levels:
 
 
 class Recorder:
-    """Observer and audience in one: keeps what it is told."""
+    """Recorder and listener in one: keeps what it receives."""
 
     def __init__(self):
         self.rows, self.ends, self.messages, self.checkpoints, self.settled = [], [], [], [], []
@@ -106,7 +106,7 @@ class Recorder:
         failures, self.failures = self.failures, {}
         return failures
 
-    def show(self, training, update):
+    def on_update(self, training, update):
         pass
 
     def message(self, text):

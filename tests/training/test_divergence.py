@@ -1,4 +1,4 @@
-"""Replicas that diverge: held where they were, and found out late or at once to the same end."""
+"""Diverged replicas keep their last finite state, whether the divergence is read at once or late."""
 
 from dataclasses import dataclass, replace
 
@@ -14,9 +14,9 @@ from rnnbench.config.request import parse_request
 from rnnbench.objective.engine import Engine
 from rnnbench.objective.objective import Gradient
 from rnnbench.optim.base import Update
-from rnnbench.training.divergence import held
+from rnnbench.training.divergence import freeze_diverged
 from rnnbench.training.interrupt import Interrupt
-from rnnbench.training.loop import MOST_UNSEEN_UPDATES, Training
+from rnnbench.training.loop import MAX_PENDING_UPDATES, Training
 from rnnbench.training.problem import Problem
 
 NEVER = 10_000
@@ -87,7 +87,7 @@ def assert_same_end(late, early):
     interrupt_at=st.none() | st.integers(0, 18),
 )
 @settings(max_examples=60)
-def test_found_late_is_found_at_once(at, interrupt_at, **plan):
+def test_a_late_check_ends_as_an_immediate_one(at, interrupt_at, **plan):
     steps = [0.0, 0.3, 0.125, 0.7][: len(at)]
     (late, told), (early, expected) = (
         stumbling(at, steps, is_late=is_late, interrupt_at=interrupt_at, **plan) for is_late in (True, False)
@@ -112,20 +112,20 @@ def test_checkpoints_by_time_change_nothing_else(at, log_every, is_late):
     assert all(checkpoint in told.checkpoints for checkpoint in expected.checkpoints)
 
 
-def test_nobody_asks_before_a_row():
+def test_a_late_check_waits_for_the_next_row():
     run, recorder = stumbling([2, NEVER], is_late=True, log_every=7, evaluate_every=50, max_updates=12)
     assert recorder.ends == [(6, 0, "diverged"), (12, 1, "budget")]  # before the row of update 7
     assert (run.replicas[0].updates, run.replicas[0].sequences) == (2, 20)
     assert "not finite at update 2" in run.replicas[0].message
 
 
-def test_without_rows_it_is_asked_now_and_then():
-    long = MOST_UNSEEN_UPDATES + 50
+def test_a_late_check_waits_for_at_most_so_many_updates():
+    long = MAX_PENDING_UPDATES + 50
     _, recorder = stumbling([2, NEVER], is_late=True, log_every=long, evaluate_every=long, max_updates=long)
-    assert recorder.ends[0] == (MOST_UNSEEN_UPDATES, 0, "diverged")
+    assert recorder.ends[0] == (MAX_PENDING_UPDATES, 0, "diverged")
 
 
-def test_held_rows_stay_whatever_follows():
+def test_rows_of_diverged_replicas_never_change():
     generator = torch.Generator().manual_seed(3)
 
     def draw(*size):
@@ -138,11 +138,11 @@ def test_held_rows_stay_whatever_follows():
     cost = torch.zeros(4, dtype=torch.float64)
     made = Update(after, {"velocity": draw(4, 5), "count": draw(4)}, gradient, after, cost, cost, cost, cost)
     for number in (7, torch.tensor(7)):
-        found = held(theta, state, since, made, number)
-        assert found[2].tolist() == [0, 7, 7, 2]
+        frozen = freeze_diverged(theta, state, since, made, number)
+        assert frozen[2].tolist() == [0, 7, 7, 2]
         for kept, now, before in (
-            (found[0], after, theta),
-            *((found[1][name], made.state[name], state[name]) for name in state),
+            (frozen[0], after, theta),
+            *((frozen[1][name], made.state[name], state[name]) for name in state),
         ):
             assert torch.equal(kept[0], now[0])
             assert torch.equal(kept[1:], before[1:])
@@ -165,7 +165,7 @@ def test_on_a_device_no_number_is_read_between_rows(optim):
     assert run.update == 4
 
 
-def test_a_cpu_is_asked_at_every_update():
+def test_a_cpu_is_checked_at_every_update():
     run, recorder = training([float("nan")], max_updates=9, log_every=9, evaluate_every=9)
     run.run()
     assert recorder.ends == [(3, 0, "diverged")]
