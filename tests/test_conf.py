@@ -1,19 +1,20 @@
-"""Every YAML file in conf/: it composes, is typed, says what it is, and has a comment on each key."""
+"""Every YAML file in conf/: it composes, is typed, says what it is, and repeats nothing of the schema."""
 
 import dataclasses
 import re
 from pathlib import Path
 
 import pytest
+from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from rnnbench.config.compose import GROUPS, Composer
+from rnnbench.config.declaration import DECLARED
 from rnnbench.config.listing import Choices
 from rnnbench.config.plan import make_plan
-from rnnbench.config.register import CLOSED, OPEN
+from rnnbench.config.register import register_schema
 from rnnbench.config.request import Request, parse_request
 from rnnbench.config.rule import is_rule, load_rule
-from rnnbench.config.schema import Config
 from rnnbench.config.validate import fields_of, validate
 from rnnbench.paths import conf_dir
 
@@ -48,8 +49,8 @@ def test_first_line_says_what_it_is(path):
     assert len(first) <= 120
 
 
-@pytest.mark.parametrize("path", FILES, ids=name)
-def test_every_key_has_a_comment(path):
+@pytest.mark.parametrize("path", [path for path in FILES if path not in CHOICES], ids=name)
+def test_every_key_without_a_schema_has_a_comment(path):
     lines = path.read_text().splitlines()
     opened_by_a_list = {"defaults", "hydra", "run", "sweep", "job", "handlers", "console"}
     for line in lines:
@@ -58,12 +59,50 @@ def test_every_key_has_a_comment(path):
             assert re.search(r" # \S", line), line
 
 
+def values(node):
+    return OmegaConf.to_container(node, resolve=False)
+
+
+def schemas_of(path):
+    """The schema's own values of a file, by their place in the file, from all entries /schema/GROUP/NAME@PLACE."""
+    register_schema()
+    entries = [re.fullmatch(r"/schema/(\w+)/(\w+)@(\w+)", entry) for entry in OmegaConf.load(path).get("defaults", [])]
+    repo = ConfigStore.instance().repo["schema"]
+    return {entry[3]: values(repo[entry[1]][f"{entry[2]}.yaml"].node) for entry in entries if entry}
+
+
 @pytest.mark.parametrize("path", [path for path in CHOICES if path.parent.name != "probe"], ids=name)
-def test_keys_of_file_and_schema_agree(path, composer):
-    written = {key for key in OmegaConf.load(path) if key != "defaults"}
-    choice = getattr(composer.compose([f"{path.parent.name}={path.stem}"]).config, path.parent.name)
-    assert type(choice) in {*CLOSED[path.parent.name].values(), *OPEN[path.parent.name].values()}
-    assert written == {field.name for field in dataclasses.fields(choice)}
+def test_a_choice_is_its_schema_and_what_its_file_says_otherwise(path, composer):
+    (schema,) = schemas_of(path).values()
+    written = {key: value for key, value in values(OmegaConf.load(path)).items() if key != "defaults"}
+    assert values(composer.compose([f"{path.parent.name}={path.stem}"]).tree[path.parent.name]) == schema | written
+    assert {key for key, value in written.items() if value == schema[key]} == set(), "said twice"
+    assert {"name", "_target_"} <= written.keys()
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "probe").glob("*.yaml")), ids=name)
+def test_probes_are_their_schemas_and_what_their_file_says_otherwise(path, composer):
+    composed = values(composer.compose([f"probe={path.stem}"]).tree.probe)
+    written = values(OmegaConf.load(path))
+    for probe, schema in schemas_of(path).items():
+        own = written.get(probe, {})
+        assert composed[probe] == schema | own
+        assert {key for key, value in own.items() if value == schema[key]} == set(), "said twice"
+
+
+def test_a_choice_of_ones_own_that_builds_on_one_of_ours_gets_its_values(tmp_path):
+    """By the name of the choice, or by its schema: clipping at 1, which is sgd's, is in both."""
+    (tmp_path / "optim").mkdir()
+    for file, defaults in {"named": "sgd", "typed": "/schema/optim/sgd@_here_"}.items():
+        text = f"# Mine.\ndefaults: [{defaults}, _self_]\nname: {file}\nmomentum: 0.5\n"
+        (tmp_path / "optim" / f"{file}.yaml").write_text(f"{text}_target_: rnnbench.optim.sgd.Sgd\n")
+    with Composer(Request(config_dir=tmp_path)) as composer:
+        ours, named, typed = (
+            values(composer.compose([f"optim={choice}"]).tree.optim) for choice in ("sgd", "named", "typed")
+        )
+    assert (ours["clip_norm"], ours["momentum"]) == (1.0, 0.0)
+    assert named == ours | {"name": "named", "momentum": 0.5}
+    assert typed == ours | {"name": "typed", "momentum": 0.5}
 
 
 @pytest.mark.parametrize("path", RULES, ids=name)
@@ -77,20 +116,15 @@ def test_every_rule_is_whole_and_its_sweeps_compose(path):
             assert make_plan(parse_request(["-m", *words, "hydra.sweep.dir=nowhere"])).configs
 
 
-@pytest.mark.parametrize("path", sorted((CONF / "probe").glob("*.yaml")), ids=name)
-def test_keys_of_probes_and_schema_agree(path, composer):
-    written, probes = OmegaConf.load(path), [other.stem for other in path.parent.glob("*.yaml")]
-    for choice in written.get("defaults", []):
-        if choice in probes:  # probe=all is made of the others
-            written.merge_with(OmegaConf.load(path.with_stem(choice)))
-    for key, probe in composer.compose([f"probe={path.stem}"]).config.probe.items():
-        assert type(probe) is CLOSED["probe"][key]
-        assert set(written[key]) == {field.name for field in dataclasses.fields(probe)}
+def test_main_file_repeats_no_key_of_the_schema():
+    assert set(OmegaConf.load(CONF / "config.yaml")) == {"defaults", "hydra"}
 
 
-def test_keys_of_main_file_and_schema_agree():
-    written = set(OmegaConf.load(CONF / "config.yaml")) - {"defaults", "hydra"}
-    assert written == {field.name for field in dataclasses.fields(Config)} - set(GROUPS)
+def test_every_schema_with_a_class_is_a_choice():
+    """What is declared as the schema of a choice is in a file, or it would be out of reach."""
+    used = {entry for path in CHOICES for entry in re.findall(r"/schema/(\w+/\w+)@", path.read_text())}
+    declared = {(group, name): schema for group, schemas in DECLARED.items() for name, schema in schemas.items()}
+    assert {f"{group}/{name}" for (group, name), schema in declared.items() if not schema.is_open} <= used
 
 
 def test_probe_none_is_empty(composer):

@@ -12,9 +12,11 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rnnbench.config import schema
+from rnnbench.config.declaration import DECLARED
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.nearest import did_you_mean, nearest_keys
-from rnnbench.config.register import CLASSES, CLOSED
+from rnnbench.config.register import CLASSES
+from rnnbench.paths import conf_dir
 
 SIMPLE = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", list: "a list", dict: "keys"}
 
@@ -60,19 +62,27 @@ def keys_of(config: DictConfig, *, hydra: bool = False) -> list[str]:
     return list(leaf_keys({"hydra": own} if hydra else tree))
 
 
+BUILDS_ON = re.compile(r"/schema/(\w+)/(\w+)@_here_")
+
+
+@functools.cache
+def _packaged_choices() -> dict[str, list[str]]:
+    """The choices of the package: dotted key -> names of those that have it."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(conf_dir().glob("*/*.yaml")):
+        schemas = BUILDS_ON.search(path.read_text(encoding="utf-8"))
+        for option in dataclasses.fields(DECLARED[schemas[1]][schemas[2]].node) if schemas else ():
+            found.setdefault(f"{path.parent.name}.{option.name}", []).append(path.stem)
+    return found
+
+
 def choices_with(key: str) -> dict[str, list[str]]:
-    """The choices that have a key, whether they are chosen or not: dotted key -> names.
+    """The choices of the package that have a key, whether they are chosen or not: dotted key -> names.
 
     Args:
         key: A dotted key, or its last part alone.
     """
-    group, _, name = key.rpartition(".")
-    found: dict[str, list[str]] = {}
-    for candidate, nodes in CLOSED.items():
-        names = [choice for choice, node in nodes.items() if name in {field.name for field in dataclasses.fields(node)}]
-        if group in ("", candidate) and names and candidate != "probe":
-            found[f"{candidate}.{name}"] = names
-    return found
+    return {dotted: names for dotted, names in _packaged_choices().items() if key in (dotted, dotted.partition(".")[2])}
 
 
 def has_key(config: DictConfig, key: str) -> bool:
@@ -108,13 +118,7 @@ def unknown_key(key: str, config: DictConfig, groups: Sequence[str] = ()) -> Con
             return ConfigError(f"{group}={chosen} has no key {dotted}; it belongs to {group}={' or '.join(names)}")
     near = nearest_keys(key, keys if "." in key else [*keys, *groups])
     if not near:
-        foreign = {
-            f"{group}.{field.name}"
-            for group, nodes in CLOSED.items()
-            for node in nodes.values()
-            for field in dataclasses.fields(node)
-        }
-        for elsewhere in nearest_keys(key, foreign - set(keys))[:1]:
+        for elsewhere in nearest_keys(key, _packaged_choices().keys() - set(keys))[:1]:
             ((dotted, names),) = choices_with(elsewhere).items()
             return ConfigError(f"there is no key {key}; did you mean {dotted} of {top}={' or '.join(names)}?")
     if not near and any(name.startswith(f"{top}.") for name in keys):

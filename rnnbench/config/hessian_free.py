@@ -6,14 +6,19 @@ Fields as in `rnnbench.config.schema`.
 
 from dataclasses import dataclass
 
-from rnnbench.config.option import option
-from rnnbench.config.schema import Optimizer
+from rnnbench.config.declaration import choice
+from rnnbench.config.option import option, other_default
+from rnnbench.config.schema import Cadence, Optimizer
 
 
+@choice("optim", "hf")
 @dataclass
 class Hf(Optimizer):
     """Hessian-free."""
 
+    cadence: Cadence = other_default(  # noqa: RUF009 - a field
+        Optimizer, "cadence", Cadence(updates=200, log_every=1, evaluate_every=1, checkpoint_every=5)
+    )
     gradient_batch_size: int = option(2000, "sequences for the gradient", low=1)
     curvature_batch_size: int = option(500, "sequences for Gauss-Newton products and the reduction ratio", low=1)
     curvature_source: str = option(

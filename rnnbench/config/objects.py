@@ -8,7 +8,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.explain import explain
-from rnnbench.config.schema import Choice, Config, Probe
+from rnnbench.config.probes import Probe
+from rnnbench.config.schema import Choice, Config
 
 
 def _choice(base: type[Choice], node: Any, key: str) -> Choice:

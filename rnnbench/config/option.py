@@ -1,8 +1,9 @@
 """One field of the schema: its default, a sentence of help, its limits."""
 
-from collections.abc import Iterable
+import copy
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING as NO_DEFAULT
-from dataclasses import field
+from dataclasses import field, fields, is_dataclass
 from typing import Any
 
 
@@ -31,6 +32,23 @@ def option(
     """
     limits = {"low": low, "high": high, "above": above, "below": below, "choices": choices and tuple(choices)}
     metadata = {"help": help, "per_replica": per_replica, **{k: v for k, v in limits.items() if v is not None}}
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=metadata)
+    return _field(default, metadata)
+
+
+def other_default(base: type[Any], name: str, default: Any, help: str | None = None) -> Any:
+    """A field of a base class with another default; its limits stay.
+
+    Args:
+        base: The base class, a dataclass.
+        name: Name of the field.
+        default: The other default; a list or a dataclass is copied.
+        help: Another sentence on what it is; None: that of the base class.
+    """
+    (metadata,) = (field.metadata for field in fields(base) if field.name == name)
+    return _field(default, {**metadata, "help": metadata["help"] if help is None else help})
+
+
+def _field(default: Any, metadata: Mapping[str, Any]) -> Any:
+    if isinstance(default, list) or is_dataclass(default):
+        return field(default_factory=lambda: copy.deepcopy(default), metadata=metadata)
     return field(default=default, metadata=metadata)

@@ -7,11 +7,13 @@ replicas of one batched run. Importing this module needs neither torch nor Hydra
 from dataclasses import dataclass, field
 from typing import Any
 
-from rnnbench.config.option import option
+from rnnbench.config.declaration import choice, shared
+from rnnbench.config.option import option, other_default
 
 REQUIRED = "???"  # OmegaConf's marker of a value that has to be given
 
 
+@shared("model", "model")
 @dataclass
 class Choice:
     """What every choice of a group has: its name and the class that it builds."""
@@ -23,14 +25,18 @@ class Choice:
 # ---------------------------------------------------------------- task
 
 
+@shared("task", "task")
 @dataclass
 class Task(Choice):
     """A task of fixed generator, scaled to a length."""
 
-    sequence_length: int = option(50, "nominal length T of the variant; lengths drawn at random go beyond it", low=1)
+    sequence_length: int = option(
+        50, "nominal length T of the variant; docs/tasks.md has the lengths of its sequences", low=1
+    )
     variant: str = option("hf11", "whose definition of the task; docs/tasks.md has the table")
 
 
+@choice("task", "temporal_order")
 @dataclass
 class TemporalOrder(Task):
     """The order of a few relevant symbols among distractors."""
@@ -38,6 +44,7 @@ class TemporalOrder(Task):
     num_symbols: int = option(2, "relevant symbols in a sequence; 2^num_symbols classes", low=2, high=3)
 
 
+@choice("task", "memorization")
 @dataclass
 class Memorization(Task):
     """The first symbols of a sequence, after many blanks."""
@@ -46,11 +53,13 @@ class Memorization(Task):
     num_positions: int = option(5, "symbols that are to be memorized, one at each of the first steps", low=1)
 
 
+@choice("task", "latch")
 @dataclass
 class Latch(Task):
     """One bit that is to be held among noise."""
 
-    variant: str = option("bengio94", "whose definition of the task; docs/tasks.md has the table")
+    sequence_length: int = other_default(Task, "sequence_length", 20, "number of steps T")
+    variant: str = other_default(Task, "variant", "bengio94")
     num_positions: int = option(3, "first steps, which show the class", low=1)
     noise: float = option(0.2, "standard deviation of the noise at each later step and noise input", low=0)
     num_noise_inputs: int = option("${model.hidden_size}", "inputs of noise, one for each unit of the net", low=1)
@@ -59,6 +68,7 @@ class Latch(Task):
 # ---------------------------------------------------------------- model
 
 
+@choice("model", "rnn")
 @dataclass
 class Rnn(Choice):
     """The simple recurrent net."""
@@ -72,6 +82,7 @@ class Rnn(Choice):
     )
 
 
+@choice("model", "latch")
 @dataclass
 class LatchNet(Choice):
     """The simple recurrent net whose last inputs, one for each unit, are noise that no weight can turn off."""
@@ -92,11 +103,13 @@ class GatedNet(Choice):
     )
 
 
+@choice("model", "lstm")
 @dataclass
 class Lstm(GatedNet):
     """The long short-term memory."""
 
 
+@choice("model", "gru")
 @dataclass
 class Gru(GatedNet):
     """The gated recurrent unit."""
@@ -105,6 +118,7 @@ class Gru(GatedNet):
 # ---------------------------------------------------------------- init
 
 
+@shared("init", "init")
 @dataclass
 class Init(Choice):
     """What every initialization has beside its recurrent weights."""
@@ -115,6 +129,7 @@ class Init(Choice):
     initial_state_scale: float = option(0.0, "standard deviation of the learned initial state", low=0, per_replica=True)
 
 
+@choice("init", "sparse")
 @dataclass
 class SparseInit(Init):
     """A few incoming weights per unit, rescaled to a spectral radius."""
@@ -123,6 +138,7 @@ class SparseInit(Init):
     spectral_radius: float = option(1.1, "largest eigenvalue modulus of the recurrent weights", low=0, per_replica=True)
 
 
+@choice("init", "gaussian")
 @dataclass
 class GaussianInit(Init):
     """Independent normal recurrent weights."""
@@ -135,6 +151,7 @@ class GaussianInit(Init):
     )
 
 
+@choice("init", "orthogonal")
 @dataclass
 class OrthogonalInit(Init):
     """A random orthogonal matrix (Haar), times spectral_radius."""
@@ -142,6 +159,7 @@ class OrthogonalInit(Init):
     spectral_radius: float = option(1.0, "modulus of all eigenvalues", low=0, per_replica=True)
 
 
+@choice("init", "identity")
 @dataclass
 class IdentityInit(Init):
     """The identity matrix, times spectral_radius."""
@@ -162,6 +180,7 @@ class Cadence:
     checkpoint_every: int = option(REQUIRED, "default of record.checkpoint_every", low=1)
 
 
+@shared("optim", "optimizer")
 @dataclass
 class Optimizer(Choice):
     """What every optimizer has."""
@@ -169,10 +188,14 @@ class Optimizer(Choice):
     cadence: Cadence = field(default_factory=Cadence, metadata={"help": "defaults of budget and record"})
 
 
+@shared("optim", "first_order")
 @dataclass
 class FirstOrder(Optimizer):
     """What every first-order method has."""
 
+    cadence: Cadence = other_default(  # noqa: RUF009 - a field
+        Optimizer, "cadence", Cadence(updates=50000, log_every=100, evaluate_every=500, checkpoint_every=5000)
+    )
     batch_size: int = option(100, "sequences per update and replica", low=1)
     lr: float = option(REQUIRED, "learning rate", low=0, per_replica=True)
     weight_decay: float = option(0.0, "L2 penalty added to the gradient, as in torch.optim", low=0, per_replica=True)
@@ -184,17 +207,22 @@ class FirstOrder(Optimizer):
     )
 
 
+@choice("optim", "sgd")
 @dataclass
 class Sgd(FirstOrder):
     """Stochastic gradient descent, with classical momentum."""
 
+    lr: float = other_default(FirstOrder, "lr", 0.01)
+    clip_norm: float | None = other_default(FirstOrder, "clip_norm", 1.0)
     momentum: float = option(0.0, "classical momentum", low=0, below=1, per_replica=True)
 
 
+@choice("optim", "nag")
 @dataclass
 class Nag(FirstOrder):
     """Nesterov's accelerated gradient."""
 
+    lr: float = other_default(FirstOrder, "lr", 1e-3)
     form: str = option(
         "sutskever13",
         "sutskever13: gradient at the look-ahead point, velocity holds the learning rate; torch: as torch.optim.SGD",
@@ -205,57 +233,16 @@ class Nag(FirstOrder):
     initial_momentum_updates: int = option(1000, "how many updates initial_momentum holds", low=0)
 
 
+@choice("optim", "adam")
 @dataclass
 class Adam(FirstOrder):
     """Adam."""
 
+    lr: float = other_default(FirstOrder, "lr", 1e-3)
     betas: list[float] = option(  # noqa: RUF009 - a field
         [0.9, 0.999], "decay rates of both moments", low=0, below=1, per_replica=True
     )
     eps: float = option(1e-8, "added to the denominator", above=0, per_replica=True)
-
-
-# ---------------------------------------------------------------- probe
-
-
-@dataclass
-class Probe(Choice):
-    """What every probe has."""
-
-    every: int = option(1, "read at every k-th logged update; 0: off", low=0)
-
-
-@dataclass
-class StateGradientProbe(Probe):
-    """dL/dh_t against the lag from each sequence's own end."""
-
-    picture_every: int = option(10, "draw at every k-th logged update; 0: never", low=0)
-
-
-@dataclass
-class StateJacobianProbe(Probe):
-    """Eigenvalues of the state-transition Jacobian along real trajectories."""
-
-    num_sequences: int = option(2, "sequences whose trajectories are looked at", low=1)
-    num_steps: int = option(4, "steps of each of them, evenly spaced", low=1)
-    picture_every: int = option(10, "draw at every k-th logged update; 0: never", low=0)
-
-
-@dataclass
-class JacobianPushProbe(StateJacobianProbe):
-    """Growth of a small push along leading eigenvectors of the Jacobian over the next steps."""
-
-    num_directions: int = option(2, "eigenvectors along which it is pushed, the leading ones", low=1)
-    push_size: float = option(1e-3, "norm of the push, in units of the state", above=0)
-    push_steps: int = option(10, "steps that are followed after the push", low=1)
-
-
-@dataclass
-class TrajectoryProbe(Probe):
-    """What is read along whole sequences, up to each one's own end."""
-
-    num_sequences: int = option(2, "sequences whose trajectories are followed", low=1)
-    picture_every: int = option(10, "draw at every k-th logged update; 0: never", low=0)
 
 
 # ---------------------------------------------------------------- the run

@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from rnnbench.config import schema
+from rnnbench.config.declaration import DECLARED
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.explain import describe_type, show_value
 from rnnbench.config.launcher_settings import AUTO
 from rnnbench.config.limits import LARGEST
 from rnnbench.config.nearest import did_you_mean, nearest_keys
-from rnnbench.config.register import CLOSED, OPEN
+from rnnbench.config.probes import Probe
 from rnnbench.config.schema import Choice, Config
 from rnnbench.config.validate import validate
 
@@ -99,8 +100,8 @@ def _choice(key: str, values: Mapping[str, Any], name: str) -> Choice:
 @functools.cache
 def _dataclasses(group: str) -> Mapping[str, type[Any]]:
     """The dataclasses that a choice of a group can be of, by their names."""
-    untyped = schema.Probe if group == "probe" else Choice
-    nodes: list[type[Any]] = [untyped, *OPEN[group].values(), *CLOSED[group].values()]
+    untyped = Probe if group == "probe" else Choice
+    nodes: list[type[Any]] = [untyped, *(declared.node for declared in DECLARED[group].values())]
     return {node.__name__: node for node in nodes}
 
 

@@ -8,6 +8,7 @@ from rnnbench.config.compose import Composer
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.hessian_free import Hf
 from rnnbench.config.plan import make_plan
+from rnnbench.config.probes import Probe
 from rnnbench.config.request import Request, parse_request
 
 
@@ -142,7 +143,7 @@ def test_own_probes_stand_beside_ours(own):
         "# Mine.\ndefaults: [default, _self_]\nmine:\n  name: mine\n  _target_: mine.Mine\n  every: 3\n  depth: 2\n",
     )
     probes = compose("probe=mine", config_dir=folder).probe
-    assert isinstance(probes["mine"], schema.Probe)
+    assert isinstance(probes["mine"], Probe)
     assert (len(probes), probes["mine"].every, probes["mine"].depth) == (5, 3, 2)
 
 

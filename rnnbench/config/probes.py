@@ -1,0 +1,111 @@
+"""The schema of the probes.
+
+Name and class of a probe are here too, since several files of the group `probe` have the same probe.
+Fields as in `rnnbench.config.schema`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from rnnbench.config.declaration import choice, shared
+from rnnbench.config.option import option
+from rnnbench.config.schema import Choice
+
+T = TypeVar("T")
+
+
+def probe(name: str, target: str, **values: Any) -> Callable[[type[T]], type[T]]:
+    """Declare a dataclass as the schema of a probe.
+
+    Args:
+        name: Name of the probe.
+        target: Its class, as a dotted path below `rnnbench.probes`.
+        values: Defaults that differ from those of the dataclass.
+    """
+    return choice("probe", name, name=name, _target_=f"rnnbench.probes.{target}", **values)
+
+
+@shared("probe", "probe")
+@probe("gradient_norm", "gradient_norm.GradientNorm")
+@probe("recurrent_weight", "recurrent_weight.RecurrentWeight")
+@probe("alignment", "alignment.Alignment")
+@dataclass
+class Probe(Choice):
+    """What every probe has."""
+
+    every: int = option(1, "read at every k-th logged update; 0: off", low=0)
+
+
+@probe("state_gradient", "state_gradient.StateGradient")
+@dataclass
+class StateGradientProbe(Probe):
+    """dL/dh_t against the lag from each sequence's own end."""
+
+    picture_every: int = option(10, "draw at every k-th logged update, a multiple of every; 0: never", low=0)
+
+
+@probe("state_jacobian", "state_jacobian.StateJacobian")
+@probe("jacobian_normality", "jacobian_normality.JacobianNormality", every=5)
+@dataclass
+class StateJacobianProbe(Probe):
+    """Eigenvalues of the state-transition Jacobian along real trajectories."""
+
+    num_sequences: int = option(2, "sequences whose trajectories are looked at", low=1)
+    num_steps: int = option(4, "steps of each of them, evenly spaced", low=1)
+    picture_every: int = option(10, "draw at every k-th logged update, a multiple of every; 0: never", low=0)
+
+
+@probe("jacobian_push", "jacobian_push.JacobianPush", every=5)
+@dataclass
+class JacobianPushProbe(StateJacobianProbe):
+    """Growth of a small push along leading eigenvectors of the Jacobian over the next steps."""
+
+    num_directions: int = option(2, "eigenvectors along which it is pushed, the leading ones", low=1)
+    push_size: float = option(1e-3, "norm of the push, in units of the state", above=0)
+    push_steps: int = option(10, "steps that are followed after the push", low=1)
+
+
+@probe("jacobian_product", "jacobian_product.JacobianProduct", every=5)
+@probe("lyapunov", "lyapunov.Lyapunov", every=5)
+@dataclass
+class TrajectoryProbe(Probe):
+    """What is read along whole sequences, up to each one's own end."""
+
+    num_sequences: int = option(2, "sequences whose trajectories are followed", low=1)
+    picture_every: int = option(10, "draw at every k-th logged update, a multiple of every; 0: never", low=0)
+
+
+@probe("gradient_by_lag", "gradient_by_lag.GradientByLag")
+@dataclass
+class GradientByLagProbe(Probe):
+    """The gradient of the weights, as a sum over the lags of the steps that it comes from."""
+
+    num_sequences: int = option(32, "sequences of each replica", low=1)
+    picture_every: int = option(10, "draw at every k-th logged update, a multiple of every; 0: never", low=0)
+
+
+@probe("gradient_noise", "gradient_noise.GradientNoise", every=5)
+@dataclass
+class GradientNoiseProbe(Probe):
+    """Noise of the gradients of single sequences, against the gradient of the batch."""
+
+    num_sequences: int = option(32, "sequences of each replica whose own gradients are taken", low=1)
+
+
+@probe("curvature", "curvature.Curvature", every=10)
+@dataclass
+class CurvatureProbe(Probe):
+    """Extreme eigenvalues of the Gauss-Newton matrix and of the Hessian; gradient and steps along eigenvectors."""
+
+    num_sequences: int = option(32, "sequences of each replica on which the curvature is taken", low=1)
+    num_iterations: int = option(20, "of Lanczos, for each of the two matrices", low=1)
+    num_eigenvectors: int = option(10, "of the Gauss-Newton matrix, by the largest eigenvalues", low=1)
+    lr: float | None = option(
+        None, "of the gradient descent and momentum that are compared; null: 1 / largest eigenvalue", above=0
+    )
+    momentum: float = option(0.9, "of the momentum that is compared", low=0, below=1)
+    damping: float | None = option(
+        None, "of the Newton step that is compared; null: hf's own, else 0.001 times the largest eigenvalue", low=0
+    )
+    picture_every: int = option(10, "draw at every k-th logged update, a multiple of every; 0: never", low=0)
