@@ -1,11 +1,11 @@
-"""Decompositions of batches of matrices, in which one matrix cannot spoil the others: every call of LAPACK is here.
+"""Decompositions of batches of matrices in which a bad matrix does not affect the others. All LAPACK calls are here.
 
-LAPACK decomposes the matrices of a batch one by one, but what it does with numbers that are not finite is undefined: it
-may raise, loop, or end the process. So such a matrix is left out, and so is one for which an iteration does not
-converge. What would be computed of it is NaN; the results of the others are bit for bit what they are without it.
+LAPACK decomposes the matrices of a batch one by one, but its behaviour for non-finite entries is undefined: it may
+raise, loop, or end the process. So matrices with non-finite entries are left out, and so are those for which LAPACK
+does not converge. Their results are NaN; the results of the other matrices are bit for bit the same as without them.
 
-Letters: m rows and n columns of a matrix, k = min(m, n); ... any leading axes. Results have the matrices' dtype (or its
-complex one) and device.
+Letters: m rows and n columns of a matrix, k = min(m, n); ... stands for leading axes. Results have the dtype (or the
+corresponding complex dtype) and device of the matrices.
 """
 
 import math
@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 Decompose = Callable[[Tensor], tuple[Tensor, ...]]
-"""Takes matrices (..., m, n) apart into tensors with the same leading axes."""
+"""Decomposes matrices (..., m, n) into tensors with the same leading axes."""
 
 
 def eigvals(matrices: Tensor) -> Tensor:
-    """Eigenvalues of matrices (..., n, n), (..., n), complex, in LAPACK's order."""
+    """Eigenvalues (..., n), complex, in LAPACK's order, of matrices (..., n, n)."""
     return _decompose(lambda given: (torch.linalg.eigvals(given),), matrices)[0]
 
 
@@ -30,18 +30,18 @@ def eig(matrices: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def eigvalsh(matrices: Tensor) -> Tensor:
-    """Eigenvalues of symmetric matrices (..., n, n), (..., n), smallest first."""
+    """Eigenvalues (..., n), smallest first, of symmetric matrices (..., n, n)."""
     return _decompose(lambda given: (torch.linalg.eigvalsh(given),), matrices)[0]
 
 
 def eigh(matrices: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues (..., n), smallest first, and orthonormal eigenvectors, the columns of (..., n, n), if symmetric."""
+    """Eigenvalues (..., n), smallest first, and orthonormal eigenvectors (as columns) of symmetric (..., n, n)."""
     values, vectors = _decompose(lambda given: tuple(torch.linalg.eigh(given)), matrices)
     return values, vectors
 
 
 def svdvals(matrices: Tensor) -> Tensor:
-    """Singular values of matrices (..., m, n), (..., k), largest first."""
+    """Singular values (..., k), largest first, of matrices (..., m, n)."""
     return _decompose(lambda given: (torch.linalg.svdvals(given),), matrices)[0]
 
 
@@ -58,24 +58,24 @@ def qr(matrices: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def spectral_norm(matrices: Tensor) -> Tensor:
-    """Largest singular value of matrices (..., m, n), (...)."""
+    """Largest singular value (...) of matrices (..., m, n)."""
     return svdvals(matrices)[..., 0]
 
 
 def frobenius_norm(matrices: Tensor) -> Tensor:
-    """Square root of the sum of the squares of all entries of matrices (..., m, n), (...)."""
+    """Frobenius norm (...) of matrices (..., m, n)."""
     norm: Tensor = torch.linalg.vector_norm(matrices, dim=(-2, -1))
     return norm
 
 
 def _decompose(decompose: Decompose, matrices: Tensor) -> tuple[Tensor, ...]:
-    """Decompose the usable matrices of a batch, each as if it were alone."""
-    if math.isfinite(float(matrices.sum())):  # the cheapest look at all entries; a sum that overflows proves nothing
+    """Decompose the usable matrices of a batch; the results of the others are NaN."""
+    if math.isfinite(float(matrices.sum())):  # cheap; finite entries may overflow: see below
         results = _attempt(decompose, matrices)
         if results is not None:
             return results
     usable = matrices.isfinite().flatten(-2).all(-1)
-    # The identity stands in for the others, so that the batch keeps its shape.
+    # The identity replaces the others, so that the batch keeps its shape.
     identity = torch.eye(*matrices.shape[-2:], dtype=matrices.dtype, device=matrices.device)
     given = torch.where(usable[..., None, None], matrices, identity)
     results = _attempt(decompose, given)
@@ -90,7 +90,7 @@ def _decompose(decompose: Decompose, matrices: Tensor) -> tuple[Tensor, ...]:
 
 
 def _attempt(decompose: Decompose, matrices: Tensor) -> tuple[Tensor, ...] | None:
-    """Decompose a whole batch; None: an iteration does not converge for one of its matrices."""
+    """Decompose a whole batch; None if LAPACK does not converge for one of its matrices."""
     try:
         return decompose(matrices)
     except torch.linalg.LinAlgError:  # type: ignore[attr-defined]  # torch does not list its public name

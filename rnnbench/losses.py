@@ -1,6 +1,6 @@
 """Losses of an output: value, gradient and Hessian product, in closed form.
 
-Every loss is the mean over a replica's outputs (S of each of its B sequences) of the loss of one output.
+The loss of a replica is the mean of the losses of its S B outputs: S in each of B sequences.
 Letters: R replicas, S outputs of a sequence, B sequences, o output units.
 """
 
@@ -16,7 +16,7 @@ class Loss(ABC):
 
     @abstractmethod
     def values(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Loss of every single output.
+        """Loss of each output.
 
         Args:
             outputs: (S, R, B, o).
@@ -28,23 +28,23 @@ class Loss(ABC):
 
     @abstractmethod
     def gradient(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Derivative of every single loss with respect to its own output, (S, R, B, o)."""
+        """Derivative of each output's loss with respect to that output, (S, R, B, o)."""
 
     def hessian_product(self, outputs: Tensor, vectors: Tensor) -> Tensor:
-        """Second derivative of every single loss at its output, times a vector each: (S, R, B, o).
+        """Hessian of each output's loss with respect to that output, times a vector: (S, R, B, o).
 
-        For second-order methods alone: a loss without it serves the others.
+        Only second-order methods need it.
         """
         raise NotImplementedError(f"{type(self).__name__} has no Hessian product")
 
 
 def mean_of(values: Tensor) -> Tensor:
-    """Loss of each replica, (R,), float64, from those of its single outputs, (S, R, B)."""
+    """Loss of each replica, (R,), float64: the mean of its outputs' losses (S, R, B)."""
     return values.mean(dim=(0, 2), dtype=torch.float64)
 
 
 class SquaredError(Loss):
-    """|z - y|^2, summed over the output's units; no factor 1/2, so that adding's constant predictor scores 1/6."""
+    """|z - y|^2, summed over the output's units, without a factor 1/2: adding's constant predictor has loss 1/6."""
 
     @override
     def values(self, outputs: Tensor, targets: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
-"""What a recorded number means: each part of the program that records one says so in a `Metric`.
+"""Definitions of recorded metrics: each part of the program describes its own metrics as `Metric` objects.
 
-docs/metrics.md is made from these sentences.
+docs/metrics.md is made from these descriptions.
 """
 
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ class Metric:
 
     Attributes:
         tag: Column of metrics.csv and tag in TensorBoard; a part in capitals stands for several names.
-        formula: What it is, precise enough to compute it again.
-        unit: Its unit; "1" for a pure number.
-        healthy: What a run that learns shows, and what other values say.
+        formula: Definition, precise enough to compute the number again.
+        unit: Unit; "1" for a pure number.
+        healthy: Behaviour in a run that learns, and the meaning of other values.
     """
 
     tag: str

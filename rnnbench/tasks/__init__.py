@@ -1,1 +1,1 @@
-"""Tasks: sources of batches, each with a loss and a rule that says when it is solved. Importing it needs no torch."""
+"""Tasks: sources of batches, each with a loss and a criterion for being solved. This package imports no torch."""

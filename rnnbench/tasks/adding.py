@@ -10,11 +10,12 @@ from rnnbench.tasks.variants import variants_of
 
 
 class Adding(MarkedOperands):
-    """Output the sum of the two marked values, scaled as the variant has it.
+    """Output the sum of the two marked values, scaled as the variant defines.
 
     Target: x_I + x_J (hf11, urnn16, cornn21); (x_I + x_J) / 2 (thesis, pascanu13); 1/2 + (x_I + x_J) / 4 with values in
-    [-1, 1) (hs97). A miss is an absolute error above 0.04; in pascanu13, as the authors have it, a squared error above
-    0.04; urnn16 and cornn21 have no criterion of their own. The rest is `MarkedOperands`.
+    [-1, 1) (hs97). A sequence is a miss if its absolute error is above 0.04; in pascanu13, as in the authors' code, if
+    its squared error is above 0.04. urnn16 and cornn21 define no criterion, so that of hf11 is used. See
+    `MarkedOperands` for inputs and lengths.
     """
 
     problem: ClassVar[str] = "Adding"
@@ -50,7 +51,7 @@ class Adding(MarkedOperands):
         return total / 2 if self._halved() else total
 
     def _baseline(self) -> tuple[float, float]:
-        """The constant is the mean.
+        """Loss and error rate of the mean, the best constant.
 
         The deviation of the sum of k = 1 or 2 values, uniform with half-width w, is uniform or triangular: its
         variance is k w^2 / 3, and it exceeds e in size with probability 1 - e / w for k = 1 and (1 - e / (2 w))^2 for

@@ -1,4 +1,4 @@
-"""What a task is: a source of batches, a loss, and a rule that says when it is solved.
+"""Contract of a task: a source of batches, a loss, and a criterion for being solved.
 
 Letters: R replicas, T time steps, B sequences, S outputs of a sequence, d inputs, o outputs.
 """
@@ -35,8 +35,7 @@ class Batch:
     Attributes:
         inputs: (T, R, B, d), floating point; zero beyond a sequence's own end.
         lengths: (R, B), int64: number of steps of each sequence, at most T.
-        output_steps: (S, R, B), int64: the step (0-based) whose state each target belongs to; None when there is a
-            target at every step, S = T.
+        output_steps: (S, R, B), int64: the step (0-based) of each target; None if every step has a target, S = T.
         targets: (S, R, B, o) floating point for real or binary targets, (S, R, B) int64 for classes.
     """
 
@@ -56,23 +55,23 @@ class Batch:
         return Batch(self.inputs[:, :, start:stop], self.lengths[:, start:stop], steps, self.targets[:, :, start:stop])
 
     def replicas(self, index: Tensor | slice) -> "Batch":
-        """The batch of some of the replicas."""
+        """The batch of the indexed replicas."""
         steps = None if self.output_steps is None else self.output_steps[:, index]
         return Batch(self.inputs[:, index], self.lengths[index], steps, self.targets[:, index])
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Which sequences a task is asked for, and the random numbers that they are made of.
+    """Request for a batch: the sequences to draw, and the random numbers to make them from.
 
     Attributes:
         seeds: One seed per replica, R of them, each in [0, 2^63).
-        stream: Which stream of the seed.
-        update: Index of the update, >= 0; one for each replica where several updates are drawn at once.
+        stream: Data stream of the seed.
+        update: Index of the update, >= 0; or one index per replica, if their updates differ.
         batch_size: Number of sequences B of each replica.
-        first_row: Index of the first of them in the stream.
-        dtype: Of inputs and real targets.
-        device: Of every tensor.
+        first_row: Index in the stream of the first sequence.
+        dtype: Type of inputs and real targets.
+        device: Device of all tensors.
     """
 
     seeds: Sequence[int]
@@ -84,7 +83,7 @@ class Draw:
     device: torch.device | str
 
     def words(self, num_positions: int) -> Tensor:
-        """Random 32-bit words of every sequence, (num_positions, R, B), int32, as of `random_words`."""
+        """Random 32-bit words for every sequence, (num_positions, R, B), int32; see `random_words`."""
         return random_words(
             self.seeds,
             self.stream,
@@ -96,34 +95,34 @@ class Draw:
         )
 
     def shared_words(self, num_positions: int) -> Tensor:
-        """Random words that all sequences of a replica's batch share, (num_positions, R, 1), as of `batch_words`."""
+        """Random words shared by all sequences of a replica's batch, (num_positions, R, 1); see `batch_words`."""
         return batch_words(self.seeds, self.stream, self.update, num_positions, device=self.device)
 
     def balanced_classes(self, num_classes: int) -> Tensor:
-        """A class for every sequence, (R, B), int64: row + update modulo their number, so that all are as frequent."""
+        """Equally frequent classes, (R, B), int64: the class of a row is (row + update) mod num_classes."""
         device = torch.device(self.device)
         rows = torch.arange(self.first_row, self.first_row + self.batch_size, device=device)
         turns = (rows + per_replica(self.update, device)) % num_classes
         return turns.expand(len(self.seeds), self.batch_size)
 
     def full_lengths(self, num_steps: int) -> Tensor:
-        """The length of every sequence where all are equally long, (R, B), int64."""
+        """Lengths of sequences that all have num_steps steps, (R, B), int64."""
         return torch.full((len(self.seeds), self.batch_size), num_steps, device=self.device)
 
 
 class Task(ABC):
-    """A problem over sequences. A task knows no model, no loss beyond its name, and no optimizer.
+    """A problem over sequences; independent of model and optimizer, and of the loss except for its name.
 
     Attributes:
         input_size: d.
         output_size: o.
         loss: Name of the loss in `rnnbench.losses`.
-        num_steps: T of the batches, that is the longest sequence of this variant.
+        num_steps: T, the length of the longest sequence of this variant.
         num_outputs: S.
-        baseline_loss: Loss of the best predictor that ignores its inputs, but may know the step (closed form).
-        baseline_error_rate: Its error rate (closed form).
-        solved_error_rate: The task counts as solved when the error rate over sequences is below this.
-        evaluation_metrics: What `scores` gives.
+        baseline_loss: Loss of the best predictor that ignores its inputs but knows the step (closed form).
+        baseline_error_rate: Error rate of that predictor (closed form).
+        solved_error_rate: The task is solved when the share of wrong sequences is below this.
+        evaluation_metrics: Metrics that `scores` computes.
     """
 
     variants: ClassVar[tuple[str, ...]]
@@ -140,7 +139,7 @@ class Task(ABC):
 
     @abstractmethod
     def draw(self, draw: Draw) -> Batch:
-        """The sequences that are asked for: a pure function of (seed, stream, update, row), replica by replica."""
+        """The requested sequences: a pure function of (seed, stream, update, row), separately for each replica."""
 
     def batch(
         self,
@@ -153,18 +152,18 @@ class Task(ABC):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> Batch:
-        """Draw the batch of one update: a pure function of (seed, stream, update, row), replica by replica.
+        """Draw the batch of one update: a pure function of (seed, stream, update, row), separately for each replica.
 
-        Row k of a batch is the same whatever the batch's size, dtype and device, and whichever replicas are beside it.
+        Row k of a batch does not depend on the batch's size, dtype or device, or on the other replicas.
 
         Args:
             seeds: One seed per replica, R of them, each in [0, 2^63).
-            stream: Which stream of the seed.
-            update: Index of the update, >= 0; one for each replica where several updates are drawn at once.
+            stream: Data stream of the seed.
+            update: Index of the update, >= 0; or one index per replica, if their updates differ.
             batch_size: Number of sequences B of each replica.
-            first_row: Index of the first of them in the stream.
-            dtype: Of inputs and real targets.
-            device: Of every tensor.
+            first_row: Index in the stream of the first sequence.
+            dtype: Type of inputs and real targets.
+            device: Device of all tensors.
         """
         return self.draw(Draw(seeds, stream, update, batch_size, first_row, dtype, device))
 
@@ -174,19 +173,19 @@ class Task(ABC):
 
         Args:
             outputs: (S, R, B, o), the readout at `batch.output_steps`.
-            batch: The batch they answer.
+            batch: Batch with the inputs and targets of the outputs.
 
         Returns:
             (R, B), bool.
         """
 
     def scores(self, outputs: Tensor, losses: Tensor, batch: Batch) -> Mapping[str, Tensor]:
-        """Numbers of each sequence whose means are recorded at every evaluation, beside loss and error rate.
+        """Further metrics of each sequence; every evaluation records their means beside loss and error rate.
 
         Args:
-            outputs: (S, R, B, o), as of `misses`.
-            losses: (S, R, B), the loss of every single output.
-            batch: The batch they answer.
+            outputs: (S, R, B, o), as in `misses`.
+            losses: (S, R, B), the loss of each output.
+            batch: Batch with the inputs and targets of the outputs.
 
         Returns:
             (R, B) for each tag of `evaluation_metrics`.

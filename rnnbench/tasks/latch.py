@@ -15,27 +15,27 @@ from rnnbench.tasks.normal_numbers import normal
 from rnnbench.tasks.variants import check_variant, variants_of
 
 TARGET = 0.8
-"""Of the first class; the other one's is its negative."""
+"""Target of the first class; that of the second is its negative."""
 
 
 class Latch(Task):
-    """Say at the end which of two classes the first L steps showed, after T - L steps of noise.
+    """Output at the last step which of two classes the first L steps showed; the other T - L steps are noise.
 
-    Variant bengio94: inputs 0 .. L - 1 are 1 at the step of their number if the class is the first, inputs L .. 2L - 1
-    if it is the second; all else is 0 there. So a unit's weights from these 2L inputs are the publication's trainable
-    inputs, L scalars for each class. The last m inputs are 0 while the class is shown and independent N(0, noise^2)
-    afterwards, as `normal` draws them; the model `latch` adds each of them to a unit's own input. Target +0.8 or -0.8
-    at the last step, under squared error; a miss has the wrong sign.
+    Variant bengio94: at step t < L, input t is 1 for the first class, input L + t for the second; the others are 0. So
+    a unit's weights from these 2L inputs are the publication's trainable inputs, L scalars for each class. The last m
+    inputs are 0 while the class is shown and independent N(0, noise^2) afterwards, drawn by `normal`; the model `latch`
+    adds each of them to the input of one unit. The target is +0.8 or -0.8 at the last step, with squared error; a miss
+    has the wrong sign.
 
     Args:
         sequence_length: T.
         variant: bengio94.
         num_positions: L.
-        noise: Standard deviation of the noise; where the publication's s is read as a variance, its root.
-        num_noise_inputs: m: one for each unit of the net.
+        noise: Standard deviation of the noise; if the publication's s is taken as a variance, its square root.
+        num_noise_inputs: m, one for each unit of the net.
 
     Raises:
-        ValueError: The variant does not exist, or is not defined at this length.
+        ValueError: The variant does not exist or is not defined at this length.
     """
 
     problem: ClassVar[str] = "Latch"
@@ -61,7 +61,7 @@ class Latch(Task):
 
     @property
     def description(self) -> Description:
-        """The variant in words."""
+        """Description of the variant."""
         shown, noisy = range(self.num_positions), range(self.num_positions, self.num_steps)
         return Description(
             lengths=str(self.num_steps),
@@ -73,9 +73,9 @@ class Latch(Task):
 
     @override
     def draw(self, draw: Draw) -> Batch:
-        """Draw some sequences, as `Task.draw` says."""
+        """See `Task.draw`."""
         count, noises = self.num_positions, self.num_noise_inputs
-        num_pairs = (self.num_steps - count + 1) // 2  # of steps with noise: they share words
+        num_pairs = (self.num_steps - count + 1) // 2  # pairs of noise steps; a pair shares a word
         words = draw.words(1 + num_pairs * noises)  # the class, then the noise
         is_first = words[0] < 0  # (R, B): the highest of 32 random bits
         inputs = torch.zeros((self.num_steps, *is_first.shape, self.input_size), dtype=draw.dtype, device=draw.device)
@@ -90,5 +90,5 @@ class Latch(Task):
 
     @override
     def misses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Which sequences end with the wrong sign, (R, B)."""
+        """Which sequences have an output of the wrong sign, (R, B)."""
         return (((outputs > 0) != (batch.targets > 0)) | outputs.isnan())[0, :, :, 0]

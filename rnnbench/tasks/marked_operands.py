@@ -1,4 +1,4 @@
-"""The generator of the adding, multiplication and xor problems: a value and a marker at every step, two values marked.
+"""Base of the adding, multiplication and xor problems: a value and a marker at every step; two values are marked.
 
 Letters: R replicas, T steps, B sequences; L is the length of one sequence, steps are 0-based.
 """
@@ -17,20 +17,20 @@ from rnnbench.tasks.placement import draw_from, fill_padding, hf11_lengths, perc
 from rnnbench.tasks.random_numbers import integers, uniform
 from rnnbench.tasks.variants import check_variant
 
-NUM_CHOICES = 3  # numbers of a row before its values: length, first step, second step
+NUM_CHOICES = 3  # random words of a sequence before those of its values: length, first step, second step
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where a variant puts things, at one sequence length.
+    """Lengths and marked steps of a variant at one nominal length.
 
     Attributes:
-        lengths: Numbers of steps that a sequence may have.
+        lengths: Possible lengths of a sequence.
         draw: Random words (3, R, B) -> length L and the two marked steps I and J, (3, R, B).
-        steps: The windows of the two steps, in words.
-        cues: Steps whose marker is -1, counted from a sequence's end where negative.
-        shared_length: Whether all sequences of a replica's batch have one length.
-        value_channel: Index of the values among the two inputs; the markers are the other.
+        steps: Description of the ranges of the two steps.
+        cues: Steps whose marker is -1; negative ones count from the sequence's end.
+        shared_length: Whether all sequences of a replica's batch have the same length.
+        value_channel: Index of the input that holds the values, 0 or 1; the other holds the markers.
     """
 
     lengths: range
@@ -47,12 +47,12 @@ def _in_windows(lengths: range, windows: tuple[range, ...], cues: tuple[int, ...
 
 
 def hf11_places(sequence_length: int, lengths: tuple[int, int], windows: Sequence[tuple[int, int]]) -> Places:
-    """Places of hf11, whose code takes the bounds as its task's own.
+    """Lengths and marked steps of hf11, whose code has other bounds for each task.
 
     Args:
         sequence_length: Nominal length T.
-        lengths: Bounds of L - 1, the last step, in hundredths of T, the upper one exclusive.
-        windows: Bounds of I and of J, likewise.
+        lengths: Bounds of the last step L - 1 in hundredths of T; the upper one is exclusive.
+        windows: Bounds of I and of J in hundredths of T; the upper ones are exclusive.
     """
     drawn = hf11_lengths(sequence_length, *lengths)
     return _in_windows(drawn, scaled_windows(sequence_length, windows), cues=(0, -4))
@@ -97,7 +97,7 @@ def _pascanu13(sequence_length: int) -> Places:
 
 
 def _after_a_tenth(words: Tensor, length: Tensor, stop: Tensor) -> Tensor:
-    """Lengths, the first step in the first tenth of the sequence's own, the second after it and before `stop`."""
+    """Lengths, first steps in the first tenth of each sequence, second steps after that tenth and before `stop`."""
     tenth = length // 10
     return torch.stack((length, integers(words[1], 0, tenth), integers(words[2], tenth, stop)))
 
@@ -127,30 +127,30 @@ PLACES: dict[str, Callable[[int], Places]] = {
 class MarkedOperands(Task):
     """Two of many random values are marked; the target at the last step is a function of the two.
 
-    Inputs are a value, uniform in [0, 1) unless a task says otherwise, and a marker: 1 at the two operands, -1 at
-    cues, else 0.
+    Inputs are a value, uniform in [0, 1) unless the task defines another distribution, and a marker: 1 at the two
+    operands, -1 at cues, else 0.
 
-    Variants differ in lengths L and in the steps I and J of the operands:
+    Variants differ in the length L and in the steps I and J of the operands:
 
-    - hf11: L - 1 in {100f .. 110f - 1}, I in {f .. 10f - 1}, J in {10f .. 50f - 1} with f = T / 100, bounds rounded
-      down, I at least 1, no window empty; cues at step 0 and at step L - 4, three before the target's.
-    - thesis: L in {T .. 11T/10}, I in the first tenth of the sequence, J after it in the first half. The thesis lets
-      the two windows share a step, which would mark one operand only; here they do not.
-    - pascanu13: L in {T .. 11T/10 - 1} is one number for all sequences of a replica in an update; I in the first tenth
-      of the sequence, J after it among 4L/10 steps, rounded down, so that the last step of the first half is left out
-      at some lengths; the marker is the first channel.
-    - urnn16, cornn21: L = T, I in the first half, J in the second, of an odd T the larger one; urnn16 leaves out its
-      last step then. Every batch is fresh; urnn16 had 100,000 fixed sequences.
+    - hf11: L - 1 in {100f .. 110f - 1}, I in {f .. 10f - 1}, J in {10f .. 50f - 1} with f = T / 100 and bounds rounded
+      down; I is at least 1, no window is empty. Cues at step 0 and at step L - 4, three steps before the target.
+    - thesis: L in {T .. 11T/10}, I in the first tenth of the sequence, J after that tenth in the first half. In the
+      thesis the two windows share a step, which would mark a single operand; here they do not.
+    - pascanu13: L in {T .. 11T/10 - 1} is the same for all sequences of a replica in an update. I is in the first tenth
+      of the sequence, J in the 4L/10 steps after it; both are rounded down, so at some lengths the last step of the
+      first half is left out. The marker is the first input.
+    - urnn16, cornn21: L = T, I in the first half, J in the second. If T is odd, the second half is the longer one, and
+      urnn16 leaves out its last step. Every batch is drawn afresh; urnn16 trained on 100,000 fixed sequences.
     - hs97: L in {T .. 11T/10}, I one of the first ten steps, J one of the first T/2 - 1 steps not yet marked; cues at
-      the first and the last step. A mark that falls on step 0 is lost under the cue, and its operand counts as the
-      operation's neutral element (0 for a sum, 1 for a product).
+      the first and the last step. At step 0 the cue overwrites a mark; that operand is then replaced by the neutral
+      element of the operation (0 for a sum, 1 for a product).
     """
 
     input_size = 2
     output_size = 1
     loss = "squared_error"
     problem: ClassVar[str]
-    """Whose variants these are, in `rnnbench.tasks.variants`; a subclass of a task keeps its parent's."""
+    """Key of the task in `rnnbench.tasks.variants`; a subclass of a task keeps its parent's key."""
     neutral_element: float
 
     def __init__(self, sequence_length: int, variant: str = "hf11") -> None:
@@ -158,7 +158,7 @@ class MarkedOperands(Task):
 
         Args:
             sequence_length: Nominal length T.
-            variant: Whose definition.
+            variant: Name of the variant.
 
         Raises:
             ValueError: There is no such variant, or T is too small for it.
@@ -168,12 +168,12 @@ class MarkedOperands(Task):
         self.variant = variant
         self.places = self._places()
         self.num_steps = self.places.lengths[-1]
-        # pascanu13's own criterion is squared error > 0.04.
+        # In pascanu13 the criterion is squared error > 0.04.
         self.tolerance = 0.2 if variant == "pascanu13" else 0.04
         self.baseline_loss, self.baseline_error_rate = self._baseline()
 
     def _places(self) -> Places:
-        """Where the variant puts things."""
+        """Lengths and marked steps of the variant."""
         return PLACES[self.variant](self.sequence_length)
 
     @abstractmethod
@@ -182,41 +182,41 @@ class MarkedOperands(Task):
 
     @abstractmethod
     def _combine(self, first: Tensor, second: Tensor) -> Tensor:
-        """Target of two operands; rounds once at most, so that float32 targets are float64 ones rounded."""
+        """Target of two operands; rounds at most once, so that float32 targets equal rounded float64 targets."""
 
     @abstractmethod
     def _formula(self) -> str:
         """The target as a formula of x_I and x_J."""
 
     def _describe_value(self) -> str:
-        """What a value is."""
+        """Description of a value."""
         return "value in [0, 1)"
 
     def _describe_miss(self) -> str:
-        """When a sequence counts as wrong."""
+        """Description of a miss."""
         return "squared error > 0.04" if self.variant == "pascanu13" else "absolute error > 0.04"
 
     def _num_value_words(self) -> int:
-        """Random words that the values of a sequence take."""
+        """Number of random words for the values of a sequence."""
         return self.num_steps
 
     def _draw_values(self, words: Tensor, out: Tensor) -> None:
-        """Values from their random words, (words, R, B), into (T, R, B)."""
+        """Write the values (T, R, B) made of random words (num_words, R, B) into `out`."""
         uniform(words, out=out)
 
     @property
     def lost_mark_rate(self) -> float:
-        """Probability that one of the two operands is hidden under the cue at step 0; both cannot be."""
+        """Probability that the cue at step 0 overwrites one of the two marks (it cannot overwrite both)."""
         return 0.1 + 0.9 / (self.sequence_length // 2 - 1) if self.variant == "hs97" else 0.0
 
     @property
     def description(self) -> Description:
-        """The variant in words."""
+        """Description of the variant."""
         places = self.places
         cues = "".join(f", cue at {f'L - {-cue}' if cue < 0 else cue}" for cue in places.cues)
         channels = [self._describe_value(), "marker"]
         return Description(
-            lengths=describe_range(places.lengths) + (", one for a batch" if places.shared_length else ""),
+            lengths=describe_range(places.lengths) + (", the same in a batch" if places.shared_length else ""),
             inputs=", ".join(channels if places.value_channel == 0 else reversed(channels)),
             places=places.steps + cues,
             target=self._formula(),
@@ -224,7 +224,7 @@ class MarkedOperands(Task):
         )
 
     def draw(self, draw: Draw) -> Batch:
-        """Draw some sequences, as `Task.draw` says."""
+        """See `Task.draw`."""
         places = self.places
         words = draw.words(NUM_CHOICES + self._num_value_words())
         if places.shared_length:
@@ -249,6 +249,6 @@ class MarkedOperands(Task):
         return Batch(inputs, lengths, (lengths - 1).unsqueeze(0), targets.view(1, *lengths.shape, 1))
 
     def misses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Which sequences are further off than the variant tolerates, (R, B)."""
+        """Which sequences have an error above the variant's tolerance, (R, B)."""
         errors = (outputs - batch.targets).abs()[0, :, :, 0]
         return ~(errors <= self.tolerance)  # so that NaN is a miss

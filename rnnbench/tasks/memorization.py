@@ -19,24 +19,24 @@ from rnnbench.tasks.random_numbers import integers
 from rnnbench.tasks.variants import check_variant, variants_of
 
 MAX_BALANCED_PATTERNS = 1000
-"""Largest number of patterns that a batch goes through in turn: the batch size of the publication."""
+"""Largest number of patterns for which batches are balanced: the batch size of the publication."""
 
 
 class Memorization(Task):
-    """Repeat at the last p steps what was shown at the first p: one of n symbols at each, blanks between.
+    """Repeat at the last p steps the symbols of the first p steps, each one of n; blanks lie between.
 
-    Inputs are one-hot over the n symbols, a blank (n) and a trigger (n + 1), shown once, before or as the answers are
-    due. Outputs are classes: the n symbols and the blank, which is the target at every step before the answers. A miss
-    is a sequence with any wrong output. Variants:
+    Inputs are one-hot over the n symbols, a blank (n) and a trigger (n + 1), which is shown once: at the step before
+    the answers, or at the first of them. Output classes are the n symbols and the blank, the target at every step
+    before the answers. A sequence is a miss if any output is wrong. Variants:
 
-    - hf11: T steps in all, the trigger at step T - p - 1, a target at every step.
-    - hf11_answers: the same inputs, and targets at the p answers alone; its code has it as a problem of its own.
-    - pascanu13: T steps between the last symbol and the trigger, which is shown at the first of the answers' steps: T +
-      2p steps in all, a target at every step.
+    - hf11: T steps in total, the trigger at step T - p - 1, a target at every step.
+    - hf11_answers: the same inputs, but targets only at the p answers; a separate problem in the code of hf11.
+    - pascanu13: T blanks between the last symbol and the trigger, which is shown at the step of the first answer: T +
+      2p steps in total, a target at every step.
 
-    Where there are n^p <= 1000 patterns, row k of update u shows pattern (k + u) mod n^p: a batch whose size is a
-    multiple of their number holds every pattern equally often, whatever the seed, and so do any n^p updates in a row of
-    whatever size. Otherwise symbols are drawn, independent and uniform.
+    If there are n^p <= 1000 patterns, row k of update u shows pattern (k + u) mod n^p for every seed. So a batch
+    contains every pattern equally often if its size is a multiple of n^p, and so do any n^p consecutive updates of any
+    batch size. Otherwise symbols are drawn independently and uniformly.
     """
 
     problem: ClassVar[str] = "Memorization"
@@ -51,7 +51,7 @@ class Memorization(Task):
 
         Args:
             sequence_length: Length T.
-            variant: Whose definition.
+            variant: Name of the variant.
             num_symbols: n.
             num_positions: p.
 
@@ -74,13 +74,13 @@ class Memorization(Task):
         self.input_size, self.output_size = num_symbols + 2, num_symbols + 1
         self.num_outputs = num_positions if variant == "hf11_answers" else self.num_steps
         self.num_patterns = num_symbols**num_positions
-        # The blanks cost a predictor nothing that knows the step.
+        # A predictor that knows the step has no loss at the blanks.
         self.baseline_loss = num_positions * math.log(num_symbols) / self.num_outputs
         self.baseline_error_rate = 1 - 1 / self.num_patterns
 
     @property
     def description(self) -> Description:
-        """The variant in words."""
+        """Description of the variant."""
         last, first = self.num_positions - 1, self.num_steps - self.num_positions
         symbols = "symbol" if self.num_positions == 1 else "symbols"
         repeat = f"{symbols} of {describe_range(range(last + 1))} at {describe_range(range(first, self.num_steps))}"
@@ -97,7 +97,7 @@ class Memorization(Task):
 
     @override
     def draw(self, draw: Draw) -> Batch:
-        """Draw some sequences, as `Task.draw` says."""
+        """See `Task.draw`."""
         words = draw.words(self.num_positions)
         if self.num_patterns <= MAX_BALANCED_PATTERNS:
             patterns = draw.balanced_classes(self.num_patterns)
@@ -125,7 +125,7 @@ class Memorization(Task):
 
     @override
     def scores(self, outputs: Tensor, losses: Tensor, batch: Batch) -> Mapping[str, Tensor]:
-        """The answers' loss, how many of them are wrong, and whether none is."""
+        """Mean loss of the answers, number of wrong answers, and whether all are correct; (R, B) each."""
         answers = slice(-self.num_positions, None)
         wrong = wrong_classes(outputs[answers], batch.targets[answers])
         return {

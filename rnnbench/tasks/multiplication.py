@@ -12,8 +12,8 @@ from rnnbench.tasks.variants import variants_of
 class Multiplication(MarkedOperands):
     """Output the product x_I x_J of the two marked values, which are uniform in [0, 1) in every variant.
 
-    A miss is an absolute error above 0.04; in pascanu13, as the authors have it, a squared error above 0.04. hs97
-    counts as solved below 13 misses in 2000. The rest is `MarkedOperands`.
+    A sequence is a miss if its absolute error is above 0.04; in pascanu13, as in the authors' code, if its squared
+    error is above 0.04. hs97 is solved below 13 misses in 2000. See `MarkedOperands` for inputs and lengths.
     """
 
     problem: ClassVar[str] = "Multiplication"
@@ -21,7 +21,7 @@ class Multiplication(MarkedOperands):
     neutral_element = 1.0
 
     def __init__(self, sequence_length: int, variant: str = "hf11") -> None:
-        """Build a variant at one length, as `MarkedOperands` says."""
+        """Build a variant at one length; see `MarkedOperands`."""
         super().__init__(sequence_length, variant)
         if variant == "hs97":
             self.solved_error_rate = 13 / 2000
@@ -33,10 +33,10 @@ class Multiplication(MarkedOperands):
         return first * second
 
     def _baseline(self) -> tuple[float, float]:
-        """The constant is the mean m.
+        """Loss and error rate of the mean, the best constant.
 
-        P(x y <= z) = z - z ln z for two values, E x y = 1/4, E (x y)^2 = 1/9; P(x <= z) = z for one, E x = 1/2,
-        E x^2 = 1/3. Only hs97 has one, where a mark is lost.
+        A product of two values: P(x y <= z) = z - z ln z, E x y = 1/4, E (x y)^2 = 1/9. A single value: P(x <= z) = z,
+        E x = 1/2, E x^2 = 1/3; it is the target only in hs97, when a mark is lost.
         """
 
         def at_most(product: float) -> float:

@@ -1,4 +1,4 @@
-"""Memorization of one bit: noiseless as of `Memorization`, or among noise as Boulanger-Lewandowski (2013) has it.
+"""Memorization of one bit: noiseless as in `Memorization`, or followed by noise (Boulanger-Lewandowski 2013).
 
 Letters: R replicas, T steps, B sequences.
 """
@@ -18,20 +18,20 @@ from rnnbench.tasks.variants import check_variant, variants_of
 
 
 class OneBit(Memorization):
-    """Say at the end which of two symbols was shown at the first step.
+    """Output at the last step which of two symbols the first step showed.
 
     Variants: those of `Memorization`, for two symbols at one position, and
 
-    - boulanger13: all T inputs are one random bit, 0 or 1; one logistic output at the last step, under cross-entropy,
-      says what the first bit was, so that the model's own output is the logit. A miss has the wrong sign. There is no
-      blank and no trigger: the T - 1 other bits are noise.
+    - boulanger13: every input is a random bit, 0 or 1; the target is the first bit, the other T - 1 are noise. There is
+      one logistic output, at the last step, with cross-entropy, so the model's output is the logit; a miss has the
+      wrong sign. There is no blank and no trigger.
     """
 
     problem: ClassVar[str] = "OneBit"
     variants: ClassVar[tuple[str, ...]] = variants_of(problem)
 
     def __init__(self, sequence_length: int, variant: str = "hf11") -> None:
-        """Build a variant at one length, as `Memorization` says."""
+        """Build a variant at one length; see `Memorization`."""
         if variant != "boulanger13":
             super().__init__(sequence_length, variant, num_symbols=2, num_positions=1)
             return
@@ -45,25 +45,24 @@ class OneBit(Memorization):
     @property
     @override
     def description(self) -> Description:
-        """The variant in words."""
+        """Description of the variant."""
         if self.variant != "boulanger13":
             return super().description
         return Description(
             lengths=str(self.num_steps),
             inputs="bit",
-            places="the bit at 0, noise from 1 on",
+            places="the bit to memorize at 0, noise bits from 1 on",
             target="the bit of step 0",
             miss="wrong sign",
         )
 
     @override
     def draw(self, draw: Draw) -> Batch:
-        """Draw some sequences, as `Task.draw` says."""
+        """See `Task.draw`."""
         if self.variant != "boulanger13":
             return super().draw(draw)
-        inputs = (
-            (draw.words(self.num_steps) < 0).to(draw.dtype).unsqueeze(-1)
-        )  # (T, R, B, 1): the highest of 32 random bits
+        bits = draw.words(self.num_steps) < 0  # (T, R, B): the highest of 32 random bits
+        inputs = bits.to(draw.dtype).unsqueeze(-1)
         lengths = draw.full_lengths(self.num_steps)
         return Batch(inputs, lengths, (lengths - 1).unsqueeze(0), inputs[:1].clone())
 
@@ -76,7 +75,7 @@ class OneBit(Memorization):
 
     @override
     def scores(self, outputs: Tensor, losses: Tensor, batch: Batch) -> Mapping[str, Tensor]:
-        """As of `Memorization`."""
+        """See `Memorization.scores`."""
         if self.variant != "boulanger13":
             return super().scores(outputs, losses, batch)
         wrong = self.misses(outputs, batch)

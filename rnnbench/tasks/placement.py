@@ -1,4 +1,4 @@
-"""Lengths of sequences and the steps that matter in them.
+"""Lengths of sequences and positions of their relevant steps.
 
 Letters: R replicas, T steps, B sequences, W windows; L is the length of one sequence.
 """
@@ -17,9 +17,9 @@ def percent_range(sequence_length: int, low: int, high: int, *, inclusive: bool 
 
     Args:
         sequence_length: Nominal length T.
-        low: Hundredths of T at which it starts.
-        high: Hundredths of T before which it ends.
-        inclusive: Whether it has the upper bound too.
+        low: Lower bound in hundredths of T.
+        high: Upper bound in hundredths of T.
+        inclusive: Whether the upper bound belongs to the range.
     """
     return range(low * sequence_length // 100, high * sequence_length // 100 + inclusive)
 
@@ -27,15 +27,15 @@ def percent_range(sequence_length: int, low: int, high: int, *, inclusive: bool 
 def scaled_windows(
     sequence_length: int, percents: Sequence[tuple[int, int]], *, inclusive: bool = False
 ) -> tuple[range, ...]:
-    """Windows that keep their fractions of the sequence at any length: in order, disjoint, none empty, none at step 0.
+    """Windows that scale with the sequence length: in order, disjoint, not empty, without step 0.
 
-    Where rounding would make two windows overlap or one empty, the later one starts after the earlier one and has one
-    step at least.
+    If rounding would make two windows overlap or one empty, the later window starts after the earlier one and has at
+    least one step.
 
     Args:
         sequence_length: Nominal length T.
         percents: Bounds of each window in hundredths of T, in ascending order.
-        inclusive: Whether a window has its upper bound too.
+        inclusive: Whether the upper bound belongs to the window.
     """
     windows: list[range] = []
     start = 1
@@ -48,19 +48,19 @@ def scaled_windows(
 
 
 def hf11_lengths(sequence_length: int, low: int, high: int) -> range:
-    """Numbers of steps of hf11's sequences: its code draws the index of the last one, so there is one step more.
+    """Possible lengths of hf11's sequences: its code draws the index of the last step, so lengths are one larger.
 
     Args:
         sequence_length: Nominal length T.
-        low: Hundredths of T at which the index starts.
-        high: Hundredths of T before which it ends; it has one value at least.
+        low: Lower bound of the index in hundredths of T.
+        high: Upper bound in hundredths of T, exclusive; the index has at least one value.
     """
     last = percent_range(sequence_length, low, high)
     return range(last.start + 1, max(last.stop, last.start + 1) + 1)
 
 
 def draw_from(words: Tensor, windows: tuple[range, ...]) -> Tensor:
-    """One number of each window for every sequence, uniform.
+    """Draw one number from each window for every sequence, uniformly.
 
     Args:
         words: (W, R, B), int32 random words.
@@ -74,20 +74,20 @@ def draw_from(words: Tensor, windows: tuple[range, ...]) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _bounds(windows: tuple[range, ...], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Starts and stops, each (W, 1, 1): kept on the device, as every batch of a run has the same ones."""
+    """Starts and stops, each (W, 1, 1): cached on the device, as all batches of a run use the same bounds."""
     bounds = torch.tensor([(window.start, window.stop) for window in windows], device=device)
     low, high = bounds.view(-1, 2, 1, 1).unbind(1)
     return low, high
 
 
 def fill_padding(inputs: Tensor, lengths: Tensor, shortest: int, value: float) -> None:
-    """Set what lies at and beyond each sequence's own end, in place.
+    """Set the entries after each sequence's last step to a value, in place.
 
     Args:
-        inputs: (T, R, B), one number or symbol a step.
+        inputs: (T, R, B), one number or symbol per step.
         lengths: (R, B), int64.
-        shortest: No length is smaller, so steps before it are left alone.
-        value: What they become.
+        shortest: Lower bound of the lengths; earlier steps are not touched.
+        value: New value of the entries.
     """
     steps = torch.arange(shortest, inputs.shape[0], device=inputs.device).view(-1, 1, 1)
     inputs[shortest:].masked_fill_(steps >= lengths, value)

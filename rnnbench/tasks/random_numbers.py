@@ -1,19 +1,19 @@
-"""Counter-based random numbers: every number is a pure function of where it is used, so there is no state to keep.
+"""Counter-based random numbers: each number is a pure function of its seed and counter, so there is no state.
 
 The generator is Philox4x32-10 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011),
 written in int64 array operations: the same bits on CPU and CUDA, no generator object, no host synchronisation.
 
-One block of four 32-bit numbers serves two neighbouring positions of two neighbouring rows of one replica:
+One block of four 32-bit words covers two neighbouring positions of two neighbouring rows of one replica:
 
 | word | holds | limit |
 | --- | --- | --- |
 | key 0, key 1 | low and high half of the replica's seed | seed < 2^63 |
 | counter 0 | position // 2 | position < 2^32 |
-| counter 1 | row // 2; 2^32 - 1 for the numbers of a whole batch | row < 2^32 |
+| counter 1 | row // 2; 2^32 - 1 for words shared by a batch | row < 2^32 |
 | counter 2 | update | update < 2^32 |
 | counter 3 | stream | stream < 2^32 |
 
-Output word 2 (position % 2) + 1 - row % 2 of the block is the number of that position and row.
+Output word 2 (position % 2) + 1 - row % 2 of the block belongs to that position and row.
 
 Letters: R replicas, B rows, P positions.
 """
@@ -27,30 +27,30 @@ import torch
 from torch import Tensor
 
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
-WEYL_INCREMENTS = (0x9E3779B9, 0xBB67AE85)  # of the key, from round to round
+WEYL_INCREMENTS = (0x9E3779B9, 0xBB67AE85)  # added to the key after each round
 NUM_ROUNDS = 10
 WORD_BITS = 32
 WORD_LIMIT = 1 << WORD_BITS
 WORD_MASK = WORD_LIMIT - 1
 SEED_LIMIT = 2**63
-BATCH_ROW_PAIR = WORD_LIMIT - 1  # rows reach only half as far
-BLOCKS_AT_ONCE = 2**15  # on the CPU: scratch of 48 bytes a block, so that it stays in the cache
+BATCH_ROW_PAIR = WORD_LIMIT - 1  # no row has this pair: rows // 2 < 2^31
+BLOCKS_AT_ONCE = 2**15  # on the CPU: 48 bytes of scratch a block, so that it fits in the cache
 
 Updates = int | Sequence[int]
-"""Index of the update that a batch is for, >= 0: one for all replicas, or one for each of them."""
+"""Index of the update of a batch, >= 0: one for all replicas, or one per replica."""
 
 Array = Tensor | np.ndarray
 Word = Array | int
 
 
 def key_schedule(seeds: Tensor) -> Tensor:
-    """Round keys, two rounds to a number, as `philox4x32` takes them.
+    """Round keys for `philox4x32`, two rounds in one number.
 
-    Rounds 2i and 2i + 1 share one exclusive or: the upper half of a product is about to meet the key of its own round,
-    the lower half passes unchanged into the next round and meets that one's.
+    Rounds 2i and 2i + 1 share one exclusive or: the upper half of a product takes the key of its own round; the lower
+    half goes unchanged into the next round and takes the key of that one.
 
     Args:
-        seeds: int64 of any shape; all 64 bits count.
+        seeds: int64, any shape; all 64 bits are used.
 
     Returns:
         (5, 2, *seeds.shape), int64; the second axis holds the schedules of key word 1 and of key word 0.
@@ -66,19 +66,19 @@ def philox4x32(counter: tuple[Word, Word, Word, Word], keys: Array, scratch: Arr
     """Apply the ten rounds of Philox to every block.
 
     A round maps (c0, c1, c2, c3) to (high(M1 c2) ^ c1 ^ k0, low(M1 c2), high(M0 c0) ^ c3 ^ k1, low(M0 c0)). Words 0 and
-    2 lie in one tensor and change places after every round; words 1 and 3 are the lower halves of the last products,
-    whose upper halves are masked away only where it matters.
+    2 lie in one array and are swapped after every round. Words 1 and 3 are the lower halves of the last products; their
+    upper halves are masked only where they would matter.
 
-    All arrays are torch's, or all numpy's, whose products of whole numbers take a third of the time on a CPU.
+    The arrays are all torch tensors or all numpy arrays; numpy's integer products take a third of the time on a CPU.
 
     Args:
         counter: Words in [0, 2^32), each an int or an int64 array that broadcasts to the blocks' shape.
-        keys: From `key_schedule`, (5, 2, ...), the rest broadcasting to the blocks' shape.
+        keys: From `key_schedule`, (5, 2, ...); the other axes broadcast to the blocks' shape.
         scratch: (3, 2, *blocks), int64, overwritten.
         out: (2, *blocks), int64, overwritten: words 0 and 1 as the upper and lower half of one number, then 2 and 3.
     """
     arrays: Any = torch if isinstance(out, Tensor) else np
-    # As a view where that can be had.
+    # numpy reverses the pair as a view; torch has to copy.
     cross: Callable[[Any], Any] = (lambda pair: pair.flip(0)) if arrays is torch else (lambda pair: pair[::-1])
     words, products, previous = scratch
     words[0], previous[0], words[1], previous[1] = counter
@@ -106,16 +106,16 @@ def random_words(
     first_row: int = 0,
     device: torch.device | str = "cpu",
 ) -> Tensor:
-    """Random 32-bit words for the first positions of some rows.
+    """Random 32-bit words for the first positions of consecutive rows.
 
     Args:
-        seeds: One per replica, R of them, each in [0, 2^63).
-        stream: Which independent stream of the seed, in [0, 2^32).
-        update: In [0, 2^32), one for all replicas or one for each.
+        seeds: R seeds, one per replica, each in [0, 2^63).
+        stream: Independent stream of the seed, in [0, 2^32).
+        update: In [0, 2^32); one for all replicas, or one per replica.
         num_positions: P, at most 2^32.
         num_rows: B.
         first_row: Index of the first row; first_row + num_rows is at most 2^32.
-        device: Of the result.
+        device: Device of the result.
 
     Returns:
         (P, R, B), int32: the words as signed numbers, all 2^32 values equally likely.
@@ -138,17 +138,17 @@ def random_words(
 def batch_words(
     seeds: Sequence[int], stream: int, update: Updates, num_positions: int, *, device: torch.device | str = "cpu"
 ) -> Tensor:
-    """Random 32-bit words that all rows of a batch share, whatever their number.
+    """Random 32-bit words shared by all rows of a batch; they do not depend on the number of rows.
 
     Args:
-        seeds: One per replica, R of them, each in [0, 2^63).
-        stream: Which independent stream of the seed, in [0, 2^32).
-        update: In [0, 2^32), one for all replicas or one for each.
+        seeds: R seeds, one per replica, each in [0, 2^63).
+        stream: Independent stream of the seed, in [0, 2^32).
+        update: In [0, 2^32); one for all replicas, or one per replica.
         num_positions: P, at most 2^32.
-        device: Of the result.
+        device: Device of the result.
 
     Returns:
-        (P, R, 1), int32, as `random_words`.
+        (P, R, 1), int32; see `random_words`.
 
     Raises:
         ValueError: An argument lies outside its limits.
@@ -162,7 +162,7 @@ def uniform(words: Tensor, out: Tensor) -> Tensor:
 
     Args:
         words: int32.
-        out: Floating point, of the same shape and any strides; overwritten.
+        out: Floating point, the same shape, any strides; overwritten.
 
     Returns:
         `out`.
@@ -188,17 +188,17 @@ def integers(words: Tensor, low: Tensor | int, high: Tensor | int) -> Tensor:
 
 
 def num_field_words(num_fields: int, num_bits: int) -> int:
-    """Words that `bit_fields` needs for so many fields of so many bits."""
+    """Number of words that `bit_fields` needs for `num_fields` fields of `num_bits` bits."""
     return -(-num_fields * num_bits // WORD_BITS)
 
 
 def bit_fields(words: Tensor, num_bits: int, num_fields: int) -> Tensor:
-    """Integers of a few bits each, all 2^num_bits values equally likely, out of as few words as hold them.
+    """Integers of a few bits, all 2^num_bits values equally likely, cut from as few words as possible.
 
     Args:
-        words: (P, ...), int32, of which `num_field_words` are used.
-        num_bits: Of a field, a divisor of 32.
-        num_fields: How many, from the lowest bits of the first word on.
+        words: (P, ...), int32; the first `num_field_words` are used.
+        num_bits: Bits of a field, a divisor of 32.
+        num_fields: Number of fields, starting with the lowest bits of the first word.
 
     Returns:
         (num_fields, ...), int32.
@@ -209,7 +209,7 @@ def bit_fields(words: Tensor, num_bits: int, num_fields: int) -> Tensor:
 
 @lru_cache(maxsize=16)
 def _field_shifts(num_bits: int, num_dimensions: int, device: torch.device) -> Tensor:
-    """Where the fields of a word lie, (fields, 1, ...)."""
+    """Bit offsets of the fields in a word, (fields, 1, ...)."""
     shifts = torch.arange(0, WORD_BITS, num_bits, dtype=torch.int32, device=device)
     return shifts.view(-1, *[1] * (num_dimensions - 1))
 
@@ -218,7 +218,7 @@ def check_range(name: str, value: int, low: int, high: int) -> None:
     """Check that low <= value < high.
 
     Raises:
-        ValueError: It is not; the message has the name, the limits and the value.
+        ValueError: The value is out of range; the message gives name, limits and value.
     """
     if not low <= value < high:
         raise ValueError(f"{name} must be in [{low}, {high}), got {value}")
@@ -239,7 +239,7 @@ def _words_of_pairs(
     check_range("number of positions", num_positions, 1, WORD_LIMIT + 1)
     keys = _round_keys(tuple(seeds), torch.device(device))
     num_replicas, num_row_pairs, num_position_pairs = len(seeds), pairs[1] - pairs[0], (num_positions + 1) // 2
-    # In full: broadcasting over short rows costs more than reading this.
+    # Expanded in memory: broadcasting over short rows is slower than reading this.
     keys = keys.expand(*keys.shape[:4], num_row_pairs).contiguous()  # (5, 2, 1, R, B / 2)
     device = keys.device
     positions = torch.arange(num_position_pairs, device=device).view(-1, 1, 1)
@@ -261,17 +261,17 @@ def _words_of_pairs(
 
 
 def per_replica(update: Updates, device: torch.device) -> Tensor | int:
-    """The index of the update as it broadcasts with (R, anything): an int, or (R, 1), int64."""
+    """The update index in a form that broadcasts with (R, B): an int, or (R, 1), int64."""
     if isinstance(update, int):
         return update
     indices = torch.tensor(update).unsqueeze(1)
-    # Out of ordinary memory a copy waits until the GPU has done all that it was asked for before.
+    # A copy from pageable memory would wait until the GPU has finished all earlier work.
     return indices.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else indices.to(device)
 
 
 @lru_cache(maxsize=16)
 def _round_keys(seeds: tuple[int, ...], device: torch.device) -> Tensor:
-    """The key schedule of checked seeds, (5, 2, 1, R, 1): a run draws all its batches from the same ones."""
+    """Check the seeds and return their key schedule, (5, 2, 1, R, 1); cached, as all batches of a run use the same."""
     if not seeds:
         raise ValueError("seeds must have at least one entry")
     for seed in seeds:
@@ -281,9 +281,9 @@ def _round_keys(seeds: tuple[int, ...], device: torch.device) -> Tensor:
 
 @lru_cache(maxsize=16)
 def _constants(device: torch.device | None, num_dimensions: int) -> Sequence[Array]:
-    """Multipliers in both orders, (2, 1, ...), the bits of a word and its mask, on a device; without one numpy's.
+    """Multipliers in both orders, (2, 1, ...), number of bits of a word, and word mask; numpy arrays if device is None.
 
-    A Python number would be made an array at every use.
+    Python numbers would be converted to arrays at every use.
     """
     multipliers = torch.tensor(MULTIPLIERS, device=device).view(2, *[1] * (num_dimensions - 1))
     numbers = (torch.tensor(number, device=device) for number in (32, WORD_MASK))

@@ -18,21 +18,21 @@ from rnnbench.tasks.random_numbers import integers
 from rnnbench.tasks.variants import check_variant, variants_of
 
 NUM_SYMBOLS = 100
-NUM_FIRST_SYMBOLS = 2  # symbols 0 and 1: shown at step 0 alone
+NUM_FIRST_SYMBOLS = 2  # symbols 0 and 1, shown only at step 0
 
 
 class RandomPermutation(Task):
-    """Say at the last step which of two symbols was shown at the first one, among steps of random other symbols.
+    """Output at the last step which of two symbols the first step showed; all other steps show random symbols.
 
-    All T steps are one-hot over 100 symbols: 0 or 1 at step 0, then 2 to 99, independent and uniform (the name of the
-    problem notwithstanding). A miss is a wrong last output. Variants:
+    Inputs are one-hot over 100 symbols: 0 or 1 at step 0, then 2 to 99, drawn independently and uniformly (in spite of
+    the problem's name, there is no permutation). A sequence is a miss if its last output is wrong. Variants:
 
-    - hf11: there is a target at every step, under cross-entropy: the next step's symbol, which nobody can know, and at
-      the last step the first symbol. The symbol of step 0 is (row + update) mod 2, so that it is balanced in a batch.
-    - pascanu13: there is the last target alone; the symbol of step 0 is drawn.
+    - hf11: every step has a target, with cross-entropy: the symbol of the next step, which is unpredictable, and at the
+      last step the first symbol. The symbol of step 0 is (row + update) mod 2, so batches are balanced.
+    - pascanu13: only the last step has a target; the symbol of step 0 is drawn.
 
-    The loss of hf11 is a mean over T outputs, T - 1 of which cannot be better than ln 98: what is to be learned is
-    ln 2 / T of it, and `answer_loss/eval` shows it alone.
+    The loss of hf11 is the mean over T outputs. Of these, T - 1 cannot be predicted better than ln 98, so learning can
+    lower the loss by ln 2 / T only; `answer_loss/eval` is the loss of the last output.
     """
 
     variants: ClassVar[tuple[str, ...]] = variants_of("RandomPermutation")
@@ -46,7 +46,7 @@ class RandomPermutation(Task):
 
         Args:
             sequence_length: Length T.
-            variant: Whose definition.
+            variant: Name of the variant.
 
         Raises:
             ValueError: There is no such variant, or T is below 2.
@@ -62,18 +62,20 @@ class RandomPermutation(Task):
 
     @property
     def description(self) -> Description:
-        """The variant in words."""
+        """Description of the variant."""
         return Description(
             lengths=str(self.num_steps),
             inputs=f"one-hot, {NUM_SYMBOLS} symbols",
-            places="symbol 0 or 1 at 0, others from 1 on",
-            target="the next step's symbol; at the last step that of step 0" if self.every_step else "symbol of step 0",
-            miss="arg max of the last output is not the symbol",
+            places="symbol 0 or 1 at 0, symbols 2 to 99 from 1 on",
+            target="symbol of the next step; at the last step that of step 0"
+            if self.every_step
+            else "symbol of step 0",
+            miss="arg max of the last output is not the symbol of step 0",
         )
 
     @override
     def draw(self, draw: Draw) -> Batch:
-        """Draw some sequences, as `Task.draw` says."""
+        """See `Task.draw`."""
         words = draw.words(self.num_steps)
         shown = integers(words, NUM_FIRST_SYMBOLS, NUM_SYMBOLS)  # (T, R, B)
         if self.every_step:
@@ -88,7 +90,7 @@ class RandomPermutation(Task):
 
     @override
     def misses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Which sequences end in a wrong symbol, (R, B)."""
+        """Which sequences have a wrong last output, (R, B)."""
         return wrong_classes(outputs[-1:], batch.targets[-1:])[0]
 
     @override

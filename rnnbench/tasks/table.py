@@ -1,4 +1,4 @@
-"""The packaged tasks and their variants, by name in the configuration."""
+"""The packaged tasks and their variants, by their names in the configuration."""
 
 from collections.abc import Callable
 from functools import partial
@@ -28,7 +28,7 @@ TASKS: dict[str, Callable[[int, str], TaskWithVariants]] = {
     "memorization_5": partial(Memorization, num_symbols=2, num_positions=5),
     "memorization_20": partial(Memorization, num_symbols=5, num_positions=10),
 }
-"""Name of each task in the configuration -> what builds it from its length and variant."""
+"""Name of each task in the configuration -> constructor that takes length and variant."""
 
 
 def variants(name: str) -> tuple[str, ...]:
@@ -45,5 +45,5 @@ def shortest(name: str, variant: str) -> int:
 
 def _class_name(name: str) -> str:
     build = TASKS[name]
-    found: str = (build.func if isinstance(build, partial) else build).__name__
-    return found
+    class_name: str = (build.func if isinstance(build, partial) else build).__name__
+    return class_name

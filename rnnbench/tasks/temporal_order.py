@@ -22,7 +22,7 @@ DISTRACTOR_BITS = 2  # inputs 0 to 3
 FIRST_SYMBOL = 4  # inputs 4 and 5 are X and Y
 TRIGGER = 6
 START = 7
-OUTPUT_TOLERANCE = 0.3  # of hs97, for every output unit
+OUTPUT_TOLERANCE = 0.3  # in hs97, for every output unit
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class Arrangement:
     """A variant at one sequence length.
 
     Attributes:
-        lengths: Numbers of steps that a sequence may have.
-        windows: K ranges of steps, one for each symbol.
-        place_values: What a Y at each of the K places adds to the class.
-        trigger: The step that shows a trigger, counted from the sequence's end, -1 the last; None where no step does,
-            and step 0 no start symbol.
+        lengths: Possible lengths of a sequence.
+        windows: K ranges of steps, one per symbol.
+        place_values: Amount that a Y in each of the K windows adds to the class.
+        trigger: Step of the trigger, counted from the sequence's end (-1 is the last step); None: the variant has no
+            trigger and no start symbol.
         balanced: Whether the classes of a batch are equally frequent by construction.
-        one_hot_targets: Whether targets are one-hot vectors under squared error, else classes under cross-entropy.
+        one_hot_targets: Whether targets are one-hot vectors with squared error; otherwise classes with cross-entropy.
     """
 
     lengths: range
@@ -72,21 +72,21 @@ ARRANGEMENTS = {"hf11": _hf11, "pascanu13": _pascanu13, "hs97": _hs97}
 
 
 class TemporalOrder(Task):
-    """Say at the last step which symbols, each X or Y, were shown at K steps among distractors, in their order.
+    """Output at the last step which symbols, X or Y, K of the steps showed, in their order; the other steps distract.
 
-    Inputs are one-hot: four distractors, uniform at every step that shows nothing else, X, Y, and where the variant has
-    them a trigger near the end and a start symbol (step 0). Windows scale with f = T / 100, bounds rounded down:
+    Inputs are one-hot: four distractors (uniform at every step that shows nothing else), X, Y, and in some variants a
+    trigger near the end and a start symbol at step 0. Windows scale with f = T / 100, bounds rounded down:
 
     - hf11: L - 1 in {100f .. 110f - 1}; symbols in {f .. 10f}, {40f .. 50f}, or {f .. 10f}, {30f .. 40f}, {50f .. 60f},
-      the first step at least 1, disjoint, none empty. The trigger of two symbols is at step L - 2, so that a distractor
-      stands where the answer is asked for; that of three at step L - 1. The class of row k is (k + update) mod C: a
-      batch whose size is a multiple of C holds every class equally often, and so do any C updates in a row of whatever
-      size.
-    - pascanu13: L = T, no trigger, no start; symbols among the T/10 steps, rounded down, from 10f and 50f on, or from
-      10f, 30f and 60f on.
+      starting at step 1 or later, disjoint, not empty. With two symbols the trigger is at step L - 2, so the step
+      of the answer shows a distractor; with three it is at step L - 1. The class of row k is (k + update) mod C. So a
+      batch contains every class equally often if its size is a multiple of C, and so do any C consecutive updates of
+      any batch size.
+    - pascanu13: L = T, no trigger, no start symbol; symbols in the T/10 steps (rounded down) that start at 10f and 50f,
+      or at 10f, 30f and 60f.
     - hs97: L in {100f .. 110f}; symbols in {10f .. 20f}, {50f .. 60f}, or {10f .. 20f}, {33f .. 43f}, {66f .. 76f}; the
       trigger at step L - 1; squared error to one-hot targets, a miss if any output is off by 0.3 or more. The
-      publication's outputs are logistic; here they are the model's own, linear.
+      publication has logistic outputs; here they are linear.
     """
 
     variants: ClassVar[tuple[str, ...]] = variants_of("TemporalOrder")
@@ -96,7 +96,7 @@ class TemporalOrder(Task):
 
         Args:
             sequence_length: Nominal length T.
-            variant: Whose definition.
+            variant: Name of the variant.
             num_symbols: K, 2 or 3.
 
         Raises:
@@ -114,7 +114,7 @@ class TemporalOrder(Task):
         self.input_size = 6 if self.arrangement.trigger is None else 8
         self.output_size = self.num_classes
         if self.arrangement.one_hot_targets:
-            # The mean, 1 / C at every unit, misses the class's own unit by 1 - 1 / C: more than 0.3.
+            # The mean is 1 / C at every unit; at the unit of the class its error is 1 - 1 / C, more than 0.3.
             self.loss, self.baseline_loss, self.baseline_error_rate = "squared_error", 1 - 1 / self.num_classes, 1.0
         else:
             self.loss, self.baseline_loss = "softmax_cross_entropy", math.log(self.num_classes)
@@ -122,7 +122,7 @@ class TemporalOrder(Task):
 
     @property
     def description(self) -> Description:
-        """The variant in words."""
+        """Description of the variant."""
         arrangement = self.arrangement
         names = "IJK"[: self.num_symbols]
         places = [f"{name} in {describe_range(w)}" for name, w in zip(names, arrangement.windows, strict=True)]
@@ -141,7 +141,7 @@ class TemporalOrder(Task):
         )
 
     def draw(self, draw: Draw) -> Batch:
-        """Draw some sequences, as `Task.draw` says."""
+        """See `Task.draw`."""
         arrangement = self.arrangement
         num_choices = self.num_symbols + 2  # length, steps, class
         words = draw.words(num_choices + num_field_words(self.num_steps, DISTRACTOR_BITS))
@@ -166,7 +166,7 @@ class TemporalOrder(Task):
         return Batch(inputs, lengths, (lengths - 1).unsqueeze(0), targets)
 
     def misses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Which sequences are classified wrongly, or in hs97 not closely enough, (R, B)."""
+        """Which sequences are misclassified, or in hs97 have an output outside the tolerance, (R, B)."""
         if self.arrangement.one_hot_targets:
             return ~((outputs - batch.targets).abs() < OUTPUT_TOLERANCE).all(-1)[0]  # so that NaN is a miss
         return wrong_classes(outputs, batch.targets)[0]

@@ -1,10 +1,10 @@
-"""Which variants each task has, and the shortest sequences that each can be scaled to. Imports no torch.
+"""The variants of each task, and the smallest sequence length of each. Imports no torch.
 
 A variant is a publication's definition of the task: `bengio94` Bengio, Simard and Frasconi (1994), `hs97`
 Hochreiter and Schmidhuber (1997), `hf11` the Hessian-free code of Martens and Sutskever (2011), `thesis` Sutskever
-(2013), `pascanu13` Pascanu, Mikolov and Bengio (2013),
-`boulanger13` Boulanger-Lewandowski's Hessian-free code (2013), `urnn16` Arjovsky, Shah and Bengio (2016), `cornn21`
-Rusch and Mishra (2021). `hf11_answers` is hf11 with a loss at the answers alone, which its code has too.
+(2013), `pascanu13` Pascanu, Mikolov and Bengio (2013), `boulanger13` Boulanger-Lewandowski's Hessian-free
+code (2013), `urnn16` Arjovsky, Shah and Bengio (2016), `cornn21` Rusch and Mishra (2021). `hf11_answers` is hf11 with a
+loss only at the answers; its code has this too.
 """
 
 MINIMUM_LENGTHS: dict[str, dict[str, int]] = {
@@ -17,21 +17,21 @@ MINIMUM_LENGTHS: dict[str, dict[str, int]] = {
     "Latch": {"bengio94": 1},
     "OneBit": {"hf11": 3, "hf11_answers": 3, "pascanu13": 1, "boulanger13": 2},
 }
-"""Name of a task's class -> its variants -> the smallest `task.sequence_length` of each; see `minimum_length`.
+"""Class name of a task -> variant -> smallest `task.sequence_length`; see `minimum_length`.
 
-At and above it, every place that a variant draws from has at least one step, no two overlap, and all lie inside the
-shortest sequence.
+From this length on, every window of steps that a variant draws from has at least one step, no two windows overlap, and
+all lie inside the shortest sequence.
 """
 
 STEPS_PER_POSITION: dict[str, dict[str, int]] = {
     "Memorization": {"hf11": 2, "hf11_answers": 2},
     "Latch": {"bengio94": 1},
 }
-"""What every position to memorize adds to the smallest length: a step that shows it and one that asks for it."""
+"""Steps that each position to memorize adds to the smallest length: one to show it and one for the answer, if any."""
 
 
 def variants_of(task: str) -> tuple[str, ...]:
-    """Names of the variants of the task with this class name, the default one first."""
+    """Names of a task's variants by its class name; the default variant comes first."""
     return tuple(MINIMUM_LENGTHS[task])
 
 
@@ -41,7 +41,7 @@ def minimum_length(task: str, variant: str, num_positions: int = 0) -> int:
     Args:
         task: Name of the task's class.
         variant: Name of one of its variants.
-        num_positions: Of a task that has this key.
+        num_positions: Value of `task.num_positions`, for tasks that have this key.
     """
     return MINIMUM_LENGTHS[task][variant] + num_positions * STEPS_PER_POSITION.get(task, {}).get(variant, 0)
 
@@ -53,10 +53,10 @@ def check_variant(task: str, variant: str, sequence_length: int, num_positions: 
         task: Name of the task's class.
         variant: Name of the variant.
         sequence_length: Nominal length T.
-        num_positions: Of a task that has this key.
+        num_positions: Value of `task.num_positions`, for tasks that have this key.
 
     Raises:
-        ValueError: The task lacks the variant, or the length is too small for it; one sentence that names the key.
+        ValueError: The task has no such variant, or the length is too small for it; the message names the key.
     """
     minimums = MINIMUM_LENGTHS[task]
     if variant not in minimums:

@@ -13,16 +13,16 @@ from rnnbench.tasks.variants import variants_of
 
 
 class Xor(MarkedOperands):
-    """Output the exclusive or of the two marked bits; the second bit alone says nothing about it.
+    """Output the exclusive or of the two marked bits; neither bit alone carries information about the target.
 
     Values are bits, each 0 or 1 with probability 1/2. Variants:
 
-    - hf11: one logistic output under cross-entropy, so that the model's own output is the logit; a miss has the wrong
-      sign. Its sequences are half as long as those of the other tasks: L - 1 in {50f .. 55f - 1}, I in {f .. 10f - 1},
-      J in {15f .. 25f - 1} with f = T / 100, bounds rounded down, I at least 1, the windows disjoint and not empty.
-    - thesis: a linear output under squared error; a miss lies on the wrong side of 1/2. L, I and J are adding's.
+    - hf11: one logistic output with cross-entropy, so the model's output is the logit; a miss has the wrong sign. Its
+      sequences are half as long as those of the other tasks: L - 1 in {50f .. 55f - 1}, I in {f .. 10f - 1}, J in
+      {15f .. 25f - 1} with f = T / 100 and bounds rounded down; I is at least 1, windows are disjoint and not empty.
+    - thesis: a linear output with squared error; a miss lies on the wrong side of 1/2. L, I and J as in adding.
 
-    The rest is `MarkedOperands`.
+    See `MarkedOperands` for the rest.
     """
 
     problem: ClassVar[str] = "Xor"
@@ -30,7 +30,7 @@ class Xor(MarkedOperands):
     neutral_element = 0.0
 
     def __init__(self, sequence_length: int, variant: str = "hf11") -> None:
-        """Build a variant at one length, as `MarkedOperands` says."""
+        """Build a variant at one length; see `MarkedOperands`."""
         super().__init__(sequence_length, variant)
         if self._logistic():
             self.loss = "sigmoid_cross_entropy"
@@ -70,7 +70,7 @@ class Xor(MarkedOperands):
 
     @override
     def _baseline(self) -> tuple[float, float]:
-        """The constant is probability 1/2, or the mean 1/2."""
+        """Loss and error rate of the best constant: probability 1/2, or the mean 1/2."""
         return (math.log(2) if self._logistic() else 0.25), 0.5
 
     @override
