@@ -1,1 +1,1 @@
-"""Initializations: a generator in, one replica's parameters out."""
+"""Initializations: draw the parameters of one replica from a random generator."""

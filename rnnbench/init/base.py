@@ -1,6 +1,6 @@
-"""What an initialization is: a draw of one replica's parameters from a generator.
+"""Contract of an initialization: draw one replica's parameters from a random generator.
 
-The order of the draws is part of an initialization: it decides what a seed means.
+The order of the draws is part of an initialization: it determines the parameters of a seed.
 """
 
 from abc import ABC, abstractmethod
@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 Layout = Mapping[str, tuple[int, ...]]
-"""Names and shapes of one replica's parameters, in the order in which they lie in theta."""
+"""Names and shapes of one replica's parameters, in theta's order."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Init(ABC):
-    """Draws every parameter of one replica, in float64 on the CPU.
+    """Draws all parameters of one replica, in float64 on the CPU.
 
-    The recurrent weights (`weight_hh`, (k n, n): k stacked square blocks, k = 1 for the simple recurrent net) are the
-    subclass's subject; the rest is the same for all: weight_ih ~ N(0, input_scale^2),
+    A subclass draws the recurrent weights (`weight_hh`, (k n, n): k stacked square blocks, k = 1 for the simple
+    recurrent net). The rest is the same for all: weight_ih ~ N(0, input_scale^2),
     weight_out ~ N(0, output_scale^2), every bias and the initial state ~ N(0, scale^2) with their own scales.
 
     Attributes:

@@ -15,7 +15,7 @@ class GaussianInit(Init):
 
     Attributes:
         recurrent_scale: Standard deviation; None: 1/sqrt(n), for which the spectral radius tends to 1 as n grows.
-        spectral_radius: Rescale to this largest eigenvalue modulus; None: leave the weights as drawn.
+        spectral_radius: Largest eigenvalue modulus after rescaling; None: no rescaling.
     """
 
     recurrent_scale: float | None = None

@@ -1,4 +1,4 @@
-"""A few incoming weights per unit, rescaled to a spectral radius."""
+"""Sparse recurrent weights: a few per unit, rescaled to a spectral radius."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class SparseInit(Init):
     The whole matrix is then rescaled. A unit may be among its own sources.
 
     Attributes:
-        num_connections: Incoming recurrent weights of a unit, >= 1; all n where n is smaller.
+        num_connections: Number of incoming recurrent weights of a unit, >= 1; at most n are used.
         spectral_radius: Largest eigenvalue modulus of the recurrent weights, >= 0.
 
     Source: Martens and Sutskever (2011), ICML (few connections); Sutskever, Martens, Dahl and Hinton (2013), ICML
@@ -29,7 +29,7 @@ class SparseInit(Init):
     def recurrent_block(self, generator: torch.Generator, hidden_size: int) -> Tensor:
         """See `Init.recurrent_block`.
 
-        The drawn matrix is never nilpotent: following one source of each unit leads into a cycle sooner or later.
+        The drawn matrix is never nilpotent: every unit has a source, so its graph has a cycle.
         """
         num_connections = min(self.num_connections, hidden_size)
         # The smallest of n random keys are a uniform choice without replacement, row by row.

@@ -17,7 +17,7 @@ def rescale(matrix: Tensor, spectral_radius: float) -> Tensor:
         (n, n), float64, a new tensor.
 
     Raises:
-        ValueError: The matrix's own spectral radius is 0, so that no factor gives it another.
+        ValueError: The spectral radius of the matrix is 0, so rescaling cannot change it.
     """
     if spectral_radius == 0:
         return torch.zeros_like(matrix)

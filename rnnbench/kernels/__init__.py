@@ -1,1 +1,1 @@
-"""Triton kernels of the sweeps that take most of the time, each beside a torch path under the same tests."""
+"""Triton kernels of the most expensive sweeps. For each there is a torch implementation that passes the same tests."""

@@ -1,4 +1,4 @@
-"""The nonlinearities inside a kernel, float32; the derivative is a function of the state h = f(a), as in the models."""
+"""Nonlinearities inside a kernel, float32. As in the models, derivatives are functions of the state h = f(a)."""
 
 import triton
 import triton.language as tl
@@ -8,8 +8,8 @@ import triton.language as tl
 def hyperbolic_tangent(a):
     """Tanh, within 3 units in the last place.
 
-    Near 0, where small signals live, the odd polynomial of least relative error up to 0.6; beyond it the exponential,
-    whose rounding no longer shows in 1 - tiny.
+    Up to |a| = 0.6 an odd polynomial of minimal relative error, since small signals need precision near 0; above, the
+    exponential formula, whose rounding errors hardly change the result there.
     """
     square = a * a
     series = -0.33333298563957214 + square * (
@@ -24,7 +24,7 @@ def hyperbolic_tangent(a):
 
 @triton.jit
 def logistic(a):
-    """1 / (1 + exp(-a)), without an exponential that overflows."""
+    """1 / (1 + exp(-a)), without overflow of the exponential."""
     power = tl.exp(-tl.abs(a))
     return tl.where(a < 0, power, 1.0) / (1.0 + power)
 

@@ -1,7 +1,7 @@
 """The backward sweep of the simple recurrent net over a whole sequence in one launch.
 
-Programs, tiles and waits as in `rnnbench.kernels.states`. The gradients of the weights are no part of it: they are
-products over all steps, which a matrix library does faster.
+Programs, tiles and waits as in `rnnbench.kernels.states`. The kernel does not compute the gradients of
+the weights: they are products over all steps, for which a matrix library is faster.
 
 Letters as in `rnnbench.models.simple_rnn_sweeps`.
 """
@@ -18,7 +18,7 @@ from rnnbench.kernels.tiles import load_tile, multiply, multiply_stored, residen
 def pre_activation_gradient(
     carry, state, injected, tangent, weight, STRUCTURAL: tl.constexpr, NONLINEARITY: tl.constexpr
 ):
-    """dL/da_t from what comes back from step t + 1, what enters at t, and the structural damping of step t."""
+    """dL/da_t from the gradient carried back from step t + 1, the one injected at t, and the structural damping."""
     gradient = carry + injected
     if STRUCTURAL == "squared_error":
         gradient += weight * tangent
@@ -30,7 +30,7 @@ def pre_activation_gradient(
 
 @triton.jit
 def step_operands(state, source, tangent, columns, inside, enters, STRUCTURAL: tl.constexpr):
-    """h_t, the gradient that enters there, and dh_t (where it is looked at)."""
+    """h_t, the gradient injected at step t, and dh_t (if structural damping uses it)."""
     states = load_tile(state, columns, inside)
     injected = load_tile(source, columns, inside & enters)
     tangents = states if STRUCTURAL == "" else load_tile(tangent, columns, inside)
@@ -67,17 +67,17 @@ def gradients_kernel(
     NONLINEARITY: tl.constexpr,
     ROWS: tl.constexpr,
 ):
-    """dL/da_t = f'(a_t) (dL/da_{t+1} W_hh + what enters at t), from the last step to the first.
+    """dL/da_t = f'(a_t) (dL/da_{t+1} W_hh + injected dL/dh_t), from the last step to the first.
 
     Operands:
         gradients: (r, T, b, n), contiguous, overwritten.
-        rows: As of `states_kernel`; the three strides are of it.
-        recurrent: W_hh, n x n numbers on end, at every `weight_stride`.
-        source: dL/dh_t that enters: of every step (r, T, b, n), which may be `gradients` itself; of one output a
-            sequence (r, 1, b, n).
-        output_steps: (r, b), int64; read where ONE_OUTPUT: the step of that output.
-        tangents: (r, T + 1, b, n), contiguous; read where STRUCTURAL.
-        structural: (r,), weight of the damping; read where STRUCTURAL, the distance's name or "".
+        rows: See `states_kernel`; the three strides belong to it.
+        recurrent: W_hh of each replica, n x n contiguous numbers, `weight_stride` apart.
+        source: Injected dL/dh_t: (r, T, b, n) for every step, which may be `gradients` itself; or (r, 1, b, n) for one
+            output per sequence.
+        output_steps: (r, b), int64, the step of each sequence's output; read if ONE_OUTPUT.
+        tangents: (r, T + 1, b, n), contiguous; read if STRUCTURAL, which is the name of the distance or "".
+        structural: (r,), weight of the damping; read if STRUCTURAL.
     """
     replica = tl.program_id(0).to(tl.int64)
     row = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
@@ -108,7 +108,7 @@ def gradients_kernel(
     carry = zero
     if IS_RESIDENT:
         first, second, third, fourth = resident_matrix(recurrent, columns, hidden_size, BLOCK)
-        # Zero, for the sake of the matrix.
+        # The result is zero; the product makes the compiler lay out the matrix before the loop.
         carry = multiply(zero, first, second, third, fourth, zero, ROWS, BLOCK)
 
     for back in range(num_steps):

@@ -1,7 +1,7 @@
 """Launches of the kernels on tensors: strides, blocks, and the choice of tiles.
 
-On a GPU an autotuner tries every tile once for each size, and keeps the times in Triton's cache on disk. Under Triton's
-interpreter (TRITON_INTERPRET=1), which runs the kernels on tensors of the CPU, nothing is tried.
+On a GPU an autotuner tries every tile once for each size, and stores the times in Triton's cache on disk. Triton's
+interpreter (TRITON_INTERPRET=1), which runs the kernels on CPU tensors, does no tuning.
 
 Letters as in `rnnbench.models.simple_rnn_sweeps`.
 """
@@ -22,21 +22,22 @@ from rnnbench.kernels.states import states_kernel, tangents_kernel
 from rnnbench.kernels.tiles import MIN_BLOCK
 
 MAX_RESIDENT_SIZE = 128
-"""Rows and columns: 64 KiB, twice that as the parts of its products, half of a multiprocessor's registers."""
+"""Largest matrix kept in registers, in rows and columns: 64 KiB, and twice that when split for tensor-core products:
+half of a multiprocessor's registers."""
 
 MAX_FUSED_INPUTS = 32
-"""Numbers of [x_t, 1] up to which a program multiplies them itself; more would be a second matrix to keep."""
+"""Largest size of [x_t, 1] that a kernel multiplies itself; a larger one would need a second resident matrix."""
 
 TUNED_BY = ("hidden_size", "num_sequences", "rounded_replicas")
 
 
 @dataclass(frozen=True)
 class Tile:
-    """How a kernel is cut.
+    """Tile size of a kernel.
 
     Attributes:
-        rows: Sequences of a program.
-        warps: Of 32 threads each, that share its work.
+        rows: Number of sequences per program.
+        warps: Number of warps (32 threads each) per program.
     """
 
     rows: int
@@ -44,33 +45,33 @@ class Tile:
 
 
 TILES = (Tile(16, 4), Tile(16, 8), Tile(32, 8), Tile(64, 8))
-"""What the autotuner tries. Small tiles spread few sequences over the chip, large ones read a split matrix less."""
+"""Candidates of the autotuner. Small tiles spread few sequences over the chip; large ones read the matrix less."""
 
 
 def is_interpreted() -> bool:
-    """Whether the kernels run on tensors of the CPU, one operation after another."""
+    """Whether Triton's interpreter runs the kernels, on CPU tensors."""
     return isinstance(states_kernel, InterpretedFunction)
 
 
 def blocks(hidden_size: int) -> dict[str, Any]:
-    """Columns of a tile, a power of two, and whether a matrix of so many stays with its program."""
+    """Columns of a tile, a power of two, and whether a matrix of this size stays in registers."""
     block = max(MIN_BLOCK.value, triton.next_power_of_2(hidden_size))
     return {"BLOCK": block, "IS_RESIDENT": block <= MAX_RESIDENT_SIZE}
 
 
 def fuses_inputs(num_inputs: int) -> bool:
-    """Whether `run_states` multiplies [x_t, 1], d + 1 numbers, itself."""
+    """Whether `run_states` itself multiplies [x_t, 1], d + 1 numbers, with its weights."""
     return num_inputs <= MAX_FUSED_INPUTS
 
 
 def run_states(rows: Tensor, step: Tensor, nonlinearity: str) -> None:
-    """Fill the states of `rows`.
+    """Compute the states, in place in `rows`.
 
     Args:
-        rows: (r, T + 1, b, at least c), contiguous: [h_t, x_{t+1}, 1] at index t; where inputs are not fused, the input
+        rows: (r, T + 1, b, at least c), contiguous: [h_t, x_{t+1}, 1] at index t; if inputs are not fused, the input
             part of a_t in the place of h_t.
-        step: (r, c, n), rows [W_hh^T; W_ih^T; b], each replica's contiguous.
-        nonlinearity: Name.
+        step: (r, c, n), rows [W_hh^T; W_ih^T; b], contiguous for each replica.
+        nonlinearity: Name of the nonlinearity.
     """
     r, steps, b, width = rows.shape[0], rows.shape[1] - 1, rows.shape[2], rows.shape[3]
     num_inputs, n = step.shape[1] - step.shape[2], step.shape[2]
@@ -81,14 +82,14 @@ def run_states(rows: Tensor, step: Tensor, nonlinearity: str) -> None:
 
 
 def run_tangents(tangents: Tensor, rows: Tensor, step: Tensor, lengths: Tensor | None, nonlinearity: str) -> None:
-    """Fill the tangents.
+    """Compute the tangents, in place.
 
     Args:
-        tangents: (r, T + 1, b, n), contiguous: dh_0, then in the place of dh_t what the direction adds to da_t.
-        rows: As of `run_states`, with the states.
-        step: As of `run_states`.
-        lengths: (r, b), int64: dh_t is zero after a sequence's end; None: it has no end before T.
-        nonlinearity: Name.
+        tangents: (r, T + 1, b, n), contiguous: dh_0; the place of dh_t holds the direction's part of da_t.
+        rows: See `run_states`; with the states.
+        step: See `run_states`.
+        lengths: (r, b), int64: dh_t is zero after a sequence's end; None: all sequences have T steps.
+        nonlinearity: Name of the nonlinearity.
     """
     r, steps, b, n = tangents.shape[0], tangents.shape[1] - 1, tangents.shape[2], tangents.shape[3]
     ends = rows if lengths is None else lengths
@@ -126,17 +127,17 @@ def run_gradients(
     damped: StructuralDamping | None,
     nonlinearity: str,
 ) -> None:
-    """Fill dL/da_t.
+    """Compute dL/da_t.
 
     Args:
         gradients: (r, T, b, n), contiguous, overwritten.
-        rows: As of `run_states`, with the states.
-        recurrent: W_hh, (r, n, n), each replica's contiguous.
-        source: dL/dh_t that enters from the outputs, (T, r, b, n), which may be a view of `gradients`; or (1, r, b, n).
-        output_step: (r, b), int64: the step of every sequence's one output, source's first axis being 1; None: a
-            gradient enters at every step.
-        damped: None: no structural damping.
-        nonlinearity: Name.
+        rows: See `run_states`; with the states.
+        recurrent: W_hh, (r, n, n), contiguous for each replica.
+        source: dL/dh_t of the outputs, (T, r, b, n), which may be a view of `gradients`; or (1, r, b, n).
+        output_step: (r, b), int64: the step of the only output of each sequence, for a source (1, r, b, n); None: the
+            source has a gradient for every step.
+        damped: Structural damping; None for none.
+        nonlinearity: Name of the nonlinearity.
     """
     r, steps, b, n = gradients.shape
     tangents, weight = (rows, rows) if damped is None else (damped.tangents, damped.weight)
@@ -159,7 +160,7 @@ _fixed: list[Tile] = []
 
 @contextmanager
 def fixed_tile(tile: Tile) -> Iterator[None]:
-    """Launch every kernel with one tile; for tests of each."""
+    """Launch every kernel with a given tile, for tests."""
     _fixed.append(tile)
     try:
         yield
@@ -170,12 +171,12 @@ def fixed_tile(tile: Tile) -> Iterator[None]:
 def _launch(
     kernel: Any, in_place: str, arguments: list[Any], options: dict[str, Any], num_replicas: int, num_sequences: int
 ) -> None:
-    """Launch a program for each tile of each replica; `in_place` is the argument that a kernel reads and overwrites."""
-    # Replicas end one by one; so that the autotuner does not start over each time, it sees a power of two.
+    """Launch a program for each tile of each replica; `in_place` names the argument that the kernel overwrites."""
+    # Replicas end one by one; rounding to a power of two keeps the autotuner from starting over each time.
     arguments = [*arguments, triton.next_power_of_2(num_replicas)]
     device = arguments[0].device
     if not is_interpreted():
-        options = {**options, "enable_fp_fusion": True}  # Triton warns where it is left open
+        options = {**options, "enable_fp_fusion": True}  # without this setting Triton warns
     if _fixed or device.type != "cuda":
         tile = _fixed[-1] if _fixed else TILES[0]
         options = {**options, "ROWS": tile.rows, "num_warps": tile.warps, "num_stages": 1}
@@ -193,7 +194,7 @@ _tuners: dict[int, Any] = {}
 
 
 def _tuned(kernel: Any, in_place: str) -> Any:
-    """The kernel with the autotuner around it, made once."""
+    """The kernel with its autotuner, created once."""
     if id(kernel) not in _tuners:
         configs = [triton.Config({"ROWS": tile.rows}, num_warps=tile.warps, num_stages=1) for tile in TILES]
         given = inspect.signature(triton.autotune).parameters

@@ -1,8 +1,8 @@
 """The states of the simple recurrent net, and their tangents, over a whole sequence in one launch.
 
-A program owns ROWS sequences of one replica for all steps. h_t goes from accumulator to operand without leaving the
-chip; it is written out, and what the next step needs from memory is read before this step's product, which hides the
-wait. The first product stands before the loop: so the compiler lays its matrix out for the tensor cores there, once.
+A program computes ROWS sequences of one replica for all steps. h_t stays on the chip as operand of the next product and
+is also stored. The loads of the next step are issued before the product of this step, which hides their latency. The
+first product is outside the loop, so that the compiler lays out the matrix for the tensor cores only once.
 
 Letters as in `rnnbench.models.simple_rnn_sweeps`.
 """
@@ -14,12 +14,12 @@ from rnnbench.kernels.elementwise import activate, through_derivative
 from rnnbench.kernels.tiles import PRECISION, load_tile, multiply, multiply_stored, resident_matrix, rows_before
 
 UNSPECIALIZED = ("num_steps", "rounded_replicas")
-"""Arguments whose values are not worth a compilation of their own."""
+"""Arguments for whose values Triton compiles no specialized kernels."""
 
 
 @triton.jit
 def input_weights(step, columns, hidden_size, num_inputs, EXTRA: tl.constexpr):
-    """[W_ih^T; b], (EXTRA, BLOCK): the rows of `step` after those of W_hh^T; nothing where EXTRA is 0."""
+    """[W_ih^T; b], (EXTRA, BLOCK): the rows of `step` after those of W_hh^T; unused if EXTRA is 0."""
     if EXTRA == 0:
         weights = 0
     else:
@@ -33,9 +33,9 @@ def input_weights(step, columns, hidden_size, num_inputs, EXTRA: tl.constexpr):
 
 @triton.jit
 def input_operand(here, step_stride, columns, inside, hidden_size, num_inputs, EXTRA: tl.constexpr):
-    """[x_t, 1], (ROWS, EXTRA); where EXTRA is 0 its product, which lies already where h_t is going to.
+    """[x_t, 1], (ROWS, EXTRA); if EXTRA is 0, its product with the weights, which is stored in the place of h_t.
 
-    `here` points at h_{t-1}; `inside` is (ROWS, 1).
+    `here` points to h_{t-1}; `inside` is (ROWS, 1).
     """
     if EXTRA == 0:
         operand = load_tile(here + step_stride, columns, inside & (columns[None, :] < hidden_size))
@@ -132,13 +132,13 @@ def tangents_kernel(
     NONLINEARITY: tl.constexpr,
     ROWS: tl.constexpr,
 ):
-    """dh_t = f'(a_t) (dh_{t-1} W_hh^T + what lies there) for all steps, in place.
+    """dh_t = f'(a_t) (dh_{t-1} W_hh^T + stored part of the direction) for all steps, in place.
 
     Operands:
-        tangents: (r, T + 1, b, n), contiguous; from step 1 on [h_{t-1}, x_t, 1] times the direction's `step`.
-        rows: As of `states_kernel`; the three strides are of it.
-        step: As of `states_kernel`.
-        lengths: (r, b), int64; read where ENDS: dh_t is zero after a sequence's own end.
+        tangents: (r, T + 1, b, n), contiguous; from step 1 on it holds [h_{t-1}, x_t, 1] times the direction's `step`.
+        rows: See `states_kernel`; the three strides belong to it.
+        step: See `states_kernel`.
+        lengths: (r, b), int64; read if ENDS: dh_t is zero after a sequence's end.
     """
     replica = tl.program_id(0).to(tl.int64)
     row = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
@@ -147,7 +147,7 @@ def tangents_kernel(
     reached = rows + replica * replica_stride + step_stride + row[:, None].to(tl.int64) * width
     tangent_stride = num_sequences * hidden_size
     here = tangents + replica * (num_steps + 1) * tangent_stride + row[:, None] * hidden_size
-    length = row[:, None]  # not looked at
+    length = row[:, None]  # not used unless ENDS
     if ENDS:
         entries = lengths + replica * length_replica_stride + row[:, None].to(tl.int64) * length_stride
         length = tl.load(entries, mask=row_inside, other=0)

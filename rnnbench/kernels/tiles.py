@@ -1,36 +1,36 @@
 """Tiles inside a kernel: rows of sequences times columns of units, and their products with a matrix of one replica.
 
-The columns are one block, BLOCK >= n. The matrix of a net of up to 128 units stays in registers for all steps. A larger
-one is read again at every step, CHUNK rows at a time, and so is the part of the carried tile that meets them: what the
-program has just stored.
+All columns form one block, BLOCK >= n. The matrix of a net of up to 128 units stays in registers for all steps
+("resident"). A larger matrix is read again at every step, CHUNK rows at a time, together with the matching columns of
+the carried tile, which the program has just stored.
 
-A product is the sum of several, over parts of the units. Tensor cores cut off what they add up, every time and toward
-zero, so that errors of one long sum have one sign; sums of parts are rounded to the nearest. A resident matrix is in
-parts of every second or fourth unit, since neighbouring columns of a carried tile lie in one thread.
+A product is the sum of several products over parts of the units. Tensor cores truncate every partial sum toward zero,
+so the errors of one long sum have the same sign; sums of parts are rounded to nearest. The parts of a resident matrix
+are every second or fourth unit, since neighbouring columns of a carried tile are in the same thread.
 """
 
 import triton
 import triton.language as tl
 
 PRECISION = tl.constexpr("tf32x3")
-"""Three products of TF32 parts on the tensor cores, in place of one of float32 on the ordinary ones ("ieee")."""
+"""Three products of TF32 parts on the tensor cores instead of one float32 product on the other cores ("ieee")."""
 
 CHUNK = tl.constexpr(32)
-"""Rows of a matrix that are read at once: 32 KiB at BLOCK = 256, and twice that as the parts of its products."""
+"""Rows of a matrix read at once: 32 KiB at BLOCK = 256, and twice that when split for tensor-core products."""
 
 MIN_BLOCK = tl.constexpr(16)
-"""Of a product on the tensor cores, in every direction."""
+"""Minimum of each dimension of a product on the tensor cores."""
 
 
 @triton.jit
 def load_tile(pointers, columns, inside):
-    """Entries of some rows, (ROWS, 1) pointers, at some columns; zero where not inside."""
+    """Load rows, (ROWS, 1) pointers, at the given columns; zero where not inside."""
     return tl.load(pointers + columns[None, :], mask=inside, other=0.0)
 
 
 @triton.jit
 def some_rows(matrix, columns, size, first, every: tl.constexpr, COUNT: tl.constexpr):
-    """Rows `first`, first + every, ... of a matrix with `size` rows and columns, (COUNT, BLOCK), zero beyond them."""
+    """COUNT rows `first`, first + every, ... of a size x size matrix: (COUNT, BLOCK), zero outside the matrix."""
     units = first + every * tl.arange(0, COUNT)
     inside = (units[:, None] < size) & (columns[None, :] < size)
     return tl.load(matrix + units[:, None] * size + columns[None, :], mask=inside, other=0.0)
@@ -38,7 +38,7 @@ def some_rows(matrix, columns, size, first, every: tl.constexpr, COUNT: tl.const
 
 @triton.jit
 def resident_matrix(matrix, columns, size, BLOCK: tl.constexpr):
-    """The rows of a matrix in four parts, as `multiply` takes them; the same part again where fewer will do."""
+    """The rows of a matrix in four parts for `multiply`; small matrices have fewer parts, which are repeated."""
     if BLOCK >= 4 * MIN_BLOCK:
         first = some_rows(matrix, columns, size, 0, 4, BLOCK // 4)
         second = some_rows(matrix, columns, size, 2, 4, BLOCK // 4)
@@ -56,13 +56,13 @@ def resident_matrix(matrix, columns, size, BLOCK: tl.constexpr):
 
 @triton.jit
 def every_other(tile, ROWS: tl.constexpr, WIDTH: tl.constexpr):
-    """The columns 0, 2, ... and the columns 1, 3, ... of a tile, (ROWS, WIDTH / 2) each."""
+    """Even and odd columns of a tile, (ROWS, WIDTH / 2) each."""
     return tl.split(tl.reshape(tile, (ROWS, WIDTH // 2, 2)))
 
 
 @triton.jit
 def product(carry, block):
-    """Of a carried tile and some rows of a matrix, carry @ block."""
+    """Product of a carried tile and some rows of a matrix: carry @ block."""
     return tl.dot(carry, block, input_precision=PRECISION)
 
 
@@ -85,8 +85,8 @@ def multiply(carry, first, second, third, fourth, total, ROWS: tl.constexpr, BLO
 
 @triton.jit
 def multiply_stored(stored, row_inside, matrix, columns, size, total):
-    """The same where the matrix is not resident; the carried tile lies at `stored`, (ROWS, 1) pointers."""
-    tl.debug_barrier()  # other threads of this program have stored it
+    """Carry @ matrix + total for a matrix that is not resident; `stored`, (ROWS, 1), points to the carried tile."""
+    tl.debug_barrier()  # other threads of this program have stored the tile
     for first in range(0, size, CHUNK):
         units = first + tl.arange(0, CHUNK)
         carry = load_tile(stored, units, row_inside & (units[None, :] < size))
@@ -96,6 +96,6 @@ def multiply_stored(stored, row_inside, matrix, columns, size, total):
 
 @triton.jit
 def rows_before(t, num_steps, row, num_sequences):
-    """Which rows of a tile are sequences, (ROWS, 1), while t < num_steps; then none."""
-    # Not a comparison of the steps for each row: Triton's interpreter makes no mask of a single truth value.
+    """Which rows of a tile are sequences, (ROWS, 1), if t < num_steps; otherwise none."""
+    # The step is not compared directly: Triton's interpreter cannot make a mask from a scalar condition.
     return row[:, None] < tl.where(t < num_steps, num_sequences, 0)

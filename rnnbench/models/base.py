@@ -1,8 +1,8 @@
-"""What a model is: a layout of parameters, and sweeps through time over blocks of sequences.
+"""Contract of a model: a layout of parameters, and sweeps over blocks of sequences.
 
-A model knows its outputs and no loss. Letters: R replicas, P parameters of one replica, T time steps, S outputs of a
-sequence, n hidden units, s size of the whole state, d inputs, o outputs; r and b are the replicas and sequences of one
-block.
+A sweep is one pass through time, forward or backward. A model is independent of the loss. Letters: R replicas,
+P parameters of one replica, T time steps, S outputs of a sequence, n hidden units, s size of the whole state, d inputs,
+o outputs; r and b are the replicas and sequences of one block.
 """
 
 import math
@@ -21,19 +21,19 @@ State = tuple[Tensor, ...]
 
 INITIAL_STATE = "initial_state"
 READOUT = frozenset({"weight_out", "bias_out"})
-"""Parameters that no step takes, beside the initial state."""
+"""Parameters of the readout; `step` does not take them."""
 
 
 @dataclass(frozen=True)
 class BlockShape:
-    """Size of the buffers of one block of sequences.
+    """Shape of one block of sequences, which determines the size of its buffers.
 
     Attributes:
         replicas: r.
         steps: T.
         sequences: b.
-        dtype: Of all floating-point buffers.
-        device: Of all buffers.
+        dtype: Type of all floating-point buffers.
+        device: Device of all buffers.
     """
 
     replicas: int
@@ -44,21 +44,20 @@ class BlockShape:
 
 
 class Sweeps(ABC):
-    """Sweeps through time over one block of sequences, with the buffers they need.
+    """Sweeps through time over one block of sequences, and their buffers.
 
-    The order of use is `load`, `forward`, then either `backward` (once) or `linearized_forward` followed by
-    `linearized_backward` (as often as wanted: the states of `forward` are kept). These two are for second-order methods
-    alone: sweeps without them serve the others.
+    Call `load`, `forward`, then either `backward` (once) or `linearized_forward` followed by `linearized_backward` (any
+    number of times: the states of `forward` are kept). Only second-order methods need the last two.
 
     Attributes:
-        shape: Of the block.
+        shape: Shape of the block.
     """
 
     shape: BlockShape
 
     @abstractmethod
     def load(self, batch: Batch) -> None:
-        """Take the block's sequences, r replicas and b sequences of at most T steps."""
+        """Load the sequences of the block: r replicas, b sequences of at most T steps."""
 
     @abstractmethod
     def forward(self, weights: object) -> Tensor:
@@ -66,19 +65,19 @@ class Sweeps(ABC):
 
     @abstractmethod
     def backward(self, output_gradients: Tensor) -> Tensor:
-        """Pull (S, r, b, o) back to the parameters; returns (r, P), new, summed over the block's sequences."""
+        """Backpropagate output gradients (S, r, b, o); returns the gradient (r, P), new, summed over sequences."""
 
     def linearized_forward(self, direction: object) -> Tensor:
-        """Derivative of the outputs along a direction of the parameters, (S, r, b, o)."""
+        """Directional derivative of the outputs with respect to the parameters (a J v product), (S, r, b, o)."""
         raise NotImplementedError(f"{type(self).__name__} has no linearized sweeps")
 
     def linearized_backward(self, output_gradients: Tensor, structural: Tensor | None, distance: str) -> Tensor:
-        """As `backward`, plus the structural-damping term of the last `linearized_forward`.
+        """Backpropagate like `backward`, and add the structural damping of the last `linearized_forward`.
 
         Args:
             output_gradients: (S, r, b, o).
-            structural: (r, 1, 1) weight of every sequence's term, or None for no term.
-            distance: Of the term, one of the model's `matching_distances`.
+            structural: (r, 1, 1), weight of the damping term of every sequence; None for no damping.
+            distance: Distance of the damping term, one of the model's `matching_distances`.
         """
         raise NotImplementedError(f"{type(self).__name__} has no linearized sweeps")
 
@@ -88,20 +87,20 @@ class Sweeps(ABC):
 
     @abstractmethod
     def state_gradients(self, sequences: int) -> Tensor:
-        """What `backward` found for dL/dstate_t, t = 1 .. T, of the first sequences: (T, r, sequences, s); a copy."""
+        """dL/dstate_t of the last `backward`, t = 1 .. T, for the first sequences: (T, r, sequences, s); a copy."""
 
 
 class Model(ABC):
-    """A recurrent net without parameters of its own: they come as rows of theta (R, P).
+    """A recurrent net. It stores no parameters; they are passed as rows of theta (R, P).
 
     Attributes:
         input_size: d.
         hidden_size: n.
         output_size: o.
         layout: Name and shape of each parameter, in the order in which they lie in theta.
-        matching_distances: Distances between hidden states before and after a step of theta that structural damping can
-            use, the model's own first: "cross_entropy", "squared_error"; none: its states cannot be damped.
-        num_state_parts: Parts of n units of which the whole state is made, the hidden state first.
+        matching_distances: Distances between the hidden states before and after a change of theta that structural
+            damping supports, the default first: "cross_entropy", "squared_error". Empty: no structural damping.
+        num_state_parts: Number of parts of the whole state, n units each; the hidden state is the first.
     """
 
     matching_distances: ClassVar[Sequence[str]] = ()
@@ -140,43 +139,43 @@ class Model(ABC):
         return torch.cat([parameters[name].reshape(-1) for name in self.layout])
 
     def step(self, parameters: Parameters, state: State, inputs: Tensor) -> State:
-        """One step of the state, for diagnostics and for models whose sweeps are made from it.
+        """Advance the state by one step; used for diagnostics and by models whose sweeps are derived from `step`.
 
-        It is made of differentiable tensor operations, treats every sequence alone, and returns new tensors.
+        Use differentiable tensor operations, do not mix sequences, and return new tensors.
 
         Args:
-            parameters: By name, (r, *shape).
-            state: The parts before the step, (r, b, n) each.
+            parameters: Parameters by name, (r, *shape).
+            state: Parts of the state before the step, (r, b, n) each.
             inputs: (r, b, d).
 
         Returns:
-            The parts after the step, h first.
+            Parts of the state after the step, h first.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not say what its single step is")
+        raise NotImplementedError(f"{type(self).__name__} does not implement step")
 
     def initial_state(self, parameters: Parameters, num_sequences: int) -> State:
-        """The parts of the learned initial state, the same for every sequence: (r, b, n) each, as views."""
+        """Parts of the learned initial state, equal for all sequences: (r, b, n) each, as views."""
         rows = parameters[INITIAL_STATE].unsqueeze(1).expand(-1, num_sequences, -1)
         return rows.chunk(self.num_state_parts, -1)
 
     def readout(self, parameters: Parameters, hidden: Tensor) -> Tensor:
-        """The outputs at some hidden states, (..., r, b, n) -> (..., r, b, o)."""
+        """Outputs of hidden states, (..., r, b, n) -> (..., r, b, o)."""
         return torch.matmul(hidden, parameters["weight_out"].mT) + parameters["bias_out"].unsqueeze(1)
 
     @abstractmethod
     def weights(self, theta: Tensor) -> object:
-        """Operands of the sweeps for theta (R, P), or for a direction in theta's space, laid out for fast products."""
+        """Weights of the sweeps in a layout for fast products, from theta or a direction in its space, (R, P)."""
 
     @abstractmethod
     def slice_weights(self, weights: object, replicas: slice) -> object:
-        """The operands of some replicas, as views."""
+        """The weights of a slice of the replicas, as views."""
 
     @abstractmethod
     def sweeps(self, shape: BlockShape) -> Sweeps:
-        """Make the buffers for blocks of a shape."""
+        """Allocate the sweeps and their buffers for blocks of a shape."""
 
     def recurrent_weight(self, theta: Tensor) -> Tensor:
-        """W_hh, (R, n, n); where weight_hh has blocks for gates too, the block of the candidate for the new state."""
+        """W_hh, (R, n, n); in a gated net the block of weight_hh that computes the candidate state."""
         return self.parameters(theta)["weight_hh"]
 
     def next_states(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:
@@ -208,20 +207,20 @@ class Model(ABC):
         raise NotImplementedError(f"{type(self).__name__} has no state_jacobians")
 
     def min_gradient_blocks(self, shape: BlockShape) -> int:
-        """In how many blocks, at least, the losses and gradients of a batch of a shape are to be had."""
+        """Minimum number of blocks into which a gradient batch of this shape is split."""
         return 1
 
     def backend_name(self, device: torch.device, dtype: torch.dtype) -> str:
-        """What computes its sweeps on a device, in words for the user.
+        """Name of the backend that computes the sweeps on a device, for messages.
 
         Raises:
-            ValueError: What was asked for cannot.
+            ValueError: The configured backend does not run on this device.
         """
         return "torch"
 
     @abstractmethod
     def block_bytes(self, shape: BlockShape) -> int:
-        """Bytes of the buffers that `sweeps(shape)` makes."""
+        """Bytes of the buffers that `sweeps(shape)` allocates."""
 
 
 def rows_of_replicas(tensor: Tensor) -> Tensor:
@@ -230,9 +229,9 @@ def rows_of_replicas(tensor: Tensor) -> Tensor:
 
 
 def steps_with_outputs(batch: Batch) -> tuple[int, int]:
-    """First and last step of a batch at which a sequence may have an output; on a CPU the very ones.
+    """First and last step at which a sequence of the batch may have an output.
 
-    Elsewhere to look would be to wait for the device, so all steps count.
+    Exact on a CPU. On other devices reading the steps would synchronize, so the range covers all steps.
     """
     steps = batch.output_steps
     if steps is None or steps.device.type != "cpu":

@@ -1,4 +1,4 @@
-"""Recurrent nets given by one step of a cell: automatic differentiation makes their sweeps.
+"""Recurrent nets defined by one step of a cell; automatic differentiation provides their sweeps.
 
     state_t = step(parameters, state_{t-1}, x_t),  t = 1 .. T, from a learned state_0;
     z = W_out h + b_out at the output steps, where h is the state's first part.
@@ -20,18 +20,18 @@ from rnnbench.models.cell_sweeps import CellSweeps
 from rnnbench.models.readout_sweeps import ReadoutSweeps
 
 NUM_OTHER_BUFFERS = 2
-"""Numbers per hidden unit, step and sequence beside what the step keeps: a tangent and an injected gradient."""
+"""Further numbers per hidden unit, step and sequence beside saved tensors: a tangent and an injected gradient."""
 
 FRAGMENTATION = 1.5
-"""Memory taken for a byte kept: 1.3 (LSTM) to 1.5 (GRU) measured with glibc, whose heap a step's temporaries riddle."""
+"""Memory used per saved byte: 1.3 (LSTM) to 1.5 (GRU) measured; temporaries of the steps fragment glibc's heap."""
 
 
 class Cell(Model):
-    """A recurrent net given by its step, with a learned initial state and a linear readout.
+    """A recurrent net defined by its step, with a learned initial state and a linear readout.
 
-    A subclass gives `step` and the parameters that it takes; `CellSweeps` does the rest. The state is a tuple of
-    `num_state_parts` tensors of n units each. The first part is the hidden state h: the readout and structural damping
-    see nothing else. Wherever a state is one tensor, the parts lie side by side in it, s = num_state_parts * n.
+    A subclass implements `step` and `step_layout`; `CellSweeps` does the rest. The state is a tuple of
+    `num_state_parts` tensors of n units each. The first part is the hidden state h; readout and structural damping use
+    no other part. A state in one tensor is the concatenation of its parts, s = num_state_parts * n.
 
     Args:
         input_size: d.
@@ -52,7 +52,7 @@ class Cell(Model):
 
     @abstractmethod
     def step_layout(self) -> Mapping[str, tuple[int, ...]]:
-        """Name and shape of each parameter of `step`, in their order in theta; only the sizes may be read."""
+        """Name and shape of each parameter of `step`, in theta's order; only the sizes are set when it is called."""
 
     @abstractmethod
     @override
@@ -77,7 +77,7 @@ class Cell(Model):
         with torch.enable_grad():
             before = rows_of_replicas(states).detach().requires_grad_()
             after = self.next_states(theta, before, rows_of_replicas(inputs))
-        # One reverse pass per unit over all states: a row of every Jacobian.
+        # One backward pass per unit over all states gives a row of every Jacobian.
         units = torch.eye(self.state_size, dtype=after.dtype, device=after.device)
         rows = [torch.autograd.grad(after, before, unit.expand_as(after), retain_graph=True)[0] for unit in units]
         stacked = torch.stack(rows, -2)  # (R, ... b, s, s)
@@ -86,21 +86,21 @@ class Cell(Model):
 
     @override
     def block_bytes(self, shape: BlockShape) -> int:
-        kept = self._num_saved(2) - self._num_saved(1)  # the difference leaves out what does not grow with the batch
-        per_row = kept + self.input_size + NUM_OTHER_BUFFERS * self.hidden_size
+        saved = self._num_saved(2) - self._num_saved(1)  # the difference excludes what does not grow with the batch
+        per_row = saved + self.input_size + NUM_OTHER_BUFFERS * self.hidden_size
         rows = shape.replicas * shape.steps * shape.sequences
         return round(FRAGMENTATION * rows * per_row * shape.dtype.itemsize)
 
     def _num_saved(self, num_sequences: int) -> int:
-        """Numbers that one step on one replica keeps for its derivative."""
+        """Numbers that one step of one replica saves for its backward pass."""
         storages: dict[int, tuple[Tensor, int]] = {}
 
         def keep(tensor: Tensor) -> Tensor:
-            # The tensor is kept as well, so that no other gets its address.
+            # Storing the tensor keeps its address from being reused.
             storages[tensor.untyped_storage().data_ptr()] = tensor, tensor.untyped_storage().nbytes()
             return tensor
 
-        cpu = torch.device("cpu")  # whatever the caller's default is
+        cpu = torch.device("cpu")  # independent of the default device
         parameters = self.parameters(torch.zeros(1, self.num_parameters, requires_grad=True, device=cpu))
         rows = torch.zeros(1, num_sequences, self.state_size, requires_grad=True, device=cpu)
         with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):

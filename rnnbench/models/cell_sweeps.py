@@ -1,8 +1,8 @@
 """Sweeps through time of any cell, by automatic differentiation of its step.
 
-`forward` records the steps, and every reverse sweep is one pass over that record, which is kept: nothing is computed
-again, and the loop over time runs outside Python. `linearized_forward` runs the steps on dual numbers. No derivative is
-differentiated a second time.
+`forward` records the steps for autograd and keeps the graph. Every backward sweep is one autograd pass over this graph:
+nothing is recomputed, and the loop over time runs outside Python. `linearized_forward` runs the steps on dual numbers
+(forward mode). There is no double backward.
 
 Letters as in `rnnbench.models.cell`.
 """
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 class CellSweeps(ReadoutSweeps):
     """Sweeps of a cell over a block.
 
-    Structural damping is that of the hidden state h, the state's first part:
+    Structural damping applies to the hidden state h, the first part of the state:
 
         S = mean over sequences of sum over t of J_h(t)^T J_h(t),
 
-    where J_h(t) is the Jacobian of h_t with respect to theta, and t runs over the sequence's own steps: half the
-    squared distance between the hidden states before and after a step of theta, to second order. With the distance
-    "cross_entropy", that between (1 + h)/2 before and after, J_h(t)^T diag(1 / (1 - h_t^2)) J_h(t) stands in its place.
-    Other parts of the state are damped only through what they do to h.
+    where J_h(t) is the Jacobian of h_t with respect to theta, and t runs over the steps of the sequence. To second
+    order, this is half the squared distance between the hidden states before and after a change of theta. The distance
+    "cross_entropy" is the cross-entropy of (1 + h)/2 before and after; then the summand is
+    J_h(t)^T diag(1 / (1 - h_t^2)) J_h(t). Other parts of the state are damped only through their effect on h.
     """
 
     def __init__(self, model: "Cell", shape: BlockShape) -> None:
@@ -44,7 +44,7 @@ class CellSweeps(ReadoutSweeps):
     @override
     def load(self, batch: Batch) -> None:
         super().load(batch)
-        self.record: list[State] = []  # drops the steps of the last batch before those of the next are made
+        self.record: list[State] = []  # frees the steps of the last batch before the next are recorded
         self.inputs = batch.inputs.contiguous().unbind(0)
         self.running: Tensor | None = None
         if batch.output_steps is not None:
@@ -59,7 +59,7 @@ class CellSweeps(ReadoutSweeps):
             self.record = [self.model.initial_state(self.parameters, self.shape.sequences)]
             for inputs in self.inputs:
                 state = self.model.step(self.parameters, self.record[-1], inputs)
-                # As views, so that the derivative with respect to one part holds the others fixed (c_t beside h_t).
+                # Views, so that the derivative with respect to one part holds the others fixed (c_t and h_t).
                 self.record.append(tuple(part.view_as(part) for part in state))
         return self._read_out(torch.stack([state.detach() for state in self._hidden_states()]))
 
@@ -80,19 +80,19 @@ class CellSweeps(ReadoutSweeps):
         gradients = self.tangents * structural
         if distance == "cross_entropy":
             states = torch.stack([state[0].detach() for state in self.record[1:]])
-            # Where a saturated state is 1 to its last digit, the tangent is as near to 0.
+            # If a saturated state rounds to 1, its tangent is equally close to 0.
             gradients /= (1 - states.square()).clamp_(min=torch.finfo(states.dtype).eps)
         gradients[self.first : self.last + 1] += injected
         return self._parameter_gradient([state[0] for state in self.record[1:]], gradients, output_gradients)
 
     def _parameter_gradient(self, hidden: list[Tensor], gradients: Tensor, output_gradients: Tensor) -> Tensor:
-        """Pull dL/dh of some steps and dL/dz back to (r, P), in the layout's order."""
+        """Backpropagate dL/dh of the given steps, and dL/dz, to the parameters: (r, P), in the layout's order."""
         pieces = dict(zip(self.parameters, self._pull_back(hidden, gradients, self.parameters.values()), strict=True))
         return self._collect(pieces, output_gradients)
 
     @staticmethod
     def _pull_back(hidden: list[Tensor], gradients: Tensor, inputs: Iterable[Tensor]) -> tuple[Tensor, ...]:
-        """Pull dL/dh of some steps, (steps, r, b, n), back along the record, which stays."""
+        """Backpropagate dL/dh of the given steps, (steps, r, b, n), through the recorded graph, which is kept."""
         return torch.autograd.grad(
             hidden, tuple(inputs), gradients.unbind(0), retain_graph=True, allow_unused=True, materialize_grads=True
         )
@@ -107,7 +107,7 @@ class CellSweeps(ReadoutSweeps):
                 state = self.model.step(dual, state, inputs)
                 tangent.copy_(tangent_of(state[0]))
         if self.running is not None:
-            # States after a sequence's end touch no output; they must not enter structural damping either.
+            # States after a sequence's end affect no output; they must not enter structural damping either.
             self.tangents[self.first :].mul_(self.running)
         tangents = self._at_outputs(self.tangents[self.first : self.last + 1])
         through_states = torch.matmul(tangents, weights["weight_out"].mT)
@@ -120,7 +120,7 @@ class CellSweeps(ReadoutSweeps):
 
     @override
     def state_gradients(self, sequences: int) -> Tensor:
-        # A sweep of its own, so that a gradient that no probe looks at does not pay for it.
+        # A separate backward pass, so that updates without this probe do not pay for it.
         parts = [part for state in self.record[1:] for part in state]
         gradients = self._pull_back(self._hidden_states(), self.injected, parts)
         num_parts = self.model.num_state_parts

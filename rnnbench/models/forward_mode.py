@@ -1,4 +1,4 @@
-"""Forward-mode differentiation from several threads at once: torch's dual numbers, on one level for the process."""
+"""Forward-mode differentiation in several threads, with one dual level of torch for the whole process."""
 
 import threading
 import warnings
@@ -25,8 +25,8 @@ with warnings.catch_warnings():
 def dual_level() -> Iterator[None]:
     """Allow dual numbers, in any thread.
 
-    torch has one level for the whole process and refuses a second, so that two workers with a level each fail. Here the
-    first to come opens it and the last to leave closes it; dual numbers of different threads do not meet.
+    torch allows one dual level per process, so two threads cannot each open one. Here the first thread opens the level
+    and the last one closes it. Threads do not share dual numbers.
     """
     global _num_users
     with _lock:
@@ -43,12 +43,12 @@ def dual_level() -> Iterator[None]:
 
 
 def make_dual(primal: Tensor, tangent: Tensor) -> Tensor:
-    """The dual number of a value and a derivative of its shape, as a view of the value."""
+    """Dual number of a value and a tangent of the same shape; a view of the value."""
     dual: Tensor = forward_ad.make_dual(primal, tangent)  # type: ignore[no-untyped-call]
     return dual
 
 
 def tangent_of(number: Tensor) -> Tensor:
-    """The derivative of a number, zero where it depends on no dual number."""
+    """Tangent of a number; zero if the number depends on no dual number."""
     tangent: Tensor | None = forward_ad.unpack_dual(number).tangent  # type: ignore[no-untyped-call]
     return torch.zeros_like(number) if tangent is None else tangent

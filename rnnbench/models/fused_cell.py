@@ -1,4 +1,4 @@
-"""Cells that torch has as one operation for a whole sequence, too.
+"""Cells for which torch also has an operation over whole sequences.
 
 Letters as in `rnnbench.models.cell`.
 """
@@ -20,41 +20,41 @@ from rnnbench.models.readout_sweeps import ReadoutSweeps
 RECURRENCES = ("auto", "torch", "fused")
 
 MAX_UNITS_ONEDNN, MAX_UNITS_ATEN = 10000, 2000
-"""Most units times sequences of a replica for which the operation of either library is the faster way on a CPU.
-oneDNN's is worth taking several replicas apart for.
+"""Largest hidden_size times sequences of a replica for which the library's fused operation is faster on a CPU.
 
-Below, step by step, Python's calls take most of the time; above, what each operation does with its numbers. The table
-in docs/performance.md has the times.
+oneDNN's is faster even if the replicas have to run one by one. Below the limit, the overhead of Python calls dominates
+the time of single steps; above it, the arithmetic does. docs/performance.md has the times.
 """
 
 MAX_FEW_REPLICAS, MIN_UNITS_MANY_REPLICAS = 8, 1000
-"""With more replicas than these, each must have so many units times sequences for oneDNN to be worth its call."""
+"""With more replicas than the first number, oneDNN is faster only if each has at least the second number of units times
+sequences."""
 
 FUSED_MEMORY = 1.3
-"""Memory of the operation beside that of the steps, on a CPU: 1.26 (LSTM by oneDNN) and 1.29 (GRU) measured."""
+"""Memory of the fused operation relative to single steps, on a CPU: 1.26 (LSTM, oneDNN) and 1.29 (GRU) measured."""
 
 
 class FusedCell(Cell):
-    """A cell whose losses and gradients torch's operation for whole sequences can compute.
+    """A cell whose losses and gradients can use torch's fused operation over whole sequences.
 
-    A subclass names torch's module and the operation under it, and says how its parameters lie there.
+    A subclass names the torch module and its operation, and converts the parameters to and from torch's layout.
 
     Args:
         input_size: d.
         output_size: o.
         hidden_size: n.
-        recurrence: What runs the steps of losses and gradients: "torch" its operations, step by step and all replicas
-            together; "fused" its operation for a whole sequence, one replica after the other; "auto" whichever is
-            faster for a block: on a CPU by the limits above, on a GPU the operation for one replica alone, where a run
-            has not measured both. Products, and states for the probes, are always had step by step.
+        recurrence: Backend of losses and gradients: "torch" runs single steps, all replicas together; "fused" runs the
+            operation over whole sequences, one replica after the other; "auto" chooses the faster one for a block: on a
+            CPU by the limits above; on a GPU fused only for a single replica, unless the run has measured both.
+            Gauss-Newton products, and states for probes, always run single steps.
 
     Raises:
-        ValueError: The recurrence is none of these.
+        ValueError: The recurrence is unknown.
     """
 
     module: ClassVar[type[torch.nn.LSTM] | type[torch.nn.GRU]]
-    operation: ClassVar[Callable[..., tuple[Tensor, ...]]]  # from inputs, states and weights to h of all steps, last h
-    learns_bias_hh: ClassVar[bool]  # False: it is zero, since torch's two biases enter only as their sum
+    operation: ClassVar[Callable[..., tuple[Tensor, ...]]]  # inputs, states, weights -> h of all steps, last h
+    learns_bias_hh: ClassVar[bool]  # False: zero, since only the sum of torch's two biases matters
 
     def __init__(self, input_size: int, output_size: int, hidden_size: int, recurrence: str = "auto") -> None:
         if recurrence not in RECURRENCES:
@@ -63,7 +63,7 @@ class FusedCell(Cell):
         super().__init__(input_size, output_size, hidden_size)
 
     def with_recurrence(self, recurrence: str) -> Self:
-        """The same cell, run in another way."""
+        """A copy of the cell with another recurrence backend."""
         other = copy.copy(self)
         other.recurrence = recurrence
         return other
@@ -74,14 +74,14 @@ class FusedCell(Cell):
 
     @abstractmethod
     def from_torch(self, gradients: Sequence[Tensor]) -> Mapping[str, Tensor]:
-        """The gradients of the step's parameters, from those of what `to_torch` gives; bias_hh's if it is learned."""
+        """Gradients of the parameters of `step`, from those of torch's parameters (bias_hh's only if it is learned)."""
 
     @override
     def sweeps(self, shape: BlockShape) -> ReadoutSweeps:
         return FusedSweeps(self, shape) if self.is_fused(shape) else super().sweeps(shape)
 
     def is_fused(self, shape: BlockShape) -> bool:
-        """Whether torch's operation runs the steps of blocks of a shape."""
+        """Whether blocks of a shape use torch's fused operation."""
         if self.recurrence != "auto":
             return self.recurrence == "fused"
         if shape.device.type == "cuda":
@@ -91,7 +91,7 @@ class FusedCell(Cell):
 
     @override
     def min_gradient_blocks(self, shape: BlockShape) -> int:
-        # Run forward and back before the next one begins, a replica, or some of its sequences, stays in cache.
+        # A block stays in cache if it runs forward and backward before the next block starts.
         if self.recurrence == "fused":
             return shape.replicas if shape.device.type == "cpu" else 1
         size = shape.sequences * self.hidden_size
@@ -101,14 +101,14 @@ class FusedCell(Cell):
         return shape.replicas * -(-size // MAX_UNITS_ONEDNN)
 
     def _has_onednn(self, shape: BlockShape) -> bool:
-        """Whether the operation is oneDNN's on a CPU, which has no GRU of torch's kind and no float64."""
+        """Whether the operation is oneDNN's on a CPU; oneDNN has neither torch's form of the GRU nor float64."""
         is_there: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         runs_it = self.module is torch.nn.LSTM and shape.dtype == torch.float32 and shape.device.type == "cpu"
         return is_there and runs_it
 
     @override
     def block_bytes(self, shape: BlockShape) -> int:
-        # By default blocks of the operation are small, and the steps decide about the memory.
+        # With "auto", fused blocks are small, so single steps determine the memory.
         return round(super().block_bytes(shape) * (FUSED_MEMORY if self.recurrence == "fused" else 1))
 
     @override

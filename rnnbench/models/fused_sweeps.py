@@ -1,11 +1,10 @@
-"""Sweeps of a cell by torch's operation for a whole sequence, the one under `torch.nn.LSTM` and `torch.nn.GRU`.
+"""Sweeps of a cell by torch's operation over a whole sequence, which `torch.nn.LSTM` and `torch.nn.GRU` also use.
 
-It is cuDNN's on a GPU, oneDNN's (float32) or ATen's on a CPU. One replica comes after the other, each with its weights
-in parameters made by torch's module, which lays them out in memory as cuDNN wants them. The operation gives h of every
-step, h of the last one apart, and the gradients of its parameters. Where outputs are at the last step alone, the
-gradient goes back from that h: through all of them it would bring a zero to every step. For all else, that is for
-products, whole states and their gradients, a block is stepped through by `CellSweeps`; of whole states only as many
-sequences as are asked for.
+The operation runs in cuDNN on a GPU, in oneDNN (float32) or ATen on a CPU. Replicas run one after the other. The
+weights of each are stored in parameters of torch's module, whose memory layout suits cuDNN. The operation returns h of
+every step, h of the last step separately, and the gradients of its parameters. If the only output is at the last step,
+backpropagation starts at that separate h; starting at the h of all steps would add a zero at each. `CellSweeps`
+computes everything else: Gauss-Newton products, whole states (of the requested sequences only) and their gradients.
 
 Letters as in `rnnbench.models.cell`.
 """
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class FusedSweeps(ReadoutSweeps):
-    """Sweeps of a cell over a block, one call for a whole sequence and replica."""
+    """Sweeps of a cell over a block, one call per replica for all time steps."""
 
     def __init__(self, model: "FusedCell", shape: BlockShape) -> None:
         super().__init__(model, shape)
@@ -37,9 +36,9 @@ class FusedSweeps(ReadoutSweeps):
         self.leaves = [[operand for operand in each if operand.requires_grad] for each in self.operands]
 
     def _empty_operands(self) -> list[Tensor]:
-        """Parameters of torch's module, in its order, lying in memory as it has them."""
+        """Uninitialized parameters of torch's module, in its order and memory layout."""
         sizes, dtype = (self.model.input_size, self.model.hidden_size), self.shape.dtype
-        # Made without numbers: torch's initial weights would be drawn from its generator, for nothing.
+        # Created on "meta": torch's initialization would advance its random generator.
         net = self.cell.module(*sizes, dtype=dtype, device="meta").to_empty(device=self.shape.device)
         weight_ih, weight_hh, bias_ih, bias_hh = net.parameters()
         return [weight_ih, weight_hh, bias_ih, bias_hh.requires_grad_(self.cell.learns_bias_hh)]
@@ -49,7 +48,7 @@ class FusedSweeps(ReadoutSweeps):
         super().load(batch)
         self.batch = batch
         self.steps: CellSweeps | None = None
-        # Steps after the last output count for nothing.
+        # Steps after the last output affect no output.
         self.inputs = [inputs.contiguous() for inputs in batch.inputs[: self.last + 1].unbind(1)]
 
     @override
@@ -82,16 +81,17 @@ class FusedSweeps(ReadoutSweeps):
     def backward(self, output_gradients: Tensor) -> Tensor:
         self.output_gradients = output_gradients
         leaves = [*itertools.chain(*self.leaves), *self.starts]
-        found = torch.autograd.grad(self.hidden, leaves, self._inject(output_gradients).unbind(1))
-        self.hidden = []  # their graph has served
+        gradients_of_leaves = torch.autograd.grad(self.hidden, leaves, self._inject(output_gradients).unbind(1))
+        self.hidden = []  # frees their graph
         num_kinds = len(self.leaves[0])
-        of_weights, of_starts = found[: -len(self.starts)], found[-len(self.starts) :]
+        of_weights = gradients_of_leaves[: -len(self.starts)]
+        of_starts = gradients_of_leaves[-len(self.starts) :]
         gradients = [torch.stack(of_weights[kind::num_kinds]) for kind in range(num_kinds)]
         initial = torch.stack(of_starts).sum((1, 2)).view(self.shape.replicas, -1)
         return self._collect({**self.cell.from_torch(gradients), INITIAL_STATE: initial}, output_gradients)
 
     def _step_by_step(self, sequences: int) -> CellSweeps:
-        """Sweeps of the block's first sequences, or of more, at the weights of the last `forward`."""
+        """Single-step sweeps of at least the first sequences of the block, at the weights of the last `forward`."""
         if self.steps is None or self.steps.shape.sequences < sequences:
             self.steps = CellSweeps(self.model, replace(self.shape, sequences=sequences))
             self.steps.load(self.batch.rows(0, sequences))
@@ -100,7 +100,7 @@ class FusedSweeps(ReadoutSweeps):
 
     @override
     def linearized_forward(self, direction: object) -> Tensor:
-        self.hidden = []  # no gradient is wanted any more
+        self.hidden = []  # frees the graph: no gradient follows
         return self._step_by_step(self.shape.sequences).linearized_forward(direction)
 
     @override

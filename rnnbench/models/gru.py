@@ -16,14 +16,14 @@ class Gru(FusedCell):
         r = sigmoid(W_hr h_{t-1} + W_ir x_t + b_r),  z = sigmoid(W_hz h_{t-1} + W_iz x_t + b_z)
         h_t = (1 - z) tanh(W_in x_t + b_n + r (W_hn h_{t-1} + b_hn)) + z h_{t-1}
 
-    Parameters lie as in torch.nn.GRU, blocks in the order r, z, n. `bias` is torch's bias_ih, with bias_hh added in the
-    blocks r and z, where both enter only as this sum; `bias_hn` is the block n of bias_hh, which the reset gate scales.
+    Parameters are laid out as in torch.nn.GRU, blocks in the order r, z, n. `bias` is torch's bias_ih; in the blocks r
+    and z it includes bias_hh (only the sum matters). `bias_hn` is the block n of bias_hh, which the reset gate scales.
 
     Args:
         input_size: d.
         output_size: o.
         hidden_size: n.
-        recurrence: What runs the steps of losses and gradients, see `FusedCell`.
+        recurrence: Backend of losses and gradients; see `FusedCell`.
 
     Source: Cho et al. (2014), EMNLP; torch's form has the reset gate after the recurrent product.
     """

@@ -1,6 +1,6 @@
-"""The recurrences of the simple recurrent net by Triton kernels, a launch for a whole sequence each.
+"""Recurrences of the simple recurrent net in Triton kernels: one launch per sweep over all time steps.
 
-What has no recurrence is left to a matrix library: the direction's part of a tangent, and the gradients of the weights.
+Parts without a recurrence use a matrix library: the direct effect of the direction on a tangent, and weight gradients.
 
 Letters as in `rnnbench.models.simple_rnn_sweeps`.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rnnbench.models.simple_rnn import SimpleRnn
 
 MIN_BATCHED_PRODUCTS = 32
-"""Fewest products of a batch of them: one of 100 x 100 has four tiles, for four of a chip's many processors."""
+"""Minimum number of products in a batch: a 100 x 100 product has four tiles, which use only four multiprocessors."""
 
 
 class KernelSweeps(SimpleRnnSweeps):
@@ -26,7 +26,7 @@ class KernelSweeps(SimpleRnnSweeps):
 
     def __init__(self, model: "SimpleRnn", shape: BlockShape) -> None:
         super().__init__(model, shape)
-        from rnnbench.kernels import launch  # not at the top: Triton is not everywhere
+        from rnnbench.kernels import launch  # not at the top: Triton may not be installed
 
         self._launch = launch
         self._name = model.nonlinearity_name
@@ -54,13 +54,13 @@ class KernelSweeps(SimpleRnnSweeps):
         return self._outer_products()
 
     def _outer_products(self) -> Tensor:
-        """Sum over steps and sequences of dL/da_t and [h_{t-1}, x_t, 1], (r, n, padded c)."""
+        """Sum over steps and sequences of the outer products of dL/da_t and [h_{t-1}, x_t, 1], (r, n, padded c)."""
         r, steps, _, _ = self.pre_gradients.shape
         pieces = next(count for count in range(1, steps + 1) if steps % count == 0 and self._is_enough(r * count))
         left = self.pre_gradients.view(r * pieces, -1, self.n)
         if pieces == 1:
             return torch.bmm(left.mT, self.rows[:, :-1].flatten(1, 2))
-        # The rows of a replica are one step longer than its gradients, so its products are a batch of their own.
+        # The rows of a replica have one step more than its gradients, so each replica needs its own batch of products.
         products = [
             torch.bmm(left[one * pieces : (one + 1) * pieces].mT, rows[:-1].view(pieces, -1, rows.shape[-1]))
             for one, rows in enumerate(self.rows)

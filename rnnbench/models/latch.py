@@ -1,4 +1,4 @@
-"""The net of Bengio, Simard and Frasconi (1994): noise reaches every unit, with no weight that could turn it off."""
+"""The net of Bengio, Simard and Frasconi (1994): noise is added to every unit without a trainable weight."""
 
 from collections.abc import Callable, Mapping
 
@@ -13,12 +13,12 @@ NONLINEARITIES: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "li
 
 
 class Latch(Cell):
-    """A recurrent net whose last n inputs are added to its n units as they are; its other inputs have weights.
+    """A recurrent net whose last n inputs are added to its n units without weights; the other inputs have weights.
 
         h_t = f(W_hh h_{t-1} + W_ih u_t + v_t),  x_t = (u_t, v_t), v_t of n entries
 
-    There is no bias. With one unit, tanh and the task `latch` it is the publication's a_t = w tanh(a_{t-1}) + x_t, but
-    for a readout that is learned too.
+    There is no bias. With one unit, tanh and the task `latch` this is the publication's a_t = w tanh(a_{t-1}) + x_t,
+    except that the readout is also learned.
 
     Args:
         input_size: d, larger than n.
@@ -27,7 +27,7 @@ class Latch(Cell):
         nonlinearity: "tanh" or "linear".
 
     Raises:
-        ValueError: There are too few inputs, or the nonlinearity is none of these.
+        ValueError: There are too few inputs, or the nonlinearity is unknown.
 
     Source: Bengio, Simard and Frasconi (1994), IEEE Transactions on Neural Networks 5, section III.
     """

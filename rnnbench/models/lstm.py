@@ -16,14 +16,14 @@ class Lstm(FusedCell):
         [i, f, g, o] = W_hh h_{t-1} + W_ih x_t + b
         c_t = sigmoid(f) c_{t-1} + sigmoid(i) tanh(g),  h_t = sigmoid(o) tanh(c_t)
 
-    The state is (h, c). Parameters lie as in torch.nn.LSTM, blocks in the order i, f, g, o; `bias` is torch's bias_ih +
-    bias_hh, which enter only as this sum; `initial_state` is [h_0; c_0].
+    The state is (h, c). Parameters are laid out as in torch.nn.LSTM, blocks in the order i, f, g, o; `bias` is torch's
+    bias_ih + bias_hh (only their sum matters); `initial_state` is [h_0; c_0].
 
     Args:
         input_size: d.
         output_size: o.
         hidden_size: n.
-        recurrence: What runs the steps of losses and gradients, see `FusedCell`.
+        recurrence: Backend of losses and gradients; see `FusedCell`.
 
     Source: Hochreiter and Schmidhuber (1997), Neural Computation 9; forget gate: Gers, Schmidhuber and Cummins (2000),
     Neural Computation 12.

@@ -1,4 +1,4 @@
-"""Nonlinearities of the simple recurrent net, written into given memory."""
+"""Nonlinearities of the simple recurrent net, with results written into preallocated memory."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ _aten = torch.ops.aten
 
 @dataclass(frozen=True)
 class Nonlinearity:
-    """A nonlinearity f and its derivatives, which are written as functions of the state h = f(a).
+    """A nonlinearity f and its derivatives as functions of the state h = f(a).
 
     Attributes:
-        of: a -> f(a), a new tensor, differentiable as often as wanted.
+        of: a -> f(a), a new tensor, differentiable any number of times.
         forward: (a, out): out = f(a).
         backward: (gradient, h, out): out = f'(a) * gradient.
         derivative: h -> f'(a), a new tensor.
         second_derivative: h -> f''(a), a new tensor.
-        on_host: (a, out) on numpy's views of the CPU's tensors, where that is faster; None: it is not.
+        on_host: (a, out): out = f(a) on numpy views of CPU tensors; None if numpy is not faster.
     """
 
     of: Callable[[Tensor], Tensor]
@@ -32,7 +32,7 @@ class Nonlinearity:
     on_host: Callable[[Any, Any], object] | None = None
 
     def fastest(self, device: torch.device) -> tuple[Callable[[Any, Any], object], Callable[[Tensor], Any]]:
-        """The fastest (a, out): out = f(a) on a device, and what turns a tensor into its argument without a copy."""
+        """The fastest function (a, out): out = f(a) on a device, and a function that views a tensor as its argument."""
         if device.type == "cpu" and self.on_host is not None:
             return self.on_host, Tensor.numpy
         return self.forward, lambda tensor: tensor

@@ -1,10 +1,10 @@
-"""Matrix products of a block's sweeps, written into given memory by whichever library is fastest at them.
+"""Matrix products of a block's sweeps, written into preallocated memory by the fastest library.
 
-On a CPU that is numpy, whose OpenBLAS has kernels for small matrices that copy nothing first; products are cut into
-pieces which are small enough for them. At these sizes they take 0.6 to 0.8 of the time of torch's MKL.
+On a CPU this is numpy: its OpenBLAS has kernels for small matrices that do not copy their operands. Products are split
+into pieces that are small enough for these kernels, which take 0.6 to 0.8 of the time of torch's MKL.
 
-Letters: r replicas, b sequences, k rows, m and n columns. A replica axis of length one is left out ("squeezed"): a
-product of matrices is faster than one of a batch of one.
+Letters: r replicas, b sequences, k rows, m and n columns. A replica axis of length one is squeezed: a matrix
+product is faster than a batched product with batch size one.
 """
 
 from collections.abc import Callable
@@ -20,10 +20,10 @@ SMALL_PRODUCT = 10**6
 """Largest product of a matrix product's three sizes for which OpenBLAS has kernels for small matrices."""
 
 MIN_ROWS = 16
-"""Pieces of fewer rows cost more calls than they save."""
+"""Minimum rows of a piece; with fewer, the calls cost more than the kernels save."""
 
 ignore_overflow = np.errstate(over="ignore", invalid="ignore")
-"""Decorates what may compute infinities and NaN, which the training loop looks for; numpy would warn of them."""
+"""Decorator that silences numpy's overflow warnings; the training loop detects infinities and NaN itself."""
 
 
 def squeeze(tensor: Tensor, num_replicas: int) -> Tensor:
@@ -32,18 +32,18 @@ def squeeze(tensor: Tensor, num_replicas: int) -> Tensor:
 
 
 class StepProducts:
-    """Products of the rows of one step with a matrix per replica, (r, b, m) times (r, m, n).
+    """Products of the rows of one step with one matrix per replica, (r, b, m) times (r, m, n).
 
     Attributes:
-        multiply: (rows, matrix, out=): the product of what `rows` and `matrix` made, into what `rows` made.
-        num_pieces: In how many equal pieces of the b rows.
+        multiply: multiply(rows, matrix, out=out), on views made by the methods `rows` (also for `out`) and `matrix`.
+        num_pieces: Number of equal pieces into which the b rows are split.
     """
 
     def __init__(self, shape: BlockShape, size: int) -> None:
-        """Choose.
+        """Choose the library and the number of pieces.
 
         Args:
-            shape: Of the block.
+            shape: Shape of the block.
             size: m times n.
         """
         self._num_replicas = shape.replicas
@@ -52,29 +52,29 @@ class StepProducts:
         self.num_pieces = num_pieces(shape.sequences, size) if self._on_host else 1
 
     def rows(self, step: Tensor) -> Any:
-        """A step's rows, squeezed (r, b, ...), as an operand or a result; no copy."""
+        """View of a step's rows, squeezed (r, b, ...), as an operand or result of `multiply`."""
         pieces = step.view(*step.shape[:-2], self.num_pieces, -1, step.shape[-1]) if self.num_pieces > 1 else step
         return pieces.numpy() if self._on_host else pieces
 
     def matrix(self, matrix: Tensor) -> Any:
-        """The right-hand side, from (r, m, n); no copy."""
+        """View of (r, m, n) as the right-hand operand of `multiply`."""
         several = self.num_pieces > 1 and self._num_replicas > 1
         operand = matrix.unsqueeze(1) if several else squeeze(matrix, self._num_replicas)
         return operand.numpy() if self._on_host else operand
 
 
 class OuterSum:
-    """The sum over many rows of their outer products, A^T B of A (r, k, m) and B (r, k, n), for a few rows at a time.
+    """Sum of outer products of rows, A^T B of A (r, k, m) and B (r, k, n), accumulated over chunks of rows.
 
     Attributes:
         total: (r, m, n).
     """
 
     def __init__(self, total: Tensor) -> None:
-        """Make room for it.
+        """Set the memory of the sum.
 
         Args:
-            total: Where the sum is kept.
+            total: (r, m, n), memory of the sum.
         """
         self.total = total
         self._num_replicas, m, n = total.shape
@@ -84,7 +84,7 @@ class OuterSum:
             self._host_total, self._summand = total.numpy(), np.empty_like(total.numpy())
 
     def chunk(self, left: Tensor, right: Tensor) -> list[tuple[Any, Any]]:
-        """Views of some rows, A (r, k, m) and B (r, k, n), as `add` wants them."""
+        """Views of a chunk of rows, A (r, k, m) and B (r, k, n), for `add`."""
         if not self._few_rows:
             return [(squeeze(left, self._num_replicas).mT, squeeze(right, self._num_replicas))]
         bounds = range(0, left.shape[1], self._few_rows)
@@ -104,7 +104,7 @@ class OuterSum:
 
 
 def num_pieces(num_rows: int, size: int) -> int:
-    """The fewest equal pieces of some rows whose products with a matrix of a size are small; 1 where there are none."""
+    """Smallest number of equal pieces of the rows whose products are small (`SMALL_PRODUCT`); 1 if there is none."""
     for pieces in range(1, num_rows // MIN_ROWS + 1):
         if num_rows % pieces == 0 and num_rows // pieces * size <= SMALL_PRODUCT:
             return pieces

@@ -1,4 +1,4 @@
-"""What the sweeps of cells have in common, whatever runs their steps: the readout, and what it pulls back.
+"""Base class of the sweeps of cells, for every backend: the readout and its backward pass.
 
 Letters as in `rnnbench.models.cell`.
 """
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class ReadoutSweeps(Sweeps):
-    """Sweeps that know where the outputs of a block's batch lie; a subclass runs the recurrence.
+    """Readout at the output steps of the loaded batch; a subclass runs the recurrence.
 
     Attributes:
         first: The first step at which a sequence may have an output.
-        last: The last such step; a sequence may end at any of those between them.
-        output_steps: (S, r, b) of the outputs; None where every sequence has one at each step from first to last.
-        weights: Of the last `forward`, by name.
+        last: The last such step; sequences may end at any step between the two.
+        output_steps: (S, r, b), steps of the outputs; None if every sequence has one at each step from first to last.
+        weights: Weights of the last `forward`, by name.
     """
 
     def __init__(self, model: "Cell", shape: BlockShape) -> None:
@@ -36,17 +36,17 @@ class ReadoutSweeps(Sweeps):
     @override
     def load(self, batch: Batch) -> None:
         self.first, self.last = steps_with_outputs(batch)
-        # One output each, all at the same step, are had without an index.
+        # If each sequence has one output, all at the same step, no index is needed.
         is_indexed = batch.output_steps is not None and (self.first < self.last or len(batch.output_steps) > 1)
         self.output_steps = batch.output_steps if is_indexed else None
 
     def _read_out(self, hidden: Tensor) -> Tensor:
-        """The outputs (S, r, b, o) at h of the steps from first to last, (steps, r, b, n)."""
+        """Outputs (S, r, b, o) from h of the steps from first to last, (steps, r, b, n)."""
         self.output_states = self._at_outputs(hidden)
         return self.model.readout(self.weights, self.output_states)
 
     def _at_outputs(self, sequence: Tensor) -> Tensor:
-        """Rows of the steps from first to last, (steps, r, b, n), at the outputs: (S, r, b, n)."""
+        """Select the output steps from the steps first to last: (steps, r, b, n) -> (S, r, b, n)."""
         if self.output_steps is None:
             return sequence
         return sequence[self.output_steps - self.first, self.replica_index, self.sequence_index]
@@ -61,15 +61,15 @@ class ReadoutSweeps(Sweeps):
         return injected
 
     def _collect(self, pieces: Mapping[str, Tensor], output_gradients: Tensor) -> Tensor:
-        """Put the gradients of the steps' parameters and the readout's together, (r, P), in the layout's order."""
+        """Concatenate the gradients of step parameters and readout, (r, P), in the layout's order."""
         states = self.output_states.transpose(0, 1).flatten(1, 2)  # (r, S b, n)
         outputs = output_gradients.transpose(0, 1).flatten(1, 2)  # (r, S b, o)
         readout = {"weight_out": torch.matmul(outputs.mT, states), "bias_out": outputs.sum(1)}
-        found = {**pieces, **readout}
-        return torch.cat([found[name].flatten(1) for name in self.model.layout], dim=1)
+        gradients = {**pieces, **readout}
+        return torch.cat([gradients[name].flatten(1) for name in self.model.layout], dim=1)
 
 
 def named(weights: object) -> dict[str, Tensor]:
-    """Operands of the sweeps of a cell: its parameters by name."""
+    """Narrow the weights of a cell's sweeps to their type: parameters by name."""
     assert isinstance(weights, dict)
     return weights

@@ -29,11 +29,11 @@ class SimpleRnn(Model):
         output_size: o.
         hidden_size: n.
         nonlinearity: "tanh", "relu", "linear" or "sigmoid".
-        recurrence: What runs the recurrences: "torch" its operations, "triton" kernels, "auto" kernels on a GPU where
-            they can run, else torch.
+        recurrence: Backend of the recurrence: "torch" operations, "triton" kernels, or "auto": kernels on a GPU that
+            can run them, otherwise torch.
 
     Raises:
-        ValueError: The nonlinearity or the recurrence is none of these.
+        ValueError: The nonlinearity or the recurrence is unknown.
     """
 
     matching_distances = ("cross_entropy", "squared_error")

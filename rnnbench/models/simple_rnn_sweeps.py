@@ -1,8 +1,8 @@
-"""What the sweeps of the simple recurrent net have in common, whatever runs the recurrence.
+"""Base class of the sweeps of the simple recurrent net, for every backend of the recurrence.
 
 A step's operand is the row [h_{t-1}, x_t, 1], so that the whole pre-activation is one product, and the gradient of all
 three weights is one product over all steps. The transposed weights are copied once per theta, so that every product has
-a contiguous right-hand side. All buffers are made once and reused.
+a contiguous right-hand side. All buffers are allocated once and reused.
 
 Letters: r replicas, b sequences, T time steps, S outputs of a sequence, n hidden units, d inputs, o outputs,
 P parameters, c = n + d + 1.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Weights:
-    """Operands of the sweeps for R replicas.
+    """Weights of the sweeps for R replicas.
 
     Attributes:
         step: (R, c, n), rows [W_hh^T; W_ih^T; b].
@@ -44,12 +44,12 @@ class Weights:
 
 
 def padded(width: int) -> int:
-    """Width of a row in memory: whole cache lines make the product for the weights' gradient up to 20 % faster."""
+    """Width of a row padded to whole cache lines, which makes the weight-gradient product up to 20 % faster."""
     return -(-width // 16) * 16
 
 
 class SimpleRnnSweeps(Sweeps):
-    """Buffers, readout and the collection of the gradient; a subclass runs the recurrences.
+    """Buffers, readout, and assembly of the gradient; a subclass runs the recurrences.
 
     Attributes:
         rows: (r, T + 1, b, padded c), [h_t, x_{t+1}, 1] at index t.
@@ -74,11 +74,11 @@ class SimpleRnnSweeps(Sweeps):
 
     @abstractmethod
     def _run_states(self, weights: Weights) -> None:
-        """Fill the states h_1 .. h_T of `rows`, from h_0 and the inputs there."""
+        """Compute the states h_1 .. h_T from the h_0 and inputs in `rows`, and store them in `rows`."""
 
     @abstractmethod
     def _run_gradients(self, state_gradients: Tensor, structural: Tensor | None, distance: str) -> Tensor:
-        """Fill `pre_gradients` from the readout's dL/dh at the output steps, (S, r, b, n).
+        """Compute `pre_gradients` from the readout's dL/dh at the output steps, (S, r, b, n).
 
         Returns:
             The gradient of W_hh, W_ih and b side by side, (r, n, at least c).
@@ -86,7 +86,7 @@ class SimpleRnnSweeps(Sweeps):
 
     @abstractmethod
     def _run_tangents(self, direction: Weights) -> None:
-        """Fill dh_1 .. dh_T of `tangents`, from dh_0; zero after a sequence's own end where it has an output there."""
+        """Compute dh_1 .. dh_T in `tangents` from dh_0; zero after a sequence's end unless every step has an output."""
 
     @override
     def load(self, batch: Batch) -> None:
@@ -103,7 +103,7 @@ class SimpleRnnSweeps(Sweeps):
         return torch.matmul(self._at_outputs(self.rows, self.n), weights.readout) + weights.output_bias
 
     def _at_outputs(self, sequence: Tensor, width: int) -> Tensor:
-        """Rows of (r, T + 1, b, ...) after the output steps, (S, r, b, width)."""
+        """Entries of (r, T + 1, b, ...) after the output steps, (S, r, b, width)."""
         if self.output_steps is None:
             return sequence[:, 1:, :, :width].transpose(0, 1)
         return sequence[self.replica_index, self.output_steps + 1, self.sequence_index][..., :width]
@@ -124,7 +124,7 @@ class SimpleRnnSweeps(Sweeps):
         return self._parameter_gradient(step, output_gradients)
 
     def _parameter_gradient(self, step: Tensor, output_gradients: Tensor) -> Tensor:
-        """Collect (r, P) from the step's gradient, `pre_gradients` and (S, r, b, o), in the layout's order."""
+        """Assemble the gradient (r, P), in the layout's order, from those of the step and the outputs (S, r, b, o)."""
         r, n = self.shape.replicas, self.n
         initial = torch.matmul(self.pre_gradients[:, 0].sum(1, keepdim=True), self.theta_weights.recurrent)
         states = self._at_outputs(self.rows, n).transpose(0, 1).flatten(1, 2)  # (r, S b, n)
@@ -156,7 +156,7 @@ class SimpleRnnSweeps(Sweeps):
 
     @override
     def state_gradients(self, sequences: int) -> Tensor:
-        # All steps of a replica in one product: one for each step would need a copy of the weights for each.
+        # One product for all steps of a replica; a batched product over steps would copy the weights for each step.
         later = self.pre_gradients[:, 1:, :sequences]
         result = torch.zeros_like(self.pre_gradients[:, :, :sequences])
         result[:, :-1] = torch.bmm(later.flatten(1, 2), self.theta_weights.recurrent).view(later.shape)

@@ -1,7 +1,7 @@
-"""The recurrences of the simple recurrent net step by step, in products and element-wise operations.
+"""Step-by-step recurrences of the simple recurrent net, by matrix products and element-wise operations.
 
-The reference of every other way, and what runs on a CPU: `rnnbench.models.products` has the products themselves. The
-views of all buffers for each step are made once.
+This is the default on a CPU and the reference for the other backends. `rnnbench.models.products` computes the products.
+The views of all buffers for each step are created once.
 
 Letters as in `rnnbench.models.simple_rnn_sweeps`.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rnnbench.models.simple_rnn import SimpleRnn
 
 ROWS_PER_CHUNK = 2000
-"""Rows, over steps and sequences, whose part of the weights' gradient is taken at once, while they are in cache."""
+"""Rows (steps times sequences) that contribute to the weight gradient in one product, while they are in cache."""
 
 
 class StepSweeps(SimpleRnnSweeps):
@@ -60,7 +60,7 @@ class StepSweeps(SimpleRnnSweeps):
     @override
     def load(self, batch: Batch) -> None:
         super().load(batch)
-        # Steps from first_end to last_end may be a sequence's last output; no gradient enters after last_end.
+        # A sequence may have an output at the steps from first_end to last_end; no gradient enters after last_end.
         self.first_end, self.last_end = steps_with_outputs(batch)
         self.running: Tensor | None = None
         if batch.output_steps is not None:
@@ -77,7 +77,7 @@ class StepSweeps(SimpleRnnSweeps):
             activate(source, following)
 
     def _inject(self, state_gradients: Tensor) -> None:
-        """Lay the readout's dL/dh, (S, r, b, n), into `pre_gradients` at the output steps, zeros elsewhere."""
+        """Write the readout's dL/dh, (S, r, b, n), into `pre_gradients` at the output steps, and zeros elsewhere."""
         if self.output_steps is None:
             self.pre_gradients.copy_(state_gradients.transpose(0, 1))
         else:
@@ -91,7 +91,7 @@ class StepSweeps(SimpleRnnSweeps):
         pull_back = self.model.nonlinearity.backward
         first, last = self.first_end, self.last_end if structural is None else self.shape.steps - 1
         if structural is not None and distance == "squared_error":
-            # As further gradients of the states, so that they pass through f' with the others.
+            # Added to the gradients of the states, so that f' multiplies both.
             self.pre_gradients[:, :first].zero_()
             self.pre_gradients.addcmul_(self.tangents[:, 1:], structural.unsqueeze(1))
             first, structural = 0, None
@@ -123,5 +123,5 @@ class StepSweeps(SimpleRnnSweeps):
             scratch.add_(self.second_scratch)
             push(scratch, self.state_steps[t + 1], self.tangent_steps[t + 1])
             if self.running is not None and t >= self.first_end:
-                # States after a sequence's end touch no output; they must not enter structural damping either.
+                # States after a sequence's end affect no output; they must not enter structural damping either.
                 self.tangent_steps[t + 1].mul_(self._squeeze(self.running[t - self.first_end]))
