@@ -23,8 +23,8 @@ where the whole 95 % interval of each of its numbers is on the right side, does 
 and is not decided else, or where the control does not fail as it must. `rnnbench reproduce --list` shows them all;
 interrupted, the same command goes on; `--quick` takes fewer nets. Times are those of two cores that had other work too.
 
-batch_or_stochastic and init_and_momentum are recorded at revisions before the last change of the variant pascanu13 of
-adding: at T = 30 the second number of the longest sequences, a third of all, had one step more to fall on.
+The record of init_and_momentum is older than the last change of the variant pascanu13 of adding: at T = 30 the second
+number of the longest sequences, a third of all, had one step more to fall on, 13 in place of 12.
 """
 
 
