@@ -9,7 +9,7 @@ BAD = [
     ("optim.dampin=3", "optim.dampin", "optim.damping"),
     ("sead=3", "sead", "seed"),
     ("hidden_size=3", "model.hidden_size"),
-    ("optim.lr=0.1", "optim=hf", "sgd or nag or adam"),
+    ("optim.lr=0.1", "optim=hf", "adam or nag or sgd"),
     ("task.T=30", "task.T", "sequence_length"),
     ("+foo=1", "foo"),
     ("++foo=1", "foo"),
