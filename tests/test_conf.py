@@ -17,6 +17,7 @@ from rnnbench.config.request import Request, parse_request
 from rnnbench.config.rule import is_rule, load_rule
 from rnnbench.config.validate import fields_of, validate
 from rnnbench.paths import conf_dir
+from rnnbench.report.description import TASKS
 
 CONF = conf_dir()
 FILES = sorted(CONF.rglob("*.yaml"))
@@ -125,6 +126,10 @@ def test_every_schema_with_a_class_is_a_choice():
     used = {entry for path in CHOICES for entry in re.findall(r"/schema/(\w+/\w+)@", path.read_text())}
     declared = {(group, name): schema for group, schemas in DECLARED.items() for name, schema in schemas.items()}
     assert {f"{group}/{name}" for (group, name), schema in declared.items() if not schema.is_open} <= used
+
+
+def test_every_task_has_a_sentence_in_reports():
+    assert set(TASKS) == {path.stem for path in CHOICES if path.parent.name == "task"}
 
 
 def test_probe_none_is_empty(composer):

@@ -4,38 +4,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from docs.make.markdown import table
+from rnnbench.config.classes import import_class
+from rnnbench.config.compose import Composer
+from rnnbench.config.request import Request
 from rnnbench.metrics import Metric
 from rnnbench.optim.hessian_free import HessianFree
-from rnnbench.probes.alignment import Alignment
 from rnnbench.probes.base import Probe
-from rnnbench.probes.curvature import Curvature
-from rnnbench.probes.gradient_by_lag import GradientByLag
-from rnnbench.probes.gradient_noise import GradientNoise
-from rnnbench.probes.gradient_norm import GradientNorm
-from rnnbench.probes.jacobian_normality import JacobianNormality
-from rnnbench.probes.jacobian_product import JacobianProduct
-from rnnbench.probes.jacobian_push import JacobianPush
-from rnnbench.probes.lyapunov import Lyapunov
-from rnnbench.probes.recurrent_weight import RecurrentWeight
-from rnnbench.probes.state_gradient import StateGradient
-from rnnbench.probes.state_jacobian import StateJacobian
 from rnnbench.tasks.answers import ANSWER_LOSS, EXACT_SEQUENCE_RATE, WRONG_SYMBOLS
 from rnnbench.training.observation import LOOP_METRICS
 
-PROBES: dict[str, type[Probe]] = {
-    "gradient_norm": GradientNorm,
-    "state_gradient": StateGradient,
-    "state_jacobian": StateJacobian,
-    "recurrent_weight": RecurrentWeight,
-    "jacobian_normality": JacobianNormality,
-    "jacobian_push": JacobianPush,
-    "jacobian_product": JacobianProduct,
-    "lyapunov": Lyapunov,
-    "gradient_by_lag": GradientByLag,
-    "gradient_noise": GradientNoise,
-    "alignment": Alignment,
-    "curvature": Curvature,
-}
+
+def packaged_probes() -> dict[str, type[Probe]]:
+    """The class of every probe of the package, by its key: those of probe=all."""
+    with Composer(Request()) as composer:
+        probes = composer.compose(["probe=all"]).config.probe
+    return {name: import_class(f"probe.{name}", probe._target_) for name, probe in probes.items()}
+
+
+PROBES = packaged_probes()
 
 INTRODUCTION = """\
 # Recorded numbers

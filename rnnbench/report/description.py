@@ -18,7 +18,7 @@ SOLVED_MEANS = (
     "learned nothing does as well as the constant predictor: the best answer that ignores its input."
 )
 
-_TASKS: Mapping[str, str] = {
+TASKS: Mapping[str, str] = {
     "adding": "read a sequence in which two numbers are marked, and answer with their sum at its end",
     "multiplication": "read a sequence in which two numbers are marked, and answer with their product at its end",
     "temporal_order": "find two relevant symbols among distractors in a sequence, and tell their order at the end",
@@ -28,7 +28,9 @@ _TASKS: Mapping[str, str] = {
     "memorization_1": "remember the bit at the start of a sequence, and answer with it at its end",
     "memorization_5": "remember five bits at the start of a sequence, and repeat them at its end",
     "memorization_20": "remember ten symbols, one of five each, at the start of a sequence, and repeat them at its end",
+    "latch": "remember the bit that the first steps of a sequence show, and answer with it at its end, after noise",
 }
+"""What a net is to do in each task of the package."""
 _NAMES = {"task": "Task", "model": "Model", "init": "Initialization", "optim": "Optimizer"}
 _MAIN: Mapping[str, tuple[str, ...]] = {
     "task": ("sequence_length", "variant"),
@@ -153,7 +155,7 @@ def facts(runs: Sequence[Run], groups: Sequence[Group]) -> list[tuple[str, str]]
     for group in CHOICES:
         name = _names(runs, group)
         if name:
-            sentence = f": {_TASKS[name]}" if group == "task" and name in _TASKS else ""
+            sentence = f": {TASKS[name]}" if group == "task" and name in TASKS else ""
             details = _details(runs, group)
             rows.append((_NAMES[group], f"{name}{sentence}{f' ({details})' if details else ''}"))
     seeds = sorted({run.fields[SEED] for run in runs if SEED in run.fields}, key=fields.order)
