@@ -235,7 +235,9 @@ def _first_line(plan: "Plan") -> str:
     """What will be run, and where."""
     first = plan.configs[0]
     if plan.sweep:
-        return f"{len(plan.configs)} jobs -> {plan.folder}"
+        from rnnbench.records.wording import count
+
+        return f"{count(len(plan.configs), 'job')} -> {plan.folder}"
     length = getattr(first.task, "sequence_length", None)
     task = first.task.name if length is None else f"{first.task.name} (T={length})"
     parts = ", ".join([task, first.model.name, first.init.name, first.optim.name, f"seed {first.seed}"])

@@ -38,6 +38,8 @@ EXPERIMENT = "experiment"
 GROUPS = ("task", "model", "init", "optim", "probe", EXPERIMENT)
 PLAIN_KEYS = {field.name for field in fields(Config)} - {*GROUPS}
 SEARCHPATH = "hydra.searchpath"
+EXTRAS = {("hydra/launcher", "joblib"): "joblib", ("hydra/sweeper", "optuna"): "optuna"}
+"""Choices that plugins of Hydra bring, and the extra of rnnbench that installs each."""
 
 
 @dataclass
@@ -215,6 +217,8 @@ class Composer:
             folder, _, last = show_value(name).strip("'").rpartition("/")
             inside = f"{group}/{folder}" if folder else group
             if last.removesuffix(".yaml") not in self.choices(inside):
+                if (inside, last) in EXTRAS:
+                    raise ConfigError(f"{inside}={last} is a plugin: pip install 'rnnbench[{EXTRAS[inside, last]}]'")
                 raise ConfigError(not_a_choice(inside, last, self.choices(inside)))
             if group == EXPERIMENT and is_rule(self.request.main_dir / group / f"{last}.yaml"):
                 raise ConfigError(f"experiment={last} is a claim with its rule: rnnbench reproduce {last}")

@@ -167,7 +167,7 @@ def job_folder(sweep: Path, subdir: str) -> Path:
     parts = Path(subdir).parts
     if not parts or ".." in parts or Path(subdir).is_absolute():
         raise ConfigError(f"{SUBDIR} must name a folder inside that of the sweep, got {subdir!r}")
-    if parts[0] in OF_A_SWEEP:
+    if parts[0] in (*OF_A_SWEEP, LOCK):
         raise ConfigError(f"{SUBDIR}={subdir}: the sweep itself has {parts[0]} in its folder; choose another name")
     return sweep / subdir
 

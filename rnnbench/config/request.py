@@ -1,6 +1,7 @@
 """What the words after `rnnbench train` ask for."""
 
 import argparse
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -96,7 +97,7 @@ def _folder(option: str, given: str | None) -> Path | None:
     """The absolute path of a folder that an option names."""
     if given is None:
         return None
-    path = Path(given).expanduser().resolve()
+    path = Path(os.path.realpath(Path(given).expanduser()))
     if not path.is_dir():
         raise ConfigError(f"{option}: there is no folder {given}")
     return path

@@ -85,7 +85,7 @@ def trusted_by(options: argparse.Namespace, command: Sequence[str]) -> Trusted:
     Raises:
         ConfigError: A folder does not exist, or a module's name cannot be one.
     """
-    folders = [Path(folder).expanduser().resolve() for folder in options.config_dir]
+    folders = [Path(os.path.realpath(Path(folder).expanduser())) for folder in options.config_dir]
     for folder in folders:
         if not folder.is_dir():
             raise ConfigError(f"--config-dir: there is no folder {folder}")
@@ -148,7 +148,7 @@ def check_submitit(record: Path, parameters: Any, trusted: Trusted) -> None:
 
 def _lies_in(path: Path, folder: Path) -> bool:
     """Whether a path lies in a folder or is it, with symbolic links followed or not."""
-    return path.is_relative_to(folder) or path.resolve().is_relative_to(folder.resolve())
+    return path.is_relative_to(folder) or Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def _place(target: str, places: Any) -> str | None:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -213,7 +214,7 @@ def what_is_in(path: Path) -> Literal["sweep", "run"] | None:
 
 def sweep_of(folder: Path) -> Path | None:
     """The folder of the sweep that a run's folder lies in; None: it is a run by itself."""
-    return next((parent for parent in folder.resolve().parents if is_sweep_folder(parent)), None)
+    return next((parent for parent in Path(os.path.realpath(folder)).parents if is_sweep_folder(parent)), None)
 
 
 def _strict(value: Any) -> Any:

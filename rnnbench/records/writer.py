@@ -1,5 +1,6 @@
 """Metrics and TensorBoard events of the replicas of one batched run, written by one thread."""
 
+import os
 import queue
 import threading
 import time
@@ -150,7 +151,7 @@ class Records:
         if self._config_keys is not None and set(keys) != set(self._config_keys):
             raise ValueError(f"replica {replica} has other hyperparameters: {set(keys) ^ set(self._config_keys)}")
         self._config_keys = keys
-        run = "/".join(self._folders[replica].resolve().parts[-3:])
+        run = "/".join(Path(os.path.realpath(self._folders[replica])).parts[-3:])
         make = partial(events.hyperparameters, run, time.time(), dict(config), tuple(metrics))
         self._queue.put(partial(self._add_event, replica, make))
 

@@ -72,7 +72,7 @@ def find_run_folders(folders: Sequence[Path]) -> Found:
 
 def _sort_in(path: Path, found: Found, seen: set[Path]) -> None:
     """Put a folder where it belongs, unless it has been found before."""
-    place = path.resolve()
+    place = Path(os.path.realpath(path))
     if place in seen:
         return
     seen.add(place)

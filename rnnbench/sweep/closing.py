@@ -1,6 +1,7 @@
 """The last lines of a sweep: what came of it, which jobs failed, and what to type next."""
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,7 @@ def sweep_summary(plan: SweepPlan, *, cwd: Path | None = None) -> Text:
         Lines without a line end after the last; `.plain` is the bare text.
     """
     found = [_outcome(plan.folder, name) for number in plan.numbers() for name in plan.groups[number].folders]
-    text = Text(f"{printable(plan.folder.resolve().name)}: {_headline(found)}\n")
+    text = Text(f"{printable(os.path.basename(os.path.realpath(plan.folder)))}: {_headline(found)}\n")
     _add_results(text, plan, found)
     unconfirmed = sum(job.summary is not None and job.summary.is_unconfirmed for job in found)
     if unconfirmed:

@@ -18,6 +18,7 @@ from rnnbench.records.growing_file import failure
 from rnnbench.records.live_aggregate import AggregatePlan
 from rnnbench.records.lock import locked
 from rnnbench.records.messages import say
+from rnnbench.records.wording import count
 from rnnbench.resume_point import load_group
 from rnnbench.resuming import last_update, repeated
 from rnnbench.session import Session, TooManyReplicasError
@@ -134,7 +135,7 @@ def _run_part(plan: SweepPlan, number: int, jobs: Sequence[Job], part: Part, *, 
     group = Group(
         checkpoint=plan.checkpoint(number),
         names=[planned.folders[row] for row in part.rows],
-        label=f"group {number}, {len(part.rows)} replicas",
+        label=f"group {number}, {count(len(part.rows), 'replica')}",
         aggregate=AggregatePlan(
             folder=plan.folder / "aggregate",
             cells=aggregate_names(plan)[number],

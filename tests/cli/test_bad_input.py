@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from rnnbench.config.compose import Composer
+
 BAD = [
     # keys
     ("optim.dampin=3", "optim.dampin", "optim.damping"),
@@ -204,6 +206,37 @@ def test_what_a_terminal_would_obey_is_told_as_escapes(words, rnnbench, runs):
     assert (answer.status, answer.out) == (2, "")
     assert answer.err[:-1].isprintable(), answer.err
     assert r"\x1b" in answer.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "hydra.run.dir=loop/x"],
+        ["train", "-m", "seed=0,1", "hydra.sweep.dir=loop/x"],
+        ["train", "--config-dir", "loop"],
+        ["list", "--config-dir", "loop"],
+        ["resume", "loop"],
+        ["resume", ".", "--config-dir", "loop"],
+        ["probe", "loop"],
+        ["probe", ".", "--config-dir", "loop"],
+        ["report", "loop"],
+    ],
+    ids=" ".join,
+)
+def test_a_link_that_leads_in_a_circle(words, rnnbench, runs):
+    os.symlink("loop", "loop")
+    answer = rnnbench(*words)
+    assert (answer.status, answer.out) == (2, "")
+    assert "loop" in answer.err.splitlines()[-1]
+    assert answer.err.splitlines()[-1].startswith("rnnbench: ")
+
+
+@pytest.mark.parametrize(("choice", "extra"), [("hydra/launcher=joblib", "joblib"), ("hydra/sweeper=optuna", "optuna")])
+def test_a_plugin_that_is_not_installed(choice, extra, rnnbench, runs, monkeypatch):
+    monkeypatch.setattr(Composer, "choices", lambda self, group: ["basic"])
+    answer = rnnbench("train", "-m", "seed=0,1", choice)
+    assert (answer.status, answer.out) == (2, "")
+    assert answer.err == f"rnnbench: {choice} is a plugin: pip install 'rnnbench[{extra}]'\n"
 
 
 def test_the_traceback_can_be_asked_for(rnnbench, monkeypatch):

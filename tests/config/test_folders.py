@@ -112,7 +112,7 @@ def test_a_job_lies_inside_its_sweep(name):
         sweep("s", ["0", name])
 
 
-@pytest.mark.parametrize("name", ["groups/1", "aggregate", "submitit/x", "report", "sweep.json", "./groups"])
+@pytest.mark.parametrize("name", ["groups/1", "aggregate", "submitit/x", "report", "sweep.json", "./groups", ".lock/1"])
 def test_a_job_takes_no_name_of_the_sweeps_own(name):
     with pytest.raises(ConfigError, match=r"^hydra\.sweep\.subdir=\S+: the sweep itself has \S+ in its folder"):
         sweep("s", ["0", name])

@@ -42,6 +42,15 @@ def test_a_sweep_is_the_jobs_of_its_plan(tmp_path):
     assert [(problem.folder.name, problem.effect) for problem in found.problems] == [("gone", "left out")]
 
 
+def test_a_job_whose_folder_is_a_link_in_a_circle(tmp_path):
+    write_plan(tmp_path, ["loop", "0"])
+    os.symlink("loop", tmp_path / "loop")
+    write_run(tmp_path / "0")
+    found = find_run_folders([tmp_path])
+    assert names(found.runs, tmp_path) == ["0"]
+    assert [problem.folder for problem in found.problems] == [tmp_path / "loop"]
+
+
 def test_several_sweeps_and_a_job_of_one(tmp_path):
     for name in ("a", "b"):
         write_plan(tmp_path / name, ["0", "1"])
