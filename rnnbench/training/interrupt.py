@@ -7,16 +7,29 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
-ENDING = (
-    signal.SIGINT,  # Ctrl-C
-    signal.SIGTERM,  # kill, service managers, containers, clusters
-    signal.SIGHUP,  # the terminal or the connection is gone
-    signal.SIGQUIT,  # Ctrl-\
-    signal.SIGXCPU,  # the processor time of `ulimit -t` or of a cluster's job is used up
-    signal.SIGUSR1,  # what schedulers are asked to send before a job's time is up: Slurm, Grid Engine
-    signal.SIGUSR2,  # the same: submitit, Grid Engine, LSF
+ENDING = tuple(
+    getattr(signal, name)
+    for name in (
+        "SIGINT",  # Ctrl-C
+        "SIGTERM",  # kill, service managers, containers, clusters
+        "SIGHUP",  # the terminal or the connection is gone
+        "SIGQUIT",  # Ctrl-\\
+        "SIGXCPU",  # the processor time of `ulimit -t` or of a cluster's job is used up
+        "SIGUSR1",  # what schedulers are asked to send before a job's time is up: Slurm, Grid Engine
+        "SIGUSR2",  # the same: submitit, Grid Engine, LSF
+        "SIGALRM",  # a time limit: `timeout -s ALRM`, and alarm() before exec, which stays set
+        "SIGVTALRM",  # the same of the time that it computes
+        "SIGPROF",
+        "SIGIO",
+        "SIGPWR",
+        "SIGSTKFLT",
+    )
+    if hasattr(signal, name)  # macOS has not all of them
 )
-"""Signals that end a process which does nothing about them, and that users, terminals and schedulers send."""
+"""Signals that end a process which does nothing about them.
+
+Not those that tell of a fault of the process itself, such as SIGSEGV and SIGABRT, nor real-time signals.
+"""
 
 
 class Interrupted(BaseException):

@@ -2,11 +2,22 @@
 
 import os
 import signal
+import sys
 
 import pytest
 from small_runs import training
 
 from rnnbench.training.interrupt import ENDING, Interrupt, Interrupted
+
+FAULTS = {"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP"}
+HARMLESS = {"SIGCHLD", "SIGCONT", "SIGPIPE", "SIGURG", "SIGWINCH", "SIGXFSZ"}  # Python ignores two of them
+STOPPING = {"SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other signals")
+def test_every_signal_that_ends_a_process_is_taken():
+    others = FAULTS | HARMLESS | STOPPING | {"SIGKILL", "SIGRTMIN", "SIGRTMAX"}
+    assert {number.name for number in ENDING} == {number.name for number in signal.Signals} - others
 
 
 @pytest.mark.parametrize("number", ENDING)
