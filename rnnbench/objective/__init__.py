@@ -1,1 +1,1 @@
-"""Losses of batches as functions of theta: values, gradients, Gauss-Newton products, and solvers for them."""
+"""Losses of batches as functions of theta: gradients, Gauss-Newton and Hessian products, conjugate gradients."""

@@ -1,8 +1,8 @@
 """Conjugate gradients for many replicas in lockstep, stopped by relative progress.
 
-Letters: R replicas, P parameters of one replica. Vectors are float64 unless asked otherwise: with a few thousand
-parameters that costs nothing beside the products, and float32 loses conjugacy after about a hundred iterations. Rows of
-replicas that have stopped stay among the vectors, where they cost a few percent; the products leave them out.
+Letters: R replicas, P parameters of one replica. Vectors are float64 by default: with a few thousand parameters their
+cost is negligible beside the products, and float32 loses conjugacy after about a hundred iterations. Replicas that have
+stopped keep their rows in the vectors, which costs a few percent; products skip them.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ ITERATE_GAP = 1.3
 """Iterates are kept at iterations that grow by this factor (Martens 2010, section 4.6)."""
 
 WINDOW_SHARE = 0.1
-"""Share of the iterations so far over which progress is taken, where that is more than the smallest window."""
+"""Progress is measured over this share of the iterations so far, or over the smallest window if that is larger."""
 
 
 class TerminationReason(IntEnum):
@@ -31,12 +31,12 @@ class TerminationReason(IntEnum):
 
 @dataclass(frozen=True)
 class Iterate:
-    """A kept iterate of every replica; a replica that had stopped earlier shows its last one.
+    """A kept iterate of every replica; for a replica that had stopped earlier, its last one.
 
     Attributes:
         solution: (R, P).
         quadratic: Value of the quadratic x^T A x / 2 - b^T x there, (R,).
-        iteration: At which it was reached, (R,), float64.
+        iteration: Iteration that reached it, (R,), float64.
     """
 
     solution: Tensor
@@ -46,7 +46,7 @@ class Iterate:
 
 @dataclass(frozen=True)
 class CgResult:
-    """What conjugate gradients found.
+    """Result of conjugate gradients.
 
     Attributes:
         iterates: Kept iterates, earliest first; the last is the final one.
@@ -69,13 +69,13 @@ class CgRules:
     """When conjugate gradients stop, and what they keep.
 
     Attributes:
-        max_iterations: Limit of products after the one for the first residual.
-        min_iterations: Progress is not looked at before.
+        max_iterations: Largest number of iterations; one product each, and one for the first residual.
+        min_iterations: Iterations before the progress rule applies.
         tolerance: (R,), relative progress of an iteration below which a replica stops.
-        window: Fewest iterations over which progress is taken.
+        window: Smallest number of iterations over which progress is measured.
         residual_tolerance: (R,), norm of the residual below which the system counts as solved.
-        keep_every: Every so many iterations an iterate is kept; None: at 1, 2, 3, ... growing by `ITERATE_GAP`.
-        dtype: Of the vectors; dot products are float64.
+        keep_every: Iterations between two kept iterates; None: at 1, 2, 3, ... growing by `ITERATE_GAP`.
+        dtype: Floating-point type of the vectors; dot products are float64.
         sync_every: Iterations between two reads of which replicas have stopped, since a read waits for the GPU. It
             changes no result, but replicas that have stopped cost products until the next read.
     """
@@ -124,12 +124,12 @@ def conjugate_gradient(
     Returns:
         Kept iterates, counts and reasons.
 
-    Cost: num_iterations + 1 products, and those until the next look.
+    Cost: num_iterations + 1 products, and those until the next read of which replicas have stopped.
     Source: Martens (2010), ICML, sections 4.4 to 4.7.
     """
     b, x = target.to(rules.dtype), start.to(rules.dtype)
     inverse = None if preconditioner is None else preconditioner.to(rules.dtype).reciprocal()
-    active = [True] * b.shape[0]  # as last looked at
+    active = [True] * b.shape[0]  # as last read
     residual = b - product(x.to(target.dtype), active).to(rules.dtype)
     direction = preconditioned = residual if inverse is None else inverse * residual
     squared = _dot(residual, preconditioned)
@@ -162,15 +162,15 @@ def conjugate_gradient(
         if iteration in kept:
             iterates[iteration] = Iterate(x, history[-1], num_iterations)
         if iteration % rules.sync_every == 0 or iteration == rules.max_iterations:
-            # One tensor, since each read waits.
+            # One tensor, since each read waits for the device.
             entered, *running = torch.cat((num_entered.view(1), stops.running)).tolist()
             if not any(running):
                 break
             active = [bool(one) for one in running]
-    found = [iterate for iteration, iterate in iterates.items() if iteration <= entered]
+    reached = [iterate for iteration, iterate in iterates.items() if iteration <= entered]
     if entered not in iterates:
-        found.append(Iterate(x, history[-1], num_iterations))
-    return CgResult(found, num_iterations, stops.reasons)
+        reached.append(Iterate(x, history[-1], num_iterations))
+    return CgResult(reached, num_iterations, stops.reasons)
 
 
 class _Stops:
@@ -181,13 +181,18 @@ class _Stops:
         self.reasons = torch.full_like(like, float(TerminationReason.MAX_ITERATIONS))
 
     def add(self, which: Tensor, reason: TerminationReason) -> None:
-        """Stop some of those that run."""
+        """Stop some of the running replicas."""
         self.reasons = torch.where(self.running & which, float(reason), self.reasons)
         self.running = self.running & ~which
 
 
 def _progress_is_small(history: Sequence[Tensor], rules: CgRules) -> Tensor:
-    """Martens's rule, (R,), on the quadratic before the first iteration and after each, (R,) each."""
+    """Whether Martens's progress rule stops each replica, (R,).
+
+    Args:
+        history: Value of the quadratic before the first iteration and after each, (R,) each.
+        rules: The limits.
+    """
     now, iteration = history[-1], len(history) - 1
     window = max(rules.window, int(WINDOW_SHARE * iteration))
     if iteration <= window or iteration < rules.min_iterations:

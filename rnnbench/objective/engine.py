@@ -1,8 +1,8 @@
-"""How the arithmetic of a batch is spread: blocks of sequences, worker threads, buffers kept between updates.
+"""Splits the computation of a batch: blocks of sequences, worker threads, buffers that are reused between updates.
 
 Each worker runs whole blocks with single-threaded operations. At these sizes (an operation takes tens of microseconds)
-that is faster than splitting every operation over threads, and a busy core slows one worker instead of stopping all at
-every operation. A block's rows stay in cache from one time step to the next.
+that is faster than splitting every operation over threads, and a busy core slows one worker instead of all at every
+operation. A block's rows stay in cache from one time step to the next.
 """
 
 import itertools
@@ -20,23 +20,23 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from rnnbench.models.base import BlockShape, Model, Sweeps
 
 ROWS_PER_BLOCK = 1000
-"""Largest wanted number of sequences of a block, over its replicas.
+"""Target for the largest number of sequences of a block, over all its replicas.
 
-At n = 100, T = 100 and B = 1000 products took 0.92 (one thread) to 0.94 (two) of the time with 350, gradients 0.80 to
-0.89: fewer operations, whose calls two workers make in turn.
+Compared with 350, at n = 100, T = 100 and B = 1000, products took 0.92 (one thread) to 0.94 (two threads) of the time
+and gradients 0.80 to 0.89, since there are fewer operations and the workers serialize on launching them.
 """
 
 BYTES_PER_GPU_BLOCK = 2**31
-"""Buffers of a block on a GPU: few large blocks, since each costs its launches, and rows enough to fill any chip."""
+"""Bytes of the buffers of a block on a GPU: few large blocks, since every block costs its kernel launches."""
 
 SEQUENCES_WORTH_A_BLOCK = 64
-"""Fewest sequences of a block beside others: two workers on 50 each (n = 100) are no faster than one on 100."""
+"""Smallest block of a batch that is split: two workers on 50 sequences each (n = 100) are no faster than one on 100."""
 
 NUM_TRACED_SEQUENCES = 64
-"""Sequences of each replica whose states the probes may read, where they do not ask for more."""
+"""Default number of sequences of each replica whose states the probes can read."""
 
 SEQUENCE_GRAIN = 4
-"""Many sequences are split into multiples of it, which a model can cut into equal pieces."""
+"""Long batches are split into multiples of this, so that a model can split a block into equal parts."""
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -44,14 +44,14 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class Block:
-    """A rectangle of the batch: some replicas, some of their sequences."""
+    """Part of a batch: some sequences of some replicas."""
 
     replicas: slice
     sequences: slice
 
 
 def rows_per_block(model: Model, num_steps: int, dtype: torch.dtype, device: torch.device) -> int:
-    """Largest wanted number of sequences of a block, over its replicas, on a device."""
+    """Target for the largest number of sequences of a block, over all its replicas, on a device."""
     if device.type == "cpu":
         return ROWS_PER_BLOCK
     return max(1, BYTES_PER_GPU_BLOCK // model.block_bytes(BlockShape(1, num_steps, 1, dtype, device)))
@@ -60,11 +60,16 @@ def rows_per_block(model: Model, num_steps: int, dtype: torch.dtype, device: tor
 def split(
     num_replicas: int, num_sequences: int, num_workers: int, most_rows: int = ROWS_PER_BLOCK, fewest: int = 1
 ) -> list[Block]:
-    """Cut a batch of (R, B) sequences into as few blocks as keep every worker equally busy.
+    """Split a batch of (R, B) sequences into the fewest blocks that keep all workers equally busy.
 
-    Several replicas per block where a replica has few sequences, one where it has many; at most `most_rows`
-    sequences in a block, and at least `SEQUENCES_WORTH_A_BLOCK` where there are several blocks, but for rounding and
-    where at least `fewest` blocks are wanted.
+    A block holds several replicas if they have few sequences each, and part of one replica if it has many.
+
+    Args:
+        num_replicas: R.
+        num_sequences: B.
+        num_workers: Number of workers.
+        most_rows: Largest number of sequences of a block, up to rounding.
+        fewest: Smallest number of blocks; beyond it, blocks have at least `SEQUENCES_WORTH_A_BLOCK` sequences.
     """
     rounds = -(-num_replicas * num_sequences // (num_workers * most_rows))
     num_blocks = max(fewest, min(num_workers * rounds, num_replicas * num_sequences // SEQUENCES_WORTH_A_BLOCK))
@@ -87,12 +92,12 @@ class Engine:
     """Runs blocks on worker threads and lends them buffers.
 
     Args:
-        model: Whose sweeps are run.
+        model: Model whose sweeps are run.
         threads: Number of workers.
-        device: Where the arithmetic is done; on a GPU one worker launches everything.
+        device: Device of the computation; on a GPU one worker launches everything.
         dtype: Floating-point type of the buffers.
-        num_traced: First sequences of each replica whose states outlive a gradient, for the probes, however a batch is
-            cut into blocks; at least `NUM_TRACED_SEQUENCES`, and all of a batch that has fewer.
+        num_traced: Number of first sequences of each replica whose states are kept after a gradient, for the probes; at
+            least `NUM_TRACED_SEQUENCES`, and all sequences of a smaller batch.
     """
 
     def __init__(
@@ -116,13 +121,13 @@ class Engine:
     def split(
         self, num_replicas: int, num_steps: int, num_sequences: int, *, for_gradients: bool = False
     ) -> list[Block]:
-        """Cut a batch into blocks for the workers; see `split`.
+        """Split a batch into blocks for the workers; see `split`.
 
         Args:
             num_replicas: R.
             num_steps: T.
             num_sequences: B.
-            for_gradients: For losses and gradients alone, for which a model may want smaller blocks.
+            for_gradients: Whether only losses and gradients are computed; a model may ask for smaller blocks then.
         """
         most_rows = rows_per_block(self.model, num_steps, self.dtype, self.device)
         whole = BlockShape(num_replicas, num_steps, num_sequences, self.dtype, self.device)
@@ -136,7 +141,7 @@ class Engine:
         return list(self._executor.map(function, items))
 
     def lend(self, replicas: int, steps: int, sequences: int) -> Sweeps:
-        """Sweeps with buffers of a shape, from those given back or new."""
+        """Sweeps with buffers of a shape: returned ones if there are any, else new ones."""
         shape = BlockShape(replicas, steps, sequences, self.dtype, self.device)
         with self._lock:
             if self._free[shape]:
@@ -144,7 +149,7 @@ class Engine:
         return self.model.sweeps(shape)
 
     def give_back(self, sweeps: Iterable[Sweeps]) -> None:
-        """Take sweeps back for later use."""
+        """Return sweeps for later use."""
         with self._lock:
             for one in sweeps:
                 self._free[one.shape].append(one)
@@ -156,19 +161,19 @@ class Engine:
         self.drop_buffers()
 
     def drop_buffers(self) -> None:
-        """Let go of the buffers that nobody uses now; what is lent next is made anew."""
+        """Free the buffers that are not in use."""
         with self._lock:
             self._free.clear()
 
 
 @cache
 def _keep_operations_single_threaded() -> None:
-    """Keep numpy's products from being split over threads of their own; workers call them side by side."""
+    """Make numpy's matrix products single-threaded, since several workers call them at once."""
     threadpool_limits(1, user_api="blas")
 
 
 def forbid_tf32() -> None:
-    """Have products and cuDNN's recurrences in float32 on a GPU, not in TF32."""
+    """Make matrix products and cuDNN's recurrences on a GPU use float32, not TF32."""
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
 

@@ -17,14 +17,14 @@ from rnnbench.objective.blocked_batch import BlockedBatch
 
 @dataclass(frozen=True)
 class Matching:
-    """How structural damping measures what a step of theta does to the hidden states.
+    """How structural damping measures the change of the hidden states that a step of theta causes.
 
     Attributes:
         distance: "cross_entropy": f' as weight of the pre-activations (the simple recurrent net), between (1 + h)/2
             before and after (other cells, where h lies in (-1, 1)); "squared_error": half the squared distance of the
             states; "auto": the model's own, the first of its `matching_distances`.
-        normalization: "batch": the sum over a sequence's steps, the mean over the sequences; "batch_time": divided by
-            the batch's number of steps T as well; "loss": divided by the number of outputs in the batch, as the loss.
+        normalization: "batch": sum over the steps of a sequence, mean over the sequences; "batch_time": divided by the
+            number of steps T as well; "loss": divided by the number of outputs of the batch, as the loss is.
     """
 
     distance: str = "auto"
@@ -38,14 +38,14 @@ class Matching:
         """
         known = model.matching_distances
         if not known:
-            raise ValueError(f"{type(model).__name__} has no hidden states that structural damping could hold on to")
+            raise ValueError(f"{type(model).__name__} has no hidden states that structural damping could act on")
         if self.distance not in ("auto", *known):
             name = type(model).__name__
             raise ValueError(f"{name} can measure its states by {' or '.join(known)}, not by {self.distance}")
         return known[0] if self.distance == "auto" else self.distance
 
     def divisor(self, objective: BlockedBatch) -> int:
-        """What the sum over all sequences and their steps is divided by."""
+        """Divisor of the sum over all sequences and steps."""
         match self.normalization:
             case "batch_time":
                 return objective.size * objective.num_steps
@@ -71,7 +71,7 @@ class GaussNewton:
     the other choices; for other cells see `rnnbench.models.cell_sweeps`.
 
     Attributes:
-        loss: Of the batch at theta, (R,), float64.
+        loss: Loss of the batch at theta, (R,), float64.
 
     Source: Schraudolph (2002), Neural Computation 14; Martens and Sutskever (2011), ICML, section 3.2.
     """
@@ -101,7 +101,7 @@ class GaussNewton:
 
         Args:
             vector: One direction per replica, (R, P), theta's dtype and device.
-            active: Which replicas are wanted; the rows of the others may be zero.
+            active: Which replicas are needed; the rows of the others may be zero.
 
         Returns:
             (G + weight * S) @ vector for each replica, (R, P). A new tensor.
@@ -134,7 +134,7 @@ class GaussNewton:
 
     @property
     def shares_blocks(self) -> bool:
-        """Whether a block holds several replicas, so that one that is not active costs time as long as another is."""
+        """Whether a block holds several replicas: an inactive one costs time until its whole block is inactive."""
         return any(block.replicas.stop - block.replicas.start > 1 for block in self.objective.blocks)
 
     def replicas(self, rows: Tensor) -> Self:

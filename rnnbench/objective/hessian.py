@@ -15,21 +15,21 @@ from rnnbench.tasks.base import Batch
 class Hessian:
     """The Hessian of an objective at one theta, as a product.
 
-    H = second derivative of the batch's loss with respect to theta: the Gauss-Newton matrix and, beside it, what the
-    curvature of the outputs themselves brings in; symmetric, and in general of both signs. Exact up to rounding for
-    every model that has a `step` and every loss whose `values` are differentiable: the gradient of a plain loop over
-    the steps is recorded by autograd, and each product differentiates it once more (with `relu`: the Hessian almost
-    everywhere). The hand-derived sweeps take no part in it.
+    H is the second derivative of the batch's loss with respect to theta: the Gauss-Newton matrix plus a term from the
+    second derivative of the outputs. It is symmetric and in general indefinite. It is exact up to rounding for every
+    model that has a `step` and every loss whose `values` are differentiable (with `relu`: almost everywhere). Autograd
+    records the gradient of a plain loop over the steps, and each product differentiates it once more; the hand-derived
+    sweeps are not used.
 
     Args:
-        objective: Whose loss.
+        objective: The batch and its loss.
         theta: (R, P).
 
     Raises:
         NotImplementedError: The model has no `step`.
 
-    Cost: 2 to 3 gradients of the sweeps for the record, 2.5 (gated cells) to 5 (the simple net) for each product.
-    Memory: at a product 18 (the simple net) to 48 (LSTM) numbers for each hidden unit, step and sequence.
+    Cost: recording costs 2 to 3 gradients of the sweeps, each product 2.5 (gated cells) to 5 (the simple net).
+    Memory: 18 (the simple net) to 48 (LSTM) numbers per hidden unit, step and sequence during a product.
     """
 
     def __init__(self, objective: BlockedBatch, theta: Tensor) -> None:
@@ -37,7 +37,7 @@ class Hessian:
         self._recorded = self.engine.map(lambda block: self._record(block, theta), objective.blocks)
 
     def _record(self, block: Block, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """A block's part of the gradient as a function of its rows of theta: both, (r, P)."""
+        """The rows of theta of a block, and its part of the gradient as a function of them; (r, P) each."""
         model, objective = self.engine.model, self.objective
         rows, batch = theta[block.replicas].detach().requires_grad_(), objective.block_batch(block)
         with torch.enable_grad():

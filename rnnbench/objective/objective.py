@@ -23,21 +23,21 @@ from rnnbench.objective.trace import SweptTrace, Trace
 from rnnbench.tasks.base import Batch
 
 NUMBERS_AT_ONCE = 2**22
-"""Numbers of the gradients of single sequences that are in memory at once."""
+"""Largest number of elements of the per-sequence gradients that are in memory at once."""
 
 
 @dataclass(frozen=True)
 class Gradient:
-    """Loss and gradient of a batch, with what the probes may read.
+    """Loss and gradient of a batch, with what the probes can read.
 
     Attributes:
         loss: (R,).
         gradient: (R, P).
         trace: States and state gradients of the batch's first sequences.
-        batch: The batch; of one in shares, this process's.
+        batch: The batch; if several processes share it, the part of this process.
         num_sequences: B, of the whole batch.
-        loss_function: Of one output.
-        theta: Where it was taken, (R, P): for a look-ahead method not the parameters before the update.
+        loss_function: Loss of one output.
+        theta: Where the gradient was taken, (R, P); a look-ahead method takes it elsewhere than at the parameters.
     """
 
     loss: Tensor
@@ -49,7 +49,7 @@ class Gradient:
     theta: Tensor
 
     def replicas(self, rows: Tensor) -> "Gradient":
-        """That of some replicas, by their rows, int64, on theta's device."""
+        """Loss and gradient of some replicas, by their rows, int64, on theta's device."""
         return replace(
             self,
             loss=self.loss[rows],
@@ -65,7 +65,7 @@ class Objective(BlockedBatch):
 
     @property
     def group_sizes(self) -> list[int]:
-        """Numbers of each named parameter of the model, in their order in theta; they add up to P."""
+        """Number of elements of each named parameter of the model, in their order in theta; they sum to P."""
         return [math.prod(shape) for shape in self.engine.model.layout.values()]
 
     def rows(self, start: int, stop: int) -> "Objective":
@@ -73,33 +73,33 @@ class Objective(BlockedBatch):
         return Objective(self.engine, self.loss_function, self.batch.rows(start, stop))
 
     def read_outputs(self, theta: Tensor, read: Callable[[Tensor, Batch], Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        """Read something off the outputs, block by block, so that they are never all in memory at once.
+        """Apply a function to the outputs, block by block, so that they are never all in memory at once.
 
         Args:
             theta: (R, P).
-            read: From the readout (S, r, b, o) of a block's sequences at their output steps, and their batch, to
-                tensors (..., r, b) by name.
+            read: Maps the outputs of a block at its output steps, (S, r, b, o), and the batch of the block to tensors
+                (..., r, b) by name.
 
         Returns:
-            The tensors of all blocks put together, (..., R, B).
+            The tensors of all blocks joined, (..., R, B).
         """
         weights = self.engine.model.weights(theta)
 
-        found: dict[str, Tensor] = {}
+        joined: dict[str, Tensor] = {}
         lock = threading.Lock()
 
         def run(block: Block) -> None:
             sweeps, outputs, batch = self.forward(block, weights)
             self.engine.give_back([sweeps])
-            # At once into the whole: pieces kept between the blocks' large tensors would fragment the heap.
+            # Copied into the result at once: small tensors kept between large buffers would fragment the heap.
             for name, piece in read(outputs, batch).items():
                 with lock:
-                    if name not in found:
-                        found[name] = piece.new_empty(*piece.shape[:-2], *self.batch.inputs.shape[1:3])
-                found[name][..., block.replicas, block.sequences] = piece
+                    if name not in joined:
+                        joined[name] = piece.new_empty(*piece.shape[:-2], *self.batch.inputs.shape[1:3])
+                joined[name][..., block.replicas, block.sequences] = piece
 
         self.engine.map(run, self.gradient_blocks)
-        return found
+        return joined
 
     def outputs(self, theta: Tensor) -> Tensor:
         """The readout of every sequence at its output steps, (S, R, B, o)."""
@@ -147,17 +147,17 @@ class Objective(BlockedBatch):
     def linearize(
         self, theta: Tensor, structural_damping: Tensor | None = None, matching: Matching = OWN_MATCHING
     ) -> GaussNewton:
-        """Linearize the outputs at theta: made once, applied to many vectors.
+        """The Gauss-Newton matrix at theta: linearized once, applied to many vectors.
 
         Args:
             theta: (R, P).
-            structural_damping: (R, 1), weight of the structural-damping matrix; None: left out.
-            matching: Which structural-damping matrix.
+            structural_damping: Weight of the structural-damping matrix, (R, 1); None: without it.
+            matching: How structural damping measures changes of the states.
         """
         return GaussNewton(self, theta, structural_damping, matching)
 
     def hessian(self, theta: Tensor) -> Hessian:
-        """The loss's second derivative at theta (R, P): recorded once, applied to many vectors."""
+        """The Hessian at theta (R, P): recorded once, applied to many vectors."""
         return Hessian(self, theta)
 
     def hessian_product(self, theta: Tensor, vector: Tensor) -> Tensor:
@@ -167,10 +167,10 @@ class Objective(BlockedBatch):
     def mean_squared_gradient(self, theta: Tensor) -> Tensor:
         """Mean over the sequences of the square of each one's own gradient, element by element, (R, P).
 
-        It is the diagonal of the empirical Fisher matrix, exact: each sequence is computed as a replica of its own. A
-        sequence's loss is the mean over its outputs.
+        It is the exact diagonal of the empirical Fisher matrix: each sequence is computed as a replica of its own. The
+        loss of a sequence is the mean over its outputs.
 
-        Cost: one gradient of the batch, several times slower than together (no product is shared between sequences).
+        Cost: several times that of one gradient of the batch, since sequences share no matrix product.
         """
         (num_replicas, num_parameters), total = theta.shape, torch.zeros_like(theta)
         at_once = max(1, NUMBERS_AT_ONCE // (num_replicas * num_parameters))

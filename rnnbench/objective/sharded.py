@@ -1,6 +1,6 @@
-"""One batch in shares over several processes: each computes on its own sequences, and the sums are added up.
+"""A batch shared by several processes: each computes its own sequences, and the results are summed over all processes.
 
-All processes hold the same theta and get the same results, so that an optimizer needs to know nothing of it.
+All processes have the same theta and get the same results, so that an optimizer does not notice.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,19 +23,19 @@ DrawRows = Callable[[range], Batch]
 """The sequences of some rows of the whole batch."""
 
 Share = Callable[[range], range]
-"""The rows, out of some, that this process works on."""
+"""Selects from some rows those of this process."""
 
 
 class ShardedObjective(Objective):
-    """The loss of one batch of which this process holds a share: the mean over all of its sequences.
+    """The loss of a batch that several processes share: the mean over all of its sequences.
 
     Args:
         engine: Runs the sweeps.
-        loss: Of one output.
-        rows: Of the whole batch.
-        draw_rows: Gives this process's share of them.
-        share: Which that is.
-        add_up: Sums over the processes.
+        loss: Loss of one output.
+        rows: Rows of the whole batch.
+        draw_rows: Draws the sequences of some rows.
+        share: Selects the rows of this process.
+        add_up: Sums a tensor over all processes.
     """
 
     def __init__(
@@ -44,13 +44,13 @@ class ShardedObjective(Objective):
         super().__init__(engine, loss, draw_rows(share(rows)))
         self._rows, self._draw_rows, self._share, self.add_up = rows, draw_rows, share, add_up
         self.weight = self.size / len(rows)
-        # What is divided by these is then a part of the mean over the whole batch.
+        # Sums divided by these are this process's part of the mean over the whole batch.
         self.num_outputs = self.num_outputs * len(rows) // self.size
         self.size = len(rows)
 
     @override
     def rows(self, start: int, stop: int) -> Objective:
-        # Shared out anew: the first rows of the batch would all be those of the first process.
+        # Divided again among the processes, since the first rows all belong to the first process.
         rows = self._rows[start:stop]
         return ShardedObjective(self.engine, self.loss_function, rows, self._draw_rows, self._share, self.add_up)
 
@@ -79,7 +79,7 @@ class ShardedObjective(Objective):
 
 
 class ShardedGaussNewton(GaussNewton):
-    """The Gauss-Newton matrix of a batch in shares."""
+    """The Gauss-Newton matrix of a batch that several processes share."""
 
     def __init__(
         self, objective: ShardedObjective, theta: Tensor, structural_damping: Tensor | None, matching: Matching
@@ -98,7 +98,7 @@ class ShardedGaussNewton(GaussNewton):
 
 
 class ShardedHessian(Hessian):
-    """The Hessian of a batch in shares."""
+    """The Hessian of a batch that several processes share."""
 
     def __init__(self, objective: ShardedObjective, theta: Tensor) -> None:
         super().__init__(objective, theta)

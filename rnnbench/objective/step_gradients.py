@@ -1,8 +1,8 @@
-"""The gradient of the weights that every step uses, taken apart into what each step adds to it.
+"""The gradient of the recurrent weights as a sum of one term per time step.
 
-The same weights act at all steps t; were there a copy of them for each, the gradient would be the sum of the copies'
-gradients, dL/dtheta = sum over t of (dstate_t/dtheta)^T dL/dstate_t, where dstate_t/dtheta holds state_{t-1} fixed.
-Here these terms are found from the states and dL/dstate_t alone, which an update has already computed.
+The same weights act at all steps t. If each step had a copy of them, the gradient would be the sum of the gradients of
+the copies, dL/dtheta = sum over t of (dstate_t/dtheta)^T dL/dstate_t, where dstate_t/dtheta holds state_{t-1} fixed.
+These terms are computed from the states and dL/dstate_t alone, which an update has already computed.
 
 Letters: R replicas, P parameters of one replica, T time steps, b sequences, s size of the whole state, d inputs.
 """
@@ -16,7 +16,7 @@ from torch import Tensor
 from rnnbench.models.base import Model
 
 NUMBERS_AT_ONCE = 2**20
-"""Numbers of the steps' gradients that are in memory at once."""
+"""Largest number of elements of the terms that are in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class LagShares:
     """The gradient of the weights of the step, by lag from each sequence's own end, lag 0 first; float64.
 
     Attributes:
-        whole: Its sum over all lags, (R, p): the part of the gradient of the parameters that `Model.step` takes.
-        shares: (R, T): component of each lag's gradient along the whole over the whole's norm. They sum to 1; one below
-            0 pulls against the rest.
+        whole: Sum over all lags, (R, p): the gradient with respect to the parameters that `Model.step` uses.
+        shares: Component of each lag's gradient along `whole`, divided by the norm of `whole`, (R, T). They sum to 1; a
+            negative share points against the whole.
         norms: Norm of each lag's gradient, (R, T).
     """
 
@@ -37,15 +37,14 @@ class LagShares:
 
 @dataclass(frozen=True)
 class StepGradients:
-    """The gradients of the copies of the step's weights, if each step (of each sequence) had its own.
+    """The gradients that the weights would have if each step of each sequence had its own copy of them.
 
     Args:
-        model: Has a `step`.
-        theta: (R, P), where states and gradients were taken.
+        model: A model that implements `step`.
+        theta: Parameters at which states and gradients were computed, (R, P).
         states: Whole states 0 .. T, (T + 1, R, b, s).
         inputs: (T, R, b, d).
-        state_gradients: dL/dstate_t of the loss whose gradient is wanted, t = 1 .. T, (T, R, b, s); 0 after a
-            sequence's end.
+        state_gradients: dL/dstate_t of the loss L, t = 1 .. T, (T, R, b, s); 0 after the end of a sequence.
         lengths: (R, b).
     """
 
@@ -57,18 +56,18 @@ class StepGradients:
     lengths: Tensor
 
     def by_lag(self) -> LagShares:
-        """What each lag from the sequences' own ends adds; lag 0 is the step after which a sequence ends.
+        """The term of each lag, counted from the end of each sequence; lag 0 is the last step of a sequence.
 
         Raises:
             NotImplementedError: The model has no `step`.
 
-        Cost: about two gradients of these sequences; more where P is large beside T b, since the gradient of every lag
-        is made for itself. Memory: `NUMBERS_AT_ONCE` numbers beside what is given.
+        Cost: about two gradients of these sequences; more if P is large compared with T b, since each lag has
+        a gradient of its own. Memory: `NUMBERS_AT_ONCE` numbers.
         """
         num_steps = len(self.inputs)
         lags = torch.arange(num_steps, device=self.theta.device)
         steps = self.lengths - 1 - lags.view(-1, 1, 1)  # (T, R, b): the 0-based step of each lag
-        # Nothing is known of a sequence before its first step: its dL/dstate there is 0, whichever step stands for it.
+        # Lags before the first step of a sequence get an arbitrary step and a gradient of 0.
         present, steps = steps >= 0, steps.clamp(min=0)
         whole = self._whole()
         squared = whole.square().sum(1)
@@ -87,21 +86,21 @@ class StepGradients:
         return self._pull_back(self.theta, *map(fold, (self.states[:-1], self.inputs, self.state_gradients)))
 
     def by_step(self) -> Iterator[Tensor]:
-        """What each step adds, some steps after the other, in order: (steps, R, p), float64."""
+        """The term of each step, in order, in chunks of some steps: (steps, R, p), float64."""
         num_steps, num_replicas, num_sequences, _ = self.inputs.shape
         steps = torch.arange(num_steps, device=self.theta.device).view(-1, 1, 1)
         steps = steps.expand(num_steps, num_replicas, num_sequences)
         return self._pieces(steps, steps < self.lengths)
 
     def _pieces(self, steps: Tensor, present: Tensor) -> Iterator[Tensor]:
-        """Gradients of some lags each, (lags, R, p); `steps` (T, R, b) says which step is whose."""
+        """Terms in chunks of some lags, (lags, R, p); `steps` (T, R, b) is the step of each lag and sequence."""
         num_replicas, size = self.theta.shape
         at_once = max(1, NUMBERS_AT_ONCE // (num_replicas * size))
         for start in range(0, len(steps), at_once):
             yield self._piece(steps[start : start + at_once], present[start : start + at_once])
 
     def _piece(self, steps: Tensor, present: Tensor) -> Tensor:
-        """As replicas of their own: a copy of the weights for each lag."""
+        """The terms of some lags, each computed as a replica with its own copy of the weights."""
         count, num_replicas = steps.shape[:2]
 
         def fold(sequence: Tensor) -> Tensor:

@@ -15,15 +15,15 @@ from rnnbench.objective.engine import Engine
 
 
 class Trace(Protocol):
-    """What an update computed along the first sequences of each replica."""
+    """States and state gradients that an update computed on the first sequences of each replica."""
 
     @property
     def num_sequences(self) -> int:
-        """How many sequences of each replica are traced."""
+        """Number of traced sequences of each replica."""
         ...
 
     def states(self, num_sequences: int) -> Tensor:
-        """Whole states 0 .. T of the first sequences, (T + 1, R, num_sequences, s); not to be changed."""
+        """Whole states 0 .. T of the first sequences, (T + 1, R, num_sequences, s); do not modify."""
         ...
 
     def state_gradients(self, num_sequences: int) -> Tensor:
@@ -32,7 +32,7 @@ class Trace(Protocol):
         The loss is the mean over B sequences: times B, this is the derivative of one sequence's own loss.
 
         Returns:
-            (T, R, num_sequences, s); not to be changed.
+            (T, R, num_sequences, s); do not modify.
         """
         ...
 
@@ -42,12 +42,12 @@ class Trace(Protocol):
 
 
 class SweptTrace:
-    """A trace in the buffers of the sweeps that made it, which go back to the engine when nobody holds it any more.
+    """A trace in the buffers of the sweeps that computed it; they return to the engine when the trace is deleted.
 
     Args:
-        engine: Lent the buffers.
-        sweeps: Of each block of replicas, in order: those over its first sequences.
-        num_sequences: How many are traced, however the batch was cut.
+        engine: Owns the buffers.
+        sweeps: For each block of replicas, in order, the sweeps over its first sequences.
+        num_sequences: Number of traced sequences of each replica.
     """
 
     def __init__(self, engine: Engine, sweeps: Sequence[Sequence[Sweeps]], num_sequences: int) -> None:
@@ -81,15 +81,15 @@ class SweptTrace:
 
 
 def _joined(pieces: Sequence[Tensor], dim: int) -> Tensor:
-    """Copies put together; a single one is not copied again."""
+    """Tensors joined along an axis; a single one is not copied."""
     return pieces[0] if len(pieces) == 1 else torch.cat(list(pieces), dim=dim)
 
 
 class CopiedTrace:
-    """A trace of which every copy is made once and kept, so that it can be read again when the buffers are gone.
+    """A trace that keeps every tensor read from it, so that it can be read again when the buffers are reused.
 
     Args:
-        trace: What is copied.
+        trace: The trace to copy from.
     """
 
     def __init__(self, trace: Trace) -> None:
@@ -98,7 +98,7 @@ class CopiedTrace:
         self.num_sequences = trace.num_sequences
 
     def let_go(self) -> None:
-        """Hold the original no longer: what has not been copied by now is gone."""
+        """Drop the original; only what has been read so far can be read again."""
         self._trace = None
 
     def states(self, num_sequences: int) -> Tensor:
@@ -113,7 +113,7 @@ class CopiedTrace:
         key = (name, num_sequences)
         if key not in self._copies:
             if self._trace is None:
-                raise ValueError(f"{name} of {num_sequences} sequences were not copied while they were there")
+                raise ValueError(f"{name} of {num_sequences} sequences were not read before the original was dropped")
             self._copies[key] = getattr(self._trace, name)(num_sequences)
         return self._copies[key]
 

@@ -1,4 +1,4 @@
-"""Choosing among the iterates of conjugate gradients by other sequences than those of the curvature.
+"""Chooses among the iterates of conjugate gradients, usually on other sequences than the curvature batch.
 
 Letters: R replicas, P parameters of one replica.
 """
@@ -13,7 +13,7 @@ from rnnbench.objective.conjugate_gradient import CgResult
 from rnnbench.optim.line_search import rounding
 
 Judge = Callable[[Tensor], Tensor]
-"""A step (R, P) -> how bad it is, (R,), float64: a loss, or the value of a quadratic."""
+"""Maps a step (R, P) to the value to be minimized, (R,), float64: a loss, or a quadratic model."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Choice:
 
     Attributes:
         step: (R, P), in theta's dtype.
-        quadratic: Value of the damped quadratic there, (R,).
-        num_given_up: Later iterates that were kept and not chosen, (R,), float64.
-        num_judged: Iterates that the judge was asked about for each replica's own sake, (R,), float64.
+        quadratic: Value of the damped quadratic at the step, (R,).
+        num_given_up: Number of kept iterates after the chosen one, (R,), float64.
+        num_judged: Number of iterates that each replica needed to evaluate, (R,), float64.
     """
 
     step: Tensor
@@ -34,19 +34,19 @@ class Choice:
 
 
 def last_iterate(solved: CgResult, dtype: torch.dtype) -> Choice:
-    """The last iterate of every replica, as conjugate gradients left it."""
+    """The last iterate of every replica."""
     last = solved.iterates[-1]
     zeros = torch.zeros_like(last.quadratic)
     return Choice(last.solution.to(dtype), last.quadratic, zeros, zeros)
 
 
 def walk_back(judge: Judge, solved: CgResult, dtype: torch.dtype) -> Choice:
-    """Walk back from the last iterate as long as that lowers the judge's value by more than its rounding.
+    """Go back from the last iterate while that lowers the judge's value by more than its rounding error.
 
     Args:
-        judge: Of a step.
-        solved: The kept iterates.
-        dtype: Of theta.
+        judge: Evaluates a step.
+        solved: Result of conjugate gradients, with the kept iterates.
+        dtype: Floating-point type of theta.
 
     Source: Martens (2010), ICML, section 4.6.
     """
@@ -56,7 +56,7 @@ def walk_back(judge: Judge, solved: CgResult, dtype: torch.dtype) -> Choice:
     walking = torch.ones_like(value, dtype=torch.bool)
     given_up, judged = torch.zeros_like(value), torch.ones_like(value)
     for iterate in reversed(solved.iterates[:-1]):
-        # A replica that stopped before the others shows its last iterate again: alone it would not be there.
+        # A replica that stopped before the others repeats its last iterate; trained alone, it would not.
         own = iterate.iteration < reached
         candidate = iterate.solution.to(dtype)
         candidate_value = _judged(judge, candidate)
@@ -74,17 +74,17 @@ def walk_back(judge: Judge, solved: CgResult, dtype: torch.dtype) -> Choice:
 
 
 def best_iterate(judge: Judge, solved: CgResult, dtype: torch.dtype) -> Choice:
-    """The iterate of the lowest value among all that were kept; the later of two that differ by rounding alone.
+    """The kept iterate of the lowest value; of two that differ only by rounding, the later one.
 
-    Arguments as of `walk_back`.
+    Arguments: as for `walk_back`.
 
-    Source: the released code of Martens and Sutskever (2011), ICML, which looks at every tenth iterate.
+    Source: the released code of Martens and Sutskever (2011), ICML, which evaluates every tenth iterate.
     """
     chosen = last_iterate(solved, dtype)
     step, quadratic, reached = chosen.step, chosen.quadratic, solved.iterates[-1].iteration
     value = _judged(judge, step)
     after, judged, given_up = reached, torch.ones_like(value), torch.zeros_like(value)
-    passed = torch.zeros_like(value)  # own iterates behind the last
+    passed = torch.zeros_like(value)  # own iterates before the last
     for iterate in reversed(solved.iterates[:-1]):
         own = iterate.iteration < after
         after = torch.where(own, iterate.iteration, after)

@@ -1,4 +1,4 @@
-"""What an optimizer is: it sees vectors and objectives, never a model or a task.
+"""The optimizer interface; an optimizer sees vectors and objectives, never a model or a task.
 
 Letters: R replicas, P parameters of one replica. Hyperparameters that may differ between replicas are (R, 1) tensors.
 """
@@ -18,13 +18,13 @@ from rnnbench.objective.objective import Gradient, Objective
 from rnnbench.tasks.base import Stream
 
 State = dict[str, Tensor]
-"""Everything an optimizer remembers between updates; each tensor's first axis is R, so that rows can be gathered."""
+"""Tensors that an optimizer keeps between updates, by name; the first axis of each is R."""
 
 UpdateIndex = int | Tensor
-"""Index of an update, from 0; where it is captured an int64 tensor of no axis, on theta's device."""
+"""Index of an update, from 0; in a CUDA graph a scalar int64 tensor on theta's device."""
 
 DrawObjective = Callable[[Stream, int], Objective]
-"""Gives the objective of this update on `batch_size` fresh sequences of a stream."""
+"""Draws `batch_size` new sequences of a stream for this update, and returns their objective."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +32,16 @@ class Update:
     """One update of every replica.
 
     Attributes:
-        theta: The new parameters, (R, P), a new tensor.
+        theta: Parameters after the update, (R, P), a new tensor.
         state: The new optimizer state.
-        gradient: What was computed on the way (loss, gradient, states, state gradients), for the probes.
-        clipped_gradient: The gradient that was used after clipping, (R, P); the gradient itself where nothing clips.
-        metrics: Further numbers of the optimizer's own, by TensorBoard tag, each (R,).
-        products: Gauss-Newton products that each replica used, (R,), float64; zeros for first-order methods. These and
-            the costs below may lie on the CPU whatever theta's device.
-        sequences: Forward-and-backward passes over one sequence that each replica used, products included, (R,).
-        forward_passes: Sequences that each replica passed forward through time, evaluations of the loss included, (R,).
-        backward_passes: Sequences that it passed backward, (R,).
+        gradient: Loss, gradient, states and state gradients, for the probes.
+        clipped_gradient: The gradient after clipping, (R, P).
+        metrics: Further numbers of the optimizer, by TensorBoard tag, each (R,).
+        products: Gauss-Newton products of each replica, (R,), float64; zeros for first-order methods. This and the
+            costs below may be on the CPU even if theta is not.
+        sequences: Forward-and-backward passes over one sequence, products included, (R,).
+        forward_passes: Forward passes over one sequence, evaluations of the loss included, (R,).
+        backward_passes: Backward passes over one sequence, (R,).
     """
 
     theta: Tensor
@@ -55,11 +55,11 @@ class Update:
     metrics: Mapping[str, Tensor] = field(default_factory=dict)
 
     def is_finite(self) -> Tensor:
-        """Whether it left the loss and all parameters of each replica finite, (R,), bool; else that has diverged."""
+        """Whether the loss and all parameters of each replica are finite, (R,), bool; otherwise it has diverged."""
         return self.gradient.loss.isfinite() & self.theta.sum(1).isfinite()
 
     def replicas(self, rows: Tensor) -> "Update":
-        """That of some replicas, by their rows, int64."""
+        """The update of some replicas, by their rows, int64."""
 
         def some(tensor: Tensor) -> Tensor:
             return tensor[rows.to(tensor.device)]
@@ -86,16 +86,16 @@ class Optimizer(ABC):
     """
 
     metrics: ClassVar[Sequence[Metric]] = ()
-    """What the numbers of `Update.metrics` mean."""
+    """Descriptions of `Update.metrics`."""
 
     shown_metrics: ClassVar[Sequence[str]] = ()
-    """Tags of those that are shown while it trains."""
+    """Tags of the metrics that the progress bar shows."""
 
     is_capturable: ClassVar[bool] = False
-    """Whether its updates can be captured as a CUDA graph, which repeats the operations of one of them on new numbers.
+    """Whether its updates can be captured as a CUDA graph, which repeats the operations of one update on new data.
 
-    It then takes the index of an update as a tensor of no axis on theta's device too, draws one batch of
-    `num_drawn_sequences` of the stream GRADIENT, reads nothing from the device, and costs the same at every update.
+    Such an optimizer accepts the index of an update as a scalar tensor on theta's device, draws one batch of
+    `num_drawn_sequences` of the stream GRADIENT, reads no value from the device, and costs the same at every update.
     """
 
     needs_products: ClassVar[bool] = False
@@ -106,21 +106,21 @@ class Optimizer(ABC):
     @property
     @abstractmethod
     def num_drawn_sequences(self) -> int:
-        """Sequences of a replica that are drawn, and in memory, in one update."""
+        """Number of sequences of a replica that one update draws and holds in memory."""
 
     @property
     def num_kept_sequences(self) -> int:
-        """Sequences of a replica whose states are kept during an update, for curvature products."""
+        """Number of sequences of a replica whose states an update keeps for curvature products."""
         return 0
 
     @property
     def bytes_per_parameter(self) -> int:
-        """Memory of an update beside its sequences, by which a run is checked against what there is."""
+        """Bytes of memory of an update per parameter, without its sequences; for the memory check before a run."""
         return 64
 
     @property
     def matching(self) -> Matching | None:
-        """How it measures changes of the hidden states that it damps; None: it damps none."""
+        """How structural damping measures changes of the hidden states; None: there is none."""
         return None
 
     @abstractmethod
@@ -142,7 +142,7 @@ class Optimizer(ABC):
         """The same optimizer with the hyperparameters of some replicas only.
 
         Args:
-            index: Their numbers, int64, in the order wanted; or (R,) bool, those to keep.
+            index: Rows of the replicas, int64; or a mask, (R,), bool.
         """
         given = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.init}
         rows: dict[str, Any] = {k: v[index.to(v.device)] for k, v in given.items() if isinstance(v, Tensor)}
@@ -151,8 +151,8 @@ class Optimizer(ABC):
     def cast_like(self, theta: Tensor) -> Self:
         """The same optimizer with its tensors in theta's dtype and on theta's device.
 
-        Made once and kept, so that an update neither copies between devices nor waits for one. A quantity that would
-        lose digits when it is derived after the cast (1 - beta) is derived in `__post_init__`, in float64.
+        The result is cached, so that an update neither copies between devices nor waits for one. A quantity that would
+        lose digits if computed after the cast, such as 1 - beta, is computed in `__post_init__`, in float64.
         """
         key = (theta.dtype, theta.device)
         if key not in self._casts:

@@ -1,4 +1,4 @@
-"""The batches of a Hessian-free update, and what they cost.
+"""The batches of a Hessian-free update, and the cost of the update.
 
 Letters: R replicas.
 """
@@ -12,7 +12,7 @@ from rnnbench.optim.quadratic_model import Penalized
 
 @dataclass(frozen=True)
 class Batches:
-    """The batches of one update; several may be one and the same."""
+    """The batches of one update; several of them may be the same."""
 
     gradient: Penalized
     curvature: Penalized
@@ -29,15 +29,15 @@ class Batches:
         has_preconditioner: bool,
         has_undamped_value: bool,
     ) -> dict[str, Tensor]:
-        """Products, and sequences passed forward and backward, that each replica used for its own sake.
+        """Products, and forward and backward passes, that each replica would have needed if trained alone.
 
         Args:
-            products: Of conjugate gradients, (R,), float64.
-            judged: Iterates that backtracking looked at, (R,), float64.
-            tried: Step sizes that the line search looked at, (R,), float64.
-            judges_quadratic: Whether backtracking looks at a quadratic of its own batch in place of the loss.
-            has_preconditioner: Whether squared gradients of the curvature batch were taken.
-            has_undamped_value: Whether the quadratic was taken without its damping too.
+            products: Products of conjugate gradients, (R,), float64.
+            judged: Iterates that backtracking evaluated, (R,), float64.
+            tried: Step sizes that the line search evaluated, (R,), float64.
+            judges_quadratic: Whether backtracking evaluates the quadratic model of its own batch, not the loss.
+            has_preconditioner: Whether squared gradients of the curvature batch were computed.
+            has_undamped_value: Whether the quadratic model was also evaluated without damping.
         """
         curvature, judge = self.curvature.objective.size, self.backtracking.objective.size
         both = self.gradient.objective.size + curvature * (products + has_preconditioner)  # forward and backward

@@ -1,6 +1,6 @@
 """Clipping of gradients, replica by replica.
 
-Letters: R replicas, P parameters of one replica. A limit of infinity leaves its replica as it is, bit for bit.
+Letters: R replicas, P parameters of one replica. An infinite limit leaves the gradient unchanged, bit for bit.
 """
 
 import torch
@@ -10,9 +10,9 @@ from torch import Tensor
 def clip_by_norm(gradient: Tensor, max_norm: Tensor) -> Tensor:
     """Rescale each replica's gradient to at most a Euclidean norm: g * min(1, max_norm / |g|).
 
-    The norm is taken over all parameters, in float64: an exploding gradient, the very case that clipping is for, would
-    overflow the squares of float32 from entries of 1e19 on. As torch.nn.utils.clip_grad_norm_, but for the 1e-6 that
-    torch adds to |g|: a clipped gradient has the norm max_norm itself.
+    The norm is over all parameters and in float64, since the square of an entry above 1e19 overflows float32. As
+    torch.nn.utils.clip_grad_norm_, but without the 1e-6 that torch adds to |g|: the norm of a clipped gradient is
+    exactly max_norm.
 
     Args:
         gradient: (R, P); not changed.
@@ -24,7 +24,7 @@ def clip_by_norm(gradient: Tensor, max_norm: Tensor) -> Tensor:
     Source: Pascanu, Mikolov and Bengio (2013), ICML, algorithm 1.
     """
     norm: Tensor = torch.linalg.vector_norm(gradient, dim=1, keepdim=True, dtype=torch.float64)
-    # An infinite norm would make the finite entries 0 and the infinite ones NaN: what diverged has to stay visible.
+    # Scaling by an infinite norm would set finite entries to 0 and hide the divergence.
     scale = (max_norm / norm).clamp_(max=1).masked_fill_(~norm.isfinite(), 1)
     return gradient * scale.to(gradient.dtype)
 

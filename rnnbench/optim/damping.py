@@ -1,4 +1,4 @@
-"""The damping of Hessian-free: how it follows the reduction ratio, and the diagonal that it scales.
+"""The damping of Hessian-free optimization: its adaptation to the reduction ratio, and its scaling per parameter.
 
 Letters: R replicas, P parameters of one replica.
 """
@@ -10,23 +10,23 @@ import torch
 from torch import Tensor
 
 LARGEST_RATIO = 1e6
-"""Reduction ratios are cut off here, so that a quotient by almost nothing stays a finite number in the records."""
+"""Bound on the absolute value of reduction ratios, so that they stay finite in the records."""
 
 LARGEST_CHANGE = 1e30
-"""Stands for the change of a loss that is not finite."""
+"""Used as the change of a loss that is not finite."""
 
 SCALE_LIMITS = (0.01, 100.0)
-"""Of the damping of a parameter against the mean, where it is scaled by the size of the weights."""
+"""Limits of the damping of a parameter relative to the mean, if it is scaled by the size of the weights."""
 
 
 @dataclass(frozen=True)
 class DampingRule:
-    """Levenberg and Marquardt's rule: more damping where the quadratic model promised too much, less where it held.
+    """The Levenberg-Marquardt rule: more damping if the quadratic model was too optimistic, less if it was accurate.
 
     Attributes:
         low_ratio, high_ratio: (R, 1), reduction ratios below and above which the damping changes.
-        increase, decrease: (R, 1), its factors there.
-        lowest, highest: (R, 1), its limits.
+        increase, decrease: (R, 1), factors of the damping in these cases.
+        lowest, highest: (R, 1), limits of the damping.
 
     Source: Martens (2010), ICML, section 4.1.
     """
@@ -42,10 +42,10 @@ class DampingRule:
         """The damping of the next update, (R, 1).
 
         Args:
-            damping: Of this update, (R, 1).
-            ratio: (R,).
-            unknown: Where the ratio says nothing, (R,), bool: the damping stays.
-            raised: Where it rises whatever the ratio says, (R,), bool.
+            damping: Damping of this update, (R, 1).
+            ratio: Reduction ratio of this update, (R,).
+            unknown: Replicas whose ratio is meaningless, (R,), bool; their damping stays.
+            raised: Replicas whose damping increases regardless of the ratio, (R,), bool.
         """
         low = ((ratio.unsqueeze(1) < self.low_ratio) & ~unknown.unsqueeze(1)) | raised.unsqueeze(1)
         high = (ratio.unsqueeze(1) > self.high_ratio) & ~unknown.unsqueeze(1)
@@ -57,27 +57,26 @@ class DampingRule:
 def reduction_ratio(actual: Tensor, predicted: Tensor) -> Tensor:
     """Actual over predicted change of the loss, (R,), always finite.
 
-    Where no fall is predicted the model has failed, whatever the loss does: the ratio is then at most 0.
+    If no decrease is predicted, the model has failed and the ratio is at most 0.
     """
     ratio = torch.where(predicted < 0, actual / predicted, -actual.abs())
     return ratio.nan_to_num(nan=-LARGEST_RATIO).clamp(-LARGEST_RATIO, LARGEST_RATIO)
 
 
 def finite_change(change: Tensor) -> Tensor:
-    """A change of the loss, (R,), with a large rise in place of one that is not finite."""
+    """A change of the loss, (R,), with `LARGEST_CHANGE` in place of values that are not finite."""
     return torch.where(change.isfinite(), change, LARGEST_CHANGE)
 
 
 def weight_scales(theta: Tensor, sizes: Sequence[int]) -> Tensor:
     """The mean square of all parameters over that of a parameter's own group, (R, P), float64, within `SCALE_LIMITS`.
 
-    Damping times this holds back relative changes: a group of small weights is damped more than one of large weights.
-    The papers name no formula for such a scaling; this is the simplest that leaves the damping's meaning where all
-    groups are alike.
+    Multiplied by this, the damping penalizes relative changes: groups of small weights are damped more. The papers give
+    no formula for such a scaling; this is the simplest one that equals 1 if all groups have the same mean square.
 
     Args:
         theta: (R, P).
-        sizes: Of the groups (the model's named parameters), in their order; they add up to P.
+        sizes: Number of elements of each group (named parameter of the model), in their order; they sum to P.
     """
     square = theta.double().square()
     means = torch.stack([group.mean(1) for group in torch.split(square, list(sizes), dim=1)], dim=1)  # (R, groups)

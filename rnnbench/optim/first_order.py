@@ -1,4 +1,4 @@
-"""What the methods that need one gradient per update have in common."""
+"""Base class of the methods that need one gradient per update."""
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
@@ -15,8 +15,8 @@ from rnnbench.tasks.base import Stream
 class FirstOrder(Optimizer):
     """Base of the methods that need one gradient per update.
 
-    A subclass is a pure function from gradient to step; what is evaluated and recorded is theta, never a look-ahead
-    point. The gradient is clipped before weight decay is added to it, as where torch's clipping precedes torch.optim.
+    A subclass is a pure function from gradient to step. Evaluations and records are of theta, never of a look-ahead
+    point. The gradient is clipped before weight decay is added, as in torch, where clipping precedes the optimizer.
 
     Attributes:
         batch_size: Sequences per update and replica.
@@ -36,7 +36,7 @@ class FirstOrder(Optimizer):
 
     def __post_init__(self) -> None:
         """Note whether any replica clips."""
-        # Read here, once: reading a tensor in an update would make it wait for the device.
+        # Read once, here: reading a tensor during an update would wait for the device.
         object.__setattr__(self, "_clips_by_norm", bool(self.clip_norm.isfinite().any()))
         object.__setattr__(self, "_clips_by_value", bool(self.clip_value.isfinite().any()))
 
@@ -46,7 +46,7 @@ class FirstOrder(Optimizer):
         return self.batch_size
 
     def point(self, theta: Tensor, state: State, update: UpdateIndex) -> Tensor:
-        """Where the gradient is taken: theta, or the look-ahead point of a Nesterov method, (R, P)."""
+        """The point at which the gradient is computed: theta, or the look-ahead point of a Nesterov method, (R, P)."""
         return theta
 
     @abstractmethod

@@ -22,7 +22,7 @@ from rnnbench.optim.quadratic_model import Damping, Penalized, QuadraticModel
 from rnnbench.tasks.base import Stream
 
 STRUCTURAL_RANGE = 1000.0
-"""mu that follows the reduction ratio stays within this factor of its first value."""
+"""mu, if it adapts to the reduction ratio, stays within this factor of its initial value."""
 
 SYNC_EVERY = 10
 """On a GPU: iterations of conjugate gradients between two reads of which replicas have stopped."""
@@ -36,8 +36,8 @@ class HessianFree(Optimizer):
 
     g is the gradient, G the Gauss-Newton matrix, lambda the damping, S the structural-damping matrix and mu its weight.
     One update: CG from the decayed last solution; backtracking to an iterate that is better on other sequences;
-    reduction ratio on the curvature batch, by which lambda grows or shrinks; line search on further sequences. When no
-    step size lowers the loss the step is rejected: theta stays.
+    adaptation of lambda to the reduction ratio on the curvature batch; line search on further sequences. If no step
+    size lowers the loss, the step is rejected and theta is unchanged.
 
     Attributes: hyperparameters as in the configuration schema (`rnnbench.config.hessian_free`); tensors are (R, 1),
     float64.
@@ -94,20 +94,20 @@ class HessianFree(Optimizer):
     _has_structural: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Note whether any replica damps its states."""
-        # Read here, once: reading a tensor in an update would make it wait for the device.
+        """Note whether any replica uses structural damping."""
+        # Read once, here: reading a tensor during an update would wait for the device.
         object.__setattr__(self, "_has_structural", bool((self.structural_damping != 0).any()))
 
     @property
     def matching(self) -> Matching | None:
-        """How changes of the hidden states are measured; None: no replica damps them."""
+        """How structural damping measures changes of the hidden states; None: no replica uses it."""
         if not self._has_structural:
             return None
         return Matching(self.matching_distance, self.structural_normalization)
 
     @property
     def num_drawn_sequences(self) -> int:
-        """The batches of one update together, at their largest."""
+        """All batches of one update together, at their largest size."""
         count = self.gradient_batch_size
         if self.curvature_source == "fresh":
             count += self.curvature_batch_size
@@ -119,7 +119,7 @@ class HessianFree(Optimizer):
 
     @property
     def num_kept_sequences(self) -> int:
-        """The curvature batch, at its largest."""
+        """The curvature batch, at its largest size."""
         return self.curvature_batch_size * self._largest_factor
 
     @property
@@ -132,7 +132,7 @@ class HessianFree(Optimizer):
         return self.max_batch_factor if self.batch_doubling_every else 1
 
     def _batch_factor(self, update: int) -> int:
-        """Size of the batches of an update over that of the first: doubled, so that few sizes need buffers."""
+        """Size of the batches relative to the first update; a power of 2, so that few sizes need buffers."""
         if not self.batch_doubling_every:
             return 1
         doublings = min(update // self.batch_doubling_every, self.max_batch_factor.bit_length() - 1)
@@ -155,8 +155,8 @@ class HessianFree(Optimizer):
     def _update(self, theta: Tensor, state: State, update: int, draw: DrawObjective) -> Update:
         factor = self._batch_factor(update)
         batches = self._draw(draw, factor)
-        found = batches.gradient.objective.loss_and_gradient(theta)
-        gradient = batches.gradient.gradient(theta, found.gradient)
+        computed = batches.gradient.objective.loss_and_gradient(theta)
+        gradient = batches.gradient.gradient(theta, computed.gradient)
         damping = self._damping(theta, state, batches.curvature.objective)
         model = QuadraticModel(batches.curvature, theta, gradient, damping)
         solved = self._solve(model, batches.curvature.objective, theta, state["solution"])
@@ -182,8 +182,8 @@ class HessianFree(Optimizer):
         return Update(
             theta=torch.where(accepted.unsqueeze(1), torch.addcmul(theta, size, chosen.step), theta),
             state=self._next_state(state, solved.solution.to(theta.dtype), ratio, unknown, accepted, failures),
-            gradient=found,
-            clipped_gradient=found.gradient,
+            gradient=computed,
+            clipped_gradient=computed.gradient,
             **cost,
             metrics={
                 "hf/damping": state["damping"].squeeze(1),
@@ -210,7 +210,7 @@ class HessianFree(Optimizer):
         def choose(name: str, stream: Stream, batch_size: int) -> Objective:
             return draw(stream, factor * batch_size) if name == "fresh" else drawn[name]
 
-        # Where nothing is judged by it, any batch will do that is there already.
+        # Without backtracking no batch is needed: use one that is already drawn.
         judging = self.backtracking_batch if self.backtracking != "none" else "curvature"
         objectives = (
             gradient,

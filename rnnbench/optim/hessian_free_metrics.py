@@ -1,4 +1,4 @@
-"""What the numbers of a Hessian-free update mean.
+"""The metrics of a Hessian-free update.
 
 Letters: R replicas.
 """
@@ -12,7 +12,7 @@ from rnnbench.metrics import Metric
 
 
 class Outcome(IntEnum):
-    """What became of an update's step; the numbers appear in the records."""
+    """Result of the step of an update; the numbers appear in the records."""
 
     ACCEPTED = 0
     WITHIN_ROUNDING = 1
@@ -32,11 +32,11 @@ METRICS = (
         "hf/damping",
         "lambda of this update",
         "loss per squared unit of theta",
-        "falls by orders of magnitude as the quadratic model gets good; rising at every update: the steps fail",
+        "falls by orders of magnitude as the quadratic model improves; if it rises at every update, the steps fail",
     ),
     Metric(
         "hf/structural_damping",
-        "mu of this update: weight of the damping of hidden states, before it is multiplied by lambda",
+        "mu of this update: weight of structural damping, before it is multiplied by lambda",
         "1 (loss per squared unit of pre-activation where structural_scaling=constant)",
         "constant, unless structural_damping_factor is above 1",
     ),
@@ -44,36 +44,36 @@ METRICS = (
         "hf/cg_iterations",
         "conjugate-gradient iterations",
         "1",
-        "grows as the damping falls; at max_cg_iterations most of the time is usual",
+        "grows as the damping falls; usually at max_cg_iterations most of the time",
     ),
     Metric(
         "hf/cg_termination",
-        "why they stopped: 0 limit, 1 relative progress, 2 residual, 3 no positive curvature, 4 not finite",
+        "why the iterations stopped: 0 limit, 1 relative progress, 2 residual, 3 no positive curvature, 4 not finite",
         "1",
         "0 or 1",
     ),
     Metric(
         "hf/cg_backtracked",
-        "kept iterates given up because an earlier one was better on other sequences",
+        "number of kept iterates dropped by backtracking because an earlier one was better",
         "1",
-        "0 to 3; many: the curvature batch is too small",
+        "0 to 3; if more, the curvature batch is too small",
     ),
     Metric(
         "hf/reduction_ratio",
-        "change of the loss on the curvature batch over the quadratic model's, before the line search; at most 0 where "
-        "the model predicts no fall, cut off at +-1e6",
+        "change of the loss on the curvature batch divided by the change that the quadratic model predicts, before the "
+        "line search; at most 0 if the model predicts no decrease, clipped to +-1e6",
         "1",
-        "0.25 to 1.2; below 0 again and again: too small batches, or chaos",
+        "0.25 to 1.2; if often below 0, the batches are too small or the net is chaotic",
     ),
     Metric(
         "hf/predicted_reduction",
-        "fall of the loss that the quadratic model predicts, with its damping unless reduction_ratio=undamped",
+        "decrease of the loss that the quadratic model predicts, with damping unless reduction_ratio=undamped",
         "loss",
         "above 0",
     ),
     Metric(
         "hf/actual_reduction",
-        "fall of the loss on the curvature batch; -1e30 where the loss after the step is not finite",
+        "decrease of the loss on the curvature batch; -1e30 if the loss after the step is not finite",
         "loss",
         "above 0",
     ),
@@ -85,20 +85,21 @@ METRICS = (
     ),
     Metric(
         "hf/outcome",
-        "what became of the step: 0 accepted; 1 accepted, the changes of the loss being within its rounding (the "
-        "damping stays); 2 rejected, no size lowers the line search's loss; 3 rejected, and no fall was predicted",
+        "result of the step: 0 accepted; 1 accepted, but the change of the loss is within rounding (the damping "
+        "stays); 2 rejected, since no step size lowers the loss of the line search; 3 rejected, and no decrease was "
+        "predicted",
         "1",
         "0; 1 at the end of a run that has solved its task; 2 now and then on a plateau",
     ),
     Metric(
         "hf/failures",
-        "updates running, this one included, that were rejected or had a reduction ratio at or below 0",
+        "number of consecutive updates, this one included, that were rejected or had a reduction ratio <= 0",
         "updates",
-        "0, rarely above 3; growing with the damping: the batches are too small, or the net is chaotic",
+        "0, rarely above 3; if it grows with the damping, the batches are too small or the net is chaotic",
     ),
     Metric(
         "hf/batch_factor",
-        "size of the batches over that of the first update",
+        "size of the batches relative to the first update",
         "1",
         "1, unless batch_doubling_every is above 0",
     ),

@@ -1,4 +1,4 @@
-"""How far to go along a step.
+"""Line search along a step.
 
 Letters: R replicas, P parameters of one replica.
 """
@@ -12,17 +12,17 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class LineSearch:
-    """The first of the sizes 1, d, d^2, ... that lowers the loss enough.
+    """Accepts the first of the step sizes 1, d, d^2, ... that lowers the loss enough.
 
         loss(theta + size * step) < loss(theta) + sufficient_decrease * size * g^T step
 
-    With a sufficient decrease of 0 that is any fall (the released code of Martens and Sutskever 2011), with 1e-2
-    Armijo's rule as in the released code of Martens (2010). A full step that changes the loss by no more than its
-    rounding is accepted: the loss cannot tell, and it is far too small to do harm.
+    With a sufficient decrease of 0 any decrease is enough (released code of Martens and Sutskever 2011); with 1e-2 it
+    is Armijo's rule as in the released code of Martens (2010). A full step that changes the loss by no more than
+    rounding is accepted: it is too small to do harm.
 
     Attributes:
         decrease: d, between 0 and 1.
-        max_steps: Sizes that are tried.
+        max_steps: Largest number of step sizes to try.
         sufficient_decrease: (R, 1), float64.
     """
 
@@ -42,7 +42,7 @@ class LineSearch:
             slope: g^T step, (R,), float64.
 
         Returns:
-            The size of each replica, 0 where none will do, and how many it tried; both (R,), float64.
+            Step size of each replica, 0 if none is accepted, and how many it tried; both (R,), float64.
         """
         before = loss(theta)
         wanted = self.sufficient_decrease.squeeze(1) * slope.clamp(max=0)
@@ -61,5 +61,5 @@ class LineSearch:
 
 
 def rounding(loss: Tensor, dtype: torch.dtype) -> Tensor:
-    """Changes of a loss (R,) up to this are rounding, where states and outputs have the dtype."""
+    """Bound on the rounding error of a loss (R,) if states and outputs have the dtype."""
     return torch.finfo(dtype).eps * loss.abs()

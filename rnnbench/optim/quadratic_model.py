@@ -34,18 +34,18 @@ class Penalized:
         return 0.5 * self.weight_decay.squeeze(1) * theta.double().square().sum(1)
 
     def gradient(self, theta: Tensor, of_loss: Tensor) -> Tensor:
-        """The gradient (R, P) at theta, from that of the loss alone."""
+        """The gradient (R, P) at theta, given the gradient of the loss without weight decay."""
         return torch.addcmul(of_loss, self.weight_decay.to(theta.dtype), theta)
 
 
 @dataclass(frozen=True)
 class Damping:
-    """What keeps a step small.
+    """The damping of a step.
 
     Attributes:
         diagonal: Added to the diagonal of the curvature, (R, 1) or (R, P), float64.
-        structural: Weight of the structural-damping matrix, (R, 1), float64; None: left out.
-        matching: Which matrix.
+        structural: Weight of the structural-damping matrix, (R, 1), float64; None: without it.
+        matching: How structural damping measures changes of the states.
     """
 
     diagonal: Tensor
@@ -59,14 +59,14 @@ class QuadraticModel:
     G and S are those of one batch at theta, g is a gradient there, weight decay included.
 
     Args:
-        batch: Of the curvature.
+        batch: The curvature batch.
         theta: (R, P).
         gradient: g, (R, P).
-        damping: Of this update.
+        damping: Damping of this update.
 
     Attributes:
-        loss: Of the batch at theta, weight decay included, (R,), float64.
-        diagonal: What A adds to the curvature's diagonal, (R, 1) or (R, P), float64.
+        loss: Loss of the batch at theta, weight decay included, (R,), float64.
+        diagonal: Weight decay plus diagonal damping, (R, 1) or (R, P), float64.
     """
 
     def __init__(self, batch: Penalized, theta: Tensor, gradient: Tensor, damping: Damping) -> None:
@@ -82,7 +82,7 @@ class QuadraticModel:
     def product(self, vector: Tensor, active: Sequence[bool] | None = None) -> Tensor:
         """A v, (R, P); see `GaussNewton.product`.
 
-        When half of the replicas that share blocks have stopped, the others are gathered into blocks of their own.
+        Once half of the replicas that share blocks have stopped, the others are moved into smaller blocks.
         """
         if active is None:
             return self._curvature.product(vector).addcmul_(vector, self._scale)

@@ -79,7 +79,7 @@ class LinearizedSweeps(OneWaySweeps):
 
 
 class Stateless(OneWay):
-    """A model with products and nothing that structural damping could hold on to."""
+    """A model with products and nothing that structural damping could act on."""
 
     def sweeps(self, shape):
         return LinearizedSweeps(shape)
@@ -122,7 +122,7 @@ def built(*overrides, **targets):
         ((), {"task": Absolute}, "optim: the loss absolute_error has no Hessian product, so no Gauss-Newton product"),
         (("optim=adam",), {"model": OneWay}, "probe.state_jacobian: OneWay has no state_jacobians; set "),
         ((), {"model": OneWay}, "optim: OneWay has no linearized sweeps, so no Gauss-Newton product"),
-        ((), {"model": Stateless}, "optim: Stateless has no hidden states that structural damping could hold on to"),
+        ((), {"model": Stateless}, "optim: Stateless has no hidden states that structural damping could act on"),
         (
             ("optim.matching_distance=cross_entropy",),
             {"model": Unbounded},
