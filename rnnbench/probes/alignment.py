@@ -20,27 +20,27 @@ class Alignment(Probe):
     metrics = (
         Metric(
             "alignment/gradients",
-            "cosine of the angle between this update's gradient and that of the update before; empty in the first row",
+            "cosine of the angle between the gradients of this update and the one before; empty in the first row",
             "1",
-            "above 0; near 0 the noise of the batches hides the direction, below -0.5 the steps jump across a valley",
+            "above 0; near 0: batch noise dominates; below -0.5: the steps oscillate across a valley",
         ),
         Metric(
             "alignment/steps",
-            "the same of the changes of theta; NaN where one of the steps was rejected",
+            "cosine of the angle between the steps of this update and the one before; NaN if one was rejected",
             "1",
-            "near momentum for a method with momentum, near 0 for hf; below -0.5 the learning rate is too high",
+            "near momentum for a method that has it, near 0 for hf; below -0.5: the learning rate is too high",
         ),
         Metric(
             "alignment/step_against_gradient",
             "cosine of the angle between this update's step and the negative of its gradient",
             "1",
-            "1 for plain gradient descent; small: momentum or curvature decides where the step goes",
+            "1 for plain gradient descent; small: momentum or curvature determines the direction of the step",
         ),
         Metric(
             "gradient/clipped",
-            "1 where clipping changed this update's gradient, else 0: the mean over rows is the share clipped",
+            "1 if clipping changed the gradient of this update, else 0; the mean over rows is the share clipped",
             "1",
-            "0 at most updates; always 1: the learning rate is set by the clipping",
+            "0 at most updates; if always 1, clipping determines the step size",
         ),
     )
 

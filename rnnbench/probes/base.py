@@ -1,4 +1,4 @@
-"""What a probe is: it copies a little of what an update computed, and turns it into numbers on another thread.
+"""The probe interface: a probe copies some results of an update and computes its metrics from them on another thread.
 
 Letters: R replicas, P parameters of one replica, T time steps, n hidden units, b traced sequences.
 """
@@ -19,11 +19,11 @@ from rnnbench.optim.base import Update
 
 @dataclass(frozen=True)
 class PreviousUpdate:
-    """What is kept of the update before the one that is looked at.
+    """The update before the probed one.
 
     Attributes:
-        theta: Parameters before it, (R, P).
-        gradient: Its gradient, before clipping, (R, P).
+        theta: Parameters before that update, (R, P).
+        gradient: Gradient of that update, before clipping, (R, P).
     """
 
     theta: Tensor
@@ -32,17 +32,16 @@ class PreviousUpdate:
 
 @dataclass(frozen=True)
 class View:
-    """What a probe may look at after an update.
+    """The data that a probe can read after an update.
 
     Attributes:
         model: The model.
         num_steps: T of the task's batches.
-        theta: Parameters before the update, at which the gradient was taken, (R, P).
+        theta: Parameters before the update, (R, P).
         update: The update.
-        num_logged: How many updates were logged before this one; pictures are drawn at a multiple of it.
-        is_training: False where the parameters of a checkpoint are looked at: there is a gradient, but no step was
-            taken, so that there is nothing to say of it.
-        previous: The update before this one, for probes that say that they read it; None: this is the first.
+        num_logged: Number of updates logged before this one; decides when pictures are drawn.
+        is_training: False if a checkpoint is probed: there is a gradient, but no step was taken.
+        previous: The update before this one, for probes that set `reads_previous`; None: this is the first.
     """
 
     model: Model
@@ -54,7 +53,7 @@ class View:
     previous: PreviousUpdate | None = None
 
     def replicas(self, rows: Tensor) -> "View":
-        """What there is to look at of some replicas, by their rows, int64, on theta's device."""
+        """The view of some replicas, by their rows, int64, on theta's device."""
         previous = self.previous
         return replace(
             self,
@@ -64,7 +63,7 @@ class View:
         )
 
     def copied(self) -> tuple["View", CopiedTrace]:
-        """The same, but that what is copied of states is kept; and what keeps it."""
+        """The same view with a trace that keeps the states read from it; and this trace."""
         gradient = self.update.gradient
         kept = CopiedTrace(gradient.trace)
         return replace(self, update=replace(self.update, gradient=replace(gradient, trace=kept))), kept
@@ -75,14 +74,14 @@ Drawing = Callable[[int], bytes]
 
 
 def draw_quietly(draw: Drawing, row: int) -> bytes:
-    """Draw a picture, whose numbers may be larger than axes can show, without numpy's warnings of it."""
+    """Draw a picture without numpy's warnings about numbers that are too large for its axes."""
     with np.errstate(all="ignore"):
         return draw(row)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a probe found.
+    """The results of a probe.
 
     Attributes:
         scalars: By tag, (R,).
@@ -99,16 +98,16 @@ class Probe(ABC):
     """Base of every probe."""
 
     metrics: Sequence[Metric]
-    """What its numbers mean."""
+    """Descriptions of its scalars."""
 
     reads_previous: ClassVar[bool] = False
-    """Whether it reads `View.previous`, which is kept, in checkpoints too, only for probes that do."""
+    """Whether it reads `View.previous`, which is kept (also in checkpoints) only if a probe reads it."""
 
     needed: ClassVar[Sequence[str]] = ()
-    """Methods that a model may lack and this probe calls: "state_jacobians", "step"."""
+    """Optional methods of the model that this probe calls: "state_jacobians", "step"."""
 
     def num_bytes(self, model: Model, num_steps: int, num_replicas: int) -> int:
-        """Memory that one reading takes, about, beside what is copied; 0: next to nothing.
+        """Approximate memory of one reading in bytes, without the copied data; 0: negligible.
 
         Args:
             model: The model.
@@ -119,11 +118,11 @@ class Probe(ABC):
 
     @abstractmethod
     def columns(self, model: Model, num_steps: int) -> list[str]:
-        """Tags of all the scalars that it gives for a model and a task of T steps, in their order."""
+        """Tags of all scalars for a model and a task of T steps, in their order."""
 
     @abstractmethod
     def capture(self, view: View) -> Callable[[], Reading]:
-        """Copy what is needed, on the training thread, and return the work to be done on the probes' thread.
+        """Copy the needed data, on the training thread, and return a function that the probes' thread calls.
 
-        The work must not touch anything that the next update changes.
+        That function must not read anything that the next update changes.
         """

@@ -24,18 +24,18 @@ from rnnbench.probes.gradient_figures import draw_gradient_against_curvature
 from rnnbench.probes.sample import Sample, sample_bytes, sequences_at_once, take_sample
 
 NUMBERS_PER_UNIT = 50
-"""Numbers that a Hessian's record holds for every hidden unit, step and sequence: 18 to 48 measured."""
+"""Memory of a recorded Hessian, in numbers per hidden unit, step and sequence; 18 to 48 were measured."""
 
 RESOLVED = 0.1
-"""An eigenvector counts as found where the residual is below this share of its eigenvalue."""
+"""An eigenvector has converged if its residual is below this share of its eigenvalue."""
 
 RELATIVE_DAMPING = 1e-3
-"""Damping of the Newton step that is compared, over the largest curvature, where the optimizer has none of its own."""
+"""Damping of the compared Newton step relative to the largest curvature, if the optimizer has no damping."""
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """What Lanczos found of the sampled loss, for some or all replicas; k iterations, m eigenvectors.
+    """Lanczos results of the sampled loss, for some or all replicas; k iterations, m eigenvectors.
 
     Attributes:
         values: Largest eigenvalues of the Gauss-Newton matrix, descending, (R, m).
@@ -113,29 +113,29 @@ class Curvature(Probe):
             "curvature/hessian_smallest",
             "smallest eigenvalue of the Hessian",
             "loss per squared unit of theta",
-            "below 0, and small beside the largest; large: a saddle that the Gauss-Newton matrix does not show",
+            "below 0, and small compared with the largest; large: a saddle that the Gauss-Newton matrix does not show",
         ),
         Metric(
             "curvature/largest_residual",
-            "largest norm of A v - eigenvalue v over the eigenvalues above, as a share of the largest of its matrix",
+            "largest norm of A v - eigenvalue v over the eigenvalues above, relative to its matrix's largest",
             "1",
-            "below 0.01; larger: more num_iterations are needed",
+            "below 0.01; if larger, increase num_iterations",
         ),
         Metric(
             "curvature/gauss_newton_along_gradient",
             "g^T G g / g^T g, g the gradient, G the Gauss-Newton matrix",
             "loss per squared unit of theta",
-            "a large part of gauss_newton_1: the gradient points where the loss curves most",
+            "a large part of gauss_newton_1: the gradient points along directions of high curvature",
         ),
         Metric(
             "curvature/hessian_along_gradient",
-            "the same with the Hessian",
+            "g^T H g / g^T g, H the Hessian",
             "loss per squared unit of theta",
-            "near gauss_newton_along_gradient; below 0: the loss falls faster and faster along the gradient",
+            "near gauss_newton_along_gradient; below 0: the loss is concave along the gradient",
         ),
         Metric(
             "curvature/gradient_share",
-            "share of the gradient's squared norm that lies along the num_eigenvectors largest eigenvectors",
+            "share of the squared gradient norm in the span of the num_eigenvectors leading eigenvectors",
             "1",
             "0.5 to 1",
         ),
@@ -143,29 +143,30 @@ class Curvature(Probe):
             "curvature/gradient_component_K",
             "absolute value of the gradient's component along eigenvector K",
             "loss per unit of theta",
-            "falls with the eigenvalue: where it falls more slowly, a step over the curvature goes further",
+            "falls with the eigenvalue; if more slowly, a Newton step moves further along it",
         ),
         Metric(
             "curvature/progress_update_K",
             "-curvature * step / gradient along eigenvector K, of this update's step",
             "1",
-            "between 0 and 2; about 1 for hf at the large eigenvalues; small: nothing is learned along it",
+            "between 0 and 2; about 1 for hf at the large eigenvalues; near 0: nothing is learned along K",
         ),
         Metric(
             "curvature/progress_gradient_descent_K",
-            "the same of a step of gradient descent: lr * curvature",
+            "the same for a step of gradient descent: lr * curvature",
             "1",
-            "1 at the largest eigenvalue (lr unset), and proportional to the curvature below it",
+            "1 at the largest eigenvalue (if lr is unset), else proportional to the curvature",
         ),
         Metric(
             "curvature/progress_momentum_K",
-            "the same of momentum's step after many updates in this gradient: lr * curvature / (1 - momentum)",
+            "the same for gradient descent with momentum after many updates with this gradient: lr * curvature / "
+            "(1 - momentum)",
             "1",
-            "progress_gradient_descent over 1 - momentum: above 2 it oscillates there and does not settle",
+            "progress_gradient_descent / (1 - momentum); above 2 it oscillates and does not converge",
         ),
         Metric(
             "curvature/progress_newton_K",
-            "the same of the damped Newton step: curvature / (curvature + damping)",
+            "the same for the damped Newton step: curvature / (curvature + damping)",
             "1",
             "near 1 wherever the curvature is above the damping",
         ),

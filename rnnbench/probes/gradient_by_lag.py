@@ -1,4 +1,4 @@
-"""The gradient of the weights, taken apart by the lag of the steps that it comes from."""
+"""The gradient of the weights as a sum over the lags of the time steps."""
 
 import itertools
 from collections.abc import Callable
@@ -39,20 +39,21 @@ class GradientByLag(Probe):
     metrics = (
         Metric(
             "gradient_by_lag/share_from_K",
-            "share of the gradient that comes from the lags K to the next column's: the component of these steps' "
-            "gradient along the whole over the norm of the whole; the shares of all columns sum to 1",
+            "share of the gradient from lag K up to the lag of the next column: component of these steps' gradient "
+            "along the whole gradient, divided by the norm of the whole; the shares of all columns sum to 1",
             "1",
-            "a few percent at the lag of the dependency; all of it below lag 5: only the last steps are learned from",
+            "a few percent at the lag of the dependency; if all of it is below lag 5, only the last steps are learned",
         ),
         Metric(
             "gradient_by_lag/norm_K",
-            "norm of the gradient that comes from the steps of lag K alone",
+            "norm of the gradient from the steps of lag K alone",
             "loss per unit of theta",
-            "falls more slowly than state_gradient/lag_K where the states there are large",
+            "falls more slowly than state_gradient/lag_K if the states at these lags are large",
         ),
         Metric(
             "gradient_by_lag/reach_QQ",
-            "fewest last steps that give 50 % or 99 % of the gradient, whatever further ones are added",
+            "smallest number of last steps whose gradient stays within 50 % or 1 % of the whole, however many earlier "
+            "steps are added",
             "steps",
             "reach_99 beyond the lag of the dependency",
         ),

@@ -30,21 +30,21 @@ class GradientNoise(Probe):
     metrics = (
         Metric(
             "gradient_noise/scale",
-            "trace / signal: the batch size at which noise and gradient are equally large; NaN where signal <= 0",
+            "trace / signal: batch size at which noise and gradient are equally large; NaN if signal <= 0",
             "sequences",
-            "below the batch size; far above: the gradient of a batch is mostly noise; grows as the loss falls",
+            "below the batch size; far above it, the gradient is mostly noise; grows as the loss falls",
         ),
         Metric(
             "gradient_noise/trace",
             "estimate of tr(Sigma), the variances of one sequence's gradient summed over all parameters",
             "squared loss per squared unit of theta",
-            "average it and signal over rows before dividing: single readings are rough",
+            "single readings are noisy: average trace and signal over rows before dividing",
         ),
         Metric(
             "gradient_noise/signal",
             "estimate of the squared norm of the gradient without noise: |g|^2 - trace / batch size",
             "squared loss per squared unit of theta",
-            "above 0; at or below it the batch is too small to say where the gradient points",
+            "above 0; otherwise the batch is too small to determine the direction of the gradient",
         ),
     )
 

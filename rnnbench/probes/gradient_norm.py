@@ -19,19 +19,19 @@ class GradientNorm(Probe):
             "gradient/norm",
             "Euclidean norm of the gradient of the training loss over all parameters, before clipping",
             "loss per unit of theta",
-            "falls slowly; steps of a factor of 100 or more are the cliffs that clipping is for",
+            "falls slowly; sudden increases by a factor of 100 or more are exploding gradients, which clipping limits",
         ),
         Metric(
             "gradient/norm_clipped",
             "the same after clipping; equal to gradient/norm where nothing clips",
             "loss per unit of theta",
-            "equal to gradient/norm at most updates; always at clip_norm: the learning rate is set by the clipping",
+            "equal to gradient/norm at most updates; if always at clip_norm, clipping determines the step size",
         ),
         Metric(
             "gradient_by_parameter/NAME",
             "Euclidean norm of the gradient with respect to one parameter (weight_hh, weight_ih, bias, ...)",
             "loss per unit of theta",
-            "weight_hh beside bias_out says how much of the gradient comes through time",
+            "weight_hh compared with bias_out shows how much of the gradient comes through time",
         ),
         Metric(
             "update/norm",

@@ -39,19 +39,19 @@ class JacobianProduct(Probe):
             "jacobian/product_log_norm_lag_K",
             "ln of the largest singular value of dh_L/dh_t at t = L - K, mean over the followed sequences",
             "natural logarithm",
-            "above -5 at the lag of the dependency; -20: a change of the state there arrives as 2e-9 of it",
+            "above -5 at the lag of the dependency; at -20 a change of the state is reduced to 2e-9 of its size",
         ),
         Metric(
             "jacobian/product_log_norm_per_step",
-            "slope of the least-squares line through it against the lag, over all lags",
+            "slope of the least-squares line through product_log_norm against the lag, over all lags",
             "natural logarithm per step",
-            "near 0; the more below, the shorter the memory; above 0: gradients may explode",
+            "near 0; the lower, the shorter the memory; above 0: gradients may explode",
         ),
         Metric(
             "jacobian/product_stable_rank_lag_K",
             "(Frobenius norm / largest singular value)^2 of dh_L/dh_t at t = L - K, mean over the followed sequences",
             "1, from 1 to the size of the state",
-            "falls to 1: one single direction is left through which the past is seen; constant in an orthogonal net",
+            "falls to 1: the past is visible along a single direction; constant in an orthogonal net",
         ),
     )
 

@@ -1,4 +1,4 @@
-"""What becomes of a small push along the leading eigenvectors of the state-transition Jacobian."""
+"""Growth of a small perturbation along the leading eigenvectors of the state-transition Jacobian."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class JacobianPush(Probe):
             "ln(distance from the real trajectory push_steps later, over the size of the push) / push_steps, mean over "
             "sampled states and leading eigenvectors",
             "natural logarithm per step",
-            "near 0: the net remembers a change along them; far below 0: it forgets it",
+            "near 0: the net remembers a change along these eigenvectors; far below 0: it forgets it",
         ),
         Metric(
             "jacobian/push_growth_by_product",
@@ -63,7 +63,7 @@ class JacobianPush(Probe):
             "jacobian/push_growth_by_eigenvalue",
             "ln |lambda| at the state that is pushed, mean as above",
             "natural logarithm per step",
-            "above jacobian/push_growth: the eigenvectors turn, or the Jacobian shrinks, from step to step",
+            "above jacobian/push_growth: the eigenvectors rotate, or the Jacobian shrinks, from step to step",
         ),
     )
 

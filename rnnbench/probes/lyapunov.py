@@ -32,7 +32,7 @@ class Lyapunov(Probe):
             "lyapunov/largest",
             "largest finite-time Lyapunov exponent, by QR along the followed sequences, mean over them",
             "natural logarithm per step",
-            "near 0 (edge of chaos); below: perturbations die out and the past with them; above: chaos",
+            "near 0 (edge of chaos); below: perturbations decay and the net forgets; above: chaos",
         ),
         Metric(
             "lyapunov/mean",
@@ -42,9 +42,9 @@ class Lyapunov(Probe):
         ),
         Metric(
             "lyapunov/share_kept",
-            "share of the exponents above -1 / (steps followed): directions that lose less than a factor of e",
+            "share of the exponents above -1 / (steps followed): directions that shrink by less than a factor of e",
             "1",
-            "a few directions of a trained net; 0: nothing of the first state is left at the end",
+            "a few directions in a trained net; 0: the net has forgotten its first state at the end",
         ),
     )
 

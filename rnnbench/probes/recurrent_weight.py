@@ -11,7 +11,7 @@ from rnnbench.probes.base import Probe, Reading, View
 
 
 class RecurrentWeight(Probe):
-    """The spectrum of W_hh, whatever the states are; where there are gates, of the candidate's block."""
+    """The spectrum of W_hh, independent of the states; in a gated cell, of the block of the candidate state."""
 
     metrics = (
         Metric(

@@ -1,4 +1,4 @@
-"""A few sequences of an update's batch in float64 on the CPU, for what a probe computes itself.
+"""A few sequences of an update's batch in float64 on the CPU, for the computations of a probe.
 
 Letters: R replicas, P parameters of one replica, T time steps, b sequences.
 """
@@ -46,7 +46,7 @@ class Sample:
 
 
 def take_sample(model: Model, gradient: Gradient, num_sequences: int) -> Sample:
-    """Copy what is needed of an update's gradient; nothing of it is changed by the updates that follow.
+    """Copy a sample of an update's batch; later updates do not change it.
 
     Args:
         model: The model.

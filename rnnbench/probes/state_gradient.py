@@ -35,7 +35,7 @@ class StateGradient(Probe):
             "state_gradient/lag_K",
             "mean over sequences of ||dL/dh_t|| at t = K steps before the sequence's own end",
             "loss per unit of state",
-            "within a factor of 100 of lag_0 at the lag of the dependency; far below: the net cannot learn it",
+            "within a factor of 100 of lag_0 at the lag of the dependency; if far below, the net cannot learn it",
         ),
         Metric(
             "state_gradient/decay_per_step",

@@ -37,13 +37,13 @@ class StateJacobian(Probe):
             "jacobian/spectral_radius",
             "largest eigenvalue modulus of dh_t/dh_{t-1}, mean over the sampled states",
             "1",
-            "near 1; well below: products of Jacobians vanish, above: they may explode",
+            "near 1; well below 1 products of Jacobians vanish, above 1 they may explode",
         ),
         Metric(
             "jacobian/spectral_radius_max",
-            "the same, largest over the sampled states",
+            "largest eigenvalue modulus over all sampled states",
             "1",
-            "above 1 at some states is where noise can push a state out of its basin",
+            "above 1: at some states small perturbations may grow",
         ),
         Metric(
             "jacobian/modulus_qQQ",

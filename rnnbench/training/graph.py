@@ -1,6 +1,6 @@
-"""A function of tensors that a GPU repeats by itself: captured once as a CUDA graph, replayed afterwards.
+"""A function of tensors that is captured once as a CUDA graph and then replayed.
 
-What is cited below are torch's notes on CUDA semantics, section "CUDA Graphs", and the pages of `torch.cuda.graph` and
+Sources: torch's notes on CUDA semantics, section "CUDA Graphs"; documentation of `torch.cuda.graph` and
 `torch.cuda.make_graphed_callables`.
 """
 
@@ -24,11 +24,11 @@ class Graph(Protocol):
         ...
 
     def capture(self, work: Callable[[], Tensors]) -> Tensors:
-        """Note what the work asks of the device, without doing it; its results have no values yet."""
+        """Record the operations of the work without running them; its results have no values yet."""
         ...
 
     def replay(self) -> None:
-        """Do what has been captured, on the memory that it had then."""
+        """Run the captured operations, on the memory that they were captured with."""
 
 
 class CudaGraph:
@@ -74,9 +74,9 @@ class CudaGraph:
 
 
 class Replayed:
-    """Calls a function of tensors a few times, captures it, and from then on replays it on new numbers.
+    """Calls a function of tensors a few times, captures it, and then replays it on new data.
 
-    The function may depend on nothing but its tensors, reads none of them, and keeps none of them.
+    The function must depend only on its tensors, and neither read their values nor keep references to them.
     """
 
     def __init__(self, function: Callable[[Tensors], Tensors], make_graph: Callable[[], Graph]) -> None:
@@ -117,8 +117,8 @@ class Replayed:
             inputs = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
             self._outputs = self._graph.capture(lambda: self._function(inputs))
             self._inputs = inputs
-        for name, held in self._inputs.items():
-            held.copy_(tensors[name])
+        for name, tensor in self._inputs.items():
+            tensor.copy_(tensors[name])
         self._graph.replay()
         # The next replay writes over its results.
         return {name: tensor.clone() for name, tensor in self._outputs.items()}

@@ -1,4 +1,4 @@
-"""Rows of metrics, completed by the probes on a thread beside the training."""
+"""Rows of metrics; a separate thread adds the results of the probes."""
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -35,18 +35,18 @@ LOOP_METRICS = (
         "loss/eval",
         "mean loss of 1000 held-out sequences, the same for all runs of a task, at theta after the update",
         "loss (squared error, or nats)",
-        "falls below the constant predictor's loss once the dependency is found; before, it is a plateau at it",
+        "a plateau at the loss of the constant predictor, then below it once the net has learned the dependency",
     ),
     Metric(
         "error_rate/eval",
         "share of these 1000 sequences that the task's criterion counts as wrong",
         "1",
-        "solved: below the task's limit (0.01) at three evaluations running, or at the last one of the budget, and on "
-        "10,000 further sequences",
+        "solved: below the task's limit (0.01) at three consecutive evaluations, or at the last one of the budget, and "
+        "on 10,000 further sequences",
     ),
     Metric(
         "cost/sequences",
-        "passes over one sequence so far (a forward and a backward sweep each), those of curvature products included",
+        "passes over one sequence so far (one forward and one backward sweep each), curvature products included",
         "sequences",
         "the machine-independent cost by which methods are compared",
     ),
@@ -70,7 +70,7 @@ LOOP_METRICS = (
 
 @dataclass(frozen=True)
 class OnDisk:
-    """What of the records is safe on disk at a checkpoint.
+    """Lengths of the record files on disk at a checkpoint.
 
     Attributes:
         jobs: File name -> bytes, for each replica.
@@ -85,10 +85,10 @@ Save = Callable[[OnDisk], None]
 
 
 class Observer:
-    """Completes each row of metrics by what the probes read, and hands it to the records.
+    """Adds the results of the probes to each row of metrics, and passes it to the records.
 
-    Rows reach the records in their order; numbers of a device are waited for on the thread of the probes, never by the
-    training. What a probe that raises would say stays empty: see `rnnbench.training.readings`.
+    Rows reach the records in order. Only the probes' thread waits for numbers from a GPU, never the training. The
+    columns of a probe that raises stay empty: see `rnnbench.training.readings`.
 
     Args:
         records: Where rows, histograms and pictures go.
@@ -161,11 +161,11 @@ class Observer:
         """On the probes' thread: wait for the row's numbers, read the probes, then log."""
         row = numbers.read()
         if captured is not None:
-            found = self._readings.read(captured)
-            row |= found.scalars
-            for k, tag, values in found.histograms:
+            results = self._readings.read(captured)
+            row |= results.scalars
+            for k, tag, values in results.histograms:
                 self._records.histogram(replicas[k], tag, update, values)
-            for k, tag, png in found.pictures:
+            for k, tag, png in results.pictures:
                 self._records.picture(replicas[k], tag, update, png)
         self._records.log(update, row, replicas)
         if self._aggregate is not None:

@@ -64,7 +64,7 @@ class Problem:
         return replace(self, seeds=[self.seeds[k] for k in index])
 
     def draw(self, update: int) -> DrawObjective:
-        """What draws the objectives of one update."""
+        """A function that draws the objectives of one update."""
 
         def draw(stream: Stream, batch_size: int) -> Objective:
             draw_rows = partial(self._batch, stream, update)
@@ -78,7 +78,7 @@ class Problem:
         return draw
 
     def _batch(self, stream: Stream, update: int, rows: range) -> Batch:
-        """The batch of one update, out of those of a few updates that were drawn as further replicas."""
+        """The batch of one update; several updates are drawn together, as if they were further replicas."""
         num_replicas = len(self.seeds)
         numbers = self.task.num_steps * num_replicas * len(rows) * self.task.input_size
         count = max(1, min(NUMBERS_AT_ONCE // numbers, UPDATES_AT_ONCE))
@@ -118,9 +118,9 @@ class Problem:
             device=self.engine.device,
         )
         batch = _repeat(batch, theta.shape[0])
-        found = Objective(self.engine, self.loss, batch).read_outputs(theta, self._scores)
-        means = {"loss/eval": mean_of(found.pop("loss/eval"))}
-        means |= {column: values.double().mean(1) for column, values in found.items()}
+        scores = Objective(self.engine, self.loss, batch).read_outputs(theta, self._scores)
+        means = {"loss/eval": mean_of(scores.pop("loss/eval"))}
+        means |= {column: values.double().mean(1) for column, values in scores.items()}
         weight = len(rows) / NUM_EVALUATION_SEQUENCES
         return {column: self.world.add_up(mean * weight) for column, mean in means.items()}
 

@@ -1,4 +1,4 @@
-"""Reading the probes for all replicas of a run at once, so that a fault of one replica is a fault of that one alone.
+"""Reads the probes for all replicas of a run at once; an error in one replica does not affect the others.
 
 Letters: k replicas that have a row of metrics.
 """
@@ -74,11 +74,11 @@ class Captured:
 
 
 @dataclass
-class Found:
-    """What the probes said of k replicas.
+class Results:
+    """Results of the probes for k replicas.
 
     Attributes:
-        scalars: By column, (k,); masked where nothing is said.
+        scalars: By column, (k,); masked if there is no result.
         histograms: Row among the k, tag and values.
         pictures: Row among the k, tag and PNG.
     """
@@ -145,9 +145,9 @@ class Readings:
                 return []
         return [part for row in rows for part in self._capture(name, [row], captured, failures)]
 
-    def read(self, captured: Captured) -> Found:
+    def read(self, captured: Captured) -> Results:
         """Let the probes work on what they copied, on their own thread."""
-        is_finite, found = captured.is_finite.read()[FINITE] > 0, Found()
+        is_finite, results = captured.is_finite.read()[FINITE] > 0, Results()
         said: dict[str, list[tuple[Sequence[int], NDArray[np.float64]]]] = {}
         undrawn: dict[str, Failures] = {}
         for part in captured.parts:
@@ -158,13 +158,13 @@ class Readings:
                 shown = [(k, row) for k, row in enumerate(rows) if captured.replicas[row] < NUM_PICTURED_REPLICAS]
                 for k, row in shown:
                     if is_finite[row]:
-                        self._show(k, row, reading, captured, found, undrawn)
+                        self._show(k, row, reading, captured, results, undrawn)
             failures = {row: error for row, error in failures.items() if is_finite[row]}
             self._leave_out(f"probe {part.name}", captured, failures, part.rows)
         for tag, errors in undrawn.items():
             self._leave_out(f"picture {tag}", captured, errors, range(len(captured.replicas)))
-        found.scalars = {tag: _column(pieces, is_finite) for tag, pieces in said.items()}
-        return found
+        results.scalars = {tag: _column(pieces, is_finite) for tag, pieces in said.items()}
+        return results
 
     def _read(self, part: _Part, captured: Captured, failures: Failures) -> Sequence[tuple[Sequence[int], Reading]]:
         """A probe's reading of all replicas of a part, or else of each by itself."""
@@ -183,15 +183,15 @@ class Readings:
         row: int,
         reading: Reading,
         captured: Captured,
-        found: Found,
+        results: Results,
         undrawn: dict[str, Failures],
     ) -> None:
         """Add the histograms and pictures of the k-th replica of a reading."""
-        found.histograms += [(row, tag, values[k].numpy()) for tag, values in reading.histograms.items()]
+        results.histograms += [(row, tag, values[k].numpy()) for tag, values in reading.histograms.items()]
         for tag, draw in reading.pictures.items():
             if not self._is_left_out(f"picture {tag}", captured.replicas[row]):
                 try:
-                    found.pictures.append((row, tag, draw_quietly(draw, k)))
+                    results.pictures.append((row, tag, draw_quietly(draw, k)))
                 except Exception as error:
                     undrawn.setdefault(tag, {})[row] = error
 

@@ -1,7 +1,7 @@
 """How many worker threads are fastest, measured on the run's own work.
 
-More threads are not always faster: a small batch is soon cut into pieces that cost more to hand out than to compute,
-and a core that is busy with something else holds up all that wait for it.
+More threads are not always faster: the blocks of a small batch cost more to distribute than to compute, and a core
+that is busy with other work delays all threads that wait for it.
 """
 
 import time
@@ -26,7 +26,7 @@ BLOCKS_MEASURED = 3
 """For each thread, at most."""
 
 WORTH_A_THREAD = 0.95
-"""More threads are taken only where they need less than this share of the time."""
+"""More threads are used only if they need less than this share of the time."""
 
 
 def candidates(num_processors: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Numbers of the replicas on their way from a device to the host, where the records want them.
+"""Asynchronous copies of numbers from a GPU to the host, for the records.
 
 Letters: k replicas.
 """

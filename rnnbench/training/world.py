@@ -1,4 +1,4 @@
-"""The processes that train one run together, each on a share of every batch."""
+"""The processes that train one run together, each on its part of every batch."""
 
 import signal
 from collections.abc import Iterator, Mapping
