@@ -50,8 +50,8 @@ class _Entry:
     """One way, set up.
 
     Attributes:
-        section: Which it belongs to.
-        way: What is timed.
+        section: Section of the table.
+        way: Way that is timed.
         threads: Number of threads.
         computation: The way for the case.
         difference: From float64, relative to the norm.

@@ -48,7 +48,7 @@ class Entry:
 
     Attributes:
         section: gradient or product.
-        way: What is timed.
+        way: Way that is timed.
         computation: The way for this case.
         peak_bytes: What it took at most, its own copies included.
     """
@@ -144,9 +144,9 @@ def measure_shape(
     Args:
         shape: The shape.
         threads: Number of threads.
-        lanes: Where they run.
+        lanes: Lanes that they run in.
         announcer: Shows the progress.
-        rounds: How many; None: as many as fit.
+        rounds: Number of rounds; None: as many as fit.
         seconds: Time for all of this.
 
     Raises:

@@ -118,7 +118,7 @@ def timed(
 
     Args:
         shape: Size of the problem.
-        device: Where.
+        device: Device to measure.
         make: The way.
         net: Made from the numbers of inputs, outputs and hidden units.
         allowed: Whether TF32 is.
@@ -176,7 +176,7 @@ def measurements(shape: Shape, device: torch.device, *, quick: bool = False) -> 
 
     Args:
         shape: Size of the problem.
-        device: Where.
+        device: Device to measure.
         quick: Leave out what compiles for long.
     """
     found: dict[str, Measure] = {}

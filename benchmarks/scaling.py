@@ -33,9 +33,9 @@ def scaling_reports(
 
     Args:
         settings: Numbers of threads.
-        lanes: Where it runs.
+        lanes: Lanes that it runs in.
         announcer: Shows the progress.
-        rounds: How many; None: as many as fit.
+        rounds: Number of rounds; None: as many as fit.
         end: When to be ready, by `time.perf_counter`.
     """
     pairs = [(axis, threads) for axis in SERIES for threads in settings]
@@ -61,9 +61,9 @@ def measure_series(
         axis: The field.
         shapes: The shapes.
         threads: Number of threads.
-        lanes: Where it runs.
+        lanes: Lanes that it runs in.
         announcer: Shows the progress.
-        rounds: How many; None: as many as fit.
+        rounds: Number of rounds; None: as many as fit.
         seconds: Time for all of this.
     """
     start = time.perf_counter()

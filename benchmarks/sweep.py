@@ -160,7 +160,7 @@ def report_comparison(
     """The table of the comparison.
 
     Args:
-        shape: What was trained.
+        shape: Shape of what was trained.
         updates: Updates of each seed.
         outcomes: Results of the whole command by way, one per round.
         difference: Largest relative one between a seed's losses.

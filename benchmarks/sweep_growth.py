@@ -57,7 +57,7 @@ def report_growth(sizes: Sequence[int], rounds: int, threads: Sequence[str], ann
 
     Args:
         sizes: Numbers of replicas in rising order; the memory of the others is counted from the first one's.
-        rounds: How often.
+        rounds: Number of rounds.
         threads: Override for the number of threads, or nothing.
         announcer: Shows the progress.
     """
@@ -179,7 +179,7 @@ def report_planning(num_seeds: int, rounds: int, threads: Sequence[str], announc
 
     Args:
         num_seeds: Seeds of each setting.
-        rounds: How often.
+        rounds: Number of rounds.
         threads: Override for the number of threads, or nothing.
         announcer: Shows the progress.
     """

@@ -139,7 +139,7 @@ def report_training(shape: Shape, found: dict[str, list[float]], seconds: float)
     """The table of one shape.
 
     Args:
-        shape: What was trained.
+        shape: Shape of what was trained.
         found: Seconds of an update by way, one entry per round.
         seconds: That all of it took.
     """

@@ -97,7 +97,7 @@ def watch(accounts: Accounts, *, keeps_records: bool) -> None:
     """Have everything that runs from now on measured.
 
     Args:
-        accounts: Where it is added up.
+        accounts: Totals that the time is added to.
         keeps_records: Otherwise what would be recorded is thrown away.
     """
     from rnnbench.keeping import Keeper

@@ -21,7 +21,7 @@ class Stage:
 
     Attributes:
         name: Name of the stage and of its file, NAME.json.
-        title: What the stage shows.
+        title: Heading of the stage.
         measurements: Measurements by name; each returns numbers and strings, and "ok" if it can fail.
         longest: Largest time of one measurement, in seconds.
     """
@@ -59,7 +59,7 @@ def run_stage(stage: Stage, folder: Path, facts: Mapping[str, Any], stream: Text
         stage: Stage to run.
         folder: Folder of the results.
         facts: Chip, versions and revision, as JSON values.
-        stream: Where each result is printed.
+        stream: Stream that each result is printed to.
         seconds: Time limit: no measurement but the first is started if it may exceed it.
 
     Raises:

@@ -17,14 +17,16 @@ INTRODUCTION = """\
 
 Made by `python -m docs.make reproductions` from the records in `results/reproductions`; do not edit.
 
-Each is a claim of Goodfellow, Bengio and Courville, *Deep Learning*, chapter 10, as an experiment: its rule, with the
-thresholds and a negative control in which the claim must fail, stands in `conf/experiment/NAME.yaml`. A claim holds
-where the whole 95 % interval of each of its numbers is on the right side, does not hold where one is on the wrong side,
-and is not decided else, or where the control does not fail as it must. `rnnbench reproduce --list` shows them all;
-interrupted, the same command goes on; `--quick` takes fewer nets. Times are those of two cores that had other work too.
+Each experiment tests a claim of Goodfellow, Bengio and Courville, *Deep Learning*, chapter 10. Its rule is in
+`conf/experiment/NAME.yaml`: the thresholds, and a negative control, a case in which the claim must fail. A claim
+*holds* if the whole 95 % interval of each of its numbers is on the right side of the threshold. It *does not hold* if
+one interval is entirely on the wrong side. Otherwise, or if the control does not fail as required, it is *not decided*.
 
-The record of init_and_momentum is older than the last change of the variant pascanu13 of adding: at T = 30 the second
-number of the longest sequences, a third of all, had one step more to fall on, 13 in place of 12.
+`rnnbench reproduce --list` shows all experiments. The same command continues an interrupted one; `--quick` uses fewer
+nets. Times were measured on two cores that had other work too.
+
+init_and_momentum was recorded before the last change of the variant pascanu13 of adding: at T = 30, in the longest
+sequences, a third of all, the window of the second number had 13 steps in place of 12.
 """
 
 

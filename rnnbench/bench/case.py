@@ -93,7 +93,7 @@ class Way:
     Attributes:
         name: Name in tables.
         make: Prepares the computation for a case and a number of threads.
-        threading: What sets the number of threads.
+        threading: Function that sets the number of threads.
         flushes: Whether denormals are flushed to zero while it runs.
     """
 

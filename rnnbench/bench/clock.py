@@ -117,7 +117,7 @@ class TimedGaussNewton(GaussNewton):
             objective: Objective whose matrix it is.
             theta: Parameters, (R, P).
             structural_damping: Weight of the structural-damping matrix, (R, 1).
-            matching: Which structural-damping matrix.
+            matching: Structural-damping matrix to use.
             clock: The clock.
         """
         super().__init__(objective, theta, structural_damping, matching)

@@ -29,7 +29,7 @@ def bench(options: Options, configs: Sequence[Config]) -> int:
     """Measure what was asked for, and report.
 
     Args:
-        options: What to measure.
+        options: Parsed command line.
         configs: Validated configurations of the replicas whose update is measured.
 
     Returns:

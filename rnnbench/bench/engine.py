@@ -34,7 +34,7 @@ class Section:
     """Ways to compute the same.
 
     Attributes:
-        name: What they compute.
+        name: Name of what they compute.
         net: Makes the net from the numbers of inputs, outputs and hidden units.
         ways: The ways, that of rnnbench first.
     """
@@ -120,7 +120,7 @@ def measure_section(
     """Time all ways of a section, interleaved, after a check of what they compute.
 
     Args:
-        section: What is computed, and the ways.
+        section: Quantity to compute, with the ways to compute it.
         case: The problem.
         settings: Numbers of threads.
         lanes: Threads in which the ways run.

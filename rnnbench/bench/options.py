@@ -39,7 +39,7 @@ class Options:
     """What to measure, and how thoroughly.
 
     Attributes:
-        group: What to measure.
+        group: Name of the group to measure.
         json: File for all measured times; None: none is written.
         threads: Number of threads; None: chosen by the group.
         shapes: Shapes to measure; empty: the default ones of the group.

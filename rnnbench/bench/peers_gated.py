@@ -22,7 +22,7 @@ class TorchGated(torch.nn.Module):
 
         Args:
             case: The problem, of a gated net.
-            replica: Which one.
+            replica: Index of the replica.
         """
         super().__init__()
         model, dtype = gated(case), case.theta.dtype

@@ -79,7 +79,7 @@ class TorchRnn(torch.nn.Module):
 
         Args:
             case: The problem.
-            replica: Which one.
+            replica: Index of the replica.
         """
         super().__init__()
         dtype = case.theta.dtype

@@ -24,7 +24,7 @@ class Report:
         columns: Headings; the first column is text, the others are numbers.
         rows: Cells of each row; None is a line between sections.
         notes: Sentences below the table.
-        data: All measured values, for JSON.
+        data: All measured values, for the JSON file.
     """
 
     title: str

@@ -64,7 +64,7 @@ class LoopCosts:
         capture: Copies for the probes, on the training thread.
         probes: Processor seconds of the probes, on their own thread.
         records: Seconds of rows and checkpoints, on the records' thread.
-        cadence: How often each is due, in words.
+        cadence: In words, how often each part is due.
     """
 
     evaluation: Mapping[int, float]

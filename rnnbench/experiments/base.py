@@ -1,4 +1,4 @@
-"""What an experiment is: it measures, judges what was measured by its rule, and draws it."""
+"""Base class of experiments: measure, judge by the rule, draw."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,11 @@ Measured = Mapping[str, Any]
 class Experiment(ABC):
     """One claim.
 
-    Judgement and figure are made of the measured numbers alone, so that they can be made again from a record.
+    `judge` and `draw` use the measured numbers only, so both can be repeated from a record.
 
     Attributes:
-        rule: What it claims, does and is judged by.
-        size: Of the figure, inches.
+        rule: Claim, settings and thresholds.
+        size: Width and height of the figure, in inches.
     """
 
     size: tuple[float, float] = (8.4, 3.9)
@@ -31,11 +31,11 @@ class Experiment(ABC):
 
     @abstractmethod
     def measure(self, study: Study) -> Measured:
-        """Train and measure what is not yet in the study's folder; numbers, texts, lists and dictionaries of these."""
+        """Train and measure what the study's folder lacks: numbers, texts, and lists and dictionaries of these."""
 
     @abstractmethod
     def judge(self, measured: Measured) -> Sequence[Finding]:
-        """What the numbers say to the claim, its control and the theory; the first one is the claim's main number."""
+        """Compare the numbers with claim, control and theory; the first finding is the claim's main number."""
 
     @abstractmethod
     def draw(self, figure: "Figure", measured: Measured) -> None:

@@ -80,14 +80,14 @@ def _by_batch(runs: Rows) -> dict[int, Costs]:
 
     The best one has most runs solved, and of several such the smallest median cost.
     """
-    found: dict[int, Costs] = {}
+    best: dict[int, Costs] = {}
     for batch in sorted({run["batch"] for run in runs}):
         costs: dict[float, list[float]] = {}
         for run in runs:
             if run["batch"] == batch:
                 costs.setdefault(run["lr"], []).append(run["cost"] if run["solved"] else math.inf)
-        found[batch] = min(costs.values(), key=_rank)
-    return found
+        best[batch] = min(costs.values(), key=_rank)
+    return best
 
 
 def _small_over_best(method: str, costs: dict[int, Costs], budget: float) -> tuple[str, float, tuple[float, float]]:
@@ -120,16 +120,16 @@ def _ratio(costs: Costs, base: Costs, budget: float) -> tuple[float, tuple[float
 
 
 def _for_each_size(method: str, costs: dict[int, Costs]) -> list[Finding]:
-    """Share solved, and the median cost where half of the runs were solved."""
-    found = []
+    """Share solved, and the median cost if half of the runs were solved."""
+    findings = []
     for batch, each in costs.items():
         words, solved = f"{method}, batches of {batch}", sum(map(math.isfinite, each))
         share = solved / len(each)
-        found.append(beside(f"{words}: share solved", share, wilson_interval(solved, len(each)), "not judged"))
+        findings.append(beside(f"{words}: share solved", share, wilson_interval(solved, len(each)), "not judged"))
         median, interval = median_interval(each)
         if math.isfinite(median):
-            found.append(beside(f"{words}: median cost, sequences", median, interval, "not judged"))
-    return found
+            findings.append(beside(f"{words}: median cost, sequences", median, interval, "not judged"))
+    return findings
 
 
 def _draw_costs(axes: "Axes", costs: dict[int, Costs], top: float, color: str, label: str, moved: float) -> None:

@@ -54,9 +54,9 @@ def descend(starts: Tensor, num_steps: int, num_updates: int, lr: float, clip_no
     """Gradient descent from starts (starts, 2).
 
     Args:
-        starts: (w, b) each.
+        starts: Starting points (w, b).
         num_steps: T.
-        num_updates: Of the descent.
+        num_updates: Number of steps of the descent.
         lr: Learning rate.
         clip_norm: The gradient is rescaled to at most this norm; None: never.
     """

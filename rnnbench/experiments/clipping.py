@@ -1,4 +1,4 @@
-"""Clipping the gradient: the cliff in one picture, and what becomes of runs with and without it."""
+"""Clipping the gradient: a cliff in the loss of one unit, and runs with and without clipping."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -127,7 +127,7 @@ class Clipping(Experiment):
 
 
 def _outcomes(study: Study, sweep: str) -> dict[str, Any]:
-    """What each run of a sweep came to."""
+    """Outcome of each run of a sweep."""
     runs = []
     for summary in read_summaries(study.train(sweep)):
         optim = summary.config["optim"]

@@ -1,4 +1,4 @@
-"""`rnnbench reproduce`: trains and measures what an experiment needs, and says what came of it."""
+"""`rnnbench reproduce`: run an experiment and print its findings and verdict."""
 
 import shlex
 from collections.abc import Sequence
@@ -28,16 +28,16 @@ def list_lines() -> list[str]:
 
 
 def reproduce(options: Options) -> int:
-    """Do one experiment, or go on with it.
+    """Run one experiment, or continue it.
 
     Args:
-        options: What was asked for, with a name.
+        options: Parsed command line, with the name of an experiment.
 
     Returns:
         The exit status: 0 whatever the verdict, 1 where something could not be trained.
 
     Raises:
-        ConfigError: There is no such experiment, or its folder cannot be used; nothing has been done then.
+        ConfigError: There is no such experiment, or its folder cannot be used; nothing has been done.
         RecordError: Another process works on the folder, or it cannot be written.
     """
     assert options.name is not None
@@ -69,9 +69,9 @@ def run(experiment: Experiment, study: Study, command: str) -> Result:
     """Measure, judge, draw and record.
 
     Args:
-        experiment: What is done.
-        study: Where.
-        command: As typed, for the record.
+        experiment: Experiment to run.
+        study: Folder and training of the experiment.
+        command: Command line, for the record.
 
     Raises:
         StudyError: Something could not be trained.
@@ -91,7 +91,7 @@ def run(experiment: Experiment, study: Study, command: str) -> Result:
 
 
 def result_lines(result: Result, folder: Path) -> list[str]:
-    """What the terminal is told: a table of measured beside claimed, and the verdict last."""
+    """Lines for the terminal: a table of measured and claimed numbers, and the verdict last."""
     rule, decisive = result.rule, result.decided_by
     rows = [HEADINGS, *map(cells, result.findings)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]

@@ -52,8 +52,8 @@ def by_weight_copies(trajectories: Trajectories, loss: Loss, distances: Collecti
     """Derivatives with respect to the copy of W that step t has for itself, for the distances T - t in ascending order.
 
     Args:
-        trajectories: Of T steps.
-        loss: Of one output.
+        trajectories: Trajectories of T steps.
+        loss: Loss of one output.
         distances: From 0 to T - 1.
     """
     inner, num_steps = trajectories.preactivation_gradients(), len(trajectories.state_gradients)

@@ -28,11 +28,11 @@ class Nets:
     """Nets that one batched run could hold.
 
     Attributes:
-        configs: Of each net.
-        summaries: Of each net's run.
+        configs: Configuration of each net.
+        summaries: Summary of each net's run.
         task: That they were trained on.
         model: The model.
-        theta: Their parameters, (R, P), float64.
+        theta: Parameters of the nets, (R, P), float64.
     """
 
     configs: Sequence[Config]
@@ -56,7 +56,7 @@ def read_nets(sweep: Path) -> list[Nets]:
     """Read what a sweep has trained, one of `Nets` for all jobs that a batched run can share, however many did it.
 
     Args:
-        sweep: Its folder; every job has ended.
+        sweep: Folder of the sweep; every job has ended.
 
     Raises:
         RecordError: A checkpoint or a summary is missing or damaged.

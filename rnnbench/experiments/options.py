@@ -1,4 +1,4 @@
-"""What the words after `rnnbench reproduce` ask for."""
+"""Command line of `rnnbench reproduce`."""
 
 import argparse
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ ROOT = Path("runs/reproduce")
 
 @dataclass(frozen=True)
 class Options:
-    """What is to be reproduced, and where to.
+    """Experiment to run, and its folder.
 
     Attributes:
-        name: Of the experiment; None: they are to be listed.
-        quick: Whether it has to be over in two minutes.
-        out: Its folder.
-        quiet: No progress on the terminal.
+        name: Name of the experiment; None: list all experiments.
+        quick: Use fewer nets, so that it ends within two minutes.
+        out: Folder of the experiment.
+        quiet: Show no progress on the terminal.
     """
 
     name: str | None
@@ -33,15 +33,18 @@ def reproduce_parser() -> argparse.ArgumentParser:
     parser = CommandParser(
         prog="rnnbench reproduce",
         usage="rnnbench reproduce NAME [--quick] [--out FOLDER] [-q]\n       rnnbench reproduce --list",
-        description="Put a claim of the book to the test: train, measure, draw, and end in a verdict.",
-        epilog="The rule stands in conf/experiment/NAME.yaml; rnnbench list experiment NAME shows it. Interrupted,\n"
-        "the same command goes on. The verdict holds, does not hold or is not decided; the exit status is 0 for each.",
+        description="Test a claim of the book: train, measure, draw, and end in a verdict.",
+        epilog="The rule is in conf/experiment/NAME.yaml; rnnbench list experiment NAME shows it. The same command\n"
+        "continues an interrupted experiment. The verdict is: holds, does not hold, or not decided; each has exit\n"
+        "status 0.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("names", metavar="NAME", nargs="*", help="of the experiment")
+    parser.add_argument("names", metavar="NAME", nargs="*", help="name of the experiment")
     parser.add_argument("--list", action="store_true", help="show the experiments")
     parser.add_argument("--quick", action="store_true", help="under two minutes on two cores; may stay undecided")
-    parser.add_argument("--out", metavar="FOLDER", help=f"its folder; {ROOT}/NAME, or NAME_quick, by default")
+    parser.add_argument(
+        "--out", metavar="FOLDER", help=f"folder of the experiment; default: {ROOT}/NAME, or NAME_quick"
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress on the terminal")
     return parser
 

@@ -22,10 +22,10 @@ class Result:
     Attributes:
         rule: By which it was judged.
         findings: Measured beside claimed.
-        verdict: What they come to.
+        verdict: Verdict that follows from the findings.
         decided_by: The finding that decides.
         seconds: That it took, all processes together.
-        measured: All the numbers.
+        measured: All measured numbers.
         command: That made it.
         versions: Of Python and the packages that decide the numbers.
         git: Revision of the checkout, where it is one.

@@ -65,7 +65,7 @@ class Study:
     """The folder of one experiment.
 
     Attributes:
-        rule: Of the experiment.
+        rule: Rule of the experiment.
         folder: It exists after `begin`.
     """
 
@@ -142,7 +142,7 @@ class Study:
         """What was measured under a name, by this process or an earlier one.
 
         Args:
-            name: Of the part, a file's name.
+            name: Name of the part, used as file name.
             measure: Measures it; numbers, texts, lists and dictionaries of these.
         """
         path = f"{PARTS}/{name}.json"

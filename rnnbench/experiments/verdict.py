@@ -1,4 +1,4 @@
-"""From numbers with intervals to a verdict."""
+"""Findings (numbers with intervals) and the verdict that follows from them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ class Finding:
     """One number of an experiment beside what was claimed for it.
 
     Attributes:
-        what: What the number is.
+        what: Description of the number.
         measured: The number; None: there is none.
-        interval: Its 95 % interval.
+        interval: 95 % interval of the number.
         claimed: What was claimed for it, as in ">= 0.8".
         answer: Whether that holds.
         role: claim: the verdict rests on it; control: in the negative control, where it holds if the claim fails there;
@@ -34,17 +34,17 @@ class Finding:
 
 
 def at_least(what: str, measured: float, interval: Interval, bound: float, role: Role = "claim") -> Finding:
-    """The finding of a number that is claimed to be at least `bound`: its whole interval has to be."""
+    """The finding of a number that is claimed to be at least `bound`; holds if the whole interval is."""
     return Finding(what, measured, interval, f">= {bound:g}", _answer(interval[0] >= bound, interval[1] < bound), role)
 
 
 def at_most(what: str, measured: float, interval: Interval, bound: float, role: Role = "claim") -> Finding:
-    """The finding of a number that is claimed to be at most `bound`: its whole interval has to be."""
+    """The finding of a number that is claimed to be at most `bound`; holds if the whole interval is."""
     return Finding(what, measured, interval, f"<= {bound:g}", _answer(interval[1] <= bound, interval[0] > bound), role)
 
 
 def within(what: str, measured: float, interval: Interval, bounds: Interval, role: Role = "claim") -> Finding:
-    """The finding of a number that is claimed to lie between two bounds: its whole interval has to."""
+    """The finding of a number that is claimed to lie between two bounds; holds if the whole interval does."""
     holds = bounds[0] <= interval[0] and interval[1] <= bounds[1]
     fails = interval[1] < bounds[0] or interval[0] > bounds[1]
     return Finding(what, measured, interval, f"{bounds[0]:g} to {bounds[1]:g}", _answer(holds, fails), role)
@@ -54,10 +54,10 @@ def share_at_least(what: str, which: Sequence[bool], bound: float, role: Role = 
     """The finding of a share of things, with its Wilson interval, that is claimed to be at least `bound`.
 
     Args:
-        what: Of what it is the share.
-        which: Of each thing, whether it counts; none: nothing is decided.
+        what: Description of the things that are counted.
+        which: For each thing, whether it counts; if empty, the answer is "not decided".
         bound: Between 0 and 1.
-        role: Of the finding.
+        role: Role of the finding.
     """
     words = f"{'control: ' if role == 'control' else ''}share of {what}"
     if not which:
@@ -83,11 +83,11 @@ def _answer(holds: bool, fails: bool) -> Answer:
 def conclude(findings: Sequence[Finding]) -> tuple[Answer, Finding]:
     """The verdict, and the finding that decides it.
 
-    A claim holds where each of its findings does. Where the negative control does not fail as it must, the test could
-    not have come out otherwise, and nothing is decided.
+    A claim holds if each of its findings holds. If the negative control does not fail as required, the experiment
+    cannot tell a true claim from a false one, and the verdict is "not decided".
 
     Args:
-        findings: At least one of a claim.
+        findings: Findings, at least one of which has the role "claim".
     """
     claims = [finding for finding in findings if finding.role == "claim"]
     for finding in findings:

@@ -16,9 +16,9 @@ class Chart:
     """A figure.
 
     Attributes:
-        name: Of its files.
-        title: What it shows.
-        caption: How to read it.
+        name: Name of its files, without suffix.
+        title: Heading of the figure.
+        caption: Text below the figure, on how to read it.
         columns: Headings of its numbers.
         rows: The numbers that are drawn.
         svg: The picture, a whole SVG file.

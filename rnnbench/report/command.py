@@ -27,7 +27,7 @@ def report(options: Options) -> int:
     """Report on all runs in some folders.
 
     Args:
-        options: What was asked for.
+        options: Parsed command line.
 
     Returns:
         The exit status: 0, also where some records are damaged; 1 where the page cannot be written any more.

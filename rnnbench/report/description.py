@@ -147,7 +147,7 @@ def facts(runs: Sequence[Run], groups: Sequence[Group]) -> list[tuple[str, str]]
     """What was run: heading and words.
 
     Args:
-        runs: All.
+        runs: All runs of the report.
         groups: The same, by fields.
     """
     names = groups[0].names

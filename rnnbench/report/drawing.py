@@ -135,8 +135,8 @@ def set_amount_axis(axes: Axes, label: str, ends: Sequence[float]) -> None:
 
     Args:
         axes: Whose.
-        label: What is counted.
-        ends: Where the series end.
+        label: Label of the axis.
+        ends: Largest value of each series.
     """
     axes.set_xlabel(label)
     if is_wide(ends):

@@ -11,7 +11,7 @@ class UnknownFieldError(ReportError):
     """A field was named that no run has.
 
     Attributes:
-        field: What was named.
+        field: Name that was given.
         fields: Those that exist.
     """
 

@@ -1,4 +1,4 @@
-"""What changes with one field: the share of runs solved, and the loss that learning rates lead to."""
+"""Charts over one field: the share of runs solved, and the last loss against the learning rate."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,12 +23,12 @@ class Point:
     """One value of the field in one series.
 
     Attributes:
-        label: The series'.
-        x: The field's value.
-        y: What is drawn there.
-        low: Lower end of its bar.
-        high: Upper end.
-        amounts: What it is made from: two counts.
+        label: Label of the series.
+        x: Value of the field.
+        y: Value of the series.
+        low: Lower end of the bar.
+        high: Upper end of the bar.
+        amounts: The two counts of the CSV's last columns.
     """
 
     label: str

@@ -1,4 +1,4 @@
-"""All figures of a report, each only where the data have it."""
+"""All figures of a report, each drawn only if the data allow it."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,8 +15,8 @@ def make_charts(runs: Sequence[Run], groups: Sequence[Group], names: Sequence[st
     """Draw every figure.
 
     Args:
-        runs: All.
-        groups: The same, by their fields.
+        runs: All runs of the report.
+        groups: The same runs, grouped by `names`.
         names: Fields that make the groups.
     """
     yield from heat_maps(runs, names)

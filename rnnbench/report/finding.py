@@ -1,4 +1,4 @@
-"""Where the runs are: below any folder by what they left, and in a sweep by its plan."""
+"""Find run folders: below any folder by their files, and in a sweep by its plan."""
 
 import json
 import os
@@ -20,9 +20,9 @@ class Problem:
     """A folder of which something could not be read.
 
     Attributes:
-        folder: Which.
-        message: What, in a sentence without full stop.
-        effect: On the report.
+        folder: Folder that cannot be read fully.
+        message: What is wrong, without a full stop.
+        effect: Effect on the report.
     """
 
     folder: Path
@@ -32,13 +32,13 @@ class Problem:
 
 @dataclass
 class Found:
-    """What lies in and below some folders.
+    """Runs, jobs without records and problems in and below some folders.
 
     Attributes:
         runs: Folders with records of a run, each once, in the order of their paths.
         waiting: Folders of a sweep's jobs that have left no records, or none yet.
-        problems: What is missing or stays closed.
-        repeats: Folders of runs that are counted already, each with the folder that counts.
+        problems: Folders that are missing or cannot be read.
+        repeats: Folders of repeated runs, each with the folder that is counted.
     """
 
     runs: list[Path] = field(default_factory=list)

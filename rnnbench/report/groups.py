@@ -1,4 +1,4 @@
-"""Groups of runs that agree in some fields, and what each came to."""
+"""Groups of runs that agree in some fields, and their statistics."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ class Group:
     """Runs that agree in some fields.
 
     Attributes:
-        names: The fields.
-        values: Theirs.
-        runs: At least one.
+        names: Names of the fields.
+        values: Values of the fields.
+        runs: The runs, at least one.
     """
 
     names: tuple[str, ...]
@@ -34,17 +34,17 @@ class Group:
 
     @cached_property
     def label(self) -> str:
-        """What a person calls it."""
+        """Short name of the group, as in "nag, lr=0.01"."""
         return fields.label(self.names, self.values)
 
     @cached_property
     def task(self) -> str:
-        """What a person calls the variant of the task, as far as the fields tell it; "" where they do not."""
+        """Label of the fields under task.; "" if the group has none."""
         return self._part(of_task=True)
 
     @cached_property
     def setting(self) -> str:
-        """What a person calls all but the task; "" where no field tells it."""
+        """Label of all other fields; "" if the group has none."""
         return self._part(of_task=False)
 
     def _part(self, *, of_task: bool) -> str:
@@ -68,7 +68,7 @@ class Group:
 
     @property
     def share_solved(self) -> float:
-        """Of all its runs: one that is unfinished or failed counts as not solved."""
+        """Share of all runs that are solved; unfinished and failed runs count as not solved."""
         return self.num_solved / len(self.runs)
 
     @cached_property
@@ -126,10 +126,10 @@ def best_first(groups: Sequence[Group]) -> list[Group]:
 
 def by_task(groups: Sequence[Group]) -> list[list[Group]]:
     """The groups of each variant of the task, in their order."""
-    found: dict[str, list[Group]] = {}
+    of_task: dict[str, list[Group]] = {}
     for group in groups:
-        found.setdefault(group.task, []).append(group)
-    return list(found.values())
+        of_task.setdefault(group.task, []).append(group)
+    return list(of_task.values())
 
 
 def _or_infinite(value: float | None) -> float:

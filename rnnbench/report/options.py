@@ -1,4 +1,4 @@
-"""What the words after `rnnbench report` ask for."""
+"""Command line of `rnnbench report`."""
 
 import argparse
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ _BY = "by="
 
 @dataclass(frozen=True)
 class Options:
-    """What is to be reported, and where to.
+    """Runs to report on, and the folder of the page.
 
     Attributes:
-        folders: Runs, sweeps, or any folders that hold them.
+        folders: Runs, sweeps, or folders that contain them.
         tables: Tables of runs that earlier reports have written.
-        by: Fields of the configuration that make the groups; None: those that vary among the runs.
-        out: Where the page goes.
+        by: Fields of the configuration that form the groups; None: those that vary among the runs.
+        out: Folder of the page.
     """
 
     folders: tuple[Path, ...]
@@ -43,18 +43,18 @@ def report_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="rnnbench report",
         usage="rnnbench report FOLDER|TABLE.csv... [by=FIELD,FIELD] [--out DIR]",
-        description="Say what runs came to: a table here, and a page with figures in FOLDER/report/index.html.",
-        epilog="by=optim.lr,task.sequence_length makes a group of the runs that agree in these fields; by= makes one\n"
-        "group of all; without it, the fields that vary among the runs, seed excluded.",
+        description="Report on runs: tables here, and a page with figures in FOLDER/report/index.html.",
+        epilog="by=optim.lr,task.sequence_length groups the runs by the values of these fields; by= puts all runs\n"
+        "into one group. Default: the fields that vary among the runs, except the seed.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "words",
         metavar="FOLDER|TABLE.csv",
         nargs="*",
-        help="a run, a sweep, a folder that holds some, or the runs.csv of an earlier report",
+        help="a run, a sweep, a folder that contains some, or the runs.csv of an earlier report",
     )
-    parser.add_argument("--out", metavar="DIR", help="where the page goes; needed for several folders or tables")
+    parser.add_argument("--out", metavar="DIR", help="folder of the page; required for several folders or tables")
     parser.add_argument("--config-dir", metavar="DIR", help="as of the other commands; a report imports no class")
     return parser
 

@@ -31,10 +31,10 @@ def make_page(
     """The whole HTML file.
 
     Args:
-        runs: At least one.
-        groups: The same, by fields.
+        runs: Runs of the report, at least one.
+        groups: The same runs, grouped.
         charts: The figures.
-        found: What else there is: jobs without records, folders that cannot be read.
+        found: Jobs without records and folders that cannot be read.
     """
     title = _text(description.title(runs, len(found.waiting)))
     everything = Group((), (), tuple(runs))

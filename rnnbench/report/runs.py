@@ -59,9 +59,9 @@ class Run:
     """A run.
 
     Attributes:
-        folder: Where it is.
-        summary: How it stands.
-        fields: Its configuration, flat.
+        folder: Run folder.
+        summary: Summary of the run.
+        fields: Configuration of the run, by dotted name.
         curve: Its evaluations; None where they cannot be read.
         products_when_solved: Gauss-Newton products done when it was solved; None where that is not known.
     """
@@ -124,7 +124,7 @@ def distinct(runs: Sequence[Run], repeats: list[tuple[Path, Path]]) -> list[Run]
     counts.
 
     Args:
-        runs: All.
+        runs: Runs to choose from.
         repeats: The folder of each run that does not count is added to these, with the folder of the one that does.
     """
     alike: dict[Hashable, list[Run]] = {}

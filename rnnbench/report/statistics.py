@@ -99,7 +99,7 @@ def kaplan_meier(times: Sequence[float], solved: Sequence[bool]) -> NotYetSolved
 
     Args:
         times: When each run was solved or its observation ended; infinite: it is known that it will never be solved.
-        solved: Which of the two it was.
+        solved: For each run, whether it was solved at its time (else it was last seen unsolved).
 
     Source: Kaplan and Meier (1958), Journal of the American Statistical Association 53.
     """

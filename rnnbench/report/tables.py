@@ -29,11 +29,11 @@ class Table:
     """A table of text.
 
     Attributes:
-        title: What it shows.
+        title: Heading of the table.
         columns: Headings.
         num_labels: How many of the first columns are words; the others are numbers.
         rows: Cells.
-        note: How to read it.
+        note: Text below the table, on how to read it.
     """
 
     title: str

@@ -22,8 +22,8 @@ def ablation_table(runs: Sequence[Run], measures: Sequence[Cost] = ("updates", "
     differs from that.
 
     Args:
-        runs: At least one.
-        measures: What is told of a solution's cost beside the ratio.
+        runs: Runs of all settings, at least one.
+        measures: Costs of a solution to show beside the ratio.
     """
     names = [name for name in fields.varying_fields([run.fields for run in runs]) if name.startswith(CHOICES)]
     default = {name: Counter(run.fields.get(name, ABSENT) for run in runs).most_common(1)[0][0] for name in names}
@@ -36,8 +36,11 @@ def ablation_table(runs: Sequence[Run], measures: Sequence[Cost] = ("updates", "
     for name, of_problem in sorted(settings.items(), key=lambda setting: _place(setting[0], runs[0])):
         row = [name or "**default**"]
         for problem in problems:
-            found, base = of_problem.get(problem.label), settings.get("", {}).get(problem.label)
-            row += _cells(found, base if name else None, measures) if found is not None else ["-"] * (len(measures) + 2)
+            changed, base = of_problem.get(problem.label), settings.get("", {}).get(problem.label)
+            if changed is None:
+                row += ["-"] * (len(measures) + 2)
+            else:
+                row += _cells(changed, base if name else None, measures)
         rows.append(row)
     columns = [""] + [
         f"{'' if len(problems) == 1 else problem.label + ': '}{what}"

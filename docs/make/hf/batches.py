@@ -93,5 +93,5 @@ def _ends(runs: Sequence[Run]) -> tuple[float, float, float, bool]:
     """Lower quartile, median, upper quartile (all that was spent where not reached), and whether half were solved."""
     spent = max(cost(run, "sequences") for run in runs)
     low, median, high = quartiles(runs, "sequences")
-    found = [spent if value is None else value for value in (low, median, high)]
-    return found[0], found[1], found[2], median is not None
+    low, median_or_spent, high = (spent if value is None else value for value in (low, median, high))
+    return low, median_or_spent, high, median is not None

@@ -10,7 +10,7 @@ def comparison_table(bench: Mapping[str, Any]) -> str | None:
     """Markdown: a row for each way, a pair of columns for each number of threads; None where nothing was compared.
 
     Args:
-        bench: What the JSON file holds.
+        bench: Contents of the JSON file.
     """
     tables = [one for one in bench["groups"].get("hf", []) if "comparison" in one]
     if not tables:
@@ -19,8 +19,8 @@ def comparison_table(bench: Mapping[str, Any]) -> str | None:
     for at, way in enumerate(tables[0]["comparison"]):
         row = [way["section"], way["name"], f"{way['difference']:.0e}"]
         for one in tables:
-            found = one["comparison"][at]
-            row += [f"{1000 * found['median']:.3g}", f"{found['ratio']['median']:.2f}"]
+            times = one["comparison"][at]
+            row += [f"{1000 * times['median']:.3g}", f"{times['ratio']['median']:.2f}"]
         rows.append(row)
     columns = ["", "way", "off float64"]
     for one in tables:
