@@ -299,6 +299,8 @@ def _complete(option: str) -> str:
 
     if option.partition("=")[0] not in ("install", "uninstall", "query"):
         raise ConfigError(f"-sc needs install=SHELL, uninstall=SHELL or query=SHELL, got {option!r}")
+    if option.partition("=")[2] not in SHELLS:
+        raise ConfigError(f"-sc: there is completion for {', '.join(SHELLS)}, got {option!r}")
 
     def ask_hydra(option: str) -> None:
         call_hydra(["-sc", option], conf_dir(), lambda _: None)
@@ -306,6 +308,8 @@ def _complete(option: str) -> str:
     groups = {"bench": {name: name == UPDATE for name in GROUPS}}
     return complete(option, os.environ, list(COMMANDS), groups, ask_hydra)
 
+
+SHELLS = ("bash", "fish", "zsh")
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": _train,

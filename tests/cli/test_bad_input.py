@@ -239,6 +239,13 @@ def test_a_plugin_that_is_not_installed(choice, extra, rnnbench, runs, monkeypat
     assert answer.err == f"rnnbench: {choice} is a plugin: pip install 'rnnbench[{extra}]'\n"
 
 
+@pytest.mark.parametrize("option", ["install=csh", "query=", "uninstall=csh"])
+def test_a_shell_without_completion(option, rnnbench):
+    answer = rnnbench("-sc", option)
+    assert (answer.status, answer.out) == (2, "")
+    assert answer.err == f"rnnbench: -sc: there is completion for bash, fish, zsh, got {option!r}\n"
+
+
 def test_the_traceback_can_be_asked_for(rnnbench, monkeypatch):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     answer = rnnbench("train", "sead=1")
