@@ -27,10 +27,11 @@ def kill_at_change(number: int, afterwards: bool) -> None:
         changes_left[0] -= 1
         if changes_left[0] == 0 and not afterwards:
             os.kill(os.getpid(), signal.SIGKILL)
-        result = change(*arguments, **options)
-        if changes_left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
+        try:
+            return change(*arguments, **options)
+        finally:  # also after one that fails, as to remove what is not there
+            if changes_left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
 
     for name in CHANGES:
         setattr(os, name, partial(dying, getattr(os, name)))

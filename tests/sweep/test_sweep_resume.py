@@ -158,7 +158,7 @@ def test_two_real_processes(rnnbench):
             said = one_line(rnnbench("resume", place, status=2))
             assert f"by process {first.process.pid} on " in said or "together with other jobs" in said
         said = one_line(rnnbench("train", "-m", *NAG, SEEDS, f"hydra.sweep.dir={folder}", status=2))
-        assert "holds a run already" in said
+        assert "holds a sweep already" in said
     finally:
         first.signal(signal.SIGKILL)
     assert first.status() == -signal.SIGKILL
