@@ -58,7 +58,7 @@ def test_ended_by_a_signal(backend, number, status, rnnbench):
 def end_slowly():
     """Have groups end two seconds after they are told to, as with large checkpoints, and this be a terminal's job."""
 
-    def run_one(folder, number, trusted, *, quiet):
+    def run_task(folder, number, trusted):
         with Interrupt() as interrupt:
             Path(folder, f"begun-{number}").touch()
             while interrupt.signal is None:
@@ -67,7 +67,7 @@ def end_slowly():
         Path(folder, f"ended-{number}").touch()
         return 143
 
-    rnnbench.sweep.backends.run_one = run_one
+    rnnbench.sweep.backends._run_task = run_task
     os.setsid()
 
 
