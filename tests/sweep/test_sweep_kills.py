@@ -1,5 +1,6 @@
 """kill -9, again and again: what `rnnbench resume` ends with are the numbers of a sweep that nobody touched."""
 
+import contextlib
 import json
 import os
 import random
@@ -39,7 +40,11 @@ def kill_at_change(number: int, afterwards: bool) -> None:
 
 def state_of(folder: Path) -> tuple[int, ...]:
     """When the checkpoints of a sweep's groups were replaced last."""
-    return tuple(path.stat().st_mtime_ns for path in sorted(folder.glob("groups/*.pt")))
+    times = []
+    for path in sorted(folder.glob("groups/*.pt")):
+        with contextlib.suppress(FileNotFoundError):  # it is being replaced at this moment
+            times += [path.stat().st_mtime_ns] if path.stem.isdigit() else []  # not the checkpoint before
+    return tuple(times)
 
 
 def kill_at_checkpoint(command, folder: Path, checkpoints: int, delay: float) -> None:
