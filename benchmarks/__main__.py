@@ -5,9 +5,9 @@ import sys
 from collections.abc import Sequence
 
 from benchmarks.options import parse_options
-from rnnbench.allocator import prepare_allocator
 from rnnbench.config.errors import ConfigError
 from rnnbench.exit_status import BAD_INPUT, of_signal
+from rnnbench.run.allocator import prepare_allocator
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rnnbench.bench.case import MeasurementError
 
-SECONDS_BETWEEN_LOOKS = 0.02
+SECONDS_BETWEEN_POLLS = 0.02
 MOST_COMPLAINT_LINES = 5
 
 
@@ -62,7 +62,7 @@ class _Watch:
 
     def run(self) -> None:
         folder = Path("/proc") / str(self.process.pid)
-        while not self._ended.wait(SECONDS_BETWEEN_LOOKS):
+        while not self._ended.wait(SECONDS_BETWEEN_POLLS):
             with contextlib.suppress(OSError, KeyError):  # it has not begun or has ended, or there is no such folder
                 lines = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
                 self.peak_bytes = int(lines["VmHWM"].split()[0]) * 1024

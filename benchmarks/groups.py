@@ -13,7 +13,7 @@ from benchmarks.sweep import measure_sweep
 from benchmarks.tasks import measure_tasks
 from benchmarks.training import measure_training
 from rnnbench.bench.announce import Announcer
-from rnnbench.bench.command import run_groups, thread_settings
+from rnnbench.bench.groups import run_groups, thread_settings
 from rnnbench.bench.report import Report
 
 Measure = Callable[[Options, Sequence[int], Announcer], Iterator[Report]]
@@ -31,7 +31,7 @@ MEASURES: dict[str, Measure] = {
 
 
 def run(options: Options) -> int:
-    """Measure the groups that were asked for; see `rnnbench.bench.command.run_groups`."""
+    """Measure the groups that were asked for; see `rnnbench.bench.groups.run_groups`."""
     settings = thread_settings(options)
     with Announcer() as announcer:
         measures = {name: partial(MEASURES[name], options, settings, announcer) for name in options.groups}

@@ -7,6 +7,7 @@ from rnnbench.bench.bare_run import BareRun
 from rnnbench.config.compose import Composer
 from rnnbench.config.request import Request
 from rnnbench.config.schema import Config
+from rnnbench.run.setup import set_up
 
 HF_RUN = ("optim=hf", "task.sequence_length=50")
 """Hessian-free with default settings, one replica."""
@@ -24,4 +25,5 @@ def configs_of(overrides: Sequence[str], num_replicas: int) -> list[Config]:
 
 def bare_run(overrides: Sequence[str], num_replicas: int, threads: int) -> BareRun:
     """The run of some overrides, with so many replicas and worker threads."""
-    return BareRun(configs_of(overrides, num_replicas), threads)
+    configs = configs_of(overrides, num_replicas)
+    return BareRun(set_up(configs), [config.seed for config in configs], threads)

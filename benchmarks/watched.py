@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
-from rnnbench.hydra_command import prepare_process
+from rnnbench.run.process import prepare_process
 
 TRAINING, PROBES, RECORDS = "training", "rnnbench-probes", "records"
 """Whose thread it is; the last two as the threads are named."""
@@ -100,9 +100,10 @@ def watch(accounts: Accounts, *, keeps_records: bool) -> None:
         accounts: Totals that the time is added to.
         keeps_records: Otherwise what would be recorded is thrown away.
     """
-    from rnnbench.keeping import Keeper
     from rnnbench.records.writer import Records
-    from rnnbench.session import Session
+    from rnnbench.run.batched_run import BatchedRun
+    from rnnbench.run.checkpoints import Checkpoints
+    from rnnbench.run.job_folders import JobFolders
     from rnnbench.training.observation import Observer
 
     observed = ("observe", "settle", "checkpoint")
@@ -111,15 +112,15 @@ def watch(accounts: Accounts, *, keeps_records: bool) -> None:
             setattr(Observer, name, lambda *arguments, **named: None)
     on_the_training_thread: dict[type, Sequence[str]] = {
         Observer: observed,
-        Session: ("checkpoint", "ended"),
-        Keeper: ("begin",),
+        Checkpoints: ("save_active", "save_ended"),
+        JobFolders: ("begin",),
         Records: ("__init__", "hyperparameters"),
     }
     for kind, names in on_the_training_thread.items():
         for name in names:
             setattr(kind, name, accounts.of_the_training_thread(getattr(kind, name)))
     for kind, name, measure in (
-        (Session, "run", accounts.of_a_run),
+        (BatchedRun, "run", accounts.of_a_run),
         (threading.Thread, "run", accounts.of_other_threads),
     ):
         setattr(kind, name, measure(getattr(kind, name)))

@@ -7,8 +7,8 @@ import signal
 import sys
 from typing import NoReturn
 
-from rnnbench.allocator import prepare_allocator
-from rnnbench.streams import prepare_streams, use_utf8
+from rnnbench.run.allocator import prepare_allocator
+from rnnbench.run.streams import prepare_streams, use_utf8
 
 
 class QuickEnd:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from rnnbench.allocator import HUGE_PAGES_VARIABLE, MALLOC_VARIABLES
+from rnnbench.run.allocator import HUGE_PAGES_VARIABLE, MALLOC_VARIABLES
 
 LIBRARY, VERSION = platform.libc_ver()
 on_glibc = pytest.mark.skipif(
@@ -21,7 +21,7 @@ BLOCK = 100_000_000
 
 MALLOC = f"""
 import ctypes
-from rnnbench.allocator import prepare_allocator
+from rnnbench.run.allocator import prepare_allocator
 
 class Statistics(ctypes.Structure):  # mallinfo2 of malloc.h
     names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"

@@ -1,6 +1,7 @@
 """Which part of the package may import which: imports point one way, from the command line to the arithmetic."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -10,27 +11,47 @@ FILES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path i
 ABOVE = {"benchmarks", "docs", "scripts", "tests"}  # what a checkout has beside the package, and a wheel has not
 
 BASE = {"kernels", "linear_algebra", "losses", "tasks", "models", "init"}
-MAY_IMPORT = {
-    "linear_algebra": set(),
-    "losses": {"losses"},
-    "tasks": {"metrics", "tasks"},  # a task knows no model
-    "kernels": {"kernels"},
-    "models": {"kernels", "models", "tasks"},  # a model sees batches and knows no loss
-    "init": {"init", "linear_algebra", "models"},
-    "objective": {*BASE, "objective"},
-    "optim": {
-        "losses",
-        "tasks",
-        "metrics",
-        "objective",
-        "optim",
-    },  # an optimizer sees vectors and objectives, never a model
-    "diagnostics": {"diagnostics", "linear_algebra"},
-    "probes": {*BASE, "metrics", "objective", "optim", "diagnostics", "probes"},
+BELOW_TRAINING = {*BASE, "metrics", "objective", "optim", "diagnostics", "probes", "records"}
+MAY_IMPORT = {  # a package imports itself and these
+    "__init__": set(),
+    "exit_status": set(),
+    "paths": set(),
     "metrics": set(),
-    "records": {"metrics", "records"},
-    "report": {"records", "report"},
-    "training": {*BASE, "metrics", "objective", "optim", "probes", "records", "training"},
+    "linear_algebra": set(),
+    "losses": set(),
+    "tasks": {"metrics"},  # a task knows no model
+    "kernels": set(),
+    "models": {"kernels", "tasks"},  # a model sees batches and knows no loss
+    "init": {"linear_algebra", "models"},
+    "objective": BASE,
+    "optim": {"losses", "tasks", "metrics", "objective"},  # an optimizer sees vectors and objectives, never a model
+    "diagnostics": {"linear_algebra"},
+    "probes": {*BASE, "metrics", "objective", "optim", "diagnostics"},
+    "records": {"metrics", "__version__"},
+    "report": {"records", "__version__"},
+    "training": BELOW_TRAINING,
+    "config": {*BASE, "optim", "probes", "records", "exit_status", "paths"},
+    "run": {*BELOW_TRAINING, "training", "config", "exit_status"},
+    "sweep": {*BELOW_TRAINING, "training", "config", "exit_status", "run"},
+    "probing": {*BELOW_TRAINING, "training", "config", "report", "run"},
+    "experiments": {*BELOW_TRAINING, "training", "config", "exit_status", "report", "run", "sweep"},
+    "bench": {*BELOW_TRAINING, "training", "config", "exit_status", "run", "sweep"},
+    "_hydra": {"config"},
+    "commands": {
+        "config",
+        "exit_status",
+        "paths",
+        "records",
+        "report",
+        "run",
+        "sweep",
+        "probing",
+        "experiments",
+        "bench",
+    }
+    | {"__version__"},
+    "cli": {"commands", "config", "exit_status", "records", "training", "__version__"},
+    "__main__": {"cli", "run"},
 }
 ARITHMETIC = {*BASE, "objective", "optim", "diagnostics", "probes"}
 FRAMEWORKS = {"hydra", "omegaconf", "tensorboard", "torch.utils.tensorboard"}
@@ -60,46 +81,36 @@ LAPACK = {  # functions of torch, and methods of its tensors
     "triangular_solve",
 }
 BATCHES = "rnnbench.tasks.base"  # all that the others know of tasks
-MAY_IMPORT_CONFIG = {
-    "_hydra",
-    "bench",
-    "cli",
-    "config",
-    "experiments",
-    "following",
-    "hydra_command",
-    "keeping",
-    "machine",
-    "probing",
-    "resume_point",
-    "resuming",
-    "run",
-    "session",
-    "sweep",
-}
-STARTS_WITHOUT_TORCH = {"_hydra", "cli", "exit_status", "hydra_command", "config", "__init__", "paths", "report"}
+STARTS_WITHOUT_TORCH = {"_hydra", "cli", "commands", "exit_status", "config", "__init__", "paths", "report"}
 
 
 def part(module):
     return [*module.split("."), "__init__"][1]
 
 
-def imports(node, *, inside_functions):
-    """Full names of the modules that a piece of code imports, those for type checkers only left out."""
+def imports(node, *, inside_functions, for_types=True):
+    """Full names of the modules that a piece of code imports.
+
+    Args:
+        node: The code.
+        inside_functions: Whether imports inside functions count.
+        for_types: Whether imports for type checkers alone count.
+    """
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Import):
             yield from (alias.name for alias in child.names)
         elif isinstance(child, ast.ImportFrom):
             assert child.level == 0, f"line {child.lineno}: relative import"
             yield from (f"{child.module}.{alias.name}" for alias in child.names)
-        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test) and not for_types:
             continue
         elif inside_functions or not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield from imports(child, inside_functions=inside_functions)
+            yield from imports(child, inside_functions=inside_functions, for_types=for_types)
 
 
-def imported(module, *, inside_functions=True):
-    return set(imports(ast.parse(FILES[module].read_text()), inside_functions=inside_functions))
+def imported(module, *, inside_functions=True, for_types=True):
+    tree = ast.parse(FILES[module].read_text())
+    return set(imports(tree, inside_functions=inside_functions, for_types=for_types))
 
 
 def is_from(name, packages):
@@ -111,12 +122,21 @@ def test_imports_stay_within_the_layers(module):
     here = part(module)
     names = imported(module)
     parts = {part(name) for name in names if name.startswith("rnnbench.")}
-    assert parts <= MAY_IMPORT.get(here, parts)
-    if here in MAY_IMPORT and here != "tasks":
+    assert parts <= {here, *MAY_IMPORT[here]}
+    if here in ARITHMETIC - {"tasks"}:
         assert [name for name in names if is_from(name, {"rnnbench.tasks"}) and not is_from(name, {BATCHES})] == []
-    assert "config" not in parts or here in MAY_IMPORT_CONFIG
-    assert "bench" not in parts or here in {"bench", "cli"}  # it measures the others
     assert [name for name in names if is_from(name, {*FORBIDDEN.get(here, ()), *ABOVE})] == []
+
+
+def test_packages_and_modules_form_no_circle():
+    """Not even by imports for type checkers alone, or inside functions."""
+
+    def modules(module):
+        inner = {name if name in FILES else name.rpartition(".")[0] for name in imported(module)}
+        return {name for name in inner if name in FILES and name != module}
+
+    TopologicalSorter({module: modules(module) for module in FILES}).prepare()
+    TopologicalSorter({name: below - {name} for name, below in MAY_IMPORT.items()}).prepare()
 
 
 @pytest.mark.parametrize("folder", ["benchmarks", "docs/make"])
@@ -151,7 +171,7 @@ def test_start_up_reaches_no_torch(module):
     while waiting:
         current = waiting.pop()
         seen.add(current)
-        for name in imported(current, inside_functions=False):
+        for name in imported(current, inside_functions=False, for_types=False):
             assert not is_from(name, {"torch"}), f"{current} imports {name}"
             inner = (name, f"{name}.__init__", name.rpartition(".")[0], f"{name.rpartition('.')[0]}.__init__")
             waiting += [each for each in inner if each in FILES and each not in seen]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.options import parse_options as read_benchmarks
-from rnnbench.bench.options import parse_options as read_bench
+from rnnbench.commands.bench import parse_options as read_bench
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import parse_request
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from rnnbench.streams import use_utf8
+from rnnbench.run.streams import use_utf8
 
 FULL = "/dev/full"
 needs_full = pytest.mark.skipif(not os.path.exists(FULL), reason="there is no /dev/full")
 
 SCRIPT = """
 import logging, os, sys
-from rnnbench.streams import LogFile, output_error, prepare_streams
+from rnnbench.run.streams import LogFile, output_error, prepare_streams
 prepare_streams()
 log = LogFile({log!r})
 logging.getLogger().addHandler(log)
@@ -82,7 +82,7 @@ def test_characters_that_cannot_be_encoded(
 
 def test_a_full_pipe_that_does_not_block(tmp_path: Path) -> None:
     """What is written waits for its reader, as on a pipe that blocks."""
-    script = "from rnnbench.streams import prepare_streams; prepare_streams(); print('x' * 1_000_000)"
+    script = "from rnnbench.run.streams import prepare_streams; prepare_streams(); print('x' * 1_000_000)"
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     with subprocess.Popen([sys.executable, "-c", script], stdout=writing), os.fdopen(reading, "rb") as reader:

@@ -19,8 +19,8 @@ from benchmarks.gpu_check.stage import SECONDS_OF_A_STAGE, Stage, run_stage
 from benchmarks.gpu_check.times import speed_stage
 from rnnbench.config.errors import ConfigError
 from rnnbench.exit_status import BAD_INPUT, FAILED, OK
-from rnnbench.machine import resolve_device
 from rnnbench.records.errors import RecordError
+from rnnbench.run.machine import resolve_device
 
 
 def _compilation(device: torch.device, *, quick: bool) -> Stage:

@@ -15,7 +15,6 @@ from benchmarks.gpu_check.stage import Stage
 from rnnbench.models.base import BlockShape
 from rnnbench.models.kernel_sweeps import KernelSweeps
 from rnnbench.models.simple_rnn import SimpleRnn
-from rnnbench.models.simple_rnn_sweeps import SimpleRnnSweeps
 from rnnbench.models.step_sweeps import StepSweeps
 from rnnbench.tasks.base import Batch
 
@@ -62,7 +61,9 @@ class SweepCase:
     tile: tuple[int, int] = (16, 8)
     seed: int = 0
 
-    def run(self, kind: type[SimpleRnnSweeps], dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
+    def run(
+        self, kind: type[StepSweeps] | type[KernelSweeps], dtype: torch.dtype, device: torch.device
+    ) -> dict[str, Tensor]:
         """Everything that sweeps give, by name."""
         generator = torch.Generator().manual_seed(self.seed)
 
@@ -83,7 +84,7 @@ class SweepCase:
         batch = Batch(normal(steps, r, b, self.input_size), lengths, ends, targets)
         cotangents = normal(num_outputs, r, b, OUTPUT_SIZE)
         structural = None if self.distance is None else normal(r, 1, 1).abs()
-        sweeps = kind(model, BlockShape(r, steps, b, dtype, device))
+        sweeps = kind(model, model.nonlinearity, BlockShape(r, steps, b, dtype, device))
         sweeps.load(batch)
         return {
             "outputs": sweeps.forward(model.weights(theta)),

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from docs.make.markdown import table
 from rnnbench.config.rule import load_rule, rule_names
-from rnnbench.experiments.command import HEADINGS, cells
 from rnnbench.experiments.result import FILE_NAME, Result, read_result
+from rnnbench.experiments.running import HEADINGS, cells
 from rnnbench.records.wording import duration
 
 RECORDS = "reproductions"
@@ -24,9 +24,6 @@ one interval is entirely on the wrong side. Otherwise, or if the control does no
 
 `rnnbench reproduce --list` shows all experiments. The same command continues an interrupted one; `--quick` uses fewer
 nets. Times were measured on two cores that had other work too.
-
-init_and_momentum was recorded before the last change of the variant pascanu13 of adding: at T = 30, in the longest
-sequences, a third of all, the window of the second number had 13 steps in place of 12.
 """
 
 

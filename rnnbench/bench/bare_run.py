@@ -8,13 +8,11 @@ from functools import partial
 import torch
 
 from rnnbench.bench.clock import BACKTRACKING, BATCHES, LINE_SEARCH, RATIO, REST, Clock, TimedObjective
-from rnnbench.config.build import build
-from rnnbench.config.schema import Config
-from rnnbench.machine import resolve_device
 from rnnbench.objective.engine import Engine
 from rnnbench.objective.objective import Objective
 from rnnbench.optim.base import DrawObjective, Optimizer, Update
 from rnnbench.optim.hessian_free import HessianFree
+from rnnbench.run.setup import RunSetup
 from rnnbench.tasks.base import Stream
 from rnnbench.training.problem import Problem, draw_parameters
 
@@ -32,18 +30,18 @@ class BareRun:
         theta: Parameters after the last update, (R, P).
     """
 
-    def __init__(self, configs: Sequence[Config], threads: int) -> None:
-        """Build the run and draw its parameters.
+    def __init__(self, setup: RunSetup, seeds: Sequence[int], threads: int) -> None:
+        """Draw the parameters.
 
         Args:
-            configs: One validated configuration per replica, as of `build`.
+            setup: Objects of the run.
+            seeds: Seed of each replica.
             threads: Worker threads of the engine.
         """
-        built = build(configs)
-        self.config, self.probes = configs[0], built.probes
-        device = resolve_device(self.config.device)
-        engine = Engine(built.model, threads, device, getattr(torch, self.config.dtype))
-        self.problem = Problem(built.task, engine, [config.seed for config in configs])
+        built = setup.built
+        self.config, self.probes = setup.config, built.probes
+        engine = Engine(built.model, threads, setup.device, setup.dtype)
+        self.problem = Problem(built.task, engine, seeds)
         self.optimizer: Optimizer = built.optimizer
         self.theta = draw_parameters(built.model, built.inits, self.problem.seeds, engine)
         self._state, self._number = built.optimizer.initial_state(self.theta), 0

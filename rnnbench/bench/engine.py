@@ -15,12 +15,12 @@ from rnnbench.bench.peers_gated import torch_gated
 from rnnbench.bench.report import Report, milliseconds
 from rnnbench.bench.timing import Lanes, Statistics, Variant, interleave
 from rnnbench.config.errors import ConfigError
-from rnnbench.machine import GIBIBYTE, available_bytes, resolve_device
 from rnnbench.models.base import Model
 from rnnbench.models.gru import Gru
 from rnnbench.models.lstm import Lstm
 from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.records.wording import count
+from rnnbench.run.machine import GIBIBYTE, available_bytes, resolve_device
 
 SHAPES = (Shape(1, 100, 100, 100), Shape(32, 20, 100, 50))
 SECONDS = 50.0

@@ -9,11 +9,11 @@ from typing import Any
 
 from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
 
-from rnnbench.allocator import HUGE_PAGES_ASKED, HUGE_PAGES_VARIABLE, MALLOC_VARIABLES
-from rnnbench.hydra_command import ENVIRONMENT
-from rnnbench.machine import available_bytes, resolve_device
-from rnnbench.processors import num_processors
 from rnnbench.records.environment import git_revision, versions
+from rnnbench.run.allocator import HUGE_PAGES_ASKED, HUGE_PAGES_VARIABLE, MALLOC_VARIABLES
+from rnnbench.run.machine import available_bytes, resolve_device
+from rnnbench.run.process import ENVIRONMENT
+from rnnbench.run.processors import num_processors
 
 OPTIONAL_PACKAGES = ("jax", "jaxlib", "curvlinops-for-pytorch", "backpack-for-pytorch")
 SPEED_VARIABLES = (

@@ -1,14 +1,10 @@
 """The options of `rnnbench bench`; the benchmarks of a checkout have the same and some more. Imports no torch."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
-
-from rnnbench.config.errors import ConfigError
-from rnnbench.config.parser import CommandParser
-from rnnbench.config.request import Request, parse_request
 
 ENGINE, UPDATE = "engine", "update"
 GROUPS = {
@@ -16,13 +12,6 @@ GROUPS = {
     UPDATE: "an update of the run that rnnbench train would start: what takes its time, and what more threads gain",
 }
 """What can be measured."""
-
-EXAMPLES = """\
-  rnnbench bench                                           the engine, at two shapes
-  rnnbench bench engine --shape 8,100,200,50               8 nets of 50 units, 100 sequences of 200 steps each
-  rnnbench bench update task=adding optim=hf model.hidden_size=200
-  rnnbench bench update -m optim=nag 'seed=range(0,32)'    32 seeds, trained together
-  rnnbench bench update optim=adam threads=4               4 threads; without it 1, 2, 4, ... are compared"""
 
 
 class Shape(NamedTuple):
@@ -72,51 +61,6 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
 def common_options(given: argparse.Namespace) -> Mapping[str, object]:
     """The values of the shared options, as arguments of `Options`."""
     return {"json": given.json, "threads": given.threads, "shapes": tuple(given.shape), "rounds": given.rounds}
-
-
-def bench_parser() -> argparse.ArgumentParser:
-    """The options of `rnnbench bench`."""
-    groups = "\n".join(f"  {name:8}{text}" for name, text in GROUPS.items())
-    parser = CommandParser(
-        prog="rnnbench bench",
-        usage="rnnbench bench [engine] [--shape R,B,T,n] [--threads N] [--rounds N] [--json FILE]\n"
-        "       rnnbench bench update [KEY=VALUE ...] [-m] [--config-dir DIR] [--rounds N] [--json FILE]",
-        description="Measure how fast this machine is; takes about a minute, in which nothing else should run.",
-        epilog=f"what is measured:\n{groups}\n\nexamples:\n{EXAMPLES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    add_common_options(parser)
-    return parser
-
-
-def parse_options(words: Sequence[str]) -> tuple[Options, Request]:
-    """Read the words after `rnnbench bench`; --help shows the options and ends the process.
-
-    Returns:
-        The options, and for an update the run whose update it is.
-
-    Raises:
-        ConfigError: An option or a group does not exist, a value is wrong, or a folder is missing.
-    """
-    parser = bench_parser()
-    given, rest = parser.parse_known_args(words)
-    group = rest.pop(0) if rest and not rest[0].startswith("-") and "=" not in rest[0] else ENGINE
-    if group not in GROUPS:
-        raise ConfigError(f"there is no group {group!r} to measure; the groups are {', '.join(GROUPS)}")
-    options = Options(group=group, **common_options(given))  # type: ignore[arg-type] # values by name
-    if group == ENGINE:
-        if any("=" in word for word in rest):
-            raise ConfigError(f"{rest[0]}: the engine has no keys; rnnbench bench update takes those of rnnbench train")
-        if rest:
-            parser.error(f"unrecognized arguments: {' '.join(rest)}")
-        return options, Request()
-    if options.shapes or options.threads is not None:
-        raise ConfigError("rnnbench bench update takes sizes and threads as keys, as in model.hidden_size=50 threads=2")
-    request = parse_request(rest)
-    if request.show or request.help or request.hydra_help or request.version or request.quiet:
-        raise ConfigError("rnnbench bench update takes KEY=VALUE, -m and --config-dir, as rnnbench train does")
-    return options, request
 
 
 def _count(text: str) -> int:

@@ -12,15 +12,13 @@ from rnnbench.bench.record_costs import probe_costs, record_cost
 from rnnbench.bench.report import Report
 from rnnbench.bench.timing import Lanes, Statistics
 from rnnbench.bench.update_table import BACKWARD, FORWARD, UPDATE_PARTS, LoopCosts, Times, report_update
-from rnnbench.config.build import build
 from rnnbench.config.classes import check_targets
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.schema import Config
-from rnnbench.machine import prepare_arithmetic, resolve_device, resolve_threads
-from rnnbench.processors import num_processors
 from rnnbench.records.wording import count
-from rnnbench.run import check_machine
-from rnnbench.sweep.grouping import group_jobs
+from rnnbench.run.machine import prepare_arithmetic, resolve_threads
+from rnnbench.run.processors import num_processors
+from rnnbench.sweep.batches import batch_jobs
 from rnnbench.training.threads import candidates
 
 SECONDS = 40.0
@@ -46,20 +44,19 @@ def measure_update(options: Options, configs: Sequence[Config], announcer: Annou
         ConfigError: The configurations are not those of one run, or do not fit this machine.
     """
     check_targets(configs)
-    check_machine(configs)
-    num_runs = len(group_jobs(configs))
-    if num_runs > 1:
+    batches = batch_jobs(configs)
+    if len(batches) > 1:
         raise ConfigError(
-            f"rnnbench bench update measures one run, and these jobs are {num_runs}: only seeds and numbers such as "
-            "optim.lr can differ within one"
+            f"rnnbench bench update measures one run, and these jobs are {len(batches)}: only seeds and numbers such "
+            "as optim.lr can differ within one"
         )
     prepare_arithmetic()
-    first = configs[0]
-    on_cpu = resolve_device(first.device).type == "cpu"
+    setup, first = batches[0].setup, configs[0]
+    on_cpu, seeds = setup.device.type == "cpu", [config.seed for config in configs]
     settings = [1] if not on_cpu else candidates(num_processors()) if first.threads == "auto" else [int(first.threads)]
     announcer.stage(f"updates of {first.name}")
     with Lanes() as lanes:
-        runs = {threads: BareRun(configs, threads) for threads in settings}
+        runs = {threads: BareRun(setup, seeds, threads) for threads in settings}
         updates, times = time_updates(runs, lanes, announcer, rounds=options.rounds, seconds=SECONDS)
         announcer.detail("evaluation, probes and records")
         loop = lanes.call(partial(_loop_costs, runs))
@@ -67,7 +64,7 @@ def measure_update(options: Options, configs: Sequence[Config], announcer: Annou
             run.close()
     notes = []
     if on_cpu and len(settings) > 1:
-        chosen = resolve_threads(first, build(configs), len(configs), resolve_device("cpu"))
+        chosen = resolve_threads(first, setup.built, len(configs), setup.device)
         notes.append(f"threads=auto takes {chosen}.")
     yield report_update(f"An update of {_name(configs)}", updates, times, loop, notes)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rnnbench.config.classes import import_class, targets_of
+from rnnbench.config.compatibility import check_probes, check_products
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.objects import values_of
-from rnnbench.config.products import check_probes, check_products
 from rnnbench.config.schema import Choice, Config
 from rnnbench.config.validate import fields_of, per_replica_fields
 from rnnbench.records.identity import NAMES_ONLY

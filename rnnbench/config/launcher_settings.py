@@ -1,6 +1,7 @@
-"""What the launcher `batched` was asked for."""
+"""The settings of the launcher `batched`, and what it runs."""
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,27 @@ class LauncherSettings:
     processes: int | str
     max_replicas: int | str
     submitit: Mapping[str, Any]
+
+
+class BatchTask(ABC):
+    """A task function for Hydra that can also run many jobs at once, which the launcher `batched` needs."""
+
+    @abstractmethod
+    def __call__(self, tree: Any) -> float:
+        """Run one job, given its configuration; returns the number that a sweeper minimises."""
+
+    @abstractmethod
+    def launch(self, settings: LauncherSettings, job_overrides: Sequence[Sequence[str]], first: int) -> list[float]:
+        """Run jobs of a sweep.
+
+        Args:
+            settings: Settings of the launcher.
+            job_overrides: Overrides of each job.
+            first: Number of the first job.
+
+        Returns:
+            The number that a sweeper minimises, for each job.
+        """
 
 
 def check_settings(settings: LauncherSettings) -> None:

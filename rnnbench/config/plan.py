@@ -3,11 +3,12 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
@@ -25,7 +26,6 @@ from rnnbench.config.folders import (
 )
 from rnnbench.config.hydra_keys import (
     GRID_SWEEPERS,
-    callback_targets,
     check_hydra,
     check_launcher,
     check_same_sweep,
@@ -48,48 +48,76 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be run, and where.
+    """The composed jobs of a run or a sweep, and their folder.
 
     Attributes:
-        request: For Hydra, with overrides that mean these jobs.
-        configs: One per job.
+        request: Options and overrides that mean these jobs, for Hydra's own command line.
+        main: The run, or the sweep without the values that are swept.
+        jobs: The jobs; of a sweep whose sweeper chooses the values itself, the run with the defaults in their place.
+        loader: Hydra's loader of configurations.
         folder: The run folder, or the sweep's folder, which holds a run folder per job.
         sweep: Whether it is a sweep.
+        is_grid: Whether the jobs of a sweep are known: all combinations of the values.
         numbered: Whether the folder's name is made from the time, so that a number may be added to it.
-        callbacks: The class of each of Hydra's callbacks, by its dotted key.
-        launcher: Of a sweep through the launcher `batched`, its settings; else None.
-        subdirs: Of a sweep, the folder of each job inside the sweep's.
+        launcher: Settings of the launcher `batched`; None: it is a single run, or a sweep through another launcher.
+        subdirs: Folder of each job of a sweep inside the sweep's.
     """
 
     request: Request
-    configs: tuple[Config, ...]
+    main: Composed
+    jobs: tuple[Composed, ...]
+    loader: ConfigLoader
     folder: Path
     sweep: bool
     numbered: bool
-    callbacks: Mapping[str, str]
+    is_grid: bool = True
     launcher: LauncherSettings | None = None
     subdirs: tuple[str, ...] = ()
 
+    @property
+    def configs(self) -> list[Config]:
+        """Configuration of each job."""
+        return [job.config for job in self.jobs]
+
+    @property
+    def hydra(self) -> DictConfig:
+        """Hydra's own part of the configuration."""
+        part: DictConfig = self.main.hydra.hydra
+        return part
+
+    @property
+    def is_left_to_hydra(self) -> bool:
+        """Whether Hydra has to compose the jobs itself: for another launcher or sweeper, or as hydra.verbose asks."""
+        is_own = self.is_grid and self.launcher is not None if self.sweep else True
+        return not is_own or bool(self.hydra.verbose)
+
     @contextlib.contextmanager
-    def taken_folder(self) -> Iterator[tuple[Path, Request]]:
-        """Make the folder and hold it: of commands that begin at the same moment, one gets it.
+    def locked_folder(self) -> Iterator[Path]:
+        """Make the folder and lock it: of commands that begin at the same moment, one gets it.
 
         Yields:
-            The folder, and the request that names it to Hydra.
+            The folder.
 
         Raises:
             ConfigError: The folder cannot be made, or another command has taken it since it was checked.
         """
-        key = SWEEP_DIR if self.sweep else RUN_DIR
-        folder = make_folder(self.folder, key, numbered=self.numbered)
-        with contextlib.ExitStack() as held:
+        folder = make_folder(self.folder, self._folder_key, numbered=self.numbered)
+        with contextlib.ExitStack() as locks:
             try:
-                held.enter_context(locked_folder(folder))
+                locks.enter_context(locked_folder(folder))
             except RecordError as error:
-                raise ConfigError(f"{key}: {error}") from error
+                raise ConfigError(f"{self._folder_key}: {error}") from error
             if any(name != LOCK for name in os.listdir(folder)):
                 self._check_again(folder)
-            yield folder, self.request.with_overrides(f"{key}={quoted(str(folder))}")
+            yield folder
+
+    def request_in(self, folder: Path) -> Request:
+        """The request with its folder, for Hydra's own command line."""
+        return self.request.with_overrides(f"{self._folder_key}={quoted(str(folder))}")
+
+    @property
+    def _folder_key(self) -> str:
+        return SWEEP_DIR if self.sweep else RUN_DIR
 
     def _check_again(self, folder: Path) -> None:
         """Check what is in the folder, once nobody else can begin there."""
@@ -115,14 +143,13 @@ def make_plan(request: Request, progress: Progress | None = None) -> Plan:
         hydra = composer.hydras_part([str(item.input_line) for item in plain])
         if not request.show and (request.multirun or is_sweep(hydra)):
             return _plan_sweep(request, composer, hydra, progress)
-        composed = composer.compose(request.overrides)
-        validate(composed.config)
-        folder, numbered = _folder(composed, RUN_DIR)
+        run = composer.compose(request.overrides)
+        validate(run.config)
+        folder, numbered = _folder(run, RUN_DIR)
         if not request.show:
             check_run(folder, numbered=numbered)
-            check_hydra(composed)
-        callbacks = callback_targets(composed.hydra.hydra)
-        return Plan(request, (composed.config,), folder, sweep=False, numbered=numbered, callbacks=callbacks)
+            check_hydra(run)
+        return Plan(request, run, (run,), composer.loader, folder, sweep=False, numbered=numbered)
 
 
 def _plan_sweep(request: Request, composer: Composer, hydra: DictConfig, progress: Progress | None) -> Plan:
@@ -152,16 +179,18 @@ def _plan_sweep(request: Request, composer: Composer, hydra: DictConfig, progres
         jobs = list(_jobs_of_grid(composer, main, [*in_file, *overrides], progress))
     else:
         validate(main.config)
-        jobs = [(main.config, main.resolve(SUBDIR, 0))]
+        jobs = [(main, main.resolve(SUBDIR, 0))]
     subdirs = tuple(subdir for _, subdir in jobs)
     check_job_folders(folder, subdirs, is_new=numbered, has_plan=launcher is not None)
     return Plan(
         replace(request, overrides=tuple(lines), multirun=True),
-        tuple(config for config, _ in jobs),
+        main,
+        tuple(job for job, _ in jobs),
+        composer.loader,
         folder,
         sweep=True,
+        is_grid=is_grid,
         numbered=numbered,
-        callbacks=callback_targets(main.hydra.hydra),
         launcher=launcher,
         subdirs=subdirs,
     )
@@ -169,8 +198,8 @@ def _plan_sweep(request: Request, composer: Composer, hydra: DictConfig, progres
 
 def _jobs_of_grid(
     composer: Composer, main: Composed, overrides: Sequence[Override], progress: Progress | None
-) -> Iterator[tuple[Config, str]]:
-    """The configuration of every job, and the name of its folder."""
+) -> Iterator[tuple[Composed, str]]:
+    """Every job, and the name of its folder."""
     swept = {item.get_key_element() for item in overrides if item.is_sweep_override()}
     numbers: dict[Hashable, str] = {}
     bases = {id(main.hydra)}
@@ -182,7 +211,7 @@ def _jobs_of_grid(
         same = numbers.setdefault(run_identity(job.config), values)
         if same is not values:
             raise ConfigError(f"{values} is the same run as {same}: it would count twice; leave one of them out")
-        yield job.config, job.resolve(SUBDIR, number)
+        yield job, job.resolve(SUBDIR, number)
 
 
 def _compose_jobs(composer: Composer, jobs: Sequence[Sequence[str]], progress: Progress | None) -> Iterator[Composed]:

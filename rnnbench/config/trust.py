@@ -95,6 +95,15 @@ def trusted_by(options: argparse.Namespace, command: Sequence[str]) -> Trusted:
     return Trusted(tuple(folders), tuple(options.trust), ("rnnbench", *command))
 
 
+def folders_of_classes(config_dir: Path | None) -> Trusted:
+    """The folders in which the classes of a user's own choices are looked for.
+
+    Args:
+        config_dir: The folder with these choices, from --config-dir; the current folder comes after it.
+    """
+    return Trusted(tuple(folder for folder in (config_dir, Path.cwd()) if folder is not None))
+
+
 def check_trusted(record: Path, configs: Sequence[Config], places: Any, trusted: Trusted) -> None:
     """Check, before anything is imported, that every class is rnnbench's or may be imported.
 

@@ -8,19 +8,15 @@ Letters as in `rnnbench.models.cell`.
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.models.base import READOUT, BlockShape, State
+from rnnbench.models.base import READOUT, BlockShape, Model, State
 from rnnbench.models.forward_mode import dual_level, make_dual, tangent_of
 from rnnbench.models.readout_sweeps import ReadoutSweeps, named
 from rnnbench.tasks.base import Batch
-
-if TYPE_CHECKING:
-    from rnnbench.models.cell import Cell
 
 
 class CellSweeps(ReadoutSweeps):
@@ -36,7 +32,7 @@ class CellSweeps(ReadoutSweeps):
     J_h(t)^T diag(1 / (1 - h_t^2)) J_h(t). Other parts of the state are damped only through their effect on h.
     """
 
-    def __init__(self, model: "Cell", shape: BlockShape) -> None:
+    def __init__(self, model: Model, shape: BlockShape) -> None:
         super().__init__(model, shape)
         size = (shape.steps, shape.replicas, shape.sequences, model.hidden_size)
         self.tangents = torch.zeros(size, dtype=shape.dtype, device=shape.device)  # [t - 1]: dh_t along a direction

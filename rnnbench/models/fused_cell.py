@@ -4,17 +4,14 @@ Letters as in `rnnbench.models.cell`.
 """
 
 import copy
-from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, Self
+from typing import Self
 
 import torch
-from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.models.base import BlockShape, Parameters
+from rnnbench.models.base import BlockShape
 from rnnbench.models.cell import Cell
-from rnnbench.models.fused_sweeps import FusedSweeps
+from rnnbench.models.fused_sweeps import FusedSweeps, TorchNet
 from rnnbench.models.readout_sweeps import ReadoutSweeps
 
 RECURRENCES = ("auto", "torch", "fused")
@@ -34,7 +31,7 @@ FUSED_MEMORY = 1.3
 """Memory of the fused operation relative to single steps, on a CPU: 1.26 (LSTM, oneDNN) and 1.29 (GRU) measured."""
 
 
-class FusedCell(Cell):
+class FusedCell(Cell, TorchNet):
     """A cell whose losses and gradients can use torch's fused operation over whole sequences.
 
     A subclass names the torch module and its operation, and converts the parameters to and from torch's layout.
@@ -52,10 +49,6 @@ class FusedCell(Cell):
         ValueError: The recurrence is unknown.
     """
 
-    module: ClassVar[type[torch.nn.LSTM] | type[torch.nn.GRU]]
-    operation: ClassVar[Callable[..., tuple[Tensor, ...]]]  # inputs, states, weights -> h of all steps, last h
-    learns_bias_hh: ClassVar[bool]  # False: zero, since only the sum of torch's two biases matters
-
     def __init__(self, input_size: int, output_size: int, hidden_size: int, recurrence: str = "auto") -> None:
         if recurrence not in RECURRENCES:
             raise ValueError(f"model.recurrence must be one of {', '.join(RECURRENCES)}, got {recurrence}")
@@ -67,14 +60,6 @@ class FusedCell(Cell):
         other = copy.copy(self)
         other.recurrence = recurrence
         return other
-
-    @abstractmethod
-    def to_torch(self, parameters: Parameters) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """weight_ih, weight_hh, bias_ih and bias_hh of torch's module, (r, ...) each."""
-
-    @abstractmethod
-    def from_torch(self, gradients: Sequence[Tensor]) -> Mapping[str, Tensor]:
-        """Gradients of the parameters of `step`, from those of torch's parameters (bias_hh's only if it is learned)."""
 
     @override
     def sweeps(self, shape: BlockShape) -> ReadoutSweeps:

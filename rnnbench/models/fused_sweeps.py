@@ -10,26 +10,41 @@ Letters as in `rnnbench.models.cell`.
 """
 
 import itertools
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.models.base import INITIAL_STATE, BlockShape
+from rnnbench.models.base import INITIAL_STATE, BlockShape, Model, Parameters
 from rnnbench.models.cell_sweeps import CellSweeps
 from rnnbench.models.readout_sweeps import ReadoutSweeps, named
 from rnnbench.tasks.base import Batch
 
-if TYPE_CHECKING:
-    from rnnbench.models.fused_cell import FusedCell
+
+class TorchNet(Model):
+    """A model that torch also has as a module over whole sequences."""
+
+    module: ClassVar[type[torch.nn.LSTM] | type[torch.nn.GRU]]
+    operation: ClassVar[Callable[..., tuple[Tensor, ...]]]  # inputs, states, weights -> h of all steps, last h
+    learns_bias_hh: ClassVar[bool]  # False: zero, since only the sum of torch's two biases matters
+
+    @abstractmethod
+    def to_torch(self, parameters: Parameters) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """weight_ih, weight_hh, bias_ih and bias_hh of torch's module, (r, ...) each."""
+
+    @abstractmethod
+    def from_torch(self, gradients: Sequence[Tensor]) -> Mapping[str, Tensor]:
+        """Gradients of the parameters of `step`, from those of torch's parameters (bias_hh's only if it is learned)."""
 
 
 class FusedSweeps(ReadoutSweeps):
     """Sweeps of a cell over a block, one call per replica for all time steps."""
 
-    def __init__(self, model: "FusedCell", shape: BlockShape) -> None:
+    def __init__(self, model: TorchNet, shape: BlockShape) -> None:
         super().__init__(model, shape)
         self.cell = model
         self.operands = [self._empty_operands() for _ in range(shape.replicas)]

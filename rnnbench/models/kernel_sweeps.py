@@ -5,17 +5,13 @@ Parts without a recurrence use a matrix library: the direct effect of the direct
 Letters as in `rnnbench.models.simple_rnn_sweeps`.
 """
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.models.base import BlockShape
+from rnnbench.models.base import BlockShape, Model
+from rnnbench.models.nonlinearity import Nonlinearity
 from rnnbench.models.simple_rnn_sweeps import SimpleRnnSweeps, Weights
-
-if TYPE_CHECKING:
-    from rnnbench.models.simple_rnn import SimpleRnn
 
 MIN_BATCHED_PRODUCTS = 32
 """Minimum number of products in a batch: a 100 x 100 product has four tiles, which use only four multiprocessors."""
@@ -24,12 +20,12 @@ MIN_BATCHED_PRODUCTS = 32
 class KernelSweeps(SimpleRnnSweeps):
     """Sweeps of the simple recurrent net over a block, in float32; they need Triton."""
 
-    def __init__(self, model: "SimpleRnn", shape: BlockShape) -> None:
+    def __init__(self, model: Model, nonlinearity: Nonlinearity, shape: BlockShape) -> None:
         super().__init__(model, shape)
         from rnnbench.kernels import launch  # not at the top: Triton may not be installed
 
         self._launch = launch
-        self._name = model.nonlinearity_name
+        self._name = nonlinearity.name
 
     @override
     def _run_states(self, weights: Weights) -> None:

@@ -4,17 +4,13 @@ Letters as in `rnnbench.models.cell`.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.models.base import BlockShape, Sweeps, steps_with_outputs
+from rnnbench.models.base import BlockShape, Model, Sweeps, steps_with_outputs
 from rnnbench.tasks.base import Batch
-
-if TYPE_CHECKING:
-    from rnnbench.models.cell import Cell
 
 
 class ReadoutSweeps(Sweeps):
@@ -27,7 +23,7 @@ class ReadoutSweeps(Sweeps):
         weights: Weights of the last `forward`, by name.
     """
 
-    def __init__(self, model: "Cell", shape: BlockShape) -> None:
+    def __init__(self, model: Model, shape: BlockShape) -> None:
         self.model, self.shape = model, shape
         self.replica_index = torch.arange(shape.replicas, device=shape.device).view(1, -1, 1)
         self.sequence_index = torch.arange(shape.sequences, device=shape.device).view(1, 1, -1)

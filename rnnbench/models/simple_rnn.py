@@ -51,8 +51,7 @@ class SimpleRnn(Model):
         if recurrence not in RECURRENCES:
             raise ValueError(f"model.recurrence must be one of {', '.join(RECURRENCES)}, got {recurrence}")
         self.input_size, self.output_size, self.hidden_size = input_size, output_size, hidden_size
-        self.recurrence, self.nonlinearity_name = recurrence, nonlinearity
-        self.nonlinearity = NONLINEARITIES[nonlinearity]
+        self.recurrence, self.nonlinearity = recurrence, NONLINEARITIES[nonlinearity]
         self.layout = {
             "weight_hh": (hidden_size, hidden_size),
             "weight_ih": (hidden_size, input_size),
@@ -81,7 +80,8 @@ class SimpleRnn(Model):
 
     @override
     def sweeps(self, shape: BlockShape) -> SimpleRnnSweeps:
-        return KernelSweeps(self, shape) if self._has_kernels(shape.device, shape.dtype) else StepSweeps(self, shape)
+        sweeps = KernelSweeps if self._has_kernels(shape.device, shape.dtype) else StepSweeps
+        return sweeps(self, self.nonlinearity, shape)
 
     def _wants_kernels(self, device: torch.device) -> bool:
         return self.recurrence == "triton" or (self.recurrence == "auto" and device.type == "cuda")

@@ -10,18 +10,14 @@ P parameters, c = n + d + 1.
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.models.base import BlockShape, Sweeps
+from rnnbench.models.base import BlockShape, Model, Sweeps
 from rnnbench.models.products import ignore_overflow
 from rnnbench.tasks.base import Batch
-
-if TYPE_CHECKING:
-    from rnnbench.models.simple_rnn import SimpleRnn
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,7 @@ class SimpleRnnSweeps(Sweeps):
         pre_gradients: (r, T, b, n), dL/da_t at index t - 1.
     """
 
-    def __init__(self, model: "SimpleRnn", shape: BlockShape) -> None:
+    def __init__(self, model: Model, shape: BlockShape) -> None:
         self.model, self.shape = model, shape
         r, steps, b = shape.replicas, shape.steps, shape.sequences
         n = self.n = model.hidden_size

@@ -6,19 +6,15 @@ The views of all buffers for each step are created once.
 Letters as in `rnnbench.models.simple_rnn_sweeps`.
 """
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.models.base import BlockShape, steps_with_outputs
+from rnnbench.models.base import BlockShape, Model, steps_with_outputs
+from rnnbench.models.nonlinearity import Nonlinearity
 from rnnbench.models.products import OuterSum, StepProducts, squeeze
 from rnnbench.models.simple_rnn_sweeps import SimpleRnnSweeps, Weights, padded
 from rnnbench.tasks.base import Batch
-
-if TYPE_CHECKING:
-    from rnnbench.models.simple_rnn import SimpleRnn
 
 ROWS_PER_CHUNK = 2000
 """Rows (steps times sequences) that contribute to the weight gradient in one product, while they are in cache."""
@@ -27,14 +23,15 @@ ROWS_PER_CHUNK = 2000
 class StepSweeps(SimpleRnnSweeps):
     """Sweeps of the simple recurrent net over a block, a few operations a step."""
 
-    def __init__(self, model: "SimpleRnn", shape: BlockShape) -> None:
+    def __init__(self, model: Model, nonlinearity: Nonlinearity, shape: BlockShape) -> None:
         super().__init__(model, shape)
+        self.backward_nonlinearity = nonlinearity.backward
         r, steps, b, n = shape.replicas, shape.steps, shape.sequences, self.n
         self.products = StepProducts(shape, self.c * n)
         self.scratch, self.second_scratch = (self._squeeze(self._buffer(r, b, n)) for _ in range(2))
         self.row_steps = [self._squeeze(x)[..., : self.c] for x in self.rows.unbind(1)]
         self.state_steps = [x[..., :n] for x in self.row_steps]
-        self.activate, view = model.nonlinearity.fastest(shape.device)
+        self.activate, view = nonlinearity.fastest(shape.device)
         self.activation_source = view(self.scratch)
         self.activation_targets = [view(state) for state in self.state_steps[1:]]
         self.tangent_steps = [self._squeeze(x) for x in self.tangents.unbind(1)]
@@ -88,7 +85,7 @@ class StepSweeps(SimpleRnnSweeps):
     def _run_gradients(self, state_gradients: Tensor, structural: Tensor | None, distance: str) -> Tensor:
         self._inject(state_gradients)
         recurrent, scratch = self.products.matrix(self.theta_weights.recurrent), self.scratch
-        pull_back = self.model.nonlinearity.backward
+        pull_back = self.backward_nonlinearity
         first, last = self.first_end, self.last_end if structural is None else self.shape.steps - 1
         if structural is not None and distance == "squared_error":
             # Added to the gradients of the states, so that f' multiplies both.
@@ -114,7 +111,7 @@ class StepSweeps(SimpleRnnSweeps):
 
     @override
     def _run_tangents(self, direction: Weights) -> None:
-        weights, push = self.theta_weights, self.model.nonlinearity.backward
+        weights, push = self.theta_weights, self.backward_nonlinearity
         step, recurrent = map(self.products.matrix, (direction.step, weights.step[:, : self.n]))
         scratch, multiply = self.scratch, self.products.multiply
         for t in range(self.shape.steps):

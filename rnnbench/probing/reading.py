@@ -8,15 +8,15 @@ from torch import Tensor
 
 from rnnbench.config.build import Built, build
 from rnnbench.config.errors import ConfigError
-from rnnbench.keeping import CHECKPOINT
 from rnnbench.losses import LOSSES
-from rnnbench.machine import check_probe_memory
 from rnnbench.objective.engine import Engine, flush_denormals
 from rnnbench.objective.objective import Objective
 from rnnbench.optim.base import Update
 from rnnbench.probes.base import View, draw_quietly
 from rnnbench.probing.saved import Saved
-from rnnbench.resume_point import load_job
+from rnnbench.run.checkpoint_reading import load_job
+from rnnbench.run.job_folders import CHECKPOINT
+from rnnbench.run.machine import check_probe_memory
 from rnnbench.tasks.base import Stream
 from rnnbench.training.problem import EVALUATION_SEED
 

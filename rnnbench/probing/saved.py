@@ -12,11 +12,11 @@ from rnnbench.config.errors import ConfigError
 from rnnbench.config.folders import check_utf8
 from rnnbench.config.schema import Config
 from rnnbench.config.trust import Trusted
-from rnnbench.keeping import CHECKPOINT
 from rnnbench.probing.options import FOLDER_NAME, Options
 from rnnbench.records import RecordError
 from rnnbench.report.finding import find_run_folders
-from rnnbench.resume_point import load_job, stored_config
+from rnnbench.run.checkpoint_reading import load_job, stored_config
+from rnnbench.run.job_folders import CHECKPOINT
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from rnnbench.records.errors import RecordError
-from rnnbench.records.job_folders import job_folder
+from rnnbench.records.folder_names import job_folder
 from rnnbench.records.plain_file import read_file
 from rnnbench.records.summary import KEPT_BY_SWEEPS, SWEEP_FILE_NAME, is_run_folder, is_sweep_folder
 

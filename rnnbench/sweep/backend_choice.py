@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from rnnbench.config.launcher_settings import AUTO, LauncherSettings
 from rnnbench.config.schema import Config
-from rnnbench.processors import num_processors
+from rnnbench.run.processors import num_processors
 
 SMALL_BATCH = 350
 """Sequences of a replica's batch below which the threads of one process wait for Python's lock between operations of a

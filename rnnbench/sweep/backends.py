@@ -13,16 +13,15 @@ from rnnbench.config.errors import ConfigError
 from rnnbench.config.launcher_settings import LauncherSettings
 from rnnbench.config.trust import Trusted
 from rnnbench.exit_status import FAILED, OK, of_signal
-from rnnbench.processors import num_processors
-from rnnbench.records import RecordError, messages
-from rnnbench.streams import prepare_streams
-from rnnbench.sweep.group_run import run_group
+from rnnbench.run.processors import num_processors
+from rnnbench.run.streams import prepare_streams
+from rnnbench.sweep.group_run import run_one
 from rnnbench.sweep.plan import read_plan
 from rnnbench.sweep.watching import progress_line
 from rnnbench.sweep.workers import send_signal, signals_ignored, start_worker
 from rnnbench.training.interrupt import Interrupt
 
-SECONDS_BETWEEN_LOOKS, SECONDS_BETWEEN_LINES = 0.1, 10.0
+SECONDS_BETWEEN_POLLS, SECONDS_BETWEEN_LINES = 0.1, 10.0
 SECONDS_BETWEEN_SIGNALS = 1.0
 
 NO_TIME_LIMIT = 366 * 24 * 60
@@ -52,15 +51,6 @@ def run_groups(
     if settings.backend == "processes":
         return _run_in_processes(folder, numbers, trusted, int(settings.processes), say=say)
     return _run_by_submitit(folder, numbers, settings, trusted, say=say)
-
-
-def run_one(folder: Path, number: int, trusted: Trusted, *, quiet: bool) -> int:
-    """Run one group; an error that concerns it alone is said, and is its exit status."""
-    try:
-        return run_group(folder, number, trusted, quiet=quiet)
-    except (ConfigError, RecordError) as error:
-        messages.say(f"group {number}: {error}")
-        return FAILED
 
 
 def _run_task(folder: Path, number: int, trusted: Trusted) -> int:
@@ -109,7 +99,7 @@ def _run_in_processes(folder: Path, numbers: Sequence[int], trusted: Trusted, co
             if running and time.monotonic() >= line_due:
                 say(progress_line(read_plan(folder), list(running)))
                 line_due = time.monotonic() + SECONDS_BETWEEN_LINES
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            time.sleep(SECONDS_BETWEEN_POLLS)
         return worst if interrupt.signal is None else of_signal(interrupt.signal)
 
 
@@ -150,7 +140,7 @@ def _run_by_submitit(
         for number, task in tasks.items():
             say(f"group {number} is task {task.job_id}; its output is in {own}")
         while interrupt.signal is None and not all(task.done() for task in tasks.values()):
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            time.sleep(SECONDS_BETWEEN_POLLS)
         if interrupt.signal is not None:
             _end_in_order(list(tasks.values()), is_local=is_local)
             return of_signal(interrupt.signal)
@@ -174,7 +164,7 @@ def _end_in_order(tasks: Sequence[Any], *, is_local: bool) -> None:
             for task in running:
                 send_signal(int(task.job_id), signal.SIGTERM)
             signal_due = time.monotonic() + SECONDS_BETWEEN_SIGNALS
-        time.sleep(SECONDS_BETWEEN_LOOKS)
+        time.sleep(SECONDS_BETWEEN_POLLS)
 
 
 def _result(number: int, task: Any, say: Say) -> int:

@@ -7,27 +7,38 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from rnnbench.config.errors import ConfigError
 from rnnbench.config.objects import to_dict
 from rnnbench.config.stored import schema_names
 from rnnbench.config.trust import Trusted, check_trusted
 from rnnbench.exit_status import FAILED, OK, is_of_signal
-from rnnbench.keeping import CHECKPOINT, Group, Job, standing
-from rnnbench.machine import NotEnoughMemoryError
 from rnnbench.records import RecordError, read_summary, write_summary
 from rnnbench.records.growing_file import failure
 from rnnbench.records.live_aggregate import AggregatePlan
 from rnnbench.records.lock import locked
 from rnnbench.records.messages import say
 from rnnbench.records.wording import count
-from rnnbench.resume_point import load_group
-from rnnbench.resuming import last_update, repeated
-from rnnbench.session import Session, TooManyReplicasError
-from rnnbench.streams import LogFile
+from rnnbench.run.batched_run import BatchedRun, TooManyReplicasError
+from rnnbench.run.checkpoint_reading import load_group
+from rnnbench.run.job_folders import CHECKPOINT, Group, Job, progress_fields
+from rnnbench.run.machine import NotEnoughMemoryError
+from rnnbench.run.saved_run import last_update, repeated
+from rnnbench.run.setup import set_up
+from rnnbench.run.streams import LogFile
 from rnnbench.sweep.left import Left, Part, cannot_go_on, left_of, restricted
 from rnnbench.sweep.plan import SweepPlan, changing_plan, read_plan
 from rnnbench.sweep.planning import aggregate_names
 from rnnbench.training.checkpoint import previous_checkpoint, save_checkpoint
 from rnnbench.training.replica import Snapshot
+
+
+def run_one(folder: Path, number: int, trusted: Trusted, *, quiet: bool) -> int:
+    """Run one group; an error that concerns it alone is said, and is its exit status."""
+    try:
+        return run_group(folder, number, trusted, quiet=quiet)
+    except (ConfigError, RecordError) as error:
+        say(f"group {number}: {error}")
+        return FAILED
 
 
 def run_group(folder: Path, number: int, trusted: Trusted, *, quiet: bool) -> int:
@@ -102,7 +113,7 @@ def _set_aside(left: Left, name: str, job: Job, message: str) -> None:
     numbers = {}
     if left.checkpoint is not None and name in left.checkpoint["jobs"]:
         contents = restricted(left.checkpoint, [left.checkpoint["jobs"].index(name)])
-        numbers = standing(Snapshot.from_contents(contents).replicas[0])
+        numbers = progress_fields(Snapshot.from_contents(contents).replicas[0])
         own = {key: value for key, value in contents.items() if key not in ("jobs", "aggregate")}
         own |= {"status": "failed", "config": to_dict(job.config), "schema": schema_names(job.config)}
         with contextlib.suppress(RecordError):
@@ -147,7 +158,9 @@ def _run_part(plan: SweepPlan, number: int, jobs: Sequence[Job], part: Part, *, 
         shown_first=[override.partition("=")[0] for override in plan.overrides],
     )
     try:
-        return Session([jobs[row] for row in part.rows], quiet=quiet, start=part.start, group=group).run()
+        members = [jobs[row] for row in part.rows]
+        setup = set_up([job.config for job in members])
+        return BatchedRun(setup, members, quiet=quiet, start=part.start, group=group).run()
     except (TooManyReplicasError, NotEnoughMemoryError):
         if len(part.rows) == 1:
             raise

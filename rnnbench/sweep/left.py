@@ -6,12 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rnnbench.keeping import CHECKPOINT, Job
 from rnnbench.records import RecordError, is_run_folder
 from rnnbench.records.continuing import Lengths, ShortRecordsError, check_continued, covered_lengths
-from rnnbench.resume_point import Contents, Form, load_group, load_job, load_latest
-from rnnbench.resuming import is_finished, with_way_on
-from rnnbench.session import Start, plan_of
+from rnnbench.run.checkpoint_reading import Contents, Form, load_group, load_job, load_latest
+from rnnbench.run.job_folders import CHECKPOINT, Job
+from rnnbench.run.resume_point import ResumePoint
+from rnnbench.run.saved_run import is_finished, with_way_on
+from rnnbench.run.schedule import training_plan
+from rnnbench.run.setup import set_up
 from rnnbench.sweep.plan import SweepPlan
 from rnnbench.training.checkpoint import previous_checkpoint, save_checkpoint
 from rnnbench.training.replica import Snapshot
@@ -29,7 +31,7 @@ class Part:
     """
 
     rows: Sequence[int]
-    start: Start | None
+    start: ResumePoint | None
     aggregate: Sequence[Lengths] | None = None
     restarts_aggregate: bool = False
 
@@ -81,7 +83,7 @@ def left_of(plan: SweepPlan, number: int, jobs: Sequence[Job]) -> Left:
         ended = [row for row in rows if _has_checkpoint(jobs[row])]
         begun = any(is_run_folder(jobs[row].folder) for row in rows)
         new = [row for row in rows if row not in ended]
-        parts = [Part(new, Start(None, None, None) if begun else None)] if new else []
+        parts = [Part(new, ResumePoint(None, None, None) if begun else None)] if new else []
         return Left([*parts, *_with_larger_budget(jobs, ended, left_out)], left_out)
     contents, problem = load_latest(path, partial(load_group, names=names))
     kept = [(place, row) for place, name in enumerate(contents["jobs"]) if (row := names.index(name)) in rows]
@@ -91,7 +93,7 @@ def left_of(plan: SweepPlan, number: int, jobs: Sequence[Job]) -> Left:
     going_on = [row for _, row in kept]
     parts = _with_larger_budget(jobs, [row for row in rows if row not in going_on], left_out)
     if kept:
-        start = Start.of(checkpoint, Snapshot.from_contents(checkpoint), checkpoint["records"])
+        start = ResumePoint.of(checkpoint, Snapshot.from_contents(checkpoint), checkpoint["records"])
         parts.insert(0, Part(going_on, start))
     # Rows that a killed process added later are repeated by whichever part comes first; a half of a group that had to
     # be split begins its aggregate anew.
@@ -144,14 +146,14 @@ def _with_larger_budget(jobs: Sequence[Job], rows: Sequence[int], left_out: dict
         # Not its summary: that of a process which was killed early says that nothing is done.
         snapshot = Snapshot.from_contents(contents)
         replica = snapshot.replicas[0]
-        is_used_up = plan_of(config).used_up(replica.updates, replica.sequences, replica.seconds) is not None
+        is_used_up = training_plan(config).used_up(replica.updates, replica.sequences, replica.seconds) is not None
         if not is_used_up and not is_finished(contents["status"], config):
             alike = (snapshot.update, snapshot.num_logged, snapshot.form())
             found.setdefault(alike, []).append((row, contents))
     return [
         Part(
             [row for row, _ in members],
-            Start.of(
+            ResumePoint.of(
                 members[0][1],
                 Snapshot.join([Snapshot.from_contents(contents) for _, contents in members]),
                 [contents["records"][0] for _, contents in members],
@@ -179,7 +181,7 @@ def cannot_go_on(plan: SweepPlan, number: int, jobs: Sequence[Job], part: Part) 
     start = part.start
     if start is None or start.snapshot is None or start.lengths is None:
         return {}
-    form, reasons = Form.of(jobs[part.rows[0]].config), {}
+    form, reasons = Form.of(set_up([jobs[part.rows[0]].config])), {}
     for place, (row, lengths) in enumerate(zip(part.rows, start.lengths, strict=True)):
         try:
             form.check(plan.checkpoint(number), start.snapshot.rows([place]))
@@ -202,7 +204,7 @@ def accept_gaps(plan: SweepPlan, number: int, jobs: Sequence[Job]) -> None:
     Raises:
         RecordError: A checkpoint cannot be read or written.
     """
-    group, header = left_of(plan, number, jobs).checkpoint, Form.of(jobs[0].config).header
+    group, header = left_of(plan, number, jobs).checkpoint, Form.of(set_up([jobs[0].config])).header
     if group is not None:
         folders = [plan.folder / name for name in group["jobs"]]
         _accept_gaps(plan.checkpoint(number), group, folders, header)

@@ -14,14 +14,14 @@ from rnnbench.config.launcher_settings import AUTO, LauncherSettings, check_sett
 from rnnbench.config.objects import to_dict
 from rnnbench.config.schema import Config
 from rnnbench.config.stored import config_from, schema_names
-from rnnbench.keeping import Job
 from rnnbench.records import RecordError
+from rnnbench.records.folder_names import job_folder
 from rnnbench.records.growing_file import reason
-from rnnbench.records.job_folders import job_folder
 from rnnbench.records.lock import locked
 from rnnbench.records.plain_file import read_file
 from rnnbench.records.summary import KEPT_BY_SWEEPS, SWEEP_FILE_NAME
 from rnnbench.records.whole_file import replace_file
+from rnnbench.run.job_folders import Job
 
 FORMAT = 1
 

@@ -4,12 +4,14 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from rnnbench.config.build import build, shared_values
+from rnnbench.config.build import shared_values
 from rnnbench.config.launcher_settings import AUTO, LauncherSettings
 from rnnbench.config.schema import Config
-from rnnbench.machine import most_replicas, resolve_device
 from rnnbench.records.wording import count
+from rnnbench.run.machine import most_replicas
+from rnnbench.run.setup import RunSetup
 from rnnbench.sweep import grouping
+from rnnbench.sweep.batches import Batch
 from rnnbench.sweep.plan import GroupPlan, SweepPlan, group_plan
 
 MOST_LINES = 20
@@ -19,26 +21,29 @@ FEWEST_REPLICAS = 4
 """A group is not cut into smaller ones than this to give more processes something to do."""
 
 
-def plan_groups(configs: Sequence[Config], folders: Sequence[str], settings: LauncherSettings) -> list[GroupPlan]:
+def plan_groups(
+    batches: Sequence[Batch], configs: Sequence[Config], folders: Sequence[str], settings: LauncherSettings
+) -> list[GroupPlan]:
     """Put jobs into batched runs.
 
     Args:
-        configs: One per job.
-        folders: Of each job, relative to the sweep's.
-        settings: Of the launcher, none of them left open but max_replicas, which limits a group; auto: as many as there
-            is memory for, and few enough to keep all processes busy.
+        batches: The jobs that can be trained together.
+        configs: Configuration of each job.
+        folders: Folder of each job, relative to that of the sweep.
+        settings: Settings of the launcher, none of them open except max_replicas, which limits a group; auto: as many
+            as there is memory for, and few enough to keep all processes busy.
     """
-    together = grouping.group_jobs(configs)
-    tables = [shared_values(configs[jobs[0]]) for jobs in together]
+    tables = [shared_values(batch.setup.config) for batch in batches]
     keys = grouping.differences(tables)
     groups = []
-    for jobs, table in zip(together, tables, strict=True):
-        members = [configs[job] for job in jobs]
+    for batch, table in zip(batches, tables, strict=True):
+        members = [configs[job] for job in batch.jobs]
         values = grouping.replica_values(members)
-        plan = group_plan(members, [folders[job] for job in jobs], values)
+        plan = group_plan(members, [folders[job] for job in batch.jobs], values)
         plan = replace(plan, label=grouping.label(table, keys))
-        most = _most_replicas(members[0], settings)
-        num_parts = max(math.ceil(len(jobs) / most), _parts_for_all_processes(len(jobs), len(together), settings))
+        most = _most_replicas(batch.setup, settings)
+        at_least = _parts_for_all_processes(len(batch.jobs), len(batches), settings)
+        num_parts = max(math.ceil(len(batch.jobs) / most), at_least)
         parts = grouping.split(list(grouping.cells(values).values()), num_parts, most)
         groups += [plan.part(part) for part in parts] if num_parts > 1 else [plan]
     return groups
@@ -90,12 +95,12 @@ def aggregate_names(plan: SweepPlan) -> list[dict[str, list[int]]]:
     return named
 
 
-def _most_replicas(config: Config, settings: LauncherSettings) -> int:
+def _most_replicas(setup: RunSetup, settings: LauncherSettings) -> int:
     """The most replicas of a group."""
     if settings.max_replicas != AUTO:
         return int(settings.max_replicas)
     side_by_side = int(settings.processes) if settings.backend == "processes" else 1
-    return most_replicas(config, build([config]), resolve_device(config.device), side_by_side)
+    return most_replicas(setup.config, setup.built, setup.device, side_by_side)
 
 
 def _parts_for_all_processes(num_jobs: int, num_groups: int, settings: LauncherSettings) -> int:

@@ -15,7 +15,7 @@ from rnnbench.records.lock import locked_folder
 from rnnbench.records.messages import say
 from rnnbench.records.summary import SWEEP_FILE_NAME
 from rnnbench.records.wording import count
-from rnnbench.run import check_machine
+from rnnbench.run.setup import set_up
 from rnnbench.sweep.backends import run_groups
 from rnnbench.sweep.closing import print_sweep_summary
 from rnnbench.sweep.left import Left, accept_gaps, left_of
@@ -100,7 +100,7 @@ def _left(plan: SweepPlan) -> tuple[dict[int, Left], list[str]]:
         try:
             group = left_of(plan, number, plan.jobs(number))
             if group.parts:
-                check_machine(plan.groups[number].configs()[:1])
+                set_up(plan.groups[number].configs()[:1])
         except (ConfigError, RecordError) as error:
             first = first or error
             problems.append(f"group {number} is left out: {error}")

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from rnnbench.config.trust import Trusted
 from rnnbench.exit_status import of_signal
-from rnnbench.processors import use_processors
-from rnnbench.streams import prepare_streams
+from rnnbench.run.processors import use_processors
+from rnnbench.run.streams import prepare_streams
 from rnnbench.training.interrupt import ENDING, Interrupt, Interrupted
 
 IMPORTED = ["rnnbench.sweep.worker_template"]
@@ -70,7 +70,7 @@ def signals_ignored() -> Iterator[None]:
 
 def _work(folder: Path, number: int, trusted: Trusted, processors: int) -> None:
     """What a worker does."""
-    from rnnbench.sweep.backends import run_one
+    from rnnbench.sweep.group_run import run_one
 
     os.setsid()
     prepare_streams()

@@ -1,7 +1,7 @@
 """The processes that train one run together, each on its part of every batch."""
 
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -54,17 +54,12 @@ class World:
 ALONE = World()
 
 
-def is_shared(environment: Mapping[str, str]) -> bool:
-    """Whether torchrun has started this process as one of several."""
-    return "TORCHELASTIC_RUN_ID" in environment and int(environment["WORLD_SIZE"]) > 1
-
-
 @contextmanager
-def joined(device: torch.device) -> Iterator[World]:
-    """Meet the other processes that torchrun has started, by the variables that it sets."""
+def joined(device: torch.device) -> Iterator[None]:
+    """Connect to the other processes that torchrun has started, by the environment variables that it sets."""
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield World(distributed.get_rank(), distributed.get_world_size())
+        yield
     finally:
         distributed.destroy_process_group()
 

@@ -7,12 +7,13 @@ import sys
 
 import pytest
 
-from rnnbench.bench import command
+from rnnbench.bench import groups
 from rnnbench.bench.announce import Announcer
 from rnnbench.bench.case import MismatchError
 from rnnbench.bench.machine_facts import machine_facts
-from rnnbench.bench.options import Options, Shape, parse_options
+from rnnbench.bench.options import Options, Shape
 from rnnbench.bench.report import Report, print_report
+from rnnbench.commands.bench import parse_options
 from rnnbench.config.errors import ConfigError
 
 REPORT = Report("title", ["", "ms"], [["one", "1.5"], None, ["two", "2"]], ["A note."], {"rows": [1.5, 2.0]})
@@ -28,14 +29,14 @@ def one_report(monkeypatch):
         yield REPORT
 
     for group in ("engine", "update"):
-        monkeypatch.setattr(command, f"measure_{group}", measure)
+        monkeypatch.setattr(groups, f"measure_{group}", measure)
     return asked
 
 
 @pytest.mark.parametrize("group", ["engine", "update"])
 def test_everything_is_written(group, one_report, tmp_path, capsys):
     path = tmp_path / "result.json"
-    assert command.bench(Options(group=group, json=path), []) == 0
+    assert groups.bench(Options(group=group, json=path), []) == 0
     found = json.loads(path.read_text())
     assert found["groups"] == {group: [{"title": "title", "notes": ["A note."], "rows": [1.5, 2.0]}]}
     facts = {"cpu", "cores", "usable_cores", "memory_bytes", "environment", "load_average", "blas"}
@@ -50,9 +51,9 @@ def test_everything_is_written(group, one_report, tmp_path, capsys):
 
 def test_one_thread_and_all_cores_by_default(one_report, monkeypatch):
     for processors in (6, 1):
-        monkeypatch.setattr(command, "num_processors", lambda number=processors: number)
-        command.bench(Options(), [])
-    command.bench(Options(threads=3), [])
+        monkeypatch.setattr(groups, "num_processors", lambda number=processors: number)
+        groups.bench(Options(), [])
+    groups.bench(Options(threads=3), [])
     assert one_report == [("engine", [1, 6]), ("engine", [1]), ("engine", [3])]
 
 
@@ -100,8 +101,8 @@ def test_a_failure_is_one_line(error, said, monkeypatch, capsys):
         raise error
         yield
 
-    monkeypatch.setattr(command, "measure_engine", measure)
-    assert command.bench(Options(), []) == 1
+    monkeypatch.setattr(groups, "measure_engine", measure)
+    assert groups.bench(Options(), []) == 1
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", f"rnnbench: {said}\n")
 

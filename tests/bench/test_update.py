@@ -17,6 +17,7 @@ from rnnbench.bench.update_table import BACKWARD, FORWARD, UPDATE_PARTS, LoopCos
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import parse_request
+from rnnbench.run.setup import set_up
 
 HF = [
     "optim=hf",
@@ -43,9 +44,14 @@ def configs_of(words):
     return make_plan(parse_request(words)).configs
 
 
+def bare_run(words):
+    configs = configs_of(words)
+    return BareRun(set_up(configs), [config.seed for config in configs], 1)
+
+
 @pytest.mark.parametrize("words", [HF, NAG], ids=["hf", "nag"])
 def test_a_timed_update_is_the_plain_one(words):
-    plain, timed = (BareRun(configs_of(words), 1) for _ in range(2))
+    plain, timed = (bare_run(words) for _ in range(2))
     clock = timed.clock()
     for _ in range(3):
         start = time.perf_counter()
@@ -60,7 +66,7 @@ def test_a_timed_update_is_the_plain_one(words):
 
 
 def test_a_warm_up_changes_nothing():
-    run = BareRun(configs_of(HF), 1)
+    run = bare_run(HF)
     before = run.theta.clone()
     run.warm_up()
     assert torch.equal(run.theta, before)
@@ -126,7 +132,7 @@ def test_jobs_of_several_runs_are_refused(announcer):
 
 def test_readings_and_pictures_count_at_their_own_cadence(monkeypatch):
     monkeypatch.setattr(record_costs, "_read_once", lambda probe, view: (1.0, 10.0, 20.0))
-    run = BareRun(configs_of(HF), 1)
+    run = bare_run(HF)
     every = {**dict.fromkeys(run.probes, 4), "gradient_norm": 0}
     costs = probe_costs(run, run.probes, every, run.theta, run.update())
     assert costs["state_jacobian"] == ProbeCost(4, 10, 1.0, 10.0, 20.0)
@@ -139,13 +145,13 @@ def test_a_probe_that_takes_long_is_read_once(monkeypatch):
     monkeypatch.setattr(record_costs, "READING_SECONDS", 0.0)
     readings = []
     monkeypatch.setattr(record_costs, "_read_once", lambda probe, view: readings.append(view) or (1.0, 10.0, 20.0))
-    run = BareRun(configs_of(HF), 1)
+    run = bare_run(HF)
     probe_costs(run, {"slow": SimpleNamespace()}, {"slow": 1}, run.theta, run.update())
     assert len(readings) == 1
 
 
 def test_rows_and_a_checkpoint_are_written_and_measured():
-    run = BareRun(configs_of(NAG), 1)
+    run = bare_run(NAG)
     cost = record_cost(run, run.update())
     assert cost.row > 0
     assert cost.checkpoint > 0

@@ -11,10 +11,9 @@ import torch
 from benchmarks import commands, sweep, sweep_growth, watched
 from benchmarks.commands import CommandError, Outcome, run_python
 from benchmarks.options import Options
-from benchmarks.runs import configs_of
+from benchmarks.runs import bare_run
 from benchmarks.sweep_growth import Size
 from benchmarks.torch_seeds import train_seeds
-from rnnbench.bench.bare_run import BareRun
 from rnnbench.bench.case import MismatchError
 from rnnbench.bench.options import Shape
 from rnnbench.bench.report import print_report
@@ -44,7 +43,7 @@ def test_a_command_is_timed_and_its_lines_with_it(tmp_path):
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell")
 def test_memory_and_files_are_the_commands_own():
     held = bytearray(b"x") * (300 * 2**20)  # ours, which is not to count
-    wait = f"import time; time.sleep({40 * commands.SECONDS_BETWEEN_LOOKS})"
+    wait = f"import time; time.sleep({40 * commands.SECONDS_BETWEEN_POLLS})"
     plain = run_python(["-c", wait])
     files = f"files = [open({os.devnull!r}) for _ in range(20)]"
     large = run_python(["-c", f"{files}; x = bytearray(b'x') * (100 * 2**20); {wait}; del x; {wait}"])
@@ -66,7 +65,7 @@ def test_the_peer_trains_as_rnnbench_does():
     words = [f"task.sequence_length={shape.steps}", f"model.hidden_size={shape.units}", "dtype=float64"]
     words += ["optim=nag", f"optim.batch_size={shape.sequences}", "optim.form=torch", "optim.lr=1e-3"]
     words += ["optim.momentum=0.9", "optim.initial_momentum=0.9"]
-    run = BareRun(configs_of(words, shape.replicas), 1)
+    run = bare_run(words, shape.replicas, 1)
     for _ in range(updates):
         run.update()
     expected = run.problem.evaluate(run.theta)["loss/eval"]

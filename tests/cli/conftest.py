@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rnnbench import cli
-from rnnbench.hydra_command import ENVIRONMENT
+from rnnbench.run.process import ENVIRONMENT
 
 
 @dataclass
@@ -53,8 +53,24 @@ class Job:
     folder: Path
 
 
+class NoSweep:
+    """Stands for a batched sweep that runs nothing."""
+
+    status = 0
+
+    def __init__(self, *arguments: Any, **options: Any) -> None: ...
+
+    def print_summary(self) -> None: ...
+
+
+@dataclass
+class Batch:
+    jobs: list[int]
+    setup: Any = None
+
+
 class Runs:
-    """Stands for `rnnbench.run`: remembers what it was asked to run, and answers with statuses given beforehand."""
+    """Stands for the training: remembers what it was asked to train, and answers with statuses given beforehand."""
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []
@@ -64,12 +80,13 @@ class Runs:
         self.environment: dict[str, str] = {}
         self.refusal: Exception | None = None
 
-    def check_machine(self, configs: Any) -> None:
+    def batch_jobs(self, configs: Any, world: Any) -> list[Batch]:
         self.checked = list(configs)
         if self.refusal is not None:
             raise self.refusal
+        return [Batch([number]) for number in range(len(configs))]
 
-    def run_job(self, job: Job, *, quiet: bool) -> int:
+    def run_job(self, job: Job, setup: Any, *, quiet: bool) -> int:
         self.jobs.append(job)
         self.quiet.append(quiet)
         self.environment = {name: os.environ[name] for name in ENVIRONMENT}
@@ -79,11 +96,17 @@ class Runs:
 @pytest.fixture
 def runs(monkeypatch):
     runs = Runs()
-    module = types.ModuleType("rnnbench.run")
-    module.__dict__.update(check_machine=runs.check_machine, run_job=runs.run_job)
-    monkeypatch.setitem(sys.modules, "rnnbench.run", module)
-    keeping = types.ModuleType("rnnbench.keeping")
-    keeping.__dict__.update(Job=Job)
-    monkeypatch.setitem(sys.modules, "rnnbench.keeping", keeping)
-    monkeypatch.setattr("rnnbench.config.classes.check_targets", lambda configs: None)
+    stand_ins: dict[str, dict[str, Any]] = {
+        "run.single_run": {"run_job": runs.run_job, "this_world": lambda: None, "work_on_run": None},
+        "run.setup": {"set_up": lambda configs: None},
+        "run.job_folders": {"Job": Job},
+        "sweep.batches": {"batch_jobs": runs.batch_jobs},
+        "sweep.batched_sweep": {"BatchedSweep": NoSweep},
+    }
+    for name, contents in stand_ins.items():
+        module = types.ModuleType(f"rnnbench.{name}")
+        module.__dict__.update(contents)
+        monkeypatch.setitem(sys.modules, f"rnnbench.{name}", module)
+    monkeypatch.delitem(sys.modules, "rnnbench.sweep.hydra_jobs", raising=False)
+    monkeypatch.setattr("rnnbench.commands.train.check_targets", lambda configs: None)
     return runs

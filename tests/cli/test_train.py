@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 
 from rnnbench.config.classes import check_targets as CHECK_TARGETS
 from rnnbench.config.errors import ConfigError
-from rnnbench.hydra_command import ENVIRONMENT
 from rnnbench.records.lock import HeldError, locked_folder
+from rnnbench.run.process import ENVIRONMENT
 from rnnbench.training.interrupt import ENDING
 
 BASIC = "hydra/launcher=basic"
@@ -119,12 +119,12 @@ def test_a_folder_that_another_command_takes_meanwhile(words, rnnbench, runs):
 
 def test_a_job_is_held_while_it_runs(rnnbench, runs, monkeypatch):
     """Also one of a sweep: `rnnbench resume` may be told to go on with it alone."""
-    module = sys.modules["rnnbench.run"]
+    module = sys.modules["rnnbench.run.single_run"]
 
-    def look(job, *, quiet):
+    def look(job, setup, *, quiet):
         with pytest.raises(HeldError), locked_folder(job.folder):
             pytest.fail("nobody holds it")
-        return runs.run_job(job, quiet=quiet)
+        return runs.run_job(job, setup, quiet=quiet)
 
     monkeypatch.setattr(module, "run_job", look)
     assert rnnbench("train", "-q").status == 0
@@ -141,10 +141,10 @@ def test_a_machine_that_cannot(rnnbench, runs):
 
 
 def test_bad_input_that_only_the_run_finds(rnnbench, runs, monkeypatch):
-    def refuse(job, *, quiet):
+    def refuse(job, setup, *, quiet):
         raise ConfigError("too large")
 
-    monkeypatch.setattr(sys.modules["rnnbench.run"], "run_job", refuse)
+    monkeypatch.setattr(sys.modules["rnnbench.run.single_run"], "run_job", refuse)
     answer = rnnbench("train", "-q")
     assert (answer.status, answer.err) == (2, "rnnbench: too large\n")
 
@@ -185,10 +185,10 @@ def test_what_only_hydra_finds_is_one_line_and_leaves_nothing(words, rnnbench, r
 
 @pytest.mark.parametrize("words", [[], ["-m", BASIC, "seed=1,2"]], ids=["run", "sweep"])
 def test_an_error_in_a_job_is_no_bad_input(words, rnnbench, runs, monkeypatch):
-    def fail(job, *, quiet):
+    def fail(job, setup, *, quiet):
         raise KeyError("a mistake in the program")
 
-    monkeypatch.setattr(sys.modules["rnnbench.run"], "run_job", fail)
+    monkeypatch.setattr(sys.modules["rnnbench.run.single_run"], "run_job", fail)
     with pytest.raises(KeyError, match="a mistake in the program"):
         rnnbench("train", "-q", *words)
     assert "HYDRA_FULL_ERROR" not in os.environ
@@ -204,13 +204,13 @@ def test_environment_is_set_before_and_kept_where_given(rnnbench, runs, monkeypa
 @pytest.mark.parametrize("number", ENDING)
 @pytest.mark.parametrize("is_imported", [True, False])
 def test_a_signal_before_the_run(rnnbench, runs, monkeypatch, number, is_imported):
-    def receive(configs):
+    def receive(configs, world):
         try:
             signal.raise_signal(number)
         except BaseException as error:
             raise error if is_imported else ImportError("initialization failed") from error  # as an extension says
 
-    monkeypatch.setattr(sys.modules["rnnbench.run"], "check_machine", receive)
+    monkeypatch.setattr(sys.modules["rnnbench.sweep.batches"], "batch_jobs", receive)
     answer = rnnbench("train", "-q")
     assert (answer.status, answer.err) == (128 + number, f"rnnbench: interrupted by {number.name}\n")
 
@@ -230,7 +230,7 @@ class Mine(Model):
 
 
 def test_own_classes_beside_own_choices(rnnbench, runs, monkeypatch):
-    monkeypatch.setattr("rnnbench.config.classes.check_targets", CHECK_TARGETS)
+    monkeypatch.setattr("rnnbench.commands.train.check_targets", CHECK_TARGETS)
     Path("my/model").mkdir(parents=True)
     Path("my/model/mine.yaml").write_text("# Mine.\nname: mine\n_target_: model_of_mine.Mine\n")
     words = ["train", "model=mine", "--config-dir", "my", "-q"]

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from rnnbench.config.compose import Composer
 from rnnbench.config.errors import ConfigError
-from rnnbench.config.job_folder import write_job_folder
+from rnnbench.config.hydra_files import write_job_folder
 from rnnbench.config.overrides import expand_sweep
 from rnnbench.config.request import Request
 

@@ -12,7 +12,7 @@ from hydra_plugins.rnnbench_batched import BatchedLauncher
 from omegaconf import OmegaConf
 
 from rnnbench.config.errors import ConfigError
-from rnnbench.config.launcher_settings import LauncherSettings
+from rnnbench.config.launcher_settings import BatchTask, LauncherSettings
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import parse_request
 
@@ -21,25 +21,26 @@ import dataclasses
 import hydra
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from rnnbench.config.compose import Composer
+from rnnbench.config.launcher_settings import BatchTask
 from rnnbench.config.register import register_schema
 from rnnbench.config.request import Request
 from rnnbench.paths import conf_dir
 
-def job(tree):
-    return tree.seed
+class Jobs(BatchTask):
+    def __call__(self, tree):
+        return tree.seed
 
-def launch(settings, job_overrides, first):
-    with Composer(Request()) as composer:
-        seeds = [composer.compose(lines).config.seed for lines in job_overrides]
-    print(repr((vars(settings), [list(lines) for lines in job_overrides], first, seeds, len(composed))))
-    return [float(seed) for seed in seeds]
+    def launch(self, settings, job_overrides, first):
+        with Composer(Request()) as composer:
+            seeds = [composer.compose(lines).config.seed for lines in job_overrides]
+        print(repr((vars(settings), [list(lines) for lines in job_overrides], first, seeds, len(composed))))
+        return [float(seed) for seed in seeds]
 
-job.launch = launch
 composed = []
 load = ConfigLoaderImpl.load_sweep_config
 ConfigLoaderImpl.load_sweep_config = lambda *args: composed.append(args) or load(*args)
 register_schema()
-hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)()
+hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(Jobs())()
 print(len(composed))
 """
 DEFAULT = {"backend": "auto", "processes": "auto", "max_replicas": "auto", "submitit": {}}
@@ -94,11 +95,15 @@ def launcher(tmp_path):
 
 
 def test_numbers_become_what_a_sweeper_reads(launcher):
-    def task(tree): ...
-
     given = []
-    task.launch = lambda *words: given.append(words) or [0.5, 2.0]
-    returned = launcher(task).launch([["seed=1"], ["seed=2"]], 4)
+
+    class Task(BatchTask):
+        def __call__(self, tree): ...
+
+        def launch(self, *words):
+            return given.append(words) or [0.5, 2.0]
+
+    returned = launcher(Task()).launch([["seed=1"], ["seed=2"]], 4)
     assert given == [(LauncherSettings("processes", 3, 8, {"timeout_min": 5}), [["seed=1"], ["seed=2"]], 4)]
     assert [(job.return_value, job.status, job.overrides) for job in returned] == [
         (0.5, JobStatus.COMPLETED, ["seed=1"]),

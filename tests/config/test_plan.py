@@ -180,10 +180,9 @@ def test_a_folder_that_holds_a_run(current_folder, name):
 
 
 def test_the_folder_is_named_to_hydra():
-    with plan("seed=1").taken_folder() as (folder, request):
-        assert request.overrides == ("seed=1", f"hydra.run.dir={quoted(str(folder))}")
-    with plan("-m", "seed=1").taken_folder() as (_, request):
-        assert request.overrides[-1].startswith("hydra.sweep.dir='runs/")
+    run, sweep = plan("seed=1"), plan("-m", "seed=1")
+    assert run.request_in(Path("a b")).overrides == ("seed=1", f"hydra.run.dir={quoted('a b')}")
+    assert sweep.request_in(Path("runs/s")).overrides[-1] == "hydra.sweep.dir='runs/s'"
 
 
 @pytest.mark.parametrize(
@@ -196,13 +195,13 @@ def test_the_folder_is_named_to_hydra():
 )
 def test_of_two_commands_at_the_same_moment_one_gets_the_folder(current_folder, words, record):
     first, second, third = plan(*words), plan(*words), plan(*words)  # all have seen that it is free
-    with first.taken_folder():
-        with pytest.raises(ConfigError, match=r"x is being worked on by process \d+ on"), second.taken_folder():
+    with first.locked_folder():
+        with pytest.raises(ConfigError, match=r"x is being worked on by process \d+ on"), second.locked_folder():
             pytest.fail("it is held")
         Path(record).parent.mkdir(exist_ok=True)
         Path(record).write_text("{}")
     before = sorted(current_folder.rglob("*"))
-    with pytest.raises(ConfigError, match=r"holds a (run|sweep) already"), third.taken_folder():
+    with pytest.raises(ConfigError, match=r"holds a (run|sweep) already"), third.locked_folder():
         pytest.fail("it holds what the first command has left")
     assert sorted(current_folder.rglob("*")) == before
 

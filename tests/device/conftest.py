@@ -2,8 +2,8 @@
 
 import pytest
 
-from rnnbench.machine import resolve_device
 from rnnbench.objective.engine import forbid_tf32
+from rnnbench.run.machine import resolve_device
 
 SIMULATED = "simulated"
 

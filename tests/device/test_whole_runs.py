@@ -30,7 +30,7 @@ def both(device, request, tmp_path, monkeypatch):
     if device.type == "simulated":
         monkeypatch.setattr("rnnbench.config.validate.DEVICE", re.compile("cpu|simulated"))
         at_once = partial(Observer, begin_copy=request.getfixturevalue("simulated").copy_at_once)
-        monkeypatch.setattr("rnnbench.session.Observer", at_once)
+        monkeypatch.setattr("rnnbench.run.batched_run.Observer", at_once)
 
     def run(*words):
         folders = tmp_path / "on_cpu", tmp_path / "on_device"

@@ -8,8 +8,8 @@ import pytest
 
 from rnnbench import cli
 from rnnbench.config.rule import load_rule, rule_names
-from rnnbench.experiments.command import make_experiment, result_lines, run
 from rnnbench.experiments.result import read_result
+from rnnbench.experiments.running import make_experiment, result_lines, run
 from rnnbench.experiments.study import Study, StudyError
 from rnnbench.records.lock import HeldError
 

@@ -10,8 +10,9 @@ import torch
 
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import parse_request
-from rnnbench.keeping import Job
-from rnnbench.run import run_job
+from rnnbench.run.job_folders import Job
+from rnnbench.run.setup import set_up
+from rnnbench.run.single_run import run_job
 from rnnbench.training.observation import Observer
 
 SIZES = ("task.sequence_length=12", "model.hidden_size=16", "budget.updates=3", "record.log_every=1", "threads=1")
@@ -40,7 +41,7 @@ def device(monkeypatch):
     launches = []
     monkeypatch.setattr(launch, "_launch", start)
     at_once = partial(Observer, begin_copy=simulated.copy_at_once)
-    monkeypatch.setattr("rnnbench.session.Observer", at_once)
+    monkeypatch.setattr("rnnbench.run.batched_run.Observer", at_once)
     monkeypatch.setattr("rnnbench.training.problem.NUM_EVALUATION_SEQUENCES", 50)  # the interpreter takes its time
     return "simulated", launches
 
@@ -48,7 +49,8 @@ def device(monkeypatch):
 def metrics(words, device, folder):
     folder.mkdir()
     config = make_plan(parse_request([*words, *SIZES, f"hydra.run.dir={folder}/unused"])).configs[0]
-    assert run_job(Job(replace(config, device=device), folder), quiet=True) == 0
+    config = replace(config, device=device)
+    assert run_job(Job(config, folder), set_up([config]), quiet=True) == 0
     return pd.read_csv(folder / "metrics.csv")
 
 

@@ -15,7 +15,7 @@ from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.models.step_sweeps import StepSweeps
 from rnnbench.objective.engine import Engine
 from rnnbench.objective.objective import Objective
-from rnnbench.run import check_machine
+from rnnbench.run.setup import set_up
 from rnnbench.tasks.adding import Adding
 from rnnbench.tasks.base import Stream
 
@@ -58,7 +58,7 @@ def test_a_machine_without_triton_falls_back(monkeypatch):
 def test_a_run_that_cannot_have_it_is_refused_before_any_work():
     words = ["model.recurrence=triton", "model.hidden_size=300", "device=cpu"]
     with pytest.raises(ConfigError, match=r"model\.recurrence=triton: .* 256 .* 300; use model\.recurrence=auto"):
-        check_machine(make_plan(parse_request(words)).configs)
+        set_up(make_plan(parse_request(words)).configs)
 
 
 def test_unknown_recurrence_is_refused():

@@ -9,9 +9,10 @@ import torch
 
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import Request
-from rnnbench.keeping import Job
 from rnnbench.paths import conf_dir
-from rnnbench.run import run_job
+from rnnbench.run.job_folders import Job
+from rnnbench.run.setup import set_up
+from rnnbench.run.single_run import run_job
 
 SMALL = ("task.sequence_length=10", "model.hidden_size=6", "init.num_connections=4", "budget.updates=2", "threads=2")
 EVERY = ("record.log_every=1", "record.evaluate_every=1")
@@ -26,7 +27,7 @@ def test_every_optimizer_steps_and_every_probe_reads(model, optim, task, tmp_pat
     torch.backends.cudnn.allow_tf32 = True  # as torch has it
     overrides = [f"task={task}", f"model={model}", f"optim={optim}", *SMALL, *EVERY, *(HF if optim == "hf" else ())]
     (config,) = make_plan(Request(overrides=(*overrides, f"hydra.run.dir={tmp_path}-unused"))).configs
-    assert run_job(Job(config, tmp_path), quiet=True) == 0
+    assert run_job(Job(config, tmp_path), set_up([config]), quiet=True) == 0
     facts = json.loads((tmp_path / "summary.json").read_text())
     assert facts["status"] == "budget"
     assert facts["updates"] == 2

@@ -12,7 +12,7 @@ from rnnbench.config.build import build
 from rnnbench.config.compose import Composer
 from rnnbench.config.request import Request
 from rnnbench.objective.engine import Engine
-from rnnbench.session import plan_of
+from rnnbench.run.schedule import training_plan
 from rnnbench.training.interrupt import Interrupt
 from rnnbench.training.loop import Training
 from rnnbench.training.observation import Observer
@@ -93,7 +93,7 @@ def rows_of(configs, max_updates=2, threads=1):
     problem = Problem(built.task, engine, [config.seed for config in configs])
     theta = draw_parameters(built.model, built.inits, problem.seeds, engine)
     probes = {name: ScheduledProbe(probe, 1) for name, probe in built.probes.items()}
-    plan = replace(plan_of(configs[0]), max_updates=max_updates)
+    plan = replace(training_plan(configs[0]), max_updates=max_updates)
     with Observer(told, probes, told.message) as observer:
         training = Training(
             problem, built.optimizer, theta, plan, observer, told, Interrupt(), keeps_previous=built.keeps_previous

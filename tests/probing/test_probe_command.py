@@ -13,10 +13,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from rnnbench import cli
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import Request
-from rnnbench.keeping import Job
 from rnnbench.probes.lyapunov import Lyapunov
 from rnnbench.report.finding import find_run_folders
-from rnnbench.run import run_job
+from rnnbench.run.job_folders import Job
+from rnnbench.run.setup import set_up
+from rnnbench.run.single_run import run_job
 from rnnbench.training.checkpoint import load_checkpoint, save_checkpoint
 
 SMALL = ("optim=sgd", "optim.batch_size=20", "task.sequence_length=10", "model.hidden_size=6", "threads=1")
@@ -35,7 +36,7 @@ def runs(tmp_path_factory):
     }.items():
         (top / name).mkdir()
         (config,) = make_plan(Request(overrides=(*SMALL, *PLAN, *own))).configs
-        assert run_job(Job(config, top / name), quiet=True) == 0
+        assert run_job(Job(config, top / name), set_up([config]), quiet=True) == 0
     return top
 
 
@@ -183,7 +184,7 @@ def test_bad_input(probe, words, expected):
     ids=["probe", "sequences"],
 )
 def test_a_sample_larger_than_memory(probe, monkeypatch, words, expected):
-    monkeypatch.setattr("rnnbench.machine.available_bytes", lambda device: 2**25 + 2**23)
+    monkeypatch.setattr("rnnbench.run.machine.available_bytes", lambda device: 2**25 + 2**23)
     status, out, err = probe("rnn", *words)
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert expected in err

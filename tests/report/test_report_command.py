@@ -10,7 +10,7 @@ import pytest
 from recorded_runs import write_run, write_sweep
 
 from rnnbench import cli
-from rnnbench.report.options import parse_options
+from rnnbench.commands.report import parse_options
 
 VOID = {"meta", "br", "link", "img", "input"}
 

@@ -9,6 +9,7 @@ from rnnbench.config.compose import Composer
 from rnnbench.config.request import Request
 from rnnbench.objective.engine import Engine
 from rnnbench.objective.gauss_newton import Matching
+from rnnbench.run.single_run import this_world
 from rnnbench.tasks.base import Stream
 from rnnbench.training.problem import Problem, draw_parameters
 from rnnbench.training.world import ALONE, joined
@@ -25,7 +26,8 @@ def main():
         config = composer.compose(SMALL).config
     built = build([config])
     engine = Engine(built.model, 1, torch.device("cpu"), torch.float64)
-    with joined(torch.device("cpu")) as world:
+    world = this_world()
+    with joined(torch.device("cpu")):
         problems = [Problem(built.task, engine, [3], one) for one in (ALONE, world)]
         theta = draw_parameters(built.model, built.inits, [3], engine)
         vector = torch.randn(theta.shape, dtype=theta.dtype, generator=torch.Generator().manual_seed(0))

@@ -6,8 +6,9 @@ import torch
 
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import Request
-from rnnbench.keeping import Job
-from rnnbench.run import run_job
+from rnnbench.run.job_folders import Job
+from rnnbench.run.setup import set_up
+from rnnbench.run.single_run import run_job
 from rnnbench.training.observation import Observer
 
 EARLY, LATE = 5, 9
@@ -61,6 +62,6 @@ def test_memory_is_the_same_after_many_rows(tmp_path, monkeypatch):
             settings.picture_every = 4
     config.probe["curvature"].num_iterations = 4
     config.probe["curvature"].num_eigenvectors = 2
-    assert run_job(Job(config, tmp_path), quiet=True) == 0
+    assert run_job(Job(config, tmp_path), set_up([config]), quiet=True) == 0
     assert alive.tensors[0] == alive.tensors[1]
     assert alive.bytes[0] == alive.bytes[1]

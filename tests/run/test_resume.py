@@ -15,7 +15,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rnnbench.cli import main
-from rnnbench.run import resume_run
+from rnnbench.run.single_run import resume_run
 from rnnbench.training.checkpoint import load_checkpoint
 
 SMALL = ("task.sequence_length=10", "model.hidden_size=8", "init.num_connections=4", "threads=2", "probe=default")
@@ -35,9 +35,9 @@ KILLED = """
 import os, signal, sys, time
 from pathlib import Path
 from rnnbench.cli import main
-from rnnbench.session import Session
+from rnnbench.run.callbacks import RunCallbacks
 
-on_update, last, folder = Session.on_update, int(sys.argv[1]), Path(sys.argv[2])
+on_update, last, folder = RunCallbacks.on_update, int(sys.argv[1]), Path(sys.argv[2])
 
 def die_at_update(self, training, update):
     on_update(self, training, update)
@@ -46,7 +46,7 @@ def die_at_update(self, training, update):
             time.sleep(0.005)
         os.kill(os.getpid(), signal.SIGKILL)
 
-Session.on_update = die_at_update
+RunCallbacks.on_update = die_at_update
 main(["train", "-q", *sys.argv[3:], f"hydra.run.dir={folder}"])
 """
 
@@ -111,7 +111,7 @@ def test_the_way_that_was_measured_is_kept(tmp_path, monkeypatch):
         known_ways.append(known)
         return dataclasses.replace(built, model=built.model.with_recurrence("fused"))
 
-    monkeypatch.setattr("rnnbench.session.resolve_recurrence", settle)
+    monkeypatch.setattr("rnnbench.run.batched_run.resolve_recurrence", settle)
     run = tmp_path / "run"
     train(run, *SGD[:2], "model=lstm", "threads=1", "optim=nag", "budget.updates=3")
     assert json.loads((run / "summary.json").read_text())["recurrence"] == "fused"

@@ -14,17 +14,18 @@ import pandas as pd
 import pytest
 import torch
 
-import rnnbench.session
+import rnnbench.run.batched_run
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import Request
-from rnnbench.keeping import Group, Job
-from rnnbench.machine import is_out_of_memory
 from rnnbench.probes.gradient_norm import GradientNorm
 from rnnbench.records.errors import RecordError
 from rnnbench.records.live_aggregate import AggregatePlan
 from rnnbench.records.writer import Records
-from rnnbench.run import resume_run, run_job
-from rnnbench.session import Session
+from rnnbench.run.batched_run import BatchedRun
+from rnnbench.run.job_folders import Group, Job
+from rnnbench.run.machine import is_out_of_memory
+from rnnbench.run.setup import set_up
+from rnnbench.run.single_run import resume_run, run_job
 from rnnbench.training.checkpoint import load_checkpoint
 
 SMALL = ("task.sequence_length=10", "model.hidden_size=8", "init.num_connections=4", "threads=1", "dtype=float64")
@@ -46,13 +47,17 @@ def job(folder, *overrides):
     return Job(config, folder)
 
 
+def train(run, *, quiet):
+    return run_job(run, set_up([run.config]), quiet=quiet)
+
+
 def summary(folder):
     return json.loads((folder / "summary.json").read_text())
 
 
 def test_a_run_folder_keeps_the_contract(tmp_path, capsys):
     run = job(tmp_path / "run", *HF)
-    assert run_job(run, quiet=True) == 0
+    assert train(run, quiet=True) == 0
     facts = summary(run.folder)
     assert facts["status"] == "budget"
     assert facts["solved"] is False
@@ -95,10 +100,11 @@ def test_replicas_of_one_run_equal_runs_alone(overrides, tmp_path):
     together = [job(tmp_path / f"together{k}", *overrides, *more) for k, more in enumerate(own)]
     aggregate = AggregatePlan(tmp_path / "aggregate", {"all": [0, 1, 2]}, [run.folder for run in together], [0, 1, 2])
     group = Group(tmp_path / "group.pt", ["0", "1", "2"], "group 0", aggregate)
-    assert Session(together, quiet=True, group=group).run() == 0
+    setup = set_up([run.config for run in together])
+    assert BatchedRun(setup, together, quiet=True, group=group).run() == 0
     for k, more in enumerate(own):
         alone = job(tmp_path / f"alone{k}", *overrides, *more)
-        assert run_job(alone, quiet=True) == 0
+        assert train(alone, quiet=True) == 0
         theta = [load_checkpoint(run.folder / "checkpoint.pt")["theta"] for run in (alone, together[k])]
         # Once CG has found a large eigenvalue it amplifies rounding by some powers of ten in each further iteration.
         assert (theta[0] - theta[1]).abs().max() < (1e-6 if overrides[-1] == "optim.damping=10" else 1e-10)
@@ -111,14 +117,14 @@ def test_a_run_repeats_itself_bit_for_bit(tmp_path):
     tables = []
     for name in ("first", "second"):
         run = job(tmp_path / name, *HF, "dtype=float32", "threads=2")
-        run_job(run, quiet=True)
+        train(run, quiet=True)
         tables.append(pd.read_csv(run.folder / "metrics.csv").drop(columns="time/seconds"))
     pd.testing.assert_frame_equal(*tables, check_exact=True)
 
 
 def test_divergence_is_an_outcome(tmp_path, capsys):
     run = job(tmp_path / "run", *SGD, "model.nonlinearity=linear", "optim.lr=1e30", "optim.clip_norm=null")
-    assert run_job(run, quiet=True) == 0
+    assert train(run, quiet=True) == 0
     facts = summary(run.folder)
     assert facts["status"] == "diverged"
     assert "not finite at update" in facts["message"]
@@ -139,7 +145,7 @@ def test_a_full_disk_is_said_and_what_was_recorded_stays(tmp_path, monkeypatch, 
 
     monkeypatch.setattr(Records, "log", fill_up)
     run = job(tmp_path / "run", *SGD)
-    assert run_job(run, quiet=True) == 1
+    assert train(run, quiet=True) == 1
     facts = summary(run.folder)
     assert facts["status"] == "failed"
     assert "No space left on device" in facts["message"]
@@ -157,7 +163,7 @@ def test_a_probe_that_fails_does_not_end_the_run(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(GradientNorm, "capture", fail)
     run = job(tmp_path / "run", *SGD)
-    assert run_job(run, quiet=False) == 0
+    assert train(run, quiet=False) == 0
     assert summary(run.folder)["status"] == "budget"
     table = pd.read_csv(run.folder / "metrics.csv")
     assert table["gradient/norm"].isna().all()
@@ -169,9 +175,9 @@ def test_an_error_inside_leaves_a_folder_that_says_so(tmp_path, monkeypatch, cap
     def fail(self):
         raise ZeroDivisionError("a mistake in the loop")
 
-    monkeypatch.setattr(rnnbench.session.Training, "run", fail)
+    monkeypatch.setattr(rnnbench.run.batched_run.Training, "run", fail)
     run = job(tmp_path / "run", *SGD)
-    assert run_job(run, quiet=True) == 1
+    assert train(run, quiet=True) == 1
     facts = summary(run.folder)
     assert (facts["status"], facts["message"]) == ("failed", "ZeroDivisionError: a mistake in the loop")
     assert "rnnbench: ZeroDivisionError: a mistake in the loop" in capsys.readouterr().err
@@ -181,9 +187,9 @@ def test_out_of_memory_names_what_to_lower(tmp_path, monkeypatch, capsys):
     def fail(self):
         raise torch.OutOfMemoryError("tried to allocate 900 GiB")
 
-    monkeypatch.setattr(rnnbench.session.Training, "run", fail)
+    monkeypatch.setattr(rnnbench.run.batched_run.Training, "run", fail)
     run = job(tmp_path / "run", *SGD)
-    assert run_job(run, quiet=True) == 1
+    assert train(run, quiet=True) == 1
     assert "out of memory; lower the batch sizes" in capsys.readouterr().err
 
 

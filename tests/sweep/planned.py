@@ -11,6 +11,7 @@ from rnnbench.config.overrides import expand_sweep
 from rnnbench.config.request import Request
 from rnnbench.config.schema import Config
 from rnnbench.records.summary import SolvedAt, Summary, write_summary
+from rnnbench.sweep.batches import batch_jobs
 from rnnbench.sweep.closing import sweep_summary
 from rnnbench.sweep.plan import SweepPlan, new_plan
 from rnnbench.sweep.planning import plan_groups
@@ -30,7 +31,7 @@ def plan_jobs(folder: Path, *sweeps: Sequence[str], settings: LauncherSettings =
     for words in sweeps:
         configs = compose_jobs(*words)
         names = [str(number) for number in range(first, first + len(configs))]
-        plan = plan.extended(plan_groups(configs, names, settings))
+        plan = plan.extended(plan_groups(batch_jobs(configs), configs, names, settings))
         first += len(configs)
     return plan
 

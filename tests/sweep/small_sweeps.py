@@ -52,7 +52,9 @@ SECONDS_AT_MOST = 300.0
 """That a command, or something that it is to do, may take."""
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["rnnbench.run", "rnnbench.sweep.launch", "rnnbench.sweep.resume", "hydra.main"])
+_context.set_forkserver_preload(
+    ["rnnbench.commands.train", "rnnbench.run.single_run", "rnnbench.sweep.hydra_jobs", "rnnbench.sweep.resume"]
+)
 
 
 class Command:

@@ -6,6 +6,7 @@ from planned import SETTINGS, compose_jobs, plan_jobs
 
 from rnnbench.config.launcher_settings import LauncherSettings
 from rnnbench.records.aggregate import folder_name
+from rnnbench.sweep.batches import batch_jobs
 from rnnbench.sweep.plan import new_plan
 from rnnbench.sweep.planning import aggregate_names, plan_groups, plan_lines
 
@@ -84,12 +85,12 @@ def test_seeds_stay_together(tmp_path):
 
 def test_memory(tmp_path, monkeypatch):
     configs = compose_jobs("seed=range(0,64)", "optim=nag", "threads=1", "device=cpu")
-    folders = list(map(str, range(64)))
+    folders, batches = list(map(str, range(64))), batch_jobs(configs)
 
     def sizes(gibibytes, **changes):
-        monkeypatch.setattr("rnnbench.machine.available_bytes", lambda device: gibibytes * GIBIBYTE)
+        monkeypatch.setattr("rnnbench.run.machine.available_bytes", lambda device: gibibytes * GIBIBYTE)
         settings = limited("auto", **changes)
-        plan = new_plan(tmp_path, settings, []).extended(plan_groups(configs, folders, settings))
+        plan = new_plan(tmp_path, settings, []).extended(plan_groups(batches, configs, folders, settings))
         assert [folder for group in plan.groups for folder in group.folders] == folders
         return [len(group.folders) for group in plan.groups], lines(plan)
 
@@ -127,7 +128,7 @@ def test_every_process_gets_something_to_do(tmp_path, sweep, processes, sizes):
 
 
 def test_what_is_not_known_limits_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("rnnbench.machine.available_bytes", lambda device: None)
+    monkeypatch.setattr("rnnbench.run.machine.available_bytes", lambda device: None)
     settings = LauncherSettings("inline", 1, "auto", {})
     assert len(plan_jobs(tmp_path, ["seed=range(0,64)"], settings=settings).groups) == 1
 

@@ -22,10 +22,11 @@ from small_sweeps import (
     summary_of,
 )
 
-import rnnbench.keeping
+import rnnbench.run.checkpoints
+import rnnbench.run.job_folders
 import rnnbench.sweep.group_run
 from rnnbench.records.errors import MachineError
-from rnnbench.session import Session
+from rnnbench.run.callbacks import RunCallbacks
 
 # ---------------------------------------------------------------- folders
 
@@ -79,7 +80,7 @@ def test_a_file_that_is_removed(rnnbench, prepared):
 
 def fill_disk(num_bytes):
     """Have the disk full after so many bytes of records."""
-    left, write, save = [num_bytes], os.write, rnnbench.keeping.save_checkpoint
+    left, write, save = [num_bytes], os.write, rnnbench.run.checkpoints.save_checkpoint
 
     def write_some(descriptor, data):
         if left[0] <= 0:
@@ -99,8 +100,8 @@ def fill_disk(num_bytes):
         rnnbench.records.write_summary(folder, summary, durable=durable)
 
     os.write = write_some
-    rnnbench.keeping.save_checkpoint = save_where_there_is_space
-    rnnbench.keeping.write_summary = write_summary
+    rnnbench.run.checkpoints.save_checkpoint = save_where_there_is_space
+    rnnbench.run.job_folders.write_summary = write_summary
 
 
 def assert_is_beginning(whole, folder):
@@ -172,7 +173,7 @@ ERRORS = {
 
 def have_memory_for(most, update, kind):
     """Have memory used up by more than so many replicas, from an update on; they may not be kept any longer then."""
-    on_update, run_group = Session.on_update, rnnbench.sweep.group_run.run_group
+    on_update, run_group = RunCallbacks.on_update, rnnbench.sweep.group_run.run_group
     failed = []
 
     def failing(self, training, made):
@@ -186,7 +187,7 @@ def have_memory_for(most, update, kind):
         assert not any(reference() for reference in failed), "its memory is still taken"
         return run_group(*arguments, **options)
 
-    Session.on_update = failing
+    RunCallbacks.on_update = failing
     rnnbench.sweep.group_run.run_group = run_half
 
 

@@ -39,6 +39,7 @@ def test_configurations_are_those_composed(tmp_path, words):
 def test_own_choices_without_a_schema(tmp_path):
     from rnnbench.config.compose import Composer
     from rnnbench.config.request import Request
+    from rnnbench.sweep.batches import batch_jobs
     from rnnbench.sweep.planning import plan_groups
 
     (tmp_path / "my/model").mkdir(parents=True)
@@ -47,7 +48,7 @@ def test_own_choices_without_a_schema(tmp_path):
     )
     with Composer(Request(config_dir=tmp_path / "my")) as composer:
         configs = [composer.compose(["model=tiny", f"seed={seed}"]).config for seed in (1, 2)]
-    plan = new_plan(tmp_path, SETTINGS, []).extended(plan_groups(configs, ["a", "b"], SETTINGS))
+    plan = new_plan(tmp_path, SETTINGS, []).extended(plan_groups(batch_jobs(configs), configs, ["a", "b"], SETTINGS))
     plan.write()
     (number,) = read_plan(tmp_path).numbers()
     for job, config in zip(read_plan(tmp_path).jobs(number), configs, strict=True):

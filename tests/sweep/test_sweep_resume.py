@@ -15,7 +15,8 @@ from small_sweeps import (
     statuses_of,
 )
 
-import rnnbench.keeping
+import rnnbench.run.checkpoints
+import rnnbench.run.job_folders
 from rnnbench.records.lock import FILE_NAME, locked
 
 LONGER = "budget.updates=60"
@@ -27,7 +28,7 @@ ENDED_ONCE = ("replicas/active_share",)
 def kill_at_checkpoint(number, afterwards):
     """Have this process killed when it saves its so-many-th checkpoint."""
     left = [number]
-    save = rnnbench.keeping.save_checkpoint
+    save = rnnbench.run.checkpoints.save_checkpoint
 
     def dying(*arguments):
         left[0] -= 1
@@ -37,7 +38,7 @@ def kill_at_checkpoint(number, afterwards):
         if left[0] == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    rnnbench.keeping.save_checkpoint = dying
+    rnnbench.run.checkpoints.save_checkpoint = dying
 
 
 def killed(number, afterwards=False):

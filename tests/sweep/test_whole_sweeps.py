@@ -9,8 +9,9 @@ import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from small_sweeps import HF, NAG, Rnnbench, assert_close_job, events_of, jobs_of, metrics_of, plan_of, summary_of
 
-import rnnbench.keeping
-import rnnbench.sweep.launch
+import rnnbench.run.checkpoints
+import rnnbench.run.job_folders
+import rnnbench.sweep.batched_sweep
 
 TWO_GROUPS = ("optim=nag,sgd", "seed=0,1", "optim.lr=0.1,0.01")
 CELLS = ["optim=nag,optim.lr=0.01", "optim=nag,optim.lr=0.1", "optim=sgd,optim.lr=0.01", "optim=sgd,optim.lr=0.1"]
@@ -77,7 +78,7 @@ def kill_at_first_checkpoint():
     def die(*arguments):
         os.kill(os.getpid(), signal.SIGKILL)
 
-    rnnbench.keeping.save_checkpoint = die
+    rnnbench.run.checkpoints.save_checkpoint = die
 
 
 def test_the_plan_is_on_disk_before_the_first_update(rnnbench):
@@ -128,7 +129,7 @@ def kill_before_running():
     def die(*arguments, **options):
         os.kill(os.getpid(), signal.SIGKILL)
 
-    rnnbench.sweep.launch.run_groups = die
+    rnnbench.sweep.batched_sweep.run_groups = die
 
 
 def plan_only(counts):
@@ -143,7 +144,7 @@ def plan_only(counts):
         return 0
 
     ConfigLoaderImpl.load_sweep_config = count
-    rnnbench.sweep.launch.run_groups = run_nothing
+    rnnbench.sweep.batched_sweep.run_groups = run_nothing
 
 
 @pytest.mark.slow

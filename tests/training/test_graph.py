@@ -16,12 +16,13 @@ from rnnbench.config.build import build
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import parse_request
-from rnnbench.keeping import Job
-from rnnbench.machine import check_graphs
 from rnnbench.objective.engine import Engine
 from rnnbench.optim.first_order import FirstOrder
 from rnnbench.records.metrics_csv import read_metrics
-from rnnbench.run import run_job
+from rnnbench.run.job_folders import Job
+from rnnbench.run.machine import check_graphs
+from rnnbench.run.setup import set_up
+from rnnbench.run.single_run import run_job
 from rnnbench.training.graph import NUM_WARM_UPS, Replayed
 from rnnbench.training.interrupt import Interrupt
 from rnnbench.training.loop import Training
@@ -205,13 +206,13 @@ def test_a_whole_command_by_a_graph_leaves_the_same_records(tmp_path, monkeypatc
     tables, log = {}, []
     for name in ("plain", "graphs"):
         if name == "graphs":
-            monkeypatch.setattr("rnnbench.machine.obstacle_to_capture", lambda *_, **__: None)
+            monkeypatch.setattr("rnnbench.run.machine.obstacle_to_capture", lambda *_, **__: None)
             make = partial(CapturedUpdates, make_graph=lambda device: CpuGraph(log))
-            monkeypatch.setattr("rnnbench.session.CapturedUpdates", make)
+            monkeypatch.setattr("rnnbench.run.batched_run.CapturedUpdates", make)
         folder = tmp_path / name
         folder.mkdir()
         config = make_plan(parse_request([*words, f"hydra.run.dir={tmp_path}/unused"])).configs[0]
-        assert run_job(Job(config, folder), quiet=True) == 0
+        assert run_job(Job(config, folder), set_up([config]), quiet=True) == 0
         tables[name] = read_metrics(folder)
     assert log.count("replay") == 20 - NUM_WARM_UPS - 5  # rows at 6, 9, 12, 18 and 20
     for column, numbers in tables["plain"].items():

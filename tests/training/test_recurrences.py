@@ -9,10 +9,10 @@ from cpu_graph import CpuGraph
 from rnnbench.config.build import build
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import parse_request
-from rnnbench.machine import resolve_recurrence
 from rnnbench.models.cell_sweeps import CellSweeps
 from rnnbench.models.fused_sweeps import FusedSweeps
 from rnnbench.models.lstm import Lstm
+from rnnbench.run.machine import resolve_recurrence
 from rnnbench.tasks.adding import Adding
 from rnnbench.training import recurrences
 from rnnbench.training.graph import NUM_WARM_UPS
@@ -99,7 +99,7 @@ def test_a_run_measures_its_own_work(monkeypatch):
         assert (dtype, device, make_graph) == (torch.float64, GPU, None)
         return "fused"
 
-    monkeypatch.setattr("rnnbench.machine.fastest_recurrence", measure)
+    monkeypatch.setattr("rnnbench.run.machine.fastest_recurrence", measure)
     _, found = settled("model=gru optim.batch_size=7 dtype=float64", GPU)
     assert found.model.recurrence == "fused"
 
@@ -108,6 +108,6 @@ def test_too_little_memory_to_measure_is_no_error(monkeypatch):
     def fail(*arguments):
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr("rnnbench.machine.fastest_recurrence", fail)
+    monkeypatch.setattr("rnnbench.run.machine.fastest_recurrence", fail)
     built, found = settled("model=gru", GPU)
     assert found is built

@@ -17,7 +17,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from rnnbench.config.launcher_settings import AUTO, LauncherSettings
+from rnnbench.config.launcher_settings import AUTO, BatchTask, LauncherSettings
 
 
 @dataclass
@@ -54,7 +54,7 @@ _register()
 
 
 class BatchedLauncher(Launcher):
-    """Hands all jobs of a sweep at once to the task function, whose attribute `launch` runs them.
+    """Hands all jobs of a sweep at once to the task function, a `BatchTask`.
 
     Args:
         backend: As in `LauncherSettings`, like those below.
@@ -93,11 +93,10 @@ class BatchedLauncher(Launcher):
         Raises:
             HydraException: The task function cannot run several jobs at once.
         """
-        run = getattr(self.task_function, "launch", None)
-        if run is None:
+        if not isinstance(self.task_function, BatchTask):
             raise HydraException("hydra/launcher=batched runs jobs of rnnbench train alone; use hydra/launcher=basic")
         self.sweep_folder.mkdir(parents=True, exist_ok=True)  # some sweepers write into it
-        values = run(self.settings, job_overrides, initial_job_idx)
+        values = self.task_function.launch(self.settings, job_overrides, initial_job_idx)
         folder = str(self.sweep_folder)
         return [
             JobReturn(overrides=overrides, working_dir=folder, status=JobStatus.COMPLETED, _return_value=value)

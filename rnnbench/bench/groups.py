@@ -15,9 +15,9 @@ from rnnbench.bench.report import Report, mebibytes, print_report, write_json
 from rnnbench.bench.update import measure_update
 from rnnbench.config.schema import Config
 from rnnbench.exit_status import FAILED, OK
-from rnnbench.processors import num_processors
 from rnnbench.records.messages import printable, say
 from rnnbench.records.wording import count
+from rnnbench.run.processors import num_processors
 
 FORMAT = 1
 """Version of the JSON file; it grows when a reader of an older version would misread it."""

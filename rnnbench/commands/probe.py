@@ -1,22 +1,25 @@
 """`rnnbench probe`: finds saved nets, reads the probes on each, writes what they find, prints a table."""
 
+import argparse
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.text import Text
 
+from rnnbench.commands.output import show
 from rnnbench.config.compose import Composer
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.overrides import quoted
+from rnnbench.config.parser import CommandParser
 from rnnbench.config.request import Request
+from rnnbench.config.trust import add_options, trusted_by
 from rnnbench.config.validate import validate
 from rnnbench.exit_status import FAILED, OK
-from rnnbench.probing.options import Options
-from rnnbench.probing.reading import Findings, prepare, probe
-from rnnbench.probing.saved import Saved, find_saved
+from rnnbench.probing.options import DEFAULT_SEQUENCES, Options
 from rnnbench.records import RecordError
 from rnnbench.records.closing import add_table, shortest_path
 from rnnbench.records.lock import FILE_NAME as LOCK
@@ -24,23 +27,86 @@ from rnnbench.records.lock import locked
 from rnnbench.records.messages import printable, say
 from rnnbench.records.probe_files import NUMBERS, prepare_folder, write_findings
 from rnnbench.records.wording import count
+from rnnbench.run.process import prepare_process
+
+if TYPE_CHECKING:
+    from rnnbench.probing.reading import Findings
+    from rnnbench.probing.saved import Saved
 
 DEFAULT = "probe=all"
 
 
-def run_probe(options: Options) -> tuple[int, list[str]]:
-    """Probe every saved net in some folders.
+def _parser() -> argparse.ArgumentParser:
+    """The options of `rnnbench probe`."""
+    parser = CommandParser(
+        prog="rnnbench probe",
+        usage="rnnbench probe FOLDER... [probe=CHOICE] [probe.NAME.KEY=VALUE ...] [--out DIR] [--sequences N]",
+        description="Look at the net that a run has saved, with the probes that can look at it while it trains.",
+        epilog="Without a choice it is probe=all; rnnbench list probe shows them. The sequences are held-out ones of\n"
+        "the run's task, the same for every run of it. docs/probes.md says how to read what comes out.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("words", metavar="FOLDER", nargs="*", help="a run, a sweep, or a folder that holds some")
+    parser.add_argument("--out", metavar="DIR", help="where the results go; FOLDER/probe without it")
+    parser.add_argument("--sequences", metavar="N", default=str(DEFAULT_SEQUENCES), help="sequences, 100 without it")
+    add_options(parser)
+    return parser
 
-    Args:
-        options: What was asked for.
 
-    Returns:
-        The exit status, 0, or 1 where a probe failed or something could not be written; and the lines of the table,
-        with where everything is and what to type next.
+def parse_options(words: Sequence[str]) -> Options:
+    """Read the words after `rnnbench probe`; --help shows the options and ends the process.
 
     Raises:
-        ConfigError: A folder, a checkpoint, a probe or its sample cannot be; nothing has been written then.
+        ConfigError: A folder is missing, an option does not exist, or a value cannot be.
     """
+    given = _parser().parse_intermixed_args(words)
+    overrides = tuple(word for word in given.words if "=" in word or word.startswith(("~", "+")))
+    folders = tuple(Path(word).expanduser() for word in given.words if word not in overrides)
+    if not folders:
+        raise ConfigError("rnnbench probe needs the folder of a run or of a sweep")
+    trusted = trusted_by(given, ["probe", *words])
+    for folder in folders:
+        if not folder.is_dir():
+            raise ConfigError(f"there is no folder {folder}")
+    for override in overrides:
+        key = override.lstrip("~+").partition("=")[0]
+        if key != "probe" and not key.startswith("probe."):
+            raise ConfigError(f"{override}: only probe=CHOICE and its keys can be given, the rest is the run's own")
+    if not given.sequences.isdecimal() or int(given.sequences) < 1:
+        raise ConfigError(f"--sequences must be a whole number >= 1, got {given.sequences!r}")
+    out = None if given.out is None else Path(given.out).expanduser()
+    return Options(folders, overrides, out, int(given.sequences), trusted)
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the command.
+
+    Args:
+        words: The words after `rnnbench probe`.
+
+    Returns:
+        The exit status: 0, or 1 if a probe failed or something could not be written.
+
+    Raises:
+        ConfigError: A folder, a checkpoint, a probe or its sample cannot be used; nothing has been written then.
+        RecordError: A checkpoint is damaged.
+    """
+    options = parse_options(words)
+    prepare_process()
+    options.trusted.add_to_path()
+    status, lines = run_probe(options)
+    return max(status, show(lambda: lines))
+
+
+def run_probe(options: Options) -> tuple[int, list[str]]:
+    """Probe every saved net in some folders; raises as `main` does.
+
+    Returns:
+        The exit status of `main`, and the lines of the table, with where everything is and what to type next.
+    """
+    from rnnbench.probing.reading import prepare, probe
+    from rnnbench.probing.saved import find_saved
+
     runs, num_without = find_saved(options, _wanted(options))
     objects = [prepare(saved, options.num_sequences) for saved in runs]
     try:
@@ -81,7 +147,7 @@ def _wanted(options: Options) -> Mapping[str, Any]:
     return wanted
 
 
-def _closing(options: Options, runs: Sequence[Saved], found: Sequence[Findings], num_without: int) -> str:
+def _closing(options: Options, runs: "Sequence[Saved]", found: "Sequence[Findings]", num_without: int) -> str:
     """The table, where everything is, and what to type next."""
     text = Text()
     first = runs[0]
@@ -107,7 +173,7 @@ def _closing(options: Options, runs: Sequence[Saved], found: Sequence[Findings],
     return text.plain
 
 
-def _rows(found: Sequence[Findings]) -> list[list[str]]:
+def _rows(found: "Sequence[Findings]") -> list[list[str]]:
     """One number for each tag; of several runs, the median and the range."""
     tags = dict.fromkeys(tag for findings in found for tag in findings.scalars)
     if len(found) == 1:

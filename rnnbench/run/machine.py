@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from rnnbench.allocator import prepare_allocator
 from rnnbench.config.build import Built
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.schema import Config
@@ -17,7 +16,8 @@ from rnnbench.config.validate import fields_of
 from rnnbench.models.base import BlockShape
 from rnnbench.models.fused_cell import FusedCell
 from rnnbench.objective.engine import ROWS_PER_BLOCK, flush_denormals, forbid_tf32, rows_per_block
-from rnnbench.processors import num_processors
+from rnnbench.run.allocator import prepare_allocator
+from rnnbench.run.processors import num_processors
 from rnnbench.training.graph import CudaGraph
 from rnnbench.training.problem import NUM_EVALUATION_SEQUENCES
 from rnnbench.training.recurrences import fastest_recurrence

@@ -54,20 +54,20 @@ def _contents(composed: Composed, folder: Path, number: int) -> dict[str, Any]:
     with composed.whole(number) as tree:
         config: Any = OmegaConf.to_container(tree, resolve=False, enum_to_str=True)
     hydra = config.pop("hydra")
-    task, own = _lines(composed.overrides)
-    mode = RunMode.MULTIRUN.name
-    if not any(line.startswith("hydra.mode=") for line in own):
-        own.append(f"hydra.mode={mode}")  # as Hydra does for --multirun
-    hydra["mode"] = mode
+    task, own = split_overrides(composed.overrides, RunMode.MULTIRUN)
+    hydra["mode"] = RunMode.MULTIRUN.name
     hydra["overrides"] = {"hydra": own, "task": task}
     hydra["runtime"]["output_dir"] = str(folder.absolute())
     return {"config.yaml": config, "hydra.yaml": {"hydra": hydra}, "overrides.yaml": task}
 
 
-def _lines(overrides: Sequence[Override]) -> tuple[list[str], list[str]]:
-    """The overrides as typed: those of the run, and those of Hydra's own keys."""
+def split_overrides(overrides: Sequence[Override], mode: RunMode) -> tuple[list[str], list[str]]:
+    """The overrides of the run, and those of Hydra's own keys, which name the mode as Hydra adds it for --multirun."""
     task = [str(override.input_line) for override in overrides if not override.is_hydra_override()]
-    return task, [str(override.input_line) for override in overrides if override.is_hydra_override()]
+    own = [str(override.input_line) for override in overrides if override.is_hydra_override()]
+    if not any(line.startswith("hydra.mode=") for line in own):
+        own.append(f"hydra.mode={mode.name}")
+    return task, own
 
 
 def _to_yaml(content: Any) -> str:

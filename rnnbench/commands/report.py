@@ -1,26 +1,134 @@
 """`rnnbench report`: reads run folders, prints tables, writes a page."""
 
+import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from rnnbench.commands.output import output_status
+from rnnbench.config.errors import ConfigError
+from rnnbench.config.nearest import did_you_mean, nearest_keys
+from rnnbench.config.parser import CommandParser
+from rnnbench.exit_status import FAILED, OK
 from rnnbench.records.errors import RecordError
 from rnnbench.records.messages import printable, say
 from rnnbench.report import description, fields, files
-from rnnbench.report.errors import ReportError
+from rnnbench.report.errors import ReportError, UnknownFieldError
 from rnnbench.report.figures import make_charts
 from rnnbench.report.finding import Found, find_run_folders
 from rnnbench.report.groups import Group, make_groups
-from rnnbench.report.options import Options
 from rnnbench.report.page import make_page
 from rnnbench.report.run_table import read_table, run_rows
 from rnnbench.report.runs import Run, distinct, read_runs
 from rnnbench.report.tables import cost_table, group_rows, outcome_table, print_table
 
-OK, FAILED = 0, 1
+FOLDER_NAME = "report"
+TABLE_SUFFIX = ".csv"
+
+_BY = "by="
+
+
+@dataclass(frozen=True)
+class Options:
+    """Runs to report on, and the folder of the page.
+
+    Attributes:
+        folders: Runs, sweeps, or folders that contain them.
+        tables: Tables of runs that earlier reports have written.
+        by: Fields of the configuration that form the groups; None: those that vary among the runs.
+        out: Folder of the page.
+    """
+
+    folders: tuple[Path, ...]
+    tables: tuple[Path, ...]
+    by: tuple[str, ...] | None
+    out: Path
+
 
 _MOST_FOLDERS = 10  # on the terminal; the page has all
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The options of `rnnbench report`."""
+    parser = CommandParser(
+        prog="rnnbench report",
+        usage="rnnbench report FOLDER|TABLE.csv... [by=FIELD,FIELD] [--out DIR]",
+        description="Report on runs: tables here, and a page with figures in FOLDER/report/index.html.",
+        epilog="by=optim.lr,task.sequence_length groups the runs by the values of these fields; by= puts all runs\n"
+        "into one group. Default: the fields that vary among the runs, except the seed.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "words",
+        metavar="FOLDER|TABLE.csv",
+        nargs="*",
+        help="a run, a sweep, a folder that contains some, or the runs.csv of an earlier report",
+    )
+    parser.add_argument("--out", metavar="DIR", help="folder of the page; required for several folders or tables")
+    parser.add_argument("--config-dir", metavar="DIR", help="as of the other commands; a report imports no class")
+    return parser
+
+
+def parse_options(words: Sequence[str]) -> Options:
+    """Read the words after `rnnbench report`; --help shows the options and ends the process.
+
+    Raises:
+        ReportError: A folder is missing, an option does not exist, or it is not clear where the page should go.
+    """
+    given = _parser().parse_intermixed_args(words)
+    choices = [word for word in given.words if word.startswith(_BY)]
+    sources = [Path(word).expanduser() for word in given.words if not word.startswith(_BY)]
+    if not sources:
+        raise ReportError("rnnbench report needs the folder of a run or of a sweep, or a table of runs")
+    if len(choices) > 1:
+        raise ReportError(f"by= is there twice: {' '.join(choices)}; all fields go into one, as in by=seed,optim.lr")
+    tables = tuple(path for path in sources if path.suffix == TABLE_SUFFIX and path.is_file())
+    folders = tuple(path for path in sources if path not in tables)
+    for folder in folders:
+        if not folder.is_dir():
+            raise ReportError(f"there is no folder {folder}, nor a table TABLE{TABLE_SUFFIX} of that name")
+    if given.config_dir is not None and not Path(given.config_dir).expanduser().is_dir():
+        raise ReportError(f"--config-dir: there is no folder {given.config_dir}")
+    if given.out is None and len(sources) > 1:
+        raise ReportError("a report on several folders or tables needs --out DIR, where its page goes")
+    beside = sources[0].with_suffix("") if tables else sources[0]
+    out = beside / FOLDER_NAME if given.out is None else Path(given.out).expanduser()
+    if out.exists() and not out.is_dir():
+        raise ReportError(f"{out} is no folder, and the page goes there")
+    return Options(folders, tables, _fields(choices[0]) if choices else None, out)
+
+
+def _fields(choice: str) -> tuple[str, ...]:
+    text = choice.removeprefix(_BY)
+    names = [name.strip() for name in text.split(",")] if text.strip() else []
+    if not all(names):
+        raise ReportError(f"{choice} has an empty name; fields are separated by single commas")
+    for name in names:
+        if names.count(name) > 1:
+            raise ReportError(f"{choice} names {name} twice")
+    return tuple(names)
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the command.
+
+    Args:
+        words: The words after `rnnbench report`.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        ConfigError: There is no run that can be read, a field does not exist, or there is no place for the page.
+    """
+    try:
+        return max(report(parse_options(words)), output_status())
+    except UnknownFieldError as error:
+        raise ConfigError(f"{error}{did_you_mean(nearest_keys(error.field, error.fields))}") from error
+    except ReportError as error:
+        raise ConfigError(str(error)) from error
 
 
 def report(options: Options) -> int:

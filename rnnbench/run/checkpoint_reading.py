@@ -3,52 +3,54 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import torch
 
-from rnnbench.config.build import build
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.schema import Config
 from rnnbench.config.stored import MOST_THREADS, config_from, validate_stored, with_overrides
 from rnnbench.config.trust import Trusted, check_trusted
-from rnnbench.machine import check_memory, resolve_device
 from rnnbench.optim.base import State
 from rnnbench.records import RecordError
 from rnnbench.records.continuing import is_record_name
 from rnnbench.records.metrics_csv import header
 from rnnbench.records.summary import STATUSES
-from rnnbench.session import record_columns
+from rnnbench.run.schedule import record_columns
+from rnnbench.run.setup import RunSetup
 from rnnbench.training.checkpoint import load_checkpoint, previous_checkpoint
 from rnnbench.training.replica import Snapshot
 
 Contents = dict[str, Any]
 """What a checkpoint holds."""
 
+Loaded = TypeVar("Loaded")
+
 
 # ---------------------------------------------------------------- the latest one, or the one before it
 
 
-def load_latest(path: Path, usable: Callable[[Path], Contents]) -> tuple[Contents, str | None]:
-    """Read the latest checkpoint that can be gone on from.
+def load_latest(path: Path, load: Callable[[Path], Loaded]) -> tuple[Loaded, str | None]:
+    """Read the latest checkpoint from which a run can be resumed.
 
     Args:
-        path: Where the latest one is.
-        usable: Reads one and checks it.
+        path: Path of the latest one.
+        load: Reads a checkpoint and checks it.
 
     Returns:
-        What `usable` gave of it, or else of the one before it; and why the latest one cannot be used (None: it is).
+        What `load` returned for the latest one, or else for the one before it; and why the latest one cannot be used
+        (None: it is used).
 
     Raises:
         RecordError, ConfigError: Neither can be; told of the latest one.
     """
     try:
-        return usable(path), None
+        return load(path), None
     except (RecordError, ConfigError) as error:
         if path.is_dir() or not previous_checkpoint(path).exists():  # a folder cannot be replaced by the next one
             raise
         try:
-            return usable(previous_checkpoint(path)), str(error)
+            return load(previous_checkpoint(path)), str(error)
         except (RecordError, ConfigError):
             raise error from None
 
@@ -161,18 +163,11 @@ class Form:
     header: bytes
 
     @classmethod
-    def of(cls, config: Config) -> Self:
-        """That of a run with this configuration.
-
-        Raises:
-            ConfigError: Its objects cannot be built, or do not fit into memory.
-        """
-        built = build([config])
-        check_memory(config, built, 1, resolve_device(config.device))
-        columns = record_columns(config, built)
-        dtype = getattr(torch, config.dtype)
-        theta = torch.zeros(1, built.model.num_parameters, dtype=dtype)
-        return cls(theta, built.optimizer.initial_state(theta), header(columns))
+    def of(cls, setup: RunSetup) -> Self:
+        """The form of a run with these objects."""
+        theta = torch.zeros(1, setup.built.model.num_parameters, dtype=setup.dtype)
+        columns = record_columns(setup.config, setup.built)
+        return cls(theta, setup.built.optimizer.initial_state(theta), header(columns))
 
     def check(self, path: Path, snapshot: Snapshot) -> None:
         """Check the tensors of a checkpoint.

@@ -1,31 +1,42 @@
-"""Tab completion: Hydra's, told about the subcommand that stands before the overrides."""
+"""`rnnbench -sc`: tab completion, Hydra's, told about the subcommand that stands before the overrides."""
 
 import contextlib
 import io
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+import os
+from collections.abc import MutableMapping, Sequence
 
+from rnnbench.bench.options import GROUPS as BENCH_GROUPS
+from rnnbench.bench.options import UPDATE
+from rnnbench.config.errors import ConfigError
+from rnnbench.config.hydra_main import call_hydra, show_nothing
 from rnnbench.config.listing import GROUPS, KEYS, folders_of
 from rnnbench.config.request import Request
+from rnnbench.paths import conf_dir
 
 HIDDEN = "schema"  # Hydra lists the schema among the groups
+SHELLS = ("bash", "fish", "zsh")
+TASKS = ("install", "uninstall", "query")
+
+FIRST_WORDS = {"bench": {name: name == UPDATE for name in BENCH_GROUPS}}
+"""For commands that take a group first: its names, and whether overrides follow it."""
 
 
-def complete(
-    option: str,
-    environment: MutableMapping[str, str],
-    commands: Sequence[str],
-    groups: Mapping[str, Mapping[str, bool]],
-    ask_hydra: Callable[[str], None],
-) -> str:
-    """What `rnnbench -sc OPTION` prints; fish wants a suggestion per line, bash and zsh words.
+def complete(option: str, commands: Sequence[str], environment: MutableMapping[str, str] = os.environ) -> str:
+    """The text that `rnnbench -sc OPTION` prints; fish wants a suggestion per line, bash and zsh words.
 
     Args:
         option: install=SHELL, uninstall=SHELL or query=SHELL.
-        environment: COMP_LINE in it is the line that is being typed; changed for Hydra.
         commands: The subcommands.
-        groups: For commands that take a group first: its names, and whether overrides follow it.
-        ask_hydra: Lets Hydra print what it has to say about an option.
+        environment: COMP_LINE in it is the line that is being typed; changed for Hydra.
+
+    Raises:
+        ConfigError: There is no such option or no completion for this shell.
     """
+    task, _, shell = option.partition("=")
+    if task not in TASKS:
+        raise ConfigError(f"-sc needs install=SHELL, uninstall=SHELL or query=SHELL, got {option!r}")
+    if shell not in SHELLS:
+        raise ConfigError(f"-sc: there is completion for {', '.join(SHELLS)}, got {option!r}")
     line = environment.get("COMP_LINE", "")
     words = line.split(" ")
     separator = "\n" if option.endswith("=fish") else " "
@@ -34,7 +45,7 @@ def complete(
             return separator.join(command for command in commands if command.startswith(words[-1]))
         if words[1] == "list":
             return separator.join(_list_words(words[2:]))
-        first = groups.get(words[1], {})
+        first = FIRST_WORDS.get(words[1], {})
         if first and len(words) == 3:
             return separator.join(name for name in first if name.startswith(words[2]))
         if words[1] not in commands or (first and not first.get(words[2])):
@@ -43,7 +54,7 @@ def complete(
         if "COMP_POINT" in environment:
             environment["COMP_POINT"] = str(len(environment["COMP_LINE"]))
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        ask_hydra(option)
+        call_hydra(["-sc", option], conf_dir(), show_nothing)
     if not option.startswith("query"):
         return printed.getvalue().rstrip("\n")
     return separator.join(word for word in printed.getvalue().split() if not word.startswith(HIDDEN))

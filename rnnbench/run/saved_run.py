@@ -1,4 +1,4 @@
-"""What a run by itself goes on from, found without writing anything."""
+"""A single run as it was saved, read without writing anything."""
 
 import contextlib
 import dataclasses
@@ -10,34 +10,38 @@ from pathlib import Path
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.schema import Config
 from rnnbench.config.trust import Trusted
-from rnnbench.keeping import CHECKPOINT
 from rnnbench.records import RecordError, read_summary
 from rnnbench.records.continuing import ShortRecordsError, check_continued, covered_lengths
 from rnnbench.records.metrics_csv import last_row
 from rnnbench.records.wording import count
-from rnnbench.resume_point import Contents, Form, load_job, load_latest, stored_config
-from rnnbench.session import Start
+from rnnbench.run.checkpoint_reading import Contents, Form, load_job, load_latest, stored_config
+from rnnbench.run.job_folders import CHECKPOINT
+from rnnbench.run.resume_point import ResumePoint
+from rnnbench.run.setup import RunSetup, set_up
 from rnnbench.training.checkpoint import previous_checkpoint, save_checkpoint
 from rnnbench.training.replica import Snapshot
+from rnnbench.training.world import World
 
 
 @dataclass(frozen=True)
-class FoundRun:
-    """A run that can go on.
+class SavedRun:
+    """A run that can be resumed.
 
     Attributes:
-        folder: Its run folder.
-        config: The configuration with which it goes on.
-        start: Where it is.
-        status: How it stood at its checkpoint; None: it begins anew.
-        updates: Updates done.
-        warnings: What is lost, in sentences.
-        checkpoint: What its checkpoint has to hold by the time that it goes on; None: it holds that already.
+        folder: Run folder.
+        config: Configuration of the resumed run.
+        setup: Objects of the resumed run.
+        start: State from which it is resumed.
+        status: Status of the run at its checkpoint; None: it begins anew.
+        updates: Number of updates done.
+        warnings: Sentences that say what is lost.
+        checkpoint: Contents to write to the checkpoint before training continues; None: they are there already.
     """
 
     folder: Path
     config: Config
-    start: Start
+    setup: RunSetup
+    start: ResumePoint
     status: str | None = None
     updates: int = 0
     warnings: Sequence[str] = ()
@@ -49,72 +53,87 @@ class FoundRun:
         return self.status is not None and is_finished(self.status, self.config)
 
     def settle(self) -> None:
-        """Make the checkpoint that it goes on from the latest one."""
+        """Write the checkpoint from which the run is resumed, if it is not the latest one."""
         if self.checkpoint is not None:
             save_checkpoint(self.folder / CHECKPOINT, self.checkpoint, keep_previous=False)
 
 
+@dataclass(frozen=True)
+class _Loaded:
+    """A checkpoint that the run can be resumed from."""
+
+    contents: Contents
+    config: Config
+    setup: RunSetup
+    form: Form
+
+
 def is_finished(status: str, config: Config) -> bool:
-    """Whether a run that ended so has nothing left to do, whatever its budget."""
+    """Whether a run with this last status has nothing left to do, whatever its budget."""
     return status == "diverged" or (status == "solved" and config.stop_when_solved)
 
 
-def find_run(folder: Path, overrides: Sequence[str], trusted: Trusted, *, accept_gap: bool = False) -> FoundRun:
-    """Find where a run is; nothing is written.
+def read_saved_run(
+    folder: Path, overrides: Sequence[str], trusted: Trusted, world: World, *, accept_gap: bool = False
+) -> SavedRun:
+    """Read where a run stopped, and set it up; nothing is written.
 
     Args:
-        folder: Its run folder.
+        folder: Run folder.
         overrides: A larger budget, as KEY=VALUE.
-        trusted: The folders and modules whose classes may be imported.
-        accept_gap: Go on also where rows are missing that the checkpoint counts.
+        trusted: Folders and modules whose classes may be imported.
+        world: The processes that train the run.
+        accept_gap: Whether to resume even if rows are missing that the checkpoint counts.
 
     Raises:
-        ConfigError: The folder holds nothing to go on from, or names a class that may not be imported; or an override
-            is wrong.
+        ConfigError: The folder holds nothing to resume, or names a class that may not be imported; an override is
+            wrong; or the run does not fit this machine.
         RecordError: A record is damaged.
     """
     path = folder / CHECKPOINT
     if not path.exists() and not previous_checkpoint(path).exists():
-        return _at_its_beginning(folder, overrides, trusted)
-    load = partial(_load, folder, overrides, trusted, accept_gap)
+        return _at_its_beginning(folder, overrides, trusted, world)
     try:
-        contents, problem = load_latest(path, load)
+        loaded, problem = load_latest(path, partial(_load, folder, overrides, trusted, world, accept_gap))
     except ShortRecordsError as error:
         raise RecordError(with_way_on(error, folder)) from error
-    config, updates = _config(path, contents, overrides, trusted), contents["update"]
-    warnings, lengths = [], contents["records"]
+    contents, config = loaded.contents, loaded.config
+    updates, warnings, lengths = contents["update"], [], contents["records"]
     if problem is not None:
         warnings.append(
             f"{problem}; the run goes on from the checkpoint before it, {repeated(last_update(folder) or 0, updates)}"
         )
     if accept_gap:
-        lengths = [covered_lengths(folder, Form.of(config).header, lengths[0])]
+        lengths = [covered_lengths(folder, loaded.form.header, lengths[0])]
         if lengths != contents["records"]:
             warnings.append(f"rows before update {updates} are missing in {folder}, and stay so")
-    start = Start.of(contents, Snapshot.from_contents(contents), lengths)
+    start = ResumePoint.of(contents, Snapshot.from_contents(contents), lengths)
     checkpoint = {**contents, "records": lengths} if warnings else None
-    return FoundRun(folder, config, start, contents["status"], updates, warnings, checkpoint)
+    return SavedRun(folder, config, loaded.setup, start, contents["status"], updates, warnings, checkpoint)
 
 
-def _load(folder: Path, overrides: Sequence[str], trusted: Trusted, accept_gap: bool, path: Path) -> Contents:
-    """Read a checkpoint of a run, and check that the run can go on from it."""
+def _load(
+    folder: Path, overrides: Sequence[str], trusted: Trusted, world: World, accept_gap: bool, path: Path
+) -> _Loaded:
+    """Read a checkpoint of a run, and check that the run can be resumed from it."""
     contents = load_job(path)
     config = _config(path, contents, overrides, trusted)
-    form = Form.of(config)
+    setup = set_up([config], world)
+    form = Form.of(setup)
     form.check(path, Snapshot.from_contents(contents))
     if not accept_gap and not is_finished(contents["status"], config):
         check_continued(folder, form.header, contents["records"][0])
-    return contents
+    return _Loaded(contents, config, setup, form)
 
 
 def _config(path: Path, contents: Contents, overrides: Sequence[str], trusted: Trusted) -> Config:
-    """The configuration with which a run goes on."""
+    """The configuration of the resumed run."""
     config = stored_config(contents, path, trusted, overrides)
     return dataclasses.replace(config, threads=contents["threads"] or config.threads)
 
 
-def _at_its_beginning(folder: Path, overrides: Sequence[str], trusted: Trusted) -> FoundRun:
-    """A run that was ended before its first checkpoint; it begins anew."""
+def _at_its_beginning(folder: Path, overrides: Sequence[str], trusted: Trusted, world: World) -> SavedRun:
+    """A run that ended before its first checkpoint; it begins anew."""
     summary = read_summary(folder)
     if (last_update(folder) or 0) > 0:
         raise ConfigError(f"{folder} has lost its {CHECKPOINT}: its records stay, and it cannot go on")
@@ -126,28 +145,30 @@ def _at_its_beginning(folder: Path, overrides: Sequence[str], trusted: Trusted) 
         "classes": summary.classes,
         "threads": summary.threads,
     }
-    start = Start(None, None, summary.threads, summary.recurrence)
-    return FoundRun(folder, _config(folder / "summary.json", contents, overrides, trusted), start)
+    config = _config(folder / "summary.json", contents, overrides, trusted)
+    return SavedRun(
+        folder, config, set_up([config], world), ResumePoint(None, None, summary.threads, summary.recurrence)
+    )
 
 
 def with_way_on(error: ShortRecordsError, folder: Path) -> str:
-    """What is missing, and how a run or a sweep goes on without it."""
+    """What is missing, and how a run or a sweep is resumed without it."""
     return f"{error}; `rnnbench resume {folder} --accept-gap` goes on without what is missing"
 
 
 def repeated(recorded: int, updates: int) -> str:
-    """Which updates are done once more, in words.
+    """Which updates are repeated, in words.
 
     Args:
-        recorded: Updates that the records tell of.
-        updates: Those of the checkpoint.
+        recorded: Number of updates in the records.
+        updates: Number of updates in the checkpoint.
     """
     number = recorded - updates
     return f"after update {updates}" + (f": {count(number, 'update')} are repeated" if number > 0 else "")
 
 
 def last_update(folder: Path) -> int | None:
-    """Updates that the records of a run tell of; None: they cannot be read."""
+    """Number of updates in the records of a run; None: they cannot be read."""
     known = []
     row = last_row(folder, ["update"])
     if row is not None:

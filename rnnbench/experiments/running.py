@@ -1,58 +1,18 @@
-"""`rnnbench reproduce`: run an experiment and print its findings and verdict."""
+"""Runs an experiment: measures, judges, draws and records; and its result in lines."""
 
-import shlex
-from collections.abc import Sequence
 from pathlib import Path
 
 from rnnbench.config.classes import import_class
-from rnnbench.config.rule import Rule, load_rule, rule_names
-from rnnbench.exit_status import FAILED, OK
+from rnnbench.config.rule import Rule
 from rnnbench.experiments.base import Experiment
-from rnnbench.experiments.options import ROOT, Options
 from rnnbench.experiments.result import Result, write_result
-from rnnbench.experiments.study import Study, StudyError
+from rnnbench.experiments.study import Study
 from rnnbench.experiments.verdict import Finding, conclude
 from rnnbench.records.environment import git_revision, versions
-from rnnbench.records.messages import printable, say
 from rnnbench.records.wording import duration, number
 from rnnbench.report.drawing import draw_figure
 
 HEADINGS = ("", "measured", "95 % interval", "claimed", "")
-
-
-def list_lines() -> list[str]:
-    """A line for each experiment: its name, the book's section, and what is claimed."""
-    rules = [load_rule(name) for name in rule_names()]
-    width = max(len(rule.name) for rule in rules)
-    return [f"{rule.name:<{width}}  {rule.section:<7}  {rule.claim}" for rule in rules]
-
-
-def reproduce(options: Options) -> int:
-    """Run one experiment, or continue it.
-
-    Args:
-        options: Parsed command line, with the name of an experiment.
-
-    Returns:
-        The exit status: 0 whatever the verdict, 1 where something could not be trained.
-
-    Raises:
-        ConfigError: There is no such experiment, or its folder cannot be used; nothing has been done.
-        RecordError: Another process works on the folder, or it cannot be written.
-    """
-    assert options.name is not None
-    rule = load_rule(options.name, quick=options.quick)
-    experiment = make_experiment(rule)
-    study = Study(rule, options.out, quiet=options.quiet)
-    try:
-        with study.taken():
-            result = run(experiment, study, _command(options))
-    except StudyError as error:
-        say(str(error))
-        return FAILED
-    for line in result_lines(result, study.folder):
-        print(printable(line))
-    return OK
 
 
 def make_experiment(rule: Rule) -> Experiment:
@@ -115,9 +75,3 @@ def cells(finding: Finding) -> tuple[str, ...]:
     interval = "-" if finding.interval is None else " to ".join(number(bound) for bound in finding.interval)
     answer = "" if finding.role == "beside" else finding.answer
     return finding.what, number(finding.measured), interval, finding.claimed, answer
-
-
-def _command(options: Options) -> str:
-    words: Sequence[str] = ["rnnbench", "reproduce", str(options.name), *["--quick"] * options.quick]
-    default = ROOT / (f"{options.name}_quick" if options.quick else str(options.name))
-    return shlex.join([*words, *([] if options.out == default else ["--out", str(options.out)])])

@@ -1,0 +1,138 @@
+"""`rnnbench reproduce`: tests a claim of the book, and prints findings and verdict."""
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rnnbench.commands.output import show
+from rnnbench.config.errors import ConfigError
+from rnnbench.config.parser import CommandParser
+from rnnbench.config.rule import load_rule, rule_names
+from rnnbench.exit_status import FAILED, OK
+from rnnbench.records.messages import printable, say
+from rnnbench.run.process import prepare_process
+
+ROOT = Path("runs/reproduce")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Experiment to run, and its folder.
+
+    Attributes:
+        name: Name of the experiment; None: list all experiments.
+        quick: Use fewer nets, so that it ends within two minutes.
+        out: Folder of the experiment.
+        quiet: Show no progress on the terminal.
+    """
+
+    name: str | None
+    quick: bool
+    out: Path
+    quiet: bool
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The options of `rnnbench reproduce`."""
+    parser = CommandParser(
+        prog="rnnbench reproduce",
+        usage="rnnbench reproduce NAME [--quick] [--out FOLDER] [-q]\n       rnnbench reproduce --list",
+        description="Test a claim of the book: train, measure, draw, and end in a verdict.",
+        epilog="The rule is in conf/experiment/NAME.yaml; rnnbench list experiment NAME shows it. The same command\n"
+        "continues an interrupted experiment. The verdict is: holds, does not hold, or not decided; each has exit\n"
+        "status 0.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", metavar="NAME", nargs="*", help="name of the experiment")
+    parser.add_argument("--list", action="store_true", help="show the experiments")
+    parser.add_argument("--quick", action="store_true", help="under two minutes on two cores; may stay undecided")
+    parser.add_argument(
+        "--out", metavar="FOLDER", help=f"folder of the experiment; default: {ROOT}/NAME, or NAME_quick"
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress on the terminal")
+    return parser
+
+
+def parse_options(words: Sequence[str]) -> Options:
+    """Read the words after `rnnbench reproduce`; --help shows the options and ends the process.
+
+    Raises:
+        ConfigError: The name is missing, or there are several; an option does not exist.
+    """
+    given = _parser().parse_intermixed_args(words)
+    if given.list:
+        if given.names or given.quick or given.out:
+            raise ConfigError("rnnbench reproduce --list takes nothing else")
+        return Options(None, quick=False, out=ROOT, quiet=False)
+    if len(given.names) != 1:
+        got = " ".join(given.names) or "none"
+        raise ConfigError(f"rnnbench reproduce needs the name of one experiment, got {got}; --list shows them")
+    (name,) = given.names
+    out = ROOT / (f"{name}_quick" if given.quick else name) if given.out is None else Path(given.out).expanduser()
+    return Options(name, quick=given.quick, out=out, quiet=given.quiet)
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the command.
+
+    Args:
+        words: The words after `rnnbench reproduce`.
+
+    Returns:
+        The exit status: 0 whatever the verdict, 1 if something could not be trained.
+
+    Raises:
+        ConfigError: There is no such experiment, or its folder cannot be used; nothing has been done.
+        RecordError: Another process works on the folder, or it cannot be written.
+    """
+    options = parse_options(words)
+    if options.name is None:
+        return show(list_lines)
+    prepare_process()
+    return reproduce(options)
+
+
+def list_lines() -> list[str]:
+    """A line for each experiment: its name, the book's section, and what is claimed."""
+    rules = [load_rule(name) for name in rule_names()]
+    width = max(len(rule.name) for rule in rules)
+    return [f"{rule.name:<{width}}  {rule.section:<7}  {rule.claim}" for rule in rules]
+
+
+def reproduce(options: Options) -> int:
+    """Run one experiment, or continue it.
+
+    Args:
+        options: Parsed command line, with the name of an experiment.
+
+    Returns:
+        The exit status: 0 whatever the verdict, 1 where something could not be trained.
+
+    Raises:
+        ConfigError: There is no such experiment, or its folder cannot be used; nothing has been done.
+        RecordError: Another process works on the folder, or it cannot be written.
+    """
+    from rnnbench.experiments.running import make_experiment, result_lines, run
+    from rnnbench.experiments.study import Study, StudyError
+
+    assert options.name is not None
+    rule = load_rule(options.name, quick=options.quick)
+    experiment = make_experiment(rule)
+    study = Study(rule, options.out, quiet=options.quiet)
+    try:
+        with study.taken():
+            result = run(experiment, study, _command(options))
+    except StudyError as error:
+        say(str(error))
+        return FAILED
+    for line in result_lines(result, study.folder):
+        print(printable(line))
+    return OK
+
+
+def _command(options: Options) -> str:
+    words: Sequence[str] = ["rnnbench", "reproduce", str(options.name), *["--quick"] * options.quick]
+    default = ROOT / (f"{options.name}_quick" if options.quick else str(options.name))
+    return shlex.join([*words, *([] if options.out == default else ["--out", str(options.out)])])

@@ -1,0 +1,175 @@
+"""`rnnbench train`: composes and checks every job, then trains them.
+
+Nothing is imported from torch before the jobs have been composed, so that bad input is reported at once.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from rnnbench import __version__
+from rnnbench.commands.output import show
+from rnnbench.config.classes import check_targets
+from rnnbench.config.errors import ConfigError
+from rnnbench.config.folders import discard_folders
+from rnnbench.config.hydra_keys import callback_targets, check_callbacks
+from rnnbench.config.hydra_main import hydra_output, run_in_hydra, sweep_in_hydra
+from rnnbench.config.listing import GROUPS, group_lines
+from rnnbench.config.plan import Plan, make_plan
+from rnnbench.config.request import Request, parse_request, train_parser
+from rnnbench.config.trust import Trusted, folders_of_classes
+from rnnbench.exit_status import OK, is_of_signal
+from rnnbench.records.messages import say
+from rnnbench.records.wording import count
+from rnnbench.run.process import place_in_torchrun, prepare_process
+
+if TYPE_CHECKING:
+    from rnnbench.run.setup import RunSetup
+    from rnnbench.sweep.batches import Batch
+
+NOTES = """\
+  rnnbench train                                        the adding problem by Hessian-free
+  rnnbench train task=multiplication optim=nag          another task, another optimizer
+  rnnbench train task.sequence_length=100 seed=3        values of keys
+  rnnbench train -m 'seed=range(0,8)' optim=sgd,nag     a sweep: every combination is a run
+  rnnbench train --config-dir my task=mine              a choice of your own, from my/task/mine.yaml
+
+rnnbench list GROUP CHOICE shows the keys of a choice, rnnbench list keys those beside the groups,
+rnnbench train --cfg job the whole configuration of a run."""
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the command.
+
+    Args:
+        words: The words after `rnnbench train`.
+
+    Returns:
+        The exit status, the worst one of a sweep's jobs.
+
+    Raises:
+        ConfigError: Anything that would stop one of the jobs; nothing has been done then.
+    """
+    request = parse_request(words)
+    if request.help:
+        return show(lambda: _help(request))
+    if request.version:
+        return show(lambda: [f"rnnbench {__version__}"])
+    if request.show or request.hydra_help:
+        make_plan(request)
+        return show(lambda: hydra_output(request))
+    return train(request)
+
+
+def _help(request: Request) -> Iterator[str]:
+    """The lines of `rnnbench train --help`."""
+    yield train_parser().format_help()
+    yield NOTES
+    yield ""
+    yield "Choices (* is the default):"
+    yield from group_lines(request, list(GROUPS))
+
+
+def train(request: Request) -> int:
+    """Train what a request asks for; returns and raises as `main` does."""
+    rank, num_processes = place_in_torchrun()
+    quiet = request.quiet or rank > 0
+    plan = make_plan(request, None if quiet else _show_planning)
+    if plan.sweep and num_processes > 1:
+        raise ConfigError("torchrun shares one run among its processes; start a sweep (-m) without it")
+    if not quiet:
+        say(_first_line(plan))
+    prepare_process()
+    trusted = folders_of_classes(request.config_dir)
+    trusted.add_to_path()
+    _prepare_workers(plan)
+    check_targets(plan.configs)
+    check_callbacks(callback_targets(plan.hydra), batched=plan.launcher is not None)
+
+    from rnnbench.run.single_run import this_world, work_on_run
+    from rnnbench.sweep.batches import batch_jobs
+
+    batches = batch_jobs(plan.configs, this_world())
+    if rank > 0:
+        return work_on_run(batches[0].setup, plan.configs[0].seed)
+    missing = [path for path in (plan.folder, *plan.folder.parents) if not path.exists()]
+    with plan.locked_folder() as folder:
+        if folder != plan.folder and not quiet:
+            say(f"{plan.folder} was taken by another run; the folder is {folder}")
+        try:
+            if plan.is_left_to_hydra:
+                from rnnbench.sweep.hydra_jobs import run_by_hydra
+
+                return run_by_hydra(plan.request_in(folder), folder, trusted, quiet=quiet)
+            if plan.sweep:
+                return _train_sweep(plan, batches, folder, trusted, quiet=quiet)
+            return _train_one(plan, batches[0].setup, folder, quiet=quiet)
+        except ConfigError:
+            if folder != plan.folder or folder in missing:
+                discard_folders([folder, *missing])
+            raise
+
+
+def _train_one(plan: Plan, setup: "RunSetup", folder: Path, *, quiet: bool) -> int:
+    """Train a single run in its folder; returns its exit status."""
+    from rnnbench.run.job_folders import Job
+    from rnnbench.run.single_run import run_job
+
+    job, statuses = Job(plan.configs[0], folder.absolute()), [OK]  # wherever hydra.job.chdir leads
+
+    def run(_: DictConfig) -> None:
+        statuses.append(run_job(job, setup, quiet=quiet))
+
+    run_in_hydra(plan.main, plan.loader, plan.request.config_name, folder, run)
+    return statuses[-1]
+
+
+def _train_sweep(plan: Plan, batches: "Sequence[Batch]", folder: Path, trusted: Trusted, *, quiet: bool) -> int:
+    """Train the jobs of a sweep in its folder; returns the worst exit status."""
+    from rnnbench.sweep.batched_sweep import BatchedSweep
+
+    assert plan.launcher is not None
+    settings, size = plan.launcher, plan.hydra.sweeper.max_batch_size or len(plan.jobs)
+    sweep = BatchedSweep(plan.request_in(folder).overrides, folder, trusted, quiet=quiet)
+
+    def launch() -> None:
+        for first in range(0, len(plan.jobs), size):
+            jobs = plan.jobs[first : first + size]
+            sweep.run(settings, jobs, first, batches if len(jobs) == len(plan.jobs) else None)
+            if is_of_signal(sweep.status):
+                break
+
+    sweep_in_hydra(plan.main, plan.request.config_name, folder, launch)
+    sweep.print_summary()
+    return sweep.status
+
+
+def _prepare_workers(plan: Plan) -> None:
+    """Begin to start the processes of a sweep, if its groups will run in processes of their own."""
+    if plan.launcher is None:
+        return
+    from rnnbench.sweep.backend_choice import choose_backend
+
+    on_cpu = not any(config.device.startswith("cuda") for config in plan.configs)
+    if choose_backend(plan.launcher, plan.configs, on_cpu=on_cpu).backend == "processes":
+        from rnnbench.sweep.workers import prepare
+
+        prepare()
+
+
+def _show_planning(done: int, total: int) -> None:
+    """Report how far the composition of a sweep's jobs is."""
+    say(f"{done} of {total} jobs are composed")
+
+
+def _first_line(plan: Plan) -> str:
+    """The jobs and their folder."""
+    first = plan.configs[0]
+    if plan.sweep:
+        return f"{count(len(plan.configs), 'job')} -> {plan.folder}"
+    length = getattr(first.task, "sequence_length", None)
+    task = first.task.name if length is None else f"{first.task.name} (T={length})"
+    parts = ", ".join([task, first.model.name, first.init.name, first.optim.name, f"seed {first.seed}"])
+    return f"{parts} -> {plan.folder}"

@@ -1,0 +1,179 @@
+"""Runs composed jobs as Hydra does, or hands a whole command to Hydra."""
+
+import contextlib
+import copy
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from hydra import main as hydra_main
+from hydra._internal.callbacks import Callbacks
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.utils import configure_log, run_job
+from hydra.errors import HydraException
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
+
+from rnnbench.config.composed import Composed
+from rnnbench.config.errors import ConfigError
+from rnnbench.config.explain import explain
+from rnnbench.config.hydra_files import split_overrides
+from rnnbench.config.register import register_schema
+from rnnbench.config.request import Request
+from rnnbench.exit_status import OK
+from rnnbench.records.growing_file import reason
+
+Task = Callable[[DictConfig], float | None]
+"""Runs one job, given its configuration; what it returns is what a sweeper minimises."""
+
+
+def run_in_hydra(run: Composed, loader: ConfigLoader, config_name: str, folder: Path, task: Task) -> None:
+    """Run a composed job with all that Hydra does around it: logging, `.hydra`, callbacks, environment.
+
+    Args:
+        run: The job.
+        loader: Hydra's loader of configurations.
+        config_name: Name of the main configuration file.
+        folder: Run folder.
+        task: Runs the job.
+
+    Raises:
+        ConfigError: Hydra cannot do what its keys ask for; the job has not begun.
+    """
+    tree = _whole_tree(run, RunMode.RUN, "run", folder)
+    begun: list[bool] = []
+    errors: list[Exception] = []
+
+    def begin(config: DictConfig) -> float | None:
+        begun.append(True)
+        try:
+            return task(config)
+        except Exception as error:
+            errors.append(error)
+            raise
+
+    with _before_begin(begun, folder):
+        configure_log(tree.hydra.hydra_logging, tree.hydra.verbose)
+        callbacks = Callbacks(tree)
+        callbacks.on_run_start(config=tree, config_name=config_name)
+        context = HydraContext(config_loader=loader, callbacks=callbacks)
+        job = run_job(begin, tree, "hydra.run.dir", None, context)
+        callbacks.on_run_end(config=tree, config_name=config_name, job_return=job)
+        for error in errors:  # Hydra's `return_value` would raise it as well, and print a line of its own
+            raise error
+
+
+def sweep_in_hydra(sweep: Composed, config_name: str, folder: Path, launch: Callable[[], None]) -> None:
+    """Run the composed jobs of a sweep with all that Hydra does around them: logging, `multirun.yaml`, callbacks.
+
+    Args:
+        sweep: The sweep, without the values that are swept.
+        config_name: Name of the main configuration file.
+        folder: Folder of the sweep.
+        launch: Runs the jobs.
+
+    Raises:
+        ConfigError: Hydra cannot do what its keys ask for; no job has begun.
+    """
+    tree = _whole_tree(sweep, RunMode.MULTIRUN, "sweep", folder)
+    begun: list[bool] = []
+    with _before_begin(begun, folder):
+        configure_log(tree.hydra.hydra_logging, tree.hydra.verbose)
+        callbacks = Callbacks(tree)
+        callbacks.on_multirun_start(config=tree, config_name=config_name)
+        OmegaConf.save(tree, folder / "multirun.yaml")
+        begun.append(True)
+        launch()
+        callbacks.on_multirun_end(config=tree, config_name=config_name)
+
+
+def _whole_tree(composed: Composed, mode: RunMode, kind: str, folder: Path) -> DictConfig:
+    """The configuration of a job or a sweep, as Hydra's own composition would give it to a callback."""
+    with composed.whole() as shared:
+        tree: DictConfig = copy.deepcopy(shared)
+    task, own = split_overrides(composed.overrides, mode)
+    with read_write(tree), open_dict(tree):
+        tree.hydra.mode = mode
+        tree.hydra.overrides.hydra, tree.hydra.overrides.task = own, task
+        tree.hydra[kind].dir = str(folder).replace("${", "\\${")  # a name, no interpolation
+    return tree
+
+
+@contextlib.contextmanager
+def _before_begin(begun: Sequence[bool], folder: Path) -> Iterator[None]:
+    """Turn an error that keeps a job from its beginning into bad input."""
+    try:
+        yield
+    except Exception as error:
+        if begun or isinstance(error, ConfigError):
+            raise
+        if isinstance(error, OSError):  # of Hydra's own files: a full disk
+            raise ConfigError(f"cannot write {error.filename or folder}: {reason(error)}") from error
+        raise explain(error) from error
+
+
+# ---------------------------------------------------------------- Hydra's own command
+
+
+@contextlib.contextmanager
+def _as_arguments(words: Sequence[str]) -> Iterator[None]:
+    """Hydra reads its words from sys.argv only."""
+    before = sys.argv
+    sys.argv = [before[0], *words]
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+@contextlib.contextmanager
+def _raised_errors() -> Iterator[None]:
+    """Have Hydra raise errors instead of printing them with a traceback and ending the process."""
+    variable = "HYDRA_FULL_ERROR"
+    before = os.environ.get(variable)
+    os.environ[variable] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[variable]
+        else:
+            os.environ[variable] = before
+
+
+def call_hydra(words: Sequence[str], main_dir: Path, task: Task) -> None:
+    """Hand words to Hydra's own command line.
+
+    Args:
+        words: Options and overrides.
+        main_dir: Main configuration folder.
+        task: Runs one job; the launcher `batched` needs a `rnnbench.config.launcher_settings.BatchTask`.
+
+    Raises:
+        ConfigError: Hydra refuses something.
+        OSError: A file of its own cannot be written.
+    """
+    register_schema()
+    with _as_arguments(words), _raised_errors():
+        try:
+            hydra_main(version_base="1.3", config_path=str(main_dir), config_name="config")(task)()
+        except (HydraException, OmegaConfBaseException) as error:
+            raise explain(error) from error
+
+
+def show_nothing(_: DictConfig) -> None:
+    """The task of a call of Hydra that shows something and runs nothing."""
+
+
+def hydra_output(request: Request) -> list[str]:
+    """The lines that Hydra prints when it shows something and runs nothing."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.redirect_stderr(io.StringIO()) as complaint:
+        try:
+            call_hydra(request.hydra_arguments(), request.main_dir, show_nothing)
+        except SystemExit as ended:
+            if ended.code not in (None, OK):
+                raise ConfigError(complaint.getvalue().partition("\n")[0]) from ended
+    return printed.getvalue().rstrip("\n").split("\n")

@@ -1,0 +1,1 @@
+"""One batched run, from built objects to finished folders: device, memory, job folders, checkpoints, workers."""

@@ -1,0 +1,36 @@
+"""What a configuration asks of the training loop: budgets, intervals, probes and the columns of metrics.csv."""
+
+from rnnbench.config.build import Built
+from rnnbench.config.schema import Config
+from rnnbench.training.observation import columns
+from rnnbench.training.plan import Plan
+from rnnbench.training.readings import ScheduledProbe
+
+
+def training_plan(config: Config) -> Plan:
+    """The training plan of a configuration."""
+    budget, record = config.budget, config.record
+    return Plan(
+        max_updates=budget.updates,
+        max_sequences=budget.sequences,
+        max_seconds=_seconds(budget.minutes),
+        log_every=record.log_every,
+        evaluate_every=record.evaluate_every,
+        checkpoint_every=record.checkpoint_every,
+        checkpoint_seconds=_seconds(record.checkpoint_minutes),
+        stop_when_solved=config.stop_when_solved,
+    )
+
+
+def scheduled_probes(config: Config, built: Built) -> dict[str, ScheduledProbe]:
+    """The probes of a run by name, with the interval at which each is read."""
+    return {name: ScheduledProbe(probe, config.probe[name].every) for name, probe in built.probes.items()}
+
+
+def record_columns(config: Config, built: Built) -> list[str]:
+    """The columns of a run's metrics.csv."""
+    return columns(scheduled_probes(config, built), built.optimizer, built.model, built.task)
+
+
+def _seconds(minutes: float | None) -> float | None:
+    return None if minutes is None else 60 * minutes

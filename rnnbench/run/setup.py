@@ -1,0 +1,72 @@
+"""The objects of a batched run, built once and checked against this machine."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from rnnbench.config.build import Built, build
+from rnnbench.config.errors import ConfigError
+from rnnbench.config.schema import Config
+from rnnbench.config.validate import fields_of
+from rnnbench.run.machine import check_backend, check_graphs, check_memory, resolve_device
+from rnnbench.training.world import ALONE, World
+
+
+@dataclass(frozen=True)
+class RunSetup:
+    """The objects of a batched run, which this machine can train.
+
+    Attributes:
+        config: Configuration of the first replica; the others differ from it in per-replica keys only.
+        built: Task, model, inits, optimizer and probes.
+        device: Device of all tensors.
+        world: The processes that train the run together.
+        backend: Name of the backend of the model, for messages.
+        captures: Whether updates are captured as CUDA graphs.
+        num_bytes: Estimate of the memory that the run needs.
+    """
+
+    config: Config
+    built: Built
+    device: torch.device
+    world: World
+    backend: str
+    captures: bool
+    num_bytes: int
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the parameters and batches."""
+        dtype: torch.dtype = getattr(torch, self.config.dtype)
+        return dtype
+
+
+def set_up(configs: Sequence[Config], world: World = ALONE, *, min_replicas: int | None = None) -> RunSetup:
+    """Build a batched run, and check that this machine can train it; nothing is written.
+
+    Args:
+        configs: One validated configuration per replica; they differ in per-replica keys only.
+        world: The processes that train it together.
+        min_replicas: Number of replicas that have to fit into memory together, where the run may be split; None: all.
+
+    Raises:
+        ConfigError: The configurations differ in a shared key, a class cannot be built from its keys, the device does
+            not exist or cannot run the model, a batch has fewer sequences than there are processes, or memory is too
+            small (`NotEnoughMemoryError`).
+    """
+    config = configs[0]
+    device, built = resolve_device(config.device), build(configs)
+    _check_shares(config, world)
+    backend = check_backend(config, built, device)
+    captures = check_graphs(config, built, device, world)
+    num_replicas = len(configs) if min_replicas is None else min_replicas
+    num_bytes = check_memory(config, built, num_replicas, device)
+    return RunSetup(config, built, device, world, backend, captures, num_bytes)
+
+
+def _check_shares(config: Config, world: World) -> None:
+    """Check that every process gets a share of every batch."""
+    for key, value, _ in fields_of(config.optim, "optim."):
+        if key.endswith("batch_size") and value < world.size:
+            raise ConfigError(f"{key}={value} cannot be shared by {world.size} processes")

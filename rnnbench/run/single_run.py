@@ -1,0 +1,122 @@
+"""Single runs: trained from a configuration, or resumed from their checkpoint."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rnnbench.config.trust import NOTHING, Trusted
+from rnnbench.exit_status import OK
+from rnnbench.records import sweep_of
+from rnnbench.records.closing import print_closing_summary
+from rnnbench.records.lock import locked_folder
+from rnnbench.records.messages import say
+from rnnbench.run.batched_run import BatchedRun
+from rnnbench.run.job_folders import Job
+from rnnbench.run.process import place_in_torchrun
+from rnnbench.run.processors import keep_to_share
+from rnnbench.run.saved_run import SavedRun, read_saved_run
+from rnnbench.run.setup import RunSetup
+from rnnbench.run.worker import work
+from rnnbench.training.world import World, joined
+
+
+def run_job(job: Job, setup: RunSetup, *, quiet: bool) -> int:
+    """Train a single run.
+
+    Args:
+        job: Its configuration and folder, which the caller has locked.
+        setup: Its objects.
+        quiet: Whether the terminal shows no progress.
+
+    Returns:
+        The exit status: 0 ended as planned, 1 failed, 128 + N ended by signal N.
+    """
+    with _joined_world(setup):
+        return _finish(BatchedRun(setup, [job], quiet=quiet))
+
+
+def work_on_run(setup: RunSetup, seed: int) -> int:
+    """Take part in a run that the first process of torchrun records; returns the exit status, as `run_job` does."""
+    with _joined_world(setup):
+        return work(setup, seed, None)
+
+
+def work_on_resumed_run(
+    folder: Path, overrides: Sequence[str], *, trusted: Trusted = NOTHING, accept_gap: bool = False
+) -> int:
+    """Take part in a run that the first process of torchrun resumes; see `resume_run`."""
+    saved = read_saved_run(folder, overrides, trusted, this_world(), accept_gap=accept_gap)
+    if saved.is_finished:
+        return OK
+    with _joined_world(saved.setup):
+        return work(saved.setup, saved.config.seed, saved.start.snapshot)
+
+
+def this_world() -> World:
+    """The processes that torchrun has started, or this one alone."""
+    return World(*place_in_torchrun())
+
+
+@contextlib.contextmanager
+def _joined_world(setup: RunSetup) -> Iterator[None]:
+    """Connect to the other processes of a run, if there are any."""
+    if setup.world.size == 1:
+        yield
+        return
+    with joined(setup.device):
+        keep_to_share(int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"]))
+        yield
+
+
+def resume_run(
+    folder: Path, overrides: Sequence[str], *, quiet: bool, trusted: Trusted = NOTHING, accept_gap: bool = False
+) -> int:
+    """Resume a run from its checkpoint; its numbers are those that it would have had without the interruption.
+
+    A run that ended before its first checkpoint begins anew. Nothing is written before everything has been read.
+
+    Args:
+        folder: Run folder.
+        overrides: A larger budget, as KEY=VALUE.
+        quiet: Whether the terminal shows no progress.
+        trusted: Folders and modules whose classes may be imported.
+        accept_gap: Whether to resume even if rows are missing that the checkpoint counts.
+
+    Returns:
+        The exit status, as of `run_job`; 0 if the run is finished already.
+
+    Raises:
+        ConfigError: The folder holds nothing to resume; it names a class that may not be imported; or an override is
+            wrong.
+        RecordError: A record is damaged, or another process works on the run, or on the sweep that it belongs to.
+    """
+    with contextlib.ExitStack() as locks:
+        for locked in (sweep_of(folder), folder):
+            if locked is not None:
+                locks.enter_context(locked_folder(locked))
+        return _resume(read_saved_run(folder, overrides, trusted, this_world(), accept_gap=accept_gap), quiet=quiet)
+
+
+def _resume(saved: SavedRun, *, quiet: bool) -> int:
+    """Resume a run whose folder is locked."""
+    if saved.is_finished:
+        say(f"{saved.folder} is finished: {saved.status} after {saved.updates} updates")
+        return OK
+    for line in saved.warnings:
+        say(line)
+    if not quiet:
+        how = "begins anew" if saved.start.snapshot is None else f"goes on after update {saved.updates}"
+        say(f"{saved.config.name} {how} -> {saved.folder}")
+    with _joined_world(saved.setup):  # all processes have read the checkpoint by now
+        run = BatchedRun(saved.setup, [Job(saved.config, saved.folder)], quiet=quiet, start=saved.start)
+        saved.settle()
+        return _finish(run)
+
+
+def _finish(run: BatchedRun) -> int:
+    """Train and print the closing summary."""
+    status = run.run()
+    print_closing_summary(run.folders.summaries, [job.folder for job in run.folders.jobs], sys.stdout)
+    return status

@@ -1,0 +1,114 @@
+"""A sweep as few batched runs: from composed jobs to finished folders."""
+
+import sys
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rnnbench.config.classes import own_targets
+from rnnbench.config.composed import Composed
+from rnnbench.config.hydra_files import write_job_folder
+from rnnbench.config.launcher_settings import LauncherSettings
+from rnnbench.config.trust import Trusted
+from rnnbench.exit_status import OK
+from rnnbench.records import is_sweep_folder
+from rnnbench.records.identity import run_identity
+from rnnbench.records.messages import say
+from rnnbench.records.objective import objective_of
+from rnnbench.sweep.backend_choice import choose_backend
+from rnnbench.sweep.backends import run_groups
+from rnnbench.sweep.batches import Batch, batch_jobs
+from rnnbench.sweep.closing import print_sweep_summary
+from rnnbench.sweep.plan import new_plan, read_plan
+from rnnbench.sweep.planning import plan_groups, plan_lines
+
+
+class BatchedSweep:
+    """Runs the jobs of a sweep, all at once or some at a time.
+
+    Args:
+        overrides: Overrides of the sweep, as typed.
+        folder: Folder of the sweep, which exists and is locked by this process.
+        trusted: Folders in which the classes that the jobs name are looked for.
+        quiet: Whether the terminal shows no progress.
+
+    Attributes:
+        status: The worst exit status so far.
+    """
+
+    def __init__(self, overrides: Sequence[str], folder: Path, trusted: Trusted, *, quiet: bool) -> None:
+        self.status = OK
+        self._overrides, self._folder, self._trusted, self._quiet = overrides, folder, trusted, quiet
+        self._folder_of: dict[Hashable, str] = {}  # by the identity of the run
+
+    def run(
+        self,
+        settings: LauncherSettings,
+        jobs: Sequence[Composed],
+        first: int = 0,
+        batches: Sequence[Batch] | None = None,
+    ) -> list[float]:
+        """Run jobs.
+
+        Args:
+            settings: Settings of the launcher.
+            jobs: The jobs, validated.
+            first: Number of the first one in the sweep.
+            batches: The jobs from `batch_jobs`, if they are distinct and batched already; None: it is done here.
+
+        Returns:
+            The number that a sweeper which searches minimises, for each job.
+
+        Raises:
+            ConfigError: A job cannot be run.
+        """
+        new, folders = [], []
+        names = []
+        for number, job in enumerate(jobs, first):
+            identity = run_identity(job.config)
+            if identity in self._folder_of:  # a sweeper that searches may propose the same values twice
+                self._say(f"job {number} is the same run as job {self._folder_of[identity]}, whose result it gets")
+            else:
+                folder = write_job_folder(job, self._folder, number)
+                self._folder_of[identity] = str(folder.relative_to(self._folder))
+                new.append(job)
+                folders.append(self._folder_of[identity])
+            names.append(self._folder_of[identity])
+        if new:
+            self._run(settings, new, folders, batches)
+        return [objective_of(self._folder / name) for name in names]
+
+    def _run(
+        self,
+        settings: LauncherSettings,
+        jobs: Sequence[Composed],
+        folders: Sequence[str],
+        batches: Sequence[Batch] | None,
+    ) -> None:
+        """Add jobs to the plan of the sweep, and run them."""
+        configs = [job.config for job in jobs]
+        batches = batch_jobs(configs) if batches is None else batches
+        on_cpu = all(batch.setup.device.type == "cpu" for batch in batches)
+        settings = choose_backend(settings, configs, on_cpu=on_cpu)
+        has_begun = is_sweep_folder(self._folder)
+        plan = read_plan(self._folder) if has_begun else new_plan(self._folder, settings, self._overrides)
+        groups = plan_groups(batches, configs, folders, settings)
+        numbers = range(len(plan.groups), len(plan.groups) + len(groups))
+        plan = plan.extended(groups)
+        (self._folder / "groups").mkdir(exist_ok=True)
+        plan.write()
+        for line in plan_lines(plan, numbers):
+            self._say(line)
+        # The user has named these classes, wherever they are.
+        trusted = replace(self._trusted, modules=tuple(own_targets(configs)))
+        status = run_groups(self._folder, numbers, settings, trusted, quiet=self._quiet, say=self._say)
+        self.status = max(self.status, status)
+
+    def print_summary(self) -> None:
+        """Print the summary of the sweep, if it has begun."""
+        if is_sweep_folder(self._folder):
+            print_sweep_summary(read_plan(self._folder), sys.stdout)
+
+    def _say(self, line: str) -> None:
+        if not self._quiet:
+            say(line)
