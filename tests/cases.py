@@ -35,27 +35,27 @@ class Case(NamedTuple):
     objective: Objective
     generator: torch.Generator
 
-    def vector(self) -> Tensor:
+    def vector(self):
         """A new direction in parameter space, (R, P)."""
         return torch.randn(self.theta.shape, generator=self.generator, dtype=F64)
 
 
-def output_size(loss: str) -> int:
+def output_size(loss):
     """Units of the readout for a loss: three classes, or two outputs of their own."""
     return 2 if loss == "squared_error" else 3
 
 
 def make_case(
-    model: Model,
-    loss: str = "squared_error",
+    model,
+    loss="squared_error",
     *,
-    every_step: bool = False,
-    num_replicas: int = 2,
-    num_sequences: int = 3,
-    num_steps: int = 5,
-    threads: int = 1,
-    seed: int = 0,
-) -> Case:
+    every_step=False,
+    num_replicas=2,
+    num_sequences=3,
+    num_steps=5,
+    threads=1,
+    seed=0,
+):
     """A case of a model with a random batch of inputs of size `INPUT_SIZE`; see `random_batch`."""
     generator = torch.Generator().manual_seed(seed)
     shape = num_steps, num_replicas, num_sequences
@@ -63,9 +63,7 @@ def make_case(
     return case_of(model, loss, batch, threads=threads, generator=generator)
 
 
-def case_of(
-    model: Model, loss: str, batch: Batch, *, threads: int = 1, generator: torch.Generator | None = None
-) -> Case:
+def case_of(model, loss, batch, *, threads=1, generator=None):
     """A case of a model with a batch that is given."""
     generator = generator or torch.Generator().manual_seed(1)
     theta = 0.5 * torch.randn(batch.inputs.shape[1], model.num_parameters, generator=generator, dtype=F64)
@@ -74,15 +72,15 @@ def case_of(
 
 
 def random_batch(
-    num_steps: int,
-    num_replicas: int,
-    num_sequences: int,
-    num_outputs: int,
-    loss: str,
+    num_steps,
+    num_replicas,
+    num_sequences,
+    num_outputs,
+    loss,
     *,
-    every_step: bool,
-    generator: torch.Generator,
-) -> Batch:
+    every_step,
+    generator,
+):
     """Sequences of different lengths with a target each at its own end, or of equal lengths with one at every step."""
     lengths = torch.randint(max(1, num_steps - 2), num_steps + 1, (num_replicas, num_sequences), generator=generator)
     if every_step:
@@ -99,7 +97,7 @@ def random_batch(
     return Batch(inputs, lengths, None if every_step else (lengths - 1)[None], targets)
 
 
-def mean_loss(name: str, outputs: Tensor, targets: Tensor) -> Tensor:
+def mean_loss(name, outputs, targets):
     """A loss of each replica, (R,), by torch's own functions.
 
     Args:
@@ -115,13 +113,13 @@ def mean_loss(name: str, outputs: Tensor, targets: Tensor) -> Tensor:
     return torch.nn.functional.cross_entropy(outputs.movedim(-1, 1), targets, reduction="none").mean((0, 2))
 
 
-def assert_close(actual: Tensor, expected: Tensor, relative: float = RELATIVE) -> None:
+def assert_close(actual, expected, relative=RELATIVE):
     """Compare two tensors, relative to the largest entry of the expected one; both may be zero."""
     error = (actual - expected).abs().max() / expected.abs().max().clamp(min=1e-300)
     assert error < relative, f"relative error {error:.2e}"
 
 
-def assert_replica_law(case: Case, weight: Tensor) -> None:
+def assert_replica_law(case, weight):
     """Check that replica r of a batched run equals the run alone, in loss, gradient and Gauss-Newton product.
 
     Args:

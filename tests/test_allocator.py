@@ -55,7 +55,7 @@ rnnbench.__main__.run()
 """
 
 
-def printed(program: str, **environment: str) -> list[int]:
+def printed(program, **environment):
     """The numbers that a program prints where the environment says nothing else of memory."""
     ours = (*MALLOC_VARIABLES, HUGE_PAGES_VARIABLE)
     rest = {name: value for name, value in os.environ.items() if name not in ours}
@@ -66,25 +66,25 @@ def printed(program: str, **environment: str) -> list[int]:
 
 
 @on_glibc
-def test_a_freed_block_is_kept_in_the_heap() -> None:
+def test_a_freed_block_is_kept_in_the_heap():
     mapped, kept = printed(MALLOC)
     assert mapped == 0
     assert kept >= BLOCK
 
 
 @on_glibc
-def test_a_variable_of_malloc_has_the_last_word() -> None:
+def test_a_variable_of_malloc_has_the_last_word():
     mapped, kept = printed(MALLOC, MALLOC_MMAP_THRESHOLD_="1000000")
     assert mapped >= BLOCK
     assert kept < BLOCK
 
 
 @on_linux
-def test_large_tensors_start_at_pages() -> None:
+def test_large_tensors_start_at_pages():
     # and those pages torch then asks to be huge
     assert not any(printed(TENSORS))
 
 
 @on_linux
-def test_a_variable_of_torch_has_the_last_word() -> None:
+def test_a_variable_of_torch_has_the_last_word():
     assert any(printed(TENSORS, THP_MEM_ALLOC_ENABLE="0"))

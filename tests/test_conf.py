@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-from pathlib import Path
 
 import pytest
 from hydra.core.config_store import ConfigStore
@@ -25,7 +24,7 @@ RULES = sorted(path for path in FILES if is_rule(path))
 CHOICES = sorted(path for path in FILES if path.parent.parent == CONF and path not in RULES)
 
 
-def name(path: Path) -> str:
+def name(path):
     return path.relative_to(CONF).with_suffix("").as_posix()
 
 

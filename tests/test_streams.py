@@ -5,7 +5,6 @@ import os
 import pty
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -33,7 +32,7 @@ with open("error", "w") as file:
 """
 
 
-def run_script(folder: Path, redirections: str = "", stdout: int | None = None, stderr: int | None = None) -> str:
+def run_script(folder, redirections="", stdout=None, stderr=None):
     """What `output_error` says at the end of a script that writes to both streams, and ends as planned."""
     script = SCRIPT.format(log=FULL if os.path.exists(FULL) else os.devnull)
     command = ["sh", "-c", f'exec "$@" {redirections}', "sh", sys.executable, "-c", script]
@@ -42,16 +41,16 @@ def run_script(folder: Path, redirections: str = "", stdout: int | None = None, 
 
 
 @pytest.mark.parametrize("redirections", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
-def test_closed(tmp_path: Path, redirections: str) -> None:
+def test_closed(tmp_path, redirections):
     assert run_script(tmp_path, redirections) == "None"
 
 
 @needs_full
-def test_full(tmp_path: Path) -> None:
+def test_full(tmp_path):
     assert run_script(tmp_path, f">{FULL} 2>{FULL}") == str(errno.ENOSPC)
 
 
-def test_the_reader_has_gone(tmp_path: Path) -> None:
+def test_the_reader_has_gone(tmp_path):
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -60,7 +59,7 @@ def test_the_reader_has_gone(tmp_path: Path) -> None:
         os.close(writing)
 
 
-def test_the_terminal_has_gone(tmp_path: Path) -> None:
+def test_the_terminal_has_gone(tmp_path):
     master, slave = pty.openpty()
     os.close(master)
     try:
@@ -70,9 +69,7 @@ def test_the_terminal_has_gone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("encoding", "shown"), [("utf-8", "ü".encode()), ("ascii", rb"\xfc")])
-def test_characters_that_cannot_be_encoded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, shown: bytes
-) -> None:
+def test_characters_that_cannot_be_encoded(tmp_path, monkeypatch, encoding, shown):
     monkeypatch.setenv("PYTHONIOENCODING", encoding)
     run_script(tmp_path, ">out 2>err")
     for name in ("out", "err"):
@@ -80,7 +77,7 @@ def test_characters_that_cannot_be_encoded(
         assert first == name.encode() + b" 0 " + shown + rb" \udcff"
 
 
-def test_a_full_pipe_that_does_not_block(tmp_path: Path) -> None:
+def test_a_full_pipe_that_does_not_block(tmp_path):
     """What is written waits for its reader, as on a pipe that blocks."""
     script = "from rnnbench.run.streams import prepare_streams; prepare_streams(); print('x' * 1_000_000)"
     reading, writing = os.pipe()
@@ -90,8 +87,8 @@ def test_a_full_pipe_that_does_not_block(tmp_path: Path) -> None:
         assert reader.read() == b"x" * 1_000_000 + b"\n"
 
 
-def test_ascii_is_not_the_encoding_of_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    begun: list[object] = []
+def test_ascii_is_not_the_encoding_of_names(monkeypatch):
+    begun = []
     monkeypatch.setattr(os, "execv", lambda *arguments: begun.append(arguments))
     monkeypatch.setenv("PYTHONUTF8", "0")
     use_utf8()

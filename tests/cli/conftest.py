@@ -32,7 +32,7 @@ def rnnbench(tmp_path, monkeypatch, capsys):
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
 
-    def call(*words: str) -> Answer:
+    def call(*words):
         try:
             status = cli.main(list(words))
         except SystemExit as ended:
@@ -58,9 +58,9 @@ class NoSweep:
 
     status = 0
 
-    def __init__(self, *arguments: Any, **options: Any) -> None: ...
+    def __init__(self, *arguments, **options): ...
 
-    def print_summary(self) -> None: ...
+    def print_summary(self): ...
 
 
 @dataclass
@@ -72,21 +72,21 @@ class Batch:
 class Runs:
     """Stands for the training: remembers what it was asked to train, and answers with statuses given beforehand."""
 
-    def __init__(self) -> None:
-        self.jobs: list[Job] = []
-        self.quiet: list[bool] = []
-        self.checked: list[Any] = []
-        self.statuses: list[int] = []
-        self.environment: dict[str, str] = {}
-        self.refusal: Exception | None = None
+    def __init__(self):
+        self.jobs = []
+        self.quiet = []
+        self.checked = []
+        self.statuses = []
+        self.environment = {}
+        self.refusal = None
 
-    def batch_jobs(self, configs: Any, world: Any) -> list[Batch]:
+    def batch_jobs(self, configs, world):
         self.checked = list(configs)
         if self.refusal is not None:
             raise self.refusal
         return [Batch([number]) for number in range(len(configs))]
 
-    def run_job(self, job: Job, setup: Any, *, quiet: bool) -> int:
+    def run_job(self, job, setup, *, quiet):
         self.jobs.append(job)
         self.quiet.append(quiet)
         self.environment = {name: os.environ[name] for name in ENVIRONMENT}
@@ -96,7 +96,7 @@ class Runs:
 @pytest.fixture
 def runs(monkeypatch):
     runs = Runs()
-    stand_ins: dict[str, dict[str, Any]] = {
+    stand_ins = {
         "run.single_run": {"run_job": runs.run_job, "this_world": lambda: None, "work_on_run": None},
         "run.setup": {"set_up": lambda configs: None},
         "run.job_folders": {"Job": Job},

@@ -6,9 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
-from rnnbench.init.base import Init
 from rnnbench.init.gaussian import GaussianInit
 from rnnbench.init.identity import IdentityInit
 from rnnbench.init.orthogonal import OrthogonalInit
@@ -25,11 +23,11 @@ INITS = {
 }
 
 
-def generator(seed: int = 0) -> torch.Generator:
+def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def layout(hidden_size: int, num_blocks: int = 1) -> dict[str, tuple[int, ...]]:
+def layout(hidden_size, num_blocks=1):
     rows = num_blocks * hidden_size
     return {
         "weight_ih": (rows, 2),
@@ -46,11 +44,11 @@ def test_the_bias_inside_a_reset_gate_has_the_biases_scale():
     assert z_score(drawn.square(), SCALES["bias_scale"] ** 2) < 4
 
 
-def moduli(block: Tensor) -> Tensor:
+def moduli(block):
     return torch.linalg.eigvals(block).abs()
 
 
-def z_score(samples: Tensor, mean: float) -> float:
+def z_score(samples, mean):
     """How many standard errors the samples' mean is off."""
     return abs(samples.mean().item() - mean) / (samples.std().item() / math.sqrt(samples.numel()))
 
@@ -161,7 +159,7 @@ def test_weights_of_spectral_radius_zero_cannot_be_rescaled():
 
 
 @pytest.mark.parametrize("init", INITS.values(), ids=INITS)
-def test_the_other_parameters_have_their_scales(init: Init):
+def test_the_other_parameters_have_their_scales(init):
     # Without weight_hh, whose cost grows as n^3.
     shapes = {k: v for k, v in layout(5000).items() if k != "weight_hh"}
     drawn = init(generator(), shapes)
@@ -174,7 +172,7 @@ def test_the_other_parameters_have_their_scales(init: Init):
 
 @pytest.mark.parametrize("init", INITS.values(), ids=INITS)
 @pytest.mark.parametrize("num_blocks", [1, 2])
-def test_layout_is_obeyed(init: Init, num_blocks: int):
+def test_layout_is_obeyed(init, num_blocks):
     shapes = layout(6, num_blocks)
     drawn = init(generator(), shapes)
     assert list(drawn) == list(shapes)
@@ -192,7 +190,7 @@ def test_stacked_blocks_are_separate_draws_with_the_spectral_radius_each():
 
 
 @pytest.mark.parametrize("init", INITS.values(), ids=INITS)
-def test_a_seed_decides_the_draw(init: Init):
+def test_a_seed_decides_the_draw(init):
     first, again, other = (init(generator(seed), layout(6)) for seed in (1, 1, 2))
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["weight_ih"], other["weight_ih"])
@@ -231,7 +229,7 @@ KNOWN = {
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_known_answers(name: str):
+def test_known_answers(name):
     drawn = INITS[name](generator(2024), layout(5))
     known_row, known_last = KNOWN[name]
     # The generator's bits are exact; libm and LAPACK may differ between machines in the last digits.

@@ -13,7 +13,7 @@ from rnnbench.tasks.base import Stream
 from rnnbench.tasks.latch import Latch as LatchTask
 
 
-def test_loss_and_gradient_equal_a_plain_loop() -> None:
+def test_loss_and_gradient_equal_a_plain_loop():
     task = LatchTask(7, noise=0.5, num_noise_inputs=3)
     model = Latch(task.input_size, 1, 3)
     theta = torch.randn(2, model.num_parameters, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
@@ -34,7 +34,7 @@ def test_loss_and_gradient_equal_a_plain_loop() -> None:
 
 
 @pytest.mark.parametrize(("weight", "fixed_point", "slope"), [(1.25, 0.710, 0.619), (2.0, 0.957, 0.167)])
-def test_the_slope_at_the_stored_state(weight: float, fixed_point: float, slope: float) -> None:
+def test_the_slope_at_the_stored_state(weight, fixed_point, slope):
     """x = tanh(w x), and w (1 - x^2) there."""
     model = Latch(7, 1, 1)
     theta = torch.zeros(1, model.num_parameters, dtype=torch.float64)
@@ -51,6 +51,6 @@ def test_the_slope_at_the_stored_state(weight: float, fixed_point: float, slope:
 @pytest.mark.parametrize(
     ("arguments", "message"), [((7, 1, 7), "adds one input to each of its 7 units"), ((7, 1, 1, "relu"), "tanh")]
 )
-def test_what_cannot_be_built(arguments: tuple[int, ...], message: str) -> None:
+def test_what_cannot_be_built(arguments, message):
     with pytest.raises(ValueError, match=message):
         Latch(*arguments)

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from rnnbench.optim.adam import Adam
-from rnnbench.optim.first_order import FirstOrder
 from rnnbench.optim.nag import Nag
 from rnnbench.optim.sgd import Sgd
 from rnnbench.tasks.base import Stream
@@ -18,7 +17,7 @@ MIXING = torch.randn(NUM_PARAMETERS, 9, generator=torch.Generator().manual_seed(
 SHIFT = torch.linspace(-2, 2, 9, dtype=torch.float64)
 
 
-def loss_function(theta: Tensor) -> Tensor:
+def loss_function(theta):
     """Sum of log cosh, (R,): smooth, not quadratic, of bounded gradient, so that no step size makes it explode."""
     return torch.cosh(theta @ MIXING.to(theta) - SHIFT.to(theta)).log().sum(1)
 
@@ -35,23 +34,23 @@ class Objective:
 
     size: int
 
-    def loss_and_gradient(self, theta: Tensor) -> Gradient:
+    def loss_and_gradient(self, theta):
         slope = torch.tanh(theta @ MIXING.to(theta) - SHIFT.to(theta))
         return Gradient(loss_function(theta), slope @ MIXING.to(theta).T)
 
 
-def draw(stream: Stream, batch_size: int) -> Objective:
+def draw(stream, batch_size):
     assert stream is Stream.GRADIENT
     return Objective(batch_size)
 
 
-def start(dtype: torch.dtype = torch.float64) -> Tensor:
+def start(dtype=torch.float64):
     """Theta of three replicas, (3, NUM_PARAMETERS)."""
     source = torch.Generator().manual_seed(11)
     return (3 * torch.randn(3, NUM_PARAMETERS, generator=source, dtype=torch.float64)).to(dtype)
 
 
-def column(*values: float) -> Tensor:
+def column(*values):
     return torch.tensor(values, dtype=torch.float64).unsqueeze(1)
 
 
@@ -66,7 +65,7 @@ SHARED = {
 }
 MOMENTUM = column(0.5, 0.95, 0.99)
 NAG = {"momentum": MOMENTUM, "initial_momentum": column(0.1, 0.3, 0.9), "initial_momentum_updates": 5}
-OPTIMIZERS: dict[str, FirstOrder] = {
+OPTIMIZERS = {
     "sgd": Sgd(**SHARED, momentum=MOMENTUM),
     "nag_torch": Nag(**SHARED, **NAG, form="torch"),
     "nag_sutskever13": Nag(**SHARED, **NAG, form="sutskever13"),
@@ -79,7 +78,7 @@ OPTIMIZERS: dict[str, FirstOrder] = {
 every_optimizer = pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
 
 
-def trajectory(optimizer: FirstOrder, theta: Tensor, num_updates: int = NUM_UPDATES) -> Tensor:
+def trajectory(optimizer, theta, num_updates=NUM_UPDATES):
     """Theta after each update, (num_updates, R, P)."""
     state = optimizer.initial_state(theta)
     path = []

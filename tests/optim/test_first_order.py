@@ -1,6 +1,5 @@
 """First-order methods equal torch.optim, replica by replica."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -11,12 +10,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from rnnbench.optim.adam import Adam
-from rnnbench.optim.first_order import FirstOrder
 from rnnbench.optim.nag import Nag
 from rnnbench.optim.sgd import Sgd
 
 
-def torch_steps(build: Callable[..., torch.optim.Optimizer], optimizer: FirstOrder, path: Tensor) -> Tensor:
+def torch_steps(build, optimizer, path):
     """Where torch.optim and autograd go from each place of a path of `trajectory`, replica by replica.
 
     Each step begins where ours did: left to itself, Adam's path with a first beta near 0 moves by 1e-5 in 50 updates
@@ -30,9 +28,7 @@ def torch_steps(build: Callable[..., torch.optim.Optimizer], optimizer: FirstOrd
     return torch.stack(replicas, dim=1)
 
 
-def _torch_steps(
-    build: Callable[..., torch.optim.Optimizer], optimizer: FirstOrder, replica: int, before: Tensor
-) -> Tensor:
+def _torch_steps(build, optimizer, replica, before):
     own = optimizer.replicas(torch.tensor([replica]))
     values = {name: value.squeeze().tolist() for name, value in vars(own).items() if isinstance(value, Tensor)}
     parameter = before[0].clone().requires_grad_()
@@ -52,7 +48,7 @@ def _torch_steps(
     return torch.stack(after)
 
 
-def torch_sgd(parameters: list[Tensor], values: dict[str, float], *, nesterov: bool = False) -> torch.optim.Optimizer:
+def torch_sgd(parameters, values, *, nesterov=False):
     return torch.optim.SGD(
         parameters,
         lr=values["lr"],
@@ -62,11 +58,11 @@ def torch_sgd(parameters: list[Tensor], values: dict[str, float], *, nesterov: b
     )
 
 
-def torch_nag(parameters: list[Tensor], values: dict[str, float]) -> torch.optim.Optimizer:
+def torch_nag(parameters, values):
     return torch_sgd(parameters, values, nesterov=True)
 
 
-def torch_adam(parameters: list[Tensor], values: dict[str, float]) -> torch.optim.Optimizer:
+def torch_adam(parameters, values):
     return torch.optim.Adam(
         parameters,
         lr=values["lr"],
@@ -76,7 +72,7 @@ def torch_adam(parameters: list[Tensor], values: dict[str, float]) -> torch.opti
     )
 
 
-def rows(strategy: st.SearchStrategy[float]) -> st.SearchStrategy[Tensor]:
+def rows(strategy):
     return st.tuples(strategy, strategy, strategy).map(lambda values: column(*values))
 
 

@@ -4,12 +4,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from rnnbench.optim.clipping import clip_by_norm, clip_by_value
 
 
-def gradients(dtype: torch.dtype = torch.float64) -> Tensor:
+def gradients(dtype=torch.float64):
     """Four rows of very different size, (4, 1001)."""
     source = torch.Generator().manual_seed(3)
     sizes = torch.tensor([[1e-3], [1.0], [30.0], [1e4]], dtype=torch.float64)

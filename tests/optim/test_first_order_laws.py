@@ -1,7 +1,6 @@
 """First-order methods are pure, keep their replicas apart, and never wait for the device."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
@@ -21,19 +20,16 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from rnnbench.optim.base import State
-from rnnbench.optim.first_order import FirstOrder
-
 
 @every_optimizer
-def test_decreases_the_loss(optimizer: FirstOrder):
+def test_decreases_the_loss(optimizer):
     theta = start()
     after = trajectory(optimizer, theta)[-1]
     assert (loss_function(after) < loss_function(theta)).all()
 
 
 @every_optimizer
-def test_update_reports_what_it_did(optimizer: FirstOrder):
+def test_update_reports_what_it_did(optimizer):
     theta = start()
     result = optimizer.update(theta, optimizer.initial_state(theta), 0, draw)
     assert result.sequences.tolist() == [20.0] * 3
@@ -47,7 +43,7 @@ def test_update_reports_what_it_did(optimizer: FirstOrder):
 
 
 @every_optimizer
-def test_changes_none_of_its_inputs(optimizer: FirstOrder):
+def test_changes_none_of_its_inputs(optimizer):
     theta = start()
     state = optimizer.initial_state(theta)
     for update in range(3):
@@ -61,7 +57,7 @@ def test_changes_none_of_its_inputs(optimizer: FirstOrder):
 
 
 @every_optimizer
-def test_state_has_a_row_per_replica_in_thetas_type(optimizer: FirstOrder):
+def test_state_has_a_row_per_replica_in_thetas_type(optimizer):
     theta = start(torch.float32)
     result = optimizer.update(theta, optimizer.initial_state(theta), 0, draw)
     assert result.theta.dtype == result.clipped_gradient.dtype == torch.float32
@@ -71,7 +67,7 @@ def test_state_has_a_row_per_replica_in_thetas_type(optimizer: FirstOrder):
 
 
 @every_optimizer
-def test_float32_follows_float64(optimizer: FirstOrder):
+def test_float32_follows_float64(optimizer):
     exact = trajectory(optimizer, start())
     path = trajectory(optimizer, start(torch.float32))
     # 2^-24 of values of size 5, over 50 updates.
@@ -88,7 +84,7 @@ def test_adams_first_step_in_float32_is_the_learning_rate_whatever_the_betas():
 
 
 @every_optimizer
-def test_replicas_gathers_every_tensor_in_order(optimizer: FirstOrder):
+def test_replicas_gathers_every_tensor_in_order(optimizer):
     theta = start()
     optimizer.update(theta, optimizer.initial_state(theta), 0, draw)  # what it keeps between updates must not leak
     chosen = optimizer.replicas(torch.tensor([2, 0]))
@@ -105,7 +101,7 @@ def test_replicas_gathers_every_tensor_in_order(optimizer: FirstOrder):
 @every_optimizer
 @given(index=st.lists(st.integers(0, 2), min_size=1, max_size=5), switch=st.integers(0, 8))
 @settings(max_examples=10)
-def test_a_replica_is_the_run_alone_whichever_stand_beside_it(optimizer: FirstOrder, index: list[int], switch: int):
+def test_a_replica_is_the_run_alone_whichever_stand_beside_it(optimizer, index, switch):
     theta = start()
     whole = trajectory(optimizer, theta, 20)
     chosen = torch.tensor(index)
@@ -115,7 +111,7 @@ def test_a_replica_is_the_run_alone_whichever_stand_beside_it(optimizer: FirstOr
     )
 
     # And so when replicas leave in the middle of a run.
-    state: State = optimizer.initial_state(theta)
+    state = optimizer.initial_state(theta)
     for update in range(switch):
         result = optimizer.update(theta, state, update, draw)
         theta, state = result.theta, result.state
@@ -131,13 +127,13 @@ class NoHostReads(TorchDispatchMode):
 
     READS = (torch.ops.aten._local_scalar_dense, torch.ops.aten.nonzero, torch.ops.aten.equal)
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         assert func.overloadpacket not in self.READS, func
         return func(*args, **(kwargs or {}))
 
 
 @every_optimizer
-def test_an_update_reads_no_value_on_the_host(optimizer: FirstOrder):
+def test_an_update_reads_no_value_on_the_host(optimizer):
     theta = start()
     state = optimizer.initial_state(theta)
     with NoHostReads():

@@ -16,7 +16,7 @@ NEVER = torch.full((2, 1), float("inf"), dtype=torch.float64)
 START = torch.tensor([[1.0, -2.0, 3.0], [2.0, 0.5, -1.0]], dtype=torch.float64)
 
 
-def gradient_at(theta: Tensor) -> Tensor:
+def gradient_at(theta):
     """Of sum(theta^4 / 4 + cos theta)."""
     return theta**3 - theta.sin()
 
@@ -27,12 +27,12 @@ class Objective:
 
     points: list[Tensor]
 
-    def loss_and_gradient(self, theta: Tensor) -> SimpleNamespace:
+    def loss_and_gradient(self, theta):
         self.points.append(theta)
         return SimpleNamespace(gradient=gradient_at(theta))
 
 
-def nag(form: str, updates: int, *, weight_decay: float = 0.0, clip_value: Tensor = NEVER) -> Nag:
+def nag(form, updates, *, weight_decay=0.0, clip_value=NEVER):
     return Nag(
         batch_size=1,
         lr=LR,
@@ -46,10 +46,10 @@ def nag(form: str, updates: int, *, weight_decay: float = 0.0, clip_value: Tenso
     )
 
 
-def run(optimizer: Nag, num_updates: int) -> tuple[list[Tensor], list[Tensor]]:
+def run(optimizer, num_updates):
     """Theta before each update, and the point where each gradient was taken."""
     theta, state = START, optimizer.initial_state(START)
-    path: list[Tensor] = []
+    path = []
     objective = Objective([])
     for update in range(num_updates):
         path.append(theta)
@@ -60,7 +60,7 @@ def run(optimizer: Nag, num_updates: int) -> tuple[list[Tensor], list[Tensor]]:
 
 @pytest.mark.parametrize("switch", [0, 1, 7, 100])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
-def test_sutskever13_is_the_papers_recursion_and_switches_at_exactly_that_update(switch: int, weight_decay: float):
+def test_sutskever13_is_the_papers_recursion_and_switches_at_exactly_that_update(switch, weight_decay):
     path, points = run(nag("sutskever13", switch, weight_decay=weight_decay), 20)
     for replica in range(2):
         theta, velocity = START[replica].clone(), torch.zeros(3, dtype=torch.float64)
@@ -75,7 +75,7 @@ def test_sutskever13_is_the_papers_recursion_and_switches_at_exactly_that_update
 
 
 @pytest.mark.parametrize("form", ["sutskever13", "torch"])
-def test_the_schedule_shows_from_the_update_that_it_names(form: str):
+def test_the_schedule_shows_from_the_update_that_it_names(form):
     # The velocity is zero before update 0, so that the momentum acts on update 1 at the earliest in sutskever13.
     early, late = (run(nag(form, switch), 12)[0] for switch in (6, 7))
     assert torch.equal(torch.stack(early[:7]), torch.stack(late[:7]))  # theta before updates 0..6
@@ -85,7 +85,7 @@ def test_the_schedule_shows_from_the_update_that_it_names(form: str):
 @pytest.mark.parametrize("switch", [0, 1000])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 @pytest.mark.parametrize("clip_value", [NEVER, torch.full((2, 1), 0.5, dtype=torch.float64)])
-def test_torchs_theta_is_the_look_ahead_point_of_sutskever13(switch: int, weight_decay: float, clip_value: Tensor):
+def test_torchs_theta_is_the_look_ahead_point_of_sutskever13(switch, weight_decay, clip_value):
     _, ahead = run(nag("sutskever13", switch, weight_decay=weight_decay, clip_value=clip_value), 50)
     path, points = run(nag("torch", switch, weight_decay=weight_decay, clip_value=clip_value), 50)
     torch.testing.assert_close(torch.stack(path), torch.stack(ahead), rtol=0, atol=1e-11)

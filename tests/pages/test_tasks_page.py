@@ -9,24 +9,24 @@ from rnnbench.tasks.table import TASKS, shortest, variants
 REPOSITORY = Path(__file__).parents[2]
 
 
-def test_the_page_is_up_to_date() -> None:
+def test_the_page_is_up_to_date():
     assert (REPOSITORY / "docs" / "tasks.md").read_text() == markdown(), "run python -m docs.make tasks"
 
 
-def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_the_page(tmp_path, capsys):
     assert main(["tasks", "--docs", str(tmp_path)]) == 0
     assert (tmp_path / "tasks.md").read_text() == markdown()
     assert capsys.readouterr().out == f"{tmp_path / 'tasks.md'}\n"
 
 
-def test_a_page_that_does_not_exist_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_page_that_does_not_exist_is_one_line(tmp_path, capsys):
     assert main(["tasks", "taks", "--docs", str(tmp_path)]) == 2
     expected = "docs.make: there is no page 'taks' to make; the pages are hf, metrics, reproductions, tasks\n"
     assert capsys.readouterr().err == expected
     assert list(tmp_path.iterdir()) == []
 
 
-def rows_of(page: str, task: str) -> dict[str, list[str]]:
+def rows_of(page, task):
     """The cells of a task's table by variant."""
     lines = page.partition(f"\n## {task} at ")[2].partition("\n## ")[0].splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines if line[:2] == "| "]
@@ -34,11 +34,11 @@ def rows_of(page: str, task: str) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_there_is_a_row_for_every_variant(task: str) -> None:
+def test_there_is_a_row_for_every_variant(task):
     assert list(rows_of(markdown(), task)) == list(variants(task))
 
 
-def test_a_row_has_the_numbers_of_its_length() -> None:
+def test_a_row_has_the_numbers_of_its_length():
     row = rows_of(markdown(50), "adding")["hf11"]
     assert row[:2] == ["6", "51..55"]
     assert row[3] == "I in 1..4, J in 5..24, cue at 0, cue at L - 4"
@@ -46,7 +46,7 @@ def test_a_row_has_the_numbers_of_its_length() -> None:
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_the_shortest_length_of_a_row_is_tight(name: str) -> None:
+def test_the_shortest_length_of_a_row_is_tight(name):
     for variant in variants(name):
         minimum = shortest(name, variant)
         TASKS[name](minimum, variant)
@@ -54,6 +54,6 @@ def test_the_shortest_length_of_a_row_is_tight(name: str) -> None:
             TASKS[name](minimum - 1, variant)
 
 
-def test_a_length_too_small_for_a_variant_is_refused() -> None:
+def test_a_length_too_small_for_a_variant_is_refused():
     with pytest.raises(ValueError, match=r"task\.sequence_length"):
         markdown(9)

@@ -1,7 +1,6 @@
 """Medians, percentiles and shares over the replicas of each cell."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,7 +33,7 @@ numbers = st.floats(width=64, allow_nan=False, allow_infinity=False)
     arrays(np.float64, (2, 7), elements=st.floats(-1e100, 1e100) | st.just(nan)),
     st.lists(st.floats(0, 1), min_size=1, max_size=4),
 )
-def test_quantiles_of_finite_numbers_are_those_of_numpy(samples: np.ndarray, levels: list[float]) -> None:
+def test_quantiles_of_finite_numbers_are_those_of_numpy(samples, levels):
     for row, found in zip(samples, quantiles(samples, levels), strict=True):
         present = row[~np.isnan(row)]
         expected = np.quantile(present, levels) if len(present) else [nan] * len(levels)
@@ -45,7 +44,7 @@ def test_quantiles_of_finite_numbers_are_those_of_numpy(samples: np.ndarray, lev
 
 @given(st.lists(numbers | st.just(inf) | st.just(-inf), min_size=1, max_size=9), st.integers(0, 8))
 @example([-1.7e308, 1.7e308], 0)  # their difference is infinite
-def test_quantiles_lie_between_their_neighbours(samples: list[float], place: int) -> None:
+def test_quantiles_lie_between_their_neighbours(samples, place):
     ordered = np.sort(samples)
     place %= len(samples)
     above = min(place + 1, len(samples) - 1)
@@ -68,23 +67,23 @@ def test_quantiles_lie_between_their_neighbours(samples: list[float], place: int
         ([nan, nan, nan], [nan, nan, nan]),
     ],
 )
-def test_infinities_take_part_and_nan_does_not(samples: list[float], expected: list[float]) -> None:
+def test_infinities_take_part_and_nan_does_not(samples, expected):
     np.testing.assert_allclose(quantiles(np.array(samples), LEVELS), expected, rtol=1e-15)
 
 
 # ------------------------------------------------------------ rows
 
 
-def expected_row(last: np.ndarray, cell: list[int]) -> list[float]:
+def expected_row(last, cell):
     present = [value for value in last[cell] if not math.isnan(value)]
     return [float(np.quantile(present, level)) for level in LEVELS]
 
 
-def test_rows_against_a_plain_loop(tmp_path: Path) -> None:
+def test_rows_against_a_plain_loop(tmp_path):
     """Replicas end one after another, values are missing here and there, and the last ones stay."""
     generator = np.random.default_rng(0)
     last = np.full((5, 2), nan)
-    expected: dict[str, list[list[float]]] = {name: [] for name in CELLS}
+    expected = {name: [] for name in CELLS}
     aggregate = Aggregate(tmp_path, CELLS, COLUMNS)
     with aggregate.records:
         for update, active in enumerate([[0, 1, 2, 3, 4], [0, 1, 2, 4], [0, 1, 2], [2, 1], [2]]):
@@ -106,7 +105,7 @@ def test_rows_against_a_plain_loop(tmp_path: Path) -> None:
         np.testing.assert_allclose(np.stack([metrics[column] for column in columns], axis=1), rows, rtol=1e-12)
 
 
-def test_columns_and_events(tmp_path: Path) -> None:
+def test_columns_and_events(tmp_path):
     aggregate = Aggregate(tmp_path, CELLS, COLUMNS)
     with aggregate.records:
         aggregate.log(0, {"loss/train": [0.0, 1.0, 2.0, 3.0, 4.0], "error_rate/eval": [None] * 5}, range(5), **RUNNING)
@@ -125,7 +124,7 @@ def test_columns_and_events(tmp_path: Path) -> None:
     assert read_scalars(second, "loss/train") == [(0, 2.0)]
 
 
-def test_shares(tmp_path: Path) -> None:
+def test_shares(tmp_path):
     """A cell whose last replica has ended gets one more row, and no cell waits for another."""
     aggregate = Aggregate(tmp_path, CELLS, ["x"])
     steps = [
@@ -149,9 +148,7 @@ def test_shares(tmp_path: Path) -> None:
     values=arrays(np.float64, (4, 5), elements=st.floats(-1e6, 1e6) | st.just(nan) | st.just(inf)),
     has_row=arrays(np.bool_, (4, 5)),
 )
-def test_a_cell_does_not_depend_on_the_others(
-    tmp_path_factory: pytest.TempPathFactory, values: np.ndarray, has_row: np.ndarray
-) -> None:
+def test_a_cell_does_not_depend_on_the_others(tmp_path_factory, values, has_row):
     folder = tmp_path_factory.mktemp("cells")
     together = Aggregate(folder / "together", CELLS, ["x"])
     alone = Aggregate(folder / "alone", {"lr=0.01": [0, 1]}, ["x"])
@@ -169,7 +166,7 @@ def test_a_cell_does_not_depend_on_the_others(
 # ------------------------------------------------------------ going on
 
 
-def test_going_on_gives_the_rows_of_an_uninterrupted_run(tmp_path: Path) -> None:
+def test_going_on_gives_the_rows_of_an_uninterrupted_run(tmp_path):
     """Killed and continued twice; one cell has ended before the first checkpoint."""
     generator = np.random.default_rng(1)
     values = generator.standard_normal((9, 5))
@@ -178,7 +175,7 @@ def test_going_on_gives_the_rows_of_an_uninterrupted_run(tmp_path: Path) -> None
     (tmp_path / "runs").mkdir()
     runs = make_folders(tmp_path / "runs", 5)
 
-    def log(aggregate: Aggregate, records: Records, update: int) -> None:
+    def log(aggregate, records, update):
         replicas = [0, 1, 2, 3, 4] if update < 2 else [0, 2] if update < 5 else [4]
         row = {"x": values[update, replicas], "y": 2 * values[update, replicas]}
         aggregate.log(update, row, replicas, **(RUNNING if update < 2 else ended))
@@ -211,7 +208,7 @@ def test_going_on_gives_the_rows_of_an_uninterrupted_run(tmp_path: Path) -> None
     assert chart_titles(parts / "lr=0.1") == chart_titles(tmp_path / "whole" / "lr=0.1") != []
 
 
-def test_going_on_from_the_end(tmp_path: Path) -> None:
+def test_going_on_from_the_end(tmp_path):
     """Also where an older layout was longer."""
     with Aggregate(tmp_path, CELLS, ["x"]).records:
         pass
@@ -226,7 +223,7 @@ def test_going_on_from_the_end(tmp_path: Path) -> None:
     assert chart_titles(tmp_path / "lr=0.1") == ["share of the seeds solved"]
 
 
-def test_last_values(tmp_path: Path) -> None:
+def test_last_values(tmp_path):
     folders = make_folders(tmp_path, 3)
     with Records(folders, ["x", "y"]) as records:
         records.log(0, {"x": [1.0, 2.0, nan], "y": [1 / 3, -inf, 5.0]})
@@ -242,12 +239,12 @@ def test_last_values(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["optim.lr=0.001,optim.momentum=0.9", "a", "x" * 200, "1e+05_-"])
-def test_safe_names_stay(name: str) -> None:
+def test_safe_names_stay(name):
     assert folder_name(name) == name
 
 
 @given(st.lists(st.text() | st.sampled_from(["", ".", "..", "a/b", "a b", "a_b", ".a", "ä", "x" * 999]), unique=True))
-def test_folder_names_are_safe_and_differ(names: list[str]) -> None:
+def test_folder_names_are_safe_and_differ(names):
     folders = [folder_name(name) for name in names]
     assert len(set(folders)) == len(names)
     for folder in folders:
@@ -256,7 +253,7 @@ def test_folder_names_are_safe_and_differ(names: list[str]) -> None:
         assert not set(folder) & set("/\\ \0'\"$*?\n")
 
 
-def chart_titles(folder: Path) -> list[str]:
+def chart_titles(folder):
     (event,) = read_events(folder).Tensors("custom_scalars__config__")
     layout = layout_pb2.Layout.FromString(tensor_util.make_ndarray(event.tensor_proto).item())
     (category,) = layout.category
@@ -266,7 +263,7 @@ def chart_titles(folder: Path) -> list[str]:
     return [chart.title for chart in category.chart]
 
 
-def test_charts_are_those_of_the_columns_that_are_there(tmp_path: Path) -> None:
+def test_charts_are_those_of_the_columns_that_are_there(tmp_path):
     columns = ["loss/train", "loss/eval", "error_rate/eval", "gradient/norm"]
     for name in ("all", "few"):
         Aggregate(tmp_path / name, CELLS, columns if name == "all" else columns[:1]).records.close()
@@ -276,7 +273,7 @@ def test_charts_are_those_of_the_columns_that_are_there(tmp_path: Path) -> None:
     assert "custom_scalars__config__" not in read_events(tmp_path / "all" / "lr=0.01").Tags()["tensors"]
 
 
-def test_the_layout_comes_before_the_other_events(tmp_path: Path) -> None:
+def test_the_layout_comes_before_the_other_events(tmp_path):
     """TensorBoard reads the files of a folder in the order of their names, and none twice."""
     Aggregate(tmp_path, CELLS, ["x"]).records.close()
     layout, scalars = sorted((tmp_path / "lr=0.1").glob("events.out.tfevents.*"))
@@ -284,7 +281,7 @@ def test_the_layout_comes_before_the_other_events(tmp_path: Path) -> None:
     assert not scalars.name.endswith(".layout")
 
 
-def test_restart(tmp_path: Path) -> None:
+def test_restart(tmp_path):
     for value in range(2):
         aggregate = Aggregate(tmp_path, CELLS, ["x"], restart=value > 0)
         with aggregate.records:

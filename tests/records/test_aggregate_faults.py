@@ -1,7 +1,5 @@
 """What an aggregate refuses, and what happens where a cell's folder cannot be written."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -14,12 +12,12 @@ RUNNING = {"statuses": ["running"] * 5, "solved": [False] * 5}
 
 
 @pytest.mark.parametrize("cells", [{}, {"a": [0, 1], "b": [1, 2]}, {"a": [0, 2]}, {"a": [0], "b": []}])
-def test_each_replica_belongs_to_one_cell(tmp_path: Path, cells: dict[str, list[int]]) -> None:
+def test_each_replica_belongs_to_one_cell(tmp_path, cells):
     with pytest.raises(ValueError, match="exactly one cell"):
         Aggregate(tmp_path, cells, ["x"])
 
 
-def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
+def test_what_does_not_fit_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"shape \(5, 1\), got \(1, 5\)"):
         Aggregate(tmp_path, CELLS, ["x"], last=np.zeros((1, 5)))
     assert not any(tmp_path.iterdir())
@@ -35,15 +33,15 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         Aggregate(tmp_path, CELLS, ["x"])
 
 
-def test_no_folder_can_be_made(tmp_path: Path) -> None:
+def test_no_folder_can_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RecordError, match=r"cannot make .*not a directory"):
         Aggregate(tmp_path / "file", CELLS, ["x"])
 
 
 @pytest.mark.parametrize("name", ["metrics.csv", "events.out.tfevents.0000000000.layout"])
-def test_a_broken_cell_is_given_up_alone(tmp_path: Path, name: str) -> None:
-    kept: list[list[dict[str, int]]] = []
+def test_a_broken_cell_is_given_up_alone(tmp_path, name):
+    kept = []
     aggregate = Aggregate(tmp_path, CELLS, ["x"])
     with aggregate.records:
         aggregate.records.checkpoint(kept.append)
@@ -58,7 +56,7 @@ def test_a_broken_cell_is_given_up_alone(tmp_path: Path, name: str) -> None:
     assert read_metrics(tmp_path / "lr=0.01")["x"].tolist() == [1.0]
 
 
-def test_a_layout_that_cannot_be_written_costs_its_cell_alone(tmp_path: Path) -> None:
+def test_a_layout_that_cannot_be_written_costs_its_cell_alone(tmp_path):
     (tmp_path / "lr=0.1" / "events.out.tfevents.0000000000.layout").mkdir(parents=True)
     aggregate = Aggregate(tmp_path, CELLS, ["x"])
     with aggregate.records:

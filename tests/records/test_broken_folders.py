@@ -4,8 +4,6 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from run_folders import checkpoint_lengths, make_folders, read_scalars
@@ -27,17 +25,17 @@ MACHINE_ERRORS = [
 ]
 
 
-def cut(folder: Path) -> None:
+def cut(folder):
     (folder / "metrics.csv").write_text("up")
 
 
-def lose_events(folder: Path) -> None:
+def lose_events(folder):
     (path,) = folder.glob("events*")
     path.unlink()
 
 
 @pytest.mark.parametrize("damage", [shutil.rmtree, cut, lose_events])
-def test_one_broken_folder(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+def test_one_broken_folder(tmp_path, damage):
     folders = make_folders(tmp_path, 3)
     with Records(folders, ["x"], flush_seconds=1000) as records:
         records.log(0, {"x": [0.0, 1.0, 2.0]})
@@ -69,7 +67,7 @@ def test_one_broken_folder(tmp_path: Path, damage: Callable[[Path], None]) -> No
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everything")
-def test_lost_permission(tmp_path: Path) -> None:
+def test_lost_permission(tmp_path):
     folders = make_folders(tmp_path, 2)
     with Records(folders, ["x"]) as records:
         (folders[0] / "metrics.csv").chmod(stat.S_IRUSR)
@@ -79,7 +77,7 @@ def test_lost_permission(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", FILE_ERRORS)
-def test_errors_of_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_errors_of_one_file(tmp_path, monkeypatch, number):
     folders = make_folders(tmp_path, 2)
     records = Records(folders, ["x"], flush_seconds=1000)
     monkeypatch.setattr(os, "write", _refusing_below(folders[0], number))
@@ -91,7 +89,7 @@ def test_errors_of_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num
 
 
 @pytest.mark.parametrize("number", MACHINE_ERRORS)
-def test_errors_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_errors_of_the_machine(tmp_path, monkeypatch, number):
     """Even where only one file has met it yet; what the others had is kept."""
     folders = make_folders(tmp_path, 2)
     records = Records(folders, ["x"], flush_seconds=1000)
@@ -104,11 +102,11 @@ def test_errors_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     records.close()
 
 
-def _refusing_below(folder: Path, number: int) -> Callable[[int, bytes], int]:
+def _refusing_below(folder, number):
     write = os.write
     inodes = {path.stat().st_ino for path in folder.iterdir()}
 
-    def refuse(descriptor: int, data: bytes) -> int:
+    def refuse(descriptor, data):
         if os.fstat(descriptor).st_ino in inodes:
             raise OSError(number, os.strerror(number))
         return write(descriptor, data)
@@ -116,14 +114,14 @@ def _refusing_below(folder: Path, number: int) -> Callable[[int, bytes], int]:
     return refuse
 
 
-def test_kinds_of_errors() -> None:
+def test_kinds_of_errors():
     for number in MACHINE_ERRORS:
         assert type(failure("cannot write x", OSError(number, os.strerror(number)))) is MachineError
     for number in FILE_ERRORS:
         assert type(failure("cannot write x", OSError(number, os.strerror(number)))) is RecordError
 
 
-def test_no_folder_left(tmp_path: Path) -> None:
+def test_no_folder_left(tmp_path):
     folders = make_folders(tmp_path, 2)
     records = Records(folders, ["x"], flush_seconds=1000)
     shutil.rmtree(folders[0])
@@ -139,7 +137,7 @@ def test_no_folder_left(tmp_path: Path) -> None:
     records.close()
 
 
-def test_only_folder_removed_before_the_last_rows(tmp_path: Path) -> None:
+def test_only_folder_removed_before_the_last_rows(tmp_path):
     folders = make_folders(tmp_path, 1)
     records = Records(folders, ["x"], flush_seconds=1000)
     shutil.rmtree(folders[0])
@@ -148,7 +146,7 @@ def test_only_folder_removed_before_the_last_rows(tmp_path: Path) -> None:
         records.close()
 
 
-def test_last_rows_of_one_folder(tmp_path: Path) -> None:
+def test_last_rows_of_one_folder(tmp_path):
     folders = make_folders(tmp_path, 2)
     with Records(folders, ["x"], flush_seconds=1000) as records:
         records.log(0, {"x": [0.0, 1.0]})
@@ -156,7 +154,7 @@ def test_last_rows_of_one_folder(tmp_path: Path) -> None:
     assert records.broken().keys() == {0}
 
 
-def test_the_owner_gives_a_replica_up(tmp_path: Path) -> None:
+def test_the_owner_gives_a_replica_up(tmp_path):
     """Also from what a checkpoint saves; what was logged before is kept, the first sentence counts."""
     folders = make_folders(tmp_path, 3)
     with Records(folders, ["x"], flush_seconds=1000) as records:
@@ -175,7 +173,7 @@ def test_the_owner_gives_a_replica_up(tmp_path: Path) -> None:
     assert [len(read_metrics(folder)["x"]) for folder in folders] == [2, 1, 1]
 
 
-def test_broken_folder_does_not_keep_the_others_from_going_on(tmp_path: Path) -> None:
+def test_broken_folder_does_not_keep_the_others_from_going_on(tmp_path):
     folders = make_folders(tmp_path, 3)
     with Records(folders, ["x"]) as records:
         records.log(0, {"x": [0.0, 1.0, 2.0]})

@@ -4,7 +4,6 @@ import errno
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pytest
 from run_folders import make_folders
@@ -17,11 +16,11 @@ from rnnbench.records.writer import Records
 Lengths = Sequence[Mapping[str, int]]
 
 
-def test_rows_before_it_are_on_disk_and_later_ones_are_not(tmp_path: Path) -> None:
+def test_rows_before_it_are_on_disk_and_later_ones_are_not(tmp_path):
     folders = make_folders(tmp_path, 3)
-    seen: list[tuple[list[float], bool]] = []
+    seen = []
 
-    def save(lengths: Lengths) -> None:
+    def save(lengths):
         rows = [len(read_metrics(folder)["x"]) for folder in folders]
         sizes = [{path.name: path.stat().st_size for path in folder.iterdir()} for folder in folders]
         seen.append((rows, sizes == lengths))
@@ -34,11 +33,11 @@ def test_rows_before_it_are_on_disk_and_later_ones_are_not(tmp_path: Path) -> No
     assert seen == [([update + 1, 2 * (update + 1), update + 1], True) for update in range(4)]
 
 
-def test_returns_while_an_earlier_one_is_saved_but_not_without_bound(tmp_path: Path) -> None:
+def test_returns_while_an_earlier_one_is_saved_but_not_without_bound(tmp_path):
     going_on = threading.Event()
-    saved: list[int] = []
+    saved = []
 
-    def save(number: int, lengths: Lengths) -> None:
+    def save(number, lengths):
         assert going_on.wait(20)
         saved.append(number)
 
@@ -58,12 +57,12 @@ def test_returns_while_an_earlier_one_is_saved_but_not_without_bound(tmp_path: P
     assert saved == list(range(bound + 1))
 
 
-def test_files_that_have_not_changed_are_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_have_not_changed_are_not_waited_for(tmp_path, monkeypatch):
     folders = make_folders(tmp_path, 5)
-    synced: list[str] = []
+    synced = []
     fsync = os.fsync
 
-    def count(descriptor: int) -> None:
+    def count(descriptor):
         fsync(descriptor)
         synced.append(str(os.fstat(descriptor).st_ino))
 
@@ -82,10 +81,10 @@ def test_files_that_have_not_changed_are_not_waited_for(tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("error", [RecordError("cannot write the checkpoint"), OSError("cannot write the checkpoint")])
-def test_what_goes_wrong_is_raised_by_the_next_call(tmp_path: Path, error: Exception) -> None:
-    saved: list[Lengths] = []
+def test_what_goes_wrong_is_raised_by_the_next_call(tmp_path, error):
+    saved = []
 
-    def refuse(lengths: Lengths) -> None:
+    def refuse(lengths):
         raise error
 
     records = Records([tmp_path], ["x"])
@@ -104,12 +103,12 @@ def test_what_goes_wrong_is_raised_by_the_next_call(tmp_path: Path, error: Excep
     assert len(read_metrics(tmp_path)["x"]) == 2
 
 
-def test_a_full_disk_keeps_the_checkpoint_from_being_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(descriptor: int) -> None:
+def test_a_full_disk_keeps_the_checkpoint_from_being_saved(tmp_path, monkeypatch):
+    def refuse(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     folders = make_folders(tmp_path, 2)
-    saved: list[Lengths] = []
+    saved = []
     records = Records(folders, ["x"])
     records.log(0, {"x": [0.0, 1.0]})
     with monkeypatch.context() as patch:

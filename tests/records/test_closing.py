@@ -5,7 +5,6 @@ import io
 import math
 import shlex
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -30,7 +29,7 @@ UNSOLVED = dataclasses.replace(BASE, status="budget", solved=False, solved_at=No
 CWD = Path("/home/ada/work")
 
 
-def test_solved() -> None:
+def test_solved():
     text = closing_summary([BASE], [CWD / "runs/today/one"], cwd=CWD).plain
     assert text.splitlines() == [
         "adding_hf: solved at update 19 after 1,901 products, 212,000 sequences, 48 s",
@@ -42,7 +41,7 @@ def test_solved() -> None:
     ]
 
 
-def test_below_the_limit_and_not_confirmed() -> None:
+def test_below_the_limit_and_not_confirmed():
     summary = dataclasses.replace(UNSOLVED, error_rate=0.009, solved_error_rate=0.01)
     lines = closing_summary([summary], [CWD], cwd=CWD).plain.splitlines()
     assert lines[1] == "  The error rate is below the limit of 1.0 % at the end, but not on 10,000 further sequences."
@@ -62,14 +61,14 @@ def test_below_the_limit_and_not_confirmed() -> None:
         ({}, {}, "budget.updates=400"),
     ],
 )
-def test_budget_used_up(budget: dict[str, float], used: dict[str, Any], override: str) -> None:
+def test_budget_used_up(budget, used, override):
     summary = dataclasses.replace(UNSOLVED, config={"name": "a", "budget": budget}, **used)
     lines = closing_summary([summary], [CWD], cwd=CWD).plain.splitlines()
     assert lines[0].startswith("a: not solved, budget used up after 200 updates, 1,901 products, ")
     assert lines[-1] == f"  try next    a larger budget: {override}"
 
 
-def test_solved_and_gone_on() -> None:
+def test_solved_and_gone_on():
     summary = dataclasses.replace(BASE, status="budget", updates=200)
     lines = closing_summary([summary], [CWD], cwd=CWD).plain.splitlines()
     assert lines[0].startswith("adding_hf: budget used up after 200 updates")
@@ -84,7 +83,7 @@ def test_solved_and_gone_on() -> None:
         ({"lr": 0.01, "clip_norm": 1.0}, "optim.lr=0.001"),
     ],
 )
-def test_diverged(optim: dict[str, float], words: str) -> None:
+def test_diverged(optim, words):
     config = {"name": "adding", "optim": optim}
     summary = dataclasses.replace(UNSOLVED, status="diverged", loss=math.nan, config=config, message="loss is NaN")
     lines = closing_summary([summary], [CWD], cwd=CWD).plain.splitlines()
@@ -93,11 +92,11 @@ def test_diverged(optim: dict[str, float], words: str) -> None:
     assert lines[-1].endswith(words)
 
 
-def test_own_advice() -> None:
+def test_own_advice():
     assert closing_summary([BASE], [CWD], advice="more", cwd=CWD).plain.endswith("  try next    more")
 
 
-def test_replicas() -> None:
+def test_replicas():
     diverged = dataclasses.replace(UNSOLVED, status="diverged", loss=math.nan, error_rate=None)
     summaries = [BASE, dataclasses.replace(BASE, solved_at=SolvedAt(29, 1, 1.0)), UNSOLVED, diverged]
     folders = [CWD / "runs" / "sweep" / str(number) for number in range(4)]
@@ -115,7 +114,7 @@ def test_replicas() -> None:
     ]
 
 
-def test_many_runs_are_not_ticked() -> None:
+def test_many_runs_are_not_ticked():
     folders = [CWD / str(number) for number in range(41)]
     assert "ticks none of more than 40 runs" in closing_summary([BASE] * 41, folders, cwd=CWD).plain
     assert "ticks none" not in closing_summary([BASE] * 40, folders[:40], cwd=CWD).plain
@@ -132,13 +131,13 @@ def test_many_runs_are_not_ticked() -> None:
         ("/home/ada/work/a'b", "'a'\"'\"'b'"),
     ],
 )
-def test_shortest_path(path: str, expected: str) -> None:
+def test_shortest_path(path, expected):
     said = shortest_path(Path(path), CWD)
     assert said == expected
     assert (CWD / shlex.split(said)[0]).resolve() == Path(path)
 
 
-def test_long_lines_are_not_broken_without_a_terminal() -> None:
+def test_long_lines_are_not_broken_without_a_terminal():
     stream = io.StringIO()
     folder = Path("/data") / ("long" * 60)
     print_closing_summary([BASE], [folder], stream)

@@ -13,7 +13,7 @@ from tensorboard.compat.proto import event_pb2
 from rnnbench.records import events
 
 
-def test_new_file_sorts_after_older_ones() -> None:
+def test_new_file_sorts_after_older_ones():
     """Even where the older one comes from a machine whose clock is ahead."""
     older = [Path("run/events.out.tfevents.4000000000.host.example.org.7.0"), Path("run/" + events.new_file_name())]
     name = events.new_file_name(older)
@@ -22,16 +22,16 @@ def test_new_file_sorts_after_older_ones() -> None:
     assert events.new_file_name() < name
 
 
-def test_names_differ_within_a_second() -> None:
+def test_names_differ_within_a_second():
     assert len({events.new_file_name() for _ in range(100)}) == 100
 
 
-def test_png_size() -> None:
+def test_png_size():
     assert events.png_size(png(300, 20)) == (300, 20)
 
 
 @pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff" + bytes(40)])
-def test_other_files_are_no_pictures(data: bytes) -> None:
+def test_other_files_are_no_pictures(data):
     with pytest.raises(ValueError, match="PNG"):
         events.png_size(data)
 
@@ -46,9 +46,7 @@ shapes = st.tuples(st.integers(0, 4), st.integers(1, 5))
     update=st.sampled_from([0, 1, 127, 128, 70_000, 2**40]),
     wall_time=st.floats(0, 4e9),
 )
-def test_scalars_of_many_runs_are_those_of_each(
-    data: st.DataObject, shape: tuple[int, int], update: int, wall_time: float
-) -> None:
+def test_scalars_of_many_runs_are_those_of_each(data, shape, update, wall_time):
     table = data.draw(hnp.arrays(np.float64, shape, elements=st.floats(width=32)))
     present = data.draw(hnp.arrays(np.bool_, shape))
     tags = ["loss/train", "a", "\u00fc" * 100, "time/seconds"][: shape[0]]

@@ -6,17 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from rnnbench.records.framing import checksums, frame, whole_records
 
 
-def as_array(*strings: bytes) -> NDArray[np.uint8]:
+def as_array(*strings):
     return np.stack([np.frombuffer(string, np.uint8) for string in strings])
 
 
-def framed_by_tensorboard(*strings: bytes) -> bytes:
+def framed_by_tensorboard(*strings):
     buffer = io.BytesIO()
     writer = RecordWriter(buffer)
     for string in strings:
@@ -24,7 +23,7 @@ def framed_by_tensorboard(*strings: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def test_published_checksums() -> None:
+def test_published_checksums():
     """RFC 3720 (iSCSI), appendix B.4: 32 bytes of zeros, of ones, ascending, descending; and the usual check string."""
     ascending = bytes(range(32))
     expected = {
@@ -47,12 +46,12 @@ def test_published_checksums() -> None:
 @example(count=3, length=513, seed=0)
 @example(count=3, length=515, seed=0)
 @example(count=3, length=1024, seed=0)
-def test_records_are_those_of_tensorboard(count: int, length: int, seed: int) -> None:
+def test_records_are_those_of_tensorboard(count, length, seed):
     data = np.random.default_rng(seed).integers(0, 256, (count, length), dtype=np.uint8)
     assert frame(data) == [framed_by_tensorboard(row.tobytes()) for row in data]
 
 
-def test_whole_records() -> None:
+def test_whole_records():
     strings = [b"first", b"2nd!", b"the third"]
     contents = framed_by_tensorboard(*strings)
     ends = [len(framed_by_tensorboard(*strings[:count])) for count in range(4)]
@@ -64,14 +63,14 @@ def test_whole_records() -> None:
 
 
 @pytest.mark.parametrize("damage", range(5 + 16, 5 + 16 + 4 + 16))
-def test_a_damaged_last_record_is_not_whole(damage: int) -> None:
+def test_a_damaged_last_record_is_not_whole(damage):
     contents = bytearray(framed_by_tensorboard(b"first", b"2nd!"))
     contents[damage] ^= 0x40
     assert whole_records(bytes(contents)) == 5 + 16
 
 
 @pytest.mark.parametrize("damage", range(5 + 16, 5 + 16 + 12))
-def test_what_follows_a_damaged_length_is_lost(damage: int) -> None:
+def test_what_follows_a_damaged_length_is_lost(damage):
     """TensorBoard does not read past it either."""
     contents = bytearray(framed_by_tensorboard(b"first", b"2nd!", b"the third"))
     contents[damage] ^= 0x40

@@ -2,7 +2,6 @@
 
 import errno
 import os
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -15,12 +14,12 @@ from rnnbench.records.growing_file import create_file, cut_file
 class Disk:
     """Stands for a disk that has room for so many bytes, and takes at most `chunk` of them in one call."""
 
-    def __init__(self, room: int, chunk: int = 1000) -> None:
+    def __init__(self, room, chunk=1000):
         self.room = room
         self.chunk = chunk
         self.write_for_real = os.write
 
-    def write(self, descriptor: int, data: bytes) -> int:
+    def write(self, descriptor, data):
         taken = min(len(data), self.room, self.chunk)
         if taken == 0:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -28,7 +27,7 @@ class Disk:
         return self.write_for_real(descriptor, bytes(data)[:taken])
 
 
-def test_appends_in_order(tmp_path: Path) -> None:
+def test_appends_in_order(tmp_path):
     path = tmp_path / "file"
     file = create_file(path, b"header\n")
     file.add(b"1\n")
@@ -47,9 +46,7 @@ def test_appends_in_order(tmp_path: Path) -> None:
     room=st.integers(0, 60),
     chunk=st.integers(1, 20),
 )
-def test_full_disk_keeps_whole_records_and_loses_none(
-    tmp_path_factory: pytest.TempPathFactory, records: list[bytes], room: int, chunk: int
-) -> None:
+def test_full_disk_keeps_whole_records_and_loses_none(tmp_path_factory, records, room, chunk):
     path = tmp_path_factory.mktemp("disk") / "file"
     file = create_file(path, b"h")
     for record in records:
@@ -71,13 +68,13 @@ def test_full_disk_keeps_whole_records_and_loses_none(
     assert path.read_bytes() == b"h" + b"".join(records)
 
 
-def test_rest_of_a_broken_record_is_removed_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rest_of_a_broken_record_is_removed_later(tmp_path, monkeypatch):
     """Where even cutting fails, the next write that works removes what was left."""
     path = tmp_path / "file"
     file = create_file(path, b"h\n")
     file.add(b"1234567\n")
 
-    def refuse(descriptor: int, length: int) -> None:
+    def refuse(descriptor, length):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patch:
@@ -90,7 +87,7 @@ def test_rest_of_a_broken_record_is_removed_later(tmp_path: Path, monkeypatch: p
     assert path.read_bytes() == b"h\n1234567\n"
 
 
-def test_removed_file_is_not_made_again(tmp_path: Path) -> None:
+def test_removed_file_is_not_made_again(tmp_path):
     path = tmp_path / "file"
     file = create_file(path, b"h\n")
     path.unlink()
@@ -100,7 +97,7 @@ def test_removed_file_is_not_made_again(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_file_cut_by_another_program(tmp_path: Path) -> None:
+def test_file_cut_by_another_program(tmp_path):
     path = tmp_path / "file"
     file = create_file(path, b"header\n")
     path.write_bytes(b"he")
@@ -109,14 +106,14 @@ def test_file_cut_by_another_program(tmp_path: Path) -> None:
         file.flush()
 
 
-def test_existing_file_is_refused(tmp_path: Path) -> None:
+def test_existing_file_is_refused(tmp_path):
     (tmp_path / "file").write_bytes(b"precious")
     with pytest.raises(RecordError, match="already holds a run"):
         create_file(tmp_path / "file", b"h")
     assert (tmp_path / "file").read_bytes() == b"precious"
 
 
-def test_cut(tmp_path: Path) -> None:
+def test_cut(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"0123456789")
     file = cut_file(path, 4)

@@ -8,9 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -28,7 +26,7 @@ with locked(Path(sys.argv[1]), "it"):
 
 
 @contextmanager
-def holder(path: Path) -> Iterator["subprocess.Popen[str]"]:
+def holder(path):
     """A process that holds a lock until it is told or killed."""
     command = [sys.executable, "-c", HOLD, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -40,14 +38,14 @@ def holder(path: Path) -> Iterator["subprocess.Popen[str]"]:
             process.kill()
 
 
-def refusal(path: Path, what: str) -> str:
+def refusal(path, what):
     """What is said to who wants a lock that is held."""
     with pytest.raises(HeldError) as caught, locked(path, what):
         pass
     return str(caught.value)
 
 
-def test_held_by_another_process(tmp_path: Path) -> None:
+def test_held_by_another_process(tmp_path):
     path = tmp_path / ".lock"
     with holder(path) as process:
         assert refusal(path, "the folder x") == (
@@ -61,32 +59,32 @@ def test_held_by_another_process(tmp_path: Path) -> None:
             assert path.read_text() == f"process {os.getpid()} on {socket.gethostname()}\n"
 
 
-def test_held_twice_by_the_same_process(tmp_path: Path) -> None:
+def test_held_twice_by_the_same_process(tmp_path):
     with locked(tmp_path / "a", "a"), locked(tmp_path / "b", "b"):
         assert refusal(tmp_path / "a", "a").startswith(f"a is being worked on by process {os.getpid()} on")
     with locked(tmp_path / "a", "a"):
         pass
 
 
-def test_a_holder_without_a_name(tmp_path: Path) -> None:
+def test_a_holder_without_a_name(tmp_path):
     """As one that has the lock and has not written its name yet."""
     with open(tmp_path / "a", "w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         assert refusal(tmp_path / "a", "a").startswith("a is being worked on by another process;")
 
 
-def test_let_go_after_an_error(tmp_path: Path) -> None:
+def test_let_go_after_an_error(tmp_path):
     with pytest.raises(ZeroDivisionError), locked(tmp_path / "a", "a"):
         raise ZeroDivisionError
     with locked(tmp_path / "a", "a"):
         pass
 
 
-def test_waiting(tmp_path: Path) -> None:
-    order: list[str] = []
+def test_waiting(tmp_path):
+    order = []
     begun = threading.Event()
 
-    def second() -> None:
+    def second():
         begun.set()
         with locked(tmp_path / "a", "a", wait=True):
             order.append("second")
@@ -103,10 +101,8 @@ def test_waiting(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
-def test_a_file_system_without_locks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int
-) -> None:
-    def refuse(handle: object, operation: int) -> None:
+def test_a_file_system_without_locks(tmp_path, monkeypatch, capsys, number):
+    def refuse(handle, operation):
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
@@ -117,8 +113,8 @@ def test_a_file_system_without_locks(
         assert capsys.readouterr().err == 2 * warning
 
 
-def test_a_full_disk_costs_the_name_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(descriptor: int, data: bytes, offset: int) -> int:
+def test_a_full_disk_costs_the_name_alone(tmp_path, monkeypatch):
+    def refuse(descriptor, data, offset):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "pwrite", refuse)
@@ -126,14 +122,14 @@ def test_a_full_disk_costs_the_name_alone(tmp_path: Path, monkeypatch: pytest.Mo
         assert "another process" in refusal(tmp_path / "a", "a")
 
 
-def test_the_file_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_file_cannot_be_made(tmp_path, monkeypatch):
     with (
         pytest.raises(RecordError, match=r"cannot write .*none/\.lock: no such file or directory"),
         locked(tmp_path / "none" / ".lock", "it"),
     ):
         pass
 
-    def refuse(*args: object, **kwargs: object) -> None:
+    def refuse(*args, **kwargs):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     monkeypatch.setattr(os, "open", refuse)
@@ -151,7 +147,7 @@ def test_the_file_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ],
     ids=["link", "dangling link", "pipe", "folder"],
 )
-def test_something_else_in_its_place(tmp_path: Path, make: Callable[[Path, Path], None], message: str) -> None:
+def test_something_else_in_its_place(tmp_path, make, message):
     other = tmp_path / "other"
     other.write_text("mine")
     make(tmp_path / ".lock", other)
@@ -161,7 +157,7 @@ def test_something_else_in_its_place(tmp_path: Path, make: Callable[[Path, Path]
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_what_another_program_keeps_in_the_file_stays(tmp_path: Path) -> None:
+def test_what_another_program_keeps_in_the_file_stays(tmp_path):
     path = tmp_path / ".lock"
     path.write_text("process of mine\n")
     with locked(path, "it") as is_held:

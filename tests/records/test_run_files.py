@@ -1,7 +1,5 @@
 """Records that go on from where the files end."""
 
-from pathlib import Path
-
 import pytest
 from run_folders import read_scalars
 
@@ -11,7 +9,7 @@ from rnnbench.records.run_files import present_lengths
 from rnnbench.records.writer import Records
 
 
-def test_present_lengths_of_whole_files(tmp_path: Path) -> None:
+def test_present_lengths_of_whole_files(tmp_path):
     for update in range(2):
         lengths = [present_lengths(tmp_path)] if update else None
         with Records([tmp_path], ["x"], lengths=lengths) as records:
@@ -24,7 +22,7 @@ def test_present_lengths_of_whole_files(tmp_path: Path) -> None:
     assert read_scalars(tmp_path, "x") == [(0, 0.0), (1, 1.0)]
 
 
-def test_half_a_row_and_half_an_event_are_dropped(tmp_path: Path) -> None:
+def test_half_a_row_and_half_an_event_are_dropped(tmp_path):
     with Records([tmp_path], ["x"]) as records:
         records.log(0, {"x": [0.0]})
     lengths = present_lengths(tmp_path)
@@ -39,6 +37,6 @@ def test_half_a_row_and_half_an_event_are_dropped(tmp_path: Path) -> None:
     assert read_scalars(tmp_path, "x") == [(0, 0.0), (1, 1.0)]
 
 
-def test_present_lengths_without_metrics(tmp_path: Path) -> None:
+def test_present_lengths_without_metrics(tmp_path):
     with pytest.raises(RecordError, match=r"cannot continue .*metrics\.csv: no such file"):
         present_lengths(tmp_path)

@@ -1,7 +1,5 @@
 import dataclasses
 import math
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,7 +10,7 @@ BUDGET = Summary(status="budget", loss=0.125, error_rate=0.25, updates=400)
 SOLVED = dataclasses.replace(BUDGET, status="solved", solved=True, solved_at=SolvedAt(120, 1, 1.0), error_rate=0.004)
 
 
-def found(folder: Path, summary: Summary, objective: str) -> float:
+def found(folder, summary, objective):
     config = {"objective": objective, "budget": {"updates": 1000}}
     write_summary(folder, dataclasses.replace(summary, config=config))
     return objective_of(folder)
@@ -31,7 +29,7 @@ def found(folder: Path, summary: Summary, objective: str) -> float:
         (SOLVED, "error_rate", 0.004),
     ],
 )
-def test_what_is_minimised(tmp_path: Path, summary: Summary, objective: str, expected: float) -> None:
+def test_what_is_minimised(tmp_path, summary, objective, expected):
     value = found(tmp_path, summary, objective)
     assert isinstance(value, float)
     assert value == expected
@@ -49,17 +47,17 @@ def test_what_is_minimised(tmp_path: Path, summary: Summary, objective: str, exp
         {"status": "running", "loss": None, "error_rate": None},
     ],
 )
-def test_nothing_that_could_be_minimised(tmp_path: Path, objective: str, changes: dict[str, Any]) -> None:
+def test_nothing_that_could_be_minimised(tmp_path, objective, changes):
     assert found(tmp_path, dataclasses.replace(BUDGET, **changes), objective) == math.inf
 
 
-def test_a_run_that_is_not_there(tmp_path: Path) -> None:
+def test_a_run_that_is_not_there(tmp_path):
     assert objective_of(tmp_path / "none") == math.inf
     (tmp_path / "summary.json").write_text("{")
     assert objective_of(tmp_path) == math.inf
 
 
-def test_every_run_that_is_solved_is_better_than_one_that_is_not(tmp_path: Path) -> None:
+def test_every_run_that_is_solved_is_better_than_one_that_is_not(tmp_path):
     last = dataclasses.replace(SOLVED, solved_at=SolvedAt(1000, 1, 1.0))
     unsolved = [
         dataclasses.replace(BUDGET, status=status, error_rate=rate) for status in STATUSES for rate in (0.0, 0.5, 1.0)

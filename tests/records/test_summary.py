@@ -6,8 +6,6 @@ import os
 import stat
 import subprocess
 import threading
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -38,14 +36,14 @@ FULL = Summary(
 )
 
 
-def test_round_trip(tmp_path: Path) -> None:
+def test_round_trip(tmp_path):
     write_summary(tmp_path, FULL)
     assert read_summary(tmp_path) == FULL
     assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
 
 
-def test_waits_for_the_disk_only_where_asked_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced: list[int] = []
+def test_waits_for_the_disk_only_where_asked_to(tmp_path, monkeypatch):
+    synced = []
     monkeypatch.setattr(os, "fsync", synced.append)
     write_summary(tmp_path, FULL, durable=False)
     assert read_summary(tmp_path) == FULL
@@ -54,7 +52,7 @@ def test_waits_for_the_disk_only_where_asked_to(tmp_path: Path, monkeypatch: pyt
     assert len(synced) == 1
 
 
-def test_keys_are_the_contract(tmp_path: Path) -> None:
+def test_keys_are_the_contract(tmp_path):
     write_summary(tmp_path, FULL)
     contents = json.loads((tmp_path / "summary.json").read_text())
     run = {"status", "solved", "solved_at", "message", "updates", "sequences", "products", "seconds"}
@@ -64,11 +62,11 @@ def test_keys_are_the_contract(tmp_path: Path) -> None:
     assert contents["solved_at"] == {"update": 19, "sequences": 212_000, "seconds": 47.5}
 
 
-def test_not_finite_is_null(tmp_path: Path) -> None:
+def test_not_finite_is_null(tmp_path):
     config = {"optim": {"clip_norm": math.inf, "betas": [math.nan, 0.5]}}
     write_summary(tmp_path, Summary("diverged", loss=math.nan, error_rate=float(np.float32(0.5)), config=config))
 
-    def refuse(constant: str) -> float:
+    def refuse(constant):
         raise AssertionError(f"{constant} is not strict JSON")
 
     contents = json.loads((tmp_path / "summary.json").read_text(), parse_constant=refuse)
@@ -76,18 +74,18 @@ def test_not_finite_is_null(tmp_path: Path) -> None:
     assert contents["config"] == {"optim": {"clip_norm": None, "betas": [None, 0.5]}}
 
 
-def test_numpy_numbers(tmp_path: Path) -> None:
-    numbers: dict[str, Any] = {"loss": np.float32(0.5), "updates": np.int64(3), "solved": np.bool_(False)}
+def test_numpy_numbers(tmp_path):
+    numbers = {"loss": np.float32(0.5), "updates": np.int64(3), "solved": np.bool_(False)}
     write_summary(tmp_path, Summary("running", **numbers))
     assert read_summary(tmp_path) == Summary("running", loss=0.5, updates=3, solved=False)
 
 
-def test_reader_sees_whole_summaries_only(tmp_path: Path) -> None:
+def test_reader_sees_whole_summaries_only(tmp_path):
     write_summary(tmp_path, Summary("running", message="0" * 20_000))
     stop = threading.Event()
-    seen: list[Summary | Exception] = []
+    seen = []
 
-    def read() -> None:
+    def read():
         while not stop.is_set():
             try:
                 seen.append(read_summary(tmp_path))
@@ -104,10 +102,10 @@ def test_reader_sees_whole_summaries_only(tmp_path: Path) -> None:
     assert all(isinstance(summary, Summary) and len(set(summary.message or "")) == 1 for summary in seen)
 
 
-def test_failed_write_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_leaves_the_old_one(tmp_path, monkeypatch):
     write_summary(tmp_path, FULL)
 
-    def fail(descriptor: int) -> None:
+    def fail(descriptor):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
@@ -117,14 +115,14 @@ def test_failed_write_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_permissions_follow_the_umask(tmp_path: Path) -> None:
+def test_permissions_follow_the_umask(tmp_path):
     (tmp_path / "other").touch()
     write_summary(tmp_path, FULL)
     modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     assert len(modes) == 1
 
 
-def test_removed_folder(tmp_path: Path) -> None:
+def test_removed_folder(tmp_path):
     with pytest.raises(RecordError, match="no such file"):
         write_summary(tmp_path / "gone", FULL)
     with pytest.raises(RecordError, match="no such file"):
@@ -140,24 +138,24 @@ def test_removed_folder(tmp_path: Path) -> None:
         ("\xff", "cannot read"),
     ],
 )
-def test_reader_refuses_other_things(tmp_path: Path, contents: str, word: str) -> None:
+def test_reader_refuses_other_things(tmp_path, contents, word):
     (tmp_path / "summary.json").write_bytes(contents.encode("latin1"))
     with pytest.raises(RecordError, match=word):
         read_summary(tmp_path)
 
 
-def test_reader_refuses_a_broken_solved_at(tmp_path: Path) -> None:
+def test_reader_refuses_a_broken_solved_at(tmp_path):
     (tmp_path / "summary.json").write_text('{"status": "solved", "solved_at": {"step": 3}}')
     with pytest.raises(RecordError, match="solved_at"):
         read_summary(tmp_path)
 
 
-def test_reader_leaves_out_unknown_keys(tmp_path: Path) -> None:
+def test_reader_leaves_out_unknown_keys(tmp_path):
     (tmp_path / "summary.json").write_text('{"status": "running", "new": 1}')
     assert read_summary(tmp_path) == Summary("running")
 
 
-def test_is_run_folder(tmp_path: Path) -> None:
+def test_is_run_folder(tmp_path):
     assert not is_run_folder(tmp_path)
     assert not is_run_folder(tmp_path / "missing")
     (tmp_path / ".hydra").mkdir()
@@ -168,15 +166,15 @@ def test_is_run_folder(tmp_path: Path) -> None:
         (tmp_path / name).unlink()
 
 
-def test_versions() -> None:
+def test_versions():
     found = versions()
     assert found["numpy"] == np.__version__
     assert found["rnnbench"] == rnnbench.__version__
     assert {"python", "torch", "hydra-core", "omegaconf"} <= set(found)
 
 
-def test_git_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def git(*words: str) -> str:
+def test_git_revision(tmp_path, monkeypatch):
+    def git(*words):
         identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
         command = ["git", "-C", str(tmp_path), *identity, *words]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
@@ -197,7 +195,7 @@ def test_git_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert git_revision(tmp_path) is None
 
 
-def test_git_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_git_that_hangs(tmp_path, monkeypatch):
     (tmp_path / ".git").mkdir()
     program = tmp_path / "git"
     program.write_text("#!/bin/sh\nexec sleep 60\n")

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -22,37 +21,37 @@ from rnnbench.records.terminal import Progress, choose_mode, fit
 class Clock:
     """A clock that is set by hand."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch):
         self.now = 1000.0
         monkeypatch.setattr(terminal.time, "monotonic", lambda: self.now)
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def clock(monkeypatch):
     return Clock(monkeypatch)
 
 
-def fake_console(width: int) -> Console:
+def fake_console(width):
     return Console(file=io.StringIO(), width=width, force_terminal=True)
 
 
-def drawn(progress: Progress, console: Console) -> list[str]:
+def drawn(progress, console):
     """What the bar looks like now, a string per line."""
     with console.capture() as capture:
         console.print(progress)
     return re.sub(r"\x1b\[[0-9;]*m", "", capture.get()).rstrip("\n").split("\n")
 
 
-def half_way(progress: Progress, clock: Clock) -> None:
+def half_way(progress, clock):
     """Update 10 of 40 after 50 seconds."""
     progress.show(0)
     clock.now += 50
     progress.show(10, loss=0.0123456, error_rate=0.431, fields={"damping": 0.05126, "CG iterations": 73, "none": None})
 
 
-def test_modes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modes(monkeypatch):
     class Terminal(io.StringIO):
-        def isatty(self) -> bool:
+        def isatty(self):
             return True
 
     monkeypatch.setenv("TERM", "xterm")
@@ -64,7 +63,7 @@ def test_modes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("width", [30, 40, 60, 80, 120, 200])
-def test_bar_fits_and_says_everything(clock: Clock, width: int) -> None:
+def test_bar_fits_and_says_everything(clock, width):
     console = fake_console(width)
     progress = Progress("bar", total=40, baseline_loss=1 / 6, baseline_error_rate=0.922, console=console)
     half_way(progress, clock)
@@ -82,14 +81,14 @@ def test_bar_fits_and_says_everything(clock: Clock, width: int) -> None:
     assert len(re.findall("[━╸╺]", bar)) >= 10
 
 
-def test_bar_follows_the_width(clock: Clock) -> None:
+def test_bar_follows_the_width(clock):
     progress = Progress("bar", total=40, console=fake_console(60))
     half_way(progress, clock)
     for width in (120, 60):
         assert max(map(len, drawn(progress, fake_console(width)))) == width - 1
 
 
-def test_first_and_last_moment(clock: Clock) -> None:
+def test_first_and_last_moment(clock):
     console = fake_console(80)
     progress = Progress("bar", total=40, console=console)
     assert "update 0/40" in drawn(progress, console)[0]
@@ -100,7 +99,7 @@ def test_first_and_last_moment(clock: Clock) -> None:
     assert drawn(progress, console)[0].rstrip().endswith("0:10, at most 0:00 left")
 
 
-def test_time_left_after_a_resume_and_by_another_budget(clock: Clock) -> None:
+def test_time_left_after_a_resume_and_by_another_budget(clock):
     console = fake_console(80)
     progress = Progress("bar", total=100, console=console)
     progress.show(50)
@@ -111,7 +110,7 @@ def test_time_left_after_a_resume_and_by_another_budget(clock: Clock) -> None:
     assert "1:00, at most 0:20 left" in drawn(progress, console)[0]
 
 
-def test_spinner_only_where_the_end_is_unknown(clock: Clock) -> None:
+def test_spinner_only_where_the_end_is_unknown(clock):
     console = fake_console(80)
     progress = Progress("bar", console=console)
     half_way(progress, clock)
@@ -121,7 +120,7 @@ def test_spinner_only_where_the_end_is_unknown(clock: Clock) -> None:
     assert "left" not in lines[0]
 
 
-def test_replicas(clock: Clock) -> None:
+def test_replicas(clock):
     console = fake_console(120)
     progress = Progress("bar", total=40, num_replicas=4, baseline_error_rate=0.9, console=console)
     progress.show(3, loss=np.array([1.0, 2.0, 4.0, np.nan]), error_rate=[0.5, 0.5, 0.1, 0.3], num_solved=1)
@@ -131,7 +130,7 @@ def test_replicas(clock: Clock) -> None:
     assert "median error rate 40.0 % (constant predictor 90.0 %)" in words
 
 
-def test_last_evaluation_stays(clock: Clock) -> None:
+def test_last_evaluation_stays(clock):
     console = fake_console(120)
     progress = Progress("bar", total=40, console=console)
     progress.show(3, loss=0.5, error_rate=0.25)
@@ -139,7 +138,7 @@ def test_last_evaluation_stays(clock: Clock) -> None:
     assert "loss 0.5   error rate 25.0 %" in " ".join(drawn(progress, console))
 
 
-def test_no_colour(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_colour(clock, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     console = fake_console(80)
     progress = Progress("bar", total=40, console=console)
@@ -150,7 +149,7 @@ def test_no_colour(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     assert capture.get().count("━") < 15, "without colour, only the part that is done is drawn"
 
 
-def test_lines(clock: Clock) -> None:
+def test_lines(clock):
     stream = io.StringIO()
     console = Console(file=stream, width=60)
     with Progress("lines", total=40, baseline_error_rate=0.9, seconds=5, console=console) as progress:
@@ -170,10 +169,10 @@ def test_lines(clock: Clock) -> None:
     assert message == "replica 3 diverged at update 41: [red]loss[/red] is not finite :smile:"
 
 
-def test_last_line_is_printed_once(clock: Clock) -> None:
+def test_last_line_is_printed_once(clock):
     stream = io.StringIO()
 
-    def interrupted() -> None:
+    def interrupted():
         with Progress("lines", console=Console(file=stream)) as progress:
             progress.show(0)
             clock.now += 1
@@ -189,7 +188,7 @@ def test_last_line_is_printed_once(clock: Clock) -> None:
     assert stream.getvalue().count("update 0") == 1
 
 
-def test_nothing(clock: Clock) -> None:
+def test_nothing(clock):
     stream = io.StringIO()
     with Progress("none", console=Console(file=stream)) as progress:
         progress.show(0)
@@ -212,14 +211,14 @@ with Progress(choose_mode(False, sys.stderr), total=40, baseline_error_rate=0.9)
 """
 
 
-def read_all(master: int) -> Iterator[bytes]:
+def read_all(master):
     """What a terminal shows until nobody holds its other end: who writes to one that nobody reads waits."""
     with contextlib.suppress(OSError):  # the other end is closed
         while piece := os.read(master, 65536):
             yield piece
 
 
-def test_interrupt_on_a_real_terminal_gives_the_cursor_back() -> None:
+def test_interrupt_on_a_real_terminal_gives_the_cursor_back():
     master, slave = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "60", "LINES": "20"}
     child = subprocess.Popen(
@@ -245,7 +244,7 @@ def test_interrupt_on_a_real_terminal_gives_the_cursor_back() -> None:
     assert "error rate 50.0 % (constant predictor 90.0 %)" in text
 
 
-def test_fit() -> None:
+def test_fit():
     assert fit(["aa", "bb", "cc"], 7) == ["aa   bb", "cc"]
     assert fit(["abcdefghij"], 5) == ["abcd…"]
     assert fit([], 5) == []

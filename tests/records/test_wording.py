@@ -32,11 +32,11 @@ from rnnbench.records import wording
         (wording.count(1901, "product"), "1,901 products"),
     ],
 )
-def test_wording(said: str, expected: str) -> None:
+def test_wording(said, expected):
     assert said == expected
 
 
-def test_median() -> None:
+def test_median():
     assert wording.median([1.0, np.nan, np.inf, 3.0]) == 2.0
     assert wording.median(5) == 5.0
     assert wording.median([]) is None

@@ -23,7 +23,7 @@ from rnnbench.records.writer import Records
 COLUMNS = ["loss/train", "error_rate/eval", "time/seconds"]
 
 
-def test_rows_of_two_replicas(tmp_path: Path) -> None:
+def test_rows_of_two_replicas(tmp_path):
     folders = make_folders(tmp_path, 2)
     with Records(folders, COLUMNS) as records:
         records.log(0, {"loss/train": [0.5, 0.25], "error_rate/eval": [None, 1.0]})
@@ -44,7 +44,7 @@ def test_rows_of_two_replicas(tmp_path: Path) -> None:
     assert read_events(folders[0]).file_version == 2.0
 
 
-def test_numbers_beyond_float32_do_not_stop_the_writer(tmp_path: Path) -> None:
+def test_numbers_beyond_float32_do_not_stop_the_writer(tmp_path):
     with Records([tmp_path], ["x"]) as records:
         for update, value in enumerate([1e300, -math.inf, 5e-324]):
             records.log(update, {"x": [value]})
@@ -52,7 +52,7 @@ def test_numbers_beyond_float32_do_not_stop_the_writer(tmp_path: Path) -> None:
     assert read_metrics(tmp_path)["x"].tolist() == [1e300, -math.inf, 5e-324]
 
 
-def test_values_are_those_of_the_call(tmp_path: Path) -> None:
+def test_values_are_those_of_the_call(tmp_path):
     """The caller may reuse its arrays as soon as the call has returned."""
     values = np.zeros(1)
     with Records([tmp_path], ["x"]) as records:
@@ -66,7 +66,7 @@ def test_values_are_those_of_the_call(tmp_path: Path) -> None:
     assert centres == list(range(50))
 
 
-def test_pictures_histograms_and_text(tmp_path: Path) -> None:
+def test_pictures_histograms_and_text(tmp_path):
     folders = make_folders(tmp_path, 2)
     finite = np.random.default_rng(0).standard_normal(1000)
     numbers = np.concatenate([finite, [math.nan, math.inf]]).reshape(2, -1)
@@ -91,7 +91,7 @@ def test_pictures_histograms_and_text(tmp_path: Path) -> None:
     assert tensor_util.make_ndarray(text.tensor_proto).item() == b"rnnbench train\n\n`task=adding`"
 
 
-def test_hyperparameters(tmp_path: Path) -> None:
+def test_hyperparameters(tmp_path):
     folders = make_folders(tmp_path, 2)
     config = {"optim.lr": 0.5, "optim": "sgd", "optim.clip_norm": None, "stop": True, "limit": math.inf}
     with Records(folders, COLUMNS) as records:
@@ -120,7 +120,7 @@ def test_hyperparameters(tmp_path: Path) -> None:
     assert len(names) == 2
 
 
-def test_bytes_reach_the_disk_without_a_sync(tmp_path: Path) -> None:
+def test_bytes_reach_the_disk_without_a_sync(tmp_path):
     with Records([tmp_path], ["x"], flush_seconds=0.05) as records:
         records.log(0, {"x": [1.0]})
         for _ in range(6000):
@@ -131,7 +131,7 @@ def test_bytes_reach_the_disk_without_a_sync(tmp_path: Path) -> None:
         assert read_scalars(tmp_path, "x") == [(0, 1.0)]
 
 
-def test_sync_is_exact(tmp_path: Path) -> None:
+def test_sync_is_exact(tmp_path):
     with Records([tmp_path], ["x"], flush_seconds=1000) as records:
         for update in range(10):
             records.log(update, {"x": [update]})
@@ -141,11 +141,11 @@ def test_sync_is_exact(tmp_path: Path) -> None:
             assert lengths == {path.name: path.stat().st_size for path in tmp_path.iterdir()}
 
 
-def test_memory_does_not_grow_with_rows(tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_rows(tmp_path):
     folders = make_folders(tmp_path, 4)
     columns = [f"metric/{number}" for number in range(10)]
 
-    def log(updates: range) -> int:
+    def log(updates):
         for update in updates:
             records.log(update, dict.fromkeys(columns, np.full(4, 1 / 3)))
         records.sync()
@@ -164,13 +164,13 @@ def test_memory_does_not_grow_with_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to count open files")
-def test_open_files_do_not_grow_with_replicas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_files_do_not_grow_with_replicas(tmp_path, monkeypatch):
     folders = make_folders(tmp_path, 256)
     before = len(os.listdir("/proc/self/fd"))
     counts = [before]
     fsync = os.fsync
 
-    def count(descriptor: int) -> None:
+    def count(descriptor):
         counts.append(len(os.listdir("/proc/self/fd")))
         fsync(descriptor)
 
@@ -187,7 +187,7 @@ def test_open_files_do_not_grow_with_replicas(tmp_path: Path, monkeypatch: pytes
     ]
 
 
-def test_continue_from_a_checkpoint(tmp_path: Path) -> None:
+def test_continue_from_a_checkpoint(tmp_path):
     folders = make_folders(tmp_path, 2)
     with Records(folders, ["x"]) as records:
         records.log(0, {"x": [0.0, 10.0]})
@@ -210,7 +210,7 @@ def test_continue_from_a_checkpoint(tmp_path: Path) -> None:
     assert read_scalars(folders[1], "x") == [(0, 10.0)]
 
 
-def test_continued_records_keep_the_columns_that_they_began_with(tmp_path: Path) -> None:
+def test_continued_records_keep_the_columns_that_they_began_with(tmp_path):
     """A later program may have other metrics: lags that a longer sequence has, for example."""
     folders = [tmp_path / "a", tmp_path / "b"]
     for folder in folders:
@@ -226,7 +226,7 @@ def test_continued_records_keep_the_columns_that_they_began_with(tmp_path: Path)
     assert read_scalars(folders[1], "x") == [(0, 1.0), (1, 7.0)]
 
 
-def test_continue_refuses_what_does_not_fit(tmp_path: Path) -> None:
+def test_continue_refuses_what_does_not_fit(tmp_path):
     with Records([tmp_path], ["x"]) as records:
         records.log(0, {"x": [0.0]})
         lengths = checkpoint_lengths(records)
@@ -237,7 +237,7 @@ def test_continue_refuses_what_does_not_fit(tmp_path: Path) -> None:
         Records([tmp_path], ["x"], lengths=lengths)
 
 
-def test_new_records_refuse_a_folder_that_holds_a_run(tmp_path: Path) -> None:
+def test_new_records_refuse_a_folder_that_holds_a_run(tmp_path):
     Records([tmp_path], ["x"]).close()
     with pytest.raises(RecordError, match="already holds a run"):
         Records([tmp_path], ["x"])
@@ -245,7 +245,7 @@ def test_new_records_refuse_a_folder_that_holds_a_run(tmp_path: Path) -> None:
         Records([tmp_path / "missing"], ["x"])
 
 
-def test_restart_removes_what_was_there(tmp_path: Path) -> None:
+def test_restart_removes_what_was_there(tmp_path):
     folders = make_folders(tmp_path, 2)
     (tmp_path / "0" / "notes.txt").write_text("mine")
     with Records(folders, ["y", "z"]) as records:
@@ -262,7 +262,7 @@ def test_restart_removes_what_was_there(tmp_path: Path) -> None:
         Records(folders, ["x"], restart=True, lengths=[{}, {}])
 
 
-def test_closed(tmp_path: Path) -> None:
+def test_closed(tmp_path):
     records = Records([tmp_path], ["x"])
     records.close()
     records.close()
@@ -285,7 +285,7 @@ while True:
 """
 
 
-def test_killed_process_leaves_readable_files(tmp_path: Path) -> None:
+def test_killed_process_leaves_readable_files(tmp_path):
     folders = make_folders(tmp_path, 2)
     command = [sys.executable, "-c", KILLED, *map(str, folders)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
@@ -310,7 +310,7 @@ def test_killed_process_leaves_readable_files(tmp_path: Path) -> None:
         assert steps == list(range(len(steps)))
 
 
-def test_importing_the_package_needs_no_tensorboard() -> None:
+def test_importing_the_package_needs_no_tensorboard():
     code = (
         "import sys, rnnbench.records as r; assert not {'torch', 'tensorboard', 'rich'} & set(sys.modules); "
         "import rnnbench.records.writer, rnnbench.records.terminal, rnnbench.records.closing; "

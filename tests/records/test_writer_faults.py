@@ -3,8 +3,6 @@
 import errno
 import os
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,12 +14,12 @@ from rnnbench.records.metrics_csv import read_metrics
 from rnnbench.records.writer import Records
 
 
-def refuse_writes(descriptor: int, data: bytes) -> int:
+def refuse_writes(descriptor, data):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk(tmp_path):
     """A real file system of 64 KiB."""
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -36,8 +34,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_full_disk(small_disk: Path) -> None:
-    def fill() -> None:
+def test_full_disk(small_disk):
+    def fill():
         with Records([small_disk], ["x"]) as records:
             for update in range(100_000):
                 records.log(update, {"x": [update / 7]})
@@ -57,7 +55,7 @@ def test_full_disk(small_disk: Path) -> None:
     assert len(steps) > 500
 
 
-def test_failed_write_surfaces_at_the_next_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_surfaces_at_the_next_call(tmp_path, monkeypatch):
     records = Records([tmp_path], ["x"], flush_seconds=1000)
     records.log(0, {"x": [0.0]})
     records.sync()
@@ -82,7 +80,7 @@ def test_failed_write_surfaces_at_the_next_call(tmp_path: Path, monkeypatch: pyt
     assert read_scalars(tmp_path, "x") == [(0, 0.0), (1, 1.0)]
 
 
-def test_failed_last_write_surfaces_at_close(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_last_write_surfaces_at_close(tmp_path, monkeypatch):
     records = Records([tmp_path], ["x"], flush_seconds=1000)
     records.log(0, {"x": [0.0]})
     monkeypatch.setattr(os, "write", refuse_writes)
@@ -91,8 +89,8 @@ def test_failed_last_write_surfaces_at_close(tmp_path: Path, monkeypatch: pytest
     records.close()
 
 
-def test_failed_write_does_not_hide_another_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail_twice() -> None:
+def test_failed_write_does_not_hide_another_error(tmp_path, monkeypatch):
+    def fail_twice():
         with Records([tmp_path], ["x"], flush_seconds=1000) as records:
             records.log(0, {"x": [0.0]})
             monkeypatch.setattr(os, "write", refuse_writes)
@@ -103,10 +101,10 @@ def test_failed_write_does_not_hide_another_error(tmp_path: Path, monkeypatch: p
     assert any("no space left" in note for note in caught.value.__notes__)
 
 
-def test_any_error_of_the_thread_surfaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_error_of_the_thread_surfaces(tmp_path, monkeypatch):
     """Even one that nobody foresaw; the thread goes on, so that `sync` and `close` never wait for ever."""
 
-    def fail(*arguments: object) -> bytes:
+    def fail(*arguments):
         raise MemoryError("histogram")
 
     monkeypatch.setattr(events, "histogram", fail)
@@ -119,7 +117,7 @@ def test_any_error_of_the_thread_surfaces(tmp_path: Path, monkeypatch: pytest.Mo
     assert read_metrics(tmp_path)["x"].tolist() == [0.0]
 
 
-def test_slow_disk_holds_up_the_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_disk_holds_up_the_caller(tmp_path, monkeypatch):
     """Rows that wait are bounded in number, and all of them arrive in order."""
     monkeypatch.setattr("rnnbench.records.writer._QUEUE_SIZE", 2)
     with Records([tmp_path], ["x"], flush_seconds=0) as records:

@@ -1,22 +1,18 @@
 """Run folders as runs leave them, without the runs."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 
 from rnnbench.records import SolvedAt, Summary, write_summary
 from rnnbench.records.metrics_csv import header, rows
 from rnnbench.report.finding import find_run_folders
-from rnnbench.report.runs import Run, read_runs
+from rnnbench.report.runs import read_runs
 
 COLUMNS = ["loss/train", "loss/eval", "error_rate/eval", "cost/sequences", "time/seconds"]
 
 
-def config(**fields: Any) -> dict[str, Any]:
+def config(**fields):
     """A configuration; fields by dotted name with two underscores, as optim__lr=0.1."""
-    tree: dict[str, Any] = {
+    tree = {
         "task": {"name": "adding", "_target_": "a.B", "sequence_length": 50, "variant": "hf11"},
         "model": {"name": "rnn", "hidden_size": 10},
         "init": {"name": "sparse"},
@@ -35,15 +31,15 @@ def config(**fields: Any) -> dict[str, Any]:
 
 
 def write_run(
-    folder: Path,
+    folder,
     *,
-    status: str = "budget",
-    solved_at: int | None = None,
-    updates: int = 100,
-    evaluations: Sequence[tuple[int, float, float]] = ((0, 1.0, 1.0), (100, 0.2, 0.5)),
-    summary: Mapping[str, Any] | None = None,
-    **fields: Any,
-) -> Path:
+    status="budget",
+    solved_at=None,
+    updates=100,
+    evaluations=((0, 1.0, 1.0), (100, 0.2, 0.5)),
+    summary=None,
+    **fields,
+):
     """Write a run that saw 10 sequences in half a second at each update.
 
     Args:
@@ -63,7 +59,7 @@ def write_run(
             table = np.array([[0.0 if cell is None else cell] for cell in cells])
             lines += rows(step, table, np.array([[cell is not None] for cell in cells]))
     (folder / "metrics.csv").write_bytes(b"".join(lines))
-    values: dict[str, Any] = {
+    values = {
         "status": status,
         "solved": solved_at is not None,
         "solved_at": None if solved_at is None else SolvedAt(solved_at, 10 * solved_at, solved_at / 2),
@@ -80,7 +76,7 @@ def write_run(
     return folder
 
 
-def write_sweep(root: Path) -> None:
+def write_sweep(root):
     """Two optimizers, two learning rates, two lengths, two seeds: half of the runs are solved, one diverged."""
     number = 0
     for optim in ("nag", "sgd"):
@@ -102,7 +98,7 @@ def write_sweep(root: Path) -> None:
                     number += 1
 
 
-def read(root: Path) -> list[Run]:
+def read(root):
     """All runs below a folder; none may be damaged."""
     found = find_run_folders([root])
     runs = list(read_runs(found.runs, found.problems))

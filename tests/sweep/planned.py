@@ -1,31 +1,26 @@
 """Sweeps that are composed and planned, and not run."""
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
-
 from rnnbench.config.compose import Composer
 from rnnbench.config.launcher_settings import LauncherSettings
 from rnnbench.config.objects import to_dict
 from rnnbench.config.overrides import expand_sweep
 from rnnbench.config.request import Request
-from rnnbench.config.schema import Config
 from rnnbench.records.summary import SolvedAt, Summary, write_summary
 from rnnbench.sweep.batches import batch_jobs
 from rnnbench.sweep.closing import sweep_summary
-from rnnbench.sweep.plan import SweepPlan, new_plan
+from rnnbench.sweep.plan import new_plan
 from rnnbench.sweep.planning import plan_groups
 
 SETTINGS = LauncherSettings("inline", 1, 1000, {})
 
 
-def compose_jobs(*words: str) -> list[Config]:
+def compose_jobs(*words):
     """The configuration of every job of a sweep."""
     with Composer(Request()) as composer:
         return [composer.compose(lines).config for lines in expand_sweep(composer.parse(words))]
 
 
-def plan_jobs(folder: Path, *sweeps: Sequence[str], settings: LauncherSettings = SETTINGS) -> SweepPlan:
+def plan_jobs(folder, *sweeps, settings=SETTINGS):
     """The plan of a sweep whose jobs come in one or several batches; job N is in folder N."""
     plan, first = new_plan(folder, settings, [word for words in sweeps for word in words]), 0
     for words in sweeps:
@@ -36,7 +31,7 @@ def plan_jobs(folder: Path, *sweeps: Sequence[str], settings: LauncherSettings =
     return plan
 
 
-def solved(update: int) -> dict[str, Any]:
+def solved(update):
     """Fields of a summary of a job that was solved."""
     return {
         "status": "solved",
@@ -47,17 +42,17 @@ def solved(update: int) -> dict[str, Any]:
     }
 
 
-def ended(status: str, error_rate: float | None = 0.5, loss: float | None = 0.1, **values: Any) -> dict[str, Any]:
+def ended(status, error_rate=0.5, loss=0.1, **values):
     """Fields of a summary of a job that ended otherwise."""
     return {"status": status, "error_rate": error_rate, "loss": loss, **values}
 
 
 def last_lines(
-    folder: Path,
-    outcome: Callable[[Config], Mapping[str, Any] | None],
-    *sweeps: Sequence[str],
-    plan: SweepPlan | None = None,
-) -> list[str]:
+    folder,
+    outcome,
+    *sweeps,
+    plan=None,
+):
     """The last lines of a sweep whose jobs left the summaries that `outcome` gives; None: nothing."""
     if plan is None:
         plan = plan_jobs(folder / "sweep", *(sweeps or [["optim=nag", "budget.updates=500", "seed=range(0,3)"]]))

@@ -8,16 +8,12 @@ import json
 import multiprocessing
 import os
 import shutil
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rnnbench.cli import main
@@ -64,7 +60,7 @@ class Command:
         process: The process.
     """
 
-    def __init__(self, *words: str, output: Path, before: Callable[..., object] | None = None, given: Any = ()) -> None:
+    def __init__(self, *words, output, before=None, given=()):
         """Start it.
 
         Args:
@@ -80,28 +76,28 @@ class Command:
         self.process = _context.Process(target=_run, args=(words, output, before, given))
         self.process.start()
 
-    def status(self) -> int:
+    def status(self):
         """Wait for its end; its exit status, negative for a signal."""
         self.process.join(SECONDS_AT_MOST)
         assert self.process.exitcode is not None, f"it does not end; it said {self.err}"
         return self.process.exitcode
 
-    def signal(self, number: signal.Signals) -> None:
+    def signal(self, number):
         """Send a signal."""
         assert self.process.pid is not None
         os.kill(self.process.pid, number)
 
     @property
-    def out(self) -> str:
+    def out(self):
         """What it has printed on standard output."""
         return (self._output / "out").read_text()
 
     @property
-    def err(self) -> str:
+    def err(self):
         """What it has printed on standard error."""
         return (self._output / "err").read_text()
 
-    def wait_until(self, is_so: Callable[[], bool]) -> None:
+    def wait_until(self, is_so):
         """Wait until something is so, or the process has ended."""
         deadline = time.monotonic() + SECONDS_AT_MOST
         while not is_so() and self.process.is_alive():
@@ -109,7 +105,7 @@ class Command:
             time.sleep(0.001)
 
 
-def _run(words: tuple[str, ...], output: Path, before: Callable[..., object] | None, given: Any) -> None:
+def _run(words, output, before, given):
     """What the process does."""
     for descriptor, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(output / name, os.O_WRONLY | os.O_APPEND), descriptor)
@@ -119,7 +115,7 @@ def _run(words: tuple[str, ...], output: Path, before: Callable[..., object] | N
     sys.exit(main(words))
 
 
-def at_update(update: int, act: Callable[..., object], *arguments: Any) -> None:
+def at_update(update, act, *arguments):
     """Have something done in this process at an update, on the thread that makes them.
 
     Args:
@@ -129,7 +125,7 @@ def at_update(update: int, act: Callable[..., object], *arguments: Any) -> None:
     """
     observe, is_done = Observer.observe, False
 
-    def observe_and_act(self: Observer, number: int, *row: Any) -> None:
+    def observe_and_act(self, number, *row):
         nonlocal is_done
         observe(self, number, *row)
         if number == update and not is_done:
@@ -146,49 +142,43 @@ class Rnnbench:
         root: That folder.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root):
         self.root = root
-        self._commands: list[Command] = []
+        self._commands = []
 
-    def close(self) -> None:
+    def close(self):
         """Kill what still runs."""
         for command in self._commands:
             command.process.kill()
             command.process.join()
 
-    def start(self, *words: Any, before: Callable[..., object] | None = None, given: Any = ()) -> Command:
+    def start(self, *words, before=None, given=()):
         """Start a command."""
         output = self.root / f"output-{len(self._commands)}"
         self._commands.append(Command(*map(str, words), output=output, before=before, given=given))
         return self._commands[-1]
 
-    def __call__(
-        self, *words: Any, status: int = 0, before: Callable[..., object] | None = None, given: Any = ()
-    ) -> Command:
+    def __call__(self, *words, status=0, before=None, given=()):
         """Run a command to its end, which has to be with this exit status."""
         command = self.start(*words, before=before, given=given)
         ended = command.status()
         assert ended == status, f"{ended}: {command.out}{command.err}"
         return command
 
-    def start_sweep(
-        self, name: str, *words: Any, before: Callable[..., object] | None = None, given: Any = ()
-    ) -> Command:
+    def start_sweep(self, name, *words, before=None, given=()):
         """Start a sweep in the folder of this name."""
         return self.start(
             "train", "-m", "-q", *words, f"hydra.sweep.dir={self.root / name}", before=before, given=given
         )
 
-    def sweep(
-        self, name: str, *words: Any, status: int = 0, before: Callable[..., object] | None = None, given: Any = ()
-    ) -> Path:
+    def sweep(self, name, *words, status=0, before=None, given=()):
         """Run a sweep to its end; its folder."""
         command = self.start_sweep(name, *words, before=before, given=given)
         ended = command.status()
         assert ended == status, f"{ended}: {command.out}{command.err}"
         return self.root / name
 
-    def copy(self, name: str, sweep: Path) -> Path:
+    def copy(self, name, sweep):
         """Copy a sweep that several tests begin with to the folder of this name; that folder."""
         return Path(shutil.copytree(sweep, self.root / name))
 
@@ -196,13 +186,11 @@ class Rnnbench:
 class Prepared:
     """Sweeps that several tests compare with, or begin with a copy of: each is run once, and nothing may change it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root):
         self._calls = Rnnbench(root)
-        self._folders: dict[Any, Path] = {}
+        self._folders = {}
 
-    def __call__(
-        self, *words: str, status: int = 0, before: Callable[..., object] | None = None, given: Any = ()
-    ) -> Path:
+    def __call__(self, *words, status=0, before=None, given=()):
         """The folder of such a sweep; the arguments are those of `Rnnbench.sweep`."""
         key = (words, status, before, given)
         if key not in self._folders:
@@ -214,33 +202,33 @@ class Prepared:
 # ---------------------------------------------------------------- what a sweep left
 
 
-def jobs_of(sweep: Path) -> list[Path]:
+def jobs_of(sweep):
     """The folders of a sweep's jobs that are there, in their order."""
     return sorted((path.parent for path in sweep.glob("*/.hydra")), key=lambda path: int(path.name))
 
 
-def plan_of(sweep: Path) -> dict[str, Any]:
+def plan_of(sweep):
     """The contents of sweep.json."""
     return json.loads((sweep / "sweep.json").read_text())
 
 
-def summary_of(job: Path) -> dict[str, Any]:
+def summary_of(job):
     """The contents of summary.json."""
     return json.loads((job / "summary.json").read_text())
 
 
-def statuses_of(sweep: Path) -> list[str]:
+def statuses_of(sweep):
     """How the jobs of a sweep stand."""
     return [summary_of(job)["status"] for job in jobs_of(sweep)]
 
 
-def metrics_of(folder: Path) -> pd.DataFrame:
+def metrics_of(folder):
     """metrics.csv as text, but for the wall-clock times."""
     table = pd.read_csv(folder / "metrics.csv", dtype=str, keep_default_na=False)
     return table[[column for column in table if not column.startswith("time/")]]
 
 
-def events_of(folder: Path) -> Iterator[tuple[str, NDArray[np.float64]]]:
+def events_of(folder):
     """(step, value) of every event of every scalar, but for the wall-clock times."""
     accumulator = EventAccumulator(str(folder), {"scalars": 0}).Reload()
     for tag in sorted(accumulator.Tags()["scalars"]):
@@ -248,7 +236,7 @@ def events_of(folder: Path) -> Iterator[tuple[str, NDArray[np.float64]]]:
             yield tag, np.array([(event.step, event.value) for event in accumulator.Scalars(tag)])
 
 
-def assert_same_sweep(first: Path, second: Path, *, but: Sequence[str] = ()) -> None:
+def assert_same_sweep(first, second, *, but=()):
     """Both sweeps recorded the same, bit for bit, but for some columns of the aggregate."""
     assert [job.name for job in jobs_of(first)] == [job.name for job in jobs_of(second)]
     for one, other in zip(jobs_of(first), jobs_of(second), strict=True):
@@ -259,7 +247,7 @@ def assert_same_sweep(first: Path, second: Path, *, but: Sequence[str] = ()) -> 
         assert_same_records(first / "aggregate" / cell, second / "aggregate" / cell, but=but)
 
 
-def assert_same_job(first: Path, second: Path) -> None:
+def assert_same_job(first, second):
     """Both runs ended in the same way, with the same numbers, bit for bit."""
     summaries = [summary_of(folder) for folder in (first, second)]
     for key in ("status", "solved", "loss", "error_rate", "updates", "sequences", "products", "message"):
@@ -269,7 +257,7 @@ def assert_same_job(first: Path, second: Path) -> None:
     assert_same_records(first, second)
 
 
-def assert_same_records(first: Path, second: Path, *, but: Sequence[str] = ()) -> None:
+def assert_same_records(first, second, *, but=()):
     """The same rows and events, in order, no step missing or twice, but for some columns."""
     tables = [metrics_of(folder).drop(columns=list(but)) for folder in (first, second)]
     pd.testing.assert_frame_equal(*tables, check_exact=True, obj=str(second))
@@ -281,7 +269,7 @@ def assert_same_records(first: Path, second: Path, *, but: Sequence[str] = ()) -
         np.testing.assert_array_equal(events[1][tag], one, err_msg=f"{tag} of {second}")  # NaN equals NaN
 
 
-def assert_close_job(first: Path, second: Path) -> None:
+def assert_close_job(first, second):
     """The same numbers within rounding, as for a replica beside others and the same run alone, in float64."""
     tables = [metrics_of(folder).replace("", np.nan).astype(float) for folder in (first, second)]
     pd.testing.assert_frame_equal(*tables, rtol=1e-8, atol=1e-10)

@@ -7,7 +7,6 @@ import random
 import signal
 import time
 from functools import partial
-from pathlib import Path
 
 import pytest
 from small_sweeps import HF, NAG, SEEDS, assert_same_sweep
@@ -20,7 +19,7 @@ ENDING_EARLY = ("optim.lr=1e-4,0.5", "model.nonlinearity=linear")
 """Replicas of which half diverge on the way."""
 
 
-def kill_at_change(number: int, afterwards: bool) -> None:
+def kill_at_change(number, afterwards):
     """Have this process killed at its so-many-th change of the disk, before or after it is made."""
     changes_left = [number]
 
@@ -38,7 +37,7 @@ def kill_at_change(number: int, afterwards: bool) -> None:
         setattr(os, name, partial(dying, getattr(os, name)))
 
 
-def state_of(folder: Path) -> tuple[int, ...]:
+def state_of(folder):
     """When the checkpoints of a sweep's groups were replaced last."""
     times = []
     for path in sorted(folder.glob("groups/*.pt")):
@@ -47,7 +46,7 @@ def state_of(folder: Path) -> tuple[int, ...]:
     return tuple(times)
 
 
-def kill_at_checkpoint(command, folder: Path, checkpoints: int, delay: float) -> None:
+def kill_at_checkpoint(command, folder, checkpoints, delay):
     """Kill a command so many seconds after so many checkpoints more."""
     for _ in range(checkpoints):
         before = state_of(folder)
@@ -56,7 +55,7 @@ def kill_at_checkpoint(command, folder: Path, checkpoints: int, delay: float) ->
     command.signal(signal.SIGKILL)
 
 
-def one_kill(rnnbench, name: str, words: tuple[str, ...], dice: random.Random) -> bool:
+def one_kill(rnnbench, name, words, dice):
     """Begin a sweep or go on with it, and kill that at a random moment; whether it had not ended before."""
     folder = rnnbench.root / name
     by_change = dice.random() < 0.5

@@ -2,7 +2,6 @@
 
 import pytest
 
-from rnnbench.tasks.base import Task
 from rnnbench.tasks.table import TASKS, shortest, variants
 
 CASES = [
@@ -14,6 +13,6 @@ CASES = [
 
 
 @pytest.fixture(params=CASES, ids=lambda case: "-".join(map(str, case)))
-def task(request: pytest.FixtureRequest) -> Task:
+def task(request):
     name, variant, sequence_length = request.param
     return TASKS[name](sequence_length, variant)

@@ -11,7 +11,7 @@ from rnnbench.tasks.normal_numbers import normal
 from rnnbench.tasks.random_numbers import random_words
 
 
-def test_the_first_steps_show_the_class_and_the_others_noise_alone() -> None:
+def test_the_first_steps_show_the_class_and_the_others_noise_alone():
     task = Latch(8, num_positions=3, num_noise_inputs=2)
     batch = task.batch([1, 2], Stream.GRADIENT, 0, 50, dtype=torch.float64)
     is_first = batch.targets[0, :, :, 0] == TARGET
@@ -26,7 +26,7 @@ def test_the_first_steps_show_the_class_and_the_others_noise_alone() -> None:
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.2, 1.5])
-def test_the_noise_is_normal_with_its_standard_deviation(noise: float) -> None:
+def test_the_noise_is_normal_with_its_standard_deviation(noise):
     batch = Latch(50, noise=noise).batch([3], Stream.GRADIENT, 0, 2000, dtype=torch.float64)
     drawn = batch.inputs[3:, 0, :, 6]
     error = noise / math.sqrt(drawn.numel())
@@ -37,7 +37,7 @@ def test_the_noise_is_normal_with_its_standard_deviation(noise: float) -> None:
 
 
 @pytest.mark.parametrize("num_steps", [4, 7, 8])
-def test_steps_of_a_pair_share_words(num_steps: int) -> None:
+def test_steps_of_a_pair_share_words(num_steps):
     """Word 0 is the class's, then a pair has one for each noise input; the lower half is for the earlier step."""
     task = Latch(num_steps, noise=0.3, num_noise_inputs=2)
     inputs = task.batch([4, 9], Stream.PROBE, 6, 3, first_row=5).inputs
@@ -49,7 +49,7 @@ def test_steps_of_a_pair_share_words(num_steps: int) -> None:
 
 
 @given(data=st.data(), num_steps=st.integers(4, 9), num_noise_inputs=st.integers(1, 4))
-def test_a_row_is_the_same_in_any_batch(data: st.DataObject, num_steps: int, num_noise_inputs: int) -> None:
+def test_a_row_is_the_same_in_any_batch(data, num_steps, num_noise_inputs):
     task = Latch(num_steps, num_noise_inputs=num_noise_inputs)
     size = data.draw(st.integers(1, 9))
     start = data.draw(st.integers(0, size - 1))
@@ -60,7 +60,7 @@ def test_a_row_is_the_same_in_any_batch(data: st.DataObject, num_steps: int, num
     assert torch.equal(part.targets, whole.rows(start, stop).targets[:, 1:])
 
 
-def test_more_noise_inputs_keep_the_class() -> None:
+def test_more_noise_inputs_keep_the_class():
     one, two = (Latch(10, num_noise_inputs=count).batch([5], Stream.GRADIENT, 2, 30) for count in (1, 2))
     assert torch.equal(one.targets, two.targets)
     assert torch.equal(one.inputs[..., :6], two.inputs[..., :6])

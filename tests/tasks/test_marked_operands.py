@@ -7,7 +7,6 @@ import torch
 
 from rnnbench.tasks.adding import Adding
 from rnnbench.tasks.base import Batch, Stream
-from rnnbench.tasks.marked_operands import MarkedOperands
 from rnnbench.tasks.multiplication import Multiplication
 
 NUM_ROWS = 20_000
@@ -23,14 +22,14 @@ LENGTHS_AT_50 = {
 }
 
 
-def chi_square_z(counts: list[int], expected: list[float]) -> float:
+def chi_square_z(counts, expected):
     """Standard deviations by which the chi-square statistic lies above its mean; no cell's expectation may be 0."""
     degrees = len(counts) - 1
     statistic = sum((count - mean) ** 2 / mean for count, mean in zip(counts, expected, strict=True))
     return (statistic - degrees) / (2 * degrees) ** 0.5
 
 
-def assert_uniform(drawn: torch.Tensor, numbers: range) -> None:
+def assert_uniform(drawn, numbers):
     assert int(drawn.min()) >= numbers[0]
     assert int(drawn.max()) <= numbers[-1]
     counts = (drawn - numbers[0]).bincount(minlength=len(numbers)).tolist()
@@ -38,18 +37,18 @@ def assert_uniform(drawn: torch.Tensor, numbers: range) -> None:
         assert abs(chi_square_z(counts, [len(drawn) / len(numbers)] * len(numbers))) < 4, counts
 
 
-def channels(task: MarkedOperands, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+def channels(task, batch):
     """Values and markers of the first replica, (T, B) each."""
     value_channel = 1 if task.variant == "pascanu13" else 0
     return batch.inputs[:, 0, :, value_channel], batch.inputs[:, 0, :, 1 - value_channel]
 
 
-def marked_steps(markers: torch.Tensor) -> torch.Tensor:
+def marked_steps(markers):
     """The steps with marker 1 of sequences that have two of them each, (2, B)."""
     return (markers == 1).t().nonzero()[:, 1].view(-1, 2).t()
 
 
-def target_by_hand(name: str, variant: str, operands: list[float]) -> float:
+def target_by_hand(name, variant, operands):
     """The target, from the operands that the markers show."""
     if name == "multiplication":
         return math.prod(operands)
@@ -61,7 +60,7 @@ def target_by_hand(name: str, variant: str, operands: list[float]) -> float:
 
 @pytest.mark.parametrize(("name", "variant"), PAIRS)
 @pytest.mark.parametrize("sequence_length", [11, 50, 100])
-def test_every_sequence_shows_what_its_target_says(name: str, variant: str, sequence_length: int) -> None:
+def test_every_sequence_shows_what_its_target_says(name, variant, sequence_length):
     task = BUILDERS[name](sequence_length, variant)
     batch = task.batch([3], Stream.GRADIENT, 5, 200, dtype=torch.float64)
     values, markers = channels(task, batch)
@@ -84,7 +83,7 @@ def test_every_sequence_shows_what_its_target_says(name: str, variant: str, sequ
 
 
 @pytest.mark.parametrize(("name", "variant"), PAIRS)
-def test_lengths_are_uniform(name: str, variant: str) -> None:
+def test_lengths_are_uniform(name, variant):
     task = BUILDERS[name](50, variant)
     if variant == "pascanu13":
         lengths = torch.cat([task.batch(range(300), Stream.GRADIENT, u, 1).lengths.flatten() for u in range(4)])
@@ -95,7 +94,7 @@ def test_lengths_are_uniform(name: str, variant: str) -> None:
 
 
 @pytest.mark.parametrize("builder", BUILDERS.values())
-def test_pascanu13_has_one_length_for_a_replica_and_update(builder: type[MarkedOperands]) -> None:
+def test_pascanu13_has_one_length_for_a_replica_and_update(builder):
     task = builder(100, "pascanu13")
     lengths = torch.stack([task.batch([1, 2, 3], Stream.GRADIENT, update, 9).lengths for update in range(8)])
     assert bool((lengths == lengths[:, :, :1]).all())
@@ -116,9 +115,7 @@ def test_pascanu13_has_one_length_for_a_replica_and_update(builder: type[MarkedO
         ("cornn21", 51, range(25), range(25, 51)),
     ],
 )
-def test_marked_steps_are_uniform_over_their_windows(
-    variant: str, sequence_length: int, first: range, second: range
-) -> None:
+def test_marked_steps_are_uniform_over_their_windows(variant, sequence_length, first, second):
     task = Adding(sequence_length, variant)
     steps = marked_steps(channels(task, task.batch([5], Stream.GRADIENT, 0, NUM_ROWS))[1])
     assert_uniform(steps[0], first)
@@ -126,7 +123,7 @@ def test_marked_steps_are_uniform_over_their_windows(
 
 
 @pytest.mark.parametrize("variant", ["thesis", "pascanu13"])
-def test_marked_steps_are_uniform_over_fractions_of_their_own_sequence(variant: str) -> None:
+def test_marked_steps_are_uniform_over_fractions_of_their_own_sequence(variant):
     task = Adding(95, variant)  # lengths 95..104: the tenth is 9 or 10; of pascanu13, the last steps differ at 102, 104
     batches = [task.batch([6], Stream.GRADIENT, update, NUM_ROWS // 10) for update in range(20)]
     steps = torch.cat([marked_steps(channels(task, batch)[1]) for batch in batches], dim=1)
@@ -139,11 +136,11 @@ def test_marked_steps_are_uniform_over_fractions_of_their_own_sequence(variant: 
         assert_uniform(steps[1, lengths == length], range(length // 10, stop))
 
 
-def test_marked_steps_of_hs97() -> None:
+def test_marked_steps_of_hs97():
     """I is one of ten steps, J the k-th still unmarked one; the pair of them has closed-form frequencies."""
     task = Adding(24, "hs97")  # eleven candidates for J
     markers = channels(task, task.batch([7], Stream.GRADIENT, 0, 50_000))[1]
-    cells: dict[frozenset[int], float] = {}
+    cells = {}
     for i in range(10):
         unmarked = [step for step in range(24) if step != i][:11]
         for j in unmarked:
@@ -159,7 +156,7 @@ def test_marked_steps_of_hs97() -> None:
 
 
 @pytest.mark.parametrize(("name", "variant"), PAIRS)
-def test_values_are_uniform(name: str, variant: str) -> None:
+def test_values_are_uniform(name, variant):
     task = BUILDERS[name](50, variant)
     values = channels(task, task.batch([8], Stream.GRADIENT, 0, 2000, dtype=torch.float64))[0][:50]
     low = -1.0 if (name, variant) == ("adding", "hs97") else 0.0
@@ -172,7 +169,7 @@ def test_values_are_uniform(name: str, variant: str) -> None:
     assert abs(chi_square_z(cells, [values.numel() / 100] * 100)) < 4
 
 
-def hand_made(task: MarkedOperands, target: float, outputs: list[float]) -> list[bool]:
+def hand_made(task, target, outputs):
     """Misses of some outputs for sequences of one target."""
     targets = torch.full((1, 1, len(outputs), 1), target, dtype=torch.float64)
     batch = Batch(torch.empty(0), torch.empty(0), None, targets)
@@ -180,7 +177,7 @@ def hand_made(task: MarkedOperands, target: float, outputs: list[float]) -> list
 
 
 @pytest.mark.parametrize(("name", "variant"), PAIRS)
-def test_what_counts_as_a_miss(name: str, variant: str) -> None:
+def test_what_counts_as_a_miss(name, variant):
     task = BUILDERS[name](50, variant)
     if variant == "pascanu13":  # squared error > 0.04
         expected = [False, False, False, True, True, True]
@@ -202,18 +199,18 @@ def test_what_counts_as_a_miss(name: str, variant: str) -> None:
         (Multiplication(50, "pascanu13"), 7 / 144, 0.390),
     ],
 )
-def test_scores_of_the_constant_predictor(task: MarkedOperands, loss: float, error_rate: float) -> None:
+def test_scores_of_the_constant_predictor(task, loss, error_rate):
     assert task.baseline_loss == pytest.approx(loss, rel=1e-5)
     assert task.baseline_error_rate == pytest.approx(error_rate, abs=5e-4)
 
 
-def test_when_it_counts_as_solved() -> None:
+def test_when_it_counts_as_solved():
     assert Multiplication(50, "hs97").solved_error_rate == 13 / 2000
     others = [BUILDERS[n](50, v) for n, v in PAIRS if (n, v) != ("multiplication", "hs97")]
     assert {task.solved_error_rate for task in others} == {0.01}
 
 
-def test_the_stream_never_changes() -> None:
+def test_the_stream_never_changes():
     """What seed 7 means: a change here makes every recorded run irreproducible."""
     batch = Adding(20).batch([7], Stream.GRADIENT, 3, 4)
     assert batch.lengths.tolist() == [[21, 22, 21, 22]]

@@ -13,7 +13,7 @@ from rnnbench.tasks.one_bit import OneBit
 SIZES = [(2, 5), (5, 10), (2, 1), (3, 2)]
 
 
-def shown(batch: Batch, replica: int = 0) -> list[list[int]]:
+def shown(batch, replica=0):
     """The symbols that each sequence of a replica shows; every step shows one."""
     assert bool(((batch.inputs == 0) | (batch.inputs == 1)).all())
     assert bool((batch.inputs.sum(-1) == 1).all())
@@ -23,9 +23,7 @@ def shown(batch: Batch, replica: int = 0) -> list[list[int]]:
 @pytest.mark.parametrize("variant", Memorization.variants)
 @pytest.mark.parametrize(("num_symbols", "num_positions"), SIZES)
 @pytest.mark.parametrize("more_steps", [1, 2, 9])
-def test_every_sequence_shows_what_its_targets_say(
-    variant: str, num_symbols: int, num_positions: int, more_steps: int
-) -> None:
+def test_every_sequence_shows_what_its_targets_say(variant, num_symbols, num_positions, more_steps):
     n, p = num_symbols, num_positions
     blank, trigger = n, n + 1
     length = more_steps + (0 if variant == "pascanu13" else 2 * p)
@@ -46,7 +44,7 @@ def test_every_sequence_shows_what_its_targets_say(
 
 
 @pytest.mark.parametrize(("num_symbols", "num_positions"), [(2, 5), (2, 1), (3, 2)])
-def test_a_batch_goes_through_all_patterns_in_turn(num_symbols: int, num_positions: int) -> None:
+def test_a_batch_goes_through_all_patterns_in_turn(num_symbols, num_positions):
     task = Memorization(20, num_symbols=num_symbols, num_positions=num_positions)
     patterns = sorted(itertools.product(range(num_symbols), repeat=num_positions))
     batch = task.batch([1, 2], Stream.GRADIENT, 9, 3 * len(patterns), first_row=5)
@@ -59,7 +57,7 @@ def test_a_batch_goes_through_all_patterns_in_turn(num_symbols: int, num_positio
     assert shown(later, 0)[1:] == shown(later, 1)[:3]
 
 
-def test_many_patterns_are_drawn() -> None:
+def test_many_patterns_are_drawn():
     task = Memorization(30, num_symbols=5, num_positions=10)
     symbols = torch.tensor(shown(task.batch([4], Stream.GRADIENT, 0, 5000)))[:, :10]
     for position in symbols.t():
@@ -69,7 +67,7 @@ def test_many_patterns_are_drawn() -> None:
     assert len({tuple(row) for row in symbols.tolist()}) > 4990
 
 
-def hand_made(wrong: list[tuple[int, int]], variant: str) -> tuple[Memorization, torch.Tensor, Batch]:
+def hand_made(wrong, variant):
     """Outputs for two sequences of nine steps, wrong at some pairs of a step and a row."""
     task = Memorization(9, variant, num_symbols=3, num_positions=2)
     batch = task.batch([1], Stream.GRADIENT, 0, 2)
@@ -89,7 +87,7 @@ def hand_made(wrong: list[tuple[int, int]], variant: str) -> tuple[Memorization,
         ([(0, 0), (-2, 1)], [True, True], [0, 1]),
     ],
 )
-def test_misses_and_scores(wrong: list[tuple[int, int]], misses: list[bool], wrong_symbols: list[int]) -> None:
+def test_misses_and_scores(wrong, misses, wrong_symbols):
     task, outputs, batch = hand_made(wrong, "hf11")
     losses = torch.arange(18.0).view(9, 1, 2)
     assert task.misses(outputs, batch).tolist() == [misses]
@@ -101,7 +99,7 @@ def test_misses_and_scores(wrong: list[tuple[int, int]], misses: list[bool], wro
     }
 
 
-def test_answers_alone_decide_where_there_is_nothing_else() -> None:
+def test_answers_alone_decide_where_there_is_nothing_else():
     task, outputs, batch = hand_made([(-2, 1)], "hf11_answers")
     assert len(outputs) == 2
     assert task.misses(outputs, batch).tolist() == [[False, True]]
@@ -118,7 +116,7 @@ def test_answers_alone_decide_where_there_is_nothing_else() -> None:
         ("pascanu13", 5, 10, 80),
     ],
 )
-def test_scores_of_the_constant_predictor(variant: str, num_symbols: int, num_positions: int, num_outputs: int) -> None:
+def test_scores_of_the_constant_predictor(variant, num_symbols, num_positions, num_outputs):
     """Per sequence 5 ln 2 or 10 ln 5 nats, 2.5 or 8 wrong symbols, and 1 in 2^5 or 5^10 exact ones."""
     task = Memorization(60, variant, num_symbols, num_positions)
     assert task.num_outputs == num_outputs
@@ -134,7 +132,7 @@ def test_scores_of_the_constant_predictor(variant: str, num_symbols: int, num_po
 
 
 @pytest.mark.parametrize("variant", ["hf11", "hf11_answers", "pascanu13"])
-def test_one_bit_is_memorization_of_one_of_two_symbols(variant: str) -> None:
+def test_one_bit_is_memorization_of_one_of_two_symbols(variant):
     ours, theirs = OneBit(12, variant), Memorization(12, variant, 2, 1)
     assert ours.baseline_loss == theirs.baseline_loss
     assert ours.description == theirs.description
@@ -143,7 +141,7 @@ def test_one_bit_is_memorization_of_one_of_two_symbols(variant: str) -> None:
     assert torch.equal(left.targets, right.targets)
 
 
-def test_boulanger13_shows_the_bit_among_noise() -> None:
+def test_boulanger13_shows_the_bit_among_noise():
     task = OneBit(12, "boulanger13")
     batch = task.batch([3], Stream.GRADIENT, 2, 4000)
     assert batch.inputs.unique().tolist() == [0, 1]
@@ -157,7 +155,7 @@ def test_boulanger13_shows_the_bit_among_noise() -> None:
 
 
 @pytest.mark.parametrize(("output", "wrong"), [(0.1, False), (-0.1, True), (0.0, True), (math.nan, True)])
-def test_boulanger13_asks_for_a_sign(output: float, wrong: bool) -> None:
+def test_boulanger13_asks_for_a_sign(output, wrong):
     task = OneBit(12, "boulanger13")
     batch = Batch(torch.empty(0), torch.empty(0), None, torch.ones(1, 1, 1, 1))
     outputs = torch.full((1, 1, 1, 1), output)
@@ -170,7 +168,7 @@ def test_boulanger13_asks_for_a_sign(output: float, wrong: bool) -> None:
     }
 
 
-def test_the_stream_never_changes() -> None:
+def test_the_stream_never_changes():
     """What seed 7 means: a change here makes every recorded run irreproducible."""
     drawn = Memorization(22, num_symbols=5, num_positions=10).batch([7], Stream.GRADIENT, 3, 2)
     assert ["".join(map(str, symbols)) for symbols in shown(drawn)] == [

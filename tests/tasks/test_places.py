@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from torch import Tensor
 
 from rnnbench.tasks.adding import Adding
 from rnnbench.tasks.memorization import Memorization
@@ -42,13 +41,13 @@ class Formula:
     before_end: int | None = None
 
 
-def hf11_last_steps(low: int, high: int) -> Callable[[int], range]:
+def hf11_last_steps(low, high):
     """Its code draws the index of the step with the loss, from `low` to below `high` hundredths of T."""
     return lambda t: range(t * low // 100, t * high // 100)
 
 
-def hf11_operands(*second: int) -> Callable[[int, int], Windows]:
-    def windows(t: int, last: int) -> Windows:
+def hf11_operands(*second):
+    def windows(t, last):
         # Step 0 shows the cue, so that I starts at 1 where T / 100 rounds to 0; where that leaves nothing, I is 1.
         start, stop = max(t // 100, 1), max(t // 10, 2)
         return (start, stop - 1), (max(t * second[0] // 100, stop), t * second[1] // 100 - 1)
@@ -56,48 +55,48 @@ def hf11_operands(*second: int) -> Callable[[int, int], Windows]:
     return windows
 
 
-def hf11_symbols(*hundredths: tuple[int, int]) -> Callable[[int, int], Windows]:
+def hf11_symbols(*hundredths):
     return lambda t, last: [(max(t * low // 100, 1), t * high // 100) for low, high in hundredths]
 
 
-def thesis_operands(t: int, last: int) -> Windows:
+def thesis_operands(t, last):
     """Counted from 1, I is in 1 .. L/10 and J in L/10 .. L/2, without the step that both would have."""
     length = last + 1
     return (0, length // 10 - 1), (length // 10, length // 2 - 1)
 
 
-def pascanu13_operands(t: int, last: int) -> Windows:
+def pascanu13_operands(t, last):
     """randint(k) gives 0 to k - 1: I = randint(int(.1 L)), J = int(.1 L) + randint(int(.4 L))."""
     length = last + 1
     tenth = int(length * 0.1)
     return (0, tenth - 1), (tenth, tenth + int(length * 0.4) - 1)
 
 
-def pascanu13_symbols(*starts: float) -> Callable[[int, int], Windows]:
+def pascanu13_symbols(*starts):
     """As randint(int(.1 T)) + int(start T)."""
     return lambda t, last: [(int(t * start), int(t * start) + int(t * 0.1) - 1) for start in starts]
 
 
-def urnn16_operands(t: int, last: int) -> Windows:
+def urnn16_operands(t, last):
     """I = randint(T/2), J = T/2 + randint(T/2), in whole numbers."""
     return (0, t // 2 - 1), (t // 2, t // 2 + t // 2 - 1)
 
 
-def cornn21_operands(t: int, last: int) -> Windows:
+def cornn21_operands(t, last):
     """I = randint(half), J = randint(half, T)."""
     return (0, t // 2 - 1), (t // 2, t - 1)
 
 
-def to_eleven_tenths(t: int) -> range:
+def to_eleven_tenths(t):
     """Lengths T to 11T/10, both included."""
     return range(t - 1, t + t // 10)
 
 
-def one_length(t: int) -> range:
+def one_length(t):
     return range(t - 1, t)
 
 
-def pascanu13_last_steps(t: int) -> range:
+def pascanu13_last_steps(t):
     """Lengths T + randint(int(.1 T))."""
     return range(t - 1, t + int(t * 0.1) - 1)
 
@@ -129,7 +128,7 @@ MARKED = [
 ]
 
 
-def extreme_words(num_lengths: int) -> Tensor:
+def extreme_words(num_lengths):
     """Random words that draw each length with the first and the last step of two windows, (3, lengths, 4), int32."""
     firsts = torch.tensor([-(-index * NUM_WORDS // num_lengths) for index in range(num_lengths)])
     ends = torch.tensor(list(itertools.product([0, NUM_WORDS - 1], repeat=2))).t()
@@ -139,9 +138,7 @@ def extreme_words(num_lengths: int) -> Tensor:
 
 
 @pytest.mark.parametrize(("builder", "variant", "formula"), MARKED)
-def test_operands_and_cues_are_where_the_publication_has_them(
-    builder: type[Adding | Multiplication | Xor], variant: str, formula: Formula
-) -> None:
+def test_operands_and_cues_are_where_the_publication_has_them(builder, variant, formula):
     for t in range(max(LENGTHS.start, MINIMUM_LENGTHS[builder.__name__][variant]), LENGTHS.stop):
         task, last_steps = builder(t, variant), formula.last_steps(t)
         lasts = list(last_steps or [last_steps.start])
@@ -153,7 +150,7 @@ def test_operands_and_cues_are_where_the_publication_has_them(
 
 
 @pytest.mark.parametrize("builder", [Adding, Multiplication])
-def test_operands_and_cues_of_hs97(builder: type[Adding | Multiplication]) -> None:
+def test_operands_and_cues_of_hs97(builder):
     """I is one of the first ten steps, J one of the first T/2 - 1 others; the first and the last step show cues."""
     for t in range(MINIMUM_LENGTHS[builder.__name__]["hs97"], LENGTHS.stop):
         places = builder(t, "hs97").places
@@ -167,7 +164,7 @@ def test_operands_and_cues_of_hs97(builder: type[Adding | Multiplication]) -> No
 
 
 @pytest.mark.parametrize(("variant", "num_symbols"), SYMBOLS)
-def test_symbols_and_triggers_are_where_the_publication_has_them(variant: str, num_symbols: int) -> None:
+def test_symbols_and_triggers_are_where_the_publication_has_them(variant, num_symbols):
     formula = SYMBOLS[variant, num_symbols]
     for t in LENGTHS:
         task = TemporalOrder(t, variant, num_symbols)
@@ -180,7 +177,7 @@ def test_symbols_and_triggers_are_where_the_publication_has_them(variant: str, n
 
 
 @pytest.mark.parametrize("num_positions", [1, 5, 10])
-def test_triggers_of_memorization_are_where_the_publication_has_them(num_positions: int) -> None:
+def test_triggers_of_memorization_are_where_the_publication_has_them(num_positions):
     for t in range(2 * num_positions + 1, LENGTHS.stop):
         hf11 = Memorization(t, num_positions=num_positions)
         assert (hf11.num_steps, hf11.trigger_step) == (t, t - num_positions - 1)

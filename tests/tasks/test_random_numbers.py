@@ -1,5 +1,4 @@
 import itertools
-from typing import Any
 
 import pytest
 import torch
@@ -23,7 +22,7 @@ MASK = 0xFFFFFFFF
 MILLION = 1_000_000
 
 
-def philox_reference(counter: list[int], key: list[int]) -> list[int]:
+def philox_reference(counter, key):
     """Philox4x32-10 as the publication states it, in Python's whole numbers."""
     c0, c1, c2, c3 = counter
     k0, k1 = key
@@ -34,12 +33,12 @@ def philox_reference(counter: list[int], key: list[int]) -> list[int]:
     return [c0, c1, c2, c3]
 
 
-def word_reference(seed: int, stream: int, update: int, position: int, row: int) -> int:
+def word_reference(seed, stream, update, position, row):
     block = philox_reference([position // 2, row // 2, update, stream], [seed & MASK, seed >> 32])
     return block[2 * (position % 2) + 1 - row % 2]
 
 
-def chi_square_z(counts: torch.Tensor) -> float:
+def chi_square_z(counts):
     """How many standard deviations the chi-square statistic of equally likely cells lies above its mean."""
     expected = counts.sum() / counts.numel()
     degrees = counts.numel() - 1
@@ -55,14 +54,14 @@ KNOWN_ANSWERS = [
 ]
 
 
-def words_of(text: str) -> list[int]:
+def words_of(text):
     return [int(word, 16) for word in text.split()]
 
 
 @pytest.mark.parametrize(("counter", "key", "expected"), KNOWN_ANSWERS)
 @pytest.mark.parametrize("as_arrays", [False, True])
 @pytest.mark.parametrize("view", [Tensor.numpy, Tensor.detach], ids=["numpy", "torch"])
-def test_philox_known_answers(counter: str, key: str, expected: str, as_arrays: bool, view: Any) -> None:
+def test_philox_known_answers(counter, key, expected, as_arrays, view):
     low, high = words_of(key)
     seed = high << 32 | low
     seeds = torch.tensor([seed - 2**64 if seed >= 2**63 else seed])
@@ -74,7 +73,7 @@ def test_philox_known_answers(counter: str, key: str, expected: str, as_arrays: 
 
 
 @pytest.mark.parametrize(("counter", "key", "expected"), KNOWN_ANSWERS)
-def test_the_reference_knows_the_answers_too(counter: str, key: str, expected: str) -> None:
+def test_the_reference_knows_the_answers_too(counter, key, expected):
     assert philox_reference(words_of(counter), words_of(key)) == words_of(expected)
 
 
@@ -87,9 +86,7 @@ def test_the_reference_knows_the_answers_too(counter: str, key: str, expected: s
     num_rows=st.integers(1, 5),
     first_row=st.integers(0, 2**32 - 5),
 )
-def test_every_word_is_the_one_of_its_place(
-    seeds: list[int], stream: int, update: int, num_positions: int, num_rows: int, first_row: int
-) -> None:
+def test_every_word_is_the_one_of_its_place(seeds, stream, update, num_positions, num_rows, first_row):
     words = random_words(seeds, stream, update, num_positions, num_rows, first_row=first_row)
     assert words.shape == (num_positions, len(seeds), num_rows)
     assert words.dtype == torch.int32
@@ -101,30 +98,30 @@ def test_every_word_is_the_one_of_its_place(
 
 
 @pytest.mark.parametrize("blocks_at_once", [1, 7, 100, 10_000])
-def test_working_in_parts_changes_nothing(blocks_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_working_in_parts_changes_nothing(blocks_at_once, monkeypatch):
     whole = random_words([1, 2], 3, 4, 21, 9)
     monkeypatch.setattr(random_numbers, "BLOCKS_AT_ONCE", blocks_at_once)
     assert torch.equal(random_words([1, 2], 3, 4, 21, 9), whole)
 
 
-def test_words_of_a_whole_batch_are_those_of_the_reserved_row_pair() -> None:
+def test_words_of_a_whole_batch_are_those_of_the_reserved_row_pair():
     words = batch_words([5, 2**40 + 9], 1, 2, 3)
     reserved_row = 2 * (2**32 - 1)
     expected = [[[word_reference(seed, 1, 2, p, reserved_row)] for seed in (5, 2**40 + 9)] for p in range(3)]
     assert (words.long() & MASK).tolist() == expected
 
 
-def test_the_callers_words_are_its_own() -> None:
+def test_the_callers_words_are_its_own():
     first = random_words([1], 0, 0, 2, 2)
     kept = first.clone()
     first.zero_()
     assert torch.equal(random_words([1], 0, 0, 2, 2), kept)
 
 
-def test_neighbouring_places_are_uncorrelated() -> None:
+def test_neighbouring_places_are_uncorrelated():
     """Correlation with the same numbers one seed, stream, update, position or row further: |z| < 4 at these seeds."""
 
-    def draw(seed: int = 3, stream: int = 0, update: int = 0, first_row: int = 0) -> torch.Tensor:
+    def draw(seed=3, stream=0, update=0, first_row=0):
         words = random_words([seed], stream, update, 100, 1000, first_row=first_row)
         return uniform(words, torch.empty(words.shape, dtype=torch.float64)) - 0.5
 
@@ -142,7 +139,7 @@ def test_neighbouring_places_are_uncorrelated() -> None:
         assert abs(z) < 4, (name, z)
 
 
-def test_uniform_is_the_upper_24_bits() -> None:
+def test_uniform_is_the_upper_24_bits():
     words = torch.tensor([0, 255, 256, 2**31 - 1, -(2**31), -1], dtype=torch.int32)
     expected = torch.tensor([0, 0, 2**-24, 0.5 - 2**-24, 0.5, 1 - 2**-24], dtype=torch.float64)
     for dtype in (torch.float32, torch.float64):
@@ -151,7 +148,7 @@ def test_uniform_is_the_upper_24_bits() -> None:
         assert torch.equal(out.double(), expected)
 
 
-def test_uniform_writes_into_any_strides() -> None:
+def test_uniform_writes_into_any_strides():
     words = random_words([1], 0, 0, 4, 5)
     plain = uniform(words, torch.empty(words.shape))
     channels = torch.full((*words.shape, 2), -1.0)
@@ -160,7 +157,7 @@ def test_uniform_writes_into_any_strides() -> None:
     assert bool((channels[..., 0] == -1).all())
 
 
-def test_uniform_moments_and_frequencies() -> None:
+def test_uniform_moments_and_frequencies():
     words = random_words([11], 0, 0, 1000, 1000)
     values = uniform(words, torch.empty(words.shape, dtype=torch.float64)).flatten()
     assert abs(float(values.mean()) - 0.5) * (12 * MILLION) ** 0.5 < 4
@@ -169,31 +166,31 @@ def test_uniform_moments_and_frequencies() -> None:
 
 
 @pytest.mark.parametrize("bit", range(32))
-def test_every_bit_is_fair(bit: int) -> None:
+def test_every_bit_is_fair(bit):
     ones = int((random_words([12], 0, 0, 100, 1000) >> bit & 1).sum())
     assert abs(ones - 50_000) / 25_000**0.5 < 4.5
 
 
-def test_integers_reach_both_ends_and_nothing_else() -> None:
+def test_integers_reach_both_ends_and_nothing_else():
     words = torch.tensor([0, -1, 2**31 - 1, -(2**31)], dtype=torch.int32)  # the lowest, highest and both middle words
     assert integers(words, 3, 7).tolist() == [3, 6, 4, 5]
     assert integers(words, -2, -1).tolist() == [-2] * 4
     assert integers(words, 0, 2**31 - 1)[1] == 2**31 - 2
 
 
-def test_integers_take_bounds_for_every_row() -> None:
+def test_integers_take_bounds_for_every_row():
     words = torch.tensor([[0, -1], [0, -1]], dtype=torch.int32)
     low, high = torch.tensor([[1], [5]]), torch.tensor([[4], [6]])
     assert integers(words, low, high).tolist() == [[1, 3], [5, 5]]
 
 
-def test_integers_are_uniform() -> None:
+def test_integers_are_uniform():
     drawn = integers(random_words([13], 0, 0, 100, 1000), 0, 97)
     assert abs(chi_square_z(drawn.flatten().bincount(minlength=97))) < 4
 
 
 @given(st.sampled_from([1, 2, 4, 8, 16]), st.integers(1, 70), st.integers(0, 2**32))
-def test_bit_fields_are_the_digits_of_the_words(num_bits: int, num_fields: int, seed: int) -> None:
+def test_bit_fields_are_the_digits_of_the_words(num_bits, num_fields, seed):
     num_words = num_field_words(num_fields, num_bits)
     words = random_words([seed, 5], 1, 2, num_words, 3)
     fields = bit_fields(words, num_bits, num_fields)
@@ -204,7 +201,7 @@ def test_bit_fields_are_the_digits_of_the_words(num_bits: int, num_fields: int, 
         assert fields[:, replica, row].tolist() == digits
 
 
-def test_no_field_needs_a_word_too_many() -> None:
+def test_no_field_needs_a_word_too_many():
     assert [num_field_words(count, 2) for count in (1, 16, 17, 32, 33)] == [1, 1, 2, 2, 3]
 
 
@@ -225,12 +222,12 @@ def test_no_field_needs_a_word_too_many() -> None:
         ({"first_row": 2**32 - 1, "num_rows": 2}, r"first_row \+ batch_size must be in"),
     ],
 )
-def test_places_beyond_the_limits_are_refused(changed: dict[str, object], message: str) -> None:
+def test_places_beyond_the_limits_are_refused(changed, message):
     arguments = {"seeds": [0], "stream": 0, "update": 0, "num_positions": 2, "num_rows": 1, "first_row": 0} | changed
     with pytest.raises(ValueError, match=message):
         random_words(**arguments)
 
 
-def test_the_last_place_is_within_the_limits() -> None:
+def test_the_last_place_is_within_the_limits():
     word = random_words([2**63 - 1], MASK, MASK, 1, 1, first_row=2**32 - 1)
     assert int(word) & MASK == word_reference(2**63 - 1, MASK, MASK, 0, 2**32 - 1)

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rnnbench.losses import LOSSES
-from rnnbench.tasks.base import Batch, Stream, Task
+from rnnbench.tasks.base import Batch, Stream
 from rnnbench.tasks.memorization import MAX_BALANCED_PATTERNS
 from rnnbench.tasks.table import TASKS, variants
 
@@ -16,7 +16,7 @@ SEEDS = [0, 7, 2**40 + 3]
 LAW = settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
-def assert_equal(left: Batch, right: Batch) -> None:
+def assert_equal(left, right):
     if left.output_steps is None or right.output_steps is None:
         assert left.output_steps is right.output_steps
     else:
@@ -30,7 +30,7 @@ def assert_equal(left: Batch, right: Batch) -> None:
         assert torch.equal(ours, theirs)
 
 
-def test_shapes_and_types(task: Task) -> None:
+def test_shapes_and_types(task):
     batch = task.batch(SEEDS, Stream.GRADIENT, 2, 5)
     assert batch.inputs.shape == (task.num_steps, 3, 5, task.input_size)
     assert batch.inputs.is_contiguous()
@@ -56,7 +56,7 @@ def test_shapes_and_types(task: Task) -> None:
 
 @LAW
 @given(data=st.data())
-def test_a_row_is_the_same_in_any_batch(task: Task, data: st.DataObject) -> None:
+def test_a_row_is_the_same_in_any_batch(task, data):
     size = data.draw(st.integers(1, 12))
     start = data.draw(st.integers(0, size - 1))
     stop = data.draw(st.integers(start + 1, size))
@@ -68,14 +68,14 @@ def test_a_row_is_the_same_in_any_batch(task: Task, data: st.DataObject) -> None
 
 @LAW
 @given(seeds=st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=4), update=st.integers(0, 2**32 - 1))
-def test_a_replica_is_the_one_of_its_seed_alone(task: Task, seeds: list[int], update: int) -> None:
+def test_a_replica_is_the_one_of_its_seed_alone(task, seeds, update):
     together = task.batch(seeds, Stream.GRADIENT, update, 6)
     for replica, seed in enumerate(seeds):
         alone = task.batch([seed], Stream.GRADIENT, update, 6)
         assert_equal(alone, together.replicas(slice(replica, replica + 1)))
 
 
-def test_float32_is_float64_rounded(task: Task) -> None:
+def test_float32_is_float64_rounded(task):
     single = task.batch(SEEDS, Stream.GRADIENT, 1, 50)
     double = task.batch(SEEDS, Stream.GRADIENT, 1, 50, dtype=torch.float64)
     assert double.inputs.dtype == torch.float64
@@ -88,7 +88,7 @@ def test_float32_is_float64_rounded(task: Task) -> None:
         assert torch.equal(single.targets, double.targets)
 
 
-def test_the_default_dtype_changes_nothing(task: Task) -> None:
+def test_the_default_dtype_changes_nothing(task):
     before = task.batch(SEEDS, Stream.GRADIENT, 1, 5)
     torch.set_default_dtype(torch.float64)
     try:
@@ -98,7 +98,7 @@ def test_the_default_dtype_changes_nothing(task: Task) -> None:
     assert_equal(before, after)
 
 
-def test_inputs_end_with_the_sequence(task: Task) -> None:
+def test_inputs_end_with_the_sequence(task):
     batch = task.batch(SEEDS, Stream.GRADIENT, 1, 50)
     steps = torch.arange(task.num_steps).view(-1, 1, 1)
     assert bool((batch.inputs[(steps >= batch.lengths).expand(batch.inputs.shape[:3])] == 0).all())
@@ -107,12 +107,12 @@ def test_inputs_end_with_the_sequence(task: Task) -> None:
 
 @pytest.mark.parametrize("other", ["seed", "stream", "update", "row"])
 @pytest.mark.parametrize("name", TASKS)
-def test_data_differ_with_everything_they_depend_on(name: str, other: str) -> None:
+def test_data_differ_with_everything_they_depend_on(name, other):
     for variant in variants(name):
         assert_differs(TASKS[name](50, variant), other)
 
 
-def assert_differs(task: Task, other: str) -> None:
+def assert_differs(task, other):
     is_balanced = getattr(task, "num_patterns", math.inf) <= MAX_BALANCED_PATTERNS
     base = task.batch([1], Stream.GRADIENT, 0, 20)
     changed = {
@@ -127,7 +127,7 @@ def assert_differs(task: Task, other: str) -> None:
     assert not bool((base.inputs == changed.inputs).all(-1).all(0).any())
 
 
-def best_constant(task: Task, batch: Batch) -> torch.Tensor:
+def best_constant(task, batch):
     """The outputs of the predictor that `baseline_loss` speaks of, from a large sample.
 
     Under squared error the mean target; else, at each output, whatever is ever asked for there with equal probability.
@@ -143,7 +143,7 @@ def best_constant(task: Task, batch: Batch) -> torch.Tensor:
     return outputs.expand(*batch.targets.shape, task.output_size)
 
 
-def test_the_constant_predictor_scores_as_its_closed_form(task: Task) -> None:
+def test_the_constant_predictor_scores_as_its_closed_form(task):
     """Monte Carlo over 40,000 sequences, fewer of many outputs: within 4.5 standard errors."""
     num_rows = 400 if task.num_outputs > 1 else 40_000 if task.num_steps < 20 else 8_000
     # Of each batch only the targets are kept: the inputs of all at once would be gigabytes.
@@ -166,7 +166,7 @@ def test_the_constant_predictor_scores_as_its_closed_form(task: Task) -> None:
     assert all(score.shape == (1, targets.shape[2]) for score in scores.values())
 
 
-def test_exact_answers_are_hits_and_nan_is_a_miss(task: Task) -> None:
+def test_exact_answers_are_hits_and_nan_is_a_miss(task):
     batch = task.batch([1, 2], Stream.GRADIENT, 0, 6)
     exact = batch.targets
     if task.loss == "softmax_cross_entropy":
@@ -183,7 +183,7 @@ def test_exact_answers_are_hits_and_nan_is_a_miss(task: Task) -> None:
         assert torch.equal(task.misses(broken, batch), only_this)
 
 
-def test_bad_places_are_refused(task: Task) -> None:
+def test_bad_places_are_refused(task):
     with pytest.raises(ValueError, match="seed"):
         task.batch([-1], Stream.GRADIENT, 0, 4)
     with pytest.raises(ValueError, match="update"):

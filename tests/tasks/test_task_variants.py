@@ -23,12 +23,12 @@ NUM_POSITIONS = {"Memorization": 5, "Latch": 3}  # the defaults
 PAIRS = [(name, variant) for name, variants in MINIMUM_LENGTHS.items() for variant in variants]
 
 
-def test_the_table_needs_no_torch() -> None:
+def test_the_table_needs_no_torch():
     code = "import sys, rnnbench.tasks.variants; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_every_class_is_in_the_table() -> None:
+def test_every_class_is_in_the_table():
     assert set(MINIMUM_LENGTHS) == set(CLASSES)
     for name, task_class in CLASSES.items():
         assert task_class.variants == variants_of(name) == tuple(MINIMUM_LENGTHS[name])
@@ -36,7 +36,7 @@ def test_every_class_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize(("name", "variant"), PAIRS)
-def test_the_smallest_length_is_accepted_and_one_less_refused(name: str, variant: str) -> None:
+def test_the_smallest_length_is_accepted_and_one_less_refused(name, variant):
     minimum = minimum_length(name, variant, NUM_POSITIONS.get(name, 0))
     assert CLASSES[name](minimum, variant).sequence_length == minimum
     with pytest.raises(
@@ -46,20 +46,20 @@ def test_the_smallest_length_is_accepted_and_one_less_refused(name: str, variant
 
 
 @pytest.mark.parametrize("name", CLASSES)
-def test_a_variant_that_is_lacking_lists_those_there_are(name: str) -> None:
+def test_a_variant_that_is_lacking_lists_those_there_are(name):
     with pytest.raises(ValueError, match=rf"^task\.variant: {name} .*'hf12'.* {', '.join(variants_of(name))}$"):
         check_variant(name, "hf12", 50)
     with pytest.raises(ValueError, match="hf12"):
         CLASSES[name](50, "hf12")
 
 
-def test_hf11_is_the_default_where_it_exists() -> None:
+def test_hf11_is_the_default_where_it_exists():
     for task_class in CLASSES.values():
         assert task_class(50).variant == task_class.variants[0]
 
 
 @pytest.mark.parametrize("num_symbols", [1, 4, 0])
-def test_a_number_of_symbols_that_is_not_defined_is_refused(num_symbols: int) -> None:
+def test_a_number_of_symbols_that_is_not_defined_is_refused(num_symbols):
     with pytest.raises(ValueError, match=rf"^task\.num_symbols must be 2 or 3, got {num_symbols}$"):
         TemporalOrder(50, num_symbols=num_symbols)
 
@@ -67,12 +67,12 @@ def test_a_number_of_symbols_that_is_not_defined_is_refused(num_symbols: int) ->
 @pytest.mark.parametrize(
     ("key", "value", "limit"), [("num_symbols", 1, 2), ("num_symbols", 0, 2), ("num_positions", 0, 1)]
 )
-def test_nothing_to_memorize_is_refused(key: str, value: int, limit: int) -> None:
+def test_nothing_to_memorize_is_refused(key, value, limit):
     with pytest.raises(ValueError, match=rf"^task\.{key} must be at least {limit}, got {value}$"):
         Memorization(50, **{key: value})
 
 
-def test_every_position_needs_its_steps() -> None:
+def test_every_position_needs_its_steps():
     assert Memorization(21, num_positions=10).trigger_step == 10
     message = (
         r"^task\.sequence_length must be at least 21 for variant hf11 of Memorization with task.num_positions=10, got"
@@ -82,20 +82,20 @@ def test_every_position_needs_its_steps() -> None:
     assert Memorization(1, "pascanu13", num_positions=10).num_steps == 21
 
 
-def test_scaled_windows_at_the_publications_length() -> None:
+def test_scaled_windows_at_the_publications_length():
     assert scaled_windows(100, [(1, 10), (10, 50)]) == (range(1, 10), range(10, 50))
     assert scaled_windows(200, [(1, 10), (40, 50)], inclusive=True) == (range(2, 21), range(80, 101))
     assert percent_range(55, 100, 110) == range(55, 60)
 
 
-def test_scaled_windows_below_it() -> None:
+def test_scaled_windows_below_it():
     assert scaled_windows(50, [(1, 10), (10, 50)]) == (range(1, 5), range(5, 25))
     assert scaled_windows(6, [(1, 10), (10, 50)]) == (range(1, 2), range(2, 3))
 
 
 @pytest.mark.parametrize("variant", TemporalOrder.variants)
 @pytest.mark.parametrize("num_symbols", [2, 3])
-def test_windows_of_temporal_order_are_disjoint_and_inside_at_any_length(variant: str, num_symbols: int) -> None:
+def test_windows_of_temporal_order_are_disjoint_and_inside_at_any_length(variant, num_symbols):
     for sequence_length in [*range(MINIMUM_LENGTHS["TemporalOrder"][variant], 130), 199, 200, 1000, 1001]:
         arrangement = TemporalOrder(sequence_length, variant, num_symbols).arrangement
         steps = [step for window in arrangement.windows for step in window]
@@ -106,7 +106,7 @@ def test_windows_of_temporal_order_are_disjoint_and_inside_at_any_length(variant
         assert steps[-1] < arrangement.lengths[0] + (arrangement.trigger or 0)
 
 
-def test_hf11_operands_keep_clear_of_the_cues_at_any_length() -> None:
+def test_hf11_operands_keep_clear_of_the_cues_at_any_length():
     for sequence_length in [*range(6, 130), 199, 200, 1000, 1001]:
         first, second = scaled_windows(sequence_length, [(1, 10), (10, 50)])
         assert 1 <= first.start < first.stop <= second.start < second.stop
@@ -114,7 +114,7 @@ def test_hf11_operands_keep_clear_of_the_cues_at_any_length() -> None:
         assert Adding(sequence_length).places.lengths[0] == sequence_length + 1
 
 
-def test_hf11_bits_of_xor_keep_clear_of_the_cues_at_any_length() -> None:
+def test_hf11_bits_of_xor_keep_clear_of_the_cues_at_any_length():
     for sequence_length in [*range(MINIMUM_LENGTHS["Xor"]["hf11"], 130), 199, 200, 1000, 1001]:
         first, second = scaled_windows(sequence_length, [(1, 10), (15, 25)])
         lengths = Xor(sequence_length).places.lengths
@@ -123,19 +123,19 @@ def test_hf11_bits_of_xor_keep_clear_of_the_cues_at_any_length() -> None:
         assert lengths[0] == sequence_length // 2 + 1
 
 
-def test_hf11_minimum_is_tight() -> None:
+def test_hf11_minimum_is_tight():
     _, second = scaled_windows(5, [(1, 10), (10, 50)])
     assert second[-1] == 5 - 3  # J would fall on the cue
     _, second = scaled_windows(11, [(1, 10), (15, 25)])
     assert second[-1] == 11 // 2 - 3
 
 
-def test_an_abstract_task_is_not_built() -> None:
+def test_an_abstract_task_is_not_built():
     with pytest.raises(TypeError):
         MarkedOperands(50)
 
 
-def test_a_task_of_ones_own_may_extend_another() -> None:
+def test_a_task_of_ones_own_may_extend_another():
     class Tripled(Adding):
         pass
 

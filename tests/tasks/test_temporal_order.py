@@ -29,7 +29,7 @@ PUBLISHED = {
 }
 
 
-def assert_uniform(drawn: torch.Tensor, numbers: range) -> None:
+def assert_uniform(drawn, numbers):
     """Inside the numbers, and by chi-square equally often: within 4 standard deviations at a fixed seed."""
     assert int(drawn.min()) >= numbers[0]
     assert int(drawn.max()) <= numbers[-1]
@@ -41,7 +41,7 @@ def assert_uniform(drawn: torch.Tensor, numbers: range) -> None:
         assert abs(z) < 4, counts.tolist()
 
 
-def classes_of(batch: Batch) -> torch.Tensor:
+def classes_of(batch):
     """The classes of the first replica, (B,)."""
     targets = batch.targets[0, 0]
     return targets.argmax(-1) if targets.is_floating_point() else targets
@@ -49,7 +49,7 @@ def classes_of(batch: Batch) -> torch.Tensor:
 
 @pytest.mark.parametrize(("variant", "num_symbols"), CASES)
 @pytest.mark.parametrize("sequence_length", [10, 50, 100])
-def test_every_sequence_shows_its_class(variant: str, num_symbols: int, sequence_length: int) -> None:
+def test_every_sequence_shows_its_class(variant, num_symbols, sequence_length):
     task = TemporalOrder(sequence_length, variant, num_symbols)
     batch = task.batch([3], Stream.GRADIENT, 5, 100)
     assert bool(((batch.inputs == 0) | (batch.inputs == 1)).all())
@@ -71,7 +71,7 @@ def test_every_sequence_shows_its_class(variant: str, num_symbols: int, sequence
 
 
 @pytest.mark.parametrize(("variant", "num_symbols"), CASES)
-def test_lengths_and_places_are_uniform_over_the_published_ranges(variant: str, num_symbols: int) -> None:
+def test_lengths_and_places_are_uniform_over_the_published_ranges(variant, num_symbols):
     batch = TemporalOrder(100, variant, num_symbols).batch([4], Stream.GRADIENT, 0, NUM_ROWS)
     lengths, *windows = PUBLISHED[variant, num_symbols]
     assert_uniform(batch.lengths[0], lengths)
@@ -81,7 +81,7 @@ def test_lengths_and_places_are_uniform_over_the_published_ranges(variant: str, 
 
 
 @pytest.mark.parametrize("variant", TemporalOrder.variants)
-def test_distractors_are_uniform_at_every_step(variant: str) -> None:
+def test_distractors_are_uniform_at_every_step(variant):
     batch = TemporalOrder(20, variant).batch([5], Stream.GRADIENT, 0, NUM_ROWS)
     shown = batch.inputs[:, 0].argmax(-1)
     present = batch.inputs[:, 0].any(-1)
@@ -92,13 +92,13 @@ def test_distractors_are_uniform_at_every_step(variant: str) -> None:
 
 
 @pytest.mark.parametrize(("variant", "num_symbols"), [case for case in CASES if case[0] != "hf11"])
-def test_classes_are_uniform(variant: str, num_symbols: int) -> None:
+def test_classes_are_uniform(variant, num_symbols):
     batch = TemporalOrder(50, variant, num_symbols).batch([6], Stream.GRADIENT, 0, NUM_ROWS)
     assert_uniform(classes_of(batch), range(2**num_symbols))
 
 
 @pytest.mark.parametrize("num_symbols", [2, 3])
-def test_hf11_balances_classes_within_a_batch_and_over_updates(num_symbols: int) -> None:
+def test_hf11_balances_classes_within_a_batch_and_over_updates(num_symbols):
     task = TemporalOrder(50, num_symbols=num_symbols)
     num_classes = 2**num_symbols
     batch = task.batch([1, 2], Stream.GRADIENT, 9, 5 * num_classes, first_row=3)
@@ -108,7 +108,7 @@ def test_hf11_balances_classes_within_a_batch_and_over_updates(num_symbols: int)
     assert sorted(single) == list(range(num_classes))
 
 
-def one_target(label: int, num_classes: int, *, one_hot: bool) -> Batch:
+def one_target(label, num_classes, *, one_hot):
     targets = torch.tensor([[[label]]])
     if one_hot:
         targets = torch.nn.functional.one_hot(targets, num_classes).float()
@@ -126,7 +126,7 @@ def one_target(label: int, num_classes: int, *, one_hot: bool) -> Batch:
         ([0.0, 0.0, math.nan, 0.0], True),
     ],
 )
-def test_a_class_is_the_largest_output(variant: str, outputs: list[float], miss: bool) -> None:
+def test_a_class_is_the_largest_output(variant, outputs, miss):
     batch = one_target(2, 4, one_hot=False)
     assert TemporalOrder(50, variant).misses(torch.tensor(outputs).view(1, 1, 1, 4), batch).tolist() == [[miss]]
 
@@ -142,7 +142,7 @@ def test_a_class_is_the_largest_output(variant: str, outputs: list[float], miss:
         ([0.0, 0.0, math.nan, 0.0], True),
     ],
 )
-def test_hs97_asks_every_output_to_be_close(outputs: list[float], miss: bool) -> None:
+def test_hs97_asks_every_output_to_be_close(outputs, miss):
     batch = one_target(2, 4, one_hot=True)
     assert TemporalOrder(50, "hs97").misses(torch.tensor(outputs).view(1, 1, 1, 4), batch).tolist() == [[miss]]
 
@@ -157,9 +157,7 @@ def test_hs97_asks_every_output_to_be_close(outputs: list[float], miss: bool) ->
         ("hs97", 3, "squared_error", 0.875, 1.0),
     ],
 )
-def test_scores_of_the_constant_predictor(
-    variant: str, num_symbols: int, loss: str, baseline_loss: float, baseline_error_rate: float
-) -> None:
+def test_scores_of_the_constant_predictor(variant, num_symbols, loss, baseline_loss, baseline_error_rate):
     task = TemporalOrder(50, variant, num_symbols)
     assert task.loss == loss
     assert task.output_size == 2**num_symbols
@@ -168,7 +166,7 @@ def test_scores_of_the_constant_predictor(
     assert task.solved_error_rate == 0.01
 
 
-def test_the_stream_never_changes() -> None:
+def test_the_stream_never_changes():
     """What seed 7 means: a change here makes every recorded run irreproducible."""
     recorded = {2: ("705120103533222311362", [3, 0, 1, 2]), 3: ("715322150004021112116", [3, 4, 5, 6])}
     for num_symbols, (symbols, classes) in recorded.items():

@@ -13,7 +13,7 @@ NUM_ROWS = 20_000
 LENGTHS = {"hf11": range(51, 56), "thesis": range(100, 111)}
 
 
-def assert_uniform(drawn: torch.Tensor, numbers: range) -> None:
+def assert_uniform(drawn, numbers):
     """Inside the numbers, and by chi-square equally often: within 4 standard deviations at a fixed seed."""
     assert int(drawn.min()) >= numbers[0]
     assert int(drawn.max()) <= numbers[-1]
@@ -25,7 +25,7 @@ def assert_uniform(drawn: torch.Tensor, numbers: range) -> None:
 
 @pytest.mark.parametrize("variant", Xor.variants)
 @pytest.mark.parametrize("sequence_length", [12, 50, 100])
-def test_every_sequence_shows_what_its_target_says(variant: str, sequence_length: int) -> None:
+def test_every_sequence_shows_what_its_target_says(variant, sequence_length):
     task = Xor(sequence_length, variant)
     batch = task.batch([3], Stream.GRADIENT, 5, 200, dtype=torch.float64)
     bits, markers = batch.inputs[:, 0].unbind(-1)
@@ -42,7 +42,7 @@ def test_every_sequence_shows_what_its_target_says(variant: str, sequence_length
         assert not any(bit[length:])
 
 
-def test_hf11_draws_lengths_and_steps_from_the_published_ranges() -> None:
+def test_hf11_draws_lengths_and_steps_from_the_published_ranges():
     batch = Xor(100).batch([4], Stream.GRADIENT, 0, NUM_ROWS)
     steps = (batch.inputs[:, 0, :, 1] == 1).t().nonzero()[:, 1].view(-1, 2).t()
     assert_uniform(steps[0], range(1, 10))
@@ -50,14 +50,14 @@ def test_hf11_draws_lengths_and_steps_from_the_published_ranges() -> None:
 
 
 @pytest.mark.parametrize("variant", Xor.variants)
-def test_lengths_bits_and_targets_are_uniform(variant: str) -> None:
+def test_lengths_bits_and_targets_are_uniform(variant):
     batch = Xor(100, variant).batch([4], Stream.GRADIENT, 0, NUM_ROWS)
     assert_uniform(batch.lengths[0], LENGTHS[variant])
     assert_uniform(batch.inputs[: LENGTHS[variant][0], 0, :, 0].long().flatten(), range(2))
     assert_uniform(batch.targets[0, 0, :, 0].long(), range(2))
 
 
-def test_one_bit_alone_says_nothing() -> None:
+def test_one_bit_alone_says_nothing():
     """The four pairs of a marked bit and the target are equally frequent."""
     batch = Xor(50).batch([5], Stream.GRADIENT, 0, NUM_ROWS)
     bits, markers = batch.inputs[:, 0].unbind(-1)
@@ -75,18 +75,18 @@ def test_one_bit_alone_says_nothing() -> None:
         ("thesis", 0.0, [0.6, 9.0, 0.5, 0.4, -math.inf, math.nan], [True, True, False, False, False, True]),
     ],
 )
-def test_what_counts_as_a_miss(variant: str, target: float, outputs: list[float], expected: list[bool]) -> None:
+def test_what_counts_as_a_miss(variant, target, outputs, expected):
     batch = Batch(torch.empty(0), torch.empty(0), None, torch.full((1, 1, 6, 1), target))
     assert Xor(50, variant).misses(torch.tensor(outputs).view(1, 1, 6, 1), batch)[0].tolist() == expected
 
 
-def test_scores_of_the_constant_predictor() -> None:
+def test_scores_of_the_constant_predictor():
     assert (Xor(50).loss, Xor(50).baseline_loss) == ("sigmoid_cross_entropy", pytest.approx(math.log(2)))
     assert (Xor(50, "thesis").loss, Xor(50, "thesis").baseline_loss) == ("squared_error", 0.25)
     assert {Xor(50, variant).baseline_error_rate for variant in Xor.variants} == {0.5}
 
 
-def test_the_stream_never_changes() -> None:
+def test_the_stream_never_changes():
     """What seed 7 means: a change here makes every recorded run irreproducible."""
     batch = Xor(40).batch([7], Stream.GRADIENT, 3, 4)
     assert batch.lengths.tolist() == [[21, 22, 21, 22]]
