@@ -1,10 +1,11 @@
 """docs/reproductions.md: every experiment that was run, from its record."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from docs.make.markdown import table
-from rnnbench.config.rule import load_rule, rule_names
+from rnnbench.config.rule import Rule, load_rule, rule_names
 from rnnbench.experiments.result import FILE_NAME, Result, read_result
 from rnnbench.experiments.running import HEADINGS, cells
 from rnnbench.records.wording import duration
@@ -45,7 +46,8 @@ def markdown(records: Path) -> str:
     Raises:
         ConfigError: A record cannot be read.
     """
-    results = [read_result(records / name) for name in rule_names() if (records / name / FILE_NAME).is_file()]
+    names = [name for name in rule_names() if (records / name / FILE_NAME).is_file()]
+    results = [_reworded(read_result(records / name)) for name in names]
     overview = table(
         ("", "section", "command", "takes", "verdict"),
         [
@@ -77,12 +79,16 @@ def _section(result: Result) -> str:
         table((*HEADINGS[:-1], "answer"), [cells(finding) for finding in result.findings]) + "\n",
         f"Verdict: **{result.verdict}**, by: {what}: {measured}, 95 % interval {interval}, claimed {claimed}.",
         f"`{result.command}` took {duration(result.seconds)}; recorded at revision {result.git}, with {machine}.",
-        *_since(result),
+        *([] if rule == _rule_today(rule) else ["The rule in `conf/experiment` has changed since then."]),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _since(result: Result) -> list[str]:
-    """A sentence if the rule has changed since the record was made."""
-    now = load_rule(result.rule.name, quick=result.rule.quick)
-    return [] if now == result.rule else ["The rule in `conf/experiment` has changed since then."]
+def _rule_today(rule: Rule) -> Rule:
+    return load_rule(rule.name, quick=rule.quick)
+
+
+def _reworded(result: Result) -> Result:
+    """The result with its rule in the wording of today, if that rule still decides in the same way."""
+    today = _rule_today(result.rule)
+    return replace(result, rule=today) if today.decides_as(result.rule) else result

@@ -1,4 +1,4 @@
-"""The rule of an experiment: what is claimed, and when it counts as shown; it stands in conf/experiment/."""
+"""Rules of experiments, from conf/experiment/: what is claimed, how it is measured, and when the claim holds."""
 
 import dataclasses
 import re
@@ -17,23 +17,26 @@ from rnnbench.paths import conf_dir
 
 GROUP = "experiment"
 
+WORDING = ("section", "sentence", "claim", "theory", "control")
+"""Keys of a rule that describe it and do not change what is trained, measured or judged."""
+
 
 @dataclass(frozen=True)
 class Rule:
-    """What an experiment claims, does and is judged by.
+    """What an experiment claims, what it measures, and how the claim is judged.
 
     Attributes:
-        name: As in its file.
-        _target_: The class that measures, draws and judges it.
-        section: Of Goodfellow, Bengio and Courville, *Deep Learning*.
+        name: Name of the experiment and of its file.
+        _target_: Class that measures, draws and judges the experiment.
+        section: Section of Goodfellow, Bengio and Courville, *Deep Learning*.
         sentence: What the book says there.
-        claim: What of it is tested.
-        theory: Where theory says something else than the book, or more; "" where it does not.
+        claim: The part of that sentence that is tested.
+        theory: What theory adds to the book or says against it; "" if nothing.
         control: The negative control: a setting in which the claim must fail.
-        settings: Numbers of the measurement; those of `quick` have replaced some where a quick run was asked for.
-        thresholds: Numbers of the judgement.
-        sweeps: Name -> the words of one `rnnbench train -m`.
-        quick: Whether it is that of a quick run.
+        settings: Settings of the measurement; a quick run replaces some of them.
+        thresholds: Thresholds of the verdict.
+        sweeps: Name of each sweep -> its arguments for `rnnbench train -m`.
+        quick: Whether this is the rule of a quick run.
     """
 
     name: str
@@ -48,22 +51,27 @@ class Rule:
     sweeps: Mapping[str, Sequence[str]]
     quick: bool
 
+    def decides_as(self, other: "Rule") -> bool:
+        """Whether both rules train, measure and judge the same, whatever their wording."""
+        same_wording = {name: getattr(self, name) for name in WORDING}
+        return self == dataclasses.replace(other, **same_wording)
+
 
 def rule_names() -> list[str]:
-    """Names of all experiments that the package has."""
+    """Names of all experiments of the package."""
     return sorted(path.stem for path in _folder().glob("*.yaml"))
 
 
 def load_rule(name: str, *, quick: bool = False, changes: Mapping[str, Any] | None = None) -> Rule:
-    """Read a rule, every interpolation resolved.
+    """Read a rule and resolve its interpolations.
 
     Args:
-        name: Of the experiment.
-        quick: Whether its quick settings replace the others.
-        changes: Further settings that replace others.
+        name: Name of the experiment.
+        quick: Whether to use the settings of a quick run.
+        changes: Settings to replace, by name.
 
     Raises:
-        ConfigError: There is no such experiment, or its file is wrong.
+        ConfigError: There is no such experiment, or its file is not a valid rule.
     """
     names = rule_names()
     if name not in names:
@@ -83,7 +91,7 @@ def load_rule(name: str, *, quick: bool = False, changes: Mapping[str, Any] | No
 
 
 def is_rule(path: Path) -> bool:
-    """Whether a file of the group `experiment` is a rule, which `rnnbench reproduce` reads, not `rnnbench train`."""
+    """Whether a file of the group `experiment` is a rule for `rnnbench reproduce`, not a choice to train with."""
     return path.is_file() and re.search("^thresholds:", path.read_text(encoding="utf-8"), re.MULTILINE) is not None
 
 

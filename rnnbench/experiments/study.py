@@ -118,7 +118,7 @@ class Study:
         check_utf8(self.folder)
         path = self.folder / RULE
         if path.is_file():
-            if path.read_text(encoding="utf-8") != self._rule_text():
+            if not self._begun_rule().decides_as(self.rule):
                 raise ConfigError(
                     f"{self.folder} was begun under another rule ({path}); remove it, or choose another folder by --out"
                 )
@@ -128,6 +128,13 @@ class Study:
             )
         else:
             check_apart(self.folder, "--out")
+
+    def _begun_rule(self) -> Rule:
+        """The rule that the folder was begun under."""
+        try:
+            return Rule(**self._read(RULE, {}))
+        except TypeError as error:
+            raise ConfigError(f"{self.folder / RULE} is not the rule of an experiment: {error}") from error
 
     @property
     def seconds(self) -> float:

@@ -149,6 +149,12 @@ def test_what_was_begun_under_another_rule_is_refused(tmp_path):
             Study(other, tmp_path / "one").begin()
 
 
+def test_what_was_begun_under_other_words_goes_on(tmp_path):
+    rule = load_rule("jacobian_products")
+    Study(replace(rule, claim="the same in other words", control="too"), tmp_path / "one").begin()
+    Study(rule, tmp_path / "one").begin()
+
+
 def test_one_command_at_a_time_works_on_an_experiment(tmp_path):
     rule = load_rule("jacobian_products")
     with Study(rule, tmp_path / "one").taken():

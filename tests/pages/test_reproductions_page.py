@@ -6,7 +6,7 @@ import pytest
 
 from docs.make.__main__ import CHECKOUT
 from docs.make.reproductions import RECORDS, markdown
-from rnnbench.config.rule import load_rule
+from rnnbench.config.rule import WORDING, load_rule
 from rnnbench.experiments.result import Result, read_result, write_result
 from rnnbench.experiments.verdict import Finding
 
@@ -29,8 +29,28 @@ def test_a_section_has_what_was_measured_and_the_verdict(tmp_path):
     assert "1 min 1 s" in page
     assert rule.sentence in page
     assert "has changed" not in page
-    write_result(tmp_path / "clipping", replace(result, rule=replace(rule, thresholds={})))
-    assert "has changed since then" in markdown(tmp_path)
+
+
+def test_a_rule_has_changed_where_it_decides_otherwise_and_the_page_shows_the_wording_of_today(tmp_path):
+    rule = load_rule("clipping")
+    finding = Finding("share", 0.5, (0.25, 0.75), ">= 0.8", "does not hold")
+    result = Result(rule, [finding], "does not hold", finding, 61.0, {}, "rnnbench reproduce clipping", {}, "abc")
+    (tmp_path / "clipping").mkdir()
+    old_wording = {name: f"the old {name}" for name in WORDING}
+    write_result(tmp_path / "clipping", replace(result, rule=replace(rule, **old_wording)))
+    page = markdown(tmp_path)
+    assert "has changed" not in page
+    assert "the old" not in page
+    for change in (
+        {"_target_": "rnnbench.experiments.cliff.Other"},
+        {"settings": {**rule.settings, "steps": 1}},
+        {"thresholds": {}},
+        {"sweeps": {}},
+    ):
+        write_result(tmp_path / "clipping", replace(result, rule=replace(rule, **old_wording, **change)))
+        page = markdown(tmp_path)
+        assert "has changed since then" in page
+        assert "the old claim" in page
 
 
 def test_a_record_that_is_none_is_named(tmp_path):
