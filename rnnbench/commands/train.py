@@ -22,7 +22,6 @@ from rnnbench.config.request import Request, parse_request, train_parser
 from rnnbench.config.trust import Trusted, folders_of_classes
 from rnnbench.exit_status import OK, is_of_signal
 from rnnbench.records.messages import say
-from rnnbench.records.wording import count
 from rnnbench.run.process import place_in_torchrun, prepare_process
 
 if TYPE_CHECKING:
@@ -168,6 +167,8 @@ def _first_line(plan: Plan) -> str:
     """The jobs and their folder."""
     first = plan.configs[0]
     if plan.sweep:
+        from rnnbench.records.wording import count  # imports numpy, which --help and --cfg do without
+
         return f"{count(len(plan.configs), 'job')} -> {plan.folder}"
     length = getattr(first.task, "sequence_length", None)
     task = first.task.name if length is None else f"{first.task.name} (T={length})"

@@ -170,6 +170,7 @@ def _plan_sweep(request: Request, composer: Composer, hydra: DictConfig, progres
     lines = [*follow_swept_groups(given, swept_groups), *(["hydra.mode=MULTIRUN"] if hydra.mode is not None else [])]
     overrides = composer.parse(lines)
     main = composer.compose([str(item.input_line) for item in overrides if not item.is_sweep_override()])
+    main = replace(main, overrides=tuple(overrides))  # for multirun.yaml, as Hydra itself has it
     folder, numbered = _folder(main, SWEEP_DIR)
     check_sweep(folder, numbered=numbered)
     check_hydra(main)
