@@ -13,7 +13,7 @@ from rnnbench.probes.base import Probe, Reading, View
 class Alignment(Probe):
     """Cosines between the gradients and the steps of successive updates, and clipping.
 
-    The gradients are those of the training batches, each on its own sequences; before clipping.
+    The gradients are taken before clipping, each on its update's own training batch.
     """
 
     reads_previous = True
@@ -50,7 +50,7 @@ class Alignment(Probe):
 
     @override
     def capture(self, view: View) -> Callable[[], Reading]:
-        # Updates return new tensors, so that nothing has to be copied.
+        # An update returns new tensors, so no copy is needed.
         gradient, clipped, previous = view.update.gradient.gradient, view.update.clipped_gradient, view.previous
         before, after, has_step = view.theta, view.update.theta, view.is_training
 

@@ -53,7 +53,7 @@ class View:
     previous: PreviousUpdate | None = None
 
     def replicas(self, rows: Tensor) -> "View":
-        """The view of some replicas, by their rows, int64, on theta's device."""
+        """Return the view of some replicas; `rows` are their indices, int64, on theta's device."""
         previous = self.previous
         return replace(
             self,
@@ -63,18 +63,18 @@ class View:
         )
 
     def copied(self) -> tuple["View", CopiedTrace]:
-        """The same view with a trace that keeps the states read from it; and this trace."""
+        """Return a view whose trace keeps a copy of every state that is read from it, and that trace."""
         gradient = self.update.gradient
         kept = CopiedTrace(gradient.trace)
         return replace(self, update=replace(self.update, gradient=replace(gradient, trace=kept))), kept
 
 
 Drawing = Callable[[int], bytes]
-"""Draws the picture of one replica, by its row, as a PNG."""
+"""Function from a replica's row to its picture, the bytes of a PNG file."""
 
 
 def draw_quietly(draw: Drawing, row: int) -> bytes:
-    """Draw a picture without numpy's warnings about numbers that are too large for its axes."""
+    """Draw a picture and suppress numpy's warnings about numbers that are too large for the axes."""
     with np.errstate(all="ignore"):
         return draw(row)
 
@@ -84,9 +84,9 @@ class Reading:
     """The results of a probe.
 
     Attributes:
-        scalars: By tag, (R,).
-        histograms: By tag, (R, any number of values).
-        pictures: By tag.
+        scalars: Tag -> one number per replica, (R,).
+        histograms: Tag -> values, (R, any number of values).
+        pictures: Tag -> function that draws the picture of one replica.
     """
 
     scalars: Mapping[str, Tensor] = field(default_factory=dict)
@@ -95,19 +95,19 @@ class Reading:
 
 
 class Probe(ABC):
-    """Base of every probe."""
+    """Base class of all probes."""
 
     metrics: Sequence[Metric]
-    """Descriptions of its scalars."""
+    """Descriptions of the probe's scalars."""
 
     reads_previous: ClassVar[bool] = False
-    """Whether it reads `View.previous`, which is kept (also in checkpoints) only if a probe reads it."""
+    """Whether the probe reads `View.previous`. It is kept (also in checkpoints) only if a probe reads it."""
 
     needed: ClassVar[Sequence[str]] = ()
     """Optional methods of the model that this probe calls: "state_jacobians", "step"."""
 
     def num_bytes(self, model: Model, num_steps: int, num_replicas: int) -> int:
-        """Approximate memory of one reading in bytes, without the copied data; 0: negligible.
+        """Return the approximate memory of one reading in bytes, without the copied data; 0: negligible.
 
         Args:
             model: The model.
@@ -118,11 +118,11 @@ class Probe(ABC):
 
     @abstractmethod
     def columns(self, model: Model, num_steps: int) -> list[str]:
-        """Tags of all scalars for a model and a task of T steps, in their order."""
+        """Return the tags of all scalars for a model and a task of T steps, in the order of the columns."""
 
     @abstractmethod
     def capture(self, view: View) -> Callable[[], Reading]:
-        """Copy the needed data, on the training thread, and return a function that the probes' thread calls.
+        """On the training thread: copy the needed data and return a function that computes the results.
 
-        That function must not read anything that the next update changes.
+        The probes' thread calls the function later. It must not read anything that the next update changes.
         """

@@ -24,7 +24,7 @@ from rnnbench.probes.gradient_figures import draw_gradient_against_curvature
 from rnnbench.probes.sample import Sample, sample_bytes, sequences_at_once, take_sample
 
 NUMBERS_PER_UNIT = 50
-"""Memory of a recorded Hessian, in numbers per hidden unit, step and sequence; 18 to 48 were measured."""
+"""Memory of a recorded Hessian graph, in numbers per hidden unit, step and sequence; 18 to 48 were measured."""
 
 RESOLVED = 0.1
 """An eigenvector has converged if its residual is below this share of its eigenvalue."""
@@ -35,18 +35,18 @@ RELATIVE_DAMPING = 1e-3
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Lanczos results of the sampled loss, for some or all replicas; k iterations, m eigenvectors.
+    """Lanczos results of the sampled loss, for some or all replicas; m eigenvectors.
 
     Attributes:
         values: Largest eigenvalues of the Gauss-Newton matrix, descending, (R, m).
-        residuals: (R, m).
-        gradient: Components of the batch's gradient along their eigenvectors, (R, m).
-        step: Components of the update's step, (R, m).
-        share: Share of the gradient's squared norm in the space of the eigenvectors, (R,).
+        residuals: Norms of the residuals of these eigenpairs, (R, m).
+        gradient: Components of the batch gradient along the eigenvectors, (R, m).
+        step: Components of the update's step along the eigenvectors, (R, m).
+        share: Share of the gradient's squared norm in the span of the eigenvectors, (R,).
         along_gradient: Curvature of the Gauss-Newton matrix along the gradient, (R,).
         hessian: Largest and smallest eigenvalue of the Hessian, (R, 2).
-        hessian_residuals: (R, 2).
-        hessian_along_gradient: (R,).
+        hessian_residuals: Norms of the residuals of these two eigenpairs, (R, 2).
+        hessian_along_gradient: Curvature of the Hessian along the gradient, (R,).
     """
 
     values: Tensor
@@ -64,23 +64,24 @@ class Spectrum:
 class Curvature(Probe):
     """Extreme eigenvalues of the Gauss-Newton matrix and of the Hessian, and gradient and steps along eigenvectors.
 
-    On the first sequences of the training batch, in float64, by Lanczos with full reorthogonalization; the gradient is
-    that of the whole batch. K counts the eigenvectors of the Gauss-Newton matrix, 1 that of the largest eigenvalue; a
-    column is NaN where Lanczos has not found its eigenvector (residual above a tenth of the eigenvalue).
+    The eigenvalues are those of the first sequences of the training batch, computed in float64 by Lanczos with full
+    reorthogonalization. The gradient is that of the whole batch. K is the rank of an eigenvector of the Gauss-Newton
+    matrix; K = 1 has the largest eigenvalue. A column is NaN if Lanczos has not converged to its eigenvector (residual
+    above a tenth of the eigenvalue).
 
-    The progress of a step along an eigenvector is the share of the way to the minimum of the quadratic model there: 1
-    is the minimum, above 2 the loss rises. It is given for the update, and for three steps that might be taken from
-    here: of gradient descent, of momentum after many updates in this gradient (lr / (1 - momentum)), and of damped
-    Newton, which hf approaches: curvature / (curvature + damping).
+    The progress of a step along an eigenvector is the share of the way to the minimum of the quadratic model along it:
+    1 is the minimum; above 2 the loss rises. It is computed for the update and for three other steps from the same
+    parameters: gradient descent; momentum after many updates with this gradient, lr / (1 - momentum); and damped
+    Newton, which hf approximates: curvature / (curvature + damping).
 
     Attributes:
-        num_sequences: Sequences of each replica.
-        num_iterations: Of Lanczos, for each of the two matrices.
+        num_sequences: Number of sequences of each replica.
+        num_iterations: Number of Lanczos iterations for each of the two matrices.
         num_eigenvectors: m, at most num_iterations.
-        lr: Of the gradient descent and momentum that are compared; None: 1 / the largest eigenvalue.
-        momentum: Of the momentum.
-        damping: Of the Newton step; None: hf's own at this update, and with other optimizers 0.001 times the largest
-            eigenvalue.
+        lr: Learning rate of the compared gradient descent and momentum; None: 1 / the largest eigenvalue.
+        momentum: Momentum of the compared momentum step.
+        damping: Damping of the compared Newton step; None: that of hf at this update, and with other optimizers 0.001
+            times the largest eigenvalue.
         picture_every: Draw gradient and steps against curvature at every k-th logged update; 0: never.
 
     Raises:
@@ -173,7 +174,7 @@ class Curvature(Probe):
     )
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
+        """Check that there are at least as many iterations as eigenvectors."""
         if self.num_eigenvectors > self.num_iterations:
             raise ValueError(
                 f"num_eigenvectors must be at most num_iterations={self.num_iterations}, got {self.num_eigenvectors}"
@@ -181,7 +182,7 @@ class Curvature(Probe):
 
     @property
     def numbers(self) -> list[int]:
-        """K of the eigenvectors that have columns: 1, 2, 5, 10, 20, ..."""
+        """Ranks K of the eigenvectors that have columns: 1, 2, 5, 10, 20, ..."""
         decades = [10**k for k in range(len(str(self.num_eigenvectors)))]
         return [k * d for d in decades for k in (1, 2, 5) if k * d <= self.num_eigenvectors]
 
@@ -234,7 +235,7 @@ class Curvature(Probe):
         return read
 
     def _look(self, sample: Sample, gradient: Tensor, step: Tensor) -> Iterator[Spectrum]:
-        """A few replicas after the other."""
+        """Yield the spectra of a few replicas at a time."""
         for rows, objective in sample.objectives():
             theta, g = sample.theta[rows], gradient[rows]
             start = random_start(*theta.shape)
@@ -280,11 +281,11 @@ class Curvature(Probe):
 
 
 def _resolved(found: Spectrum) -> Tensor:
-    """Which eigenvectors have been found, (R, m), bool; eigenvalues that are zero but for rounding have none."""
+    """Return which eigenvectors have converged, (R, m), bool; those of eigenvalues at rounding level never do."""
     return (found.residuals < RESOLVED * found.values) & (found.values > BREAKDOWN * found.values[:, :1])
 
 
 def _joined(parts: list[Spectrum]) -> Spectrum:
-    """That of all replicas."""
+    """Concatenate the spectra of all replicas."""
     names = [entry.name for entry in fields(Spectrum)]
     return Spectrum(*(torch.cat([getattr(part, name) for part in parts]) for name in names))

@@ -1,4 +1,4 @@
-"""The gradient of the weights as a sum over the lags of the time steps."""
+"""The weight gradient as a sum over the lags of the time steps."""
 
 import itertools
 from collections.abc import Callable
@@ -16,19 +16,19 @@ from rnnbench.probes.gradient_figures import draw_gradient_by_lag
 from rnnbench.probes.state_gradient import lags
 
 REACHES = (50, 99)
-"""Percentages of the gradient of which the reach is recorded."""
+"""Percentages of the gradient for which the reach is recorded."""
 
 
 @dataclass(frozen=True)
 class GradientByLag(Probe):
-    """The gradient of the weights of the step (recurrent, input, bias), as a sum over the steps' lags.
+    """The gradient with respect to the step's weights (recurrent, input, bias), as a sum over the lags of the steps.
 
-    The lag of a step is counted from its sequence's own end, L - t. The gradient is that of the sampled sequences'
-    mean loss; what each lag adds to it is exact, as if each step had weights of its own. The readout and the initial
-    state are left out.
+    The lag of step t is counted from the end of its sequence, L - t. The gradient is that of the mean loss over the
+    sampled sequences. The contribution of each lag is exact: the gradient of separate weights for each step. The
+    weights of the readout and the initial state are not included.
 
     Attributes:
-        num_sequences: Sequences of each replica, at most as many as are traced.
+        num_sequences: Number of sequences of each replica, at most as many as are traced.
         picture_every: Draw shares and norms at every k-th logged update; 0: never.
     """
 
@@ -101,14 +101,14 @@ class GradientByLag(Probe):
 
 
 def reach(shares: Tensor, part: float) -> Tensor:
-    """Fewest first lags whose shares sum to a part, and stay within 1 - part of the whole as further lags are added.
+    """Return the smallest number of first lags after which the sum of shares stays within 1 - part of 1.
 
     Args:
-        shares: (R, T), summing to 1.
-        part: In 0 .. 1.
+        shares: Shares of the lags, lag 0 first, (R, T); they sum to 1.
+        part: Share of the gradient, in 0 .. 1.
 
     Returns:
-        (R,), 1 .. T, float64; NaN where the shares are.
+        (R,), 1 .. T, float64; NaN for a replica with a share that is not finite.
     """
     outside = (shares.cumsum(1) - 1).abs() > 1 - part + 1e-9
     numbers = torch.arange(1, shares.shape[1] + 1, dtype=torch.float64, device=shares.device)

@@ -16,13 +16,13 @@ from rnnbench.probes.sample import sample_bytes, take_sample
 
 @dataclass(frozen=True)
 class GradientNoise(Probe):
-    """The variance of single sequences' gradients against the squared norm of the gradient: the simple noise scale.
+    """Simple noise scale: the variance of single sequences' gradients over the squared norm of the gradient.
 
-    From the squared norms of the sampled sequences' own gradients, and that of the gradient of the whole batch
-    (McCandlish et al. 2018, appendix A.1).
+    It is estimated from the squared norms of single sequences' gradients and of the batch gradient (McCandlish et al.
+    2018, appendix A.1).
 
     Attributes:
-        num_sequences: Sequences of each replica whose own gradients are taken.
+        num_sequences: Number of sequences of each replica whose gradients are computed one by one.
     """
 
     num_sequences: int

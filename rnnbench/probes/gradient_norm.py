@@ -12,7 +12,7 @@ from rnnbench.probes.base import Probe, Reading, View
 
 
 class GradientNorm(Probe):
-    """Euclidean norms of the gradient, whole and per parameter, before and after clipping, and of the step taken."""
+    """Euclidean norms of the gradient (in total and per parameter, before and after clipping) and of the step taken."""
 
     metrics = (
         Metric(
@@ -48,7 +48,7 @@ class GradientNorm(Probe):
 
     @override
     def capture(self, view: View) -> Callable[[], Reading]:
-        # Updates return new tensors, so that nothing has to be copied.
+        # An update returns new tensors, so no copy is needed.
         gradient, clipped = view.update.gradient.gradient, view.update.clipped_gradient
         before, after, model, has_step = view.theta, view.update.theta, view.model, view.is_training
 

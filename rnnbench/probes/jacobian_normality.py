@@ -15,14 +15,14 @@ from rnnbench.probes.trajectories import sample
 
 @dataclass(frozen=True)
 class JacobianNormality(Probe):
-    """Singular values of dh_t/dh_{t-1}, and its departure from normality, at states that the net visits.
+    """Singular values of dh_t/dh_{t-1} and its departure from normality, at states that the net visits.
 
-    Eigenvalues say what becomes of a change in the long run under one and the same Jacobian, singular values what one
-    step does to it. They are the same for a normal matrix.
+    Eigenvalues describe the growth of a perturbation over many steps with one constant Jacobian, singular values its
+    growth in one step. For a normal matrix the singular values are the moduli of the eigenvalues.
 
     Attributes:
-        num_sequences: Sequences that are followed.
-        num_steps: Steps of each, evenly spaced over the shortest of a replica's own.
+        num_sequences: Number of sequences that are sampled.
+        num_steps: Number of sampled steps per sequence, evenly spaced over the length of the replica's shortest one.
         picture_every: Draw at every k-th logged update; 0: never.
     """
 
@@ -64,7 +64,7 @@ class JacobianNormality(Probe):
 
     @override
     def num_bytes(self, model: Model, num_steps: int, num_replicas: int) -> int:
-        # The Jacobians, and the copies that the decompositions make of them, half of them complex.
+        # The Jacobians, and the copies that the decompositions make; half of these are complex.
         return 6 * num_replicas * self.num_sequences * min(self.num_steps, num_steps) * model.state_size**2 * 8
 
     @override

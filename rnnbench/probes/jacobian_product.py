@@ -20,14 +20,15 @@ NUM_PICTURED_LAGS = 12
 
 @dataclass(frozen=True)
 class JacobianProduct(Probe):
-    """dh_L/dh_t, h the whole state, against the lag L - t, where t = L is the sequence's last step.
+    """dh_L/dh_t, h the full state, against the lag L - t, where t = L is the sequence's last step.
 
-    It is computed in logarithms, so that nothing underflows; the means over sequences are of the logarithms. Lags are
-    those that the shortest of a replica's own sequences has.
+    The product is computed in logarithms, so that nothing underflows; the logarithms are averaged over sequences. The
+    lags of a replica end at the length of its shortest sequence.
 
     Attributes:
-        num_sequences: Sequences that are followed.
-        picture_every: Draw at every k-th logged update; 0: never. The singular values are those of the first sequence.
+        num_sequences: Number of sequences that are followed.
+        picture_every: Draw at every k-th logged update; 0: never. The singular values drawn are those of the first
+            sequence.
     """
 
     num_sequences: int
@@ -65,7 +66,7 @@ class JacobianProduct(Probe):
     @override
     def num_bytes(self, model: Model, num_steps: int, num_replicas: int) -> int:
         matrix = model.state_size**2 * 8
-        # A step of all replicas and its decomposition; beside it the pictured lags of one sequence.
+        # One step of all replicas with its decomposition, and the drawn lags of one sequence.
         return BYTES_AT_ONCE + (8 * num_replicas * self.num_sequences + 10 * NUM_PICTURED_LAGS) * matrix
 
     @override
@@ -109,7 +110,7 @@ class JacobianProduct(Probe):
 
 
 def slope_against_lag(logarithm: Tensor) -> Tensor:
-    """Slope of the least-squares line through (K + 1, R) numbers against their index, (R,); infinite ones left out."""
+    """Return the slope, (R,), of the least-squares line through the finite values, (K + 1, R), against the lag."""
     lag = torch.arange(len(logarithm), dtype=logarithm.dtype).unsqueeze(1)
     usable = logarithm.isfinite()
     weight, known = usable.to(logarithm.dtype), torch.where(usable, logarithm, 0.0)
@@ -119,5 +120,5 @@ def slope_against_lag(logarithm: Tensor) -> Tensor:
 
 
 def pictured_lags(num_steps: int) -> Sequence[int]:
-    """About `NUM_PICTURED_LAGS` lags from 0 to num_steps, evenly spaced."""
+    """Return about `NUM_PICTURED_LAGS` lags from 0 to num_steps, evenly spaced."""
     return sorted({round(k * num_steps / (NUM_PICTURED_LAGS - 1)) for k in range(NUM_PICTURED_LAGS)})

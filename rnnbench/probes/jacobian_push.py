@@ -22,18 +22,19 @@ from rnnbench.probes.trajectories import JacobiansInTurn, Visited, sample, short
 
 @dataclass(frozen=True)
 class JacobianPush(Probe):
-    """Growth of a push along leading eigenvectors of dh_t/dh_{t-1} on the real trajectory, over the next steps.
+    """Growth of a push (a small perturbation) along leading eigenvectors of dh_t/dh_{t-1} on the real trajectory.
 
-    It is set against what the eigenvalue says, |lambda|^k, and against the product of the Jacobians along the
-    trajectory, which is exact for a push that is small enough. The two differ where the Jacobian changes on the way.
+    The growth over the next k steps is compared with |lambda|^k, the prediction of the eigenvalue, and with the
+    product of the Jacobians along the trajectory, which is exact for a sufficiently small push. The two predictions
+    differ if the Jacobian changes along the trajectory.
 
     Attributes:
-        num_sequences: Sequences that are followed.
-        num_steps: States of each at which it is pushed, evenly spaced over the shortest of a
-            replica's own.
-        num_directions: Eigenvectors, those of the largest eigenvalues by modulus; a complex pair is one.
+        num_sequences: Number of sequences that are sampled.
+        num_steps: Number of pushed states per sequence, evenly spaced over the length of the replica's shortest one.
+        num_directions: Number of eigenvectors, those of the largest eigenvalues by modulus; a complex pair counts as
+            one.
         push_size: Norm of the push, in units of the state.
-        push_steps: Steps after the push, at most; fewer in short sequences.
+        push_steps: Maximum number of steps after the push; fewer in short sequences.
         picture_every: Draw at every k-th logged update; 0: never.
     """
 
@@ -73,7 +74,7 @@ class JacobianPush(Probe):
 
     @override
     def num_bytes(self, model: Model, num_steps: int, num_replicas: int) -> int:
-        # Jacobians, those of the next steps, and eigenvectors in complex numbers.
+        # The Jacobians, those of the next steps, and complex eigenvectors.
         return 10 * num_replicas * self.num_sequences * min(self.num_steps, num_steps) * model.state_size**2 * 8
 
     @override
@@ -105,7 +106,7 @@ class JacobianPush(Probe):
         return read
 
     def _growth(self, visited: Visited, following: Tensor) -> Tensor:
-        """Growth, ln, after each number of steps: real, by product, by eigenvalue."""
+        """Return ln(growth) after each number of steps: of the net, by the product, by the eigenvalue."""
         model, theta, num_steps = visited.model, visited.theta, len(following)
         values, vectors = leading_eigenvectors(visited.jacobians(), min(self.num_directions, model.state_size))
 
@@ -116,7 +117,7 @@ class JacobianPush(Probe):
         along = [visited.states]
         for k in range(num_steps - 1):
             along.append(step(k, along[-1]))
-        # The samples of a replica as so many of its sequences.
+        # Treat each sampled state of a replica as the start of a sequence.
         steps = [torch.stack([_together(one) for one in part]) for part in (along, following)]
         taken = JacobiansInTurn(Visited(model, theta, *steps))
         by_product = product_log_growth(taken, _together(vectors))  # (steps + 1, directions, R, K b)

@@ -16,10 +16,10 @@ from rnnbench.probes.trajectories import BYTES_AT_ONCE, JacobiansInTurn, ends
 
 @dataclass(frozen=True)
 class Lyapunov(Probe):
-    """Lyapunov exponents of the state along sequences up to each one's own end: growth per step, by direction.
+    """Lyapunov exponents of the state along whole sequences: growth per step, by direction.
 
     Attributes:
-        num_sequences: Sequences that are followed.
+        num_sequences: Number of sequences that are followed.
         picture_every: Draw at every k-th logged update; 0: never.
     """
 

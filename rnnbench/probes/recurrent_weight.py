@@ -11,7 +11,7 @@ from rnnbench.probes.base import Probe, Reading, View
 
 
 class RecurrentWeight(Probe):
-    """The spectrum of W_hh, independent of the states; in a gated cell, of the block of the candidate state."""
+    """The spectrum of W_hh, independent of the states; for a gated cell, the spectrum of the candidate's block."""
 
     metrics = (
         Metric(

@@ -1,4 +1,4 @@
-"""A few sequences of an update's batch in float64 on the CPU, for the computations of a probe.
+"""A few sequences of an update's batch, copied to the CPU in float64 for a probe.
 
 Letters: R replicas, P parameters of one replica, T time steps, b sequences.
 """
@@ -16,18 +16,18 @@ from rnnbench.objective.objective import Gradient, Objective
 from rnnbench.tasks.base import Batch
 
 SEQUENCES_AT_ONCE = 256
-"""Sequences, over some replicas, whose states are in memory at once, so that memory does not grow with R."""
+"""Number of sequences, summed over replicas, processed at a time, so that memory does not grow with R."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The first sequences of each replica's batch, and the parameters at which its gradient was taken.
+    """The first sequences of each replica's batch, and the parameters at which its gradient was computed.
 
     Attributes:
         model: The model.
-        loss_function: Of one output.
+        loss_function: Loss of one output.
         batch: b sequences of each replica.
-        theta: (R, P).
+        theta: Parameters, (R, P).
     """
 
     model: Model
@@ -36,7 +36,10 @@ class Sample:
     theta: Tensor
 
     def objectives(self) -> Iterator[tuple[slice, Objective]]:
-        """The objectives of a few replicas each, with their rows; each in one block, so that it is traced whole."""
+        """Yield objectives of a few replicas at a time, with the rows of these replicas.
+
+        Each objective is computed in one block, so that its trace holds all its sequences.
+        """
         engine = Engine(self.model, dtype=torch.float64)
         at_once = max(1, SEQUENCES_AT_ONCE // self.batch.size)
         for start in range(0, len(self.theta), at_once):
@@ -50,8 +53,8 @@ def take_sample(model: Model, gradient: Gradient, num_sequences: int) -> Sample:
 
     Args:
         model: The model.
-        gradient: Of the update.
-        num_sequences: b, or all where the batch has fewer.
+        gradient: Gradient of the update.
+        num_sequences: b; if the batch has fewer sequences, all of them are copied.
     """
     batch = gradient.batch.rows(0, min(num_sequences, gradient.batch.size))
     targets = batch.targets.double() if batch.targets.is_floating_point() else batch.targets
@@ -61,11 +64,11 @@ def take_sample(model: Model, gradient: Gradient, num_sequences: int) -> Sample:
 
 
 def sequences_at_once(num_replicas: int, num_sequences: int) -> int:
-    """Sequences, over the replicas of one of a sample's objectives."""
+    """Return the number of sequences, summed over replicas, of one objective of a sample."""
     return num_sequences * min(num_replicas, max(1, SEQUENCES_AT_ONCE // num_sequences))
 
 
 def sample_bytes(model: Model, num_steps: int, num_replicas: int, num_sequences: int) -> int:
-    """Memory of the sweeps over a sample's objectives, which are made one after the other."""
+    """Return the memory, in bytes, of the passes over a sample's objectives, which are processed one at a time."""
     sequences = sequences_at_once(num_replicas, num_sequences)
     return model.block_bytes(BlockShape(1, num_steps, sequences, torch.float64, torch.device("cpu")))

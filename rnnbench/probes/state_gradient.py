@@ -1,4 +1,4 @@
-"""The gradient with respect to the state, against the lag from each sequence's own end."""
+"""The gradient with respect to the state, against the lag from the end of each sequence."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from rnnbench.probes.base import Probe, Reading, View
 from rnnbench.probes.figures import draw_lag_decay
 
 NUM_SEQUENCES = 8
-"""First sequences of a replica's batch that enter the means, however many replicas there are: few, since there may be
-hundreds. The means are rough by a quarter or so, alike at all lags."""
+"""Number of sequences of each replica's batch that are averaged. Few, since there may be hundreds of replicas; the
+means have an error of about a quarter, similar at all lags."""
 
 
 @dataclass(frozen=True)
 class StateGradient(Probe):
     """||dL/dh_t|| against the lag L - t, where t = L is the sequence's last step.
 
-    h is the whole state (for an LSTM, its memory too). The norm is of one sequence's own loss, averaged over those of
-    the batch's first 8 sequences that are long enough for the lag.
+    h is the full state (for an LSTM, its memory too). L in dL is the loss of one sequence. The norms are averaged over
+    those of the batch's first 8 sequences that are long enough for the lag.
 
     Attributes:
         picture_every: Draw the whole curve at every k-th logged update; 0: never.
@@ -68,7 +68,7 @@ class StateGradient(Probe):
 
 
 def lags(num_steps: int) -> Sequence[int]:
-    """The lags that have a scalar of their own: 0, 1, 2, 5, 10, 20, 50, ... below num_steps / 1.1."""
+    """Return the lags that have a column: 0, 1, 2, 5, 10, 20, 50, ... below num_steps / 1.1."""
     chosen, decade = [0], 1
     while decade < num_steps:
         chosen += [decade, 2 * decade, 5 * decade]
@@ -77,14 +77,14 @@ def lags(num_steps: int) -> Sequence[int]:
 
 
 def lag_curve(state_gradients: Tensor, lengths: Tensor) -> Tensor:
-    """Mean over sequences of the norm of dL/dh_t at each lag from the sequence's own end.
+    """Return the mean over sequences of the norm of dL/dh_t at each lag from the sequence's end.
 
     Args:
-        state_gradients: (T, R, b, n), t = 1 .. T.
-        lengths: (R, b), in 1 .. T.
+        state_gradients: dL/dh_t for t = 1 .. T, (T, R, b, n).
+        lengths: Lengths of the sequences, (R, b), in 1 .. T.
 
     Returns:
-        (R, T), lag 0 first, float64; NaN at lags that no sequence is long enough for.
+        (R, T), lag 0 first, float64; NaN at a lag if no sequence is long enough.
     """
     norms = torch.linalg.vector_norm(state_gradients, dim=-1, dtype=torch.float64)  # (T, R, b)
     num_steps = norms.shape[0]
@@ -95,7 +95,7 @@ def lag_curve(state_gradients: Tensor, lengths: Tensor) -> Tensor:
 
 
 def decay_per_step(curve: Tensor) -> Tensor:
-    """Slope of ln(curve) against the lag, (R,), over the lags with a positive finite value; NaN with fewer than two."""
+    """Return the slope of ln(curve) against the lag, (R,), over positive finite values; NaN with fewer than two."""
     lag = torch.arange(curve.shape[1], dtype=curve.dtype, device=curve.device)
     usable = curve.isfinite() & (curve > 0)
     weight = usable.to(curve.dtype)

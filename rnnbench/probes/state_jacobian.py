@@ -19,11 +19,11 @@ QUANTILES = (0.1, 0.5, 0.9)
 
 @dataclass(frozen=True)
 class StateJacobian(Probe):
-    """Eigenvalues of dh_t/dh_{t-1}, h the whole state, at states that the net visits on the training batch.
+    """Eigenvalues of dh_t/dh_{t-1}, h the full state, at states that the net visits on the training batch.
 
     Attributes:
-        num_sequences: Sequences that are followed.
-        num_steps: Steps of each, evenly spaced over the shortest of a replica's own.
+        num_sequences: Number of sequences that are sampled.
+        num_steps: Number of sampled steps per sequence, evenly spaced over the length of the replica's shortest one.
         picture_every: Draw the eigenvalues at every k-th logged update; 0: never.
     """
 
@@ -66,7 +66,7 @@ class StateJacobian(Probe):
 
     @override
     def num_bytes(self, model: Model, num_steps: int, num_replicas: int) -> int:
-        # The Jacobians, what the decomposition copies, in complex numbers, and single precision at least.
+        # The Jacobians and the complex copies that the decomposition makes.
         return 4 * num_replicas * self.num_sequences * min(self.num_steps, num_steps) * model.state_size**2 * 8
 
     @override

@@ -1,6 +1,6 @@
-"""States that the net visits on the training batch, copied on the training thread, and the Jacobians there.
+"""States that the net visits on the training batch, copied on the training thread, and the Jacobians at these states.
 
-Letters: R replicas, T time steps, b sequences, s size of the whole state, d inputs, K steps.
+Letters: R replicas, T time steps, b sequences, s size of the full state, d inputs, K steps.
 """
 
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from rnnbench.models.base import Model
 from rnnbench.probes.base import View
 
 BYTES_AT_ONCE = 2**25
-"""Jacobians that are in memory at once, if one step does not take more."""
+"""Maximum memory for Jacobians, unless a single step takes more."""
 
 
 @dataclass(frozen=True)
 class Visited:
-    """States and the inputs of the steps that follow them.
+    """States, each with the input of the step that follows it.
 
     Attributes:
         model: The net.
-        theta: Its parameters, (R, P).
-        states: Before the steps, (K, R, b, s).
-        inputs: Of the steps, (K, R, b, d).
+        theta: Parameters of the net, (R, P).
+        states: States before the steps, (K, R, b, s).
+        inputs: Inputs of the steps, (K, R, b, d).
     """
 
     model: Model
@@ -32,25 +32,25 @@ class Visited:
     inputs: Tensor
 
     def on_host(self) -> "Visited":
-        """The same in float64 in main memory: eigenvalues of small matrices are slow on a GPU."""
+        """Return a float64 copy in main memory: eigenvalues of small matrices are slow on a GPU."""
         theta, states, inputs = (part.to("cpu", torch.float64) for part in (self.theta, self.states, self.inputs))
         return Visited(self.model, theta, states, inputs)
 
     def first_of(self, replica: int, num_steps: int) -> "Visited":
-        """The last steps of the first sequence of one replica of it, R = 1 and b = 1."""
+        """Return the last steps of one replica's first sequence, R = 1 and b = 1."""
         one, first, last = slice(replica, replica + 1), slice(0, 1), slice(len(self.states) - num_steps, None)
         return Visited(self.model, self.theta[one], self.states[last, one, first], self.inputs[last, one, first])
 
     def jacobians(self) -> Tensor:
-        """The Jacobians of all steps, (K, R, b, s, s)."""
+        """Return the Jacobians of all steps, (K, R, b, s, s)."""
         return self.model.state_jacobians(self.theta, self.states, self.inputs)
 
 
 class JacobiansInTurn:
-    """The Jacobians of the steps of trajectories, (R, b, s, s) each; a few steps are in memory at a time.
+    """Sequence of the Jacobians of each step, (R, b, s, s) each; only a few steps are in memory at a time.
 
     Args:
-        visited: The states, in the order of the steps.
+        visited: States in the order of the steps.
     """
 
     def __init__(self, visited: Visited) -> None:
@@ -64,7 +64,7 @@ class JacobiansInTurn:
         return len(self._visited.states)
 
     def __getitem__(self, step: int, /) -> Tensor:
-        """The Jacobian of a step, counted from 0; from the last one backwards where negative.
+        """Return the Jacobian of a step; the index is that of a list, negative ones count from the end.
 
         Raises:
             IndexError: There is no such step.
@@ -75,29 +75,29 @@ class JacobiansInTurn:
             self._steps = range(start, min(start + self._at_once, len(self)))
             part = slice(start, self._steps.stop)
             whole = self._visited
-            self._jacobians = whole.states.new_empty(0)  # those before them go first
+            self._jacobians = whole.states.new_empty(0)  # free the previous ones first
             self._jacobians = Visited(whole.model, whole.theta, whole.states[part], whole.inputs[part]).jacobians()
         return self._jacobians[step - self._steps.start]
 
 
 def num_traced(view: View, num_sequences: int) -> int:
-    """How many of the wanted sequences are traced."""
+    """Return how many of the requested sequences are traced."""
     return min(view.update.gradient.trace.num_sequences, num_sequences)
 
 
 def shortest(view: View, num_sequences: int) -> Tensor:
-    """Steps of the shortest of each replica's first sequences, (R,), int64."""
+    """Return the length of the shortest of each replica's first sequences, (R,), int64."""
     return view.update.gradient.batch.lengths[:, : num_traced(view, num_sequences)].amin(1)
 
 
 def sample(view: View, num_sequences: int, num_states: int, num_steps: int = 1) -> tuple[Visited, Tensor]:
-    """States of each replica evenly spaced over the shortest of its first sequences.
+    """Sample states of each replica, evenly spaced over the length of the shortest of its first sequences.
 
     Args:
-        view: What there is.
-        num_sequences: How many sequences.
-        num_states: K, how many states of each, T at most; in shorter sequences some are the same.
-        num_steps: Steps that are to follow each state in its sequence, as far as it is long enough.
+        view: Data of the update.
+        num_sequences: Number of sequences.
+        num_states: K, number of states per sequence, at most T; in shorter sequences some states are repeated.
+        num_steps: Number of steps that should follow each state in its sequence, if the sequence is long enough.
 
     Returns:
         The states, and the inputs of the steps that follow, (num_steps, K, R, b, d).
@@ -113,17 +113,17 @@ def sample(view: View, num_sequences: int, num_states: int, num_steps: int = 1) 
 
 
 def evenly_spaced(last: Tensor, count: int) -> Tensor:
-    """Whole numbers from 0 to each of some (R,), evenly spaced, (count, R), int64; a single one is 0."""
+    """Return `count` evenly spaced integers from 0 to each of `last` (R,), as (count, R), int64; a single one is 0."""
     share = torch.arange(count, dtype=torch.float64, device=last.device).unsqueeze(1) / max(1, count - 1)
     return (share * last).round().long()
 
 
 def ends(view: View, num_sequences: int) -> tuple[Visited, Tensor]:
-    """The last states of the first sequences up to each one's own end.
+    """Return the states before the last K steps of each replica's first sequences.
 
     Returns:
-        The states before the last K steps, and how many of them are a replica's, (R,), int64: as many as the shortest
-        of its sequences has steps. K is the largest of these; what comes before a replica's own means nothing.
+        The states, and the number of valid steps of each replica, (R,), int64: the length of its shortest sequence. K
+        is the largest of these numbers. The valid steps are the last ones; earlier entries are meaningless.
     """
     gradient, count = view.update.gradient, num_traced(view, num_sequences)
     lengths, num_steps = gradient.batch.lengths[:, :count], shortest(view, num_sequences)

@@ -1,4 +1,4 @@
-"""Rows of metrics; a separate thread adds the results of the probes."""
+"""Logging of metric rows; a separate thread adds the results of the probes."""
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ from rnnbench.training.readings import Captured, Readings, ScheduledProbe
 from rnnbench.training.transfer import BeginCopy, Transfer, copy_to_pinned
 
 MAX_WAITING_ROWS = 4
-"""Rows that may wait for their probes before the training waits for them, so that memory stays bounded."""
+"""Maximum number of pending rows. Beyond it, training waits for the probes, so that memory stays bounded."""
 
 LOOP_METRICS = (
     Metric(
@@ -73,8 +73,8 @@ class OnDisk:
     """Lengths of the record files on disk at a checkpoint.
 
     Attributes:
-        jobs: File name -> bytes, for each replica.
-        aggregate: The same for each cell of the aggregate; None: there is none.
+        jobs: File name -> length in bytes, one mapping per replica.
+        aggregate: The same, one mapping per cell of the live aggregate; None: the run has no live aggregate.
     """
 
     jobs: Sequence[Mapping[str, int]]
@@ -85,20 +85,20 @@ Save = Callable[[OnDisk], None]
 
 
 class Observer:
-    """Adds the results of the probes to each row of metrics, and passes it to the records.
+    """Adds the results of the probes to each row of metrics and passes the row to the records.
 
-    Rows reach the records in order. Only the probes' thread waits for numbers from a GPU, never the training. The
-    columns of a probe that raises stay empty: see `rnnbench.training.readings`.
+    Rows reach the records in order. Only the probes' thread waits for numbers from a GPU, never the training thread.
+    The columns of a probe that raises stay empty: see `rnnbench.training.readings`.
 
     Args:
-        records: Where rows, histograms and pictures go.
-        probes: By name.
-        notify: Called with a sentence when a probe fails.
-        aggregate: Gets the same rows, where the run is one of a sweep.
-        begin_copy: How a device is asked for numbers.
+        records: Writer of rows, histograms and pictures.
+        probes: Probes with their schedules, by name.
+        notify: Function that is called with a sentence when a probe fails.
+        aggregate: Live aggregate that also receives every row; None: the run is not part of a sweep.
+        begin_copy: Function that starts the copy of tensors from the device.
 
     Attributes:
-        num_logged: Rows with an update so far, by which probes and pictures are scheduled.
+        num_logged: Number of logged rows that follow an update. It schedules the probes and their pictures.
     """
 
     def __init__(
@@ -123,13 +123,14 @@ class Observer:
         values: Mapping[str, Tensor],
         make_view: Callable[[int], View] | None,
     ) -> None:
-        """Log a row for each of some replicas.
+        """Log one row for each of the given replicas.
 
         Args:
-            update: Updates done.
-            replicas: Whose rows these are, k of them.
-            values: What the loop knows, by column, each (k,).
-            make_view: Gives what the probes look at, from the number of rows logged before; None: no probe is read.
+            update: Number of updates done.
+            replicas: Indices of the k replicas that the rows belong to.
+            values: The loop's own metrics, column -> values, (k,).
+            make_view: Function from the number of rows logged before to the data for the probes; None: no probe is
+                read.
 
         Raises:
             RecordError: An earlier row could not be written.
@@ -144,11 +145,11 @@ class Observer:
         self._submit(self._complete, update, list(replicas), numbers, captured)
 
     def _submit(self, work: Callable[..., None], *arguments: object) -> None:
-        """Have something done on the probes' thread, after what it was given before."""
+        """Queue a call on the probes' thread."""
         self._waiting.append(self._thread.submit(self._do, work, *arguments))
 
     def _do(self, work: Callable[..., None], *arguments: object) -> None:
-        """On the probes' thread: nothing is done after an error, so that no checkpoint covers a row that is lost."""
+        """On the probes' thread: do nothing after an error, so that no checkpoint covers a lost row."""
         if self._error is not None:
             raise self._error
         try:
@@ -158,7 +159,7 @@ class Observer:
             raise
 
     def _complete(self, update: int, replicas: list[int], numbers: Transfer, captured: Captured | None) -> None:
-        """On the probes' thread: wait for the row's numbers, read the probes, then log."""
+        """On the probes' thread: wait for the row's numbers, read the probes, then log the row."""
         row = numbers.read()
         if captured is not None:
             results = self._readings.read(captured)
@@ -172,26 +173,26 @@ class Observer:
             self._aggregate.row(row, replicas)
 
     def settle(self, update: int, statuses: Sequence[Status], solved: Sequence[bool]) -> None:
-        """Say how all R replicas stand after an update, when its row has been logged and who has ended is known.
+        """Report the status of all R replicas after an update, once its row is logged.
 
         Args:
-            update: Updates done.
-            statuses: Of each.
-            solved: Whether each is solved.
+            update: Number of updates done.
+            statuses: Status of each replica.
+            solved: Whether each replica has solved its task.
         """
         if self._aggregate is not None:
             self._submit(self._aggregate.settle, update, statuses, solved)
 
     def checkpoint(self, save: Save) -> None:
-        """Have something saved once every row so far is on disk; the training goes on meanwhile.
+        """Save a checkpoint as soon as every row so far is on disk; training does not wait.
 
         Args:
-            save: Called on the records' thread.
+            save: Function that saves the checkpoint; it is called on the records' thread.
         """
         self._submit(self._pass_on, save)
 
     def _pass_on(self, save: Save) -> None:
-        """On the probes' thread: hand a checkpoint to the records, after the rows before it."""
+        """On the probes' thread: pass a checkpoint to the records, after all earlier rows."""
         lengths = None if self._aggregate is None else self._aggregate.lengths()
         self._records.checkpoint(lambda own: save(OnDisk(own, lengths)))
 
@@ -199,27 +200,27 @@ class Observer:
         """Wait until every row so far is on disk.
 
         Raises:
-            RecordError: One of them could not be written.
+            RecordError: A row could not be written.
         """
         while self._waiting:
             self._waiting.popleft().result()
         self._records.sync()
 
     def broken(self) -> dict[int, str]:
-        """Replicas whose records could not be written, and what happened; each is told once."""
+        """Replicas whose records could not be written, with the error; each is returned once."""
         return self._records.broken()
 
     def __enter__(self) -> Self:
-        """The observer itself."""
+        """Return the observer."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop the thread; rows that still wait are completed first.
+        """Complete the pending rows, then stop the thread.
 
         Raises:
-            RecordError: One of them could not be written, and no other error is on its way.
+            RecordError: A row could not be written, and no other error is being raised.
         """
         self._thread.shutdown(wait=True)
         while error is None and self._waiting:
@@ -227,7 +228,7 @@ class Observer:
 
 
 def columns(probes: Mapping[str, ScheduledProbe], optimizer: Optimizer, model: Model, task: Task) -> list[str]:
-    """Columns of metrics.csv for a run, wall-clock time last."""
+    """Return the columns of metrics.csv for a run; wall-clock time is last."""
     tags = [metric.tag for metric in LOOP_METRICS if not metric.tag.startswith("time/")]
     tags += [metric.tag for metric in (*task.evaluation_metrics, *optimizer.metrics)]
     for scheduled in probes.values():
