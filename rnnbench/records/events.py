@@ -84,8 +84,8 @@ def scalars(
         event, other = (_scalars_event(names, update, wall_time, number) for number in _DIFFERENT_BYTES)
         events = np.tile(event, (len(runs), 1))
         events[:, event != other] = numbers[runs][:, pattern].reshape(len(runs), -1)
-        for run, record in zip(runs, framing.frame(events), strict=True):
-            records[run] = record
+        for run, row in zip(runs, events, strict=True):
+            records[run] = framing.frame(row.tobytes())
     return records
 
 
@@ -200,5 +200,4 @@ def _summary_event(summary: summary_pb2.Summary, update: int, wall_time: float) 
 
 def _framed(event: event_pb2.Event) -> bytes:
     """An event as one record of an events file."""
-    (record,) = framing.frame(np.frombuffer(event.SerializeToString(), np.uint8)[None])
-    return record
+    return framing.frame(event.SerializeToString())
