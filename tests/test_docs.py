@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.options import parse_options as read_benchmarks
+from docs.make import architecture
 from rnnbench.commands.bench import parse_options as read_bench
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import parse_request
@@ -91,6 +92,25 @@ def test_links_between_pages_lead_somewhere():
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} -> {target}"
+
+
+def test_the_picture_of_the_architecture_has_every_package():
+    shown = {name for _, packages in architecture.LAYERS for name, _ in packages}
+    package = ROOT / "rnnbench"
+    folders = {path.name for path in package.iterdir() if path.is_dir() and path.name[0] != "_"}
+    files = {path.stem for path in package.glob("*.py")} - {"__init__", "__main__", "exit_status", "paths", "metrics"}
+    assert shown == folders | files
+    for path, text in architecture.pages(ROOT, ROOT / "docs").items():
+        assert path.read_text() == text
+
+
+def test_files_that_the_architecture_names_exist():
+    text = (ROOT / "docs/architecture.md").read_text()
+    named = re.findall(
+        r"`((?:commands|config|run|sweep|training|records|experiments|report|optim|objective)/[\w./]*)`", text
+    )
+    assert len(named) > 10
+    assert [name for name in named if not (ROOT / "rnnbench" / name).exists()] == []
 
 
 @pytest.mark.slow
