@@ -1,6 +1,6 @@
-"""The command `rnnbench`: subcommands in front of Hydra, and every user error one line with exit status 2.
+"""The command `rnnbench`: runs a subcommand, and reports bad input in one line with exit status 2.
 
-Nothing here imports torch before a run has been checked, so that everything that does not train answers at once.
+Importing this module does not import torch, so that commands that do not train answer at once.
 """
 
 import importlib
@@ -20,32 +20,32 @@ from rnnbench.records.messages import say
 from rnnbench.training.interrupt import Interrupt, Interrupted
 
 USAGE = """\
-rnnbench trains recurrent nets on long-term dependencies, and shows why they learn or do not.
+rnnbench trains recurrent nets on long-term dependencies and shows why they learn or fail to learn.
 
 usage: rnnbench COMMAND ...
 
-  train [OVERRIDES]            train: rnnbench train task=adding optim=hf
-  resume FOLDER [BUDGET]       go on with a run or a sweep: rnnbench resume FOLDER budget.updates=400
+  train [OVERRIDES]            train a net or a sweep: rnnbench train task=adding optim=hf
+  resume FOLDER [BUDGET]       continue a run or a sweep: rnnbench resume FOLDER budget.updates=400
   list [GROUP [CHOICE]]        show the choices of every group, or the keys of one choice
-  report FOLDER... [by=KEYS]   what runs came to: a table, and a page with figures
-  probe FOLDER... [probe=NAME] look at saved nets: Jacobians, products, gradients
-  reproduce NAME [--quick]     put a claim of the book to the test; --list shows them
-  bench [engine]               how fast the engine is on this machine, beside torch.nn and autograd
-  bench update [OVERRIDES]     what an update of a run spends its time on, and how many threads to use
+  report FOLDER... [by=KEYS]   report on runs: tables, and a page with figures
+  probe FOLDER... [probe=NAME] analyse saved nets: Jacobians, their products, gradients
+  reproduce NAME [--quick]     test a claim of the book; --list shows the claims
+  bench [engine]               measure the engine's speed on this machine against torch.nn and autograd
+  bench update [OVERRIDES]     measure which parts of an update take time, and how many threads are fastest
   --version                    show the version
   --help                       show this help; rnnbench train --help has more
 
 Tab completion: eval "$(rnnbench -sc install=bash)" (or zsh, fish)"""
 
 COMMANDS = ("train", "resume", "list", "report", "probe", "reproduce", "bench")
-"""Names of the commands, each also the name of its module in `rnnbench.commands`."""
+"""Names of the commands; each is also the name of a module in `rnnbench.commands`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        arguments: The words after `rnnbench`; None: those of this process.
+        arguments: Arguments after `rnnbench`; None: the arguments of this process.
 
     Returns:
         The exit status: 0 ended as planned, 1 a job failed, 2 bad input, 128 + N ended by signal N.
@@ -65,22 +65,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 raise
             return output_status()
         except (Interrupted, KeyboardInterrupt):
-            return _end_by(interrupt.signal)
+            return _report_interruption(interrupt.signal)
         except Exception:
             if interrupt.signal is None:
                 raise
-            return _end_by(interrupt.signal)  # an import that a signal has cut short says that it has failed
+            return _report_interruption(interrupt.signal)  # an import that a signal interrupts raises its own error
 
 
-def _end_by(received: signal.Signals | None) -> int:
-    """Say which signal has ended the command outside of training; the exit status."""
+def _report_interruption(received: signal.Signals | None) -> int:
+    """Report the signal that ended the command outside of training; returns the exit status."""
     number = received or signal.SIGINT
     say(f"interrupted by {number.name}")
     return of_signal(number)
 
 
 def _dispatch(words: list[str]) -> int:
-    """Run the command that the first word names."""
+    """Run the command that the first argument names."""
     if not words:
         print(USAGE, file=sys.stderr)
         return BAD_INPUT
@@ -100,7 +100,7 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _no_command(words: list[str]) -> ConfigError:
-    """The error on words that do not begin with a command."""
+    """The error if the first argument is not a command."""
     from rnnbench.config.nearest import did_you_mean, nearest_keys
 
     if "=" in words[0]:
@@ -110,7 +110,7 @@ def _no_command(words: list[str]) -> ConfigError:
 
 
 def _check_working_folder() -> None:
-    """Check that paths can be read from the folder that the command was called in."""
+    """Check that the current folder exists and can be read."""
     try:
         os.getcwd()
     except OSError as error:

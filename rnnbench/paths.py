@@ -1,4 +1,4 @@
-"""Where the files that belong to the package lie."""
+"""Paths of the package's files."""
 
 from pathlib import Path
 
@@ -8,16 +8,16 @@ PACKAGE = Path(__file__).resolve().parent
 def conf_dir(package: Path = PACKAGE) -> Path:
     """Find the folder of the configuration files.
 
-    A wheel carries it inside the package, a checkout (and so an editable install) has it beside the package.
+    In a wheel it lies inside the package; in a checkout, and so in an editable install, beside the package.
 
     Args:
-        package: The folder of the package `rnnbench`.
+        package: Folder of the package `rnnbench`.
 
     Returns:
-        The absolute path of the first `conf` folder that holds config.yaml.
+        Absolute path of the first `conf` folder that contains config.yaml.
 
     Raises:
-        FileNotFoundError: Neither folder holds config.yaml; the message names both.
+        FileNotFoundError: Neither folder contains config.yaml; the message names both.
     """
     candidates = (package / "conf", package.parent / "conf")
     for candidate in candidates:

@@ -1,4 +1,5 @@
-"""The commands of `rnnbench`, one file each: its options, what it does, what it prints.
+"""The commands of `rnnbench`, one module each, with its options and its output.
 
-Each has `main(words) -> exit status`. They import torch only once the words have been checked.
+Each module has `main(words) -> exit status`, where `words` are the arguments after the command's name. A command
+imports torch only after it has checked its arguments.
 """

@@ -1,4 +1,4 @@
-"""`rnnbench bench`: how fast this machine is."""
+"""`rnnbench bench`: measures the speed of this machine."""
 
 import argparse
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from rnnbench.config.trust import folders_of_classes
 from rnnbench.run.process import prepare_process
 
 EXAMPLES = """\
-  rnnbench bench                                           the engine, at two shapes
+  rnnbench bench                                           the engine, with two shapes
   rnnbench bench engine --shape 8,100,200,50               8 nets of 50 units, 100 sequences of 200 steps each
   rnnbench bench update task=adding optim=hf model.hidden_size=200
   rnnbench bench update -m optim=nag 'seed=range(0,32)'    32 seeds, trained together
@@ -21,13 +21,13 @@ EXAMPLES = """\
 
 
 def _parser() -> argparse.ArgumentParser:
-    """The options of `rnnbench bench`."""
+    """The parser of `rnnbench bench`."""
     groups = "\n".join(f"  {name:8}{text}" for name, text in GROUPS.items())
     parser = CommandParser(
         prog="rnnbench bench",
         usage="rnnbench bench [engine] [--shape R,B,T,n] [--threads N] [--rounds N] [--json FILE]\n"
         "       rnnbench bench update [KEY=VALUE ...] [-m] [--config-dir DIR] [--rounds N] [--json FILE]",
-        description="Measure how fast this machine is; takes about a minute, in which nothing else should run.",
+        description="Measure the speed of this machine. It takes about a minute; run nothing else meanwhile.",
         epilog=f"what is measured:\n{groups}\n\nexamples:\n{EXAMPLES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -37,13 +37,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def parse_options(words: Sequence[str]) -> tuple[Options, Request]:
-    """Read the words after `rnnbench bench`; --help shows the options and ends the process.
+    """Parse the arguments after `rnnbench bench`; --help prints the options and ends the process.
 
     Returns:
-        The options, and for an update the run whose update it is.
+        The options, and the request of the run whose update is measured.
 
     Raises:
-        ConfigError: An option or a group does not exist, a value is wrong, or a folder is missing.
+        ConfigError: An option or a group does not exist, a value is invalid, or a folder is missing.
     """
     parser = _parser()
     given, rest = parser.parse_known_args(words)
@@ -69,18 +69,18 @@ def main(words: Sequence[str]) -> int:
     """Run the command.
 
     Args:
-        words: The words after `rnnbench bench`.
+        words: Arguments after `rnnbench bench`.
 
     Returns:
-        The exit status: 0; 1 if two ways to the same numbers differ, or the JSON file cannot be written.
+        The exit status: 0; 1 if two methods for the same numbers disagree, or the JSON file cannot be written.
 
     Raises:
-        ConfigError: An option, a shape or a run is not valid, or does not fit this machine.
+        ConfigError: An option, a shape or a run is invalid or does not fit this machine.
     """
     options, request = parse_options(words)
     configs: Sequence[Config] = ()
     if options.group == UPDATE:
-        # The engine's threads wait as they do by default, as those of torch.nn do; an update's as in training.
+        # An update is measured with the process settings of training, the engine with torch's defaults like torch.nn.
         configs = make_plan(request).configs
         prepare_process()
         folders_of_classes(request.config_dir).add_to_path()

@@ -1,4 +1,4 @@
-"""`rnnbench -sc`: tab completion, Hydra's, told about the subcommand that stands before the overrides."""
+"""`rnnbench -sc`: tab completion by Hydra, extended to the subcommand before the overrides."""
 
 import contextlib
 import io
@@ -13,24 +13,24 @@ from rnnbench.config.listing import GROUPS, KEYS, folders_of
 from rnnbench.config.request import Request
 from rnnbench.paths import conf_dir
 
-HIDDEN = "schema"  # Hydra lists the schema among the groups
+HIDDEN = "schema"  # Hydra lists the schema as a group
 SHELLS = ("bash", "fish", "zsh")
 TASKS = ("install", "uninstall", "query")
 
 FIRST_WORDS = {"bench": {name: name == UPDATE for name in BENCH_GROUPS}}
-"""For commands that take a group first: its names, and whether overrides follow it."""
+"""For commands that take a group first: name of the group -> whether overrides follow it."""
 
 
 def complete(option: str, commands: Sequence[str], environment: MutableMapping[str, str] = os.environ) -> str:
-    """The text that `rnnbench -sc OPTION` prints; fish wants a suggestion per line, bash and zsh words.
+    """The text that `rnnbench -sc OPTION` prints: one suggestion per line for fish, else separated by spaces.
 
     Args:
         option: install=SHELL, uninstall=SHELL or query=SHELL.
         commands: The subcommands.
-        environment: COMP_LINE in it is the line that is being typed; changed for Hydra.
+        environment: Environment variables; COMP_LINE is the line being typed, and is changed for Hydra.
 
     Raises:
-        ConfigError: There is no such option or no completion for this shell.
+        ConfigError: The option does not exist, or there is no completion for this shell.
     """
     task, _, shell = option.partition("=")
     if task not in TASKS:
@@ -61,7 +61,7 @@ def complete(option: str, commands: Sequence[str], environment: MutableMapping[s
 
 
 def _list_words(words: Sequence[str]) -> list[str]:
-    """Completions of the last word after `rnnbench list`."""
+    """Completions of the last argument after `rnnbench list`."""
     if len(words) == 1:
         return [name for name in (*GROUPS, KEYS) if name.startswith(words[0])]
     return [name for name in folders_of(Request()).files(words[0]) if name.startswith(words[-1])]

@@ -16,13 +16,13 @@ def main(words: Sequence[str]) -> int:
     """Run the command.
 
     Args:
-        words: The words after `rnnbench list`.
+        words: Arguments after `rnnbench list`.
 
     Returns:
         The exit status.
 
     Raises:
-        ConfigError: There is no such group or choice.
+        ConfigError: The group or choice does not exist.
     """
     request = parse_request(words)
     if request.help:

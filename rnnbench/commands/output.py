@@ -1,4 +1,4 @@
-"""Printing of a command's result on standard output."""
+"""Prints the result of a command on standard output."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -9,7 +9,7 @@ from rnnbench.run.streams import output_error
 
 
 def show(lines: Callable[[], Sequence[str] | Iterator[str]]) -> int:
-    """Print lines that are the whole result of a command; returns its exit status."""
+    """Print the lines of a command's result; returns the exit status."""
     for text in lines():
         for line in text.split("\n"):
             print(printable(line))
@@ -17,7 +17,7 @@ def show(lines: Callable[[], Sequence[str] | Iterator[str]]) -> int:
 
 
 def output_status() -> int:
-    """The exit status of a command whose result is what it has printed."""
+    """The exit status after printing: failed if standard output could not be written."""
     error = output_error()
     if error is None:
         return OK

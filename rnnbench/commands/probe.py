@@ -1,4 +1,4 @@
-"""`rnnbench probe`: finds saved nets, reads the probes on each, writes what they find, prints a table."""
+"""`rnnbench probe`: runs probes on saved nets, writes their findings and prints a table."""
 
 import argparse
 import math
@@ -37,27 +37,27 @@ DEFAULT = "probe=all"
 
 
 def _parser() -> argparse.ArgumentParser:
-    """The options of `rnnbench probe`."""
+    """The parser of `rnnbench probe`."""
     parser = CommandParser(
         prog="rnnbench probe",
         usage="rnnbench probe FOLDER... [probe=CHOICE] [probe.NAME.KEY=VALUE ...] [--out DIR] [--sequences N]",
-        description="Look at the net that a run has saved, with the probes that can look at it while it trains.",
-        epilog="Without a choice it is probe=all; rnnbench list probe shows them. The sequences are held-out ones of\n"
-        "the run's task, the same for every run of it. docs/probes.md says how to read what comes out.",
+        description="Run probes on the net that a run has saved, as during training.",
+        epilog="Default: probe=all; rnnbench list probe shows the choices. The probes use held-out sequences of the\n"
+        "run's task, the same for every run of that task. docs/probes.md explains the results.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("words", metavar="FOLDER", nargs="*", help="a run, a sweep, or a folder that holds some")
-    parser.add_argument("--out", metavar="DIR", help="where the results go; FOLDER/probe without it")
-    parser.add_argument("--sequences", metavar="N", default=str(DEFAULT_SEQUENCES), help="sequences, 100 without it")
+    parser.add_argument("words", metavar="FOLDER", nargs="*", help="a run, a sweep, or a folder that contains runs")
+    parser.add_argument("--out", metavar="DIR", help="folder of the results; default: FOLDER/probe")
+    parser.add_argument("--sequences", metavar="N", default=str(DEFAULT_SEQUENCES), help="sequences; default: 100")
     add_options(parser)
     return parser
 
 
 def parse_options(words: Sequence[str]) -> Options:
-    """Read the words after `rnnbench probe`; --help shows the options and ends the process.
+    """Parse the arguments after `rnnbench probe`; --help prints the options and ends the process.
 
     Raises:
-        ConfigError: A folder is missing, an option does not exist, or a value cannot be.
+        ConfigError: A folder is missing, an option does not exist, or a value is invalid.
     """
     given = _parser().parse_intermixed_args(words)
     overrides = tuple(word for word in given.words if "=" in word or word.startswith(("~", "+")))
@@ -71,7 +71,7 @@ def parse_options(words: Sequence[str]) -> Options:
     for override in overrides:
         key = override.lstrip("~+").partition("=")[0]
         if key != "probe" and not key.startswith("probe."):
-            raise ConfigError(f"{override}: only probe=CHOICE and its keys can be given, the rest is the run's own")
+            raise ConfigError(f"{override}: only probe=CHOICE and its keys can be set; the rest is fixed by the run")
     if not given.sequences.isdecimal() or int(given.sequences) < 1:
         raise ConfigError(f"--sequences must be a whole number >= 1, got {given.sequences!r}")
     out = None if given.out is None else Path(given.out).expanduser()
@@ -82,13 +82,13 @@ def main(words: Sequence[str]) -> int:
     """Run the command.
 
     Args:
-        words: The words after `rnnbench probe`.
+        words: Arguments after `rnnbench probe`.
 
     Returns:
-        The exit status: 0, or 1 if a probe failed or something could not be written.
+        The exit status: 0, or 1 if a probe failed or a result could not be written.
 
     Raises:
-        ConfigError: A folder, a checkpoint, a probe or its sample cannot be used; nothing has been written then.
+        ConfigError: A folder, a checkpoint, a probe or its sample cannot be used; nothing has been written.
         RecordError: A checkpoint is damaged.
     """
     options = parse_options(words)
@@ -102,19 +102,19 @@ def run_probe(options: Options) -> tuple[int, list[str]]:
     """Probe every saved net in some folders; raises as `main` does.
 
     Returns:
-        The exit status of `main`, and the lines of the table, with where everything is and what to type next.
+        The exit status, and the lines to print: the table, the files and the next commands.
     """
     from rnnbench.probing.reading import prepare, probe
     from rnnbench.probing.saved import find_saved
 
-    runs, num_without = find_saved(options, _wanted(options))
+    runs, num_without = find_saved(options, _requested_probes(options))
     objects = [prepare(saved, options.num_sequences) for saved in runs]
     try:
         for saved in runs:
             prepare_folder(saved.out)
     except RecordError as error:
         raise ConfigError(str(error)) from error
-    found: list[Findings] = []
+    all_findings: list[Findings] = []
     status = OK
     for number, (saved, built) in enumerate(zip(runs, objects, strict=True), 1):
         if sys.stderr.isatty() and len(runs) > 1:
@@ -125,47 +125,48 @@ def run_probe(options: Options) -> tuple[int, list[str]]:
             status = FAILED
         histograms = {tag: values.double().numpy() for tag, values in findings.histograms.items()}
         try:
-            with locked(saved.out / LOCK, str(saved.out), wait=True):  # of two commands the later one's findings stay
+            # If two commands write to the same folder, the findings of the later one remain.
+            with locked(saved.out / LOCK, str(saved.out), wait=True):
                 write_findings(saved.out, saved.update, findings.scalars, histograms, findings.pictures)
         except RecordError as error:
             say(str(error))
             return FAILED, []
-        found.append(findings)
-    return status, _closing(options, runs, found, num_without).splitlines()
+        all_findings.append(findings)
+    return status, _closing(options, runs, all_findings, num_without).splitlines()
 
 
-def _wanted(options: Options) -> Mapping[str, Any]:
-    """The probes that are asked for, as of a configuration."""
+def _requested_probes(options: Options) -> Mapping[str, Any]:
+    """The requested probes, as a configuration has them."""
     chosen = any(override.startswith("probe=") for override in options.overrides)
     folders = ",".join(quoted(f"file://{folder}") for folder in options.trusted.folders)
-    searched = [f"hydra.searchpath=[{folders}]"] if folders else []
-    overrides = (*searched, *([] if chosen else [DEFAULT]), *options.overrides)
+    search_path = [f"hydra.searchpath=[{folders}]"] if folders else []
+    overrides = (*search_path, *([] if chosen else [DEFAULT]), *options.overrides)
     with Composer(Request(overrides)) as composer:
         config = composer.compose(overrides).config
     validate(config)
-    wanted: Mapping[str, Any] = config.probe
-    return wanted
+    probes: Mapping[str, Any] = config.probe
+    return probes
 
 
-def _closing(options: Options, runs: "Sequence[Saved]", found: "Sequence[Findings]", num_without: int) -> str:
-    """The table, where everything is, and what to type next."""
+def _closing(options: Options, runs: "Sequence[Saved]", findings: "Sequence[Findings]", num_without: int) -> str:
+    """The last lines: the table, the files and the next commands."""
     text = Text()
     first = runs[0]
     if len(runs) == 1:
         config = first.config
-        text.append(f"{printable(config.name)}: {first.status}, looked at after update {first.update:,}, ")
+        text.append(f"{printable(config.name)}: {first.status}, probed after update {first.update:,}, ")
         text.append(f"on {count(options.num_sequences, 'held-out sequence')}\n")
     else:
         text.append(
             f"{count(len(runs), 'run')}, each on the same {count(options.num_sequences, 'held-out sequence')}\n"
         )
-    add_table(text, _rows(found))
+    add_table(text, _rows(findings))
     if num_without:
-        text.append(f"  {count(num_without, 'run')} without a checkpoint of its own left out\n")
-    seconds = {name: sum(each.seconds.get(name, 0.0) for each in found) for name in found[0].seconds}
+        text.append(f"  {count(num_without, 'run')} skipped: no checkpoint of its own\n")
+    seconds = {name: sum(each.seconds.get(name, 0.0) for each in findings) for name in findings[0].seconds}
     text.append(f"  processor time  {', '.join(f'{name} {spent:.2f} s' for name, spent in seconds.items())}\n")
     top = first.out if len(runs) == 1 else options.out or options.folders[0]
-    pictures = sum(len(findings.pictures) for findings in found)
+    pictures = sum(len(each.pictures) for each in findings)
     inside = "" if len(runs) == 1 else " below"
     text.append(f"  {count(pictures, 'picture')} and {NUMBERS} in{inside}  {shortest_path(top)}\n")
     text.append(f"  look at it  tensorboard --logdir {shortest_path(top)}\n")
@@ -173,14 +174,14 @@ def _closing(options: Options, runs: "Sequence[Saved]", found: "Sequence[Finding
     return text.plain
 
 
-def _rows(found: "Sequence[Findings]") -> list[list[str]]:
-    """One number for each tag; of several runs, the median and the range."""
-    tags = dict.fromkeys(tag for findings in found for tag in findings.scalars)
-    if len(found) == 1:
-        return [["", "value"], *([tag, _number(found[0].scalars[tag])] for tag in tags)]
+def _rows(findings: "Sequence[Findings]") -> list[list[str]]:
+    """The rows of the table: the value of each tag, or the median and the range over several runs."""
+    tags = dict.fromkeys(tag for each in findings for tag in each.scalars)
+    if len(findings) == 1:
+        return [["", "value"], *([tag, _number(findings[0].scalars[tag])] for tag in tags)]
     rows = [["", "median", "lowest", "highest"]]
     for tag in tags:
-        values = np.array([findings.scalars.get(tag, math.nan) for findings in found])
+        values = np.array([each.scalars.get(tag, math.nan) for each in findings])
         known = values[~np.isnan(values)]
         shown = (np.median(known), known.min(), known.max()) if known.size else (math.nan,) * 3
         rows.append([tag, *(_number(float(value)) for value in shown)])

@@ -1,4 +1,4 @@
-"""`rnnbench report`: reads run folders, prints tables, writes a page."""
+"""`rnnbench report`: reads run folders, prints tables and writes a page with figures."""
 
 import argparse
 import sys
@@ -32,12 +32,12 @@ _BY = "by="
 
 @dataclass(frozen=True)
 class Options:
-    """Runs to report on, and the folder of the page.
+    """The options of one call of `rnnbench report`.
 
     Attributes:
         folders: Runs, sweeps, or folders that contain them.
-        tables: Tables of runs that earlier reports have written.
-        by: Fields of the configuration that form the groups; None: those that vary among the runs.
+        tables: Tables of runs from earlier reports.
+        by: Fields of the configuration to group by; None: the fields that vary among the runs.
         out: Folder of the page.
     """
 
@@ -47,11 +47,11 @@ class Options:
     out: Path
 
 
-_MOST_FOLDERS = 10  # on the terminal; the page has all
+_MAX_FOLDERS = 10  # on the terminal; the page shows all
 
 
 def _parser() -> argparse.ArgumentParser:
-    """The options of `rnnbench report`."""
+    """The parser of `rnnbench report`."""
     parser = CommandParser(
         prog="rnnbench report",
         usage="rnnbench report FOLDER|TABLE.csv... [by=FIELD,FIELD] [--out DIR]",
@@ -67,15 +67,15 @@ def _parser() -> argparse.ArgumentParser:
         help="a run, a sweep, a folder that contains some, or the runs.csv of an earlier report",
     )
     parser.add_argument("--out", metavar="DIR", help="folder of the page; required for several folders or tables")
-    parser.add_argument("--config-dir", metavar="DIR", help="as of the other commands; a report imports no class")
+    parser.add_argument("--config-dir", metavar="DIR", help="as for the other commands; a report imports no classes")
     return parser
 
 
 def parse_options(words: Sequence[str]) -> Options:
-    """Read the words after `rnnbench report`; --help shows the options and ends the process.
+    """Parse the arguments after `rnnbench report`; --help prints the options and ends the process.
 
     Raises:
-        ReportError: A folder is missing, an option does not exist, or it is not clear where the page should go.
+        ReportError: A folder is missing, an option does not exist, or the folder of the page is not clear.
     """
     given = _parser().parse_intermixed_args(words)
     choices = [word for word in given.words if word.startswith(_BY)]
@@ -83,7 +83,7 @@ def parse_options(words: Sequence[str]) -> Options:
     if not sources:
         raise ReportError("rnnbench report needs the folder of a run or of a sweep, or a table of runs")
     if len(choices) > 1:
-        raise ReportError(f"by= is there twice: {' '.join(choices)}; all fields go into one, as in by=seed,optim.lr")
+        raise ReportError(f"by= is given twice: {' '.join(choices)}; put all fields into one, as in by=seed,optim.lr")
     tables = tuple(path for path in sources if path.suffix == TABLE_SUFFIX and path.is_file())
     folders = tuple(path for path in sources if path not in tables)
     for folder in folders:
@@ -92,11 +92,11 @@ def parse_options(words: Sequence[str]) -> Options:
     if given.config_dir is not None and not Path(given.config_dir).expanduser().is_dir():
         raise ReportError(f"--config-dir: there is no folder {given.config_dir}")
     if given.out is None and len(sources) > 1:
-        raise ReportError("a report on several folders or tables needs --out DIR, where its page goes")
+        raise ReportError("a report on several folders or tables needs --out DIR, the folder of its page")
     beside = sources[0].with_suffix("") if tables else sources[0]
     out = beside / FOLDER_NAME if given.out is None else Path(given.out).expanduser()
     if out.exists() and not out.is_dir():
-        raise ReportError(f"{out} is no folder, and the page goes there")
+        raise ReportError(f"--out: {out} is not a folder")
     return Options(folders, tables, _fields(choices[0]) if choices else None, out)
 
 
@@ -104,7 +104,7 @@ def _fields(choice: str) -> tuple[str, ...]:
     text = choice.removeprefix(_BY)
     names = [name.strip() for name in text.split(",")] if text.strip() else []
     if not all(names):
-        raise ReportError(f"{choice} has an empty name; fields are separated by single commas")
+        raise ReportError(f"{choice} has an empty name; separate fields by single commas")
     for name in names:
         if names.count(name) > 1:
             raise ReportError(f"{choice} names {name} twice")
@@ -115,13 +115,13 @@ def main(words: Sequence[str]) -> int:
     """Run the command.
 
     Args:
-        words: The words after `rnnbench report`.
+        words: Arguments after `rnnbench report`.
 
     Returns:
         The exit status.
 
     Raises:
-        ConfigError: There is no run that can be read, a field does not exist, or there is no place for the page.
+        ConfigError: No run can be read, a field does not exist, or the page cannot be written.
     """
     try:
         return max(report(parse_options(words)), output_status())
@@ -135,23 +135,23 @@ def report(options: Options) -> int:
     """Report on all runs in some folders.
 
     Args:
-        options: Parsed command line.
+        options: Options of the command.
 
     Returns:
-        The exit status: 0, also where some records are damaged; 1 where the page cannot be written any more.
+        The exit status: 0, even if some records are damaged; 1 if the page cannot be written any more.
 
     Raises:
-        ReportError: There is no run that can be read, a field does not exist, or there is no place for the page.
-        UnknownFieldError: The field, among them.
+        ReportError: No run can be read, or the page cannot be written.
+        UnknownFieldError: A field does not exist.
     """
     found = find_run_folders(options.folders)
     try:
-        recorded = [*_counted(found), *(run for table in options.tables for run in read_table(table))]
+        recorded = [*_read(found), *(run for table in options.tables for run in read_table(table))]
     except RecordError as error:
         raise ReportError(str(error)) from error
     runs = distinct(recorded, found.repeats)
     if not runs:
-        raise ReportError(_nothing(options, found))
+        raise ReportError(_why_empty(options, found))
     names = _names(options, runs)
     files.prepare(options.out)
     groups = make_groups(runs, names)
@@ -165,26 +165,26 @@ def report(options: Options) -> int:
     return OK
 
 
-def _nothing(options: Options, found: Found) -> str:
-    """Why there is nothing to report."""
+def _why_empty(options: Options, found: Found) -> str:
+    """The message if there is no run to report on."""
     where = ", ".join(map(str, [*options.folders, *options.tables]))
     if found.runs:
         return f"no run in {where} can be read: {found.problems[0].folder}: {found.problems[0].message}"
     if found.waiting:
-        return f"no job of {where} has records yet, of {len(found.waiting):,}"
+        return f"none of the {len(found.waiting):,} jobs of {where} has records yet"
     return f"there is no run in {where}"
 
 
 def _names(options: Options, runs: Sequence[Run]) -> list[str]:
-    """The fields that make the groups."""
+    """The fields to group by."""
     run_fields = [run.fields for run in runs]
     if options.by is None:
         return fields.grouping_fields(run_fields)
     return list(dict.fromkeys(fields.resolve(name, run_fields) for name in options.by))
 
 
-def _counted(found: Found) -> list[Run]:
-    """Read all runs; on a terminal a line says how far that is."""
+def _read(found: Found) -> list[Run]:
+    """Read all runs; on a terminal a line shows the progress."""
     stream = sys.stderr if sys.stderr.isatty() else None
     runs = []
     for run in read_runs(found.runs, found.problems):
@@ -197,7 +197,7 @@ def _counted(found: Found) -> list[Run]:
 
 
 def _overwrite(stream: TextIO, text: str) -> None:
-    """Put a text in place of the line that is there."""
+    """Replace the current line of the terminal by a text."""
     stream.write(f"\r\x1b[K{text}")
     stream.flush()
 
@@ -219,13 +219,13 @@ def _print(runs: Sequence[Run], groups: Sequence[Group], found: Found) -> None:
 
 
 def _print_folders(heading: str, lines: Sequence[str]) -> None:
-    """Print what is said of some folders, if there are any."""
+    """Print lines about folders under a heading, if there are any."""
     if lines:
         print(f"\n{heading}:")
-    for line in lines[:_MOST_FOLDERS]:
+    for line in lines[:_MAX_FOLDERS]:
         print(f"  {printable(line)}")
-    if len(lines) > _MOST_FOLDERS:
-        print(f"  and {len(lines) - _MOST_FOLDERS} more, on the page")
+    if len(lines) > _MAX_FOLDERS:
+        print(f"  and {len(lines) - _MAX_FOLDERS} more, on the page")
 
 
 def _write(folder: Path, runs: Sequence[Run], groups: Sequence[Group], found: Found) -> None:

@@ -1,4 +1,4 @@
-"""`rnnbench reproduce`: tests a claim of the book, and prints findings and verdict."""
+"""`rnnbench reproduce`: tests a claim of the book and prints the findings and the verdict."""
 
 import argparse
 import shlex
@@ -19,13 +19,13 @@ ROOT = Path("runs/reproduce")
 
 @dataclass(frozen=True)
 class Options:
-    """Experiment to run, and its folder.
+    """The options of one call of `rnnbench reproduce`.
 
     Attributes:
         name: Name of the experiment; None: list all experiments.
-        quick: Use fewer nets, so that it ends within two minutes.
+        quick: Whether to use fewer nets, so that it ends within two minutes.
         out: Folder of the experiment.
-        quiet: Show no progress on the terminal.
+        quiet: Whether to hide progress.
     """
 
     name: str | None
@@ -35,7 +35,7 @@ class Options:
 
 
 def _parser() -> argparse.ArgumentParser:
-    """The options of `rnnbench reproduce`."""
+    """The parser of `rnnbench reproduce`."""
     parser = CommandParser(
         prog="rnnbench reproduce",
         usage="rnnbench reproduce NAME [--quick] [--out FOLDER] [-q]\n       rnnbench reproduce --list",
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("names", metavar="NAME", nargs="*", help="name of the experiment")
     parser.add_argument("--list", action="store_true", help="show the experiments")
-    parser.add_argument("--quick", action="store_true", help="under two minutes on two cores; may stay undecided")
+    parser.add_argument("--quick", action="store_true", help="fewer nets: under two minutes on two cores")
     parser.add_argument(
         "--out", metavar="FOLDER", help=f"folder of the experiment; default: {ROOT}/NAME, or NAME_quick"
     )
@@ -56,10 +56,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def parse_options(words: Sequence[str]) -> Options:
-    """Read the words after `rnnbench reproduce`; --help shows the options and ends the process.
+    """Parse the arguments after `rnnbench reproduce`; --help prints the options and ends the process.
 
     Raises:
-        ConfigError: The name is missing, or there are several; an option does not exist.
+        ConfigError: No name or several names are given, or an option does not exist.
     """
     given = _parser().parse_intermixed_args(words)
     if given.list:
@@ -78,14 +78,14 @@ def main(words: Sequence[str]) -> int:
     """Run the command.
 
     Args:
-        words: The words after `rnnbench reproduce`.
+        words: Arguments after `rnnbench reproduce`.
 
     Returns:
-        The exit status: 0 whatever the verdict, 1 if something could not be trained.
+        The exit status: 0 whatever the verdict, 1 if a net could not be trained.
 
     Raises:
-        ConfigError: There is no such experiment, or its folder cannot be used; nothing has been done.
-        RecordError: Another process works on the folder, or it cannot be written.
+        ConfigError: The experiment does not exist, or its folder cannot be used; nothing has been done.
+        RecordError: Another process has locked the folder, or it cannot be written.
     """
     options = parse_options(words)
     if options.name is None:
@@ -95,7 +95,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def list_lines() -> list[str]:
-    """A line for each experiment: its name, the book's section, and what is claimed."""
+    """One line per experiment: its name, the section of the book and the claim."""
     rules = [load_rule(name) for name in rule_names()]
     width = max(len(rule.name) for rule in rules)
     return [f"{rule.name:<{width}}  {rule.section:<7}  {rule.claim}" for rule in rules]
@@ -105,14 +105,14 @@ def reproduce(options: Options) -> int:
     """Run one experiment, or continue it.
 
     Args:
-        options: Parsed command line, with the name of an experiment.
+        options: Options of the command, with the name of an experiment.
 
     Returns:
-        The exit status: 0 whatever the verdict, 1 where something could not be trained.
+        The exit status: 0 whatever the verdict, 1 if a net could not be trained.
 
     Raises:
-        ConfigError: There is no such experiment, or its folder cannot be used; nothing has been done.
-        RecordError: Another process works on the folder, or it cannot be written.
+        ConfigError: The experiment does not exist, or its folder cannot be used; nothing has been done.
+        RecordError: Another process has locked the folder, or it cannot be written.
     """
     from rnnbench.experiments.running import make_experiment, result_lines, run
     from rnnbench.experiments.study import Study, StudyError

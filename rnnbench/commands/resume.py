@@ -1,4 +1,4 @@
-"""`rnnbench resume`: goes on with a run or a sweep."""
+"""`rnnbench resume`: continues a run or a sweep."""
 
 import argparse
 import os
@@ -20,9 +20,9 @@ class Options:
 
     Attributes:
         folder: The folder of a run or a sweep.
-        overrides: A larger budget, as KEY=VALUE.
-        quiet: Whether to keep the terminal free of progress.
-        accept_gap: Whether to go on also where records are lost that the checkpoint counts.
+        overrides: Overrides of the budget, as KEY=VALUE.
+        quiet: Whether to hide progress.
+        accept_gap: Whether to continue even if records that the checkpoint counts are lost.
         trusted: The folders and modules whose classes may be imported.
     """
 
@@ -34,31 +34,31 @@ class Options:
 
 
 def _parser() -> argparse.ArgumentParser:
-    """The options of `rnnbench resume`."""
+    """The parser of `rnnbench resume`."""
     parser = CommandParser(
         prog="rnnbench resume",
         usage="rnnbench resume FOLDER [-q] [--accept-gap] [--config-dir DIR] [--trust MODULE] [budget.updates=N] [...]",
-        description="Go on with a run or a sweep from its last checkpoint, with the same or a larger budget.",
-        epilog="Of classes that are not rnnbench's, those alone are imported whose folder or module is named here,\n"
-        "whatever the run says. Both options can be repeated; docs/extending.md has an example.",
+        description="Continue a run or a sweep from its last checkpoint, with the same or a larger budget.",
+        epilog="Classes outside rnnbench are imported only if their folder (--config-dir) or module (--trust) is\n"
+        "named here, whatever the run's files say. Both options can be repeated; see docs/extending.md.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("words", metavar="FOLDER", nargs="*", help="a run or a sweep, then KEY=VALUE of its budget")
+    parser.add_argument("words", metavar="FOLDER", nargs="*", help="a run or a sweep, then KEY=VALUE of the budget")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress on the terminal")
-    lost = "go on also where metrics.csv or events are lost that the checkpoint counts"
+    lost = "continue even if rows of metrics.csv or events that the checkpoint counts are lost"
     parser.add_argument("--accept-gap", action="store_true", help=lost)
     add_options(parser)
     return parser
 
 
 def parse_options(words: Sequence[str]) -> Options:
-    """Read the words after `rnnbench resume`; --help shows the options and ends the process.
+    """Parse the arguments after `rnnbench resume`; --help prints the options and ends the process.
 
     Args:
-        words: The words; options may stand anywhere, the folder before the overrides.
+        words: The arguments; options may stand anywhere, the folder comes before the overrides.
 
     Raises:
-        ConfigError: The folder is missing, or an option does not exist or lacks its value.
+        ConfigError: The folder is missing, or an option does not exist or has no value.
     """
     given = _parser().parse_intermixed_args(words)
     if not given.words:
@@ -71,15 +71,15 @@ def main(words: Sequence[str]) -> int:
     """Run the command.
 
     Args:
-        words: The words after `rnnbench resume`.
+        words: Arguments after `rnnbench resume`.
 
     Returns:
-        The exit status, the worst one of a sweep's jobs.
+        The exit status; for a sweep, the worst of its jobs.
 
     Raises:
-        ConfigError: The folder holds nothing to resume, names a class that may not be imported, or does not fit this
-            machine; or an override is wrong.
-        RecordError: A record is damaged, or another process works on the run or sweep.
+        ConfigError: The folder contains nothing to resume, needs a class that may not be imported, or does not fit
+            this machine; or an override is invalid.
+        RecordError: A record is damaged, or another process has locked the run or sweep.
     """
     options = parse_options(words)
     folder, overrides, trusted = options.folder, options.overrides, options.trusted
@@ -101,7 +101,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _check_run(folder: Path) -> None:
-    """Refuse a folder that is not that of a run which can be resumed by itself."""
+    """Check that a folder is a run that can be resumed alone."""
     if any(map(os.path.lexists, (folder / "checkpoint.pt", folder / "checkpoint.previous.pt"))):
         return
     sweep = sweep_of(folder)

@@ -1,6 +1,6 @@
 """`rnnbench train`: composes and checks every job, then trains them.
 
-Nothing is imported from torch before the jobs have been composed, so that bad input is reported at once.
+torch is not imported before the jobs have been composed, so that bad input is reported at once.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,27 +29,27 @@ if TYPE_CHECKING:
     from rnnbench.sweep.batches import Batch
 
 NOTES = """\
-  rnnbench train                                        the adding problem by Hessian-free
+  rnnbench train                                        the adding problem with Hessian-free
   rnnbench train task=multiplication optim=nag          another task, another optimizer
   rnnbench train task.sequence_length=100 seed=3        values of keys
-  rnnbench train -m 'seed=range(0,8)' optim=sgd,nag     a sweep: every combination is a run
+  rnnbench train -m 'seed=range(0,8)' optim=sgd,nag     a sweep: one run per combination
   rnnbench train --config-dir my task=mine              a choice of your own, from my/task/mine.yaml
 
-rnnbench list GROUP CHOICE shows the keys of a choice, rnnbench list keys those beside the groups,
-rnnbench train --cfg job the whole configuration of a run."""
+rnnbench list GROUP CHOICE shows the keys of a choice, rnnbench list keys the keys outside the groups,
+rnnbench train --cfg job the complete configuration of a run."""
 
 
 def main(words: Sequence[str]) -> int:
     """Run the command.
 
     Args:
-        words: The words after `rnnbench train`.
+        words: Arguments after `rnnbench train`.
 
     Returns:
-        The exit status, the worst one of a sweep's jobs.
+        The exit status; for a sweep, the worst of its jobs.
 
     Raises:
-        ConfigError: Anything that would stop one of the jobs; nothing has been done then.
+        ConfigError: A job cannot be run; nothing has been done.
     """
     request = parse_request(words)
     if request.help:
@@ -72,12 +72,12 @@ def _help(request: Request) -> Iterator[str]:
 
 
 def train(request: Request) -> int:
-    """Train what a request asks for; returns and raises as `main` does."""
+    """Train the run or sweep of a request; returns and raises as `main` does."""
     rank, num_processes = place_in_torchrun()
     quiet = request.quiet or rank > 0
     plan = make_plan(request, None if quiet else _show_planning)
     if plan.sweep and num_processes > 1:
-        raise ConfigError("torchrun shares one run among its processes; start a sweep (-m) without it")
+        raise ConfigError("torchrun distributes a single run over its processes; start a sweep (-m) without torchrun")
     if not quiet:
         say(_first_line(plan))
     prepare_process()
@@ -96,7 +96,7 @@ def train(request: Request) -> int:
     missing = [path for path in (plan.folder, *plan.folder.parents) if not path.exists()]
     with plan.locked_folder() as folder:
         if folder != plan.folder and not quiet:
-            say(f"{plan.folder} was taken by another run; the folder is {folder}")
+            say(f"another run already uses {plan.folder}; this one uses {folder}")
         try:
             if plan.is_left_to_hydra:
                 from rnnbench.sweep.hydra_jobs import run_by_hydra
@@ -146,7 +146,7 @@ def _train_sweep(plan: Plan, batches: "Sequence[Batch]", folder: Path, trusted: 
 
 
 def _prepare_workers(plan: Plan) -> None:
-    """Begin to start the processes of a sweep, if its groups will run in processes of their own."""
+    """Start the process that workers are forked from, if the groups of a sweep will run in worker processes."""
     if plan.launcher is None:
         return
     from rnnbench.sweep.backend_choice import choose_backend
@@ -159,12 +159,12 @@ def _prepare_workers(plan: Plan) -> None:
 
 
 def _show_planning(done: int, total: int) -> None:
-    """Report how far the composition of a sweep's jobs is."""
-    say(f"{done} of {total} jobs are composed")
+    """Report how many jobs of a sweep have been composed."""
+    say(f"composed {done} of {total} jobs")
 
 
 def _first_line(plan: Plan) -> str:
-    """The jobs and their folder."""
+    """The first line on the terminal: the jobs and their folder."""
     first = plan.configs[0]
     if plan.sweep:
         from rnnbench.records.wording import count  # imports numpy, which --help and --cfg do without

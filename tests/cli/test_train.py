@@ -85,7 +85,7 @@ def test_a_taken_folder_gets_a_number(rnnbench, runs, monkeypatch):
     first, second = rnnbench("train"), rnnbench("train")
     assert [job.folder.name for job in runs.jobs] == ["now_adding_hf", "now_adding_hf_2"]
     assert (first.status, second.status) == (0, 0)
-    assert "was taken by another run" in second.err
+    assert "another run already uses" in second.err
 
 
 def test_a_held_folder_is_refused(rnnbench, runs):

@@ -128,7 +128,7 @@ def test_several_folders_need_a_place(rnnbench, tmp_path, painted):
     assert (status, out, err) == (
         2,
         "",
-        "rnnbench: a report on several folders or tables needs --out DIR, where its page goes\n",
+        "rnnbench: a report on several folders or tables needs --out DIR, the folder of its page\n",
     )
     status, out, _ = rnnbench("a", "b", "--out", "both")
     assert status == 0
@@ -145,7 +145,7 @@ def test_a_sweep_under_way(rnnbench, tmp_path, painted):
     (sweep / "sweep.json").write_text(json.dumps({"groups": plan}))
     status, out, err = rnnbench("runs")
     assert (status, out) == (2, "")
-    assert err == "rnnbench: no job of runs has records yet, of 5\n"
+    assert err == "rnnbench: none of the 5 jobs of runs has records yet\n"
     for number in range(2):
         (sweep / str(number)).rmdir()
         status, at = ("running", None) if number else ("solved", 40)
@@ -281,8 +281,8 @@ def test_a_run_without_configuration(rnnbench, tmp_path, painted):
         (["runs", "by=lr"], ["did you mean optim.lr?"]),
         (["runs", "by=optim.lr,,seed"], ["empty name"]),
         (["runs", "by=optim.lr, optim.lr"], ["optim.lr twice"]),
-        (["runs", "by=seed", "by=optim.lr"], ["by= is there twice"]),
-        (["runs", "--out", "file"], ["file is no folder"]),
+        (["runs", "by=seed", "by=optim.lr"], ["by= is given twice"]),
+        (["runs", "--out", "file"], ["file is not a folder"]),
         (["runs", "--out", "file/inner"], ["cannot write into file/inner", "--out"]),
         (["broken"], ["no run in broken can be read", "summary.json"]),
     ],
