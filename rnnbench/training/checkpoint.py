@@ -1,7 +1,7 @@
-"""Checkpoints: everything that replicas need to go on, in one file, beside the one before it.
+"""Checkpoints: one file with everything that is needed to resume replicas; the previous checkpoint is kept too.
 
-A checkpoint is what `torch.save` writes, a zip archive, and ends with a checksum of all bytes before it, as the comment
-of the archive; `torch.load(path, weights_only=True)` reads it like any other.
+A checkpoint is a file of `torch.save`, a zip archive, whose archive comment is a checksum of all bytes before it.
+`torch.load(path, weights_only=True)` reads it like any other.
 """
 
 import io
@@ -20,11 +20,11 @@ from rnnbench.records.whole_file import replacing
 from rnnbench.training.replica import check_snapshot
 
 FORMAT = 4
-"""Version of the contents; a later program refuses what it cannot read."""
+"""Version of the file format; files of unknown versions are refused."""
 
 FORMAT_WITHOUT_CHECKSUM = 3
-"""The version before it, which is read too. Of it the checksums are checked that a zip archive has of each part: they
-find what has changed in a tensor, but not all that has changed in the archive's lists of its parts."""
+"""The previous version, which can be read too. It has only the checksums that a zip archive keeps of each part: they
+reveal every change of a tensor, but not every change of the archive's directory."""
 
 _LABEL = b"rnnbench crc32 "
 _TRAILER = struct.Struct(f"<H{len(_LABEL)}s8s")  # length of the comment, and the comment: label and checksum
@@ -32,33 +32,33 @@ _NO_COMMENT = struct.pack("<H", 0)
 
 
 def previous_checkpoint(path: Path) -> Path:
-    """Where the checkpoint before the latest one is kept: N.previous.pt beside N.pt."""
+    """Return the path of the checkpoint before the latest one: N.previous.pt for N.pt."""
     return path.with_suffix(f".previous{path.suffix}")
 
 
 def save_checkpoint(path: Path, contents: dict[str, Any], *, keep_previous: bool = True) -> None:
-    """Replace a checkpoint, so that whoever reads it at any moment finds the old or the new one, whole.
+    """Replace a checkpoint atomically: a reader always sees either the complete old file or the complete new one.
 
     Args:
-        path: The file.
-        contents: Tensors, numbers, strings, lists and dictionaries of these; `format` is added.
-        keep_previous: Keep the old one as `previous_checkpoint`.
+        path: Path of the checkpoint.
+        contents: Tensors, numbers, strings, and lists and dictionaries of these; `format` is added.
+        keep_previous: Whether the old file is kept as `previous_checkpoint`.
 
     Raises:
-        RecordError: It could not be written; an old checkpoint is still there.
+        RecordError: The file could not be written; the old checkpoint is still there.
     """
     try:
         with replacing(path, previous=previous_checkpoint(path) if keep_previous else None) as file:
             summing = _SummingFile(file)
-            torch.save({**contents, "format": FORMAT}, summing)  # type: ignore[arg-type] # it asks for no more
+            torch.save({**contents, "format": FORMAT}, summing)  # type: ignore[arg-type] # needs write and flush only
             file.seek(-len(_NO_COMMENT), io.SEEK_END)
             file.write(_trailer(summing.checksum))
-    except RuntimeError as error:  # what torch makes of a full disk
+    except RuntimeError as error:  # torch raises it if the disk is full
         raise MachineError(f"cannot write {path}: {error}") from error
 
 
 class _SummingFile:
-    """Passes on what torch writes, one part after the other, and keeps the checksum of it all."""
+    """Forwards writes to a file and computes the checksum of all bytes."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -73,18 +73,18 @@ class _SummingFile:
 
 
 def _trailer(checksum: int) -> bytes:
-    """What an archive without a comment gets in place of its last two bytes, the length of the comment."""
+    """Return the bytes that replace the last two of an archive without comment (the length of the comment, 0)."""
     return _TRAILER.pack(_TRAILER.size - len(_NO_COMMENT), _LABEL, f"{checksum:08x}".encode())
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint, running no code that is in it.
+    """Read a checkpoint without running any code in it.
 
     Returns:
-        What `save_checkpoint` was given. What `Snapshot.from_contents` takes of it has been checked.
+        The contents that were saved. The entries that `Snapshot.from_contents` needs have been checked.
 
     Raises:
-        RecordError: It is missing, damaged, or of another format.
+        RecordError: The file is missing, damaged, or of another format.
     """
     try:
         written = read_file(path)
@@ -92,17 +92,17 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise failure(f"cannot read {path}", error) from error
     is_whole = written[-_TRAILER.size :] == _trailer(zlib.crc32(_NO_COMMENT, zlib.crc32(written[: -_TRAILER.size])))
     if not is_whole and not _are_parts_whole(written):
-        raise RecordError(f"{path} is damaged, or is no checkpoint: its checksum is not that of its contents")
+        raise RecordError(f"{path} is damaged, or is not a checkpoint: the checksum does not match the contents")
     try:
         contents = torch.load(io.BytesIO(written), weights_only=True, map_location="cpu")
-    except Exception as error:  # whatever the reader makes of another archive
-        raise RecordError(f"{path} is no checkpoint of rnnbench") from error
+    except Exception as error:  # torch.load raises errors of many types
+        raise RecordError(f"{path} is not a checkpoint of rnnbench") from error
     if not isinstance(contents, dict) or not isinstance(contents.get("format"), int):
-        raise RecordError(f"{path} is no checkpoint of rnnbench")
+        raise RecordError(f"{path} is not a checkpoint of rnnbench")
     if contents["format"] not in (FORMAT, FORMAT_WITHOUT_CHECKSUM):
-        raise RecordError(f"{path} is a checkpoint of format {contents['format']}, this program reads {FORMAT}")
+        raise RecordError(f"{path} has checkpoint format {contents['format']}; this version reads format {FORMAT}")
     if contents["format"] == FORMAT and not is_whole:
-        raise RecordError(f"{path} is damaged: its checksum is not that of its contents")
+        raise RecordError(f"{path} is damaged: the checksum does not match the contents")
     try:
         check_snapshot(contents)
     except ValueError as error:
@@ -111,9 +111,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _are_parts_whole(written: bytes) -> bool:
-    """Whether each part of an archive has the checksum that the archive holds of it."""
+    """Whether each part of a zip archive matches its checksum."""
     try:
         with zipfile.ZipFile(io.BytesIO(written)) as archive:
             return archive.testzip() is None
-    except Exception:  # whatever the reader makes of any bytes
+    except Exception:  # zipfile raises errors of many types for damaged files
         return False

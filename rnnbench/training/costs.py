@@ -17,12 +17,12 @@ COSTS = ("sequences", "products", "forward_passes", "backward_passes")
 
 
 def costs_of(update: Update) -> dict[str, Tensor]:
-    """The cost of an update, by the names in `COSTS`, (k,) each."""
+    """Return the costs of an update: each name in `COSTS` -> (k,)."""
     return {name: getattr(update, name) for name in COSTS}
 
 
 def cost_columns(replicas: Sequence[Replica]) -> dict[str, Tensor]:
-    """Costs and seconds of some replicas so far, as columns of a row of metrics, (k,) each, float64, on the CPU."""
+    """Return the costs and seconds of k replicas so far as columns of a metrics row, (k,) each, float64, on the CPU."""
     columns = {f"cost/{name}": [getattr(replica, name) for replica in replicas] for name in COSTS}
     columns["time/seconds"] = [replica.seconds for replica in replicas]
     return {name: torch.tensor(numbers, dtype=torch.float64) for name, numbers in columns.items()}
@@ -30,7 +30,7 @@ def cost_columns(replicas: Sequence[Replica]) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class PendingUpdate:
-    """What one update added to the counts.
+    """The costs that one update added to the counts.
 
     Attributes:
         number: Number of the update, from 1.
@@ -47,11 +47,11 @@ class CostLedger:
     """Adds the cost of every update to the active replicas, and can undo updates made after a replica diverged.
 
     Attributes:
-        pending: The updates that can still be undone, in their order.
+        pending: Updates that can still be undone, in order.
     """
 
     def __init__(self) -> None:
-        """No update is counted."""
+        """Start without counted updates."""
         self.pending: list[PendingUpdate] = []
 
     def add(self, replicas: Sequence[Replica], costs: Mapping[str, Tensor], number: int, seconds: float) -> None:
@@ -71,7 +71,7 @@ class CostLedger:
                 setattr(replica, name, getattr(replica, name) + cost[row])
 
     def undo_after(self, replica: Replica, row: int, number: int) -> None:
-        """Undo the pending updates of a replica after a given one, since they did not change it.
+        """Subtract the costs of a replica's pending updates after a given one, since they did not change the replica.
 
         Args:
             replica: The replica; changed.

@@ -1,4 +1,4 @@
-"""Replicas whose loss or parameters are no longer finite: their last finite state is kept.
+"""Diverged replicas, whose loss or parameters are no longer finite: their last finite state is kept.
 
 Letters: k active replicas of a run, P parameters of one replica.
 """
@@ -12,20 +12,20 @@ from rnnbench.optim.base import State, Update
 
 
 class Divergence:
-    """Keeps the state of each diverged replica as it was before it diverged, and records at which update that was.
+    """Freezes each diverged replica in its last finite state, and records at which update it diverged.
 
-    On a CPU each update is checked at once. On a GPU a check would wait for the device: the device itself freezes the
-    diverged replicas, whatever updates follow, and the host reads which they are only in `diverged_at`.
+    On a CPU each update is checked at once. On a GPU a check on the host would wait for the device. There the device
+    freezes diverged replicas, and the host reads which replicas diverged only in `diverged_at`.
 
     Attributes:
-        since: For each active replica, the update (from 1) at which it diverged; 0: it has not. (k,), int64.
+        since: Number (from 1) of the update at which each active replica diverged; 0: it has not. (k,), int64.
     """
 
     def __init__(self, num_replicas: int, device: torch.device, *, is_late: bool) -> None:
-        """No replica has diverged.
+        """Start without diverged replicas.
 
         Args:
-            num_replicas: k.
+            num_replicas: Number of active replicas, k.
             device: Device of the parameters.
             is_late: Whether the host reads the result only in `diverged_at`.
         """
@@ -33,7 +33,7 @@ class Divergence:
         self._is_late, self._may_be_new = is_late, False
 
     def freeze(self, theta: Tensor, state: State, update: Update, number: int) -> tuple[Tensor, State, Tensor]:
-        """Parameters, optimizer state and `since` after an update; `commit` makes them count.
+        """Return parameters, optimizer state and `since` after an update; `commit` stores the latter.
 
         Args:
             theta: Parameters before the update, (k, P).
@@ -46,26 +46,26 @@ class Divergence:
         return freeze_diverged(theta, state, self.since, update, number)
 
     def commit(self, since: Tensor) -> None:
-        """Store `since`, (k,), int64, as returned for an update that counts."""
+        """Store the `since`, (k,), int64, that `freeze` returned for a committed update."""
         self._may_be_new |= since is not self.since
         self.since = since
 
     def diverged_at(self) -> Mapping[int, int]:
-        """The active replicas that have diverged: row -> number of the update. Waits for the device."""
+        """Return the active replicas that have diverged, row -> number of the update; this waits for the device."""
         if not self._may_be_new:
             return {}
         self._may_be_new = False
         return {row: number for row, number in enumerate(self.since.tolist()) if number}
 
     def select(self, rows: Tensor) -> None:
-        """Keep only some of the active replicas, by their rows, int64."""
+        """Keep only the given rows, int64, of the active replicas."""
         self.since = self.since[rows]
 
 
 def freeze_diverged(
     theta: Tensor, state: State, since: Tensor, update: Update, number: int | Tensor
 ) -> tuple[Tensor, State, Tensor]:
-    """Parameters, optimizer state and `Divergence.since` after an update; reads no value from the device.
+    """Compute parameters, optimizer state and `Divergence.since` after an update; no value is read from the device.
 
     A diverged replica keeps the parameters and state from before it diverged.
 

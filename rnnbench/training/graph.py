@@ -13,14 +13,14 @@ from torch import Tensor
 Tensors = Mapping[str, Tensor]
 
 NUM_WARM_UPS = 3
-"""Calls before the one that is captured, as many as make_graphed_callables makes: libraries set themselves up."""
+"""Calls before the capture, in which libraries initialize themselves; make_graphed_callables makes as many."""
 
 
 class Graph(Protocol):
-    """Work on a device that can be repeated."""
+    """Captured work on a device that can be replayed."""
 
     def warm_up(self, work: Callable[[], Tensors]) -> Tensors:
-        """Do the work where it will be captured."""
+        """Do the work once on the stream that will capture it."""
         ...
 
     def capture(self, work: Callable[[], Tensors]) -> Tensors:
@@ -28,11 +28,11 @@ class Graph(Protocol):
         ...
 
     def replay(self) -> None:
-        """Run the captured operations, on the memory that they were captured with."""
+        """Run the captured operations on the tensors that they were captured with."""
 
 
 class CudaGraph:
-    """A graph of torch.cuda.
+    """A `torch.cuda.CUDAGraph`.
 
     Args:
         device: The GPU.
@@ -44,47 +44,47 @@ class CudaGraph:
         self._graph = torch.cuda.CUDAGraph()
 
     def warm_up(self, work: Callable[[], Tensors]) -> Tensors:
-        """Do the work on the stream that captures: a library's handle is made for each stream, by calls refused later.
+        """Do the work on the capturing stream: libraries create a handle per stream, which a capture does not permit.
 
-        Capture must not be on the default stream; each of the two streams has to wait for what the other has written.
+        The capturing stream must not be the default stream. Each of the two streams waits for the other's results.
         """
         current = torch.cuda.current_stream(self._device)
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
-            made = work()
+            results = work()
         current.wait_stream(self._stream)
-        return made
+        return results
 
     def capture(self, work: Callable[[], Tensors]) -> Tensors:
-        """Capture; what is allocated meanwhile comes from the graph's private pool and stays where it is.
+        """Capture the work; memory allocated during the capture comes from the graph's private pool and stays in place.
 
-        The mode "thread_local" lets the thread of the probes go on with calls that a capture must not make, such as to
-        wait for an event. Updates draw no numbers from torch's generators, so that none has to be registered.
+        The mode "thread_local" lets the probes' thread make calls that are forbidden in a capture, such as waiting for
+        an event. Updates draw no numbers from torch's generators, so no generator has to be registered.
         """
         with (
             torch.cuda.device(self._device),
             torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"),
         ):
-            made = work()
-        return made
+            results = work()
+        return results
 
     def replay(self) -> None:
-        """Replay on the current stream, after everything that was asked of it before."""
+        """Replay on the current stream, after all work that was queued before."""
         self._graph.replay()
 
 
 class Replayed:
     """Calls a function of tensors a few times, captures it, and then replays it on new data.
 
-    The function must depend only on its tensors, and neither read their values nor keep references to them.
+    The function must depend on its tensors only. It must not read their values on the host or keep references to them.
     """
 
     def __init__(self, function: Callable[[Tensors], Tensors], make_graph: Callable[[], Graph]) -> None:
-        """Nothing is called yet.
+        """Store the function without calling it.
 
         Args:
             function: The function.
-            make_graph: Called once, before the first call.
+            make_graph: Makes an empty graph; it is called once, before the first call of the function.
         """
         self._function, self._make_graph = function, make_graph
         self._graph: Graph | None = None
@@ -95,12 +95,12 @@ class Replayed:
         self.has_varied = False
 
     def __call__(self, tensors: Tensors) -> Tensors:
-        """The function's result, in tensors that no later call changes.
+        """Return the function's results, in tensors that no later call changes.
 
-        Where sizes differ from those of an earlier call, the function is called as it is from then on.
+        If shapes or dtypes differ from those of an earlier call, the function is called without a graph from then on.
 
         Raises:
-            RuntimeError: It cannot be captured.
+            RuntimeError: The function cannot be captured.
         """
         sizes = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
         self.has_varied |= bool(self._sizes) and sizes != self._sizes
@@ -113,12 +113,12 @@ class Replayed:
         if self._num_calls <= NUM_WARM_UPS:
             return self._graph.warm_up(lambda: self._function(tensors))
         if not self._inputs:
-            # Made before the capture: what is made in it may lie on memory that another part of the work uses too.
+            # Allocated before the capture: memory allocated within it may be shared with other parts of the work.
             inputs = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
             self._outputs = self._graph.capture(lambda: self._function(inputs))
             self._inputs = inputs
         for name, tensor in self._inputs.items():
             tensor.copy_(tensors[name])
         self._graph.replay()
-        # The next replay writes over its results.
+        # The next replay overwrites the outputs.
         return {name: tensor.clone() for name, tensor in self._outputs.items()}

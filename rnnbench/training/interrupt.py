@@ -1,4 +1,4 @@
-"""Signals that tell a command to end: a run then ends in order, with its records."""
+"""Signals that ask a command to end: the run saves its records, then ends."""
 
 import signal
 import threading
@@ -12,40 +12,40 @@ ENDING = tuple(
     for name in (
         "SIGINT",  # Ctrl-C
         "SIGTERM",  # kill, service managers, containers, clusters
-        "SIGHUP",  # the terminal or the connection is gone
+        "SIGHUP",  # the terminal or the connection is closed
         "SIGQUIT",  # Ctrl-\\
         "SIGXCPU",  # the processor time of `ulimit -t` or of a cluster's job is used up
-        "SIGUSR1",  # what schedulers are asked to send before a job's time is up: Slurm, Grid Engine
+        "SIGUSR1",  # warning before the time limit of a cluster job: Slurm, Grid Engine
         "SIGUSR2",  # the same: submitit, Grid Engine, LSF
-        "SIGALRM",  # a time limit: `timeout -s ALRM`, and alarm() before exec, which stays set
-        "SIGVTALRM",  # the same of the time that it computes
+        "SIGALRM",  # a time limit: `timeout -s ALRM`, or alarm() before exec, which stays set
+        "SIGVTALRM",  # a limit of processor time
         "SIGPROF",
         "SIGIO",
         "SIGPWR",
         "SIGSTKFLT",
     )
-    if hasattr(signal, name)  # macOS has not all of them
+    if hasattr(signal, name)  # macOS lacks some of them
 )
-"""Signals that end a process which does nothing about them.
+"""Signals that end a process by default.
 
-Not those that tell of a fault of the process itself, such as SIGSEGV and SIGABRT, nor real-time signals.
+Excluded are real-time signals and those that report a fault of the process itself, such as SIGSEGV and SIGABRT.
 """
 
 
 class Interrupted(BaseException):
-    """The command was told to end; not an `Exception`, so that nothing takes it for an error."""
+    """A signal asked the command to end; not an `Exception`, so that it is never handled as an error."""
 
 
 class Interrupt:
-    """Takes the signals in `ENDING` while it is entered, except those that are ignored, as `nohup` ignores SIGHUP.
+    """Context manager that handles the signals in `ENDING`, except ignored ones (`nohup` ignores SIGHUP).
 
-    The first signal is remembered, and raised as `Interrupted` only where `allowed` permits it: in training inside an
-    update, whose work is thrown away, never in the middle of taking over its result. A second Ctrl-C or SIGQUIT
-    raises KeyboardInterrupt; other repetitions change nothing. An `Interrupt` that is entered inside another takes over
-    what the other has received, and hands on what it receives.
+    The first signal is stored. `Interrupted` is raised only inside `allowed`: training allows it while an update is
+    computed, whose work is then discarded, but never while the result is stored. A second Ctrl-C or SIGQUIT raises
+    KeyboardInterrupt; other repeated signals have no effect. A nested `Interrupt` starts with the signal that the outer
+    one has received, and passes its own signal to the outer one when it ends.
 
     Attributes:
-        signal: What was received; None: nothing.
+        signal: Signal that was received; None: none so far.
     """
 
     def __init__(self) -> None:
@@ -55,10 +55,10 @@ class Interrupt:
         self._outer: Interrupt | None = None
 
     def __enter__(self) -> "Interrupt":
-        """Take the signals over; only the main thread can."""
+        """Install the signal handlers; Python allows this in the main thread only."""
         if threading.current_thread() is threading.main_thread():
             for number in ENDING:
-                if signal.getsignal(number) not in (signal.SIG_IGN, None):  # None: C code waits for it
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):  # None: the handler was installed by C code
                     self._previous[number] = signal.signal(number, self._receive)
             outers = (getattr(handler, "__self__", None) for handler in self._previous.values())
             self._outer = next((outer for outer in outers if isinstance(outer, Interrupt)), None)
@@ -69,7 +69,7 @@ class Interrupt:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give the signals back."""
+        """Restore the previous signal handlers."""
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         if self._outer is not None and self._outer.signal is None:
@@ -85,7 +85,7 @@ class Interrupt:
 
     @contextmanager
     def allowed(self) -> Iterator[None]:
-        """Where a signal may end the work at once, and one received before does."""
+        """Let a signal raise `Interrupted` at once inside this context; a signal received before raises on entry."""
         self._raise_at_once = True
         try:
             if self.signal is not None:

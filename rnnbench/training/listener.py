@@ -22,7 +22,7 @@ class RunListener(Protocol):
         """Report something to the user."""
 
     def ended(self, training: TrainingState, replicas: Sequence[int]) -> None:
-        """Called when replicas have ended; save them once all rows so far are on disk."""
+        """Called when replicas have ended: save them once all rows so far are on disk."""
 
     def checkpoint(self, training: TrainingState) -> None:
         """Save the active replicas once all rows so far are on disk."""

@@ -24,10 +24,10 @@ from rnnbench.training.state import TrainingState
 from rnnbench.training.stepping import CapturedUpdates, Step
 
 NUM_EVALUATIONS_TO_SOLVE = 3
-"""Consecutive evaluations at which the error rate must be below the task's limit, unless the budget ends before."""
+"""Number of consecutive evaluations with an error rate below the task's limit, unless the budget ends before."""
 
 MAX_PENDING_UPDATES = 100
-"""On a GPU, updates after which diverged replicas are looked for, if no row or evaluation has done so before."""
+"""On a GPU, maximum number of updates between two checks for diverged replicas."""
 
 
 class Training(TrainingState):
@@ -42,9 +42,9 @@ class Training(TrainingState):
         listener: Receives progress, messages and requests to save.
         interrupt: Receives signals.
         keeps_previous: Whether `previous` is kept, for probes that compare successive updates.
-        is_late: Whether diverged replicas are looked for only before a row, an evaluation or a checkpoint; None: on a
-            GPU, where each look waits for the device.
-        captured: Replays updates as CUDA graphs; None: every update is computed operation by operation.
+        is_late: Whether diverged replicas are checked for only before a row, an evaluation or a checkpoint; None: on a
+            GPU only, where each check waits for the device.
+        captured: Replays updates as CUDA graphs; None: no update is captured.
         clock: Returns the time in seconds.
     """
 
@@ -86,13 +86,13 @@ class Training(TrainingState):
                     first = self._problem.evaluate(self.theta)
                 self._store_evaluation(first, self.active)
                 self._log(None, None, first)
-                self._settle()
+                self.settle()
                 self._save()
             self._listener.on_update(self, None)
-            self._end_where_budget_is_used_up(self._used_up())
+            self.end_used_up(self._used_up())
             self._drop_ended()
             while self.active:
-                is_due = self._is_logged(self.update + 1) or len(self._costs.pending) >= MAX_PENDING_UPDATES
+                is_due = self.plan.is_logged(self.update + 1) or len(self._costs.pending) >= MAX_PENDING_UPDATES
                 if is_due:
                     self._end_diverged_between_updates()  # so that they have no row
                     if not self.active:
@@ -110,16 +110,8 @@ class Training(TrainingState):
                 self.end(replica, "interrupted", f"ended by {self._interrupt.signal.name}")
             self._drop_ended()
 
-    def _evaluates(self, number: int) -> bool:
-        """Whether an update, counted from 1, is followed by an evaluation."""
-        return number % self.plan.evaluate_every == 0 or number == self.plan.max_updates
-
-    def _is_logged(self, number: int) -> bool:
-        """Whether an update, counted from 1, has a row of metrics."""
-        return number % self.plan.log_every == 0 or self._evaluates(number)
-
     def _advance(self) -> None:
-        """Make an update and commit it; keeps no reference to it, so that the next update can reuse its buffers."""
+        """Make an update and commit it. No reference to it is kept, so that the next update can reuse its buffers."""
         with self._interrupt.allowed():
             step = self._step()
         self._commit(step)
@@ -127,12 +119,12 @@ class Training(TrainingState):
     def _step(self) -> Step:
         """Make an update; replay the CUDA graph, if there is one, unless the update is logged or evaluated."""
         number, captured = self.update + 1, self._captured
-        if captured is not None and not captured.is_given_up and not self._is_logged(number):
+        if captured is not None and not captured.is_given_up and not self.plan.is_logged(number):
             step = captured.make(self.theta, self.state, self._divergence.since, self.update)
             if step is not None:
                 return step
         update = self._optimizer.update(self.theta, self.state, self.update, self._problem.draw(self.update))
-        evaluation = self._problem.evaluate(update.theta) if self._evaluates(number) else None
+        evaluation = self._problem.evaluate(update.theta) if self.plan.is_evaluated(number) else None
         frozen = self._divergence.freeze(self.theta, self.state, update, number)
         return Step(*frozen, costs_of(update), update, evaluation)
 
@@ -143,7 +135,7 @@ class Training(TrainingState):
         self.theta, self.state = step.theta, step.state
         self._divergence.commit(step.since)
         self._costs.add([self.replicas[index] for index in self.active], step.costs, self.update, self.seconds)
-        is_logged, used_up = self._is_logged(self.update), self._used_up()
+        is_logged, used_up = self.plan.is_logged(self.update), self._used_up()
         if evaluation is not None:
             self._store_evaluation(evaluation, self.active)
         elif used_up:
@@ -158,9 +150,9 @@ class Training(TrainingState):
             self._end_diverged()
         if evaluation is not None or used_up:
             self._end_solved(used_up)
-        self._end_where_budget_is_used_up(used_up)
+        self.end_used_up(used_up)
         if is_logged or self.have_ended():
-            self._settle()
+            self.settle()
         self._drop_ended()
         self._listener.on_update(self, update)
         if self.active and saves:
@@ -184,8 +176,8 @@ class Training(TrainingState):
             is_logged: Whether the update has a row anyway.
 
         Returns:
-            The evaluation, if it belongs into that row: all active replicas end. None otherwise: if the update has no
-            row, the evaluation is recorded in a row of its own.
+            The evaluation, if the update's row includes it (all active replicas end). None otherwise: an update without
+            a row gets one for the evaluation.
         """
         self._end_diverged()
         ending = [index for index in self.running() if index in used_up]
@@ -206,7 +198,7 @@ class Training(TrainingState):
             self.replicas[index].take_evaluation(value, rate, limit, self.update, self.seconds)
 
     def _cost_columns(self, indices: Sequence[int]) -> dict[str, Tensor]:
-        """Cost columns of some replicas."""
+        """Return the cost columns of some replicas."""
         return cost_columns([self.replicas[index] for index in indices])
 
     def _log(self, before: Tensor | None, update: Update | None, evaluation: Mapping[str, Tensor] | None) -> None:
@@ -233,7 +225,7 @@ class Training(TrainingState):
         """End and drop the replicas that have diverged in the pending updates."""
         self._end_diverged()
         if self.have_ended():
-            self._settle()
+            self.settle()
         self._drop_ended()
 
     def _end_diverged(self) -> None:
@@ -255,8 +247,8 @@ class Training(TrainingState):
         """End solved replicas: below the limit at enough consecutive evaluations, and on further sequences.
 
         Args:
-            used_up: Replicas whose budget is used up. For these the last evaluation is enough, since no other follows:
-                the result must not depend on how often a run is evaluated.
+            used_up: Replicas whose budget is used up. For these one evaluation is enough, since no other follows; the
+                result must not depend on how often a run is evaluated.
         """
         candidates = [
             (row, index)
@@ -279,20 +271,10 @@ class Training(TrainingState):
                 self.end(index, "solved", None)
 
     def _used_up(self) -> dict[int, str]:
-        """The running replicas that have used up a budget, with a message that names it."""
+        """Return the running replicas that have used up a budget, with a message that names the budget."""
         seconds = self.seconds if self.plan.max_seconds is None else self._problem.world.first(self.seconds)
         messages = {i: self.plan.used_up(self.update, self.replicas[i].sequences, seconds) for i in self.running()}
         return {index: message for index, message in messages.items() if message is not None}
-
-    def _end_where_budget_is_used_up(self, used_up: Mapping[int, str]) -> None:
-        for index, message in used_up.items():
-            if self.replicas[index].status == "running":
-                self.end(index, "solved" if self.replicas[index].solved_at else "budget", message)
-
-    def _settle(self) -> None:
-        """Record the status of all replicas after the update."""
-        statuses = [replica.status for replica in self.replicas]
-        self._recorder.settle(self.update, statuses, [replica.solved_at is not None for replica in self.replicas])
 
     def _drop_ended(self) -> None:
         """Keep only the rows of the running replicas, and report those that have ended."""
@@ -309,7 +291,7 @@ class Training(TrainingState):
         self._listener.ended(self, ended)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """See `TrainingState.restore`; `run` then ends with exactly the numbers of a run that was not interrupted."""
+        """See `TrainingState.restore`; the result of `run` is bit-identical to that of an uninterrupted run."""
         super().restore(snapshot)
         self._divergence = Divergence(len(self.theta), self.theta.device, is_late=self._is_late)
         self._is_new = all(replica.loss is None for replica in self.replicas)  # ended before the first evaluation

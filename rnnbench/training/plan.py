@@ -9,12 +9,12 @@ class Plan:
 
     Attributes:
         max_updates: Budget of updates.
-        max_sequences: Budget of sequences of one replica; None: none.
-        max_seconds: Budget of wall-clock time; None: none.
-        log_every: Updates between rows.
-        evaluate_every: Updates between evaluations.
-        checkpoint_every: Updates between checkpoints.
-        checkpoint_seconds: Wall-clock time after which there is one, too; None: no matter how long updates take.
+        max_sequences: Budget of sequences of one replica; None: unlimited.
+        max_seconds: Budget of wall-clock time; None: unlimited.
+        log_every: Number of updates between metric rows.
+        evaluate_every: Number of updates between evaluations.
+        checkpoint_every: Number of updates between checkpoints.
+        checkpoint_seconds: Maximum wall-clock time between checkpoints; None: no limit.
         stop_when_solved: Whether a replica ends when it is solved.
     """
 
@@ -27,8 +27,16 @@ class Plan:
     checkpoint_seconds: float | None
     stop_when_solved: bool
 
+    def is_evaluated(self, update: int) -> bool:
+        """Whether an evaluation follows an update, counted from 1."""
+        return update % self.evaluate_every == 0 or update == self.max_updates
+
+    def is_logged(self, update: int) -> bool:
+        """Whether an update, counted from 1, has a metrics row."""
+        return update % self.log_every == 0 or self.is_evaluated(update)
+
     def used_up(self, updates: int, sequences: float, seconds: float) -> str | None:
-        """Which budget of a replica is used up, in words; None: none is."""
+        """Return a message that names the budget that a replica has used up; None: no budget is used up."""
         if updates >= self.max_updates:
             return f"budget.updates={self.max_updates} is used up"
         if self.max_sequences is not None and sequences >= self.max_sequences:

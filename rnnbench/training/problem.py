@@ -1,4 +1,4 @@
-"""A task under a model and a loss, for the replicas of one run.
+"""The learning problem of a run: task, model and loss for all its replicas.
 
 Letters: R replicas, P parameters of one replica, B sequences.
 """
@@ -21,15 +21,16 @@ from rnnbench.tasks.base import Batch, Stream, Task
 from rnnbench.training.world import ALONE, World
 
 NUM_EVALUATION_SEQUENCES = 1000
-"""Held-out sequences of every evaluation, the same for all replicas, runs and methods."""
+"""Number of held-out sequences of every evaluation, the same for all replicas, runs and methods."""
 
 NUM_CONFIRMATION_SEQUENCES = 10_000
-"""Further held-out sequences that have to confirm that a replica is solved (Pascanu et al. 2013, section 4)."""
+"""Number of further held-out sequences that confirm that a replica is solved (Pascanu et al. 2013, section 4)."""
 
 EVALUATION_SEED = 0
 
 NUMBERS_AT_ONCE, UPDATES_AT_ONCE = 2**21, 32
-"""Small batches are drawn for several updates together, up to so many inputs, since each draw has a fixed cost."""
+"""Limits for drawing small batches of several updates together, since each draw has a fixed cost: total number of input
+values, and number of updates."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class Problem:
 
     Attributes:
         task: The task.
-        engine: Runs the model's sweeps.
-        seeds: One per replica.
+        engine: Runs the forward and backward passes of the model.
+        seeds: One seed per replica.
         world: The processes that share the batches.
     """
 
@@ -60,11 +61,11 @@ class Problem:
         return LOSSES[self.task.loss]
 
     def replicas(self, index: Sequence[int]) -> "Problem":
-        """The problem of some of the replicas."""
+        """Return the problem of some of the replicas, by their rows."""
         return replace(self, seeds=[self.seeds[k] for k in index])
 
     def draw(self, update: int) -> DrawObjective:
-        """A function that draws the objectives of one update."""
+        """Return a function that draws the objectives of one update."""
 
         def draw(stream: Stream, batch_size: int) -> Objective:
             draw_rows = partial(self._batch, stream, update)
@@ -78,7 +79,7 @@ class Problem:
         return draw
 
     def _batch(self, stream: Stream, update: int, rows: range) -> Batch:
-        """The batch of one update; several updates are drawn together, as if they were further replicas."""
+        """Return the batch of one update; the batches of several updates are drawn together, like further replicas."""
         num_replicas = len(self.seeds)
         numbers = self.task.num_steps * num_replicas * len(rows) * self.task.input_size
         count = max(1, min(NUMBERS_AT_ONCE // numbers, UPDATES_AT_ONCE))
@@ -100,12 +101,15 @@ class Problem:
         return drawn.replicas(slice(first, first + num_replicas))
 
     def evaluate(self, theta: Tensor, stream: Stream = Stream.EVALUATION, first_row: int = 0) -> dict[str, Tensor]:
-        """Loss, error rate and the task's own scores on held-out sequences, by column, each (R,), float64.
+        """Compute loss, error rate and the task's own scores on `NUM_EVALUATION_SEQUENCES` held-out sequences.
 
         Args:
-            theta: (R, P).
+            theta: Parameters, (R, P).
             stream: EVALUATION or CONFIRMATION.
-            first_row: Which `NUM_EVALUATION_SEQUENCES` of the stream, by their first.
+            first_row: Index of the first of these sequences in the stream.
+
+        Returns:
+            Column -> values, (R,), float64.
         """
         rows = self.world.share(range(first_row, first_row + NUM_EVALUATION_SEQUENCES))
         batch = self.task.batch(
@@ -125,19 +129,19 @@ class Problem:
         return {column: self.world.add_up(mean * weight) for column, mean in means.items()}
 
     def _scores(self, outputs: Tensor, batch: Batch) -> Mapping[str, Tensor]:
-        """Losses (S, r, b), and by column what there is one of for each sequence, (r, b)."""
+        """Return the losses of all outputs, (S, r, b), and the scores of each sequence, (r, b), by column."""
         losses = self.loss.values(outputs, batch.targets)
         misses = self.task.misses(outputs, batch)
         return {"loss/eval": losses, "error_rate/eval": misses, **self.task.scores(outputs, losses, batch)}
 
     def confirm(self, theta: Tensor) -> Tensor:
-        """Error rate on `NUM_CONFIRMATION_SEQUENCES`, (R,), float64."""
+        """Compute the error rate on `NUM_CONFIRMATION_SEQUENCES`, (R,), float64."""
         rows = range(0, NUM_CONFIRMATION_SEQUENCES, NUM_EVALUATION_SEQUENCES)
         return torch.stack([self.evaluate(theta, Stream.CONFIRMATION, row)["error_rate/eval"] for row in rows]).mean(0)
 
 
 def _repeat(batch: Batch, num_replicas: int) -> Batch:
-    """The batch of one replica as the batch of many, as views."""
+    """Expand the batch of one replica to many replicas, as views."""
 
     def repeat(tensor: Tensor, axis: int) -> Tensor:
         shape = list(tensor.shape)
@@ -149,7 +153,7 @@ def _repeat(batch: Batch, num_replicas: int) -> Batch:
 
 
 def draw_parameters(model: Model, inits: Sequence[Init], seeds: Sequence[int], engine: Engine) -> Tensor:
-    """Initial theta (R, P): each replica's parameters depend on its own init and seed alone."""
+    """Draw the initial theta (R, P); the parameters of a replica depend only on its own init and seed."""
     rows = [
         model.flatten(init(torch.Generator().manual_seed(seed), model.layout))
         for init, seed in zip(inits, seeds, strict=True)

@@ -1,4 +1,4 @@
-"""What the training loop needs of the object that records its rows of metrics."""
+"""Interface between the training loop and the object that records its metric rows."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
@@ -13,7 +13,7 @@ class RowRecorder(Protocol):
     """Receives the rows of metrics; in a run it is `rnnbench.training.observation.Observer`.
 
     Attributes:
-        num_logged: Number of rows of updates so far.
+        num_logged: Number of logged rows that follow an update.
     """
 
     num_logged: int
@@ -25,11 +25,11 @@ class RowRecorder(Protocol):
         values: Mapping[str, Tensor],
         make_view: Callable[[int], View] | None,
     ) -> None:
-        """Record one row for each of some replicas."""
+        """Record one row for each of the given replicas; see `Observer.observe`."""
 
     def settle(self, update: int, statuses: Sequence[Status], solved: Sequence[bool]) -> None:
         """Record the status of all replicas, after an update that has a row or in which a replica ended."""
 
     def broken(self) -> dict[int, str]:
-        """Replicas whose records could not be written, with the error; each is reported once."""
+        """Replicas whose records could not be written, with the error; each is returned once."""
         ...

@@ -1,7 +1,7 @@
-"""Which way through the steps of a cell is faster on a GPU, measured on the run's own work.
+"""Chooses the faster recurrence of a gated cell on a GPU, measured on the run's own work.
 
-Step by step the replicas share every operation, whose launch costs as much for one as for a hundred; torch's operation
-for a whole sequence has fewer, and takes one replica after the other.
+Recurrence "torch" runs step by step: all replicas share each kernel launch, whose cost does not depend on their number.
+Recurrence "fused" runs torch's operation for a whole sequence: fewer launches, but one replica at a time.
 """
 
 import time
@@ -19,7 +19,7 @@ from rnnbench.tasks.base import Stream, Task
 from rnnbench.training.graph import NUM_WARM_UPS, Graph, Replayed, Tensors
 
 NUM_ROUNDS = 5
-WAYS = ("torch", "fused")
+RECURRENCES = ("torch", "fused")
 
 
 def fastest_recurrence(
@@ -32,17 +32,17 @@ def fastest_recurrence(
     make_graph: Callable[[], Graph] | None,
     wait: Callable[[], None],
 ) -> str:
-    """Measure gradients of the run's size by either way, and choose.
+    """Time gradients of the run's size with either recurrence, and choose the faster one.
 
     Args:
-        task: Gives the sequences.
-        model: Whose gradients are timed.
+        task: Task that draws the sequences.
+        model: Model whose gradients are timed.
         num_replicas: R.
-        num_sequences: Of a replica, in a gradient.
-        dtype: Of the arithmetic.
-        device: Of the run.
-        make_graph: What updates of the run are captured in; None: they are not.
-        wait: Returns when the device has done all that it was asked for.
+        num_sequences: Number of sequences per replica in a gradient.
+        dtype: Floating-point type of the run.
+        device: Device of the run.
+        make_graph: Function that makes an empty graph; None: updates of the run are not captured.
+        wait: Function that waits until the device has done all queued work.
 
     Returns:
         "torch" or "fused", as in `FusedCell`.
@@ -52,18 +52,18 @@ def fastest_recurrence(
     batch = task.batch(range(num_replicas), Stream.PROBE, 0, num_sequences, dtype=dtype, device=device)
     theta = torch.linspace(-0.1, 0.1, model.num_parameters, dtype=dtype, device=device).repeat(num_replicas, 1)
     seconds = {}
-    for way in WAYS:
-        engine = Engine(model.with_recurrence(way), device=device, dtype=dtype)
+    for recurrence in RECURRENCES:
+        engine = Engine(model.with_recurrence(recurrence), device=device, dtype=dtype)
         objective = Objective(engine, LOSSES[task.loss], batch)
-        seconds[way] = _seconds(objective, theta, make_graph, wait)
+        seconds[recurrence] = _seconds(objective, theta, make_graph, wait)
         engine.close()
-    return min(WAYS, key=lambda way: seconds[way])
+    return min(RECURRENCES, key=lambda recurrence: seconds[recurrence])
 
 
 def _seconds(
     objective: Objective, theta: Tensor, make_graph: Callable[[], Graph] | None, wait: Callable[[], None]
 ) -> float:
-    """Median time of a gradient, replayed by a graph where it can be captured."""
+    """Return the median time of a gradient, replayed as a graph if it can be captured."""
 
     def gradient(tensors: Tensors) -> Tensors:
         return {"gradient": objective.loss_and_gradient(tensors["theta"]).gradient}
@@ -75,7 +75,7 @@ def _seconds(
     except RuntimeError:
         if make_graph is None:
             raise
-        objective.engine.drop_buffers()  # those of a capture have no values
+        objective.engine.drop_buffers()  # buffers allocated during a capture have no values
         return _seconds(objective, theta, None, wait)
     times = []
     for _ in range(NUM_ROUNDS):

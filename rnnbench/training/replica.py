@@ -1,6 +1,6 @@
-"""Where each replica of a run stands, and what is kept of it to go on later.
+"""The progress of each replica of a run, and snapshots from which replicas are resumed.
 
-Letters: k replicas that go on together, P parameters of one replica.
+Letters: k replicas that are resumed together, P parameters of one replica.
 """
 
 import dataclasses
@@ -17,21 +17,21 @@ from rnnbench.records.summary import SolvedAt, Status
 
 @dataclass
 class Replica:
-    """Where one replica stands.
+    """Progress of one replica.
 
     Attributes:
-        status: As in its summary.
-        message: What happened, where the status does not say it.
-        updates: Updates done.
-        sequences: Sequences seen, products included.
-        products: Gauss-Newton products done.
-        forward_passes: Sequences passed forward through time by the optimizer.
-        backward_passes: Sequences passed backward.
+        status: Status, as in the summary.
+        message: Reason for the status, if the status alone does not explain it.
+        updates: Number of updates done.
+        sequences: Number of sequences processed, those of curvature products included.
+        products: Number of Gauss-Newton products.
+        forward_passes: Number of forward passes over a sequence by the optimizer.
+        backward_passes: Number of backward passes over a sequence by the optimizer.
         seconds: Wall-clock time of training.
-        loss: At the last evaluation.
-        error_rate: At the last evaluation.
-        hits: The last evaluations running with an error rate under the limit, at most three.
-        solved_at: The first of the evaluations that made it solved.
+        loss: Loss at the last evaluation; None: not evaluated yet.
+        error_rate: Error rate at the last evaluation; None: not evaluated yet.
+        hits: The latest consecutive evaluations with an error rate below the limit, at most three.
+        solved_at: The first of the evaluations at which the replica was solved; None: it is not solved.
     """
 
     status: Status = "running"
@@ -48,13 +48,13 @@ class Replica:
     solved_at: SolvedAt | None = None
 
     def take_evaluation(self, loss: float, error_rate: float, limit: float, update: int, seconds: float) -> None:
-        """Note what an evaluation has found.
+        """Store the result of an evaluation.
 
         Args:
-            loss: On the held-out sequences.
-            error_rate: On them, between 0 and 1.
-            limit: Of the error rate, below which the task counts as solved.
-            update: Updates done.
+            loss: Loss on the held-out sequences.
+            error_rate: Error rate on the held-out sequences, between 0 and 1.
+            limit: Error rate below which the task counts as solved.
+            update: Number of updates done.
             seconds: Wall-clock time of training.
         """
         self.loss, self.error_rate = loss, error_rate
@@ -65,7 +65,7 @@ class Replica:
 
     @classmethod
     def from_contents(cls, contents: Mapping[str, Any]) -> Self:
-        """The replica that `dataclasses.asdict` took apart, as one that goes on."""
+        """Rebuild a replica from its `dataclasses.asdict`, with status "running"."""
         solved_at = contents["solved_at"]
         changed = {
             "status": "running",
@@ -78,15 +78,15 @@ class Replica:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All that k replicas need to go on together, to the very numbers that they would have had.
+    """Everything needed to resume k replicas together with bit-identical results.
 
     Attributes:
-        update: Updates done, the same for all of them.
-        num_logged: Rows of metrics with an update so far, by which probes are scheduled.
+        update: Number of updates done, the same for all replicas.
+        num_logged: Number of logged rows that follow an update; it schedules the probes.
         theta: Parameters, (k, P), on the CPU.
-        optimizer_state: Each (k, ...), on the CPU.
-        previous: Of `TrainingState.previous`, each (k, P), on the CPU.
-        replicas: Where each of them stands.
+        optimizer_state: Tensors of the optimizer, (k, ...) each, on the CPU.
+        previous: Tensors of `TrainingState.previous`, (k, P) each, on the CPU.
+        replicas: Progress of each replica.
     """
 
     update: int
@@ -97,7 +97,7 @@ class Snapshot:
     replicas: Sequence[Replica]
 
     def rows(self, index: Sequence[int]) -> "Snapshot":
-        """Some of the replicas."""
+        """Return the snapshot of some of the replicas, by their rows."""
         rows = torch.tensor(index, dtype=torch.int64)
         state, previous = (
             {name: tensor[rows] for name, tensor in tensors.items()}
@@ -107,31 +107,31 @@ class Snapshot:
         return Snapshot(self.update, self.num_logged, self.theta[rows], state, previous, replicas)
 
     def form(self) -> tuple[Any, ...]:
-        """Names, shapes and types of the tensors of one replica; snapshots of the same can be joined."""
+        """Return names, shapes and dtypes of one replica's tensors; only snapshots of equal form can be joined."""
         tensors = [("theta", self.theta), *self.optimizer_state.items(), *self.previous.items()]
         return tuple((name, tensor.shape[1:], tensor.dtype) for name, tensor in tensors)
 
     def contents(self) -> dict[str, Any]:
-        """Tensors, numbers, strings, lists and dictionaries of these, as a checkpoint holds them."""
+        """Return the snapshot as a checkpoint stores it: tensors, numbers, strings, and lists and dicts of these."""
         shallow = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {**shallow, "replicas": [dataclasses.asdict(replica) for replica in self.replicas]}
 
     @classmethod
     def from_contents(cls, contents: Mapping[str, Any]) -> Self:
-        """The snapshot whose `contents` are among those of a checkpoint."""
+        """Rebuild a snapshot from the contents of a checkpoint."""
         values = {field.name: contents[field.name] for field in dataclasses.fields(cls)}
         return cls(**{**values, "replicas": [Replica.from_contents(one) for one in contents["replicas"]]})
 
     @classmethod
     def join(cls, parts: Sequence["Snapshot"]) -> "Snapshot":
-        """Replicas of several snapshots that have done the same number of updates, in one.
+        """Join the replicas of several snapshots that have done the same number of updates.
 
         Raises:
-            ValueError: They have not.
+            ValueError: The numbers of updates differ.
         """
         first = parts[0]
         if any((part.update, part.num_logged) != (first.update, first.num_logged) for part in parts):
-            raise ValueError(f"replicas after {sorted({part.update for part in parts})} updates cannot go on together")
+            raise ValueError(f"replicas after {sorted({part.update for part in parts})} updates cannot be joined")
         return cls(
             update=first.update,
             num_logged=first.num_logged,
@@ -143,50 +143,50 @@ class Snapshot:
 
 
 def _join(parts: Sequence[State]) -> State:
-    """Tensors of several sets of replicas, by name, in one."""
+    """Concatenate tensors of the same names over replicas."""
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-# ---------------------------------------------------------------- contents of a file that may have been changed
+# ---------------------------------------------------------------- validation of a file's contents
 
 
 def check_snapshot(contents: Mapping[str, Any]) -> None:
-    """Check that the contents of a checkpoint have the kinds and shapes of `Snapshot.contents`.
+    """Check that the contents of a checkpoint have the types and shapes of `Snapshot.contents`.
 
     Raises:
-        ValueError: They do not; the message names the first that is wrong.
+        ValueError: An entry is wrong; the message names the first one.
     """
     for key in ("update", "num_logged"):
         if not _is_count(contents.get(key)):
-            raise ValueError(f"its {key} is missing or no count")
+            raise ValueError(f"{key} is missing or not a count")
     kinds = {"theta": Tensor, "optimizer_state": dict, "previous": dict}
     for key, kind in {**kinds, "replicas": list}.items():
         if not isinstance(contents.get(key), kind):
-            raise ValueError(f"its {key} is missing or of another type")
+            raise ValueError(f"{key} is missing or has another type")
     num_replicas = len(contents["replicas"])
     tensors = [("theta", contents["theta"]), *contents["optimizer_state"].items(), *contents["previous"].items()]
     for name, tensor in tensors:
         if not isinstance(tensor, Tensor) or tensor.dim() == 0 or len(tensor) != num_replicas:
-            raise ValueError(f"its {name} does not have a row for each of {num_replicas} replicas")
+            raise ValueError(f"{name} does not have one row per replica ({num_replicas})")
     for replica in contents["replicas"]:
         _check_replica(replica)
 
 
 def _check_replica(contents: Any) -> None:
-    """Check that `Replica.from_contents` can make a replica of it."""
+    """Check that `Replica.from_contents` can rebuild a replica from these contents."""
     try:
         replica = Replica.from_contents(contents)
     except (TypeError, KeyError, ValueError) as error:
-        raise ValueError("a replica in it has other fields") from error
+        raise ValueError("the fields of a replica are wrong") from error
     numbers: list[Any] = [replica.updates, replica.sequences, replica.products, replica.seconds]
     numbers += [replica.forward_passes, replica.backward_passes]
     numbers += [number for number in (replica.loss, replica.error_rate) if number is not None]
     for hit in (*replica.hits, *([] if replica.solved_at is None else [replica.solved_at])):
         numbers += [hit.update, hit.sequences, hit.seconds]
     if not all(isinstance(number, float) or _is_count(number) for number in numbers):
-        raise ValueError("a count or a loss of a replica in it is no number")
+        raise ValueError("a count or a loss of a replica is not a number")
 
 
 def _is_count(value: Any) -> bool:
-    """Whether it is a whole number that TensorBoard and tensors can hold."""
+    """Whether a value is a nonnegative integer of at most 63 bits, which TensorBoard and tensors can hold."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63

@@ -4,7 +4,7 @@ Letters: R replicas of the run, k of them still active, P parameters of one repl
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -18,7 +18,7 @@ from rnnbench.training.replica import Replica, Snapshot
 
 
 class TrainingState:
-    """What a run has computed so far.
+    """The current state of a run.
 
     A replica that has ended keeps its last finite parameters. Only the rows of the active replicas are kept in the
     tensors, so that ended replicas cost nothing and do not affect the others.
@@ -39,7 +39,7 @@ class TrainingState:
         previous: `theta` and `gradient`, (k, P) each, from which the last update started; empty unless a probe
             compares successive updates.
         update: Number of updates done.
-        final: Parameters, optimizer state and `previous` of each replica that has ended.
+        final: Parameters, optimizer state and `previous` of each replica that has ended, by its index.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class TrainingState:
         return self._clock() - self._start
 
     def running(self) -> list[int]:
-        """The active replicas that have not ended in this update."""
+        """Return the active replicas that have not ended in this update."""
         return [index for index in self.active if self.replicas[index].status == "running"]
 
     def have_ended(self) -> bool:
@@ -73,7 +73,7 @@ class TrainingState:
         return len(self.running()) < len(self.active)
 
     def names(self, indices: Sequence[int]) -> str:
-        """Some replicas as a message names them."""
+        """Return the name of some replicas for a message."""
         if len(self.replicas) == 1:
             return "the run"
         return f"replica{'' if len(indices) == 1 else 's'} {', '.join(map(str, indices))}"
@@ -86,6 +86,12 @@ class TrainingState:
             {name: tensor[row].clone() for name, tensor in tensors.items()} for tensors in (self.state, self.previous)
         )
         self.final[index] = (self.theta[row].clone(), state, previous)
+
+    def end_used_up(self, used_up: Mapping[int, str]) -> None:
+        """End the running replicas that have used up a budget; `used_up` holds the message of each."""
+        for index, message in used_up.items():
+            if self.replicas[index].status == "running":
+                self.end(index, "solved" if self.replicas[index].solved_at else "budget", message)
 
     def drop_ended(self) -> list[int]:
         """Keep only the rows of the running replicas.
@@ -101,8 +107,13 @@ class TrainingState:
         self.active = [self.active[row] for row in rows]
         return rows
 
+    def settle(self) -> None:
+        """Record the status of all replicas after the update."""
+        statuses = [replica.status for replica in self.replicas]
+        self._recorder.settle(self.update, statuses, [replica.solved_at is not None for replica in self.replicas])
+
     def snapshot(self, replicas: Sequence[int]) -> Snapshot:
-        """A copy of some replicas, either all active or all ended; later updates do not change it."""
+        """Copy some replicas, either all active or all ended; later updates do not change the copy."""
         if replicas and replicas[0] in self.final:
             thetas, states, before = zip(*(self.final[index] for index in replicas), strict=True)
             theta = torch.stack(thetas)
@@ -129,7 +140,7 @@ class TrainingState:
         """Continue from a snapshot of all replicas of this run.
 
         Args:
-            snapshot: Replicas that were active, or had used up their budget.
+            snapshot: State of replicas that were active or had used up their budget.
         """
         device, dtype = self.theta.device, self.theta.dtype
         self.theta = snapshot.theta.to(device, dtype)

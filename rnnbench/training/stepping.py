@@ -26,7 +26,7 @@ STATE = "state/"
 def obstacle_to_capture(
     device: torch.device, optimizer: Optimizer, world: World, *, keeps_previous: bool, logs_all: bool
 ) -> str | None:
-    """The reason why updates cannot be captured as CUDA graphs; None: they can.
+    """Return the reason why updates cannot be captured as CUDA graphs; None: they can.
 
     Args:
         device: Device of the parameters.
@@ -36,11 +36,11 @@ def obstacle_to_capture(
         logs_all: Whether every update has a row of metrics.
     """
     if device.type != "cuda":
-        return f"device={device} has none"
+        return f"device={device} has no CUDA graphs"
     if not optimizer.is_capturable:
-        return f"{type(optimizer).__name__} does not say that its updates are the same operations each time"
+        return f"{type(optimizer).__name__} does not declare its updates capturable (is_capturable is False)"
     if keeps_previous:
-        return "a probe compares every update with the one before"
+        return "a probe compares every update with the previous one"
     if logs_all:
         return "every update has a row of metrics"
     if world.size > 1:
@@ -82,13 +82,13 @@ class CapturedUpdates:
         give_up: Callable[[str], None] | None = None,
         make_graph: Callable[[torch.device], Graph] = CudaGraph,
     ) -> None:
-        """Capture nothing yet.
+        """Prepare without capturing.
 
         Args:
             problem: Problem of the active replicas.
-            optimizer: Their optimizer; it `is_capturable`.
-            give_up: Called with the reason if capturing fails, after which updates are made without a graph; None:
-                a failure is an error.
+            optimizer: Optimizer of the run; `is_capturable` must be true.
+            give_up: Function that is called with the reason if capturing fails; later updates are then computed
+                without a graph. None: a failure is an error.
             make_graph: Makes an empty graph for a device.
         """
         self._problem, self._optimizer, self._make_graph, self._give_up = problem, optimizer, make_graph, give_up
@@ -97,7 +97,7 @@ class CapturedUpdates:
         self.is_given_up = False
 
     def replicas(self, problem: Problem, optimizer: Optimizer) -> "CapturedUpdates":
-        """The same for other replicas; their updates are captured anew, since the sizes differ."""
+        """Return an object for other replicas; it captures their updates anew, since the shapes differ."""
         other = CapturedUpdates(problem, optimizer, self._give_up, self._make_graph)
         other.is_given_up = self.is_given_up
         return other
@@ -121,16 +121,16 @@ class CapturedUpdates:
         tensors = {
             "theta": theta,
             "since": since,
-            # Filled on the device: copying a number from the host would wait.
+            # Filled on the device: a copy from the host would synchronize.
             "index": torch.full((), index, dtype=torch.int64, device=theta.device),
             **{STATE + name: tensor for name, tensor in state.items()},
             **{name: tensor for name, tensor in vars(objective.batch).items() if tensor is not None},
         }
         try:
-            made = self._replayed(tensors)
+            results = self._replayed(tensors)
         except RuntimeError as error:
             self.is_given_up = True
-            # Buffers allocated during a capture have no values before it is replayed.
+            # Buffers allocated during a capture have no values until it is replayed.
             self._problem.engine.drop_buffers()
             if self._give_up is None:
                 raise
@@ -138,10 +138,10 @@ class CapturedUpdates:
             self._give_up(f"updates are not captured as CUDA graphs from now on: {reason}")
             return None
         self.is_given_up = self._replayed.has_varied
-        return Step(made["theta"], _state_in(made), made["since"], self._costs)
+        return Step(results["theta"], _state_in(results), results["since"], self._costs)
 
     def _function(self, tensors: Tensors) -> Tensors:
-        """The captured function: theta, state and since after an update."""
+        """Compute theta, state and `since` after an update; this function is captured."""
         theta, state, index = tensors["theta"], _state_in(tensors), tensors["index"]
         batch = Batch(tensors["inputs"], tensors["lengths"], tensors.get("output_steps"), tensors["targets"])
 

@@ -1,7 +1,7 @@
-"""How many worker threads are fastest, measured on the run's own work.
+"""Chooses the fastest number of worker threads, measured on the run's own work.
 
-More threads are not always faster: the blocks of a small batch cost more to distribute than to compute, and a core
-that is busy with other work delays all threads that wait for it.
+More threads are not always faster: distributing the blocks of a small batch can cost more than computing them, and a
+core that is busy with other work delays all threads.
 """
 
 import time
@@ -20,23 +20,23 @@ from rnnbench.tasks.base import Stream, Task
 
 NUM_ROUNDS = 7
 MAX_SECONDS = 1.0
-"""Of all measurements together, once every candidate has been measured twice."""
+"""Time limit for all measurements; each candidate is measured at least twice."""
 
 BLOCKS_MEASURED = 3
-"""For each thread, at most."""
+"""Maximum number of measured blocks per thread."""
 
 WORTH_A_THREAD = 0.95
-"""More threads are used only if they need less than this share of the time."""
+"""A larger number of threads is chosen only if it takes less than this share of the time."""
 
 
 def candidates(num_processors: int) -> list[int]:
-    """Numbers of threads to try: 1, 2, 4, ... and all processors."""
+    """Return the numbers of threads to try: 1, 2, 4, ... and all processors."""
     powers = [2**k for k in range(num_processors.bit_length()) if 2**k < num_processors]
     return [*powers, num_processors]
 
 
 def choose(seconds: Mapping[int, Sequence[float]]) -> int:
-    """The number of threads with the smallest median time; a larger one only where it is worth it.
+    """Return the number of threads with the smallest median time; a larger one must pay off (`WORTH_A_THREAD`).
 
     Args:
         seconds: Measured times by number of threads.
@@ -52,18 +52,18 @@ def choose(seconds: Mapping[int, Sequence[float]]) -> int:
 def fastest_threads(
     task: Task, model: Model, num_replicas: int, num_sequences: int, dtype: torch.dtype, num_processors: int
 ) -> int:
-    """Measure gradients of the run's size with each candidate, in turn, and choose.
+    """Time gradients of the run's size with each candidate, and choose the fastest.
 
     Args:
-        task: Gives the sequences.
-        model: Whose sweeps are timed.
+        task: Task that draws the sequences.
+        model: Model whose gradients are timed.
         num_replicas: R.
-        num_sequences: Sequences of a replica in the work that dominates an update.
-        dtype: Of the arithmetic.
-        num_processors: Processors that this process may use.
+        num_sequences: Number of sequences per replica in the work that dominates an update.
+        dtype: Floating-point type of the run.
+        num_processors: Number of processors that this process may use.
 
-    Cost: about a second, less for small work; nothing for one processor, or when asked again. Of many replicas few are
-    measured: beyond a few blocks for each thread the answer is the same.
+    Cost: about a second, less for small batches; nothing with one processor, or for repeated arguments. At most a few
+    blocks per thread are measured, since further replicas do not change the result.
     """
     numbers = candidates(num_processors)
     if len(numbers) == 1:
@@ -76,7 +76,7 @@ def fastest_threads(
     objectives = {threads: Objective(engine, LOSSES[task.loss], batch) for threads, engine in engines.items()}
     seconds: dict[int, list[float]] = defaultdict(list)
     start = time.perf_counter()
-    for round_number in range(-1, NUM_ROUNDS):  # the first round makes the buffers and does not count
+    for round_number in range(-1, NUM_ROUNDS):  # the first round allocates the buffers and is not counted
         if round_number > 1 and time.perf_counter() - start > MAX_SECONDS:
             break
         for threads, objective in objectives.items():

@@ -1,4 +1,4 @@
-"""Asynchronous copies of numbers from a GPU to the host, for the records.
+"""Asynchronous copies of metrics from a GPU to the host.
 
 Letters: k replicas.
 """
@@ -11,54 +11,54 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Wait = Callable[[], None]
-"""Returns when a copy is done."""
+"""Function that waits until a copy is done."""
 
 BeginCopy = Callable[[Tensor], tuple[Tensor, Wait]]
-"""Asks for a copy of a device's tensor on the host: the tensor that will hold it, and what waits until it does."""
+"""Function that starts the copy of a device's tensor to the host; it returns the target and a function that waits."""
 
 
 def copy_to_pinned(source: Tensor) -> tuple[Tensor, Wait]:
-    """Ask a GPU for a copy, without waiting for anything that it was asked for before.
+    """Start a copy from a GPU without waiting for the work that is queued before it.
 
-    Only page-locked memory can be copied to in the background, and that it is done is known by an event alone
-    (torch's notes on CUDA semantics, "Use pinned memory buffers" and "Asynchronous execution").
+    Asynchronous copies need page-locked memory, and only an event tells when they are done (torch's notes on CUDA
+    semantics, "Use pinned memory buffers" and "Asynchronous execution").
     """
     target = torch.empty(source.shape, dtype=source.dtype, pin_memory=True)
     target.copy_(source, non_blocking=True)
-    # Whoever waits sleeps, and leaves the processor to the training.
+    # A blocking event lets the waiting thread sleep, so that the processor is free for training.
     done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
     done.record(torch.cuda.current_stream(source.device))
     return target, done.synchronize
 
 
 class Transfer:
-    """Columns of numbers, asked for when it is made and read later; those that lie on the CPU are there already.
+    """Copies columns to the host: the copy is started on construction and read later; CPU columns are not copied.
 
-    All columns that lie on a device travel in one copy, so that the numbers are those of the moment in which they were
-    asked for, whatever is computed in their place afterwards.
+    All columns on a device are stacked and copied together. Later operations on the source tensors do not change the
+    numbers.
     """
 
     def __init__(self, columns: Mapping[str, Tensor], begin_copy: BeginCopy = copy_to_pinned) -> None:
-        """Ask for the numbers.
+        """Start the copy.
 
         Args:
-            columns: By name, (k,) each. One on the CPU must not be changed before it is read.
-            begin_copy: How a device is asked.
+            columns: Name -> values, (k,). A column on the CPU must not be changed before it is read.
+            begin_copy: Function that starts the copy of a tensor from the device.
         """
         self._columns: dict[str, NDArray[np.float64] | None] = {
             name: column.detach().double().numpy() if column.device.type == "cpu" else None
             for name, column in columns.items()
         }
         self._copy: tuple[Tensor, Wait] | None = None
-        away = [columns[name].detach().double() for name, column in self._columns.items() if column is None]
-        if away:
-            self._copy = begin_copy(torch.stack(away))
+        on_device = [columns[name].detach().double() for name, column in self._columns.items() if column is None]
+        if on_device:
+            self._copy = begin_copy(torch.stack(on_device))
 
     def read(self) -> dict[str, NDArray[np.float64]]:
-        """The numbers by name, (k,) each, float64, in the order given; waits until they are there."""
-        arrived = iter(())
+        """Wait for the copy and return the columns by name, (k,) each, float64, in the order given."""
+        copied = iter(())
         if self._copy is not None:
             target, wait = self._copy
             wait()
-            arrived = iter(target.numpy())
-        return {name: next(arrived) if column is None else column for name, column in self._columns.items()}
+            copied = iter(target.numpy())
+        return {name: next(copied) if column is None else column for name, column in self._columns.items()}

@@ -1,4 +1,4 @@
-"""The processes that train one run together, each on its part of every batch."""
+"""The processes that train one run together, each on its share of every batch."""
 
 import signal
 from collections.abc import Iterator
@@ -15,35 +15,35 @@ from rnnbench.training.interrupt import Interrupt, Interrupted
 
 @dataclass(frozen=True)
 class World:
-    """The processes of a run; one alone is the usual case.
+    """The processes of a run; usually there is only one.
 
     Attributes:
-        rank: Number of this process, from 0; the first one keeps the records.
-        size: How many there are.
+        rank: Number of this process, from 0; process 0 writes the records.
+        size: Number of processes.
     """
 
     rank: int = 0
     size: int = 1
 
     def share(self, rows: range) -> range:
-        """The rows that this process works on, as many as every other one or one more."""
+        """Return the rows of this process; the shares of the processes differ in size by at most one row."""
         bounds = [round(rank * len(rows) / self.size) for rank in (self.rank, self.rank + 1)]
         return rows[bounds[0] : bounds[1]]
 
     def add_up(self, tensor: Tensor) -> Tensor:
-        """The sum over all processes, the same bits in each; every process has to call it."""
+        """Return the sum over all processes, bit-identical in each; every process must call it."""
         if self.size > 1:
             distributed.all_reduce(tensor)
         return tensor
 
     def largest(self, number: int) -> int:
-        """The largest of the numbers that the processes have."""
+        """Return the largest of the processes' numbers; every process must call it."""
         tensor = torch.tensor(number)
         distributed.all_reduce(tensor, distributed.ReduceOp.MAX)
         return int(tensor)
 
     def first(self, number: float) -> float:
-        """The number that the first process has."""
+        """Return the number of the first process; every process must call it."""
         if self.size == 1:
             return number
         tensor = torch.tensor(number, dtype=torch.float64)
@@ -56,7 +56,7 @@ ALONE = World()
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[None]:
-    """Connect to the other processes that torchrun has started, by the environment variables that it sets."""
+    """Connect to the other processes that torchrun has started, using the environment variables that it sets."""
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield
@@ -65,9 +65,9 @@ def joined(device: torch.device) -> Iterator[None]:
 
 
 class SharedInterrupt(Interrupt):
-    """Takes signals for all processes: one that any of them has received ends all of them before the next update.
+    """Handles signals for all processes: a signal to one of them ends all of them before the next update.
 
-    Inside an update it would leave the others waiting for this one.
+    A process that ended within an update would leave the others waiting for it.
     """
 
     def __init__(self, world: World) -> None:

@@ -150,9 +150,9 @@ def test_a_probe_that_fails_is_said_and_left_out(probe, monkeypatch):
         (["rnn", "probe.lyapunov.evry=2"], "probe.lyapunov.every"),
         (["rnn", "probe.lyapunov.num_sequences=0"], ">= 1"),
         (["rnn", "probe=none"], "every probe is off"),
-        (["old"], "old/checkpoint.pt is a checkpoint of format 1, this program reads 4"),
+        (["old"], "old/checkpoint.pt has checkpoint format 1; this version reads format 4"),
         (["strange"], "strange/checkpoint.pt is not the checkpoint of a run by itself"),
-        (["broken"], "broken/checkpoint.pt is damaged, or is no checkpoint"),
+        (["broken"], "broken/checkpoint.pt is damaged, or is not a checkpoint"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )

@@ -97,7 +97,7 @@ def test_a_probe_that_fails_is_said_once_and_left_out(fail_in, caplog):
             observe(observer, 5, [0], wait=True)
         assert [update for update, _, _ in book.rows] == [0, 1, 2, 3, 4]
         assert ["echo/row" in values for _, values, _ in book.rows] == [True, True, False, False, False]
-        assert notices == ["probe bad failed at update 2 and is left out from now on: a probe's own mistake"]
+        assert notices == ["probe bad failed at update 2 and is skipped from now on: a probe's own mistake"]
         assert "ZeroDivisionError" in caplog.text
 
 
@@ -112,7 +112,7 @@ def test_a_probe_that_fails_for_one_replica_is_left_out_for_that_one(fail_in, ca
             assert read == ({0, 1, 2, 3, 4} if update < 2 else {0, 2, 4})
             assert all(cells.get("echo/row", update) == update for cells in book.row(update).values())
     assert notices == [
-        "probe bad failed for replicas 1, 3 at update 2 and is left out from now on: a probe's own mistake"
+        "probe bad failed for replicas 1, 3 at update 2 and is skipped from now on: a probe's own mistake"
     ]
     assert len(caplog.records) == 1
     assert probe.asked[-1] == (3, [0, 2, 4])  # together again
@@ -147,7 +147,7 @@ def test_a_picture_that_cannot_be_drawn_takes_no_number_with_it():
         observe(observer, 3, [0], wait=True)
         assert [cells[0]["echo/row"] for cells in map(book.row, range(3))] == [0, 1, 2]
         assert book.pictures == []
-    assert notices == ["picture echo/picture failed at update 0 and is left out from now on: a picture's own mistake"]
+    assert notices == ["picture echo/picture failed at update 0 and is skipped from now on: a picture's own mistake"]
 
 
 def test_a_probe_that_is_off_is_never_read():

@@ -87,5 +87,5 @@ def test_join():
 
 @pytest.mark.parametrize("other", [{"update": 8}, {"num_logged": 4}])
 def test_join_at_different_updates(other):
-    with pytest.raises(ValueError, match=r"after \[7(, 8)?\] updates cannot go on together"):
+    with pytest.raises(ValueError, match=r"after \[7(, 8)?\] updates cannot be joined"):
         Snapshot.join([snapshot(0), snapshot(1, **other)])
