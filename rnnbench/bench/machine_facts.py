@@ -10,7 +10,7 @@ from typing import Any
 from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
 
 from rnnbench.records.environment import git_revision, versions
-from rnnbench.run.allocator import HUGE_PAGES_ASKED, HUGE_PAGES_VARIABLE, MALLOC_VARIABLES
+from rnnbench.run.allocator import HUGE_PAGES_ENABLED, HUGE_PAGES_VARIABLE, MALLOC_VARIABLES
 from rnnbench.run.machine import available_bytes, resolve_device
 from rnnbench.run.process import ENVIRONMENT
 from rnnbench.run.processors import num_processors
@@ -59,7 +59,7 @@ def machine_facts() -> dict[str, Any]:
 
 def _environment() -> dict[str, str]:
     """The variables that affect speed, without those that rnnbench sets itself."""
-    ours = {**ENVIRONMENT, HUGE_PAGES_VARIABLE: HUGE_PAGES_ASKED}
+    ours = {**ENVIRONMENT, HUGE_PAGES_VARIABLE: HUGE_PAGES_ENABLED}
     found = {name: os.environ[name] for name in SPEED_VARIABLES if name in os.environ}
     return {name: value for name, value in found.items() if ours.get(name) != value}
 

@@ -109,6 +109,11 @@ class Optimizer(ABC):
         """Number of sequences of a replica that one update draws and holds in memory."""
 
     @property
+    def batch_sizes(self) -> Mapping[str, int]:
+        """Size of each batch that an update draws for a replica, by the key that sets it."""
+        return {"batch_size": self.num_drawn_sequences}
+
+    @property
     def num_kept_sequences(self) -> int:
         """Number of sequences of a replica whose states an update keeps for curvature products."""
         return 0

@@ -3,7 +3,9 @@
 Letters: R replicas, P parameters of one replica.
 """
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -91,12 +93,11 @@ class HessianFree(Optimizer):
     line_search_decrease: float
     max_line_search_steps: int
     line_search_sufficient_decrease: Tensor
-    _has_structural: bool = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        """Note whether any replica uses structural damping."""
-        # Read once, here: reading a tensor during an update would wait for the device.
-        object.__setattr__(self, "_has_structural", bool((self.structural_damping != 0).any()))
+    @cached_property
+    def _has_structural(self) -> bool:
+        """Whether any replica uses structural damping; cached, since reading the tensor waits for the device."""
+        return bool((self.structural_damping != 0).any())
 
     @property
     def matching(self) -> Matching | None:
@@ -106,15 +107,22 @@ class HessianFree(Optimizer):
         return Matching(self.matching_distance, self.structural_normalization)
 
     @property
+    @override
+    def batch_sizes(self) -> Mapping[str, int]:
+        sizes = {"gradient_batch_size": self.gradient_batch_size, "curvature_batch_size": self.curvature_batch_size}
+        if self.backtracking != "none" and self.backtracking_batch == "fresh":
+            sizes["backtracking_batch_size"] = self.backtracking_batch_size
+        if self.line_search_batch == "fresh":
+            sizes["line_search_batch_size"] = self.line_search_batch_size
+        return sizes
+
+    @property
+    @override
     def num_drawn_sequences(self) -> int:
         """All batches of one update together, at their largest size."""
-        count = self.gradient_batch_size
-        if self.curvature_source == "fresh":
-            count += self.curvature_batch_size
-        if self.backtracking != "none" and self.backtracking_batch == "fresh":
-            count += self.backtracking_batch_size
-        if self.line_search_batch == "fresh":
-            count += self.line_search_batch_size
+        count = sum(self.batch_sizes.values())
+        if self.curvature_source == "subset":
+            count -= self.curvature_batch_size  # the curvature batch is part of the gradient batch
         return count * self._largest_factor
 
     @property

@@ -1,1 +1,1 @@
-"""`rnnbench probe`: what the probes say of the nets that runs have saved."""
+"""`rnnbench probe`: reads the probes on the nets that runs have saved."""

@@ -11,14 +11,14 @@ DEFAULT_SEQUENCES = 100
 
 @dataclass(frozen=True)
 class Options:
-    """What is to be probed, by which probes, and where to.
+    """The options of one call.
 
     Attributes:
-        folders: Runs, sweeps, or any folders that hold them.
-        overrides: Of the group probe: a choice, and values of its keys.
-        out: Where what is found goes; None: into a folder `probe` of each run.
-        num_sequences: Of the batch on which the nets are looked at.
-        trusted: The folders of choices and classes of one's own, and modules whose classes may be imported.
+        folders: Folders of runs or sweeps, or folders that contain these.
+        overrides: Overrides of the config group probe: a choice, and values of its keys.
+        out: Folder of the results; None: the folder `probe` in each run folder.
+        num_sequences: Number of held-out sequences on which the nets are probed.
+        trusted: Folders and modules whose classes may be imported.
     """
 
     folders: tuple[Path, ...]

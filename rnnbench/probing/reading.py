@@ -1,4 +1,4 @@
-"""Reads the probes on one saved net, by the code that reads them while it trains."""
+"""Reads the probes on one saved net, with the same code as during training."""
 
 import time
 from dataclasses import dataclass, field
@@ -14,8 +14,8 @@ from rnnbench.objective.objective import Objective
 from rnnbench.optim.base import Update
 from rnnbench.probes.base import View, draw_quietly
 from rnnbench.probing.saved import Saved
+from rnnbench.records.messages import say
 from rnnbench.run.checkpoint_reading import load_job
-from rnnbench.run.job_folders import CHECKPOINT
 from rnnbench.run.machine import check_probe_memory
 from rnnbench.tasks.base import Stream
 from rnnbench.training.problem import EVALUATION_SEED
@@ -23,14 +23,14 @@ from rnnbench.training.problem import EVALUATION_SEED
 
 @dataclass
 class Findings:
-    """What the probes found on one net.
+    """Results of the probes on one net.
 
     Attributes:
-        scalars: By tag.
-        histograms: Values by tag.
-        pictures: PNG by tag.
-        failures: What went wrong, by "probe NAME" or "picture TAG".
-        seconds: Processor time of each probe, its pictures included, by its name.
+        scalars: Tag -> number.
+        histograms: Tag -> values.
+        pictures: Tag -> PNG.
+        failures: "probe NAME" or "picture TAG" -> error.
+        seconds: Name of the probe -> its processor time, including its pictures.
     """
 
     scalars: dict[str, float] = field(default_factory=dict)
@@ -41,17 +41,20 @@ class Findings:
 
 
 def prepare(saved: Saved, num_sequences: int) -> Built:
-    """Build a run's objects, and check that looking at it fits into memory.
+    """Build the objects of a run, and check that its probes fit into memory.
 
     Raises:
-        ConfigError: A class is not there, the model lacks what a probe needs, or the sample is too large.
+        ConfigError: A class cannot be imported, the model lacks a method that a probe needs, or the sample is too
+            large for the memory.
     """
     built = build([saved.config])
     if not built.probes:
-        raise ConfigError("every probe is off: name others, as in probe=all, or set probe.NAME.every=1")
+        raise ConfigError("all probes are off: choose some, as in probe=all, or set probe.NAME.every=1")
     if built.model.num_parameters != saved.num_parameters:
-        expected = f"a net of {built.model.num_parameters:,} parameters"
-        raise ConfigError(f"{saved.folder / CHECKPOINT} holds {saved.num_parameters:,}, but is of {expected}")
+        raise ConfigError(
+            f"{saved.checkpoint} does not match its configuration: it holds {saved.num_parameters:,} parameters, "
+            f"but the net has {built.model.num_parameters:,}"
+        )
     check_probe_memory(saved.config, built, num_sequences)
     return built
 
@@ -59,9 +62,11 @@ def prepare(saved: Saved, num_sequences: int) -> Built:
 def probe(saved: Saved, built: Built, num_sequences: int) -> Findings:
     """Read every probe once, with its pictures.
 
-    The batch is of the stream of held-out sequences that is kept for probes, the same for every run of a task. No
-    step is taken: what probes say of a step is left out.
+    The batch comes from a stream of held-out sequences that is reserved for probes; it is the same for all runs of a
+    task. No step is taken, so metrics of a step are omitted.
     """
+    if saved.warning is not None:
+        say(saved.warning)
     torch.set_num_threads(1)
     flush_denormals()
     view = _view(saved, built, num_sequences)
@@ -70,13 +75,13 @@ def probe(saved: Saved, built: Built, num_sequences: int) -> Findings:
         start = time.thread_time()
         try:
             reading = one.capture(view)()
-        except Exception as error:  # as in training, a probe that fails is left out
+        except Exception as error:  # as in training, a probe that fails is skipped
             findings.failures[f"probe {name}"] = error
             continue
         for tag, draw in reading.pictures.items():
             try:
                 findings.pictures[tag] = draw_quietly(draw, 0)
-            except Exception as error:  # the numbers stay
+            except Exception as error:  # the scalars are kept
                 findings.failures[f"picture {tag}"] = error
         findings.seconds[name] = time.thread_time() - start
         findings.scalars |= {tag: float(value[0]) for tag, value in reading.scalars.items()}
@@ -85,11 +90,20 @@ def probe(saved: Saved, built: Built, num_sequences: int) -> Findings:
 
 
 def _view(saved: Saved, built: Built, num_sequences: int) -> View:
-    """What a probe would see in training, but for the step."""
-    theta: Tensor = load_job(saved.folder / CHECKPOINT)["theta"]
+    """Make the view that a probe gets in training, without a step."""
+    theta: Tensor = load_job(saved.checkpoint)["theta"]
     task, engine = built.task, Engine(built.model, dtype=theta.dtype, num_traced=built.num_traced)
     batch = task.batch([EVALUATION_SEED], Stream.PROBE, 0, num_sequences, dtype=theta.dtype)
     gradient = Objective(engine, LOSSES[task.loss], batch).loss_and_gradient(theta)
-    nothing = torch.zeros(len(theta), dtype=torch.float64)
-    update = Update(theta, {}, gradient, gradient.gradient, nothing, nothing, nothing, nothing)
+    no_cost = torch.zeros(len(theta), dtype=torch.float64)
+    update = Update(
+        theta=theta,
+        state={},
+        gradient=gradient,
+        clipped_gradient=gradient.gradient,
+        products=no_cost,
+        sequences=no_cost,
+        forward_passes=no_cost,
+        backward_passes=no_cost,
+    )
     return View(built.model, task.num_steps, theta, update, num_logged=0, is_training=False)

@@ -1,4 +1,4 @@
-"""One batched run: trains the jobs that share its tensors and leaves their folders finished."""
+"""One batched run: trains jobs together, as rows of shared tensors, and completes their folders."""
 
 import contextlib
 import sys
@@ -65,8 +65,8 @@ class BatchedRun:
         Args:
             setup: Objects of the run.
             jobs: One job per replica.
-            quiet: Whether the terminal shows no progress.
-            start: Where an earlier process stopped; None: the jobs are new, and their folders hold no records.
+            quiet: Whether to show no progress on the terminal.
+            start: State from which the jobs are resumed; None: they are new, and their folders hold no records.
             group: Properties of a batched run of a sweep; None: a single run, whose checkpoint is in its own folder.
         """
         prepare_arithmetic()
@@ -101,7 +101,7 @@ class BatchedRun:
             The exit status: 0 ended as planned, 1 a job failed, 128 + N ended by signal N.
 
         Raises:
-            TooManyReplicasError: The memory is full, and the run could continue as two halves.
+            TooManyReplicasError: Memory is full, but the run could be resumed in two halves.
         """
         world, status = self._setup.world, FAILED
         with Interrupt() if world.size == 1 else SharedInterrupt(world) as interrupt:
@@ -124,7 +124,7 @@ class BatchedRun:
         return status
 
     def _train(self, interrupt: Interrupt) -> None:
-        """Train with open records."""
+        """Open the records and train."""
         setup, built = self._setup, self._setup.built
         problem = Problem(built.task, self._engine, [job.config.seed for job in self._jobs], setup.world)
         theta = draw_parameters(built.model, built.inits, problem.seeds, self._engine)
@@ -156,7 +156,7 @@ class BatchedRun:
                 with progress:
                     training.run()
             finally:
-                self.folders.refresh(training.replicas)  # after an error too: counts and the last evaluation are kept
+                self.folders.refresh(training.replicas)  # also after an error, to keep counts and the last evaluation
         self.folders.add_broken(records.broken())
 
     @contextlib.contextmanager
@@ -178,7 +178,7 @@ class BatchedRun:
 
     @contextlib.contextmanager
     def _observe(self, records: Records, message: Messages) -> Iterator[Observer]:
-        """Start the observer, and the aggregate of the replicas if the run is one of a sweep."""
+        """Start the observer and, if the run is part of a sweep, the live aggregate of the replicas."""
         with contextlib.ExitStack() as stack:
             aggregate = None
             if self._group is not None:
@@ -191,13 +191,13 @@ class BatchedRun:
 
 
 def _with_recurrence(setup: RunSetup, num_replicas: int, start: ResumePoint | None) -> tuple[Built, str | None]:
-    """Choose the faster way through a gated net's steps.
+    """Choose the faster recurrence of a gated net.
 
     Returns:
-        The objects with this way, and its name if it was measured, now or by an earlier process.
+        The objects with this recurrence, and its name if it was measured, now or by an earlier process.
     """
     if setup.world.size > 1:
-        return setup.built, None  # every process would measure for itself
+        return setup.built, None  # the processes might measure different results
     known = None if start is None else start.recurrence
     built = resolve_recurrence(
         setup.config, setup.built, num_replicas, setup.device, captures=setup.captures, known=known

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class Messages:
-    """Reports to the user, above the progress bar and in the log.
+    """Reports messages to the user, above the progress bar and in the log.
 
     Args:
         progress: The progress display.
@@ -26,7 +26,7 @@ class Messages:
         self._progress = progress
 
     def __call__(self, text: str) -> None:
-        """Report a line."""
+        """Report one line."""
         logger.warning(text)
         self._progress.message(text)
 
@@ -36,7 +36,7 @@ class RunCallbacks(RunListener):
 
     Args:
         progress: The progress display.
-        message: Reports to the user.
+        message: Reports messages to the user.
         checkpoints: Saves the state of the run.
         shown_metrics: Tags of the optimizer's metrics that are shown beside the progress.
     """

@@ -1,4 +1,4 @@
-"""Checkpoints that runs go on from: found, and checked against what they are of, before anything is written."""
+"""Reads checkpoints and checks them against the configuration of their run before anything is written."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,38 +16,45 @@ from rnnbench.records import RecordError
 from rnnbench.records.continuing import is_record_name
 from rnnbench.records.metrics_csv import header
 from rnnbench.records.summary import STATUSES
+from rnnbench.run.job_folders import CHECKPOINT
 from rnnbench.run.schedule import record_columns
 from rnnbench.run.setup import RunSetup
 from rnnbench.training.checkpoint import load_checkpoint, previous_checkpoint
 from rnnbench.training.replica import Snapshot
 
 Contents = dict[str, Any]
-"""What a checkpoint holds."""
+"""The contents of a checkpoint."""
 
 Loaded = TypeVar("Loaded")
 
 
-# ---------------------------------------------------------------- the latest one, or the one before it
+# ---------------------------------------------------------------- the latest checkpoint, or the previous one
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a run folder holds a checkpoint, be it only the previous one."""
+    path = folder / CHECKPOINT
+    return path.exists() or previous_checkpoint(path).exists()
 
 
 def load_latest(path: Path, load: Callable[[Path], Loaded]) -> tuple[Loaded, str | None]:
-    """Read the latest checkpoint from which a run can be resumed.
+    """Read the latest usable checkpoint.
 
     Args:
-        path: Path of the latest one.
-        load: Reads a checkpoint and checks it.
+        path: Path of the latest checkpoint.
+        load: Function that reads a checkpoint and checks it.
 
     Returns:
-        What `load` returned for the latest one, or else for the one before it; and why the latest one cannot be used
-        (None: it is used).
+        The result of `load` for the latest checkpoint or, if that cannot be used, for the previous one; and the reason
+        why the latest one cannot be used (None: it is used).
 
     Raises:
-        RecordError, ConfigError: Neither can be; told of the latest one.
+        RecordError, ConfigError: Neither checkpoint can be used; the error is that of the latest one.
     """
     try:
         return load(path), None
     except (RecordError, ConfigError) as error:
-        if path.is_dir() or not previous_checkpoint(path).exists():  # a folder cannot be replaced by the next one
+        if path.is_dir() or not previous_checkpoint(path).exists():  # the next checkpoint cannot replace a folder
             raise
         try:
             return load(previous_checkpoint(path)), str(error)
@@ -56,17 +63,17 @@ def load_latest(path: Path, load: Callable[[Path], Loaded]) -> tuple[Loaded, str
 
 
 def load_job(path: Path) -> Contents:
-    """Read the checkpoint of a run by itself, or of a job that has ended.
+    """Read the checkpoint of a single run, or of a job of a sweep that has ended.
 
     Raises:
-        RecordError: It is missing or damaged, or is that of a group.
+        RecordError: The checkpoint is missing or damaged, or is that of a group.
     """
     contents = load_checkpoint(path)
     kinds = {"config": dict, "schema": dict, "records": list}
     if not all(isinstance(contents.get(key), kind) for key, kind in kinds.items()):
-        raise RecordError(f"{path} is not the checkpoint of a run by itself")
+        raise RecordError(f"{path} is not the checkpoint of a single run")
     if contents.get("status") not in STATUSES or len(contents["replicas"]) != 1:
-        raise RecordError(f"{path} is damaged: it is not of one run that stands in one of the ways that there are")
+        raise RecordError(f"{path} is damaged: it has no valid status, or not exactly one replica")
     _check_common(path, contents)
     return contents
 
@@ -75,40 +82,40 @@ def load_group(path: Path, names: Sequence[str]) -> Contents:
     """Read the checkpoint of a group of a sweep.
 
     Args:
-        path: The file.
+        path: Path of the checkpoint.
         names: Folders of the jobs of the group.
 
     Raises:
-        RecordError: It is missing, damaged, or of something else.
+        RecordError: The checkpoint is missing, damaged, or not that of this group.
     """
     contents = load_checkpoint(path)
     jobs = contents.get("jobs")
     if not isinstance(jobs, list) or len(set(map(str, jobs))) < len(jobs) or not all(job in names for job in jobs):
         raise RecordError(f"{path} is not the checkpoint of this group")
     if len(jobs) != len(contents["replicas"]):
-        raise RecordError(f"{path} is damaged: it does not have a replica for each job")
+        raise RecordError(f"{path} is damaged: it does not have one replica per job")
     aggregate = contents.setdefault("aggregate", None)
     if aggregate is not None and not (isinstance(aggregate, list) and all(map(_are_lengths, aggregate))):
-        raise RecordError(f"{path} is damaged: it does not tell the lengths of the aggregate's files")
+        raise RecordError(f"{path} is damaged: the lengths of the aggregate's files are missing or wrong")
     _check_common(path, contents)
     return contents
 
 
 def _check_common(path: Path, contents: Contents) -> None:
-    """Check what both kinds of checkpoints have beside the snapshot."""
+    """Check the entries that both kinds of checkpoints have besides the snapshot."""
     records, threads = contents.get("records"), contents.get("threads")
     if not isinstance(records, list) or len(records) != len(contents["replicas"]):
-        raise RecordError(f"{path} is damaged: it does not tell the lengths of each job's files")
+        raise RecordError(f"{path} is damaged: it does not list the record files of each job")
     if not all(map(_are_lengths, records)):
-        raise RecordError(f"{path} is damaged: the lengths of a job's files in it are none")
+        raise RecordError(f"{path} is damaged: the lengths of a job's record files are wrong")
     if type(threads) is not int or not 1 <= threads <= MOST_THREADS:
-        raise RecordError(f"{path} is damaged: threads={threads!r} in it is no number of threads")
+        raise RecordError(f"{path} is damaged: threads={threads!r} is not a number of threads")
     if not isinstance(contents.get("recurrence"), str | None):
-        raise RecordError(f"{path} is damaged: its recurrence is no text")
+        raise RecordError(f"{path} is damaged: recurrence is not a string")
 
 
 def _are_lengths(lengths: object) -> bool:
-    """Whether these are files of one run's records, and bytes of each."""
+    """Whether a value maps names of record files to their lengths in bytes."""
     if not isinstance(lengths, dict):
         return False
     return all(is_record_name(name) and isinstance(size, int) and size >= 0 for name, size in lengths.items())
@@ -121,40 +128,40 @@ def stored_config(
     overrides: Sequence[str] | None = None,
     **changes: Any,
 ) -> Config:
-    """The configuration of a run in its records, checked before anything that it names is imported.
+    """Rebuild the configuration of a run from its records; it is checked before any class that it names is imported.
 
     Args:
-        contents: Holds it, the dataclasses of its choices, and the folders of its classes, under `config`, `schema` and
-            `classes`.
-        where: The file, for the message.
-        trusted: The folders and modules whose classes may be imported.
-        overrides: What changes as the run goes on, as KEY=VALUE; None: it does not go on.
-        changes: Values of keys in place of the run's own.
+        contents: Contents of the file, with the entries `config`, `schema` (dataclasses of the choices) and `classes`
+            (folders of the classes).
+        where: Path of the file, for messages.
+        trusted: Folders and modules whose classes may be imported.
+        overrides: Changes for the resumed run, as KEY=VALUE; None: the run is not resumed.
+        changes: Values that replace those of the run.
 
     Raises:
         ConfigError: An override is wrong, or a class may not be imported.
-        RecordError: The configuration is damaged, or that of another version of rnnbench.
+        RecordError: The configuration is damaged, or written by an incompatible version of rnnbench.
     """
     try:
         config = config_from({**contents["config"], **changes}, contents["schema"])
         validate_stored(config)
     except (TypeError, ValueError, ConfigError) as error:
-        problem = f"the configuration in {where} is damaged, or of another version of rnnbench"
+        problem = f"the configuration in {where} is damaged, or was written by an incompatible version of rnnbench"
         raise RecordError(f"{problem}: {error}") from error
     check_trusted(where.parent, [config], contents.get("classes"), trusted)
     return config if overrides is None else with_overrides(config, overrides)
 
 
-# ---------------------------------------------------------------- what it has to suit
+# ---------------------------------------------------------------- what a checkpoint has to match
 
 
 @dataclass(frozen=True)
 class Form:
-    """What the checkpoints and the records of a run have to look like, by its configuration.
+    """The form that a configuration requires of the checkpoints and records of its run.
 
     Attributes:
-        theta: Parameters of one replica, (1, P), of any values.
-        optimizer_state: The optimizer's state of one replica, each (1, ...), of any values.
+        theta: Parameters of one replica, (1, P); the values do not matter.
+        optimizer_state: Optimizer state of one replica, (1, ...) each; the values do not matter.
         header: First line of metrics.csv.
     """
 
@@ -164,7 +171,7 @@ class Form:
 
     @classmethod
     def of(cls, setup: RunSetup) -> Self:
-        """The form of a run with these objects."""
+        """Return the form for a run with these objects."""
         theta = torch.zeros(1, setup.built.model.num_parameters, dtype=setup.dtype)
         columns = record_columns(setup.config, setup.built)
         return cls(theta, setup.built.optimizer.initial_state(theta), header(columns))
@@ -173,26 +180,26 @@ class Form:
         """Check the tensors of a checkpoint.
 
         Args:
-            path: The checkpoint.
-            snapshot: What it holds.
+            path: Path of the checkpoint, for messages.
+            snapshot: Snapshot in the checkpoint.
 
         Raises:
-            RecordError: One is missing or has another shape or type.
+            RecordError: A tensor is missing or has another shape or dtype.
         """
         state, previous = snapshot.optimizer_state, snapshot.previous
         if state.keys() != self.optimizer_state.keys() or (previous and previous.keys() != {"theta", "gradient"}):
-            raise RecordError(f"{path} does not suit its configuration: its tensors have other names")
+            raise RecordError(f"{path} does not match its configuration: its tensors have other names")
         tensors = [("theta", snapshot.theta, self.theta)]
         tensors += [(name, tensor, self.optimizer_state[name]) for name, tensor in state.items()]
         tensors += [(f"previous {name}", tensor, self.theta) for name, tensor in previous.items()]
         for name, tensor, expected in tensors:
             if tensor.shape[1:] != expected.shape[1:] or tensor.dtype != expected.dtype:
                 raise RecordError(
-                    f"{path} does not suit its configuration: {name} of a replica is {_told(tensor)}, "
-                    f"expected {_told(expected)}"
+                    f"{path} does not match its configuration: {name} of a replica is {_description(tensor)}, "
+                    f"expected {_description(expected)}"
                 )
 
 
-def _told(tensor: torch.Tensor) -> str:
-    """The shape and type of a tensor, in words."""
+def _description(tensor: torch.Tensor) -> str:
+    """Describe dtype and shape of one replica's tensor."""
     return f"{str(tensor.dtype).removeprefix('torch.')} of shape {tuple(tensor.shape[1:])}"

@@ -1,6 +1,6 @@
 """Saves the checkpoints and summaries of a batched run.
 
-They are written on the thread of the records, after every row that was logged before; training continues meanwhile.
+They are written on the records' thread, after all rows that were logged before; training does not wait.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from rnnbench.training.replica import Snapshot
 from rnnbench.training.state import TrainingState
 
 SECONDS_BETWEEN_GROUP_CHECKPOINTS = 10.0
-"""Replicas that end within this time share one checkpoint of the replicas that are still trained."""
+"""The group's checkpoint is rewritten for ended replicas at most once within this time."""
 
 
 class Checkpoints:
@@ -27,8 +27,8 @@ class Checkpoints:
     Args:
         folders: Folders of the jobs.
         group: Properties of a batched run of a sweep; None: a single run, whose checkpoint is in its own folder.
-        records: The open records of the run; told of folders that cannot be written.
-        observer: Hands the work to the thread of the records, in order.
+        records: Open records of the run; folders that cannot be written are reported to it.
+        observer: Queues the work on the records' thread.
     """
 
     def __init__(self, folders: JobFolders, group: Group | None, records: Records, observer: Observer) -> None:
@@ -48,7 +48,7 @@ class Checkpoints:
         self._observer.checkpoint(partial(self._save_group, self._group, snapshot, of_active))
 
     def save_ended(self, training: TrainingState, replicas: Sequence[int]) -> None:
-        """Save replicas that have ended, each in its own folder; interrupted ones are in the group's checkpoint."""
+        """Save replicas that have ended, each in its own folder; the group's checkpoint holds interrupted ones."""
         self._folders.refresh(training.replicas)
         for index in replicas:
             summary = self._folders.summaries[index]
@@ -63,7 +63,7 @@ class Checkpoints:
         if not training.active or training.seconds >= self._group_is_due:
             self.save_active(training)
 
-    # ------------------------------------------------------------ on the thread of the records
+    # ------------------------------------------------------------ on the records' thread
 
     def _save_one(self, snapshot: Snapshot, index: int, summary: Summary, written: OnDisk) -> None:
         """Save one replica in its own folder."""
@@ -93,7 +93,7 @@ class Checkpoints:
                 self._folders.write(index, summary, durable=summary.status != "running")
 
     def _contents(self, snapshot: Snapshot, records: Sequence[Lengths]) -> dict[str, Any]:
-        """The entries that both kinds of checkpoint have."""
+        """Return the entries that both kinds of checkpoints have."""
         facts = self._folders.facts
         return {
             **snapshot.contents(),
@@ -105,7 +105,7 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def _failing_alone(self, index: int) -> Iterator[None]:
-        """Let a folder that cannot be written end its own job only, if there are others."""
+        """If a folder cannot be written, end only its own job, unless it is the only one."""
         try:
             yield
         except MachineError:

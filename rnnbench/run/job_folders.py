@@ -24,7 +24,7 @@ Lengths = Mapping[str, int]
 
 @dataclass(frozen=True)
 class Job:
-    """A configuration and the existing folder of its run."""
+    """A run's configuration and its existing folder."""
 
     config: Config
     folder: Path
@@ -32,14 +32,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Group:
-    """Properties that a batched run of a sweep has beside its jobs.
+    """Properties of a batched run of a sweep, besides its jobs.
 
     Attributes:
-        checkpoint: File with the state of the jobs that are still trained.
+        checkpoint: Path of the file with the state of the jobs that are still trained.
         names: Name of each job in this file.
         label: Name of the batched run on the terminal.
-        aggregate: What the group's aggregate is made of.
-        shown_first: Keys, or groups, of the configuration that TensorBoard's table of runs begins with.
+        aggregate: Plan of the group's live aggregate.
+        shown_first: Configuration keys, or groups of keys, that come first in TensorBoard's table of runs.
     """
 
     checkpoint: Path
@@ -50,10 +50,10 @@ class Group:
 
 
 class JobFolders:
-    """The folders of the jobs that are trained together, and the summary of each.
+    """The folders of jobs that are trained together, and their summaries.
 
     Attributes:
-        jobs: The jobs.
+        jobs: The jobs, each with its configuration and folder.
         facts: Fields of a summary that do not change during the run.
         layout: Shape of each parameter.
         trees: Configuration of each job, as a nested dictionary.
@@ -62,10 +62,10 @@ class JobFolders:
     """
 
     def __init__(self, jobs: Sequence[Job], facts: Mapping[str, Any], layout: Mapping[str, Sequence[int]]) -> None:
-        """Nothing is written.
+        """Make the first summaries in memory; nothing is written.
 
         Args:
-            jobs: The jobs.
+            jobs: The jobs, each with its configuration and folder.
             facts: Fields of a summary that do not change during the run.
             layout: Shape of each parameter.
         """
@@ -97,7 +97,7 @@ class JobFolders:
         return unwritable
 
     def refresh(self, replicas: Sequence[Replica]) -> None:
-        """Update the summaries from the training, in memory."""
+        """Update the summaries in memory from the state of the training."""
         self.summaries = [
             Summary(
                 status=replica.status,
@@ -117,10 +117,10 @@ class JobFolders:
             self._settled.add(index)
 
     def add_broken(self, broken: Mapping[int, str]) -> None:
-        """Write the failures of jobs whose records could not be written, as far as their folders exist.
+        """Write the summaries of jobs whose records could not be written, if their folders allow it.
 
         Args:
-            broken: Errors by job that the training has not been told of.
+            broken: Job index -> error, for errors that the training loop has not received.
         """
         for index, message in broken.items():
             self.summaries[index] = replace(self.summaries[index], status="failed", message=message)
@@ -130,7 +130,7 @@ class JobFolders:
                     write_summary(job.folder, summary)
 
     def fail(self, message: str, error: BaseException) -> None:
-        """Report an error of the whole run, and write it to the summaries of jobs that have no final one on disk."""
+        """Report an error of the whole run, and write it to the summaries of jobs without a final one on disk."""
         logger.error(message, exc_info=error)
         say(message)
         for index, summary in enumerate(self.summaries):
@@ -147,7 +147,7 @@ class JobFolders:
 
 
 def progress_fields(replica: Replica) -> dict[str, Any]:
-    """The fields of a summary that change during training."""
+    """Return the fields of a summary that change during training."""
     return {
         "solved": replica.solved_at is not None,
         "solved_at": replica.solved_at,

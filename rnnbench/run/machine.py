@@ -1,4 +1,4 @@
-"""What this machine has: device, threads, memory; and whether a run fits it."""
+"""Device, threads and memory of this machine, and checks that a run fits them."""
 
 from bisect import bisect_right
 from collections.abc import Mapping
@@ -28,39 +28,39 @@ from rnnbench.training.world import World
 MEBIBYTE, GIBIBYTE = 2**20, 2**30
 
 SHARE_OF_MEMORY = 0.5
-"""Of what is available: what groups of replicas are made for, since the estimate of their needs is rough."""
+"""Share of the available memory that a group of replicas may use by estimate, since the estimate is rough."""
 
-MOST_REPLICAS = 4096
-"""Of one batched run."""
+MAX_REPLICAS = 4096
+"""Maximum number of replicas of one batched run."""
 
 OUT_OF_MEMORY = ("allocate memory", "out of memory", "_STATUS_ALLOC_FAILED")
-"""In the messages of torch's CPU allocator, of CUDA, and of cuBLAS and cuDNN."""
+"""Parts of the error messages of torch's CPU allocator, of CUDA, and of cuBLAS and cuDNN."""
 
 
 class NotEnoughMemoryError(ConfigError):
-    """A run needs more memory than there is."""
+    """A run needs more memory than is available."""
 
 
 RANDOM_NUMBER_BYTES = 32
-"""Bytes of scratch for each random number of the batch that is being drawn, by reading the generator's tensors."""
+"""Temporary memory per random number while a batch is drawn, in bytes; counted from the generator's tensors."""
 
 OUTPUT_TENSORS = 3
-"""Tensors of the outputs' size that are there together with them: the outputs, their gradients, and one on the way."""
+"""Number of tensors of the outputs' size in memory at once: the outputs, their gradients, and a temporary one."""
 
 
 def prepare_arithmetic() -> None:
-    """Set what holds for all arithmetic of a process that trains: threads, memory, TF32, denormal numbers."""
-    torch.set_num_threads(1)  # each worker runs whole blocks; an operation itself is not split
+    """Apply the settings of a process that trains: threads, allocator, TF32, denormal numbers."""
+    torch.set_num_threads(1)  # workers split the batch into blocks; single operations are not split
     prepare_allocator()
     forbid_tf32()
     flush_denormals()
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device that `device` names; auto: the first GPU, else the CPU.
+    """Return the device with a name; auto: the first GPU, or the CPU if there is none.
 
     Raises:
-        ConfigError: It is not there.
+        ConfigError: There is no such device.
     """
     available = torch.cuda.is_available()
     if name == "auto":
@@ -68,18 +68,16 @@ def resolve_device(name: str) -> torch.device:
     device = torch.device(name)
     if device.type == "cuda":
         if not available:
-            raise ConfigError(
-                f"device={name}: torch {torch.__version__} sees no CUDA device here; use device=cpu or auto"
-            )
+            raise ConfigError(f"device={name}: torch {torch.__version__} finds no CUDA device; use device=cpu or auto")
         count = torch.cuda.device_count()
         if (device.index or 0) >= count:
             names = ", ".join(f"cuda:{index}" for index in range(count))
-            raise ConfigError(f"device={name}: there is no such device here; there are cpu, {names}")
+            raise ConfigError(f"device={name}: no such device; this machine has cpu, {names}")
     return device
 
 
 def resolve_threads(config: Config, built: Built, num_replicas: int, device: torch.device) -> int:
-    """The number of worker threads of a run; auto: measured, see `rnnbench.training.threads`."""
+    """Return the number of worker threads of a run; auto: measured, see `rnnbench.training.threads`."""
     if config.threads != "auto":
         return int(config.threads)
     if device.type != "cpu":
@@ -90,7 +88,7 @@ def resolve_threads(config: Config, built: Built, num_replicas: int, device: tor
 
 
 def available_bytes(device: torch.device) -> int | None:
-    """Memory that a run may still take on a device; None: not known on this system."""
+    """Return the available memory of a device, in bytes; None: unknown on this system."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     candidates = []
@@ -105,12 +103,12 @@ def available_bytes(device: torch.device) -> int | None:
 
 
 def memory_parts(config: Config, built: Built, num_replicas: int, device: torch.device) -> Mapping[str, int]:
-    """Bytes that a run will need, by the key that decides most about each part."""
+    """Estimate the memory of each part of a run, in bytes, by the configuration key that determines most of it."""
     task, model, optimizer = built.task, built.model, built.optimizer
     dtype = getattr(torch, config.dtype)
     threads = num_processors() if config.threads == "auto" else int(config.threads)
     threads = threads if device.type == "cpu" else 1
-    most_rows = rows_per_block(model, task.num_steps, dtype, device)
+    max_rows = rows_per_block(model, task.num_steps, dtype, device)
     drawn, kept = optimizer.num_drawn_sequences, optimizer.num_kept_sequences
 
     def sweeps(sequences: int) -> int:
@@ -118,11 +116,11 @@ def memory_parts(config: Config, built: Built, num_replicas: int, device: torch.
         return int(outputs + model.block_bytes(BlockShape(1, task.num_steps, sequences, dtype, device)))
 
     inputs = num_replicas * task.num_steps * (task.input_size * dtype.itemsize + RANDOM_NUMBER_BYTES)
-    traced = num_replicas * min(drawn, most_rows)
-    # Captured updates keep what a cell's record takes in memory of their graph's own.
+    traced = num_replicas * min(drawn, max_rows)
+    # A captured graph holds a second copy of these buffers in its own memory pool.
     is_captured = device.type == "cuda" and optimizer.is_capturable and config.cuda_graphs != "never"
     batch_key = "optim.gradient_batch_size" if kept else "optim.batch_size"
-    evaluated = min(num_replicas * NUM_EVALUATION_SEQUENCES, threads * most_rows)
+    evaluated = min(num_replicas * NUM_EVALUATION_SEQUENCES, threads * max_rows)
     return {
         batch_key: drawn * inputs + sweeps(traced) * (1 + is_captured),
         "optim.curvature_batch_size": sweeps(num_replicas * kept),
@@ -132,7 +130,7 @@ def memory_parts(config: Config, built: Built, num_replicas: int, device: torch.
 
 
 def probe_parts(config: Config, built: Built, num_replicas: int) -> Mapping[str, int]:
-    """Bytes of the probe that takes most, since they are read one after another, by the key that decides about it."""
+    """Estimate the memory of the largest probe, since probes are read one at a time; see `memory_parts`."""
     sizes = {
         name: probe.num_bytes(built.model, built.task.num_steps, num_replicas) for name, probe in built.probes.items()
     }
@@ -151,7 +149,7 @@ def check_backend(config: Config, built: Built, device: torch.device) -> str:
         Name of the backend, for messages.
 
     Raises:
-        ConfigError: The backend does not run there.
+        ConfigError: The backend does not run on the device.
     """
     try:
         name: str = built.model.backend_name(device, getattr(torch, config.dtype))
@@ -163,15 +161,19 @@ def check_backend(config: Config, built: Built, device: torch.device) -> str:
 def resolve_recurrence(
     config: Config, built: Built, num_replicas: int, device: torch.device, *, captures: bool, known: str | None
 ) -> Built:
-    """The same objects, with the way through a gated net's steps settled on a GPU, where `auto` means to measure.
+    """On a GPU, replace the recurrence `auto` of a gated net by the faster one, which is measured.
 
     Args:
-        config: Of the run.
-        built: Its objects.
+        config: Configuration of the run.
+        built: Objects of the run.
         num_replicas: R.
-        device: Where it runs.
-        captures: Whether updates are to be captured as CUDA graphs.
-        known: What was measured before a run goes on, since either way rounds differently; None: nothing.
+        device: Device of the run.
+        captures: Whether updates are captured as CUDA graphs.
+        known: Recurrence that an earlier process of a resumed run has measured; it is kept, since the two round
+            differently. None: none was measured.
+
+    Returns:
+        The objects with the chosen recurrence.
     """
     model = built.model
     if not isinstance(model, FusedCell) or model.recurrence != "auto" or device.type != "cuda":
@@ -180,22 +182,24 @@ def resolve_recurrence(
     wait = partial(torch.cuda.synchronize, device)
     sequences, dtype = built.optimizer.num_drawn_sequences, getattr(torch, config.dtype)
     try:
-        way = known or fastest_recurrence(built.task, model, num_replicas, sequences, dtype, device, make_graph, wait)
+        recurrence = known or fastest_recurrence(
+            built.task, model, num_replicas, sequences, dtype, device, make_graph, wait
+        )
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        return built  # the run itself may do with less, or is parted
-    return replace(built, model=model.with_recurrence(way))
+        return built  # the run may need less, or will be split
+    return replace(built, model=model.with_recurrence(recurrence))
 
 
 def check_graphs(config: Config, built: Built, device: torch.device, world: World) -> bool:
-    """Check that updates can be captured as CUDA graphs where they have to be.
+    """Decide whether updates are captured as CUDA graphs.
 
     Returns:
-        Whether they are to be captured.
+        Whether they are captured.
 
     Raises:
-        ConfigError: They have to be, and cannot.
+        ConfigError: The configuration requires capturing, but it is not possible.
     """
     if config.cuda_graphs == "never":
         return False
@@ -215,22 +219,22 @@ def check_memory(config: Config, built: Built, num_replicas: int, device: torch.
     """Check that a run fits into memory.
 
     Returns:
-        Bytes that it will need, about.
+        Estimate of the memory that the run needs, in bytes.
 
     Raises:
-        NotEnoughMemoryError: It needs more than there is.
+        NotEnoughMemoryError: The run needs more memory than is available.
     """
     values = {key: value for key, value, _ in fields_of(config)}
-    # First alone: some models make their parameters to find out what their sweeps take.
+    # The parameters are checked first: some models allocate them to measure the memory of their passes.
     _check_parts(_parameters(built, num_replicas), values, device, "the run")
     return _check_parts(memory_parts(config, built, num_replicas, device), values, device, "the run")
 
 
 def check_probe_memory(config: Config, built: Built, num_sequences: int) -> None:
-    """Check that the probes of a saved net fit into memory, on the CPU.
+    """Check that the probes of a saved net fit into the memory of the CPU.
 
     Raises:
-        NotEnoughMemoryError: They need more than there is.
+        NotEnoughMemoryError: The probes need more memory than is available.
     """
     task, device, dtype = built.task, torch.device("cpu"), getattr(torch, config.dtype)
     values = {key: value for key, value, _ in fields_of(config)} | {"--sequences": num_sequences}
@@ -242,44 +246,44 @@ def check_probe_memory(config: Config, built: Built, num_sequences: int) -> None
 
 
 def _parameters(built: Built, num_replicas: int) -> Mapping[str, int]:
-    """Bytes that the parameters take in an update, by the key that decides most about them."""
+    """Estimate the memory of the parameters in an update; see `memory_parts`."""
     return {"model.hidden_size": num_replicas * built.model.num_parameters * built.optimizer.bytes_per_parameter}
 
 
 def _check_parts(parts: Mapping[str, int], values: Mapping[str, Any], device: torch.device, what: str) -> int:
-    """Check that parts fit into memory together, and add them up; `values` are of the keys that name them."""
+    """Check that the sum of some parts fits into memory, and return it; `values` maps each key to its value."""
     needed, available = sum(parts.values()), available_bytes(device)
     if available is not None and needed > available:
         key = max(parts, key=lambda name: parts[name])
         shorter = " or task.sequence_length" if what == "the run" else ""
         raise NotEnoughMemoryError(
             f"{key}={values[key]}: {what} needs about {needed / GIBIBYTE:.1f} GiB of memory "
-            f"on {device.type}, {available / GIBIBYTE:.1f} GiB are available; lower {key}{shorter}"
+            f"on {device.type}, but {available / GIBIBYTE:.1f} GiB are available; lower {key}{shorter}"
         )
     return needed
 
 
-def most_replicas(config: Config, built: Built, device: torch.device, num_side_by_side: int = 1) -> int:
-    """The largest number of replicas of one batched run for which there is memory, at least 1.
+def max_replicas(config: Config, built: Built, device: torch.device, num_concurrent: int = 1) -> int:
+    """Return the largest number of replicas of one batched run that fits into memory, at least 1.
 
     Args:
-        config: Of one of them.
-        built: Its objects.
-        device: Where it will run.
-        num_side_by_side: Batched runs that share the memory.
+        config: Configuration of one replica.
+        built: Objects built from it.
+        device: Device of the run.
+        num_concurrent: Number of batched runs that share the memory.
     """
     available = available_bytes(device)
     if available is None:
-        return MOST_REPLICAS
-    limit = SHARE_OF_MEMORY * available / num_side_by_side
+        return MAX_REPLICAS
+    limit = SHARE_OF_MEMORY * available / num_concurrent
     fitting = bisect_right(
-        range(1, MOST_REPLICAS + 1), limit, key=lambda count: sum(memory_parts(config, built, count, device).values())
+        range(1, MAX_REPLICAS + 1), limit, key=lambda count: sum(memory_parts(config, built, count, device).values())
     )
     return max(fitting, 1)
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error says that memory is used up; torch's own class is of its GPU allocator alone."""
+    """Whether an error means that memory is full; torch.OutOfMemoryError is raised by the GPU allocator only."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
+    return isinstance(error, RuntimeError) and any(part in str(error) for part in OUT_OF_MEMORY)

@@ -6,20 +6,20 @@ _limit: int | None = None
 
 
 def num_processors() -> int:
-    """Processors that this process may use."""
+    """Return the number of processors that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
-    there = len(affinity(0)) if affinity is not None else (os.cpu_count() or 1)
-    return there if _limit is None else min(there, _limit)
+    available = len(affinity(0)) if affinity is not None else (os.cpu_count() or 1)
+    return available if _limit is None else min(available, _limit)
 
 
 def use_processors(limit: int) -> None:
-    """Use so many processors at most, whichever are free; the others are for processes beside this one."""
+    """Limit the number of processors that this process uses, without binding it; others run beside it."""
     global _limit
     _limit = limit
 
 
 def keep_to_share(share: int, num_shares: int) -> None:
-    """Keep this process to its share of the processors, so that others beside it have theirs; not on macOS."""
+    """Bind this process to its share of the processors, so that others can use theirs; no effect on macOS."""
     affinity = getattr(os, "sched_getaffinity", None)
     if affinity is not None:
         processors = sorted(affinity(0))

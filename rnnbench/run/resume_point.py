@@ -13,10 +13,10 @@ class ResumePoint:
     """The state from which the jobs of a run are resumed.
 
     Attributes:
-        snapshot: State of all of them; None: nothing was saved, so they begin anew.
-        lengths: Bytes of each job's record files at that moment; None: the records begin anew as well.
-        threads: Number of threads of the earlier process; None: not known.
-        recurrence: The faster way through a gated net's steps, as measured by the earlier process; None: not measured.
+        snapshot: State of all jobs; None: nothing was saved, so they restart.
+        lengths: Length in bytes of each record file of each job at the snapshot; None: the records restart too.
+        threads: Number of threads of the earlier process; None: unknown.
+        recurrence: Faster recurrence of a gated net, as measured by the earlier process; None: not measured.
     """
 
     snapshot: Snapshot | None
@@ -26,5 +26,5 @@ class ResumePoint:
 
     @classmethod
     def of(cls, checkpoint: Mapping[str, Any], snapshot: Snapshot, lengths: Sequence[Lengths]) -> Self:
-        """The resume point of some replicas of a checkpoint."""
+        """Return the resume point of some replicas of a checkpoint."""
         return cls(snapshot, lengths, checkpoint["threads"], checkpoint.get("recurrence"))

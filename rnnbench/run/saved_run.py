@@ -14,11 +14,11 @@ from rnnbench.records import RecordError, read_summary
 from rnnbench.records.continuing import ShortRecordsError, check_continued, covered_lengths
 from rnnbench.records.metrics_csv import last_row
 from rnnbench.records.wording import count
-from rnnbench.run.checkpoint_reading import Contents, Form, load_job, load_latest, stored_config
+from rnnbench.run.checkpoint_reading import Contents, Form, has_checkpoint, load_job, load_latest, stored_config
 from rnnbench.run.job_folders import CHECKPOINT
 from rnnbench.run.resume_point import ResumePoint
 from rnnbench.run.setup import RunSetup, set_up
-from rnnbench.training.checkpoint import previous_checkpoint, save_checkpoint
+from rnnbench.training.checkpoint import save_checkpoint
 from rnnbench.training.replica import Snapshot
 from rnnbench.training.world import World
 
@@ -32,10 +32,10 @@ class SavedRun:
         config: Configuration of the resumed run.
         setup: Objects of the resumed run.
         start: State from which it is resumed.
-        status: Status of the run at its checkpoint; None: it begins anew.
+        status: Status of the run at its checkpoint; None: it restarts.
         updates: Number of updates done.
-        warnings: Sentences that say what is lost.
-        checkpoint: Contents to write to the checkpoint before training continues; None: they are there already.
+        warnings: Sentences that name lost updates or rows.
+        checkpoint: Contents to write to the checkpoint before training resumes; None: the file holds them already.
     """
 
     folder: Path
@@ -60,7 +60,7 @@ class SavedRun:
 
 @dataclass(frozen=True)
 class _Loaded:
-    """A checkpoint that the run can be resumed from."""
+    """A checkpoint from which the run can be resumed."""
 
     contents: Contents
     config: Config
@@ -76,14 +76,14 @@ def is_finished(status: str, config: Config) -> bool:
 def read_saved_run(
     folder: Path, overrides: Sequence[str], trusted: Trusted, world: World, *, accept_gap: bool = False
 ) -> SavedRun:
-    """Read where a run stopped, and set it up; nothing is written.
+    """Read the state of a run and build its objects; nothing is written.
 
     Args:
         folder: Run folder.
         overrides: A larger budget, as KEY=VALUE.
         trusted: Folders and modules whose classes may be imported.
         world: The processes that train the run.
-        accept_gap: Whether to resume even if rows are missing that the checkpoint counts.
+        accept_gap: Whether to resume even if rows are missing that were on disk at the checkpoint.
 
     Raises:
         ConfigError: The folder holds nothing to resume, or names a class that may not be imported; an override is
@@ -91,22 +91,22 @@ def read_saved_run(
         RecordError: A record is damaged.
     """
     path = folder / CHECKPOINT
-    if not path.exists() and not previous_checkpoint(path).exists():
+    if not has_checkpoint(folder):
         return _at_its_beginning(folder, overrides, trusted, world)
     try:
         loaded, problem = load_latest(path, partial(_load, folder, overrides, trusted, world, accept_gap))
     except ShortRecordsError as error:
-        raise RecordError(with_way_on(error, folder)) from error
+        raise RecordError(with_remedy(error, folder)) from error
     contents, config = loaded.contents, loaded.config
     updates, warnings, lengths = contents["update"], [], contents["records"]
     if problem is not None:
         warnings.append(
-            f"{problem}; the run goes on from the checkpoint before it, {repeated(last_update(folder) or 0, updates)}"
+            f"{problem}; the run resumes from the previous checkpoint, {repeated(last_update(folder) or 0, updates)}"
         )
     if accept_gap:
         lengths = [covered_lengths(folder, loaded.form.header, lengths[0])]
         if lengths != contents["records"]:
-            warnings.append(f"rows before update {updates} are missing in {folder}, and stay so")
+            warnings.append(f"rows before update {updates} are missing in {folder} and stay missing")
     start = ResumePoint.of(contents, Snapshot.from_contents(contents), lengths)
     checkpoint = {**contents, "records": lengths} if warnings else None
     return SavedRun(folder, config, loaded.setup, start, contents["status"], updates, warnings, checkpoint)
@@ -127,18 +127,18 @@ def _load(
 
 
 def _config(path: Path, contents: Contents, overrides: Sequence[str], trusted: Trusted) -> Config:
-    """The configuration of the resumed run."""
+    """Return the configuration of the resumed run."""
     config = stored_config(contents, path, trusted, overrides)
     return dataclasses.replace(config, threads=contents["threads"] or config.threads)
 
 
 def _at_its_beginning(folder: Path, overrides: Sequence[str], trusted: Trusted, world: World) -> SavedRun:
-    """A run that ended before its first checkpoint; it begins anew."""
+    """Return a run that ended before its first checkpoint; it restarts."""
     summary = read_summary(folder)
     if (last_update(folder) or 0) > 0:
-        raise ConfigError(f"{folder} has lost its {CHECKPOINT}: its records stay, and it cannot go on")
+        raise ConfigError(f"{folder} has lost its {CHECKPOINT} and cannot be resumed; its records are kept")
     if not summary.schema:
-        raise ConfigError(f"{folder} was ended before its first checkpoint: remove it, and train anew")
+        raise ConfigError(f"{folder} ended before its first checkpoint: remove the folder and train again")
     contents = {
         "config": summary.config,
         "schema": summary.schema,
@@ -151,13 +151,13 @@ def _at_its_beginning(folder: Path, overrides: Sequence[str], trusted: Trusted, 
     )
 
 
-def with_way_on(error: ShortRecordsError, folder: Path) -> str:
-    """What is missing, and how a run or a sweep is resumed without it."""
-    return f"{error}; `rnnbench resume {folder} --accept-gap` goes on without what is missing"
+def with_remedy(error: ShortRecordsError, folder: Path) -> str:
+    """Return a message with the missing records and the command that resumes a run or a sweep without them."""
+    return f"{error}; `rnnbench resume {folder} --accept-gap` resumes without the missing rows"
 
 
 def repeated(recorded: int, updates: int) -> str:
-    """Which updates are repeated, in words.
+    """Describe where a run is resumed and how many updates are repeated.
 
     Args:
         recorded: Number of updates in the records.
@@ -168,7 +168,7 @@ def repeated(recorded: int, updates: int) -> str:
 
 
 def last_update(folder: Path) -> int | None:
-    """Number of updates in the records of a run; None: they cannot be read."""
+    """Return the number of updates in the records of a run; None: they cannot be read."""
     known = []
     row = last_row(folder, ["update"])
     if row is not None:

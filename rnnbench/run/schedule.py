@@ -1,4 +1,4 @@
-"""What a configuration asks of the training loop: budgets, intervals, probes and the columns of metrics.csv."""
+"""From a configuration to the training loop's budgets, intervals, probes and columns of metrics.csv."""
 
 from rnnbench.config.build import Built
 from rnnbench.config.schema import Config
@@ -8,7 +8,7 @@ from rnnbench.training.readings import ScheduledProbe
 
 
 def training_plan(config: Config) -> Plan:
-    """The training plan of a configuration."""
+    """Return the training plan of a configuration."""
     budget, record = config.budget, config.record
     return Plan(
         max_updates=budget.updates,
@@ -23,12 +23,12 @@ def training_plan(config: Config) -> Plan:
 
 
 def scheduled_probes(config: Config, built: Built) -> dict[str, ScheduledProbe]:
-    """The probes of a run by name, with the interval at which each is read."""
+    """Return the probes of a run by name, each with the interval at which it is read."""
     return {name: ScheduledProbe(probe, config.probe[name].every) for name, probe in built.probes.items()}
 
 
 def record_columns(config: Config, built: Built) -> list[str]:
-    """The columns of a run's metrics.csv."""
+    """Return the columns of a run's metrics.csv."""
     return columns(scheduled_probes(config, built), built.optimizer, built.model, built.task)
 
 

@@ -8,14 +8,13 @@ import torch
 from rnnbench.config.build import Built, build
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.schema import Config
-from rnnbench.config.validate import fields_of
 from rnnbench.run.machine import check_backend, check_graphs, check_memory, resolve_device
 from rnnbench.training.world import ALONE, World
 
 
 @dataclass(frozen=True)
 class RunSetup:
-    """The objects of a batched run, which this machine can train.
+    """The objects of a batched run that this machine can train.
 
     Attributes:
         config: Configuration of the first replica; the others differ from it in per-replica keys only.
@@ -48,7 +47,7 @@ def set_up(configs: Sequence[Config], world: World = ALONE, *, min_replicas: int
     Args:
         configs: One validated configuration per replica; they differ in per-replica keys only.
         world: The processes that train it together.
-        min_replicas: Number of replicas that have to fit into memory together, where the run may be split; None: all.
+        min_replicas: Number of replicas that must fit into memory together, if the run may be split; None: all.
 
     Raises:
         ConfigError: The configurations differ in a shared key, a class cannot be built from its keys, the device does
@@ -57,7 +56,7 @@ def set_up(configs: Sequence[Config], world: World = ALONE, *, min_replicas: int
     """
     config = configs[0]
     device, built = resolve_device(config.device), build(configs)
-    _check_shares(config, world)
+    _check_shares(built, world)
     backend = check_backend(config, built, device)
     captures = check_graphs(config, built, device, world)
     num_replicas = len(configs) if min_replicas is None else min_replicas
@@ -65,8 +64,8 @@ def set_up(configs: Sequence[Config], world: World = ALONE, *, min_replicas: int
     return RunSetup(config, built, device, world, backend, captures, num_bytes)
 
 
-def _check_shares(config: Config, world: World) -> None:
+def _check_shares(built: Built, world: World) -> None:
     """Check that every process gets a share of every batch."""
-    for key, value, _ in fields_of(config.optim, "optim."):
-        if key.endswith("batch_size") and value < world.size:
-            raise ConfigError(f"{key}={value} cannot be shared by {world.size} processes")
+    for key, size in built.optimizer.batch_sizes.items():
+        if size < world.size:
+            raise ConfigError(f"optim.{key}={size} cannot be shared by {world.size} processes")

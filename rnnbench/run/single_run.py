@@ -26,9 +26,9 @@ def run_job(job: Job, setup: RunSetup, *, quiet: bool) -> int:
     """Train a single run.
 
     Args:
-        job: Its configuration and folder, which the caller has locked.
-        setup: Its objects.
-        quiet: Whether the terminal shows no progress.
+        job: Configuration and folder of the run; the caller has locked the folder.
+        setup: Objects of the run.
+        quiet: Whether to show no progress on the terminal.
 
     Returns:
         The exit status: 0 ended as planned, 1 failed, 128 + N ended by signal N.
@@ -38,7 +38,7 @@ def run_job(job: Job, setup: RunSetup, *, quiet: bool) -> int:
 
 
 def work_on_run(setup: RunSetup, seed: int) -> int:
-    """Take part in a run that the first process of torchrun records; returns the exit status, as `run_job` does."""
+    """Train as a worker of a run that the first process of torchrun records; the exit status is that of `run_job`."""
     with _joined_world(setup):
         return work(setup, seed, None)
 
@@ -46,7 +46,7 @@ def work_on_run(setup: RunSetup, seed: int) -> int:
 def work_on_resumed_run(
     folder: Path, overrides: Sequence[str], *, trusted: Trusted = NOTHING, accept_gap: bool = False
 ) -> int:
-    """Take part in a run that the first process of torchrun resumes; see `resume_run`."""
+    """Train as a worker of a run that the first process of torchrun resumes; see `resume_run`."""
     saved = read_saved_run(folder, overrides, trusted, this_world(), accept_gap=accept_gap)
     if saved.is_finished:
         return OK
@@ -55,7 +55,7 @@ def work_on_resumed_run(
 
 
 def this_world() -> World:
-    """The processes that torchrun has started, or this one alone."""
+    """Return the processes that torchrun has started, or this process alone."""
     return World(*place_in_torchrun())
 
 
@@ -73,24 +73,24 @@ def _joined_world(setup: RunSetup) -> Iterator[None]:
 def resume_run(
     folder: Path, overrides: Sequence[str], *, quiet: bool, trusted: Trusted = NOTHING, accept_gap: bool = False
 ) -> int:
-    """Resume a run from its checkpoint; its numbers are those that it would have had without the interruption.
+    """Resume a run from its checkpoint; the results are bit-identical to those of an uninterrupted run.
 
-    A run that ended before its first checkpoint begins anew. Nothing is written before everything has been read.
+    A run that ended before its first checkpoint restarts. Nothing is written before everything has been read.
 
     Args:
         folder: Run folder.
         overrides: A larger budget, as KEY=VALUE.
-        quiet: Whether the terminal shows no progress.
+        quiet: Whether to show no progress on the terminal.
         trusted: Folders and modules whose classes may be imported.
-        accept_gap: Whether to resume even if rows are missing that the checkpoint counts.
+        accept_gap: Whether to resume even if rows are missing that were on disk at the checkpoint.
 
     Returns:
-        The exit status, as of `run_job`; 0 if the run is finished already.
+        The exit status, as in `run_job`; 0 if the run is finished already.
 
     Raises:
         ConfigError: The folder holds nothing to resume; it names a class that may not be imported; or an override is
             wrong.
-        RecordError: A record is damaged, or another process works on the run, or on the sweep that it belongs to.
+        RecordError: A record is damaged, or another process has locked the run or the sweep that it belongs to.
     """
     with contextlib.ExitStack() as locks:
         for locked in (sweep_of(folder), folder):
@@ -107,9 +107,9 @@ def _resume(saved: SavedRun, *, quiet: bool) -> int:
     for line in saved.warnings:
         say(line)
     if not quiet:
-        how = "begins anew" if saved.start.snapshot is None else f"goes on after update {saved.updates}"
+        how = "restarts" if saved.start.snapshot is None else f"resumes after update {saved.updates}"
         say(f"{saved.config.name} {how} -> {saved.folder}")
-    with _joined_world(saved.setup):  # all processes have read the checkpoint by now
+    with _joined_world(saved.setup):  # waits until all processes have read the checkpoint
         run = BatchedRun(saved.setup, [Job(saved.config, saved.folder)], quiet=quiet, start=saved.start)
         saved.settle()
         return _finish(run)

@@ -1,7 +1,8 @@
-"""The standard streams of a process, made such that no run ends for want of a character or of a reader.
+"""Standard streams whose errors never end a run.
 
-Python's own raise an error at a character that their encoding lacks, and where a pipe's reader, a terminal or the room
-on a disk is gone. One that was closed when the process began is None, and the next opened file takes its number.
+Python's own streams raise an error for a character that their encoding lacks, and if the reader of a pipe, the terminal
+or the space on a disk is gone. A stream that was closed at the start of the process is None, and the next opened file
+gets its descriptor.
 """
 
 import errno
@@ -19,19 +20,19 @@ _STDIN, _STDOUT, _STDERR = 0, 1, 2
 
 
 class _Output(io.FileIO):
-    """A file descriptor that drops everything after the first write that failed.
+    """A file that drops all output after the first failed write.
 
     Attributes:
-        error: Why that write failed; None: all were possible.
+        error: Error of the failed write; None: no write has failed.
     """
 
     error: OSError | None = None
 
     def write(self, data: Any) -> int:
-        """Write what can be written; returns the number of bytes that need not be written again."""
+        """Write or drop data; returns the number of bytes that need not be written again."""
         if self.error is None:
             try:
-                while (written := super().write(data)) is None:  # of a pipe that is full and does not block
+                while (written := super().write(data)) is None:  # None: a full non-blocking pipe
                     select.select([], [self], [])
                 return written
             except OSError as error:
@@ -40,37 +41,37 @@ class _Output(io.FileIO):
 
 
 class LogFile(logging.FileHandler):
-    """Keeps what is logged in a file, as far as the disk has room for it."""
+    """Log file that drops further lines after a write has failed, for example because the disk is full."""
 
     def _open(self) -> io.TextIOWrapper:
         return _text(_Output(self.baseFilename, self.mode, opener=without_following), "utf-8")
 
 
 def use_utf8() -> None:
-    """Start the process anew where Python takes file names and arguments for ASCII, as with LC_ALL=C PYTHONUTF8=0."""
+    """Restart the process in UTF-8 mode if Python decodes file names as ASCII, as with LC_ALL=C PYTHONUTF8=0."""
     if sys.getfilesystemencoding() == "ascii" and os.environ.get("PYTHONUTF8") != "1":
         os.environ["PYTHONUTF8"] = "1"
         os.execv(sys.executable, sys.orig_argv)
 
 
 def prepare_streams() -> None:
-    """Make this process's streams fit for a long run; to be called before anything else is opened.
+    """Replace the standard streams by ones whose errors never end a run; call this before any file is opened.
 
-    Characters that cannot be encoded are written as escapes. What cannot be written is dropped, also by handlers of the
-    log; `output_error` tells of it.
+    Characters that cannot be encoded are written as escapes. Output that cannot be written is dropped, also by log
+    handlers; `output_error` returns the error.
     """
     for descriptor in (_STDIN, _STDOUT, _STDERR):
         try:
             os.fstat(descriptor)
-        except OSError:  # it was closed, so that the next file would get its number, and what others print
+        except OSError:  # closed: the next opened file would get this descriptor, and all output to it
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
-    sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: SIM115 - for as long as the process
+    sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: SIM115 - stays open
     sys.stdout, sys.stderr = _fit(sys.stdout, _STDOUT), _fit(sys.stderr, _STDERR)
-    logging.raiseExceptions = False  # they are told on stderr, with a traceback for every line
+    logging.raiseExceptions = False  # else every failed log line prints a traceback on stderr
 
 
 def output_error() -> OSError | None:
-    """Why standard output could not be written; None: all of it was, or its reader has gone, which is no error."""
+    """Return why standard output could not be written; None: all was written, or the reader closed it."""
     sys.stdout.flush()
     output = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     if not isinstance(output, _Output) or output.error is None:
@@ -80,7 +81,7 @@ def output_error() -> OSError | None:
 
 
 def _fit(stream: TextIO | None, descriptor: int) -> TextIO:
-    """A stream in place of one of Python's; None: it was closed when the process began."""
+    """Return the replacement of a standard stream; None: the stream was closed at the start of the process."""
     if stream is None:
         return open(os.devnull, "w", encoding="utf-8", errors="backslashreplace")
     assert isinstance(stream, io.TextIOWrapper)
@@ -91,6 +92,6 @@ def _fit(stream: TextIO | None, descriptor: int) -> TextIO:
 
 
 def _text(output: _Output, encoding: str, *, line_buffering: bool = False) -> io.TextIOWrapper:
-    """A stream of text; characters that the encoding lacks become escapes."""
+    """Return a text stream that writes characters its encoding lacks as escapes."""
     buffer = io.BufferedWriter(output)
     return io.TextIOWrapper(buffer, encoding=encoding, errors="backslashreplace", line_buffering=line_buffering)

@@ -1,4 +1,4 @@
-"""The processes of a distributed run beside the first one: they compute and record nothing."""
+"""Workers: the processes of a distributed run besides the first one. They compute, but record nothing."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -72,7 +72,7 @@ def work(setup: RunSetup, seed: int, snapshot: Snapshot | None) -> int:
     Args:
         setup: Objects of the run.
         seed: Seed of the run.
-        snapshot: State from which it is resumed; None: it begins.
+        snapshot: State from which the run is resumed; None: it starts from the beginning.
 
     Returns:
         The exit status: 0 ended as planned, 128 + N ended by signal N.

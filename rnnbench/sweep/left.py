@@ -11,7 +11,7 @@ from rnnbench.records.continuing import Lengths, ShortRecordsError, check_contin
 from rnnbench.run.checkpoint_reading import Contents, Form, load_group, load_job, load_latest
 from rnnbench.run.job_folders import CHECKPOINT, Job
 from rnnbench.run.resume_point import ResumePoint
-from rnnbench.run.saved_run import is_finished, with_way_on
+from rnnbench.run.saved_run import is_finished, with_remedy
 from rnnbench.run.schedule import training_plan
 from rnnbench.run.setup import set_up
 from rnnbench.sweep.plan import SweepPlan
@@ -187,7 +187,7 @@ def cannot_go_on(plan: SweepPlan, number: int, jobs: Sequence[Job], part: Part) 
             form.check(plan.checkpoint(number), start.snapshot.rows([place]))
             check_continued(jobs[row].folder, form.header, lengths)
         except ShortRecordsError as error:
-            reasons[row] = with_way_on(error, plan.folder)
+            reasons[row] = with_remedy(error, plan.folder)
         except RecordError as error:
             reasons[row] = str(error)
     return reasons

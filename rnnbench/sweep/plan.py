@@ -19,7 +19,7 @@ from rnnbench.records.folder_names import job_folder
 from rnnbench.records.growing_file import reason
 from rnnbench.records.lock import locked
 from rnnbench.records.plain_file import read_file
-from rnnbench.records.summary import KEPT_BY_SWEEPS, SWEEP_FILE_NAME
+from rnnbench.records.summary import SWEEP_FILE_NAME, SWEEP_FOLDERS
 from rnnbench.records.whole_file import replace_file
 from rnnbench.run.job_folders import Job
 
@@ -144,7 +144,7 @@ def read_plan(folder: Path) -> SweepPlan:
         contents = json.loads(read_file(path))
         if contents["format"] != FORMAT:
             raise ConfigError(f"{path} is of format {contents['format']}, this program reads {FORMAT}")
-        for name in KEPT_BY_SWEEPS:
+        for name in SWEEP_FOLDERS:
             job_folder(folder, name)
         groups = [_group_from(folder, group, len(contents["groups"])) for group in contents["groups"]]
         settings = LauncherSettings(**contents["launcher"])

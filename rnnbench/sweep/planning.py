@@ -8,7 +8,7 @@ from rnnbench.config.build import shared_values
 from rnnbench.config.launcher_settings import AUTO, LauncherSettings
 from rnnbench.config.schema import Config
 from rnnbench.records.wording import count
-from rnnbench.run.machine import most_replicas
+from rnnbench.run.machine import max_replicas
 from rnnbench.run.setup import RunSetup
 from rnnbench.sweep import grouping
 from rnnbench.sweep.batches import Batch
@@ -100,7 +100,7 @@ def _most_replicas(setup: RunSetup, settings: LauncherSettings) -> int:
     if settings.max_replicas != AUTO:
         return int(settings.max_replicas)
     side_by_side = int(settings.processes) if settings.backend == "processes" else 1
-    return most_replicas(setup.config, setup.built, setup.device, side_by_side)
+    return max_replicas(setup.config, setup.built, setup.device, side_by_side)
 
 
 def _parts_for_all_processes(num_jobs: int, num_groups: int, settings: LauncherSettings) -> int:

@@ -95,6 +95,21 @@ def test_a_saved_net_is_looked_at(probe):
     assert "tensorboard --logdir rnn/probe" in out
 
 
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"no checkpoint")])
+def test_the_previous_checkpoint_is_probed_if_the_latest_one_cannot_be_used(probe, damage):
+    previous = load_checkpoint("rnn/checkpoint.previous.pt")
+    damage(Path("rnn/checkpoint.pt"))
+    status, _, err = probe("rnn", "probe=default", "probe.state_jacobian.picture_every=0")
+    assert status == 0
+    assert err.startswith("rnnbench: ")
+    assert err.endswith(f"; the previous checkpoint is probed, after update {previous['update']}\n")
+    assert err.count("\n") == 1
+    assert numbers()["update"] == previous["update"] != 4
+    weight = previous["theta"][0, :36].view(6, 6).double().numpy()
+    largest = np.abs(np.linalg.eigvals(weight)).max()
+    assert numbers()["recurrent_weight/spectral_radius"] == pytest.approx(largest, rel=1e-6)
+
+
 def test_a_second_call_replaces_the_first_and_gives_the_same(probe):
     probe("rnn", "probe=default", "probe.state_jacobian.num_sequences=2", *WITHOUT_PICTURES[:1])
     first = numbers()
@@ -149,9 +164,9 @@ def test_a_probe_that_fails_is_said_and_left_out(probe, monkeypatch):
         (["rnn", "probe=jacobean"], "jacobian"),
         (["rnn", "probe.lyapunov.evry=2"], "probe.lyapunov.every"),
         (["rnn", "probe.lyapunov.num_sequences=0"], ">= 1"),
-        (["rnn", "probe=none"], "every probe is off"),
+        (["rnn", "probe=none"], "all probes are off"),
         (["old"], "old/checkpoint.pt has checkpoint format 1; this version reads format 4"),
-        (["strange"], "strange/checkpoint.pt is not the checkpoint of a run by itself"),
+        (["strange"], "strange/checkpoint.pt is not the checkpoint of a single run"),
         (["broken"], "broken/checkpoint.pt is damaged, or is not a checkpoint"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),

@@ -99,7 +99,7 @@ def test_from_the_checkpoint_before(damage, made, run, resume):
     damage(run / "checkpoint.pt")
     said = resume()
     assert said.startswith(f"rnnbench: {run}/checkpoint.pt is damaged") or "cannot read" in said
-    assert said.endswith("goes on from the checkpoint before it, after update 10: 2 updates are repeated\n")
+    assert said.endswith("the run resumes from the previous checkpoint, after update 10: 2 updates are repeated\n")
     assert_goes_on_to_the_same(made, run)
 
 
@@ -136,7 +136,7 @@ def test_a_gap_that_is_accepted(run, resume):
     rows = len((run / "metrics.csv").read_text().splitlines()) - 2
     said = resume(status=2)
     assert f"cannot continue {run}/metrics.csv" in said
-    assert f"`rnnbench resume {run} --accept-gap` goes on without what is missing" in said
+    assert f"`rnnbench resume {run} --accept-gap` resumes without the missing rows" in said
     assert "rows before update 12 are missing" in resume(LONGER, "--accept-gap")
     updates = read_metrics(run)["update"].tolist()
     assert updates == [*range(rows), 13, 14, 15, 16]
@@ -153,12 +153,12 @@ def test_a_gap_where_no_metrics_are_left(run, resume):
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"records": [{"../other.csv": 3}]}, "lengths of a job's files"),
-        ({"records": []}, "lengths of each job's files"),
+        ({"records": [{"../other.csv": 3}]}, "the lengths of a job's record files are wrong"),
+        ({"records": []}, "it does not list the record files of each job"),
         ({"threads": "two"}, "threads"),
         ({"threads": None}, "threads"),
         ({"status": "odd"}, "damaged"),
-        ({"config": 3}, "not the checkpoint of a run by itself"),
+        ({"config": 3}, "not the checkpoint of a single run"),
         ({"config": {}}, "the configuration in"),
         ({"theta": torch.zeros(1, 7)}, "theta of a replica is float32 of shape (7,)"),
         ({"optimizer_state": {}}, "other names"),
@@ -200,5 +200,5 @@ def test_ended_before_the_first_checkpoint(made, tmp_path, resume, run, monkeypa
     assert main(["train", "-q", *RUN, f"hydra.run.dir={run}"]) == 2
     assert f"rnnbench resume {run}" in capsys.readouterr().err
     assert main(["resume", str(run)]) == 0
-    assert "begins anew" in capsys.readouterr().err
+    assert "restarts" in capsys.readouterr().err
     assert_goes_on_to_the_same(made, run)
