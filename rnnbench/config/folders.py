@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rnnbench.config.errors import ConfigError
 from rnnbench.records.lock import FILE_NAME as LOCK
-from rnnbench.records.summary import OF_A_SWEEP, is_run_folder, is_sweep_folder, what_is_in
+from rnnbench.records.summary import RESERVED_NAMES, is_run_folder, is_sweep_folder, what_is_in
 
 RUN_DIR, SWEEP_DIR, SUBDIR = "hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"
 
@@ -167,7 +167,7 @@ def job_folder(sweep: Path, subdir: str) -> Path:
     parts = Path(subdir).parts
     if not parts or ".." in parts or Path(subdir).is_absolute():
         raise ConfigError(f"{SUBDIR} must name a folder inside that of the sweep, got {subdir!r}")
-    if parts[0] in (*OF_A_SWEEP, LOCK):
+    if parts[0] in (*RESERVED_NAMES, LOCK):
         raise ConfigError(f"{SUBDIR}={subdir}: the sweep itself has {parts[0]} in its folder; choose another name")
     return sweep / subdir
 

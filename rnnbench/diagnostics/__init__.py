@@ -1,1 +1,1 @@
-"""Arithmetic that says why a net learns or does not: Jacobians, curvature, gradients; on given tensors, batched."""
+"""Batched computations on Jacobians, curvature and gradients that help to explain why a net learns or fails."""

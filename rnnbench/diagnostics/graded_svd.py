@@ -1,6 +1,7 @@
-"""Matrices whose rows differ in size by more than floating-point numbers can hold: D U, D as logarithms.
+"""Singular values of matrices D U whose row scales D exceed the range of floating-point numbers.
 
-The scales ln D are (..., n), -inf for a row of zeros; the rows of U, (..., n, m), have norm 1, or 0.
+The scales are stored as logarithms ln D, (..., n), -inf for a row of zeros. The rows of U, (..., n, m), have norm 1
+or 0.
 """
 
 import torch
@@ -9,14 +10,14 @@ from torch import Tensor
 from rnnbench.linear_algebra import qr
 
 MAX_SWEEPS = 40
-"""Sweeps over all pairs of rows; ten are more than enough as a rule, since the convergence is quadratic at last."""
+"""Maximum number of sweeps over all pairs of rows; about ten suffice, since the final convergence is quadratic."""
 
 TOLERANCE = 1e-12
-"""Largest cosine between two rows at which they count as orthogonal, a bound on the relative error of each value."""
+"""Largest cosine between two rows that count as orthogonal; it bounds the relative error of each singular value."""
 
 
 def times_scaled_rows(matrix: Tensor, scales: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """A matrix (..., k, n) times D U, as scales and rows again."""
+    """Multiply a matrix (..., k, n) by D U; the result has the same form: scales and rows."""
     exponents = matrix.abs().log() + scales.unsqueeze(-2)  # (..., k, n)
     largest = exponents.amax(-1, keepdim=True)
     largest = torch.where(largest.isfinite(), largest, 0.0)
@@ -26,16 +27,17 @@ def times_scaled_rows(matrix: Tensor, scales: Tensor, rows: Tensor) -> tuple[Ten
 
 
 def log_singular_values_of_rows(scales: Tensor, rows: Tensor) -> Tensor:
-    """Logarithms of the singular values of D U, by a one-sided Jacobi iteration.
+    """Compute the logarithms of the singular values of D U by a one-sided Jacobi iteration.
 
-    Pairs of rows are rotated in their plane until all are orthogonal; their norms are the singular values then. Norms
-    are kept as logarithms and rows of norm 1 beside them, so that only ratios of norms enter. n / 2 disjoint pairs are
-    rotated at a time, in the order of a round-robin tournament. Before, D U = (T D)^T times an orthogonal matrix by QR
-    of U^T, T upper triangular: where D descends, T D is nearly diagonal.
+    Pairs of rows are rotated in their plane until all rows are orthogonal; the singular values are then the norms of
+    the rows. The norms are stored as logarithms, separately from rows of norm 1, so that the rotations depend only on
+    ratios of norms. n / 2 disjoint pairs are rotated at a time, in the order of a round-robin tournament. As a first
+    step, QR of U^T gives D U = (T D)^T times an orthogonal matrix, with T upper triangular; for descending D, T D is
+    nearly diagonal.
 
     Args:
-        scales: ln D, (..., n), such that no row of U is nearly a sum of the others.
-        rows: U, (..., n, n).
+        scales: ln D, (..., n).
+        rows: U, (..., n, n); no row may be nearly a linear combination of the others.
 
     Returns:
         (..., n), float64, largest first.
@@ -47,12 +49,12 @@ def log_singular_values_of_rows(scales: Tensor, rows: Tensor) -> Tensor:
     scales, rows = _sorted(scales, rows)
     identity = torch.eye(rows.shape[-1], dtype=rows.dtype, device=rows.device)
     scales, rows = times_scaled_rows(qr(rows.mT)[1], scales, identity)
-    if shape[-1] % 2:  # a row of zeros, so that every row has a partner
+    if shape[-1] % 2:  # append a row of zeros, so that every row has a partner
         scales = torch.cat([scales, scales.new_full((len(scales), 1), -torch.inf)], 1)
         rows = torch.cat([rows, rows.new_zeros(len(rows), 1, rows.shape[-1])], 1)
     for _ in range(MAX_SWEEPS):
         scales, rows = _sorted(scales, rows)
-        if not bool((_largest_cosine(rows) > TOLERANCE).any()):  # NaN stays as it is
+        if not bool((_largest_cosine(rows) > TOLERANCE).any()):  # False for NaN, which stays NaN
             break
         for first, second in _rounds(scales.shape[1]):
             scales, rows = _rotate(scales, rows, first, second)
@@ -71,7 +73,7 @@ def _largest_cosine(rows: Tensor) -> Tensor:
 
 
 def _rounds(count: int) -> list[tuple[list[int], list[int]]]:
-    """Every pair of an even number of players once, in rounds of disjoint pairs."""
+    """Return all pairs of an even number of players, in rounds of disjoint pairs."""
     players, rounds = list(range(count)), []
     for _ in range(count - 1):
         pairs = [sorted((players[k], players[-1 - k])) for k in range(count // 2)]
@@ -81,14 +83,14 @@ def _rounds(count: int) -> list[tuple[list[int], list[int]]]:
 
 
 def _rotate(scales: Tensor, rows: Tensor, first: list[int], second: list[int]) -> tuple[Tensor, Tensor]:
-    """Make the rows of disjoint pairs orthogonal, the larger row of each pair staying near where it is."""
+    """Make the rows of disjoint pairs orthogonal; the larger row of each pair changes little."""
     one, other = scales[:, first], scales[:, second]
     swap = other > one
     large, small = torch.where(swap, other, one), torch.where(swap, one, other)
     a, b = rows[:, first], rows[:, second]
     a, b = torch.where(swap.unsqueeze(-1), b, a), torch.where(swap.unsqueeze(-1), a, b)
     cosine = (a * b).sum(-1)
-    ratio = torch.where(small.isfinite(), (small - large).exp(), 0.0)  # r <= 1, of the norms
+    ratio = torch.where(small.isfinite(), (small - large).exp(), 0.0)  # ratio r <= 1 of the norms
     # tan of the angle is r c / x with x the larger root of x^2 - (1 - r^2) x - (r c)^2 = 0; see the 2 x 2 Gram matrix.
     gap = 1 - ratio.square()
     root = (gap + (gap.square() + (2 * ratio * cosine).square()).sqrt()) / 2

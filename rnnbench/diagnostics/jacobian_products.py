@@ -1,10 +1,10 @@
 """Products of state-transition Jacobians, dh_T/dh_t = J_T J_{T-1} ... J_{t+1}, at every lag T - t, in logarithms.
 
-Nothing underflows: products are rescaled at each step, and their scale is kept as a logarithm. Memory does not grow
+Nothing underflows: products are rescaled at each step, and their scale is stored as a logarithm. Memory does not grow
 with the lag.
 
-Letters: T steps, n the size of the state, J_t = dh_t/dh_{t-1}, ... any leading axes. Lists of Jacobians are in the
-order of the steps: jacobians[t - 1] is J_t.
+Letters: T steps, n the size of the state, J_t = dh_t/dh_{t-1}; "..." stands for any leading axes. Lists of Jacobians
+are in the order of the steps: jacobians[t - 1] is J_t.
 """
 
 from collections.abc import Collection
@@ -20,13 +20,13 @@ from rnnbench.linear_algebra import frobenius_norm, qr, spectral_norm
 
 @dataclass(frozen=True)
 class ProductNorms:
-    """Sizes of the products at each lag; the lag is the index on the first axis, lag 0 being the identity.
+    """Norms of the products at each lag; the first axis is the lag, and lag 0 is the identity.
 
     Attributes:
         log_spectral: ln of the largest singular value, (T + 1, ...).
         log_frobenius: ln of the Frobenius norm, (T + 1, ...).
-        stable_rank: ||product||_F^2 / ||product||_2^2, from 1 to n, (T + 1, ...): in how many directions the product
-            is about as large as in its largest. NaN for a product of zeros.
+        stable_rank: ||product||_F^2 / ||product||_2^2, from 1 to n, (T + 1, ...): the approximate number of
+            directions in which the product is as large as in its largest. NaN for a zero product.
     """
 
     log_spectral: Tensor
@@ -35,41 +35,41 @@ class ProductNorms:
 
 
 def product_norms(jacobians: Matrices) -> ProductNorms:
-    """Norms of dh_T/dh_t at every lag T - t.
+    """Compute norms of dh_T/dh_t at every lag T - t.
 
     Args:
-        jacobians: T of (..., n, n), or (T, ..., n, n).
+        jacobians: T matrices (..., n, n), or one tensor (T, ..., n, n).
 
     Returns:
-        float64. A product of zeros, as of saturated units, has the logarithm -inf.
+        Norms in float64. The logarithm of a zero product, as saturated units give it, is -inf.
 
     Cost: for each lag one product and one singular value decomposition of n x n.
     """
     product = _identity_like(jacobians[0])
     logarithm = torch.zeros(product.shape[:-2], dtype=product.dtype, device=product.device)
-    found: list[tuple[Tensor, Tensor, Tensor]] = []
+    norms: list[tuple[Tensor, Tensor, Tensor]] = []
     for lag in range(len(jacobians) + 1):
         if lag > 0:
             product = product @ jacobians[-lag].double()
         frobenius = frobenius_norm(product)
         spectral = spectral_norm(product)
-        found.append((logarithm + spectral.log(), logarithm + frobenius.log(), (frobenius / spectral).square()))
+        norms.append((logarithm + spectral.log(), logarithm + frobenius.log(), (frobenius / spectral).square()))
         logarithm = logarithm + frobenius.log()
         product = product / torch.where(frobenius > 0, frobenius, 1.0)[..., None, None]
-    return ProductNorms(*(torch.stack(values) for values in zip(*found, strict=True)))
+    return ProductNorms(*(torch.stack(values) for values in zip(*norms, strict=True)))
 
 
 def log_singular_values(jacobians: Matrices, lags: Collection[int]) -> Tensor:
-    """Logarithms of all singular values of dh_T/dh_t, also of those far below the largest.
+    """Compute the logarithms of all singular values of dh_T/dh_t, also of those far below the largest.
 
-    A product of many Jacobians has singular values that differ by more than any floating-point number can hold. So it
-    is kept as Q_k R, R = D U, by a QR decomposition at each step: D are scales as logarithms, and the rows of U have
-    norm 1. A one-sided Jacobi iteration on the rows then gives each singular value to its own digits, less those that
-    the condition number of a single Jacobian, not of the product, takes away.
+    The ratio of singular values of a product of many Jacobians can exceed the range of floating-point numbers. The
+    product is therefore stored as Q_k R with R = D U, by a QR decomposition at each step; the scales D are stored as
+    logarithms, and the rows of U have norm 1. A one-sided Jacobi iteration on the rows then gives each singular value
+    with a small relative error, which depends on the condition number of a single Jacobian, not of the product.
 
     Args:
-        jacobians: T of (..., n, n), or (T, ..., n, n).
-        lags: Which, from 0 to T, in ascending order.
+        jacobians: T matrices (..., n, n), or one tensor (T, ..., n, n).
+        lags: Lags T - t to compute, from 0 to T, in ascending order.
 
     Returns:
         (number of lags, ..., n), float64, largest first; -inf for a singular value of 0.
@@ -77,28 +77,28 @@ def log_singular_values(jacobians: Matrices, lags: Collection[int]) -> Tensor:
     Raises:
         ValueError: The lags are not ascending numbers from 0 to T.
 
-    Cost: for each step up to the largest lag one QR decomposition and two products; for each lag the iteration, which
-    is as long as a few hundred steps.
+    Cost: for each step up to the largest lag one QR decomposition and two products; for each lag one iteration, which
+    takes as long as a few hundred steps.
     Source: Demmel and Veselic (1992), SIAM Journal on Matrix Analysis and Applications 13, for the relative accuracy.
     """
-    wanted = list(lags)
-    if wanted != sorted(set(wanted)) or not wanted or wanted[0] < 0 or wanted[-1] > len(jacobians):
-        raise ValueError(f"lags must be ascending numbers from 0 to {len(jacobians)}, got {wanted}")
+    ascending = list(lags)
+    if ascending != sorted(set(ascending)) or not ascending or ascending[0] < 0 or ascending[-1] > len(jacobians):
+        raise ValueError(f"lags must be ascending numbers from 0 to {len(jacobians)}, got {ascending}")
     rows = _identity_like(jacobians[0])
     size = rows.shape[-1]
-    # From a random frame on, the scales come out in descending order, however the Jacobians' own axes lie; from one in
-    # which they ascend, rows of U would be nearly sums of each other.
+    # With a random initial frame the scales become descending, independent of the axes of the Jacobians. With ascending
+    # scales, rows of U would be nearly linearly dependent.
     generator = torch.Generator().manual_seed(0)
     frame = qr(torch.randn(size, size, dtype=torch.float64, generator=generator))[0].to(rows.device)
     scales = torch.zeros(rows.shape[:-1], dtype=rows.dtype, device=rows.device)
-    found = []
-    for lag in range(wanted[-1] + 1):
+    factors = []
+    for lag in range(ascending[-1] + 1):
         if lag > 0:
             frame, triangle = qr(jacobians[-lag].double().mT @ frame)
             scales, rows = times_scaled_rows(triangle, scales, rows)
-        if lag in wanted:
-            found.append((scales, rows))
-    stacked = (torch.stack(parts) for parts in zip(*found, strict=True))
+        if lag in ascending:
+            factors.append((scales, rows))
+    stacked = (torch.stack(parts) for parts in zip(*factors, strict=True))
     return log_singular_values_of_rows(*stacked)
 
 

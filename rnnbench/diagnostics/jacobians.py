@@ -1,8 +1,8 @@
-"""One state-transition Jacobian: its spectrum, its departure from normality, and what becomes of a small push.
+"""The state-transition Jacobian: its spectrum, its departure from normality, and the growth of a small push.
 
-Everything is computed in float64, whatever the Jacobians come in, and on their device.
+All results are computed in float64, on the device of the Jacobians.
 
-Letters: n the size of the state; J a Jacobian dh_t/dh_{t-1}; lambda an eigenvalue; ... any leading axes.
+Letters: n the size of the state; J a Jacobian dh_t/dh_{t-1}; lambda an eigenvalue; "..." any leading axes.
 """
 
 from collections.abc import Callable
@@ -15,26 +15,26 @@ from rnnbench.linear_algebra import eig, eigvals, frobenius_norm, svdvals
 
 
 class Matrices(Protocol):
-    """Matrices (..., n, n), one for each step: a list, a tensor with one more axis, or what makes them when asked."""
+    """Sequence of matrices (..., n, n), one per step: a list, a tensor with one more axis, or a lazy sequence."""
 
     def __len__(self) -> int:
         """Number of steps."""
         ...
 
     def __getitem__(self, step: int, /) -> Tensor:
-        """The matrix of a step, counted from 0; from the last one backwards where negative."""
+        """Return the matrix of a step; the index is that of a list, negative ones count from the end."""
         ...
 
 
 Step = Callable[[int, Tensor], Tensor]
-"""The step of a net with its inputs: from k and the state k steps after the push, to the state after one more."""
+"""Step of a net with its inputs: from k and the state k steps after the push to the state one step later."""
 
 
 def eigenvalues(jacobians: Tensor) -> Tensor:
-    """Eigenvalues by modulus, largest first.
+    """Compute the eigenvalues, sorted by modulus, largest first.
 
     Args:
-        jacobians: (..., n, n).
+        jacobians: Matrices (..., n, n).
 
     Returns:
         (..., n), complex128.
@@ -44,10 +44,10 @@ def eigenvalues(jacobians: Tensor) -> Tensor:
 
 
 def singular_values(jacobians: Tensor) -> Tensor:
-    """Singular values, largest first.
+    """Compute the singular values, largest first.
 
     Args:
-        jacobians: (..., n, n).
+        jacobians: Matrices (..., n, n).
 
     Returns:
         (..., n), float64.
@@ -56,75 +56,78 @@ def singular_values(jacobians: Tensor) -> Tensor:
 
 
 def share_above(values: Tensor, limit: Tensor | float) -> Tensor:
-    """Share of numbers (..., n) above a limit, (...), float64; NaN where one of them is."""
+    """Return the share of values (..., n) above a limit, (...), float64; NaN if one of the values is NaN."""
     return torch.where(values.isnan().any(-1), torch.nan, (values > limit).double().mean(-1))
 
 
 def departure_from_normality(jacobians: Tensor, eigenvalues: Tensor) -> tuple[Tensor, Tensor]:
-    """How far Jacobians are from having orthogonal eigenvectors.
+    """Compute the departure of Jacobians from normality, that is, from having orthogonal eigenvectors.
 
-    sqrt(||J||_F^2 - sum of |lambda|^2), the norm of the strictly upper part of J's Schur form; the relative one is that
-    over ||J||_F: 0 for a normal matrix, 1 for a nilpotent one. Relative values below about 1e-7 are rounding.
+    The absolute departure is sqrt(||J||_F^2 - sum of |lambda|^2), the norm of the strictly upper part of the Schur form
+    of J. The relative departure is divided by ||J||_F: 0 for a normal matrix, 1 for a nilpotent one. Relative values
+    below about 1e-7 are rounding errors.
 
     Args:
-        jacobians: (..., n, n).
-        eigenvalues: Theirs, (..., n), in any order.
+        jacobians: Matrices (..., n, n).
+        eigenvalues: Eigenvalues of the Jacobians, (..., n), in any order.
 
     Returns:
-        Absolute and relative, (...) each, float64; the relative one is 0 for a matrix of zeros.
+        Absolute and relative departure, (...) each, float64; the relative one is 0 for a zero matrix.
 
     Source: Henrici (1962), Numerische Mathematik 4.
     """
     norm = frobenius_norm(jacobians.double())
-    # A difference of squares as a product, so that nothing overflows or underflows that need not.
+    # The difference of squares is written as a product to avoid overflow and underflow.
     spectral = torch.linalg.vector_norm(eigenvalues, dim=-1)
     absolute = ((norm - spectral).clamp(min=0) * (norm + spectral)).sqrt()
     return absolute, torch.where(norm > 0, absolute / norm, 0.0)
 
 
 def leading_eigenvectors(jacobians: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The eigenvectors of the largest eigenvalues by modulus; of a complex pair, the one with positive imaginary part.
+    """Compute the eigenvectors of the largest eigenvalues by modulus.
+
+    A complex pair counts as one; its eigenvalue with positive imaginary part is returned.
 
     Args:
-        jacobians: (..., n, n).
-        count: How many are wanted, a complex pair counting as one; at most n.
+        jacobians: Matrices (..., n, n).
+        count: Number of eigenvectors, at most n.
 
     Returns:
-        Eigenvalues (count, ...) and eigenvectors of norm 1 (count, ..., n), complex128. NaN where there are fewer,
-        since pairs count as one.
+        Eigenvalues (count, ...) and eigenvectors of norm 1 (count, ..., n), complex128. If complex pairs leave fewer
+        than `count`, the last entries are NaN.
     """
     values, vectors = eig(jacobians.double())
-    # The conjugate of an eigenvector says nothing that the vector does not: it goes last.
+    # The conjugate of an eigenvector carries no further information: it is sorted last.
     rank = torch.where(values.imag < 0, -1.0, values.abs())
     order = rank.argsort(dim=-1, descending=True, stable=True)[..., :count]
-    there = (rank.gather(-1, order) >= 0).movedim(-1, 0)
+    exists = (rank.gather(-1, order) >= 0).movedim(-1, 0)
     chosen = vectors.gather(-1, order.unsqueeze(-2).expand(*vectors.shape[:-1], order.shape[-1]))
-    nothing = torch.tensor(torch.nan, dtype=values.dtype, device=values.device)
-    leading = torch.where(there, values.gather(-1, order).movedim(-1, 0), nothing)
-    return leading, torch.where(there.unsqueeze(-1), chosen.movedim(-1, 0), nothing)
+    missing = torch.tensor(torch.nan, dtype=values.dtype, device=values.device)
+    leading = torch.where(exists, values.gather(-1, order).movedim(-1, 0), missing)
+    return leading, torch.where(exists.unsqueeze(-1), chosen.movedim(-1, 0), missing)
 
 
 def push_log_growth(step: Step, states: Tensor, directions: Tensor, size: float, num_steps: int) -> Tensor:
-    """By how much a small push has grown on the real trajectory, k steps later.
+    """Measure the growth of a small push along the real trajectory of a net.
 
-    A complex direction v stands for two pushes, along its real and its imaginary part, whose distances from the
-    trajectory that was not pushed are the parts of one complex vector: under a constant Jacobian, of which v is an
-    eigenvector, its norm is |lambda|^k exactly, however the pair rotates.
+    A complex direction v stands for two pushes, along its real and its imaginary part. Their distances from the
+    unpushed trajectory are the real and imaginary part of one complex vector. For a constant Jacobian with eigenvector
+    v, the norm of this vector grows by |lambda|^k exactly, although the complex pair rotates.
 
     Args:
-        step: Of the net; treats every state alone.
-        states: Where the push is given, (..., n).
-        directions: Of norm 1, (..., n), real or complex; its leading axes are those of `states`, with more before them
-            where several directions are wanted.
+        step: Step of the net, which treats all states independently.
+        states: States to be pushed, (..., n).
+        directions: Directions of the push, of norm 1, (..., n), real or complex. The leading axes are those of
+            `states`; further axes before them stand for several directions.
         size: Norm of the push, in units of the state.
-        num_steps: Steps that are followed.
+        num_steps: Number of steps after the push.
 
     Returns:
-        ln(distance after k steps / size), k = 0 .. num_steps first, (num_steps + 1, ...), float64. Distances below
-        about 1e-16 of the state are rounding.
+        ln(distance after k steps / size) for k = 0 .. num_steps, (num_steps + 1, ...), float64. Distances below about
+        1e-16 of the state are rounding errors.
     """
     parts = [directions.real, directions.imag] if directions.is_complex() else [directions]
-    pushes = size * torch.stack([torch.zeros_like(parts[0]), *parts]).double()  # the first is none
+    pushes = size * torch.stack([torch.zeros_like(parts[0]), *parts]).double()  # the first one is not pushed
     followed = states.double() + pushes
     growth = []
     for k in range(num_steps + 1):
@@ -136,14 +139,14 @@ def push_log_growth(step: Step, states: Tensor, directions: Tensor, size: float,
 
 
 def product_log_growth(jacobians: Matrices, directions: Tensor) -> Tensor:
-    """By how much the product of the Jacobians along a trajectory makes a vector grow: an infinitely small push.
+    """Compute the growth of an infinitesimal push, from the product of the Jacobians along the trajectory.
 
     Args:
-        jacobians: Of the steps after the push, in their order: K of (..., n, n), or (K, ..., n, n).
-        directions: (..., n), real or complex, with more leading axes where several are wanted.
+        jacobians: Jacobians of the K steps after the push, in order: K matrices (..., n, n), or (K, ..., n, n).
+        directions: Directions v, (..., n), real or complex; further leading axes stand for several directions.
 
     Returns:
-        ln ||J_k ... J_1 v||, k = 0 .. K first, (K + 1, ...), float64.
+        ln ||J_k ... J_1 v|| for k = 0 .. K, (K + 1, ...), float64.
     """
     vectors = directions.to(torch.complex128)
     norm = torch.linalg.vector_norm(vectors, dim=-1)
@@ -157,9 +160,9 @@ def product_log_growth(jacobians: Matrices, directions: Tensor) -> Tensor:
 
 
 def eigenvalue_log_growth(values: Tensor, num_steps: int) -> Tensor:
-    """What eigenvalues alone say of it: k ln |lambda|, k = 0 .. num_steps first, (num_steps + 1, ...), float64."""
+    """Return the growth that eigenvalues predict: k ln |lambda|, k = 0 .. num_steps, (num_steps + 1, ...), float64."""
     steps = torch.arange(num_steps + 1, dtype=torch.float64, device=values.device)
     logarithm = values.abs().double().log()
     grown = steps.view(-1, *[1] * logarithm.ndim) * logarithm
-    grown[0] = 0  # also of an eigenvalue of 0
+    grown[0] = 0  # also for an eigenvalue of 0
     return grown

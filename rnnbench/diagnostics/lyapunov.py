@@ -1,6 +1,6 @@
-"""Finite-time Lyapunov exponents: how fast small changes of the state grow along a trajectory, direction by direction.
+"""Finite-time Lyapunov exponents: growth rates of small changes of the state along a trajectory, by direction.
 
-Letters: T steps, n the size of the state, J_t = dh_t/dh_{t-1}, ... any leading axes.
+Letters: T steps, n the size of the state, J_t = dh_t/dh_{t-1}; "..." stands for any leading axes.
 """
 
 import torch
@@ -11,30 +11,31 @@ from rnnbench.linear_algebra import qr
 
 
 def lyapunov_spectrum(jacobians: Matrices, num_aligning: int = 0, begins: Tensor | None = None) -> Tensor:
-    """Lyapunov exponents over the steps of a trajectory, by QR: J_t Q_{t-1} = Q_t R_t, mean of ln |diagonal of R_t|.
+    """Compute Lyapunov exponents over the steps of a trajectory by QR decompositions.
 
-    Their sum is the mean of ln |det J_t|, exactly. Each single one tends to the exponent of the system as T grows, at
-    a rate of 1 / T; over a finite time they are not the logarithms of the product's singular values over T, which
-    `rnnbench.diagnostics.jacobian_products` gives.
+    With J_t Q_{t-1} = Q_t R_t, the exponents are the means over t of ln |diagonal of R_t|. Their sum is exactly the
+    mean of ln |det J_t|. As T grows, each exponent converges to that of the system at a rate of 1 / T. Over a finite
+    time they differ from the logarithms of the product's singular values divided by T, which
+    `rnnbench.diagnostics.jacobian_products` computes.
 
     Args:
-        jacobians: T of (..., n, n), or (T, ..., n, n), in the order of the steps.
-        num_aligning: Steps at the start that only turn the directions, and do not count; below T.
-        begins: Step, counted from 0, with which each trajectory begins, of a shape that fits (...), int64; what comes
-            before is not looked at. None: the first.
+        jacobians: T matrices (..., n, n), or one tensor (T, ..., n, n), in the order of the steps.
+        num_aligning: Number of initial steps that only align the directions and are not counted; less than T.
+        begins: First step of each trajectory, counted from 0, int64, broadcastable to (...); earlier steps are
+            ignored. None: the first step.
 
     Returns:
-        (..., n), float64, natural logarithm per step, largest first; -inf where a Jacobian is singular.
+        (..., n), float64, natural logarithm per step, largest first; -inf if a Jacobian is singular.
 
     Raises:
-        ValueError: No step would count.
+        ValueError: No step would be counted.
 
     Source: Benettin et al. (1980), Meccanica 15; Geist, Parlitz and Lauterborn (1990), Progress of Theoretical
     Physics 83.
     """
     num_counted = len(jacobians) - num_aligning
     if num_counted < 1:
-        raise ValueError(f"of {len(jacobians)} steps {num_aligning} only align: none is left to count")
+        raise ValueError(f"num_aligning must be less than the {len(jacobians)} steps, got {num_aligning}")
     first = jacobians[0].double()
     directions = torch.eye(first.shape[-1], dtype=first.dtype, device=first.device).expand(first.shape)
     total = torch.zeros(first.shape[:-1], dtype=first.dtype, device=first.device)

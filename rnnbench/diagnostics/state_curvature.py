@@ -1,11 +1,12 @@
-"""Second derivatives of a sequence's loss with respect to what acts at one step alone, at every step.
+"""Second derivatives of a sequence's loss with respect to the preactivations of each step.
 
-a_t = W h_{t-1} + what the inputs bring, h_t = f(a_t), and a loss L of the last state h_T. With D_t = diag f'(a_t),
+Let a_t = W h_{t-1} + b_t with b_t from the inputs, h_t = f(a_t), and L a loss of the last state h_T. With
+D_t = diag f'(a_t),
 
-    d^2L/da_t^2 = D_t (d^2L/dh_t^2) D_t + diag(dL/dh_t * f''(a_t)),    d^2L/dh_{t-1}^2 = W^T (d^2L/da_t^2) W:
+    d^2L/da_t^2 = D_t (d^2L/dh_t^2) D_t + diag(dL/dh_t * f''(a_t)),    d^2L/dh_{t-1}^2 = W^T (d^2L/da_t^2) W.
 
-the second derivative goes backward through time as the gradient does, with the Jacobian on both sides of it, and every
-step brings in its own bend. Without the bends these are the Gauss-Newton matrices.
+The second derivative propagates backward through time like the gradient, but with the Jacobian on both sides, and each
+step adds a term with f''. Without these terms the result is the Gauss-Newton matrix.
 
 Letters: R replicas, T steps, b sequences, n units.
 """
@@ -16,17 +17,19 @@ import torch
 from torch import Tensor
 
 
-def preactivation_hessians(weight: Tensor, slopes: Tensor, bends: Tensor | None, last: Tensor) -> Iterator[Tensor]:
-    """d^2L/da_t^2 of each sequence's own loss L, step by step backward from t = T to t = 1.
+def preactivation_hessians(
+    weight: Tensor, slopes: Tensor, second_order: Tensor | None, last: Tensor
+) -> Iterator[Tensor]:
+    """Yield d^2L/da_t^2 of the loss L of each sequence, backward from t = T to t = 1.
 
     Args:
         weight: W, (R, n, n).
         slopes: f'(a_t) for t = 1 .. T, (T, R, b, n).
-        bends: dL/dh_t * f''(a_t) for t = 1 .. T, (T, R, b, n); None: the Gauss-Newton matrices are wanted.
+        second_order: dL/dh_t * f''(a_t) for t = 1 .. T, (T, R, b, n); None: yield Gauss-Newton matrices.
         last: d^2L/dh_T^2, (R, b, n, n).
 
     Yields:
-        (R, b, n, n), a new tensor each.
+        New tensors (R, b, n, n).
 
     Cost: two products of n x n for each step and sequence.
     """
@@ -34,12 +37,12 @@ def preactivation_hessians(weight: Tensor, slopes: Tensor, bends: Tensor | None,
     for step in reversed(range(len(slopes))):
         slope = slopes[step]
         inner = slope.unsqueeze(-1) * hessian * slope.unsqueeze(-2)
-        if bends is not None:
-            inner = inner + torch.diag_embed(bends[step])
+        if second_order is not None:
+            inner = inner + torch.diag_embed(second_order[step])
         yield inner
         hessian = through_weight(inner, right)
 
 
 def through_weight(inner: Tensor, weight: Tensor) -> Tensor:
-    """d^2L/dh_{t-1}^2 = W^T (d^2L/da_t^2) W, both (..., n, n)."""
+    """Return d^2L/dh_{t-1}^2 = W^T (d^2L/da_t^2) W, both (..., n, n)."""
     return weight.mT @ inner @ weight

@@ -1,8 +1,8 @@
-"""What a run leaves in its folder, and what a person sees while it trains: names and numbers, no arithmetic.
+"""Files in a run folder and output on the terminal: names and numbers, no arithmetic.
 
 `rnnbench.records.writer` writes metrics and TensorBoard events, `rnnbench.records.terminal` the progress bar and
-`rnnbench.records.closing` the closing summary. They are not imported here: a command that does not train needs neither
-TensorBoard nor rich.
+`rnnbench.records.closing` the closing summary. They are not imported here, since commands that do not train need
+neither TensorBoard nor rich.
 """
 
 from rnnbench.records.errors import RecordError

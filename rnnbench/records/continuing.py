@@ -1,4 +1,4 @@
-"""Whether the records of a run reach as far as a checkpoint of it, and how far they do; nothing is changed here."""
+"""Checks whether the records of a run are complete up to a checkpoint; nothing is changed here."""
 
 import os
 from collections.abc import Mapping
@@ -10,31 +10,31 @@ from rnnbench.records.growing_file import failure, reason
 from rnnbench.records.plain_file import open_to_write
 
 Lengths = Mapping[str, int]
-"""File name -> bytes that hold whole records."""
+"""File name -> length of its complete records, in bytes."""
 
 
 class ShortRecordsError(RecordError):
-    """Records that a checkpoint counts are missing."""
+    """Records that were on disk at a checkpoint are missing."""
 
 
 def is_record_name(name: object) -> bool:
-    """Whether a file of a run's records can have this name, which is never that of a file outside the run's folder."""
+    """Whether a name is that of a record file; names of files outside the run folder never are."""
     if not isinstance(name, str) or Path(name).name != name or "\0" in name:
         return False
     return name == metrics_csv.FILE_NAME or name.startswith(events.FILE_PREFIX)
 
 
 def check_continued(folder: Path, header: bytes, lengths: Lengths) -> None:
-    """Check that `continued_files` will be able to go on with the records of a run.
+    """Check that `continued_files` can continue the records of a run.
 
     Args:
-        folder: The run folder.
+        folder: Run folder.
         header: First line of metrics.csv.
-        lengths: What the files are to be cut back to.
+        lengths: Lengths to which the files will be truncated.
 
     Raises:
-        ShortRecordsError: A file is missing, or shorter.
-        RecordError: A file is not what it should be, or cannot be written.
+        ShortRecordsError: A file is missing or shorter.
+        RecordError: A file has wrong contents, or cannot be written.
     """
     if not os.access(folder, os.W_OK | os.X_OK):
         raise RecordError(f"cannot write into {folder}: permission denied")
@@ -55,18 +55,18 @@ def check_continued(folder: Path, header: bytes, lengths: Lengths) -> None:
 
 
 def covered_lengths(folder: Path, header: bytes, lengths: Lengths) -> dict[str, int]:
-    """As far as the records of a run reach of what a checkpoint counts, in whole lines and whole events.
+    """Return how much of the records that a checkpoint counts is still there, in complete lines and events.
 
     Args:
-        folder: The run folder.
+        folder: Run folder.
         header: First line of metrics.csv.
-        lengths: What the checkpoint counts.
+        lengths: Lengths of the files at the checkpoint.
 
     Returns:
-        File name -> bytes. Without those that are missing, nor a metrics.csv of which not even the header is left.
+        File name -> length in bytes, without missing files and without a metrics.csv that has lost its header.
 
     Raises:
-        RecordError: A file is not what it should be.
+        RecordError: A file has wrong contents.
     """
     covered = {}
     for name, length in lengths.items():
@@ -88,7 +88,7 @@ def covered_lengths(folder: Path, header: bytes, lengths: Lengths) -> dict[str, 
 
 def _check_length(path: Path, size: int, length: int) -> None:
     if size < length:
-        raise ShortRecordsError(f"cannot continue {path}: it has {size} bytes and had {length} at the checkpoint")
+        raise ShortRecordsError(f"cannot continue {path}: it has {size} bytes, but had {length} at the checkpoint")
 
 
 def _check_metrics(path: Path, start: bytes, end: bytes, header: bytes) -> None:
@@ -96,4 +96,4 @@ def _check_metrics(path: Path, start: bytes, end: bytes, header: bytes) -> None:
     if not start.startswith(header):
         raise RecordError(f"cannot continue {path}: its columns are not those of this run")
     if end != b"\n":
-        raise RecordError(f"cannot continue {path}: a row in it is not as it was written")
+        raise RecordError(f"cannot continue {path}: a row was changed after it was written")

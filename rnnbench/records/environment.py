@@ -1,4 +1,4 @@
-"""What a run ran on: versions of packages and the revision of the checkout."""
+"""Software environment of a run: versions of packages and the revision of the checkout."""
 
 import platform
 import subprocess
@@ -9,30 +9,30 @@ import rnnbench
 
 PACKAGES = ("torch", "numpy", "hydra-core", "omegaconf")
 
-# A git that waits for a slow disk must not hold up a run.
+# On a slow disk, git must not delay a run.
 _GIT_SECONDS = 5.0
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, rnnbench and the packages that decide the numbers; those not installed are left out."""
-    found = {"python": platform.python_version(), "rnnbench": rnnbench.__version__}
+    """Return the versions of Python, rnnbench and the installed packages that determine the numbers."""
+    versions = {"python": platform.python_version(), "rnnbench": rnnbench.__version__}
     for package in PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def git_revision(checkout: Path | None = None) -> str | None:
-    """Revision of a checkout, with `-dirty` behind it where tracked files were changed.
+    """Return the git revision of a checkout.
 
     Args:
-        checkout: Its top folder; None: the one that holds the package.
+        checkout: Top folder of the checkout; None: the one that contains the package.
 
     Returns:
-        40 hexadecimal digits, perhaps with `-dirty`; None where it is no checkout of its own (a wheel inside the
-        virtual environment of another project is not), or git does not answer.
+        40 hexadecimal digits, with `-dirty` appended if tracked files were changed. None: the folder is not the top of
+        a checkout (such as a wheel in the virtual environment of another project), or git fails.
     """
     folder = Path(rnnbench.__file__).resolve().parents[1] if checkout is None else checkout
     if not (folder / ".git").exists():

@@ -1,9 +1,9 @@
-"""What can go wrong with a run's files."""
+"""Errors of reading and writing a run's files."""
 
 
 class RecordError(Exception):
-    """A record could not be written or read: one sentence that names the file and says what happened."""
+    """A record could not be written or read; the message is one sentence with the file and the reason."""
 
 
 class MachineError(RecordError):
-    """What every other file of this machine would meet too: a full or broken disk, too many open files, no memory."""
+    """An error that affects every file on this machine: a full or broken disk, too many open files, no memory."""

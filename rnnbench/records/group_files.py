@@ -1,4 +1,4 @@
-"""The growing files of all replicas of one batched run: written together, failing one by one."""
+"""The growing files of all replicas of one batched run: written together, but failing separately."""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -9,26 +9,25 @@ from pathlib import Path
 from rnnbench.records.errors import MachineError, RecordError
 from rnnbench.records.run_files import RunFiles, continued_files, new_files, restarted_files
 
-# Threads that wait for the disk, which makes durable in one go what several of them wait for: 512 files in 50 ms, where
-# one after another took 1.5 s.
+# Several threads sync files at once, so that the disk can combine the work: 512 files take 50 ms, one by one 1.5 s.
 _NUM_WAITING = 16
 
 
 class GroupFiles:
-    """Files of R run folders, of which one that cannot be written is given up alone.
+    """The files of R run folders; if one folder cannot be written, only its replica fails.
 
-    `fail`, `take_broken` and `error_of_all` may be called from any thread, the rest from one.
+    `fail`, `take_broken` and `error_of_all` may be called from any thread, the other methods from one thread.
 
     Attributes:
-        pending_bytes: Bytes of all files together that were added since the last `flush`.
+        pending_bytes: Number of bytes added to all files since the last `flush`.
     """
 
     def __init__(self, files: Mapping[int, RunFiles], lost: Mapping[int, Mapping[str, int]]) -> None:
-        """Take the files over.
+        """Store the files.
 
         Args:
             files: Replica -> its files.
-            lost: For the other replicas, whose files could not be opened: name -> bytes of what they had held.
+            lost: Replica whose files could not be opened -> their lengths in bytes, by name.
         """
         self.pending_bytes = 0
         self._num_replicas = len(files) + len(lost)
@@ -36,29 +35,29 @@ class GroupFiles:
         self._lost = {replica: dict(lengths) for replica, lengths in lost.items()}
         self._lock = threading.Lock()
         self._broken: dict[int, str] = {}
-        self._untold: dict[int, str] = {}
+        self._unreported: dict[int, str] = {}
 
     def add_line(self, replica: int, line: bytes) -> None:
-        """Keep a line of metrics.csv for the next `flush`, if the replica has not been given up."""
+        """Queue a line of metrics.csv for the next `flush`, unless the replica has failed."""
         if replica in self._files:
             self._files[replica].metrics.add(line)
             self.pending_bytes += len(line)
 
     def add_event(self, replica: int, record: bytes) -> None:
-        """Keep a record of the events file for the next `flush`, if the replica has not been given up."""
+        """Queue a record of the events file for the next `flush`, unless the replica has failed."""
         if replica in self._files:
             self._files[replica].events.add(record)
             self.pending_bytes += len(record)
 
     def flush(self, *, durable: bool = False) -> None:
-        """Write what is pending; a file that fails does not keep the others from being written.
+        """Write the pending records of all files, even if some of them fail.
 
         Args:
-            durable: Also wait until the disk has it, so that it survives a power cut.
+            durable: Whether to wait until the records are on disk, so that they survive a power cut.
 
         Raises:
-            MachineError: The disk is full, ...; the rest stays pending.
-            RecordError: All replicas have been given up.
+            MachineError: The machine or its disk failed, for example a full disk; unwritten records stay pending.
+            RecordError: All replicas have failed.
         """
         self.pending_bytes = 0
         replicas = [replica for replica, files in self._files.items() if files.needs_flush(durable=durable)]
@@ -69,8 +68,8 @@ class GroupFiles:
             if own:
                 self.fail(replica, str(own[0]))
         with self._lock:
-            given_up = [replica for replica in self._broken if replica in self._files]
-        for replica in given_up:
+            failed = [replica for replica in self._broken if replica in self._files]
+        for replica in failed:
             self._lost[replica] = self._files.pop(replica).lengths()
         if machine:
             raise MachineError(_sentence([str(error) for error in machine], "files")) from machine[0]
@@ -79,7 +78,7 @@ class GroupFiles:
             raise error
 
     def _write(self, replicas: Sequence[int], durable: bool) -> list[list[RecordError]]:
-        """Write the files of some replicas; returns what went wrong with those of each."""
+        """Write the files of some replicas; returns the errors of each."""
         files = [self._files[replica] for replica in replicas]
         if not durable:
             return [each.flush() for each in files]
@@ -87,26 +86,29 @@ class GroupFiles:
             return list(pool.map(partial(RunFiles.flush, durable=True), files))
 
     def lengths(self) -> list[dict[str, int]]:
-        """For each replica: file name -> bytes that hold whole records; where it was given up, those it had then."""
+        """Return the lengths of each replica's complete records, in bytes, by file name.
+
+        The lengths of a failed replica are those at its failure.
+        """
         return [
             self._files[replica].lengths() if replica in self._files else dict(self._lost[replica])
             for replica in range(self._num_replicas)
         ]
 
     def fail(self, replica: int, message: str) -> None:
-        """Give up a replica; the next `flush` is the last one that tries to write its files."""
+        """Mark a replica as failed; the next `flush` is the last one that tries to write its files."""
         with self._lock:
             if replica not in self._broken:
-                self._broken[replica] = self._untold[replica] = message
+                self._broken[replica] = self._unreported[replica] = message
 
     def take_broken(self) -> dict[int, str]:
-        """Replicas that were given up since the last call, and what happened."""
+        """Return the replicas that have failed since the last call, with their errors."""
         with self._lock:
-            untold, self._untold = self._untold, {}
-        return untold
+            unreported, self._unreported = self._unreported, {}
+        return unreported
 
     def error_of_all(self) -> RecordError | None:
-        """What to raise when every replica has been given up."""
+        """Return the error to raise if every replica has failed; None: at least one has not."""
         with self._lock:
             if len(self._broken) < self._num_replicas:
                 return None
@@ -116,17 +118,17 @@ class GroupFiles:
 def open_files(
     folders: Sequence[Path], header: bytes, *, lengths: Sequence[Mapping[str, int]] | None, restart: bool
 ) -> GroupFiles:
-    """Make the files of new runs, or open those of earlier ones, where a broken folder is given up alone.
+    """Create the files of new runs, or open those of earlier runs; a broken folder fails only its own replica.
 
     Args:
         folders: One existing folder per replica, R of them.
         header: First line of metrics.csv.
-        lengths: For each replica, what its files are cut back to; None: they are made.
-        restart: Remove what an earlier process left and make them.
+        lengths: For each replica, the lengths to which its files are truncated; None: the files are created.
+        restart: Whether files of an earlier process are removed first.
 
     Raises:
-        RecordError: One of the files cannot be made, or none opened again.
-        ValueError: `lengths` is not of R folders, or goes with `restart`.
+        RecordError: A new file cannot be created, or the files of no replica can be opened.
+        ValueError: `lengths` has not R entries, or is combined with `restart`.
     """
     if lengths is not None and len(lengths) != len(folders):
         raise ValueError(f"lengths must be one per folder, got {len(lengths)} for {len(folders)} folders")
@@ -155,5 +157,5 @@ def open_files(
 
 
 def _sentence(messages: Sequence[str], what: str) -> str:
-    """The first of some messages, and how many there are beside it."""
+    """Return the first message and the number of further ones."""
     return messages[0] if len(messages) == 1 else f"{messages[0]} (and {len(messages) - 1} more {what})"

@@ -1,7 +1,7 @@
-"""A file that only grows, by whole records, and is open only while it is written.
+"""A file that only grows, by complete records, and is open only while it is written.
 
-A batched run writes two files for each of its replicas. Kept open they would exhaust the limit on open files, so each
-keeps what is pending in memory and is opened for the moment of writing.
+A batched run writes two files per replica. If all stayed open, they would exceed the limit on open files. Each file
+therefore keeps pending records in memory and is opened only to write them.
 """
 
 import errno
@@ -11,7 +11,7 @@ from pathlib import Path
 from rnnbench.records.errors import MachineError, RecordError
 from rnnbench.records.plain_file import open_to_write
 
-# What the operating system says of a machine or a disk, not of one file.
+# Errors of the whole machine or disk, not of one file.
 _MACHINE_WIDE = {
     errno.ENOSPC,
     errno.EDQUOT,
@@ -24,16 +24,16 @@ _MACHINE_WIDE = {
 
 
 class GrowingFile:
-    """Appends whole records to one file and never leaves a part of a record behind, as far as the disk allows.
+    """Appends complete records to a file; a partly written record is removed again, if the disk allows it.
 
     Attributes:
-        path: The file.
-        length: Bytes of the file that hold whole records.
-        pending_bytes: Bytes that wait for `flush`.
+        path: Path of the file.
+        length: Length of the complete records in the file, in bytes.
+        pending_bytes: Number of bytes that `flush` will write.
     """
 
     def __init__(self, path: Path, length: int) -> None:
-        """Go on with an existing file of at least `length` bytes; `create_file` and `cut_file` make one."""
+        """Append to an existing file after its first `length` bytes; see `create_file` and `truncate_file`."""
         self.path = path
         self.length = length
         self.pending_bytes = 0
@@ -41,7 +41,7 @@ class GrowingFile:
         self._is_durable = False
 
     def add(self, record: bytes) -> None:
-        """Keep one record for the next `flush`."""
+        """Queue one record for the next `flush`."""
         self._pending.append(record)
         self.pending_bytes += len(record)
 
@@ -50,21 +50,21 @@ class GrowingFile:
         return bool(self._pending) or (durable and not self._is_durable)
 
     def flush(self, *, durable: bool = False) -> None:
-        """Write what is pending.
+        """Write the pending records.
 
-        After a failure the file ends in the last whole record that could be written, and the rest stays pending.
+        After a failure the file ends with the last record that was written completely; the others stay pending.
 
         Args:
-            durable: Also wait until the disk has it, so that it survives a power cut.
+            durable: Whether to wait until the records are on disk, so that they survive a power cut.
 
         Raises:
-            MachineError: The disk is full, ...
-            RecordError: The file or its folder was removed, ...
+            MachineError: The machine or its disk failed, for example a full disk.
+            RecordError: The file itself failed, for example because it was removed.
         """
         if not self.needs_flush(durable=durable):
             return
         try:
-            # Not in append mode: that would make a new file, without its header, where somebody removed the old one.
+            # Not in append mode: it would create a new file without a header if the old one was removed.
             with open_to_write(self.path) as handle:
                 self._write(handle.fileno())
                 if durable:
@@ -74,10 +74,10 @@ class GrowingFile:
         self._is_durable = durable
 
     def _write(self, descriptor: int) -> None:
-        """Write the pending records after the last whole one, or undo what was written of a broken one."""
+        """Write the pending records after the last complete one; truncate a record that is only partly written."""
         size = os.lseek(descriptor, 0, os.SEEK_END)
         if size < self.length:
-            raise RecordError(f"cannot write {self.path}: it was cut to {size} bytes by another program")
+            raise RecordError(f"cannot write {self.path}: another program has truncated it to {size} bytes")
         if size > self.length:  # the rest of a record that an earlier failure could not remove
             os.ftruncate(descriptor, self.length)
         os.lseek(descriptor, self.length, os.SEEK_SET)
@@ -92,7 +92,7 @@ class GrowingFile:
                 os.ftruncate(descriptor, self.length)
 
     def _keep_whole_records(self, written: int) -> None:
-        """Count the records that lie within the first `written` pending bytes as done."""
+        """Remove the records within the first `written` bytes from the pending ones."""
         done = 0
         for record in self._pending:
             if len(record) > written:
@@ -105,10 +105,10 @@ class GrowingFile:
 
 
 def create_file(path: Path, first_record: bytes) -> GrowingFile:
-    """Make a file that does not exist yet.
+    """Create a file that does not exist yet.
 
     Raises:
-        RecordError: It exists, or cannot be made.
+        RecordError: The file exists, or cannot be created.
     """
     try:
         with open(path, "xb", buffering=0):
@@ -116,24 +116,24 @@ def create_file(path: Path, first_record: bytes) -> GrowingFile:
     except FileExistsError as error:
         raise RecordError(f"{path} exists: the folder already holds a run") from error
     except OSError as error:
-        raise failure(f"cannot make {path}", error) from error
+        raise failure(f"cannot create {path}", error) from error
     file = GrowingFile(path, 0)
     file.add(first_record)
     file.flush()
     return file
 
 
-def cut_file(path: Path, length: int) -> GrowingFile:
-    """Cut an existing file back to an earlier length.
+def truncate_file(path: Path, length: int) -> GrowingFile:
+    """Truncate an existing file to an earlier length.
 
     Raises:
-        RecordError: It is shorter than that, or cannot be cut.
+        RecordError: The file is shorter, or cannot be truncated.
     """
     try:
         with open_to_write(path) as handle:
             size = os.fstat(handle.fileno()).st_size
             if size < length:
-                raise RecordError(f"cannot continue {path}: it has {size} bytes and had {length} at the checkpoint")
+                raise RecordError(f"cannot continue {path}: it has {size} bytes, but had {length} at the checkpoint")
             os.ftruncate(handle.fileno(), length)
     except OSError as error:
         raise failure(f"cannot continue {path}", error) from error
@@ -141,17 +141,17 @@ def cut_file(path: Path, length: int) -> GrowingFile:
 
 
 def failure(what: str, error: OSError) -> RecordError:
-    """The error to raise where the operating system refused something.
+    """Convert an error of the operating system to a `RecordError`, or a `MachineError` if it affects all files.
 
     Args:
-        what: What could not be done: "cannot write FILE".
-        error: What the operating system said.
+        what: Action that failed, such as "cannot write FILE".
+        error: Error of the operating system.
     """
     kind = MachineError if error.errno in _MACHINE_WIDE else RecordError
     return kind(f"{what}: {reason(error)}")
 
 
 def reason(error: OSError) -> str:
-    """What the operating system says, in lower case: "no space left on device"."""
+    """Return the message of the operating system, with a small first letter: "no space left on device"."""
     text = error.strerror or str(error)
     return text[:1].lower() + text[1:]

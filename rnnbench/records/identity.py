@@ -1,25 +1,25 @@
-"""Which runs are one and the same: an equal configuration, seed included, makes equal numbers."""
+"""Identity of a run: equal configurations, seed included, give equal numbers."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any
 
 NAMES_ONLY = frozenset({"name", "objective"})
-"""Keys of a configuration that change no number of its run."""
+"""Configuration keys that do not change the numbers of a run."""
 
-CADENCE = "cadence"  # of an optimizer: defaults of other keys, which have their values by then
+CADENCE = "cadence"  # key of an optimizer with defaults of other keys; these are resolved already
 
 
 def run_identity(config: Any) -> Hashable:
-    """What is equal for two configurations if and only if they are of the same run, under whatever name.
+    """Return a value that is equal for two configurations if and only if they describe the same run.
 
     Args:
-        config: Resolved: a mapping, nested or flat, or a dataclass.
+        config: Resolved configuration: a mapping, nested or flat, or a dataclass.
     """
     return tuple([pair for pair in _frozen(config) if pair[0] not in NAMES_ONLY])
 
 
 def _frozen(value: Any) -> Any:
-    """A value that can be hashed; 1 is 1.0, and true is not 1."""
+    """Convert a value to a hashable one; 1 equals 1.0, and true does not equal 1."""
     if isinstance(value, int | float | str) or value is None:
         return (value,) if isinstance(value, bool) else value
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""One process at a time works on a folder; the lock is the system's, so that it ends with its process, however."""
+"""Locks that let one process at a time write to a folder; the system releases them when the process ends."""
 
 import contextlib
 import errno
@@ -21,34 +21,37 @@ _HOLDER = re.compile(rb"process \d+ on [^\n]*\n")
 _LONGEST_HOLDER = 1000
 
 
-class HeldError(RecordError):
-    """Another process works on the folder."""
+class LockedError(RecordError):
+    """Another process holds the lock."""
 
 
 @contextlib.contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
-    """Hold a folder, by the lock of its file .lock; see `locked`.
+    """Lock a folder by its file .lock; see `locked`.
 
-    On a file system without locks nothing is held, which is told on stderr.
+    On a file system without locks, a warning is printed on stderr instead.
     """
     with locked(folder / FILE_NAME, str(folder)) as is_held:
         if not is_held:
-            say(f"{folder} is on a file system without locks: let no second command work on it")
+            say(f"{folder} is on a file system without locks: do not run a second command on it")
         yield
 
 
 @contextlib.contextmanager
 def locked(path: Path, what: str, *, wait: bool = False) -> Iterator[bool]:
-    """Hold a lock; yields whether it is held, which it is not where the file system has no locks.
+    """Hold a lock.
 
     Args:
-        path: Its file, which is made and left behind.
-        what: What it stands for, for the message.
-        wait: Wait for it where it is held, as what is done under it takes a moment only.
+        path: Path of the lock file, which is created and not removed.
+        what: Name of the locked object, for the message.
+        wait: Whether to wait for a process that holds the lock; only for locks that are held briefly.
+
+    Yields:
+        Whether the lock is held; False: the file system has no locks.
 
     Raises:
-        HeldError: Another process holds it; the message names that one.
-        RecordError: The file cannot be made, or something else is in its place.
+        LockedError: Another process holds the lock; the message names it.
+        RecordError: The file cannot be created, or is not a regular file.
     """
     descriptor = _open(path)
     try:
@@ -60,7 +63,7 @@ def locked(path: Path, what: str, *, wait: bool = False) -> Iterator[bool]:
 
 
 def _open(path: Path) -> int:
-    """Open the file of a lock: never the file that a link leads to, and without waiting at a pipe."""
+    """Open a lock file, without following a symbolic link or blocking on a pipe."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         descriptor = os.open(path, flags, 0o666)
@@ -75,13 +78,13 @@ def _open(path: Path) -> int:
 
 
 def _lock(descriptor: int, path: Path, what: str, *, wait: bool) -> bool:
-    """Lock an open file; whether that was possible."""
+    """Lock an open file; returns whether the file system has locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError as error:
         holder = os.pread(descriptor, _LONGEST_HOLDER, 0)
         name = holder.decode(errors="replace").strip() if _HOLDER.fullmatch(holder) else "another process"
-        raise HeldError(f"{what} is being worked on by {name}; wait for it, or stop it first") from error
+        raise LockedError(f"{what} is locked by {name}; wait until it ends, or stop it first") from error
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise failure(f"cannot lock {path}", error) from error
@@ -90,8 +93,8 @@ def _lock(descriptor: int, path: Path, what: str, *, wait: bool) -> bool:
 
 
 def _write_holder(descriptor: int) -> None:
-    """Name this process in the file of a lock, unless the file holds something else."""
-    with contextlib.suppress(OSError):  # a full disk; the name is for a message alone
+    """Write the name of this process into a lock file, unless the file holds something else."""
+    with contextlib.suppress(OSError):  # for example a full disk; only a message needs the name
         before = os.pread(descriptor, _LONGEST_HOLDER, 0)
         if not before or _HOLDER.fullmatch(before):
             os.ftruncate(descriptor, 0)

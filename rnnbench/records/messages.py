@@ -1,4 +1,4 @@
-"""Messages for the person at the terminal, none of which can do more to it than be read."""
+"""Messages on the terminal, without characters that could control it."""
 
 import shlex
 import sys
@@ -10,15 +10,15 @@ def say(text: str) -> None:
 
 
 def printable(text: str) -> str:
-    """A text as one line: characters that a terminal obeys, such as ESC and the end of a line, as escapes.
+    """Return a text as one line, with control characters, such as ESC and line ends, as escapes.
 
-    Names and paths come from anywhere: from records, arguments and folders of other people.
+    Names and paths may come from untrusted records, arguments and folders.
     """
     return text if text.isprintable() else "".join(map(_escaped, text))
 
 
 def shell_word(text: str) -> str:
-    """A text as it is typed into a shell, quoted where it has to be; $'...' with escapes where `printable` has some."""
+    """Quote a text for a shell if necessary, as $'...' with escapes if it is not printable."""
     if text.isprintable():
         return shlex.quote(text)
     escapes = {"'": "\\'", "\\": "\\\\"}
@@ -30,7 +30,7 @@ def _escaped(character: str) -> str:
 
 
 def _bytes(character: str) -> str:
-    """A character, or the bytes that stand for it in the name of a file."""
+    """Return a character or, if it is not printable, the escapes of its bytes in a file name."""
     if character.isprintable():
         return character
     return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))

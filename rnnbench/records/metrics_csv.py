@@ -1,4 +1,4 @@
-"""metrics.csv: a row per logged update, a column per metric.
+"""metrics.csv: one row per logged update, one column per metric.
 
 The first column is `update`. An empty cell means that there was no value; `nan` and `inf` are values that were not
 finite. Floats are written as the shortest decimal that reads back to the same float64. Columns that hold wall-clock
@@ -21,27 +21,27 @@ FILE_NAME = "metrics.csv"
 
 _TAIL_BYTES = 2**16  # more than a row takes
 
-# One number per row of a batched run; None or a masked entry where there is none.
+# One number per row of a batched run; None or a masked entry: no value.
 Column = ArrayLike | Sequence[float | None]
 
 
 def header(columns: Sequence[str]) -> bytes:
-    """The first line.
+    """Return the first line.
 
     Raises:
-        ValueError: A name is empty, double, `update`, or would need quotes.
+        ValueError: A name is empty, repeated, `update`, or would need quotes.
     """
     names = ["update", *columns]
     for name in names:
         if not name or any(character in name for character in ',"\r\n'):
-            raise ValueError(f"a column name must not be empty nor hold commas, quotes or line ends, got {name!r}")
+            raise ValueError(f"a column name must be non-empty, without commas, quotes and line ends, got {name!r}")
         if names.count(name) > 1:
-            raise ValueError(f"column {name!r} is there twice")
+            raise ValueError(f"column {name!r} appears twice")
     return (",".join(names) + "\n").encode()
 
 
 def first_columns(folders: Iterable[Path]) -> tuple[str, ...] | None:
-    """Names of the columns, without `update`, of the first of some run folders that has them; None if none has.
+    """Return the column names, without `update`, of the first run folder with a valid metrics.csv; None: no folder has.
 
     Args:
         folders: Run folders.
@@ -59,18 +59,18 @@ def first_columns(folders: Iterable[Path]) -> tuple[str, ...] | None:
 def tabulate(
     columns: Sequence[str], values: Mapping[str, Column], num_rows: int
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Set the values of several rows of one update into one table.
+    """Combine the values of several rows of one update in one table.
 
     Args:
-        columns: C names.
+        columns: Names of the C columns.
         values: Name -> numbers, shape (num_rows,), for some of the columns.
-        num_rows: Rows, one per replica that has something to record.
+        num_rows: Number of rows, one per recorded replica.
 
     Returns:
-        Numbers and which of them are present, both of shape (C, num_rows).
+        Numbers, and whether each of them is present, both of shape (C, num_rows).
 
     Raises:
-        ValueError: A column is unknown or of another shape, or holds something that is no number.
+        ValueError: A column is unknown, has another shape, or holds a value that is not a number.
     """
     unknown = [name for name in values if name not in columns]
     if unknown:
@@ -87,7 +87,7 @@ def tabulate(
 
 
 def _numbers(column: Column, num_rows: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """A column's numbers and which of them are present, both of shape (num_rows,)."""
+    """Return a column's numbers, and whether each of them is present, both of shape (num_rows,)."""
     if isinstance(column, np.ma.MaskedArray):
         present = ~np.ma.getmaskarray(column)
         numbers = np.ma.filled(column.astype(np.float64), np.nan)
@@ -104,16 +104,16 @@ def _numbers(column: Column, num_rows: int) -> tuple[NDArray[np.float64], NDArra
 
 
 def rows(update: int, table: NDArray[np.float64], present: NDArray[np.bool_]) -> list[bytes]:
-    """The lines of several runs at one update; a value that is not present leaves its cell empty.
+    """Return the lines of several runs at one update; the cell of a missing value is empty.
 
     Args:
-        update: Index of the update.
+        update: Number of updates done.
         table: Numbers, shape (C, n) for C columns and n runs.
-        present: Which of them are there, shape (C, n).
+        present: Whether each number is present, shape (C, n).
     """
     lines = []
-    for values, there in zip(table.T.tolist(), present.T.tolist(), strict=True):
-        cells = [repr(value) if is_there else "" for value, is_there in zip(values, there, strict=True)]
+    for values, presences in zip(table.T.tolist(), present.T.tolist(), strict=True):
+        cells = [repr(value) if is_present else "" for value, is_present in zip(values, presences, strict=True)]
         lines.append(f"{update},{','.join(cells)}\n".encode())
     return lines
 
@@ -121,13 +121,13 @@ def rows(update: int, table: NDArray[np.float64], present: NDArray[np.bool_]) ->
 def read_metrics(folder: Path) -> dict[str, NDArray[np.float64]]:
     """Read a run's metrics.
 
-    A last line without its line end, as a killed process can leave it, is no row and is left out.
+    A last line without a line end, as a killed process can leave it, is ignored.
 
     Args:
-        folder: The run folder.
+        folder: Run folder.
 
     Returns:
-        Column name -> values, shape (rows,), in the file's order; NaN where there was no value.
+        Column name -> values, shape (rows,), in the order of the file; NaN: no value.
 
     Raises:
         RecordError: The file is missing or damaged; the message names the line.
@@ -155,14 +155,14 @@ def read_metrics(folder: Path) -> dict[str, NDArray[np.float64]]:
 
 
 def last_row(folder: Path, columns: Sequence[str]) -> list[float] | None:
-    """Some columns of the last whole row of a metrics.csv, without reading all of it.
+    """Read some columns of the last complete row of a metrics.csv, without reading the whole file.
 
     Args:
-        folder: The run folder.
+        folder: Run folder.
         columns: Names of the columns.
 
     Returns:
-        A number for each; None where there is no row, or it holds no such numbers.
+        One number per column; None: there is no row, or one of the numbers is missing.
     """
     try:
         with open_to_read(folder / FILE_NAME) as handle:

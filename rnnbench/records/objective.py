@@ -1,4 +1,4 @@
-"""The number that a sweeper which searches minimises, from a run's records."""
+"""The objective that a searching sweeper minimizes, from the records of a run."""
 
 import math
 from pathlib import Path
@@ -8,15 +8,15 @@ from rnnbench.records.summary import read_summary
 
 
 def objective_of(folder: Path) -> float:
-    """What the run's key `objective` names.
+    """Return the number that the configuration key `objective` of a run selects.
 
     Args:
-        folder: Of the run.
+        folder: Run folder.
 
     Returns:
-        updates_to_solve: updates until the run was solved; where it was not, its budget of updates times 1 + its error
-        rate, so that a search has something to go by. loss, error_rate: at the last evaluation. Infinity for a run that
-        diverged or failed.
+        updates_to_solve: number of updates until the run was solved; for an unsolved run, its budget of updates times
+        1 + its error rate, so that a search can still rank it. loss, error_rate: values at the last evaluation.
+        Infinity for a run that diverged or failed.
     """
     try:
         summary = read_summary(folder)
@@ -34,5 +34,5 @@ def objective_of(folder: Path) -> float:
     try:
         budget: int = summary.config["budget"]["updates"]
         return budget * (1 + summary.error_rate)
-    except (KeyError, TypeError):  # another program has changed the summary
+    except (KeyError, TypeError):  # the summary was changed by another program
         return math.inf

@@ -1,6 +1,6 @@
-"""Opens the files of a run folder, which are plain files: anything else under their names is refused.
+"""Opens the files of a run folder, which must be regular files.
 
-A pipe would be waited for, and a symbolic link would be written through into a file that belongs to somebody else.
+Opening a pipe would block, and writing through a symbolic link would change a file outside the folder.
 """
 
 import errno
@@ -11,20 +11,20 @@ from pathlib import Path
 
 
 def read_file(path: Path) -> bytes:
-    """Read a whole file; a symbolic link to one is followed.
+    """Read a whole file; symbolic links are followed.
 
     Raises:
-        OSError: It is missing, cannot be read, or is no plain file.
+        OSError: The file is missing, cannot be read, or is not a regular file.
     """
     with open_to_read(path) as handle:
         return handle.readall()
 
 
 def open_to_read(path: Path) -> FileIO:
-    """Open a file for reading; a symbolic link to one is followed.
+    """Open a file for reading; symbolic links are followed.
 
     Raises:
-        OSError: It is missing, cannot be read, or is no plain file.
+        OSError: The file is missing, cannot be read, or is not a regular file.
     """
     return _checked(open(path, "rb", buffering=0, opener=_without_waiting))
 
@@ -33,7 +33,7 @@ def open_to_write(path: Path) -> FileIO:
     """Open an existing file for reading and writing in place.
 
     Raises:
-        OSError: It is missing, cannot be written, is a symbolic link or no plain file.
+        OSError: The file is missing, cannot be written, is a symbolic link, or is not a regular file.
     """
     try:
         handle = open(path, "r+b", buffering=0, opener=without_following)  # noqa: SIM115 - the caller closes it
@@ -45,7 +45,7 @@ def open_to_write(path: Path) -> FileIO:
 
 
 def without_following(path: str, flags: int) -> int:
-    """Opener of a file that is written: neither waits for a pipe nor follows a symbolic link."""
+    """Opener for writing that neither blocks on a pipe nor follows a symbolic link."""
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
 
 
@@ -54,9 +54,9 @@ def _without_waiting(path: str, flags: int) -> int:
 
 
 def _checked(handle: FileIO) -> FileIO:
-    """The handle, if it is that of a plain file."""
+    """Return the handle if its file is a regular file, else close it and raise OSError."""
     mode = os.fstat(handle.fileno()).st_mode
     if not stat.S_ISREG(mode):
         handle.close()
-        raise OSError(errno.EINVAL, "it is no plain file")
+        raise OSError(errno.EINVAL, "it is not a regular file")
     return handle

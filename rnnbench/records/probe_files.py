@@ -1,4 +1,4 @@
-"""What `rnnbench probe` leaves of one net in a folder: numbers, pictures, and both for TensorBoard."""
+"""Files that `rnnbench probe` writes for one net: numbers, pictures, and TensorBoard events with both."""
 
 import os
 import time
@@ -15,14 +15,14 @@ from rnnbench.records.lock import FILE_NAME as LOCK
 from rnnbench.records.whole_file import replace_file
 
 NUMBERS = "probe.csv"
-"""A header and one row, in the form of metrics.csv."""
+"""A header and one row, in the format of metrics.csv."""
 
 
 def prepare_folder(folder: Path) -> None:
-    """Make the folder; one that an earlier call has filled is fine, any other that is not empty is refused.
+    """Create a result folder, or accept an existing one that is empty or holds earlier results of a probe.
 
     Raises:
-        RecordError: It holds something else, or cannot be made.
+        RecordError: The folder holds other files, or cannot be created.
     """
     try:
         if folder.exists() and not (folder / NUMBERS).is_file() and {*os.listdir(folder)} - {LOCK}:
@@ -39,17 +39,17 @@ def write_findings(
     histograms: Mapping[str, NDArray[np.float64]],
     pictures: Mapping[str, bytes],
 ) -> None:
-    """Write what was found; what an earlier call left goes.
+    """Write the results of the probes; results of an earlier call are removed.
 
     Args:
-        folder: From `prepare_folder`.
-        update: Of the checkpoint.
-        scalars: By tag.
-        histograms: Values by tag.
-        pictures: PNG files by tag; a slash in it becomes _ in the file's name.
+        folder: Result folder, from `prepare_folder`.
+        update: Number of updates at the checkpoint.
+        scalars: Tag -> number.
+        histograms: Tag -> values.
+        pictures: Tag -> PNG; a slash in the tag becomes _ in the file name.
 
     Raises:
-        RecordError: It cannot be written.
+        RecordError: A file cannot be written.
     """
     tags, now = list(scalars), time.time()
     table, present = metrics_csv.tabulate(tags, {tag: [value] for tag, value in scalars.items()}, 1)

@@ -1,4 +1,4 @@
-"""The two growing files of a run folder: made for a new run, or cut back to continue an earlier one."""
+"""The two growing files of a run folder: created for a new run, or truncated to resume an earlier one."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,18 +6,18 @@ from pathlib import Path
 
 from rnnbench.records import events, framing, metrics_csv
 from rnnbench.records.errors import RecordError
-from rnnbench.records.growing_file import GrowingFile, create_file, cut_file, failure
+from rnnbench.records.growing_file import GrowingFile, create_file, failure, truncate_file
 from rnnbench.records.plain_file import open_to_write, read_file
 
 
 @dataclass(frozen=True)
 class RunFiles:
-    """Files of one run folder.
+    """The growing files of one run folder.
 
     Attributes:
-        metrics: metrics.csv.
-        events: The events file that is written now.
-        older_events: Name -> bytes of the events files that earlier processes wrote.
+        metrics: The file metrics.csv.
+        events: The events file of this process.
+        older_events: Name -> length in bytes of the events files that earlier processes wrote.
     """
 
     metrics: GrowingFile
@@ -25,7 +25,7 @@ class RunFiles:
     older_events: Mapping[str, int]
 
     def lengths(self) -> dict[str, int]:
-        """File name -> bytes that hold whole records."""
+        """Return the length of the complete records of each file, in bytes, by file name."""
         now = {file.path.name: file.length for file in (self.metrics, self.events)}
         return {**self.older_events, **now}
 
@@ -34,13 +34,13 @@ class RunFiles:
         return self.metrics.needs_flush(durable=durable) or self.events.needs_flush(durable=durable)
 
     def flush(self, *, durable: bool = False) -> list[RecordError]:
-        """Write what is pending in both files; one that fails does not keep the other from being written.
+        """Write the pending records of both files, even if one of them fails.
 
         Args:
-            durable: Also wait until the disk has it, so that it survives a power cut.
+            durable: Whether to wait until the records are on disk, so that they survive a power cut.
 
         Returns:
-            What went wrong.
+            The errors.
         """
         errors = []
         for file in (self.metrics, self.events):
@@ -52,34 +52,34 @@ class RunFiles:
 
 
 def new_files(folder: Path, header: bytes) -> RunFiles:
-    """Files of a new run.
+    """Create the files of a new run.
 
     Raises:
-        RecordError: The folder already holds records, is missing or cannot be written.
+        RecordError: The folder already holds records, is missing, or cannot be written.
     """
     metrics = create_file(folder / metrics_csv.FILE_NAME, header)
     return RunFiles(metrics, _new_events_file(folder), {})
 
 
 def continued_files(folder: Path, header: bytes, lengths: Mapping[str, int]) -> RunFiles:
-    """Files of an earlier process, cut back to the lengths that they had; later events files are removed.
+    """Open the files of an earlier process, truncated to the given lengths; later events files are removed.
 
-    The events go on in a new file: a TensorBoard that is open on the folder would stumble over one that was cut below
-    the place to which it has read.
+    New events are written to a new file: a running TensorBoard cannot continue to read a file that was truncated below
+    its position.
 
     Raises:
-        RecordError: The files are missing, are shorter than they were, or have other columns.
+        RecordError: A file is missing, is shorter than its length, or has other columns.
     """
     metrics = folder / metrics_csv.FILE_NAME
     older = {name: length for name, length in lengths.items() if name != metrics_csv.FILE_NAME}
     if metrics.name in lengths:
         _check_header(metrics, header)
-        file = cut_file(metrics, lengths[metrics.name])
-    else:  # it had been lost before
+        file = truncate_file(metrics, lengths[metrics.name])
+    else:  # metrics.csv was lost before
         _remove([metrics])
         file = create_file(metrics, header)
     for name, length in older.items():
-        cut_file(folder / name, length)
+        truncate_file(folder / name, length)
     _remove([path for path in _events_files(folder) if path.name not in older])
     return RunFiles(file, _new_events_file(folder), older)
 
@@ -88,7 +88,7 @@ def _check_header(metrics: Path, header: bytes) -> None:
     """Check that a metrics.csv has the columns of a run.
 
     Raises:
-        RecordError: It has not, or cannot be read.
+        RecordError: The columns differ, or the file cannot be read.
     """
     try:
         with open_to_write(metrics) as handle:
@@ -99,7 +99,7 @@ def _check_header(metrics: Path, header: bytes) -> None:
 
 
 def restarted_files(folder: Path, header: bytes) -> RunFiles:
-    """Files of a run that begins anew; those of an earlier process are removed.
+    """Create the files of a run that restarts; those of an earlier process are removed.
 
     Raises:
         RecordError: The folder is missing or cannot be written.
@@ -109,15 +109,15 @@ def restarted_files(folder: Path, header: bytes) -> RunFiles:
 
 
 def present_lengths(folder: Path) -> dict[str, int]:
-    """Lengths of the files as an earlier process left them, for a run that goes on from there; nothing is changed.
+    """Return the current lengths of the files, for a run that resumes there; nothing is changed.
 
-    What a power cut can leave, half a line of metrics.csv or half a record of an events file, is not counted.
+    An incomplete last line of metrics.csv or record of an events file, as a power cut leaves it, is not counted.
 
     Args:
-        folder: The run folder.
+        folder: Run folder.
 
     Returns:
-        File name -> bytes of whole lines and records.
+        File name -> length of its complete lines or records, in bytes.
 
     Raises:
         RecordError: metrics.csv is missing, or a file cannot be read.
@@ -135,7 +135,7 @@ def _read(path: Path) -> bytes:
 
 
 def _remove(paths: Iterable[Path]) -> None:
-    """Remove files, as far as they are there."""
+    """Remove files; missing ones are ignored."""
     for path in paths:
         try:
             path.unlink(missing_ok=True)
@@ -148,6 +148,6 @@ def _events_files(folder: Path) -> list[Path]:
 
 
 def _new_events_file(folder: Path) -> GrowingFile:
-    """An events file that TensorBoard reads after those that are there."""
+    """Create an events file that TensorBoard reads after the existing ones."""
     name = events.new_file_name(_events_files(folder))
     return create_file(folder / name, events.file_version())

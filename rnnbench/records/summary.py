@@ -1,4 +1,4 @@
-"""summary.json: how a run stands or how it ended, for other programs. Strict JSON, replaced as a whole."""
+"""summary.json: status and results of a run, for other programs. Strict JSON, replaced atomically."""
 
 import dataclasses
 import json
@@ -19,13 +19,13 @@ FILE_NAME = "summary.json"
 
 SWEEP_FILE_NAME = "sweep.json"
 
-KEPT_BY_SWEEPS = ("aggregate", "groups", "submitit")
-"""Folders beside those of a sweep's jobs."""
+SWEEP_FOLDERS = ("aggregate", "groups", "submitit")
+"""Subfolders of a sweep folder that are not job folders."""
 
-OF_A_SWEEP = (*KEPT_BY_SWEEPS, "report", SWEEP_FILE_NAME, "multirun.yaml")
-"""Names in a sweep's folder that no job can have."""
+RESERVED_NAMES = (*SWEEP_FOLDERS, "report", SWEEP_FILE_NAME, "multirun.yaml")
+"""Names in a sweep folder that a job cannot have."""
 
-# Any of these makes a folder a run's folder.
+# A folder with any of these files is a run folder.
 RUN_FILES = (FILE_NAME, "checkpoint.pt", "metrics.csv")
 
 Status = Literal["running", "solved", "budget", "diverged", "interrupted", "failed"]
@@ -34,7 +34,7 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 
 @dataclass(frozen=True)
 class SolvedAt:
-    """The first of the evaluations that made a run count as solved."""
+    """The first of the evaluations at which a run was solved."""
 
     update: int
     sequences: int
@@ -46,28 +46,28 @@ class Summary:
     """The contents of summary.json.
 
     Attributes:
-        status: running; solved; budget: it is used up; diverged: loss or parameters are not finite any more;
-            interrupted: by Ctrl-C or a signal; failed: by an error.
-        solved: Whether it was solved, which a run with stop_when_solved=false can be and go on.
-        solved_at: When.
-        message: What happened, for a person, where the status does not say it.
-        loss: At the last evaluation.
-        error_rate: At the last evaluation, between 0 and 1.
-        solved_error_rate: Below which the task counts as solved; None: not recorded.
-        baseline_loss: Of the best predictor that ignores its inputs.
-        baseline_error_rate: Of the best predictor that ignores its inputs.
-        updates: Updates done.
-        sequences: Sequences seen, those of products included.
-        products: Gauss-Newton products done.
+        status: running; solved; budget: the budget is used up; diverged: loss or parameters are no longer finite;
+            interrupted: ended by Ctrl-C or a signal; failed: ended by an error.
+        solved: Whether the run was solved; with stop_when_solved=false, a solved run continues.
+        solved_at: The evaluation at which the run was solved; None: it was not.
+        message: Reason for the status, if the status alone does not explain it.
+        loss: Loss at the last evaluation.
+        error_rate: Error rate at the last evaluation, between 0 and 1.
+        solved_error_rate: Error rate below which the task counts as solved; None: not recorded.
+        baseline_loss: Loss of the best predictor that ignores its inputs.
+        baseline_error_rate: Error rate of the best predictor that ignores its inputs.
+        updates: Number of updates done.
+        sequences: Number of sequences processed, those of curvature products included.
+        products: Number of Gauss-Newton products.
         seconds: Wall-clock time of training.
-        config: The resolved configuration, nested, each group with its name.
-        schema: The class of each choice in `config`, by its dotted key, with which a run begins anew.
-        versions: Of Python and the packages that decide the numbers.
-        device: As torch names it.
-        threads: For the arithmetic on the CPU.
-        recurrence: The way through a gated net's steps that was measured to be faster on a GPU; None: nothing was.
-        git: Revision of the checkout that rnnbench ran from, if it did.
-        classes: The folder that each class which is not rnnbench's was imported from.
+        config: Resolved configuration, nested, each group with the name of its choice.
+        schema: Dataclass of each choice in `config`, by dotted key; needed to restart the run.
+        versions: Versions of Python and the packages that determine the numbers.
+        device: Name of the device in torch.
+        threads: Number of worker threads on the CPU.
+        recurrence: Faster recurrence of a gated net, as measured on a GPU; None: not measured.
+        git: Revision of the checkout that rnnbench ran from; None: it did not run from a checkout.
+        classes: Folder from which each class outside rnnbench was imported.
     """
 
     status: Status
@@ -94,34 +94,32 @@ class Summary:
 
     @property
     def is_unconfirmed(self) -> bool:
-        """Whether its budget ended below the limit, but further sequences did not confirm that it is solved."""
+        """Whether the last error rate is below the limit, but further sequences did not confirm it as solved."""
         rate, limit = self.error_rate, self.solved_error_rate
         is_below = rate is not None and limit is not None and rate < limit
         return self.status == "budget" and not self.solved and is_below
 
 
 def write_summary(folder: Path, summary: Summary, *, durable: bool = True) -> None:
-    """Replace a run's summary.json, so that whoever reads it at any moment finds the old or the new one, whole.
-
-    Numbers that are not finite become null.
+    """Replace the summary.json of a run atomically; numbers that are not finite become null.
 
     Args:
-        folder: The run folder.
-        summary: What to write.
-        durable: Wait until the disk has it, so that it survives a power cut.
+        folder: Run folder.
+        summary: New contents.
+        durable: Whether to wait until the file is on disk, so that it survives a power cut.
 
     Raises:
-        RecordError: It cannot be written; the old one is untouched.
+        RecordError: The file cannot be written; the old one is unchanged.
     """
     contents = json.dumps(_strict(dataclasses.asdict(summary)), indent=2, allow_nan=False) + "\n"
     replace_file(folder / FILE_NAME, contents, durable=durable)
 
 
 def read_summary(folder: Path) -> Summary:
-    """Read a run's summary.json. Keys that this version does not know are left out.
+    """Read the summary.json of a run; unknown keys are ignored.
 
     Raises:
-        RecordError: It is missing or is no summary.
+        RecordError: The file is missing or not a valid summary.
     """
     path = folder / FILE_NAME
     try:
@@ -131,14 +129,14 @@ def read_summary(folder: Path) -> Summary:
     except (ValueError, RecursionError) as error:
         raise RecordError(f"cannot read {path}: {error}") from error
     if not isinstance(contents, dict) or contents.get("status") not in STATUSES:
-        raise RecordError(f"cannot read {path}: its status is none of {', '.join(STATUSES)}")
+        raise RecordError(f"cannot read {path}: status must be one of {', '.join(STATUSES)}")
     names = {entry.name for entry in dataclasses.fields(Summary)}
     known = {key: value for key, value in contents.items() if key in names}
     if known.get("solved_at") is not None:
         try:
             known["solved_at"] = SolvedAt(**known["solved_at"])
         except TypeError as error:
-            raise RecordError(f"cannot read {path}: solved_at is not update, sequences and seconds") from error
+            raise RecordError(f"cannot read {path}: solved_at must hold update, sequences and seconds") from error
     summary = Summary(**known)
     try:
         check_summary(summary)
@@ -148,22 +146,22 @@ def read_summary(folder: Path) -> Summary:
 
 
 def check_summary(summary: Summary) -> None:
-    """Check that the values have the types of the contract.
+    """Check the types of the values.
 
     Raises:
-        RecordError: One has not; the message names it.
+        RecordError: A value has another type; the message names its key.
     """
     values = vars(summary)
-    for names, is_right, expected in _CONTRACT:
-        wrong = [name for name in names if not is_right(values[name])]
+    for names, is_valid, expected in _TYPES:
+        wrong = [name for name in names if not is_valid(values[name])]
         if wrong:
-            raise RecordError(f"{wrong[0]} is {expected}: {values[wrong[0]]!r}")
+            raise RecordError(f"{wrong[0]} must be {expected}, got {values[wrong[0]]!r}")
     if summary.solved and summary.solved_at is None:
-        raise RecordError("it says solved, but not when")
+        raise RecordError("solved is true, but solved_at is missing")
 
 
 def _is_number(value: object) -> bool:
-    """Whether it is a number that is finite, as a float too."""
+    """Whether a value is a number that is finite as a float."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
@@ -171,20 +169,20 @@ def _is_event(value: object) -> bool:
     return isinstance(value, SolvedAt) and all(map(_is_number, (value.update, value.sequences, value.seconds)))
 
 
-def _or_none(is_right: Callable[[object], bool]) -> Callable[[object], bool]:
-    return lambda value: value is None or is_right(value)
+def _or_none(is_valid: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda value: value is None or is_valid(value)
 
 
-_CONTRACT: Sequence[tuple[Sequence[str], Callable[[object], bool], str]] = (
-    (("updates", "sequences", "products", "seconds"), _is_number, "no finite number"),
-    (("loss", "error_rate", "baseline_loss", "baseline_error_rate"), _or_none(_is_number), "no finite number"),
-    (("threads",), _or_none(lambda value: isinstance(value, int) and value >= 1), "no number of threads"),
-    (("solved",), lambda value: isinstance(value, bool), "neither true nor false"),
-    (("solved_at",), _or_none(_is_event), "not made of numbers"),
-    (("config", "schema", "versions"), lambda value: isinstance(value, Mapping), "not keys and values"),
-    (("message", "device", "recurrence", "git"), _or_none(lambda value: isinstance(value, str)), "no text"),
+_TYPES: Sequence[tuple[Sequence[str], Callable[[object], bool], str]] = (
+    (("updates", "sequences", "products", "seconds"), _is_number, "a finite number"),
+    (("loss", "error_rate", "baseline_loss", "baseline_error_rate"), _or_none(_is_number), "a finite number or null"),
+    (("threads",), _or_none(lambda value: isinstance(value, int) and value >= 1), "an integer >= 1 or null"),
+    (("solved",), lambda value: isinstance(value, bool), "true or false"),
+    (("solved_at",), _or_none(_is_event), "three finite numbers or null"),
+    (("config", "schema", "versions"), lambda value: isinstance(value, Mapping), "an object"),
+    (("message", "device", "recurrence", "git"), _or_none(lambda value: isinstance(value, str)), "a string or null"),
 )
-"""Names of fields, what has to hold of their values, and what they are otherwise."""
+"""Names of fields, the check of their values, and a description of valid values."""
 
 
 def is_run_folder(path: Path) -> bool:
@@ -198,7 +196,7 @@ def is_sweep_folder(path: Path) -> bool:
 
 
 def what_is_in(path: Path) -> Literal["sweep", "run"] | None:
-    """What a folder holds; None: neither. A single file that has the name of a run's is not enough to be one."""
+    """Return what a folder holds; None: neither a sweep nor a run. A single file with the name of a run's is no run."""
     if is_sweep_folder(path):
         return "sweep"
     if not is_run_folder(path):
@@ -213,12 +211,12 @@ def what_is_in(path: Path) -> Literal["sweep", "run"] | None:
 
 
 def sweep_of(folder: Path) -> Path | None:
-    """The folder of the sweep that a run's folder lies in; None: it is a run by itself."""
+    """Return the sweep folder that contains a run folder; None: it is a single run."""
     return next((parent for parent in Path(os.path.realpath(folder)).parents if is_sweep_folder(parent)), None)
 
 
 def _strict(value: Any) -> Any:
-    """The value with null in place of numbers that are not finite, and Python's numbers in place of numpy's."""
+    """Replace numbers that are not finite by null, and numpy's numbers by Python's."""
     if isinstance(value, Mapping):
         return {str(key): _strict(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

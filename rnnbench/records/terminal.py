@@ -1,4 +1,4 @@
-"""What a person sees while a run trains: a progress bar, or plain lines where there is no terminal."""
+"""Progress of a run on stderr: a progress bar, or plain lines if there is no terminal."""
 
 import os
 import sys
@@ -22,14 +22,14 @@ from rnnbench.records.messages import printable
 
 Mode = Literal["bar", "lines", "none"]
 
-# The speed is that of the last so many calls: updates of Hessian-free grow dearer as a run goes on.
+# The speed is measured over this many calls: updates of Hessian-free take longer as a run proceeds.
 _SPEED_WINDOW = 20
 _REFRESHES_PER_SECOND = 4
 _GAP = "   "
 
 
 def choose_mode(quiet: bool, stream: TextIO) -> Mode:
-    """How to show progress on a stream: a bar needs a terminal that can move its cursor."""
+    """Choose how to show progress on a stream; a bar needs a terminal that can move its cursor."""
     if quiet:
         return "none"
     is_dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
@@ -38,7 +38,7 @@ def choose_mode(quiet: bool, stream: TextIO) -> Mode:
 
 @dataclass(frozen=True)
 class _Reading:
-    """What the last call of `show` said."""
+    """The arguments of the last call of `show`."""
 
     update: int = 0
     loss: ArrayLike | None = None
@@ -49,9 +49,9 @@ class _Reading:
 
 
 class Progress:
-    """Shows how far a run is, on stderr. Use it as a context manager: it gives the cursor back however the run ends.
+    """Shows the progress of a run on stderr. Use it as a context manager, which always restores the cursor.
 
-    `show` only keeps what it is given, so it may be called at every update; the bar is drawn by a thread.
+    `show` only stores its arguments, so that it can be called at every update; a thread draws the bar.
     """
 
     def __init__(
@@ -65,16 +65,16 @@ class Progress:
         seconds: float = 5.0,
         console: Console | None = None,
     ) -> None:
-        """Nothing is shown before the context is entered.
+        """Store the settings; nothing is shown before the context is entered.
 
         Args:
-            mode: "bar"; "lines": a line every `seconds`, beside the first and the last; "none": nothing at all.
-            total: Updates of the budget; None: not known.
+            mode: "bar"; "lines": a first and a last line, and one every `seconds`; "none": nothing.
+            total: Number of updates in the budget; None: unknown.
             baseline_loss: Loss of the best constant predictor.
             baseline_error_rate: Error rate of the best constant predictor, between 0 and 1.
-            num_replicas: R; above 1, medians are shown and how many are solved.
+            num_replicas: R; above 1, medians and the number of solved replicas are shown.
             seconds: Time between lines.
-            console: Where to; None: stderr.
+            console: Console to write to; None: stderr.
         """
         self._mode = mode
         self._total = total
@@ -93,10 +93,10 @@ class Progress:
         self._live: Live | None = None
 
     def __enter__(self) -> "Progress":
-        """Start the clock, and the bar."""
+        """Start the clock and the bar."""
         self._start = self._line_due = time.monotonic()
         if self._mode == "bar":
-            # Only what would go to the terminal anyway is lifted above the bar: a piped stdout stays a pipe.
+            # Redirect only streams that are terminals, to print above the bar; a piped stdout stays a pipe.
             self._live = Live(
                 self,
                 console=self._console,
@@ -111,7 +111,7 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take the bar away and give the cursor back; print the last line where it is behind."""
+        """Remove the bar and restore the cursor; print the last state as a line if it has not been printed."""
         if self._live is not None:
             live, self._live = self._live, None
             live.stop()
@@ -128,15 +128,15 @@ class Progress:
         fraction: float | None = None,
         fields: Mapping[str, float | str | None] | None = None,
     ) -> None:
-        """Say how far the run is: once before the first update, from where the time left is reckoned, then after each.
+        """Set the progress. Call it once before the first update, where the clock of the speed starts, then after each.
 
         Args:
-            update: Updates done.
-            loss: At the last evaluation, one number or (R,). None: as before, also for error_rate.
-            error_rate: At the last evaluation, between 0 and 1, one number or (R,).
-            num_solved: Replicas that are solved.
-            fraction: Share of the budget that is used up, between 0 and 1, where that is not update / total.
-            fields: More to show, in this order: name -> number or words.
+            update: Number of updates done.
+            loss: Loss at the last evaluation, one number or (R,). None: unchanged; the same holds for error_rate.
+            error_rate: Error rate at the last evaluation, between 0 and 1, one number or (R,).
+            num_solved: Number of solved replicas.
+            fraction: Share of the budget that is used up, between 0 and 1; None: update / total.
+            fields: Further fields to show, in this order: name -> number or text.
         """
         if fraction is None and self._total:
             fraction = update / self._total
@@ -159,22 +159,22 @@ class Progress:
                 self._line_due = now + self._seconds
 
     def message(self, text: str) -> None:
-        """Say something that stays: above the bar, or as a line."""
+        """Print a permanent message: above the bar, or as a line."""
         if self._mode != "none":
             self._print(printable(text))
 
     def _print_line(self) -> None:
-        """The state as one plain line."""
+        """Print the state as one plain line."""
         self._line_is_behind = False
         self._print("  ".join([self._position(), *self._details(), self._time()]))
 
     def _print(self, text: str) -> None:
-        """Print a line as it is."""
+        """Print a line without rich markup."""
         self._console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw the bar and the lines below it, in the width that the terminal has now."""
-        # One column less, so that no line wraps on terminals that do so in their last column.
+        # One column less, since some terminals wrap a line that fills the last column.
         width = max(options.max_width - 1, 20)
         position, clock = self._position(), self._time()
         if len(position) + len(clock) + 16 > width:
@@ -185,7 +185,7 @@ class Progress:
         yield from (Text(line) for line in fit(self._details(), width))
 
     def _bar(self, options: ConsoleOptions, before: str, after: str, width: int) -> Table:
-        """The bar between two texts; a spinner where the end is not known."""
+        """Return the bar between two texts; a spinner if the end is unknown."""
         fraction = self._reading.fraction
         middle: ProgressBar | Spinner
         if fraction is None:
@@ -202,11 +202,11 @@ class Progress:
         return grid
 
     def _position(self) -> str:
-        """How many updates are done, of how many."""
+        """Return the number of updates done and their total."""
         return f"update {self._reading.update:,}" + (f"/{self._total:,}" if self._total else "")
 
     def _time(self) -> str:
-        """Elapsed time, and what is left until the budget is used up."""
+        """Return the elapsed time and the estimated time until the budget is used up."""
         elapsed = time.monotonic() - self._start
         fraction = self._reading.fraction
         if fraction is None or self._start_fraction is None or fraction <= self._start_fraction:
@@ -215,26 +215,26 @@ class Progress:
         return f"{wording.clock(elapsed)}, at most {wording.clock(left)} left"
 
     def _details(self) -> list[str]:
-        """What is said beside the position, in pieces that are not to be broken."""
+        """Return the other texts of the state, in pieces that should not be split."""
         reading = self._reading
         middle = "median " if self._num_replicas > 1 else ""
         details = []
         if self._num_replicas > 1:
             details.append(f"{reading.num_solved}/{self._num_replicas} solved")
-        for name, values, baseline, say in (
+        for name, values, baseline, write in (
             ("loss", reading.loss, self._baseline_loss, wording.number),
             ("error rate", reading.error_rate, self._baseline_error_rate, wording.percent),
         ):
             if values is not None:
-                beside = "" if baseline is None else f" (constant predictor {say(baseline)})"
-                details.append(f"{middle}{name} {say(wording.median(values))}{beside}")
+                reference = "" if baseline is None else f" (constant predictor {write(baseline)})"
+                details.append(f"{middle}{name} {write(wording.median(values))}{reference}")
         if (updates_per_second := self._speed()) > 0:
             details.append(wording.speed(updates_per_second))
         details += [f"{name} {wording.number(value)}" for name, value in reading.fields.items() if value is not None]
         return details
 
     def _speed(self) -> float:
-        """Updates per second, lately."""
+        """Return the number of updates per second over the last calls."""
         shown = list(self._shown)
         if len(shown) < 2 or shown[-1][0] <= shown[0][0]:
             return 0.0
@@ -242,7 +242,7 @@ class Progress:
 
 
 def fit(pieces: Sequence[str], width: int) -> list[str]:
-    """Set pieces of text into lines of at most `width`; a piece is cut only where it alone is too long."""
+    """Arrange pieces of text in lines of at most `width`; a piece that is longer than a line is cut."""
     lines: list[str] = []
     for piece in pieces:
         cut = piece if len(piece) <= width else piece[: width - 1] + "\u2026"

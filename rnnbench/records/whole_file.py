@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole: whoever reads one at any moment finds the old or the new one."""
+"""Atomic replacement of files: a reader always sees either the complete old file or the complete new one."""
 
 import contextlib
 import os
@@ -10,15 +10,15 @@ from rnnbench.records.growing_file import failure
 
 
 def replace_file(path: Path, contents: str, *, durable: bool = True) -> None:
-    """Replace a file by a text.
+    """Replace a file atomically by a text.
 
     Args:
-        path: The file; it need not exist.
-        contents: Its text.
-        durable: Also wait until the disk has it, so that it survives a power cut.
+        path: Path of the file; it need not exist.
+        contents: New text.
+        durable: Whether to wait until the file is on disk, so that it survives a power cut.
 
     Raises:
-        RecordError: It cannot be written; the old one is untouched.
+        RecordError: The file cannot be written; the old one is unchanged.
     """
     with replacing(path, durable=durable) as handle:
         handle.write(contents.encode(errors="backslashreplace"))
@@ -26,21 +26,21 @@ def replace_file(path: Path, contents: str, *, durable: bool = True) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path, *, durable: bool = True, previous: Path | None = None) -> Iterator[BinaryIO]:
-    """Write a file that takes the place of another one at the end, if nothing goes wrong.
+    """Open a new file that replaces an existing one when the context ends without an error.
 
-    It is written beside it under a name of its own, as a new file: what is there under that name is removed, so a
-    symbolic link is never written through.
+    The new file is written under a temporary name in the same folder. Anything that has this name is removed first, so
+    that symbolic links are not followed.
 
     Args:
-        path: The file; it need not exist.
-        durable: Also wait until the disk has it, so that it survives a power cut.
-        previous: Name under which the old file is kept, in the same folder; None: it is not kept.
+        path: Path of the file; it need not exist.
+        durable: Whether to wait until the file is on disk, so that it survives a power cut.
+        previous: Path in the same folder under which the old file is kept; None: it is not kept.
 
     Yields:
-        The new file, to be written.
+        The new file, open for writing.
 
     Raises:
-        RecordError: It cannot be written; the old one is untouched.
+        RecordError: The file cannot be written; the old one is unchanged.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
@@ -63,7 +63,7 @@ def replacing(path: Path, *, durable: bool = True, previous: Path | None = None)
 
 
 def _keep(path: Path, previous: Path) -> None:
-    """Give a file a second name, under which it stays when it is replaced; one of the two is there at any moment."""
+    """Give a file a second name that survives its replacement; at any moment one of the two names exists."""
     previous.unlink(missing_ok=True)
     try:
         os.link(path, previous, follow_symlinks=False)

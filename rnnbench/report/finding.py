@@ -10,7 +10,7 @@ from typing import Literal
 from rnnbench.records.errors import RecordError
 from rnnbench.records.folder_names import job_folder
 from rnnbench.records.plain_file import read_file
-from rnnbench.records.summary import KEPT_BY_SWEEPS, SWEEP_FILE_NAME, is_run_folder, is_sweep_folder
+from rnnbench.records.summary import SWEEP_FILE_NAME, SWEEP_FOLDERS, is_run_folder, is_sweep_folder
 
 Effect = Literal["left out", "curves left out", "no job is told that has no records"]
 
@@ -61,7 +61,7 @@ def find_run_folders(folders: Sequence[Path]) -> Found:
             inner[:] = sorted(each for each in inner if not each.startswith("."))
             if is_sweep_folder(path):
                 jobs = _jobs(path, found.problems)
-                inner[:] = [each for each in inner if each not in KEPT_BY_SWEEPS] if jobs is None else []
+                inner[:] = [each for each in inner if each not in SWEEP_FOLDERS] if jobs is None else []
                 for job in jobs or ():
                     _sort_in(job, found, seen)
             if is_run_folder(path):

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from rnnbench.config.classes import check_targets as CHECK_TARGETS
 from rnnbench.config.errors import ConfigError
-from rnnbench.records.lock import HeldError, locked_folder
+from rnnbench.records.lock import LockedError, locked_folder
 from rnnbench.run.process import ENVIRONMENT
 from rnnbench.training.interrupt import ENDING
 
@@ -111,7 +111,7 @@ def test_a_folder_that_another_command_takes_meanwhile(words, rnnbench, runs):
     with locked_folder(Path("held")):
         answer = rnnbench(*words, "-q")
     assert answer.status == 2
-    assert f"held is being worked on by process {os.getpid()} on " in answer.err
+    assert f"held is locked by process {os.getpid()} on " in answer.err
     assert answer.err.count("\n") == 1
     assert os.listdir("held") == [".lock"]
     assert runs.jobs == []
@@ -122,7 +122,7 @@ def test_a_job_is_held_while_it_runs(rnnbench, runs, monkeypatch):
     module = sys.modules["rnnbench.run.single_run"]
 
     def look(job, setup, *, quiet):
-        with pytest.raises(HeldError), locked_folder(job.folder):
+        with pytest.raises(LockedError), locked_folder(job.folder):
             pytest.fail("nobody holds it")
         return runs.run_job(job, setup, quiet=quiet)
 

@@ -196,7 +196,7 @@ def test_the_folder_is_named_to_hydra():
 def test_of_two_commands_at_the_same_moment_one_gets_the_folder(current_folder, words, record):
     first, second, third = plan(*words), plan(*words), plan(*words)  # all have seen that it is free
     with first.locked_folder():
-        with pytest.raises(ConfigError, match=r"x is being worked on by process \d+ on"), second.locked_folder():
+        with pytest.raises(ConfigError, match=r"x is locked by process \d+ on"), second.locked_folder():
             pytest.fail("it is held")
         Path(record).parent.mkdir(exist_ok=True)
         Path(record).write_text("{}")

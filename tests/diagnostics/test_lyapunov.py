@@ -75,5 +75,5 @@ def test_a_trajectory_may_begin_later_than_others():
 
 def test_singular_and_too_short():
     assert lyapunov_spectrum(torch.tensor([[[2.0, 0.0], [0.0, 0.0]]])).tolist() == [math.log(2.0), -math.inf]
-    with pytest.raises(ValueError, match="of 3 steps 3 only align"):
+    with pytest.raises(ValueError, match="num_aligning must be less than the 3 steps, got 3"):
         lyapunov_spectrum(torch.zeros(3, 2, 2), num_aligning=3)

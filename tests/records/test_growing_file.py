@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnnbench.records.errors import RecordError
-from rnnbench.records.growing_file import create_file, cut_file
+from rnnbench.records.growing_file import create_file, truncate_file
 
 
 class Disk:
@@ -102,7 +102,7 @@ def test_file_cut_by_another_program(tmp_path):
     file = create_file(path, b"header\n")
     path.write_bytes(b"he")
     file.add(b"1\n")
-    with pytest.raises(RecordError, match="cut to 2 bytes by another program"):
+    with pytest.raises(RecordError, match="another program has truncated it to 2 bytes"):
         file.flush()
 
 
@@ -116,11 +116,11 @@ def test_existing_file_is_refused(tmp_path):
 def test_cut(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"0123456789")
-    file = cut_file(path, 4)
+    file = truncate_file(path, 4)
     file.add(b"x")
     file.flush()
     assert path.read_bytes() == b"0123x"
-    with pytest.raises(RecordError, match="has 5 bytes and had 6"):
-        cut_file(path, 6)
+    with pytest.raises(RecordError, match="has 5 bytes, but had 6"):
+        truncate_file(path, 6)
     with pytest.raises(RecordError, match="no such file"):
-        cut_file(tmp_path / "other", 0)
+        truncate_file(tmp_path / "other", 0)

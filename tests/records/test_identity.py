@@ -49,11 +49,11 @@ def test_another_run(changes):
 def test_a_dataclass_and_what_is_recorded_of_it():
     @dataclass
     class Part:
-        lr = 1.0
+        lr: float = 1.0
 
     @dataclass
     class Whole:
-        optim = field(default_factory=Part)
-        seed = 0
+        optim: Part = field(default_factory=Part)
+        seed: int = 0
 
     assert run_identity(Whole()) == run_identity({"seed": 0, "optim": {"lr": 1.0}})

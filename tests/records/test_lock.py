@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 from rnnbench.records.errors import MachineError, RecordError
-from rnnbench.records.lock import HeldError, locked, locked_folder
+from rnnbench.records.lock import LockedError, locked, locked_folder
 
 HOLD = """
 import sys
@@ -40,7 +40,7 @@ def holder(path):
 
 def refusal(path, what):
     """What is said to who wants a lock that is held."""
-    with pytest.raises(HeldError) as caught, locked(path, what):
+    with pytest.raises(LockedError) as caught, locked(path, what):
         pass
     return str(caught.value)
 
@@ -49,8 +49,7 @@ def test_held_by_another_process(tmp_path):
     path = tmp_path / ".lock"
     with holder(path) as process:
         assert refusal(path, "the folder x") == (
-            f"the folder x is being worked on by process {process.pid} on {socket.gethostname()}; "
-            "wait for it, or stop it first"
+            f"the folder x is locked by process {process.pid} on {socket.gethostname()}; wait until it ends, or stop it first"
         )
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -61,7 +60,7 @@ def test_held_by_another_process(tmp_path):
 
 def test_held_twice_by_the_same_process(tmp_path):
     with locked(tmp_path / "a", "a"), locked(tmp_path / "b", "b"):
-        assert refusal(tmp_path / "a", "a").startswith(f"a is being worked on by process {os.getpid()} on")
+        assert refusal(tmp_path / "a", "a").startswith(f"a is locked by process {os.getpid()} on")
     with locked(tmp_path / "a", "a"):
         pass
 
@@ -70,7 +69,7 @@ def test_a_holder_without_a_name(tmp_path):
     """As one that has the lock and has not written its name yet."""
     with open(tmp_path / "a", "w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        assert refusal(tmp_path / "a", "a").startswith("a is being worked on by another process;")
+        assert refusal(tmp_path / "a", "a").startswith("a is locked by another process;")
 
 
 def test_let_go_after_an_error(tmp_path):
@@ -109,7 +108,7 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch, capsys, number):
     with locked(tmp_path / "a", "a") as first, locked(tmp_path / "a", "a", wait=True) as second:
         assert (first, second) == (False, False)
     with locked_folder(tmp_path), locked_folder(tmp_path):
-        warning = f"rnnbench: {tmp_path} is on a file system without locks: let no second command work on it\n"
+        warning = f"rnnbench: {tmp_path} is on a file system without locks: do not run a second command on it\n"
         assert capsys.readouterr().err == 2 * warning
 
 

@@ -133,7 +133,7 @@ def test_removed_folder(tmp_path):
     ("contents", "word"),
     [
         ("{", "Expecting"),
-        ("[]", "status is none of"),
+        ("[]", "status must be one of"),
         ('{"status": "odd"}', "running, solved"),
         ("\xff", "cannot read"),
     ],

@@ -152,7 +152,7 @@ def _with(value, *path):
         (_with(3, "groups"), "is damaged"),
         (_with([[]], "groups"), "is damaged"),
         (_with([], "groups", 0, "folders"), "a group has 0 folders and the values of 2 jobs"),
-        (_with(["0", 1], "groups", 0, "folders"), "1 is no folder"),
+        (_with(["0", 1], "groups", 0, "folders"), "1 is not the name of a folder"),
         (_with(["0", "0"], "groups", 0, "folders"), "folders of a group must differ"),
         (_with([{}], "groups", 0, "values"), "a group has 2 folders and the values of 1 jobs"),
         (_with([3, 4], "groups", 0, "values"), "is damaged"),

@@ -126,7 +126,7 @@ def test_a_job_by_itself(rnnbench, prepared):
     folder = rnnbench.copy("s", prepared(*NAG, "dtype=float64", SEEDS))
     others = everything_in(folder / "0")
     command = rnnbench("resume", folder / "1", LONGER)
-    assert "goes on after update 30" in command.err
+    assert "resumes after update 30" in command.err
     assert_close_job(whole / "1", folder / "1")
     assert everything_in(folder / "0") == others
 
@@ -145,7 +145,7 @@ def test_one_process_at_a_time(rnnbench, prepared):
     with locked(folder / FILE_NAME, "the sweep"):
         for words in ((folder,), (folder, LONGER)):
             said = one_line(rnnbench("resume", *words, status=2))
-            assert f"{folder} is being worked on by process {os.getpid()} on " in said
+            assert f"{folder} is locked by process {os.getpid()} on " in said
             assert "wait for it, or stop it first" in said
     rnnbench("resume", folder)
 
