@@ -122,7 +122,7 @@ def reproduce(options: Options) -> int:
     experiment = make_experiment(rule)
     study = Study(rule, options.out, quiet=options.quiet)
     try:
-        with study.taken():
+        with study.locked():
             result = run(experiment, study, _command(options))
     except StudyError as error:
         say(str(error))

@@ -1,4 +1,5 @@
-"""The book's claims as experiments: each is a rule in conf/experiment/, measured, drawn and judged by one class here.
+"""Experiments that test claims of a textbook.
 
-The only package that stands above the command line's training and the reading of its records.
+The rule of each experiment is in conf/experiment/; one class here measures, judges and draws it. This is the only
+package that calls the training commands and reads their records.
 """

@@ -15,9 +15,9 @@ Measured = Mapping[str, Any]
 
 
 class Experiment(ABC):
-    """One claim.
+    """Tests one claim.
 
-    `judge` and `draw` use the measured numbers only, so both can be repeated from a record.
+    `judge` and `draw` use only the measured numbers, so that both can be repeated from a record.
 
     Attributes:
         rule: Claim, settings and thresholds.
@@ -31,12 +31,16 @@ class Experiment(ABC):
 
     @abstractmethod
     def measure(self, study: Study) -> Measured:
-        """Train and measure what the study's folder lacks: numbers, texts, and lists and dictionaries of these."""
+        """Train and measure what is missing in the study's folder.
+
+        Returns:
+            Numbers, strings, and lists and dictionaries of these.
+        """
 
     @abstractmethod
     def judge(self, measured: Measured) -> Sequence[Finding]:
-        """Compare the numbers with claim, control and theory; the first finding is the claim's main number."""
+        """Compare the numbers with claim, control and theory; the first finding is the main number of the claim."""
 
     @abstractmethod
     def draw(self, figure: "Figure", measured: Measured) -> None:
-        """Draw the figure, from the numbers alone."""
+        """Draw the figure from the measured numbers."""

@@ -1,4 +1,4 @@
-"""What a solution costs with batches of several sizes, by Hessian-free and by Nesterov's accelerated gradient."""
+"""Cost of a solution with batches of several sizes, for Hessian-free and Nesterov's accelerated gradient."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from rnnbench.experiments.base import Experiment, Measured
 from rnnbench.experiments.nets import read_summaries
 from rnnbench.experiments.shares import Rows
 from rnnbench.experiments.study import Study
-from rnnbench.experiments.verdict import Finding, at_least, at_most, beside
+from rnnbench.experiments.verdict import Finding, at_least, at_most, context
 from rnnbench.report.drawing import COLORS, set_value_axis
 from rnnbench.report.statistics import location_ratio, median_interval, wilson_interval
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 METHODS = {"hf": "Hessian-free", "nag": "nag, best learning rate"}
 
 Costs = Sequence[float]
-"""Sequences to the solution, of each run; infinite where it was not solved."""
+"""Number of sequences until each run was solved; infinite: it was not solved."""
 
 
 class BatchOrStochastic(Experiment):
@@ -65,7 +65,7 @@ class BatchOrStochastic(Experiment):
 
 
 def _outcomes(study: Study, sweep: str) -> dict[str, Any]:
-    """What each run of a sweep cost; null where it was not solved."""
+    """Return the cost of each run of a sweep; null: it was not solved."""
     runs = []
     for summary in read_summaries(study.train(sweep)):
         optim = summary.config["optim"]
@@ -76,9 +76,9 @@ def _outcomes(study: Study, sweep: str) -> dict[str, Any]:
 
 
 def _by_batch(runs: Rows) -> dict[int, Costs]:
-    """Size of the batches, ascending -> the costs at its best learning rate.
+    """Return batch size, ascending -> costs at its best learning rate.
 
-    The best one has most runs solved, and of several such the smallest median cost.
+    The best learning rate solves most runs; ties are broken by the smallest median cost.
     """
     best: dict[int, Costs] = {}
     for batch in sorted({run["batch"] for run in runs}):
@@ -91,49 +91,49 @@ def _by_batch(runs: Rows) -> dict[int, Costs]:
 
 
 def _small_over_best(method: str, costs: dict[int, Costs], budget: float) -> tuple[str, float, tuple[float, float]]:
-    """In words, how many times as large the costs of the smallest batches are as those of the best larger ones."""
+    """Return description, value and interval of the ratio of costs: smallest batches to the best larger ones."""
     small = min(costs)
     best = min((batch for batch in costs if batch > small), key=lambda batch: _rank(costs[batch]))
-    words = f"{method}: cost with batches of {small} over that with {best}, the best larger ones"
-    return words, *_ratio(costs[small], costs[best], budget)
+    what = f"{method}: cost with batches of {small} / cost with batches of {best}, the best larger size"
+    return what, *_ratio(costs[small], costs[best], budget)
 
 
 def _rank(costs: Costs) -> tuple[int, float]:
-    """Runs that are not solved, and the median of the others' costs: the smaller, the better."""
+    """Return the number of unsolved runs and the median cost of the others; smaller is better."""
     solved = [cost for cost in costs if math.isfinite(cost)]
     return len(costs) - len(solved), float(np.median(solved)) if solved else math.inf
 
 
 def _ratio(costs: Costs, base: Costs, budget: float) -> tuple[float, tuple[float, float]]:
-    """How many times as large costs are as others, with its 95 % interval.
+    """Return the ratio of costs to base costs, with its 95 % interval.
 
-    What was not solved costs its budget at least, and nobody knows how much more: ratio and lower bound are the
-    smallest that this allows, the upper bound the largest.
+    The cost of an unsolved run is unknown, but at least its budget: ratio and lower bound are the smallest possible,
+    the upper bound the largest.
     """
 
-    def no_less(costs: Costs) -> Costs:
+    def capped(costs: Costs) -> Costs:
         return [min(cost, budget) for cost in costs]
 
-    ratio, low, _ = location_ratio(no_less(costs), base)
-    _, _, high = location_ratio(costs, no_less(base))
+    ratio, low, _ = location_ratio(capped(costs), base)
+    _, _, high = location_ratio(costs, capped(base))
     return ratio, (low, high)
 
 
 def _for_each_size(method: str, costs: dict[int, Costs]) -> list[Finding]:
-    """Share solved, and the median cost if half of the runs were solved."""
+    """Return the share of solved runs and, if half of them are solved, the median cost."""
     findings = []
     for batch, each in costs.items():
         words, solved = f"{method}, batches of {batch}", sum(map(math.isfinite, each))
         share = solved / len(each)
-        findings.append(beside(f"{words}: share solved", share, wilson_interval(solved, len(each)), "not judged"))
+        findings.append(context(f"{words}: share solved", share, wilson_interval(solved, len(each)), "not judged"))
         median, interval = median_interval(each)
         if math.isfinite(median):
-            findings.append(beside(f"{words}: median cost, sequences", median, interval, "not judged"))
+            findings.append(context(f"{words}: median cost, sequences", median, interval, "not judged"))
     return findings
 
 
 def _draw_costs(axes: "Axes", costs: dict[int, Costs], top: float, color: str, label: str, moved: float) -> None:
-    """Each run as a point, those that are not solved at the top, and a line through the medians."""
+    """Draw each run as a point, unsolved ones at the top, and a line through the medians."""
     for batch, each in costs.items():
         heights = [cost if math.isfinite(cost) else top for cost in each]
         axes.plot([batch * moved] * len(each), heights, "o", color=color, markersize=3, alpha=0.4)

@@ -2,7 +2,7 @@
 
     h_t = tanh(w h_{t-1} + b), h_0 = 0.3, t = 1 .. T;  loss (h_T - 0.7)^2
 
-For w > 1 the unit has two states in which it stays; the cliff lies where h_0 passes from the basin of one into that of
+For w > 1 the unit has two stable states; the cliff is where h_0 passes from the basin of attraction of one to that of
 the other. After Pascanu, Mikolov and Bengio (2013), figure 6, whose unit is logistic.
 """
 
@@ -13,10 +13,10 @@ from torch import Tensor
 
 INITIAL_STATE, TARGET = 0.3, 0.7
 WEIGHTS, BIASES = (1.0, 2.2), (-0.6, 0.3)
-"""Window that is drawn. Up to w = 1.4 the minimum is a valley above the cliff; beyond, descent runs against it."""
+"""Window of the figure. Up to w = 1.4 the minimum is a valley above the cliff; beyond, descent runs into the cliff."""
 
 JUMP = 0.5
-"""Length of a step, half of the window, by which descent counts as thrown."""
+"""Descent counts as thrown off the cliff if a step is longer than this, about half of the window."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Descents:
 
     Attributes:
         paths: (w, b) at each step, (steps + 1, starts, 2).
-        longest: Length of each one's longest step, (starts,).
+        longest: Length of the longest step of each descent, (starts,).
     """
 
     paths: Tensor
@@ -33,7 +33,7 @@ class Descents:
 
 
 def loss_and_gradient(points: Tensor, num_steps: int) -> tuple[Tensor, Tensor]:
-    """Loss (...) and gradient (..., 2) at points (..., 2) of (w, b), float64, after T = num_steps."""
+    """Compute loss (...) and gradient (..., 2) at points (w, b), (..., 2), after T = num_steps; float64."""
     points = points.double().detach().requires_grad_()
     weight, bias = points.unbind(-1)
     state = torch.full_like(weight, INITIAL_STATE)
@@ -45,20 +45,20 @@ def loss_and_gradient(points: Tensor, num_steps: int) -> tuple[Tensor, Tensor]:
 
 
 def window(count: int) -> Tensor:
-    """A grid over the window, (count, count, 2), the bias running first."""
+    """Return a grid over the window, (count, count, 2); the bias varies along the second axis."""
     axes = [torch.linspace(*ends, count, dtype=torch.float64) for ends in (WEIGHTS, BIASES)]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
 
 
 def descend(starts: Tensor, num_steps: int, num_updates: int, lr: float, clip_norm: float | None) -> Descents:
-    """Gradient descent from starts (starts, 2).
+    """Run gradient descent from several starts.
 
     Args:
-        starts: Starting points (w, b).
+        starts: Starting points (w, b), (starts, 2).
         num_steps: T.
         num_updates: Number of steps of the descent.
         lr: Learning rate.
-        clip_norm: The gradient is rescaled to at most this norm; None: never.
+        clip_norm: Maximum norm of the gradient, which is rescaled if it is larger; None: no clipping.
     """
     points, paths = starts.double(), [starts.double()]
     for _ in range(num_updates):
@@ -68,5 +68,5 @@ def descend(starts: Tensor, num_steps: int, num_updates: int, lr: float, clip_no
             gradient = gradient * (clip_norm / norm).clamp(max=1)
         points = points - lr * gradient
         paths.append(points)
-    whole = torch.stack(paths)
-    return Descents(whole, torch.linalg.vector_norm(whole.diff(dim=0), dim=-1).amax(0))
+    stacked = torch.stack(paths)
+    return Descents(stacked, torch.linalg.vector_norm(stacked.diff(dim=0), dim=-1).amax(0))

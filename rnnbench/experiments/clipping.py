@@ -1,4 +1,4 @@
-"""Clipping the gradient: a cliff in the loss of one unit, and runs with and without clipping."""
+"""Gradient clipping: a cliff in the loss of one unit, and runs with and without clipping."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -12,7 +12,7 @@ from rnnbench.experiments.base import Experiment, Measured
 from rnnbench.experiments.nets import read_summaries
 from rnnbench.experiments.shares import Rows, best_rate, by_rate, difference
 from rnnbench.experiments.study import Study
-from rnnbench.experiments.verdict import Finding, at_least, at_most, beside, share_beside, within
+from rnnbench.experiments.verdict import Finding, at_least, at_most, context, share_context, within
 from rnnbench.report.drawing import COLORS, FOREGROUND, set_share_axis, set_value_axis
 from rnnbench.report.statistics import wilson_interval
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 GRID = 80
-"""Points of the drawn loss, in each direction."""
+"""Number of points of the drawn loss along each axis."""
 
 METHODS = {"none": "without clipping", "norm": "norm clipped to 1", "value": "elements clipped to 0.1"}
 
 
 class Clipping(Experiment):
-    """The claim that clipping keeps descent from being thrown off cliffs."""
+    """The claim that clipping prevents gradient descent from being thrown off cliffs."""
 
     size = (9.0, 4.2)
 
@@ -74,28 +74,32 @@ class Clipping(Experiment):
         tolerance, least = thresholds["tolerance"], thresholds["least_gain"]
         norms = measured["cliff"]
         return [
-            at_least(f"{words}: norm clipped, less without clipping", gain, gain_interval, least),
-            within(f"{words}: elements clipped, less norm clipped", kinds, kinds_interval, (-tolerance, tolerance)),
+            at_least(f"{words}: norm clipped minus no clipping", gain, gain_interval, least),
+            within(f"{words}: elements clipped minus norm clipped", kinds, kinds_interval, (-tolerance, tolerance)),
             at_most(
-                "share of runs with clipping that are not finite",
+                "share of runs with clipping that diverged",
                 broken / len(clipped),
                 wilson_interval(broken, len(clipped)),
                 thresholds["greatest_failure"],
             ),
-            at_most(f"control: {words}: norm clipped, less without clipping", easy, easy_interval, least, "control"),
-            share_beside(
-                "runs without clipping that end no better than chance, or not finite",
+            at_most(f"control: {words}: norm clipped minus no clipping", easy, easy_interval, least, "control"),
+            share_context(
+                "runs without clipping that diverged or ended no better than chance",
                 [run["lost"] for run in _of_method(measured, "none")],
                 "not judged",
             ),
-            share_beside("runs with clipping that do", [run["lost"] for run in clipped], "not judged"),
-            beside(
-                "one unit: largest gradient in the picture over the median one",
+            share_context(
+                "runs with clipping that diverged or ended no better than chance",
+                [run["lost"] for run in clipped],
+                "not judged",
+            ),
+            context(
+                "one unit: largest gradient in the figure / median gradient",
                 norms["largest_gradient"] / norms["median_gradient"],
                 None,
                 "very large",
             ),
-            share_beside("descents thrown half its width without clipping", norms["thrown"], "not judged"),
+            share_context("descents without clipping that are thrown off the cliff", norms["thrown"], "not judged"),
         ]
 
     @override
@@ -127,7 +131,7 @@ class Clipping(Experiment):
 
 
 def _outcomes(study: Study, sweep: str) -> dict[str, Any]:
-    """Outcome of each run of a sweep."""
+    """Return the outcome of each run of a sweep."""
     runs = []
     for summary in read_summaries(study.train(sweep)):
         optim = summary.config["optim"]
@@ -145,7 +149,7 @@ def _outcomes(study: Study, sweep: str) -> dict[str, Any]:
 
 
 def _of_method(measured: Measured, method: str) -> Rows:
-    """The runs of a method."""
+    """Return the runs of a method."""
     return measured["value"] if method == "value" else _clipped(measured["norm"], None if method == "none" else 1.0)
 
 

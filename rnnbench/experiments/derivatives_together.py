@@ -1,4 +1,4 @@
-"""First and second derivatives with respect to what acts only far from the loss: the initial state, and one step's W.
+"""First and second derivatives with respect to variables far from the loss: the initial state, and W at one step.
 
 Letters: R nets, T steps, t a step, W the recurrent weights.
 """
@@ -17,7 +17,7 @@ from rnnbench.experiments.fits import fit_lines
 from rnnbench.experiments.nets import Nets, read_nets
 from rnnbench.experiments.study import Study
 from rnnbench.experiments.trajectories import Trajectories, follow
-from rnnbench.experiments.verdict import Finding, beside, share_at_least, share_beside
+from rnnbench.experiments.verdict import Finding, context, share_at_least, share_context
 from rnnbench.losses import LOSSES
 from rnnbench.report.drawing import COLORS, FOREGROUND
 from rnnbench.report.statistics import median_interval
@@ -30,11 +30,11 @@ VARIABLES = {"initial_state": "h_0", "weight_copy": "one step's W"}
 ORDERS = {"gradient": "gradient", "hessian": "Hessian", "gauss_newton": "Gauss-Newton matrix"}
 
 NUM_DRAWN = 4
-"""Nets of each spectral radius whose curves are drawn."""
+"""Number of nets of each spectral radius whose curves are drawn."""
 
 
 class DerivativesTogether(Experiment):
-    """The claim that second derivatives vanish at the same time as first ones."""
+    """The claim that second derivatives vanish at the same time as first derivatives."""
 
     @override
     def measure(self, study: Study) -> Measured:
@@ -45,7 +45,7 @@ class DerivativesTogether(Experiment):
         return measured
 
     def _measure(self, nets: Nets) -> dict[str, Any]:
-        """Rates per step of every derivative of each net, and the curves of some nets."""
+        """Measure the rate per step of each derivative of each net, and the curves of some nets."""
         distances, loss = self._distances(), LOSSES[nets.task.loss]
         longest = self._follow(nets, distances[-1] + self.rule.settings["num_settling"])
         sizes = {
@@ -71,12 +71,12 @@ class DerivativesTogether(Experiment):
         return list(range(settings["first_distance"], settings["last_distance"] + 1, settings["spacing"]))
 
     def _rates(self, series: Tensor) -> list[float]:
-        """Slope per step of each net's logarithms (distances, R)."""
+        """Fit the slope per step of each net's logarithms, (distances, R)."""
         rates: list[float] = (fit_lines(series, 0, len(series) - 1).slope / self.rule.settings["spacing"]).tolist()
         return rates
 
     def _follow(self, nets: Nets, length: int) -> Trajectories:
-        """Trajectories on the nets' task at another length."""
+        """Run the nets on their task with another sequence length."""
         assert isinstance(nets.task, Adding)
         seeds = [config.seed for config in nets.configs]
         task = Adding(length, nets.task.variant)
@@ -85,44 +85,47 @@ class DerivativesTogether(Experiment):
     @override
     def judge(self, measured: Measured) -> Sequence[Finding]:
         bound, nets, control = self.rule.thresholds["least_share"], measured["nets"], measured["control"]
-        claims, controls, aside = [], [], []
+        claims, controls, context_findings = [], [], []
         for name, words in VARIABLES.items():
             ratios, of_control = (self._ratios(each["rates"][name]) for each in (nets, control))
             claims += [
                 share_at_least(
-                    f"nets whose Hessian of {words} vanishes at the gradient's rate",
+                    f"nets whose Hessian with respect to {words} vanishes at the rate of the gradient",
                     [self._is_first_order(ratio) for ratio in ratios["hessian"]],
                     bound,
                 ),
                 share_at_least(
-                    f"nets whose Gauss-Newton matrix of {words} vanishes at twice that",
+                    f"nets whose Gauss-Newton matrix with respect to {words} vanishes at twice that rate",
                     [self._is_second_order(ratio) for ratio in ratios["gauss_newton"]],
                     bound,
                 ),
             ]
             controls.append(
                 share_at_least(
-                    f"linear nets whose Hessian of {words} does not vanish at the gradient's rate",
+                    f"linear nets whose Hessian with respect to {words} does not vanish at the rate of the gradient",
                     [not self._is_first_order(ratio) for ratio in of_control["hessian"]],
                     bound,
                     "control",
                 )
             )
-            aside += [
-                _median(f"{words}: rate of the Hessian over the gradient's", ratios["hessian"], "book: 1"),
-                _median(f"{words}: of the Gauss-Newton matrix", ratios["gauss_newton"], "theory: 2"),
-                _median(f"{words}, linear nets: of the Hessian", of_control["hessian"], "theory: 2"),
+            over = "/ rate of the gradient"
+            context_findings += [
+                _median(f"{words}: rate of the Hessian {over}", ratios["hessian"], "book: 1"),
+                _median(f"{words}: rate of the Gauss-Newton matrix {over}", ratios["gauss_newton"], "theory: 2"),
+                _median(f"{words}, linear nets: rate of the Hessian {over}", of_control["hessian"], "theory: 2"),
             ]
         vanishing = [self._vanishes(rate) for rate in nets["rates"]["initial_state"]["gradient"]]
-        aside.append(share_beside("nets whose gradient of h_0 vanishes", vanishing, "not judged"))
-        return [*claims, *controls, *aside]
+        context_findings.append(
+            share_context("nets whose gradient with respect to h_0 vanishes", vanishing, "not judged")
+        )
+        return [*claims, *controls, *context_findings]
 
     def _vanishes(self, rate: float) -> bool:
-        """Whether a gradient shrinks so fast that ratios to its rate say something."""
+        """Whether a gradient shrinks fast enough for ratios to its rate to be meaningful."""
         return rate <= self.rule.thresholds["greatest_rate"]
 
     def _ratios(self, rates: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
-        """Rates of the second derivatives over the gradient's, of the nets whose gradient vanishes."""
+        """Return the ratios of rates, second derivative to gradient, of the nets whose gradient vanishes."""
         return {
             order: [
                 rate / of_gradient
@@ -169,5 +172,5 @@ class DerivativesTogether(Experiment):
 
 def _median(what: str, values: Sequence[float], claimed: str) -> Finding:
     if not values:
-        return beside(f"median of {what}", None, None, claimed)
-    return beside(f"median of {what}", *median_interval(values), claimed)
+        return context(f"median over nets, {what}", None, None, claimed)
+    return context(f"median over nets, {what}", *median_interval(values), claimed)

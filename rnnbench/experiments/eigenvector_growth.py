@@ -1,4 +1,4 @@
-"""A small push along an eigenvector of the Jacobian, what becomes of it, and what becomes of other pushes.
+"""Growth of small pushes (perturbations of the state) along eigenvectors of the Jacobian and along other directions.
 
 Letters: R nets, T steps, b sequences, n units, v eigenvectors, s starts, k steps after a push.
 """
@@ -22,7 +22,7 @@ from rnnbench.experiments.base import Experiment, Measured
 from rnnbench.experiments.nets import Nets, read_nets
 from rnnbench.experiments.study import Study
 from rnnbench.experiments.trajectories import Trajectories, follow
-from rnnbench.experiments.verdict import Finding, beside, share_at_least, share_beside
+from rnnbench.experiments.verdict import Finding, context, share_at_least, share_context
 from rnnbench.linear_algebra import svd
 from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.report.drawing import COLORS, FOREGROUND
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NUM_DRAWN = 10
-"""Linear nets of each kind whose curves are drawn."""
+"""Number of linear nets of each kind whose curves are drawn."""
 
 DRAWN_PUSHES = 6
-"""Pushes of each tanh net that are drawn."""
+"""Number of pushes of each tanh net that are drawn."""
 
 
 class EigenvectorGrowth(Experiment):
-    """The claim that eigenvalues say what becomes of a small push."""
+    """The claim that eigenvalues predict the growth of a small push."""
 
     @override
     def measure(self, study: Study) -> Measured:
@@ -50,7 +50,7 @@ class EigenvectorGrowth(Experiment):
         return {"linear": linear, "tanh": study.keep("tanh", partial(self._of_tanh, nets))}
 
     def _growth(self, trajectories: Trajectories, directions: Tensor) -> Tensor:
-        """Growth of pushes at the starts, in logarithms, (k + 1, [v,] s, R, b); directions are ([v,] s, R, b, n)."""
+        """Measure ln(growth) of pushes at the starts, (k + 1, [v,] s, R, b), along directions ([v,] s, R, b, n)."""
         settings = self.rule.settings
         starts = torch.tensor(settings["starts"])
 
@@ -60,9 +60,11 @@ class EigenvectorGrowth(Experiment):
         return push_log_growth(step, trajectories.states[starts], directions, settings["push"], settings["num_steps"])
 
     def _eigenvectors(self, nets: Nets) -> tuple[Trajectories, Tensor, Tensor, Tensor]:
-        """Trajectories, the Jacobians at the starts (s, R, b, n, n), and the growth of pushes and what was predicted.
+        """Measure the growth of pushes along eigenvectors.
 
-        Both growths are (k + 1, v, s, R, b).
+        Returns:
+            The trajectories, the Jacobians at the starts (s, R, b, n, n), and the measured and the predicted growth,
+            (k + 1, v, s, R, b) each.
         """
         settings = self.rule.settings
         seeds = [config.seed for config in nets.configs]
@@ -77,7 +79,7 @@ class EigenvectorGrowth(Experiment):
     def _of_linear(self, nets: Nets) -> dict[str, Any]:
         trajectories, jacobians, growth, predicted = self._eigenvectors(nets)
         departure = departure_from_normality(jacobians[0, :, 0], eigenvalues(jacobians[0, :, 0]))[1]
-        leading = svd(jacobians)[2][..., 0, :]  # the right singular vector: it grows most in one step
+        leading = svd(jacobians)[2][..., 0, :]  # right singular vector, the direction that grows most in one step
         other = self._growth(trajectories, leading)[:, 0, :, 0]  # (k + 1, R)
         return {
             "error": (growth - predicted).abs().amax((0, 1, 2, 4)).tolist(),
@@ -89,20 +91,28 @@ class EigenvectorGrowth(Experiment):
 
     def _of_tanh(self, nets: Nets) -> dict[str, Any]:
         _, _, growth, predicted = self._eigenvectors(nets)
-        last, said = (tensor[-1].movedim(2, 0).flatten(1) for tensor in (growth, predicted))  # (R, v s b)
-        per_step = (last - said).abs() / self.rule.settings["num_steps"]
+        last, predicted_last = (tensor[-1].movedim(2, 0).flatten(1) for tensor in (growth, predicted))  # (R, v s b)
+        per_step = (last - predicted_last).abs() / self.rule.settings["num_steps"]
         return {
             "spectral_radius": nets.values("init.spectral_radius"),
-            "agreement": self.agreement(last, said),
+            "agreement": self.agreement(last, predicted_last),
             "error_per_step": per_step.median(1).values.tolist(),
-            "predicted": said[:, :DRAWN_PUSHES].tolist(),
+            "predicted": predicted_last[:, :DRAWN_PUSHES].tolist(),
             "growth": last[:, :DRAWN_PUSHES].tolist(),
         }
 
-    def agreement(self, growth: Tensor, said: Tensor) -> list[float | None]:
-        """Of each net's pushes (R, pushes), the share that goes as was said; None: nothing was said of any."""
-        counts = said.abs() >= self.rule.thresholds["least_change"]
-        agree = (growth.sign() == said.sign()) & counts
+    def agreement(self, growth: Tensor, predicted: Tensor) -> list[float | None]:
+        """Return the share of each net's pushes that grow or shrink as predicted.
+
+        Args:
+            growth: Measured ln(growth), (R, pushes).
+            predicted: Predicted ln(growth), (R, pushes). Predictions close to 0 are not counted.
+
+        Returns:
+            One share per net; None: no prediction is counted.
+        """
+        counts = predicted.abs() >= self.rule.thresholds["least_change"]
+        agree = (growth.sign() == predicted.sign()) & counts
         shares = (agree.sum(1) / counts.sum(1)).tolist()
         return [share if any_counts else None for share, any_counts in zip(shares, counts.any(1), strict=True)]
 
@@ -115,13 +125,18 @@ class EigenvectorGrowth(Experiment):
         error, interval = median_interval(tanh["error_per_step"])
         what = "tanh nets: |ln growth - k ln |lambda|| / k, median over pushes and nets"
         return [
-            share_at_least("tanh nets whose pushes go as the eigenvalue says", agree, bound),
+            share_at_least("tanh nets in which pushes grow or shrink as the eigenvalues predict", agree, bound),
             share_at_least("linear nets whose pushes grow by |lambda|^k exactly", exact, bound),
             share_at_least(
-                "non-normal nets where another push expands", _expands(linear["gaussian"]), bound, "control"
+                "non-normal nets in which a push along another direction grows",
+                _expands(linear["gaussian"]),
+                bound,
+                "control",
             ),
-            share_beside("normal (orthogonal) nets where it does", _expands(linear["orthogonal"]), "theory: 0"),
-            beside(what, error, interval, "not judged"),
+            share_context(
+                "normal (orthogonal) nets in which such a push grows", _expands(linear["orthogonal"]), "theory: 0"
+            ),
+            context(what, error, interval, "not judged"),
         ]
 
     @override
@@ -154,12 +169,12 @@ class EigenvectorGrowth(Experiment):
 
 
 def _expands(nets: Mapping[str, Any]) -> list[bool]:
-    """In which nets a push along the leading singular vector is ever larger than it was given."""
+    """Return for each net whether a push along the leading singular vector ever exceeds its initial size."""
     return [max(series[1:]) > 0 for series in nets["along_singular_vector"]]
 
 
 def _step(trajectories: Trajectories, states: Tensor, inputs: Tensor) -> Tensor:
-    """One step of the net from states (..., s, R, b, n) with inputs (s, R, b, d)."""
+    """Compute one step of the net from states (..., s, R, b, n) with inputs (s, R, b, d)."""
     model = trajectories.model
     assert isinstance(model, SimpleRnn)
     p = model.parameters(trajectories.theta)

@@ -11,8 +11,8 @@ class Lines:
     """Least-squares lines through several series.
 
     Attributes:
-        slope: (...).
-        straightness: R^2, the share of the variance that the line explains, (...).
+        slope: Slope of each line, (...).
+        straightness: Share of the variance that each line explains (R^2), (...).
     """
 
     slope: Tensor
@@ -23,7 +23,7 @@ def fit_lines(series: Tensor, first: int, last: int) -> Lines:
     """Fit a line to each series between two indices.
 
     Args:
-        series: (length, ...), the index being the abscissa.
+        series: Series, (length, ...); the abscissa is the index on the first axis.
         first: First index of the fit.
         last: Last index, included.
     """

@@ -1,4 +1,4 @@
-"""A careful initialization and momentum, both and each alone, beside Hessian-free."""
+"""Careful initialization and momentum, together and separately, compared with Hessian-free."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -10,7 +10,7 @@ from rnnbench.experiments.base import Experiment, Measured
 from rnnbench.experiments.nets import read_summaries
 from rnnbench.experiments.shares import Rows, best_rate, by_rate, difference
 from rnnbench.experiments.study import Study
-from rnnbench.experiments.verdict import Finding, at_least, at_most, beside
+from rnnbench.experiments.verdict import Finding, at_least, at_most, context
 from rnnbench.report.drawing import COLORS, FOREGROUND, set_share_axis, set_value_axis
 from rnnbench.report.statistics import wilson_interval
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 TASKS = {"adding": "adding", "temporal_order": "temporal order"}
 
 BOTH = ("momentum", "careful_radius")
+COMBINATION = "(careful init + momentum)"
 
 CELLS = {
     BOTH: "careful init, momentum",
@@ -27,20 +28,20 @@ CELLS = {
     ("momentum", "poor_radius"): "poor init, momentum",
     ("plain", "poor_radius"): "poor init, no momentum",
 }
-"""What a sweep's name ends in, and the setting that has the spectral radius -> in words."""
+"""(End of the sweep's name, setting with the spectral radius) -> label."""
 
-BESIDE = {
+OTHERS = {
     ("hf", "careful_radius"): "careful init, Hessian-free",
     ("clipped_momentum", "careful_radius"): "careful init, momentum, norm clipped to 1",
     ("clipped_plain", "careful_radius"): "careful init, no momentum, norm clipped to 1",
 }
-"""Likewise, of what stands beside the four."""
+"""Labels of further cells, shown for comparison."""
 
 Cell = tuple[str, str]
 
 
 class InitAndMomentum(Experiment):
-    """The claim that a careful initialization with momentum does what Hessian-free does, and neither does alone."""
+    """The claim that careful initialization with momentum matches Hessian-free, while neither alone does."""
 
     size = (9.0, 4.6)
 
@@ -52,37 +53,37 @@ class InitAndMomentum(Experiment):
     def judge(self, measured: Measured) -> Sequence[Finding]:
         claims = [finding for task in TASKS for finding in self._claims(task, measured)]
         controls = [self._control(task, measured) for task in TASKS]
-        cells = {**CELLS, **BESIDE}
+        cells = {**CELLS, **OTHERS}
         return [*claims, *controls, *(self._share(task, cell, measured) for task in TASKS for cell in cells)]
 
     def _claims(self, task: str, measured: Measured) -> list[Finding]:
-        """Both beside Hessian-free, and beside each alone."""
+        """Compare the combination with Hessian-free and with each part alone."""
         tolerance, least = self.rule.thresholds["tolerance"], self.rule.thresholds["least_gain"]
         both = best_rate(self._runs(task, BOTH, measured))
-        found = []
+        findings = []
         for cell, words, bound in (
             (("hf", "careful_radius"), "Hessian-free", -tolerance),
             (("plain", "careful_radius"), "no momentum", least),
             (("momentum", "poor_radius"), "poor init", least),
         ):
-            what = f"{TASKS[task]}: share solved: {CELLS[BOTH]}, less {words}"
-            found.append(at_least(what, *difference(both, best_rate(self._runs(task, cell, measured))), bound))
-        return found
+            what = f"{TASKS[task]}: share solved: {COMBINATION} minus {words}"
+            findings.append(at_least(what, *difference(both, best_rate(self._runs(task, cell, measured))), bound))
+        return findings
 
     def _control(self, task: str, measured: Measured) -> Finding:
-        """On short sequences, both less the worst of the others."""
+        """Compare the combination with the worst of the four cells on short sequences."""
         shares = {cell: best_rate(self._runs(task, cell, measured, "control")) for cell in CELLS}
         worst = min(shares, key=lambda cell: shares[cell][0] / shares[cell][1])
-        what = f"control: {TASKS[task]}: share solved: {CELLS[BOTH]}, less the worst, {CELLS[worst]}"
+        what = f"control: {TASKS[task]}: share solved: {COMBINATION} minus the worst of the four"
         return at_most(what, *difference(shares[BOTH], shares[worst]), self.rule.thresholds["least_gain"], "control")
 
     def _share(self, task: str, cell: Cell, measured: Measured) -> Finding:
         solved, count = best_rate(self._runs(task, cell, measured))
-        what = f"{TASKS[task]}: share solved: {(CELLS | BESIDE)[cell]}"
-        return beside(what, solved / count, wilson_interval(solved, count), "not judged")
+        what = f"{TASKS[task]}: share solved: {(CELLS | OTHERS)[cell]}"
+        return context(what, solved / count, wilson_interval(solved, count), "not judged")
 
     def _runs(self, task: str, cell: Cell, measured: Measured, prefix: str | None = None) -> Rows:
-        """The runs of a cell on a task; the sweeps of the control have both tasks."""
+        """Return the runs of a cell on a task; the sweeps of the control contain both tasks."""
         method, radius = cell
         runs: Rows = measured[f"{prefix or task}_{method}"]
         return [run for run in runs if run["task"] == task and run["radius"] == self.rule.settings[radius]]
@@ -91,9 +92,9 @@ class InitAndMomentum(Experiment):
     def draw(self, figure: "Figure", measured: Measured) -> None:
         for axes, (task, words) in zip(figure.subplots(1, 2), TASKS.items(), strict=True):
             shown: list[float] = []
-            for at, (cell, label) in enumerate({**CELLS, **BESIDE}.items()):
+            for at, (cell, label) in enumerate({**CELLS, **OTHERS}.items()):
                 rates, shares = by_rate(self._runs(task, cell, measured))
-                # Shares are often equal: a little beside each other, all lines can be seen.
+                # Shares are often equal: a small offset keeps all lines visible.
                 moved = [share + 0.008 * (at - 3) for share in shares]
                 if cell[0] == "hf":
                     axes.axhline(moved[0], color=FOREGROUND, linestyle=(0, (4, 3)), linewidth=1, label=label)
@@ -107,7 +108,7 @@ class InitAndMomentum(Experiment):
 
 
 def _outcomes(study: Study, sweep: str) -> dict[str, Any]:
-    """What each run of a sweep came to; Hessian-free has no learning rate."""
+    """Return the outcome of each run of a sweep; Hessian-free has no learning rate."""
     runs = []
     for summary in read_summaries(study.train(sweep)):
         task, init, optim = (summary.config[group] for group in ("task", "init", "optim"))

@@ -1,4 +1,4 @@
-"""Products of Jacobians vanish or explode geometrically, at a rate known from other trajectories.
+"""Products of Jacobians vanish or explode geometrically, at a rate that other trajectories predict.
 
 Letters: R nets, T steps, b sequences, n units.
 """
@@ -18,19 +18,19 @@ from rnnbench.experiments.fits import fit_lines
 from rnnbench.experiments.nets import Nets, read_nets
 from rnnbench.experiments.study import Study
 from rnnbench.experiments.trajectories import Trajectories, follow
-from rnnbench.experiments.verdict import Finding, share_at_least, share_beside
+from rnnbench.experiments.verdict import Finding, share_at_least, share_context
 from rnnbench.report.drawing import COLORS, FOREGROUND
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NETS_AT_ONCE = 10
-"""Their Jacobians are in memory together: 64 MB a net at T = 200, n = 50 and 8 sequences."""
+"""Number of nets whose Jacobians are in memory at once: 64 MB per net with T = 200, n = 50 and 8 sequences."""
 
 NUM_DRAWN = 6
-"""Nets of each spectral radius whose curves are drawn."""
+"""Number of nets of each spectral radius whose curves are drawn."""
 
-GRADIENTS = {"state_gradient": "dL/dh_t", "weight_gradient": "step t's share of the weights' gradient"}
+GRADIENTS = {"state_gradient": "dL/dh_t", "weight_gradient": "the contribution of step t to the weight gradient"}
 
 
 class JacobianProducts(Experiment):
@@ -41,7 +41,7 @@ class JacobianProducts(Experiment):
         return {sweep: self._measure(study, sweep) for sweep in ("nets", "control")}
 
     def _measure(self, study: Study, sweep: str) -> dict[str, Any]:
-        """All nets of a sweep."""
+        """Measure all nets of a sweep."""
         (nets,) = read_nets(study.train(sweep))
         slices = [slice(start, start + NETS_AT_ONCE) for start in range(0, len(nets.configs), NETS_AT_ONCE)]
         parts = [study.keep(f"{sweep}_{rows.start}", partial(self._rates, nets, rows)) for rows in slices]
@@ -53,7 +53,7 @@ class JacobianProducts(Experiment):
         return joined
 
     def _rates(self, nets: Nets, rows: slice) -> dict[str, Any]:
-        """Rates per step of some nets, and the logarithm of the product's norm at every lag."""
+        """Measure the rates per step of some nets, and the logarithm of the product's norm at every lag."""
         settings = self.rule.settings
         count, seeds = settings["num_sequences"], [config.seed for config in nets.configs][rows]
         theta = nets.theta[rows]
@@ -86,23 +86,28 @@ class JacobianProducts(Experiment):
             ),
         ]
         findings += [
-            share_at_least(f"nets in which {words} has the products' rate", self.agree(nets[name], rates), bound)
+            share_at_least(f"nets in which {words} has the rate of the products", self.agree(nets[name], rates), bound)
             for name, words in GRADIENTS.items()
         ]
         neither = [not one for one in self._geometric(control)]
-        findings.append(share_at_least("orthogonal nets whose products do neither", neither, bound, "control"))
+        findings.append(
+            share_at_least("orthogonal nets whose products neither vanish nor explode", neither, bound, "control")
+        )
         wrong = [not one for one in self.agree(_of_another_radius(nets), rates)]
-        findings.append(share_at_least("predictions from another radius that fail", wrong, bound, "control"))
+        findings.append(
+            share_at_least("predictions from nets of another spectral radius that fail", wrong, bound, "control")
+        )
         exploding = [rate > 0 for rate in rates]
-        findings.append(share_beside("nets whose products explode", exploding, "rarely"))
+        findings.append(share_context("nets whose products explode", exploding, "rarely"))
         for radius in sorted(set(nets["spectral_radius"])):
             of_radius = zip(self._geometric(nets), nets["spectral_radius"], strict=True)
-            which = [one for one, own in of_radius if own == radius]
-            findings.append(share_beside(f"nets from radius {radius:g} whose products do either", which, "not judged"))
+            geometric = [one for one, own in of_radius if own == radius]
+            what = f"nets with initial spectral radius {radius:g} whose products vanish or explode"
+            findings.append(share_context(what, geometric, "not judged"))
         return findings
 
     def _geometric(self, nets: Mapping[str, Any]) -> list[bool]:
-        """In which nets the norm goes exponentially, and not to no end."""
+        """Return for each net whether ln(norm) changes linearly with the lag, and fast enough."""
         thresholds = self.rule.thresholds
         return [
             abs(rate) >= thresholds["least_rate"] and straightness >= thresholds["least_straightness"]
@@ -110,7 +115,7 @@ class JacobianProducts(Experiment):
         ]
 
     def agree(self, rates: Sequence[float], measured: Sequence[float]) -> list[bool]:
-        """Which rates agree with the products' measured ones."""
+        """Return for each rate whether it agrees with the measured rate of the products."""
         relative, absolute = (self.rule.thresholds[f"{kind}_tolerance"] for kind in ("relative", "absolute"))
         return [
             abs(rate - other) <= absolute + relative * abs(other) for rate, other in zip(rates, measured, strict=True)
@@ -142,16 +147,20 @@ class JacobianProducts(Experiment):
 
 
 def _gradient_logarithms(trajectories: Trajectories) -> tuple[Tensor, Tensor]:
-    """Of dL/dh_t, and of step t's share of the gradient of weight_hh, weight_ih and bias: means over b, (T, R)."""
+    """Compute means over b of two ln(norm), (T, R) each.
+
+    The first is that of dL/dh_t, the second that of step t's contribution to the gradient of weight_hh, weight_ih and
+    bias.
+    """
     gradients, inner = trajectories.state_gradients, trajectories.preactivation_gradients()
     before = torch.cat([trajectories.states[:-1], trajectories.batch.inputs], -1)
-    operand = (before.square().sum(-1) + 1).sqrt()  # the norm of (h_{t-1}, x_t, 1), whose outer product it is
+    operand = (before.square().sum(-1) + 1).sqrt()  # norm of (h_{t-1}, x_t, 1), a factor of the outer product
     norms = torch.linalg.vector_norm(gradients, dim=-1), torch.linalg.vector_norm(inner, dim=-1) * operand
     return norms[0].log().mean(-1), norms[1].log().mean(-1)
 
 
 def _of_another_radius(nets: Mapping[str, Any]) -> list[float]:
-    """For each net the prediction of one with another spectral radius."""
+    """Return for each net the prediction from a net with another spectral radius."""
     radii = sorted(set(nets["spectral_radius"]))
     following = dict(zip(radii, [*radii[1:], radii[0]], strict=True))
     of_radius = {

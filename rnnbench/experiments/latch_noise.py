@@ -1,4 +1,4 @@
-"""A bit in noise: what it withstands, the Jacobian at the stored state, and the gradient.
+"""Storing a bit in noise: the tolerated noise, the Jacobian at the stored state, and the gradient.
 
 Letters: R nets, T steps, b sequences, n units, d inputs.
 """
@@ -17,7 +17,7 @@ from rnnbench.experiments.fits import fit_lines
 from rnnbench.experiments.nets import Nets, read_nets
 from rnnbench.experiments.study import Study
 from rnnbench.experiments.trajectories import follow
-from rnnbench.experiments.verdict import Finding, at_most, beside, share_at_least
+from rnnbench.experiments.verdict import Finding, at_most, context, share_at_least
 from rnnbench.models.cell import Cell
 from rnnbench.report.drawing import COLORS, FOREGROUND, set_share_axis, set_value_axis
 from rnnbench.report.statistics import rank_correlation
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 FORMS = {"one_unit": "one unit", "ten_units": "ten units"}
 
-
 QUANTITIES = {
     "rate": "the rate of dL/dh_t",
     "state_radius": "|eigenvalue| at the stored state",
@@ -38,7 +37,9 @@ QUANTITIES = {
 
 
 class LatchNoise(Experiment):
-    """The claim that a bit is held robustly only where gradients vanish."""
+    """The claim that a net stores a bit robustly only if its gradients vanish."""
+
+    size = (9.6, 4.2)
 
     @override
     def measure(self, study: Study) -> Measured:
@@ -50,7 +51,7 @@ class LatchNoise(Experiment):
         return measured
 
     def _measure(self, nets: Nets) -> dict[str, Any]:
-        """The numbers of the nets of one batched run."""
+        """Measure the nets of one batched run."""
         assert isinstance(nets.task, Latch)
         assert isinstance(nets.model, Cell)
         radius, stored = self._stored(nets)
@@ -68,7 +69,7 @@ class LatchNoise(Experiment):
         }
 
     def _stored(self, nets: Nets) -> tuple[Tensor, Tensor]:
-        """Largest |eigenvalue| of the Jacobian where a net comes to rest, and whether both classes are told there."""
+        """Return the largest |eigenvalue| of the Jacobian at the stable states, and whether they tell classes apart."""
         task = _task_of(nets, self.rule.settings["num_settling"], 0.0)
         inputs = torch.zeros(task.num_steps, len(nets.configs), 2, task.input_size, dtype=torch.float64)
         for step in range(task.num_positions):
@@ -79,7 +80,7 @@ class LatchNoise(Experiment):
         return radius, (outputs[:, 0] > 0) & (outputs[:, 1] < 0)
 
     def _retention(self, nets: Nets, noise: float) -> Tensor:
-        """Share of sequences whose sign is right after noise, (R,)."""
+        """Return the share of sequences with the correct sign after noise, (R,)."""
         settings = self.rule.settings
         task = _task_of(nets, settings["num_holding"], noise)
         seeds = [config.seed for config in nets.configs]
@@ -88,26 +89,26 @@ class LatchNoise(Experiment):
         return 1 - task.misses(outputs.unsqueeze(-1).unsqueeze(0), batch).double().mean(1)
 
     def withstood(self, retention: Tensor) -> Tensor:
-        """The greatest noise up to which retention suffices, on the line between two that were tested.
+        """Return the largest noise with sufficient retention, linearly interpolated between tested levels, (R,).
 
         Args:
-            retention: (noises, R).
+            retention: Share of correct sequences at each noise level, (noises, R).
         """
         bound, noises = self.rule.thresholds["least_retention"], [0.0, *self.rule.settings["noises"]]
-        found = []
+        levels = []
         for shares in retention.T.tolist():
             points = [1.0, *shares] if shares[0] >= bound else [0.0, *shares]
             last = next((at for at, share in enumerate(points) if share < bound), len(points))
             if last in (0, len(points)):
-                found.append(0.0 if last == 0 else noises[-1])
+                levels.append(0.0 if last == 0 else noises[-1])
                 continue
             above, below = points[last - 1], points[last]
             part = (above - bound) / (above - below)
-            found.append(noises[last - 1] + part * (noises[last] - noises[last - 1]))
-        return torch.tensor(found, dtype=torch.float64)
+            levels.append(noises[last - 1] + part * (noises[last] - noises[last - 1]))
+        return torch.tensor(levels, dtype=torch.float64)
 
     def _rate(self, nets: Nets) -> Tensor:
-        """Rate per step of ln ||dL/dh_t||, mean over sequences with the noise of the training, (R,)."""
+        """Measure the rate per step of ln ||dL/dh_t||, mean over sequences with the noise of the training, (R,)."""
         assert isinstance(nets.task, Latch)
         settings = self.rule.settings
         task = _task_of(nets, settings["gradient_length"], nets.task.noise)
@@ -119,9 +120,9 @@ class LatchNoise(Experiment):
     @override
     def judge(self, measured: Measured) -> Sequence[Finding]:
         bound, greatest = self.rule.thresholds["least_share"], self.rule.thresholds["greatest_rate"]
-        claims, aside = [], []
+        claims, context_findings = [], []
         for form, words in FORMS.items():
-            nets = _that_store(measured[form])
+            nets = _storing(measured[form])
             claims.append(self._correlation(nets, words, "rate"))
             robust = [
                 rate <= greatest
@@ -133,27 +134,27 @@ class LatchNoise(Experiment):
             if form == "one_unit":
                 claims.append(at_rest)
             else:
-                aside.append(beside(at_rest.what, at_rest.measured, at_rest.interval, "not judged"))
+                context_findings.append(context(at_rest.what, at_rest.measured, at_rest.interval, "not judged"))
             of_weights = self._correlation(nets, words, "weight_radius")
-            aside.append(beside(of_weights.what, of_weights.measured, of_weights.interval, "not negative"))
+            context_findings.append(context(of_weights.what, of_weights.measured, of_weights.interval, "not negative"))
         remaining = [rate > greatest for rate in measured["control"]["rate"]]
         return [
             *claims,
             share_at_least("linear units whose gradient does not vanish", remaining, bound, "control"),
-            *aside,
+            *context_findings,
         ]
 
     def _correlation(self, nets: Mapping[str, Any], words: str, name: str) -> Finding:
-        """Of a quantity of the nets with the noise that they withstand."""
+        """Return the rank correlation of a quantity of the nets with the noise that they tolerate."""
         value, interval = rank_correlation(nets[name], nets["withstood"])
-        what = f"{words}: rank correlation of {QUANTITIES[name]} with the noise withstood"
+        what = f"{words}: rank correlation of {QUANTITIES[name]} with the tolerated noise"
         return at_most(what, value, interval, self.rule.thresholds["greatest_correlation"])
 
     @override
     def draw(self, figure: "Figure", measured: Measured) -> None:
         left, middle, right = figure.subplots(1, 3)
         for color, (form, words) in zip(COLORS, FORMS.items(), strict=False):
-            nets = _that_store(measured[form])
+            nets = _storing(measured[form])
             # As pixels: thousands of points make a large file.
             style = {"color": color, "markersize": 3.5, "alpha": 0.6, "linestyle": "none", "rasterized": True}
             left.plot(nets["state_radius"], nets["withstood"], marker="o", label=f"nets of {words}", **style)
@@ -173,18 +174,16 @@ class LatchNoise(Experiment):
         set_share_axis(right, "nets that learned the latch")
         right.set_title("Success")
 
-    size = (9.6, 4.2)
-
 
 def _task_of(nets: Nets, num_steps: int, noise: float) -> Latch:
-    """The nets' task with other lengths and noise."""
+    """Return the task of the nets with another length and noise."""
     task = nets.task
     assert isinstance(task, Latch)
     return Latch(num_steps, task.variant, task.num_positions, noise, task.num_noise_inputs)
 
 
 def _hold(nets: Nets, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Last states (R, b, n) and readouts (R, b) of nets on inputs (T, R, b, d)."""
+    """Return the last states (R, b, n) and readouts (R, b) of nets on inputs (T, R, b, d)."""
     assert isinstance(nets.model, Cell)
     parameters = nets.model.parameters(nets.theta)
     state = nets.model.initial_state(parameters, inputs.shape[2])
@@ -194,15 +193,15 @@ def _hold(nets: Nets, inputs: Tensor) -> tuple[Tensor, Tensor]:
     return state[0], outputs[..., 0]
 
 
-def _that_store(nets: Mapping[str, Any]) -> dict[str, list[float]]:
-    """The nets that learned the latch, and tell the classes apart where they come to rest."""
+def _storing(nets: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Select the nets that learned the latch and whose stable states separate the classes."""
     stores = [solved and stored for solved, stored in zip(nets["solved"], nets["stored"], strict=True)]
     rows = [row for row, one in enumerate(stores) if one]
     return {name: [values[row] for row in rows] for name, values in nets.items()}
 
 
 def _success(nets: Mapping[str, Any], noise: float) -> tuple[list[float], list[float]]:
-    """First spectral radii, and the share of nets from each that learned the latch with a noise."""
+    """Return the initial spectral radii, and for each the share of nets that learned the latch with a given noise."""
     radii = sorted(set(nets["spectral_radius"]))
     rows = zip(nets["noise"], nets["spectral_radius"], nets["solved"], strict=True)
     solved = [(radius, one) for own, radius, one in rows if own == noise]

@@ -1,6 +1,6 @@
-"""The nets that a sweep has left, as objects to be measured.
+"""Loads the trained nets of a sweep for measurements.
 
-Letters: R nets, P parameters of one.
+Letters: R nets, P parameters of one net.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,12 +25,12 @@ from rnnbench.tasks.base import Task
 
 @dataclass(frozen=True)
 class Nets:
-    """Nets that one batched run could hold.
+    """Nets that could be trained in one batched run.
 
     Attributes:
         configs: Configuration of each net.
         summaries: Summary of each net's run.
-        task: That they were trained on.
+        task: Task of the nets.
         model: The model.
         theta: Parameters of the nets, (R, P), float64.
     """
@@ -42,18 +42,18 @@ class Nets:
     theta: Tensor
 
     def values(self, key: str) -> list[Any]:
-        """A dotted key of each net's configuration."""
-        found = []
+        """Return the value of a dotted key in the configuration of each net."""
+        values = []
         for config in self.configs:
             value: Any = config
             for part in key.split("."):
                 value = value[part] if isinstance(value, Mapping) else getattr(value, part)
-            found.append(value)
-        return found
+            values.append(value)
+        return values
 
 
 def read_nets(sweep: Path) -> list[Nets]:
-    """Read what a sweep has trained, one of `Nets` for all jobs that a batched run can share, however many did it.
+    """Read the trained nets of a sweep, one `Nets` for all jobs that can be trained in one batched run.
 
     Args:
         sweep: Folder of the sweep; every job has ended.
@@ -61,22 +61,22 @@ def read_nets(sweep: Path) -> list[Nets]:
     Raises:
         RecordError: A checkpoint or a summary is missing or damaged.
     """
-    all_jobs, found = _jobs_of(sweep), []
+    all_jobs, groups = _jobs_of(sweep), []
     for group in group_jobs([job.config for job in all_jobs]):
         jobs = [all_jobs[index] for index in group]
         built = build([job.config for job in jobs])
         theta = torch.cat([load_job(job.folder / CHECKPOINT)["theta"] for job in jobs]).double()
         summaries = [read_summary(job.folder) for job in jobs]
-        found.append(Nets([job.config for job in jobs], summaries, built.task, built.model, theta))
-    return found
+        groups.append(Nets([job.config for job in jobs], summaries, built.task, built.model, theta))
+    return groups
 
 
 def read_summaries(sweep: Path) -> list[Summary]:
-    """The summary of every job of a sweep, in the order of the jobs.
+    """Read the summaries of all jobs of a sweep, in the order of the jobs.
 
     Raises:
         ConfigError: sweep.json cannot be read.
-        RecordError: A summary cannot.
+        RecordError: A summary cannot be read.
     """
     return [read_summary(job.folder) for job in _jobs_of(sweep)]
 

@@ -1,4 +1,4 @@
-"""Newton's step against gradient descent, on the parts of the gradient from the last steps and from those long before.
+"""Newton's step compared with gradient descent, on the short-term and long-term parts of the gradient.
 
 Letters: R nets, T steps, b sequences, n units, W the recurrent weights, n^2 of them.
 """
@@ -15,7 +15,7 @@ from rnnbench.experiments.base import Experiment, Measured
 from rnnbench.experiments.nets import Nets, read_nets
 from rnnbench.experiments.study import Study
 from rnnbench.experiments.trajectories import Trajectories, follow
-from rnnbench.experiments.verdict import Finding, beside, share_at_least
+from rnnbench.experiments.verdict import Finding, context, share_at_least
 from rnnbench.linear_algebra import eigh
 from rnnbench.losses import LOSSES
 from rnnbench.objective.engine import Engine
@@ -30,7 +30,7 @@ KINDS = {"nets": "many units", "control": "control: one unit"}
 
 
 class NewtonRescaling(Experiment):
-    """The claim that second-order steps recover small long-term parts of the gradient."""
+    """The claim that second-order steps enlarge small long-term parts of the gradient."""
 
     @override
     def measure(self, study: Study) -> Measured:
@@ -70,17 +70,17 @@ class NewtonRescaling(Experiment):
         thresholds = self.rule.thresholds
         least, bound = thresholds["least_gain"], thresholds["least_share"]
         nets, control = measured["nets"], measured["control"]
-        words = f"of whose gradient Newton's step has the long part {least:g} times as large"
+        ratio = "ratio of the long-term to the short-term part"
+        large = f"nets in which Newton's step increases the {ratio} at least {least:g} times"
+        small = f"nets of one unit in which the increase is less than {least:g} times"
         return [
-            share_at_least(f"nets {words}", [gain >= least for gain in nets["gain"]], bound),
-            share_at_least(
-                "nets of one unit in which it has not", [gain < least for gain in control["gain"]], bound, "control"
-            ),
-            _median("gain, the ratio of long to short part by Newton over that by gradient descent", nets, "gain"),
-            _median("ratio of the long to the short part, gradient descent", nets, "gradient_ratio"),
-            _median("the same, Newton", nets, "newton_ratio"),
-            _median("cosine between both parts of the gradient", nets, "cosine"),
-            _median("one unit: gain", control, "gain", "theory: 1"),
+            share_at_least(large, [gain >= least for gain in nets["gain"]], bound),
+            share_at_least(small, [gain < least for gain in control["gain"]], bound, "control"),
+            _median(f"increase of the {ratio}, Newton's step / gradient descent", nets, "gain"),
+            _median(f"{ratio}, gradient descent", nets, "gradient_ratio"),
+            _median(f"{ratio}, Newton's step", nets, "newton_ratio"),
+            _median("cosine between the two parts of the gradient", nets, "cosine"),
+            _median("one unit: increase", control, "gain", "theory: 1"),
         ]
 
     @override
@@ -100,14 +100,14 @@ class NewtonRescaling(Experiment):
 
 
 def recurrent_parts(trajectories: Trajectories) -> Tensor:
-    """The part of each step t in the gradient of W, mean over the sequences: (T, R, n n); they sum to the gradient."""
+    """Compute the contribution of each step t to the gradient of W, (T, R, n n), as a mean over the sequences."""
     inner = trajectories.preactivation_gradients()
     products = torch.einsum("trbi,trbj->trij", inner, trajectories.states[:-1]) / inner.shape[2]
     return products.flatten(2)
 
 
 def recurrent_gauss_newton(nets: Nets, trajectories: Trajectories) -> Tensor:
-    """The block of W in the Gauss-Newton matrix of the trajectories' batch, (R, n n, n n)."""
+    """Compute the block of W in the Gauss-Newton matrix of the trajectories' batch, (R, n n, n n)."""
     model = nets.model
     engine = Engine(model, 1, "cpu", torch.float64)
     operator = Objective(engine, LOSSES[nets.task.loss], trajectories.batch).linearize(nets.theta)
@@ -129,4 +129,4 @@ def _norm(vectors: Tensor) -> Tensor:
 
 def _median(what: str, nets: Mapping[str, Any], name: str, claimed: str = "not judged") -> Finding:
     value, interval = median_interval(nets[name])
-    return beside(f"median {what}", value, interval, claimed)
+    return context(f"median {what}", value, interval, claimed)

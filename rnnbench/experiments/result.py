@@ -1,4 +1,4 @@
-"""result.json: what an experiment came to, with everything that its page needs. Strict JSON."""
+"""result.json: the outcome of an experiment, with everything that its page needs. Strict JSON."""
 
 import json
 import math
@@ -20,15 +20,15 @@ class Result:
     """The outcome of an experiment.
 
     Attributes:
-        rule: By which it was judged.
-        findings: Measured beside claimed.
+        rule: Rule by which the claim was judged.
+        findings: Measured numbers, each with its claim.
         verdict: Verdict that follows from the findings.
-        decided_by: The finding that decides.
-        seconds: That it took, all processes together.
+        decided_by: Finding that decides the verdict.
+        seconds: Wall-clock time of all processes together.
         measured: All measured numbers.
-        command: That made it.
-        versions: Of Python and the packages that decide the numbers.
-        git: Revision of the checkout, where it is one.
+        command: Command line of the experiment.
+        versions: Versions of Python and the packages that determine the numbers.
+        git: Revision of the checkout; None: it did not run from a checkout.
     """
 
     rule: Rule
@@ -43,19 +43,19 @@ class Result:
 
 
 def write_result(folder: Path, result: Result) -> None:
-    """Replace an experiment's result.json.
+    """Replace the result.json of an experiment.
 
     Raises:
-        RecordError: It cannot be written.
+        RecordError: The file cannot be written.
     """
     replace_file(folder / FILE_NAME, json.dumps(_rounded(asdict(result)), allow_nan=False) + "\n")
 
 
 def read_result(folder: Path) -> Result:
-    """Read an experiment's result.json.
+    """Read the result.json of an experiment.
 
     Raises:
-        ConfigError: It is missing or is no result.
+        ConfigError: The file is missing or not a valid result.
     """
     path = folder / FILE_NAME
     try:
@@ -66,16 +66,17 @@ def read_result(folder: Path) -> Result:
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"{path} is no result of an experiment: {error}") from error
+        raise ConfigError(f"{path} is not the result of an experiment: {error}") from error
 
 
 def _finding(contents: Mapping[str, Any]) -> Finding:
     interval = contents["interval"]
-    return Finding(**{**contents, "interval": None if interval is None else tuple(interval)})
+    role = "context" if contents["role"] == "beside" else contents["role"]  # "beside": results of earlier versions
+    return Finding(**{**contents, "interval": None if interval is None else tuple(interval), "role": role})
 
 
 def _rounded(value: Any) -> Any:
-    """The value with six significant digits to a number, far within every interval; null where it is not finite."""
+    """Round numbers to six significant digits, far more than the intervals need; null: not finite."""
     if isinstance(value, Mapping):
         return {key: _rounded(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Runs an experiment: measures, judges, draws and records; and its result in lines."""
+"""Runs an experiment: measures, judges, draws and records; formats the result for the terminal."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ HEADINGS = ("", "measured", "95 % interval", "claimed", "")
 
 
 def make_experiment(rule: Rule) -> Experiment:
-    """The experiment that a rule names.
+    """Make the experiment that a rule names.
 
     Raises:
         ConfigError: There is no such class.
@@ -26,7 +26,7 @@ def make_experiment(rule: Rule) -> Experiment:
 
 
 def run(experiment: Experiment, study: Study, command: str) -> Result:
-    """Measure, judge, draw and record.
+    """Measure, judge, draw and record an experiment.
 
     Args:
         experiment: Experiment to run.
@@ -34,7 +34,7 @@ def run(experiment: Experiment, study: Study, command: str) -> Result:
         command: Command line, for the record.
 
     Raises:
-        StudyError: Something could not be trained.
+        StudyError: A sweep could not be trained.
     """
     measured = experiment.measure(study)
     findings = experiment.judge(measured)
@@ -51,15 +51,15 @@ def run(experiment: Experiment, study: Study, command: str) -> Result:
 
 
 def result_lines(result: Result, folder: Path) -> list[str]:
-    """Lines for the terminal: a table of measured and claimed numbers, and the verdict last."""
+    """Return lines for the terminal: a table of measured and claimed numbers, and finally the verdict."""
     rule, decisive = result.rule, result.decided_by
     rows = [HEADINGS, *map(cells, result.findings)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    said = f'{rule.name}: section {rule.section} says "{rule.sentence}"'
+    quotation = f'{rule.name}: section {rule.section} says "{rule.sentence}"'
     what, measured, interval, claimed, _ = cells(decisive)
     return [
-        said,
+        quotation,
         f"claim: {rule.claim}",
         *([f"theory: {rule.theory}"] if rule.theory else []),
         f"control: {rule.control}",
@@ -71,7 +71,7 @@ def result_lines(result: Result, folder: Path) -> list[str]:
 
 
 def cells(finding: Finding) -> tuple[str, ...]:
-    """A finding as the cells of a table's row."""
+    """Return the cells of a finding's table row."""
     interval = "-" if finding.interval is None else " to ".join(number(bound) for bound in finding.interval)
-    answer = "" if finding.role == "beside" else finding.answer
+    answer = "" if finding.role == "context" else finding.answer
     return finding.what, number(finding.measured), interval, finding.claimed, answer

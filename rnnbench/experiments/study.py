@@ -1,4 +1,4 @@
-"""An experiment's folder: what was trained and measured is kept there part by part, and not done again."""
+"""Folder of an experiment: it stores trained sweeps and measured parts, so that nothing is computed twice."""
 
 import contextlib
 import json
@@ -32,20 +32,20 @@ OWN_OVERRIDES = (
     "record.log_every=${optim.cadence.log_every}",
     "record.evaluate_every=${optim.cadence.evaluate_every}",
 )
-"""Of every sweep, before its own: a machine's other threads and devices change the bits; probes are read afterwards; a
-sweep that has to be evaluated more often says so itself."""
+"""Overrides of every sweep, before its own ones. Device and threads are fixed, since they change the numbers. Probes
+are read after training. A sweep that needs more frequent evaluations overrides the last two."""
 
 
 class StudyError(Exception):
-    """Something that the experiment needs could not be trained; its own message is on the terminal."""
+    """A sweep that the experiment needs could not be trained; the sweep's own message is on the terminal."""
 
 
 def call_rnnbench(words: Sequence[str]) -> int:
-    """The exit status of `rnnbench WORDS` as a process of its own, which is told of a signal and then waited for."""
+    """Run `rnnbench WORDS` in a child process and return its exit status; a signal is forwarded to the child."""
     command = [sys.executable, "-m", "rnnbench", *words]
     with (
         Interrupt() as interrupt,
-        # In a session of its own: Ctrl-C reaches it once, through this process.
+        # In a new session, so that the child receives Ctrl-C only once, from this process.
         subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as child,
     ):
         try:
@@ -66,7 +66,7 @@ class Study:
 
     Attributes:
         rule: Rule of the experiment.
-        folder: It exists after `begin`.
+        folder: Folder of the experiment; it exists after `begin`.
     """
 
     def __init__(self, rule: Rule, folder: Path, *, quiet: bool = False) -> None:
@@ -74,18 +74,18 @@ class Study:
         self._started, self._spent = time.monotonic(), 0.0
 
     @contextlib.contextmanager
-    def taken(self) -> Iterator[None]:
-        """Hold the folder, begun or begun before; see `begin`. The time spent is written down at the end.
+    def locked(self) -> Iterator[None]:
+        """Lock the folder and `begin`; the time spent is recorded at the end.
 
         Raises:
-            ConfigError: It holds something else.
-            RecordError: Another process works on it, or it cannot be written.
+            ConfigError: The folder holds something else.
+            RecordError: Another process has locked the folder, or it cannot be written.
         """
         self._check()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigError(f"cannot make {self.folder}: {error.strerror}") from error
+            raise ConfigError(f"cannot create {self.folder}: {error.strerror}") from error
         with locked_folder(self.folder):
             self.begin()
             try:
@@ -94,16 +94,16 @@ class Study:
                 self.end()
 
     def begin(self) -> None:
-        """Make the folder, or take over what an earlier process with the same rule has left there.
+        """Create the folder, or continue in that of an earlier process with the same rule.
 
         Raises:
-            ConfigError: It holds something else.
+            ConfigError: The folder holds something else.
         """
         self._check()
         try:
             (self.folder / PARTS).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigError(f"cannot make {self.folder}: {error.strerror}") from error
+            raise ConfigError(f"cannot create {self.folder}: {error.strerror}") from error
         if (self.folder / RULE).is_file():
             self._spent = float(self._read(SPENT, {"seconds": 0.0})["seconds"])
         else:
@@ -114,23 +114,23 @@ class Study:
         return json.dumps(asdict(self.rule), indent=1) + "\n"
 
     def _check(self) -> None:
-        """Check that the folder is this experiment's, or free."""
+        """Check that the folder belongs to this experiment or is empty."""
         check_utf8(self.folder)
         path = self.folder / RULE
         if path.is_file():
-            if not self._begun_rule().decides_as(self.rule):
+            if not self._stored_rule().decides_as(self.rule):
                 raise ConfigError(
-                    f"{self.folder} was begun under another rule ({path}); remove it, or choose another folder by --out"
+                    f"{self.folder} was begun with another rule ({path}); remove it, or choose another folder by --out"
                 )
         elif self.folder.exists() and (not self.folder.is_dir() or {*os.listdir(self.folder)} - {LOCK, PARTS}):
             raise ConfigError(
-                f"{self.folder} holds something else than this experiment; choose another folder by --out"
+                f"{self.folder} holds files that are not of this experiment; choose another folder by --out"
             )
         else:
             check_apart(self.folder, "--out")
 
-    def _begun_rule(self) -> Rule:
-        """The rule that the folder was begun under."""
+    def _stored_rule(self) -> Rule:
+        """Read the rule with which the folder was started."""
         try:
             return Rule(**self._read(RULE, {}))
         except TypeError as error:
@@ -138,19 +138,19 @@ class Study:
 
     @property
     def seconds(self) -> float:
-        """Time spent on it by all processes together."""
+        """Wall-clock time of all processes together."""
         return self._spent + time.monotonic() - self._started
 
     def end(self) -> None:
-        """Write down the time spent."""
+        """Record the time spent."""
         replace_file(self.folder / SPENT, json.dumps({"seconds": self.seconds}) + "\n")
 
     def keep(self, name: str, measure: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-        """What was measured under a name, by this process or an earlier one.
+        """Return a measured part; it is measured only if no earlier process has stored it.
 
         Args:
             name: Name of the part, used as file name.
-            measure: Measures it; numbers, texts, lists and dictionaries of these.
+            measure: Function that returns numbers, strings, and lists and dictionaries of these.
         """
         path = f"{PARTS}/{name}.json"
         if not (self.folder / path).is_file():
@@ -160,11 +160,11 @@ class Study:
         return self._read(path, {})
 
     def train(self, name: str) -> Path:
-        """Train a sweep of the rule, or go on with it; returns its folder, in which every job has ended.
+        """Train a sweep of the rule, or resume it, until every job has ended; returns its folder.
 
         Raises:
             StudyError: A job failed.
-            SystemExit: A signal has ended it; the next call goes on.
+            SystemExit: A signal ended the sweep; the next call resumes it.
         """
         folder = self.folder / name
         done = self.folder / PARTS / f"trained_{name}.json"
@@ -203,5 +203,5 @@ class Study:
         try:
             contents: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise ConfigError(f"{path} is damaged: {error}; remove it, and it is made again") from error
+            raise ConfigError(f"{path} is damaged: {error}; remove it to create it again") from error
         return contents

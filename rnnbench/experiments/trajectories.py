@@ -1,6 +1,6 @@
-"""What nets do on sequences that are held out: states, their Jacobians, and the gradients that reach them.
+"""Trajectories of nets on held-out sequences: states, Jacobians and state gradients.
 
-Letters: R nets, P parameters of one, T steps, b sequences, s size of a state.
+Letters: R nets, P parameters of one net, T steps, b sequences, s size of a state.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class Trajectories:
         theta: Parameters, (R, P).
         batch: The sequences.
         states: States 0 .. T, (T + 1, R, b, s).
-        state_gradients: dL/dh_t of each sequence's own loss, t = 1 .. T, (T, R, b, s).
+        state_gradients: dL/dh_t of the loss of each sequence, t = 1 .. T, (T, R, b, s).
     """
 
     model: Model
@@ -36,11 +36,11 @@ class Trajectories:
     state_gradients: Tensor
 
     def jacobians(self) -> Tensor:
-        """dh_t/dh_{t-1} at every step, (T, R, b, s, s)."""
+        """Compute dh_t/dh_{t-1} at every step, (T, R, b, s, s)."""
         return self.model.state_jacobians(self.theta, self.states[:-1], self.batch.inputs)
 
     def preactivation_gradients(self) -> Tensor:
-        """dL/da_t of each sequence's own loss, h_t = f(a_t), t = 1 .. T, (T, R, b, s); of the simple net alone."""
+        """Compute dL/da_t of the loss of each sequence, h_t = f(a_t), t = 1 .. T, (T, R, b, s); simple RNN only."""
         assert isinstance(self.model, SimpleRnn)
         return self.state_gradients * self.model.nonlinearity.derivative(self.states[1:])
 
@@ -48,15 +48,15 @@ class Trajectories:
 def follow(
     task: Task, model: Model, theta: Tensor, seeds: Sequence[int], num_sequences: int, *, first_row: int = 0
 ) -> Trajectories:
-    """Run nets on sequences of their own of the probes' stream.
+    """Run each net on its own sequences from the stream of the probes.
 
     Args:
-        task: Draws the sequences.
+        task: Task that draws the sequences.
         model: The model.
         theta: Parameters, (R, P), float64.
-        seeds: One for each net, R of them.
-        num_sequences: b.
-        first_row: Index of the first sequence in the stream: sets of sequences that do not overlap are different.
+        seeds: One seed per net.
+        num_sequences: Number of sequences per net, b.
+        first_row: Index of the first sequence in the stream; ranges that do not overlap give different sequences.
     """
     engine = Engine(model, 1, "cpu", torch.float64)
     batch = task.batch(seeds, Stream.PROBE, 0, num_sequences, first_row=first_row, dtype=torch.float64)

@@ -47,8 +47,8 @@ def test_judgement(hf, unsolved, nag, verdict):
 def test_the_ratio_is_that_of_the_costs_at_the_best_learning_rate():
     measured = {"hf": runs(FALLING), "nag": runs(RISING, rates=(0.001, 0.01))}
     hf, nag, *_ = BatchOrStochastic(load_rule("batch_or_stochastic")).judge(measured)
-    assert "batches of 16 over that with 256" in hf.what
-    assert "batches of 16 over that with 64" in nag.what
+    assert "batches of 16 / cost with batches of 256" in hf.what
+    assert "batches of 16 / cost with batches of 64" in nag.what
     assert hf.measured == pytest.approx(90 / 20, rel=1e-2)
     assert nag.measured == pytest.approx(20 / 40, rel=1e-2)
 

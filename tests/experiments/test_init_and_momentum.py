@@ -3,7 +3,7 @@
 import pytest
 
 from rnnbench.config.rule import load_rule
-from rnnbench.experiments.init_and_momentum import BESIDE, BOTH, CELLS, TASKS, InitAndMomentum
+from rnnbench.experiments.init_and_momentum import CELLS, OTHERS, TASKS, InitAndMomentum
 from rnnbench.experiments.shares import best_rate, by_rate
 from rnnbench.experiments.verdict import conclude
 
@@ -17,7 +17,7 @@ def outcomes(solved, hf, control):
     table = {}
     for prefix in (*TASKS, "control"):
         of_prefix = (
-            dict(zip(CELLS, control, strict=True)) if prefix == "control" else {**counts, **dict.fromkeys(BESIDE, hf)}
+            dict(zip(CELLS, control, strict=True)) if prefix == "control" else {**counts, **dict.fromkeys(OTHERS, hf)}
         )
         for (method, radius), count in of_prefix.items():
             table.setdefault(f"{prefix}_{method}", []).extend(
@@ -50,14 +50,14 @@ def test_one_task_alone_can_refute_it():
         run["solved"] = run["radius"] == EXPERIMENT.rule.settings["careful_radius"]
     verdict, decisive = conclude(EXPERIMENT.judge(measured))
     assert verdict == "does not hold"
-    assert decisive.what == f"temporal order: share solved: {CELLS[BOTH]}, less no momentum"
+    assert decisive.what == "temporal order: share solved: (careful init + momentum) minus no momentum"
 
 
 def test_the_control_is_judged_by_its_worst_cell():
     *_, control, _ = [
-        one for one in EXPERIMENT.judge(outcomes((24, 0, 0, 0), 24, (24, 20, 3, 9))) if one.role != "beside"
+        one for one in EXPERIMENT.judge(outcomes((24, 0, 0, 0), 24, (24, 20, 3, 9))) if one.role != "context"
     ]
-    assert control.what.endswith("less the worst, poor init, momentum")
+    assert control.what.endswith("(careful init + momentum) minus the worst of the four")
     assert control.measured == pytest.approx(21 / 24)
 
 

@@ -11,7 +11,7 @@ from rnnbench.config.rule import load_rule, rule_names
 from rnnbench.experiments.result import read_result
 from rnnbench.experiments.running import make_experiment, result_lines, run
 from rnnbench.experiments.study import Study, StudyError
-from rnnbench.records.lock import HeldError
+from rnnbench.records.lock import LockedError
 
 SMALL = {
     "jacobian_products": {
@@ -145,7 +145,7 @@ def test_what_was_begun_under_another_rule_is_refused(tmp_path):
     Study(rule, tmp_path / "one").begin()
     Study(rule, tmp_path / "one").begin()
     for other in (replace(rule, quick=True), replace(rule, thresholds={})):
-        with pytest.raises(Exception, match="begun under another rule"):
+        with pytest.raises(Exception, match="begun with another rule"):
             Study(other, tmp_path / "one").begin()
 
 
@@ -157,12 +157,12 @@ def test_what_was_begun_under_other_words_goes_on(tmp_path):
 
 def test_one_command_at_a_time_works_on_an_experiment(tmp_path):
     rule = load_rule("jacobian_products")
-    with Study(rule, tmp_path / "one").taken():
+    with Study(rule, tmp_path / "one").locked():
         before = sorted(tmp_path.rglob("*"))
-        with pytest.raises(HeldError), Study(rule, tmp_path / "one").taken():
+        with pytest.raises(LockedError), Study(rule, tmp_path / "one").locked():
             pytest.fail("it is held")
         assert sorted(tmp_path.rglob("*")) == before
-    with Study(rule, tmp_path / "one").taken():
+    with Study(rule, tmp_path / "one").locked():
         pass
 
 
@@ -189,8 +189,8 @@ def test_a_sweep_that_fails_is_named(tmp_path):
         (["jacobian_product"], "jacobian_products"),
         (["jacobian_products", "--fast"], "--fast"),
         (["--list", "jacobian_products"], "takes nothing else"),
-        (["jacobian_products", "--out", "full"], "holds something else"),
-        (["jacobian_products", "--out", "full/file"], "holds something else"),
+        (["jacobian_products", "--out", "full"], "holds files that are not of this experiment"),
+        (["jacobian_products", "--out", "full/file"], "holds files that are not of this experiment"),
     ],
 )
 def test_bad_input_is_one_line(words, message, tmp_path, monkeypatch, capsys):

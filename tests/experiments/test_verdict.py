@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnbench.experiments.verdict import Finding, at_least, at_most, conclude, share_at_least, share_beside, within
+from rnnbench.experiments.verdict import Finding, at_least, at_most, conclude, share_at_least, share_context, within
 
 CLAIM = Finding("a number", 1.0, (0.9, 1.1), ">= 0.5", "holds")
 CONTROL = replace(CLAIM, role="control")
@@ -67,5 +67,5 @@ def test_nothing_is_decided_where_the_control_does_not_fail(answer):
 
 
 def test_what_is_shown_beside_decides_nothing():
-    beside = share_beside("nets", [False] * 60, "rarely")
+    beside = share_context("nets", [False] * 60, "rarely")
     assert conclude([CLAIM, beside, CONTROL]) == ("holds", CLAIM)

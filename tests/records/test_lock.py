@@ -49,7 +49,8 @@ def test_held_by_another_process(tmp_path):
     path = tmp_path / ".lock"
     with holder(path) as process:
         assert refusal(path, "the folder x") == (
-            f"the folder x is locked by process {process.pid} on {socket.gethostname()}; wait until it ends, or stop it first"
+            f"the folder x is locked by process {process.pid} on {socket.gethostname()}; "
+            "wait until it ends, or stop it first"
         )
         process.send_signal(signal.SIGKILL)
         process.wait()
