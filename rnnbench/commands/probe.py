@@ -16,7 +16,7 @@ from rnnbench.config.errors import ConfigError
 from rnnbench.config.overrides import quoted
 from rnnbench.config.parser import CommandParser
 from rnnbench.config.request import Request
-from rnnbench.config.trust import add_options, trusted_by
+from rnnbench.config.trust import add_trust_options, trusted_by
 from rnnbench.config.validate import validate
 from rnnbench.exit_status import FAILED, OK
 from rnnbench.probing.options import DEFAULT_SEQUENCES, Options
@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("words", metavar="FOLDER", nargs="*", help="a run, a sweep, or a folder that contains runs")
     parser.add_argument("--out", metavar="DIR", help="folder of the results; default: FOLDER/probe")
     parser.add_argument("--sequences", metavar="N", default=str(DEFAULT_SEQUENCES), help="sequences; default: 100")
-    add_options(parser)
+    add_trust_options(parser)
     return parser
 
 

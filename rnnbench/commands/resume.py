@@ -9,7 +9,7 @@ from pathlib import Path
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.folders import check_utf8
 from rnnbench.config.parser import CommandParser
-from rnnbench.config.trust import Trusted, add_options, trusted_by
+from rnnbench.config.trust import Trusted, add_trust_options, trusted_by
 from rnnbench.records import is_run_folder, is_sweep_folder, sweep_of
 from rnnbench.run.process import place_in_torchrun, prepare_process
 
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress on the terminal")
     lost = "continue even if rows of metrics.csv or events that the checkpoint counts are lost"
     parser.add_argument("--accept-gap", action="store_true", help=lost)
-    add_options(parser)
+    add_trust_options(parser)
     return parser
 
 

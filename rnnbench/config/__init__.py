@@ -1,4 +1,4 @@
-"""Configuration: typed schema, composition, validation, and the objects that it builds.
+"""Configuration: the typed schema, composition, validation, and building the objects of a run.
 
-Importing any module of this package needs no torch; `build` imports it when it is called.
+No module of this package imports torch when it is imported; `build` does when it is called.
 """

@@ -1,4 +1,4 @@
-"""From R configurations to the objects of one batched run: task, model, one init per replica, optimizer, probes."""
+"""Builds the objects of one batched run from R configurations: task, model, one init per replica, optimizer, probes."""
 
 import inspect
 import math
@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rnnbench.config.classes import import_class, targets_of
-from rnnbench.config.compatibility import check_probes, check_products
+from rnnbench.config.classes import built_choices, import_class
+from rnnbench.config.compatibility import check_optimizer, check_probes
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.objects import values_of
 from rnnbench.config.schema import Choice, Config
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from rnnbench.tasks.base import Task
 
 NOT_ARGUMENTS = frozenset({"name", "_target_", "cadence", "every"})
-"""Keys of a choice that are for its caller, not for its class."""
+"""Keys of a choice that are not arguments of its class."""
 
 NULL_IS_INFINITY = frozenset({"optim.clip_norm", "optim.clip_value"})
+"""Keys whose null means infinity in a tensor of per-replica values."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,9 @@ class Built:
         task: The task, shared by all replicas.
         model: The model.
         inits: One initialization per replica.
-        optimizer: The optimizer, its per-replica hyperparameters float64 tensors of shape (R, 1), those that are lists
+        optimizer: The optimizer; each per-replica hyperparameter is a float64 tensor of shape (R, 1), for lists
             (R, length).
-        probes: Each probe that is on, by its key.
+        probes: The active probes, by name.
     """
 
     task: "Task"
@@ -48,26 +49,26 @@ class Built:
 
     @property
     def keeps_previous(self) -> bool:
-        """Whether a probe compares every update with the one before, which is then kept."""
+        """Whether a probe compares each update with the previous one, which must then be kept."""
         return any(probe.reads_previous for probe in self.probes.values())
 
     @property
     def num_traced(self) -> int:
-        """The most sequences of a replica that a probe wants to look at; 0: none says how many."""
+        """The largest `num_sequences` of the probes; 0 if none has this argument."""
         return max((getattr(probe, "num_sequences", 0) for probe in self.probes.values()), default=0)
 
 
 def shared_values(config: Config) -> dict[str, Any]:
-    """The keys in which replicas of one run cannot differ, with their values."""
-    free = {*per_replica_fields(config), *NAMES_ONLY}
-    return {key: value for key, value, _ in fields_of(config) if key not in free}
+    """The keys that all replicas of a run must share, with their values."""
+    may_differ = {*per_replica_fields(config), *NAMES_ONLY}
+    return {key: value for key, value, _ in fields_of(config) if key not in may_differ}
 
 
 def check_agreement(configs: Sequence[Config]) -> None:
-    """Check that replicas of one run differ in fields marked per replica alone.
+    """Check that replicas of a run differ only in per-replica keys.
 
     Raises:
-        ConfigError: They differ in another field, which the message names with two of its values.
+        ConfigError: They differ in another key; the message names it with two of its values.
     """
     tables = [shared_values(config) for config in configs]
     for replica, table in enumerate(tables):
@@ -79,14 +80,14 @@ def check_agreement(configs: Sequence[Config]) -> None:
 
 
 def _make(key: str, choice: Choice, arguments: Mapping[str, Any]) -> Any:
-    """Call the class of a choice."""
-    found = import_class(key, choice._target_)
+    """Build the object of a choice."""
+    built_class = import_class(key, choice._target_)
     try:
-        inspect.signature(found).bind(**arguments)
+        inspect.signature(built_class).bind(**arguments)
     except TypeError as error:
-        raise ConfigError(f"{key}: {choice._target_} cannot be made from its keys: {error}") from error
+        raise ConfigError(f"{key}: {choice._target_} does not take its keys as arguments: {error}") from error
     try:
-        return found(**arguments)
+        return built_class(**arguments)
     except ValueError as error:
         raise ConfigError(f"{key}: {error}" if key not in str(error) else str(error)) from error
 
@@ -96,7 +97,7 @@ def _arguments(choice: Choice, without: Collection[str] = NOT_ARGUMENTS) -> dict
 
 
 def _stack(key: str, values: Sequence[Any]) -> Any:
-    """One tensor of the values of a hyperparameter, one row per replica."""
+    """Stack the values of a hyperparameter into one tensor, one row per replica."""
     import torch
 
     if key in NULL_IS_INFINITY:
@@ -109,15 +110,15 @@ def build(configs: Sequence[Config]) -> Built:
     """Build the objects of one batched run.
 
     Args:
-        configs: One validated configuration per replica; they agree in everything but the fields marked per replica.
+        configs: One validated configuration per replica; they differ only in per-replica keys.
 
     Returns:
         The objects. A class gets the keys of its choice as arguments, except name, _target_, cadence and every; a model
-        gets input_size and output_size of the task beside its own.
+        also gets input_size and output_size of the task.
 
     Raises:
-        ConfigError: Replicas differ in a field that is not per replica, a class does not exist or does not take its
-            keys, or refuses their values, or they do not go together.
+        ConfigError: Replicas differ in a key that is not per replica; a class does not exist, does not take its keys or
+            rejects a value; or the objects are not compatible.
     """
     check_agreement(configs)
     first = configs[0]
@@ -131,24 +132,24 @@ def build(configs: Sequence[Config]) -> Built:
         if group == "optim":
             hyperparameters[name] = _stack(key, [getattr(config.optim, name) for config in configs])
     optimizer = _make("optim", first.optim, hyperparameters)
-    check_products(task, model, optimizer)
+    check_optimizer(task, model, optimizer)
     probes = build_probes(first, model)
     return Built(task, model, inits, optimizer, probes)
 
 
 def build_probes(config: Config, model: "Model") -> dict[str, "Probe"]:
-    """The probes of a configuration that are on, by their key.
+    """Build the active probes of a configuration, by name.
 
     Args:
-        config: Validated.
-        model: Which they will look at.
+        config: Validated configuration.
+        model: Model that the probes read.
 
     Raises:
-        ConfigError: A class does not exist, does not take its keys, or needs what the model lacks.
+        ConfigError: A class does not exist, does not take its keys, or needs a method that the model lacks.
     """
     probes = {
         key.removeprefix("probe."): _make(key, choice, _arguments(choice))
-        for key, choice in targets_of(config).items()
+        for key, choice in built_choices(config).items()
         if key.startswith("probe.")
     }
     check_probes(model, probes)

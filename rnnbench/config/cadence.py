@@ -1,36 +1,36 @@
-"""How often a run is evaluated and logged by default: as its optimizer has it, but often enough for its budget."""
+"""How often a run is evaluated and logged by default: as often as its optimizer says, and at least 20 times."""
 
 import math
 from typing import Any
 
 from omegaconf import OmegaConf
 
-EVALUATIONS_AT_LEAST = 20
-"""Of a run that uses up its budget."""
+MIN_EVALUATIONS = 20
+"""Least number of evaluations, and of rows, of a run that uses its whole budget."""
 
 
 def register_cadence() -> None:
-    """Make `${cadence:NAME}` known: NAME of optim.cadence, at most a twentieth of the budget."""
+    """Register the resolver `${cadence:NAME}`: NAME of optim.cadence, limited to 1/20 of the budget."""
     OmegaConf.register_new_resolver("cadence", _resolve, replace=True)
 
 
 def _resolve(name: str, *, _root_: Any) -> int:
     """The value of `${cadence:NAME}` in a configuration."""
-    return every(_root_.optim.cadence[name], _root_.budget, _root_.optim.get("batch_size"))
+    return default_interval(_root_.optim.cadence[name], _root_.budget, _root_.optim.get("batch_size"))
 
 
-def every(cadence: int, budget: Any, batch_size: int | None) -> int:
-    """Updates between two evaluations, or between two rows.
+def default_interval(cadence: int, budget: Any, batch_size: int | None) -> int:
+    """The number of updates between two evaluations, or between two rows.
 
-    How many updates a budget of minutes allows is not known before; nor of one of sequences, where their number varies
-    from update to update.
+    A budget in minutes is ignored, as the number of updates it allows is not known beforehand. So is a budget in
+    sequences if their number varies from update to update.
 
     Args:
-        cadence: The most, from optim.cadence.
-        budget: Of the run.
-        batch_size: Sequences of every update; None: they vary.
+        cadence: Largest number, from optim.cadence.
+        budget: Budget of the run.
+        batch_size: Sequences per update; None if it varies.
     """
     updates: int = budget.updates
     if budget.sequences is not None and batch_size is not None:
         updates = min(updates, math.ceil(budget.sequences / max(batch_size, 1)))
-    return max(1, min(cadence, updates // EVALUATIONS_AT_LEAST))
+    return max(1, min(cadence, updates // MIN_EVALUATIONS))

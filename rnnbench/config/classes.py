@@ -1,7 +1,7 @@
-"""The classes that a configuration names by `_target_`: where they are found, and what they must be.
+"""The classes that a configuration names by `_target_`: where they are imported from, and their base classes.
 
-To import a module is to run it, and to call a class is to run its code. So nothing is called that is not a class of its
-group's kind, and where a class would be imported from can be told without importing it.
+Importing a module runs its code. So a class must be a subclass of the base class of its group before it is called, and
+the place that it would be imported from can be found without importing it.
 """
 
 import importlib
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnbench.config.errors import ConfigError
-from rnnbench.config.schema import Choice, Config
+from rnnbench.config.schema import CHOICE_GROUPS, Choice, Config
 
 BASES = {
     "task": "rnnbench.tasks.base.Task",
@@ -23,42 +23,42 @@ BASES = {
     "experiment": "rnnbench.experiments.base.Experiment",
     "callback": "hydra.experimental.callback.Callback",
 }
-"""Group, or other kind of class -> the base of its classes."""
+"""Group, or other kind of class -> the required base class."""
 
 
-def targets_of(config: Config) -> dict[str, Choice]:
-    """Every choice of a configuration that builds an object, by its dotted key; probes that are off build none."""
-    choices: dict[str, Choice] = {group: getattr(config, group) for group in ("task", "model", "init", "optim")}
+def built_choices(config: Config) -> dict[str, Choice]:
+    """Every choice of a configuration that builds an object, by dotted key; probes that are off build none."""
+    choices: dict[str, Choice] = {group: getattr(config, group) for group in CHOICE_GROUPS}
     choices |= {f"probe.{name}": probe for name, probe in config.probe.items() if probe.every > 0}
     return choices
 
 
-def is_ours(key: str, target: str) -> bool:
-    """Whether a class lies in the subpackage of rnnbench that holds the classes of its group.
+def is_packaged(key: str, target: str) -> bool:
+    """Whether a class is in the subpackage of rnnbench for the classes of its group.
 
     Args:
-        key: Dotted key of its choice.
+        key: Dotted key of the choice.
         target: Dotted path of the class.
     """
     package = BASES[key.partition(".")[0]].rpartition(".base.")[0]
     return target.startswith(f"{package}.")
 
 
-def own_targets(configs: Sequence[Config]) -> list[str]:
-    """The classes that configurations name and that are not rnnbench's, each once."""
-    named = {choice._target_: key for config in configs for key, choice in targets_of(config).items()}
-    return [target for target, key in named.items() if not is_ours(key, target)]
+def external_targets(configs: Sequence[Config]) -> list[str]:
+    """The distinct classes of some configurations that are not part of rnnbench."""
+    named = {choice._target_: key for config in configs for key, choice in built_choices(config).items()}
+    return [target for target, key in named.items() if not is_packaged(key, target)]
 
 
-def origins_of(target: str) -> list[Path]:
-    """Find what a class's outermost module would be imported from, importing nothing.
+def import_origins(target: str) -> list[Path]:
+    """Find where the top-level module of a class would be imported from, without importing it.
 
     Args:
         target: Dotted path of the class.
 
     Returns:
-        The module's file, or the package's folder; several folders for a package without `__init__.py`; empty where
-        there is no such module.
+        The module's file or the package's folder; several folders for a package without `__init__.py`; empty if there
+        is no such module.
     """
     try:
         spec = importlib.util.find_spec(target.partition(".")[0])
@@ -73,56 +73,56 @@ def origins_of(target: str) -> list[Path]:
 
 
 def places_of(configs: Sequence[Config]) -> dict[str, str]:
-    """Where the classes that are not rnnbench's come from, as records keep it.
+    """The folders of the classes that are not part of rnnbench, as records keep them.
 
     Args:
-        configs: Whose classes can be imported.
+        configs: Configurations whose classes can be imported.
 
     Returns:
-        Dotted path of each class -> the folder in which Python finds its outermost module.
+        Dotted path of each class -> the folder in which Python finds its top-level module.
     """
-    found = {target: origins_of(target) for target in own_targets(configs)}
-    return {target: str(origins[0].parent) for target, origins in found.items() if origins}
+    origins_by_target = {target: import_origins(target) for target in external_targets(configs)}
+    return {target: str(origins[0].parent) for target, origins in origins_by_target.items() if origins}
 
 
 def import_class(key: str, target: str, kind: str | None = None) -> type[Any]:
-    """Import the class that a `_target_` names; this imports torch where its module does.
+    """Import the class of a `_target_`; this imports torch if its module does.
 
     Args:
-        key: Dotted key of its choice.
+        key: Dotted key of the choice.
         target: Dotted path of the class.
         kind: Key of `BASES`; None: the group that `key` begins with.
 
     Raises:
-        ConfigError: There is no such class, or it is not of its group's kind.
+        ConfigError: The class does not exist, or is not a subclass of the base class of its kind.
     """
     module_name, _, name = target.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module_name), name)
+        imported = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"{key}._target_: cannot import {target}: {error}") from error
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         raise ConfigError(f"{key}._target_: cannot import {target}: {reason}") from error
-    if not isinstance(found, type):
-        raise ConfigError(f"{key}._target_: {target} is no class")
+    if not isinstance(imported, type):
+        raise ConfigError(f"{key}._target_: {target} is not a class")
     group = kind or key.partition(".")[0]
     base_module, _, base_name = BASES[group].rpartition(".")
-    if not issubclass(found, getattr(importlib.import_module(base_module), base_name)):
-        raise ConfigError(f"{key}._target_: {target} is no {group}: it must be a subclass of {BASES[group]}")
-    if inspect.isabstract(found):
-        missing = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
-        raise ConfigError(f"{key}._target_: {target} lacks what every {group} has: {missing}")
-    return found
+    if not issubclass(imported, getattr(importlib.import_module(base_module), base_name)):
+        raise ConfigError(f"{key}._target_: {target} must be a subclass of {BASES[group]}")
+    if inspect.isabstract(imported):
+        missing = ", ".join(sorted(getattr(imported, "__abstractmethods__", ())))
+        raise ConfigError(f"{key}._target_: {target} does not implement {missing}, which every {group} needs")
+    return imported
 
 
 def check_targets(configs: Sequence[Config]) -> None:
-    """Import every class that the configurations name.
+    """Import every class that some configurations name.
 
     Raises:
-        ConfigError: There is no such class, or it is not of its group's kind.
+        ConfigError: A class does not exist, or is not a subclass of the base class of its group.
     """
     for key, target in {
-        (key, choice._target_): None for config in configs for key, choice in targets_of(config).items()
+        (key, choice._target_): None for config in configs for key, choice in built_choices(config).items()
     }:
         import_class(key, target)

@@ -1,12 +1,12 @@
-"""Whether the parts go together: a loss that exists, products where the optimizer needs them, states for the probes."""
+"""Checks that task, model, optimizer and probes are compatible."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rnnbench.config.errors import ConfigError
 
-MOST_PARAMETERS = 2**31
-"""Of a model whose buffers are made to see what its sweeps can do."""
+MAX_PARAMETERS = 2**31
+"""Largest number of parameters of a model for which buffers are allocated to inspect its sweeps."""
 
 if TYPE_CHECKING:
     from rnnbench.models.base import Model
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     from rnnbench.tasks.base import Task
 
 
-def check_products(task: "Task", model: "Model", optimizer: "Optimizer") -> None:
-    """Check that the loss exists, and that an optimizer with Gauss-Newton products finds what they are made of.
+def check_optimizer(task: "Task", model: "Model", optimizer: "Optimizer") -> None:
+    """Check that the task's loss exists, and that Gauss-Newton products are possible if the optimizer needs them.
 
     Args:
-        task: Whose loss is meant.
-        model: Whose sweeps are run.
-        optimizer: Which may need products, and may damp the model's states.
+        task: Task, which names the loss.
+        model: Model.
+        optimizer: Optimizer, which may need Gauss-Newton products and may damp the model's states.
 
     Raises:
-        ConfigError: Something is missing.
+        ConfigError: The loss does not exist, or loss or model does not support what the optimizer needs.
     """
     from rnnbench.losses import LOSSES, Loss
 
     loss = LOSSES.get(task.loss)
     if loss is None:
-        raise ConfigError(f"task: {_name(task)} has the loss {task.loss!r}, which is none of {', '.join(LOSSES)}")
+        raise ConfigError(f"task: {_name(task)} has the loss {task.loss!r}; it must be one of {', '.join(LOSSES)}")
     if not optimizer.needs_products:
         return
     advice = "choose a first-order optimizer, such as optim=adam"
@@ -48,10 +48,10 @@ def check_products(task: "Task", model: "Model", optimizer: "Optimizer") -> None
 
 
 def check_probes(model: "Model", probes: Mapping[str, "Probe"]) -> None:
-    """Check that the model has what the probes call.
+    """Check that the model has the methods that the probes call.
 
     Raises:
-        ConfigError: It lacks a method; the message names the probe that needs it.
+        ConfigError: A method is missing; the message names the probe that needs it.
     """
     from rnnbench.models.base import Model
 
@@ -66,8 +66,8 @@ def _is_linearized(model: "Model") -> bool:
 
     from rnnbench.models.base import BlockShape, Sweeps
 
-    if model.num_parameters > MOST_PARAMETERS:
-        return True  # it fits into no memory, which is checked next, and buffers of it might not either
+    if model.num_parameters > MAX_PARAMETERS:
+        return True  # it does not fit into memory, which is checked next; its buffers might not either
     sweeps = type(model.sweeps(BlockShape(1, 1, 1, torch.float32, torch.device("cpu"))))
     return (
         sweeps.linearized_forward is not Sweeps.linearized_forward

@@ -1,4 +1,4 @@
-"""Composition: from the words of a command to typed configurations, every failure one line."""
+"""Composes typed configurations from overrides; every failure is one line."""
 
 import codecs
 import contextlib
@@ -26,31 +26,31 @@ from rnnbench.config.composed import Composed
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.explain import explain, show_value
 from rnnbench.config.nearest import did_you_mean, nearest_keys, not_a_choice
-from rnnbench.config.objects import take_hydra_out, to_config
+from rnnbench.config.objects import split_off_hydra, to_config
 from rnnbench.config.overrides import parse_override, refuse_sweep
 from rnnbench.config.register import register_schema
 from rnnbench.config.request import HEADER, Request
 from rnnbench.config.rule import is_rule
-from rnnbench.config.schema import Config
+from rnnbench.config.schema import CHOICE_GROUPS, REQUIRED_GROUPS, Config
 from rnnbench.config.setting import set_value
 
 EXPERIMENT = "experiment"
-GROUPS = ("task", "model", "init", "optim", "probe", EXPERIMENT)
+GROUPS = (*REQUIRED_GROUPS, EXPERIMENT)
 PLAIN_KEYS = {field.name for field in fields(Config)} - {*GROUPS}
 SEARCHPATH = "hydra.searchpath"
 EXTRAS = {("hydra/launcher", "joblib"): "joblib", ("hydra/sweeper", "optuna"): "optuna"}
-"""Choices that plugins of Hydra bring, and the extra of rnnbench that installs each."""
+"""Choices that Hydra plugins provide -> the extra of rnnbench that installs the plugin."""
 
 
 @dataclass
 class Composer:
-    """Composes configurations for one request; a context manager, since Hydra has one global state.
+    """Composes configurations for one request; a context manager, because Hydra has global state.
 
-    The choices of the groups are composed by Hydra, once for every combination, and Hydra's own keys set on that; other
-    values are set on copies of the rest, so that a job of a sweep costs milliseconds.
+    Hydra composes each combination of choices once, with the values of Hydra's own keys. All other values are set on
+    copies of that, so that composing a job of a sweep takes milliseconds.
 
     Attributes:
-        request: What was asked for.
+        request: Options and overrides of the command.
     """
 
     request: Request
@@ -61,25 +61,25 @@ class Composer:
     _outer: Any = None
 
     def __enter__(self) -> Self:
-        """Set Hydra up with the request's main configuration folder, also inside a run of Hydra's."""
+        """Initialize Hydra with the request's main configuration folder; it may be used inside a Hydra job."""
         register_schema()
         self._outer = GlobalHydra.instance().hydra
         GlobalHydra.instance().clear()
         self._initialized = initialize_config_dir(str(self.request.main_dir), job_name="train", version_base="1.3")
         self._initialized.__enter__()
         if self.request.config_dir is not None:
-            self._search_also(self.request.config_dir)
+            self._add_to_search_path(self.request.config_dir)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Give Hydra's global state back."""
+        """Restore Hydra's global state."""
         self._initialized.__exit__(kind, error, traceback)
         GlobalHydra.instance().hydra = self._outer
 
-    def _search_also(self, folder: Path) -> None:
-        """Have choices looked for in a further folder, whose place in the order is that of Hydra's --config-dir."""
+    def _add_to_search_path(self, folder: Path) -> None:
+        """Add a folder of choices to Hydra's search path, with the precedence of Hydra's --config-dir."""
         path = self.loader.get_search_path()
         path.prepend("command-line", f"file://{folder}", SearchPathQuery(provider="schema"))
         repository: Any = vars(self.loader)["repository"]
@@ -91,10 +91,10 @@ class Composer:
         return GlobalHydra.instance().config_loader()
 
     def parse(self, lines: Sequence[str]) -> list[Override]:
-        """Read overrides.
+        """Parse overrides.
 
         Raises:
-            ConfigError: One of them cannot be read.
+            ConfigError: An override is not valid.
         """
         for line in lines:
             if line not in self._parsed:
@@ -102,16 +102,16 @@ class Composer:
         return [self._parsed[line] for line in lines]
 
     def choices(self, group: str) -> list[str]:
-        """The choices of a group, in all folders that are searched; empty where there is no such group."""
+        """The choices of a group in all folders of the search path; empty if the group does not exist."""
         if group not in self._choices:
             path = self._searchpath(self.parse(self.request.overrides))
             with _folders_that_exist():
-                found = self.loader.get_group_options(group, ObjectType.CONFIG, self.request.config_name, path)
-            self._choices[group] = sorted(set(found))
+                names = self.loader.get_group_options(group, ObjectType.CONFIG, self.request.config_name, path)
+            self._choices[group] = sorted(set(names))
         return self._choices[group]
 
     def is_group(self, override: Override) -> bool:
-        """Whether an override picks a choice of a group."""
+        """Whether an override selects a choice of a group."""
         key = override.key_or_group
         if override.package is not None or "/" in key or key in GROUPS:
             return True
@@ -121,19 +121,19 @@ class Composer:
         """Compose one configuration.
 
         Args:
-            lines: Overrides of one value each.
+            lines: Overrides with one value each.
 
         Returns:
-            The configuration, typed but with no value checked against its limits.
+            The typed configuration; its values are not checked against their limits.
 
         Raises:
-            ConfigError: A key or a choice does not exist, a value is of the wrong type or missing, or several values
-                were given.
+            ConfigError: A key or a choice does not exist, a value is missing or has the wrong type, or a key has
+                several values.
         """
         overrides = self.parse(lines)
         for override in overrides:
             refuse_sweep(override)
-        shared = [override for override in overrides if self.is_group(override) or _is_hydras(override)]
+        shared = [override for override in overrides if self.is_group(override) or _sets_hydra_key(override)]
         base, hydra = self._base(shared, self._searchpath(overrides))
         tree = copy.deepcopy(base)
         for override in overrides:
@@ -141,23 +141,23 @@ class Composer:
                 set_value(override, tree, GROUPS)
         return Composed(to_config(tree), tree, hydra, tuple(overrides))
 
-    def hydras_part(self, lines: Sequence[str]) -> DictConfig:
-        """Hydra's own part of the configuration, interpolations not resolved; only choices and its own keys are read.
+    def compose_hydra(self, lines: Sequence[str]) -> DictConfig:
+        """Compose Hydra's own part of the configuration, with interpolations not resolved.
 
         Args:
-            lines: Overrides of one value each.
+            lines: Overrides with one value each; only choices and Hydra's own keys are used.
 
         Raises:
-            ConfigError: As `compose` does.
+            ConfigError: As by `compose`.
         """
         overrides = self.parse(lines)
-        shared = [override for override in overrides if self.is_group(override) or _is_hydras(override)]
+        shared = [override for override in overrides if self.is_group(override) or _sets_hydra_key(override)]
         _, hydra = self._base(shared, self._searchpath(overrides))
         part: DictConfig = hydra.hydra
         return part
 
     def _base(self, overrides: Sequence[Override], searchpath: Sequence[str]) -> tuple[DictConfig, DictConfig]:
-        """The configuration of some choices with Hydra's keys set, and Hydra's part of it; not to be modified."""
+        """The configuration of some choices and values of Hydra's keys, and Hydra's part of it; do not modify them."""
         lines = (*searchpath, *(str(override.input_line) for override in overrides))
         if lines not in self._bases:
             groups = [override for override in overrides if self.is_group(override)]
@@ -165,11 +165,11 @@ class Composer:
             for override in overrides:
                 if override not in groups and override.key_or_group != SEARCHPATH:
                     set_value(override, tree, GROUPS)
-            self._bases[lines] = tree, take_hydra_out(tree)
+            self._bases[lines] = tree, split_off_hydra(tree)
         return self._bases[lines]
 
     def _compose_choices(self, groups: Sequence[Override], searchpath: Sequence[str]) -> DictConfig:
-        """What Hydra makes of these choices, no value changed."""
+        """Compose the choices by Hydra, without other values."""
         for override in groups:
             self._check_choice(override)
         lines = [*searchpath, *(str(override.input_line) for override in groups)]
@@ -184,32 +184,32 @@ class Composer:
         return tree
 
     def _explain(self, error: Exception) -> ConfigError:
-        """The error on a composition; what is wrong with a file's first line is looked up there."""
-        told = explain(error)
-        file = re.match(r"in (.+\.yaml): ", str(told))
+        """The error of a failed composition; if a file causes it, its first line is checked too."""
+        explained = explain(error)
+        file = re.match(r"in (.+\.yaml): ", str(explained))
         if file is None:
-            return told
+            return explained
         for folder in (self.request.main_dir, self.request.config_dir):
             path = None if folder is None else folder / file[1]
             if path is not None and path.is_file() and path.read_bytes().startswith(codecs.BOM_UTF8):
-                return ConfigError(f"{path} begins with a byte-order mark, which hides its first line: save it without")
+                return ConfigError(f"{path} begins with a byte-order mark, which hides its first line; save it without")
         group = file[1].partition("/")[0]
-        if re.search(rf"there is no key {re.escape(group)}(;|$)", str(told)):
-            return ConfigError(f"{file[0]}its first line must be {HEADER} if it is to set keys of several groups")
-        return told
+        if re.search(rf"there is no key {re.escape(group)}(;|$)", str(explained)):
+            return ConfigError(f"{file[0]}its first line must be {HEADER} so that it can set keys of several groups")
+        return explained
 
     def _check_choice(self, override: Override) -> None:
-        """Refuse a choice that does not exist."""
+        """Check that a choice exists."""
         group = override.key_or_group
         known = self.choices(group)
         if not known:
             raise self._no_group(group)
         if group in GROUPS:
-            _check_place(override, known)
+            _check_choice_override(override, known)
         if override.is_delete():
             return
         value = override.value()
-        if isinstance(value, dict) or (isinstance(value, list) and group in GROUPS[:4]):
+        if isinstance(value, dict) or (isinstance(value, list) and group in CHOICE_GROUPS):
             raise ConfigError(
                 f"{group} takes the name of one choice ({', '.join(known)}); its keys are {group}.KEY=VALUE"
             )
@@ -221,40 +221,40 @@ class Composer:
                     raise ConfigError(f"{inside}={last} is a plugin: pip install 'rnnbench[{EXTRAS[inside, last]}]'")
                 raise ConfigError(not_a_choice(inside, last, self.choices(inside)))
             if group == EXPERIMENT and is_rule(self.request.main_dir / group / f"{last}.yaml"):
-                raise ConfigError(f"experiment={last} is a claim with its rule: rnnbench reproduce {last}")
+                raise ConfigError(f"experiment={last} is the rule of a claim: rnnbench reproduce {last} tests it")
 
     def _no_group(self, group: str) -> ConfigError:
-        """The error on a group without any choice."""
+        """The error for a group without choices."""
         if group in GROUPS:
             return ConfigError(
-                f"{self.request.main_dir} has no choice of {group}: --config-path takes the place of rnnbench's own "
-                "configuration; --config-dir adds a folder to it"
+                f"{self.request.main_dir} has no choice of {group}: --config-path replaces rnnbench's configuration, "
+                "--config-dir adds a folder to it"
             )
         inside_hydra = [f"hydra/{name}" for name in self.loader.list_groups("hydra")]
         near = did_you_mean(nearest_keys(group, [*GROUPS, *inside_hydra]))
         return ConfigError(f"there is no group {group}{near or '; the groups are ' + ', '.join(GROUPS)}")
 
     def _check_complete(self, tree: DictConfig) -> None:
-        """Refuse a composition in which a group is empty, as a main file of one's own may leave it."""
-        for group in GROUPS[:-1]:
+        """Check that every required group has a choice; a user's own main file may lack one."""
+        for group in REQUIRED_GROUPS:
             if group not in tree or OmegaConf.is_missing(tree, group) or not OmegaConf.is_config(tree[group]):
                 raise ConfigError(f"{group} needs a choice: {', '.join(self.choices(group)) or 'none exists'}")
 
     def _searchpath(self, overrides: Sequence[Override]) -> list[str]:
-        """The override, if there is one, that makes Hydra look into further folders."""
-        found = [override for override in overrides if override.key_or_group == SEARCHPATH]
-        if len(found) > 1:
-            raise ConfigError(f"{SEARCHPATH} is given twice; all folders go into one list, as in [file:///a,file:///b]")
-        for override in found:
+        """The override of Hydra's search path, if there is one."""
+        given = [override for override in overrides if override.key_or_group == SEARCHPATH]
+        if len(given) > 1:
+            raise ConfigError(f"{SEARCHPATH} is given twice; use one list, as in [file:///a,file:///b]")
+        for override in given:
             value = override.value()
             if not isinstance(value, list) or not all(isinstance(path, str) for path in value):
-                raise ConfigError(f"{SEARCHPATH} must be a list of texts, as in [file:///folder]")
-        return [str(override.input_line) for override in found]
+                raise ConfigError(f"{SEARCHPATH} must be a list of strings, as in [file:///folder]")
+        return [str(override.input_line) for override in given]
 
 
 @contextlib.contextmanager
 def _folders_that_exist() -> Iterator[None]:
-    """Refuse a folder of the search path that does not exist, of which Hydra only warns."""
+    """Raise an error if a folder of the search path does not exist; Hydra only warns."""
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message="provider=", category=UserWarning)
@@ -263,19 +263,19 @@ def _folders_that_exist() -> Iterator[None]:
         raise ConfigError(f"{SEARCHPATH}: {warning}") from warning
 
 
-def _is_hydras(override: Override) -> bool:
+def _sets_hydra_key(override: Override) -> bool:
     """Whether an override sets one of Hydra's own keys."""
     return override.key_or_group.startswith("hydra.")
 
 
-def _check_place(override: Override, known: Sequence[str]) -> None:
-    """Refuse to remove, add or move a choice of one of the groups that every run has."""
+def _check_choice_override(override: Override, known: Sequence[str]) -> None:
+    """Check that an override of one of rnnbench's groups does not remove, add or move its choice."""
     group, line = override.key_or_group, override.input_line
     if override.package is not None:
-        raise ConfigError(f"{line}: {group} has its place in the configuration; write {group}=NAME")
+        raise ConfigError(f"{line}: {group} cannot be moved in the configuration; write {group}=NAME")
     if override.is_delete() and group != EXPERIMENT:
         raise ConfigError(f"{group} cannot be removed: every run needs one of {', '.join(known)}")
     if override.is_add() or override.is_force_add():
-        raise ConfigError(f"{line}: {group} has a choice already, which {group}=NAME changes")
+        raise ConfigError(f"{line}: {group} already has a choice; change it with {group}=NAME")
     if group == EXPERIMENT and not override.is_delete() and override.value() is None:
-        raise ConfigError(f"{line}: leave it out where there is to be none")
+        raise ConfigError(f"{line}: omit it for a run without an experiment")

@@ -1,4 +1,4 @@
-"""One configuration as Hydra has it, and what its own part comes to for one job."""
+"""One composed configuration, and the values of Hydra's own keys for one job."""
 
 import contextlib
 from collections.abc import Collection, Iterator
@@ -21,11 +21,11 @@ class Composed:
     """One configuration.
 
     Attributes:
-        config: The typed part.
-        tree: The same as Hydra has it, interpolations not resolved, without Hydra's own part.
-        hydra: Hydra's own part, under the key hydra; jobs of the same choices share it, since a copy for each would
-            cost more than all other work on them.
-        overrides: What it was composed from.
+        config: Typed configuration.
+        tree: The same as an OmegaConf tree, with interpolations not resolved and without Hydra's own part.
+        hydra: Hydra's own part, under the key hydra. Jobs with the same choices share it, because copying it for each
+            job would take more time than all other work on the job.
+        overrides: Overrides that the configuration was composed from.
     """
 
     config: Config
@@ -33,24 +33,24 @@ class Composed:
     hydra: DictConfig
     overrides: tuple[Override, ...]
 
-    def lines(self, keys: Collection[str]) -> list[str]:
-        """Those of its overrides that set some keys."""
+    def override_lines(self, keys: Collection[str]) -> list[str]:
+        """The overrides that set one of the given keys, as typed."""
         return [str(override.input_line) for override in self.overrides if override.get_key_element() in keys]
 
     def resolve(self, key: str, number: int | None = None) -> str:
-        """The text of one of Hydra's keys.
+        """Resolve one of Hydra's keys to text.
 
         Args:
-            key: As in hydra.sweep.subdir.
-            number: Of the job that it is asked for; None: of no job.
+            key: Dotted key, such as hydra.sweep.subdir.
+            number: Number of the job; None: no job.
 
         Raises:
-            ConfigError: It cannot be resolved.
+            ConfigError: The value cannot be resolved.
         """
         state: Any = HydraConfig.instance()
         before = state.cfg
         try:
-            with self.whole(number) as tree:
+            with self.with_hydra(number) as tree:
                 state.cfg = tree  # what ${hydra:...} in it refers to
                 return str(OmegaConf.select(tree, key))
         except OmegaConfBaseException as error:
@@ -59,11 +59,11 @@ class Composed:
             state.cfg = before
 
     @contextlib.contextmanager
-    def whole(self, number: int | None = None) -> Iterator[DictConfig]:
-        """The configuration with Hydra's own part in it, as it is for one job.
+    def with_hydra(self, number: int | None = None) -> Iterator[DictConfig]:
+        """The configuration together with Hydra's own part for one job.
 
         Args:
-            number: Of the job; None: of no job.
+            number: Number of the job; None: no job.
         """
         part = self.hydra.hydra
         part.job.num, part.job.id = (MISSING, MISSING) if number is None else (number, str(number))
@@ -78,7 +78,7 @@ class Composed:
                 part._set_parent(self.hydra)
 
     def _override_dirname(self) -> str:
-        """The overrides as a folder's name, as Hydra's own `hydra.job.override_dirname` has it."""
+        """The overrides as a folder name, as in Hydra's own `hydra.job.override_dirname`."""
         style = self.hydra.hydra.job.config.override_dirname
         lines = sorted(
             str(override.input_line)

@@ -1,4 +1,4 @@
-"""Declares the dataclasses of the schema, each beside itself, under the names by which YAML files build on them."""
+"""Decorators that register the dataclasses of the schema under the names that YAML files refer to."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Declaration:
-    """One schema that a file may build on, by `/schema/GROUP/NAME@_here_` in its defaults list.
+    """One schema; a YAML file uses it by `/schema/GROUP/NAME@_here_` in its defaults list.
 
     Attributes:
-        node: Its dataclass, one field per key.
-        is_open: Whether a file that builds on it may have keys of its own.
+        node: Dataclass of the schema, one field per key.
+        is_open: Whether a file that uses the schema may have further keys.
         values: Defaults that differ from those of the dataclass.
     """
 
@@ -23,22 +23,22 @@ class Declaration:
 
 
 DECLARED: dict[str, dict[str, Declaration]] = {}
-"""Group -> name -> schema, of all modules imported so far."""
+"""Group -> name -> schema, for all modules imported so far."""
 
 
 def choice(group: str, name: str, /, **values: Any) -> Callable[[type[T]], type[T]]:
-    """Declare a dataclass as the schema of one choice, which has these keys and no others.
+    """Declare a dataclass as the schema of choices that have exactly these keys.
 
     Args:
         group: Group of the configuration.
-        name: Name of the schema in this group; several choices may build on it.
+        name: Name of the schema in this group; several choices may use it.
         values: Defaults that differ from those of the dataclass.
     """
     return _declare(group, name, is_open=False, values=values)
 
 
 def shared(group: str, name: str) -> Callable[[type[T]], type[T]]:
-    """Declare a dataclass as what choices of a group share; a file that builds on it may have keys of its own.
+    """Declare a dataclass as the common schema of a group; a file that uses it may have further keys.
 
     Args:
         group: Group of the configuration.

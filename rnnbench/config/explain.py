@@ -1,4 +1,4 @@
-"""Hydra's and OmegaConf's errors as one line that names the key and what would be right."""
+"""Turns errors of Hydra and OmegaConf into one line: the key, what is wrong, and what would be right."""
 
 import dataclasses
 import functools
@@ -22,7 +22,7 @@ SIMPLE = {int: "a whole number", float: "a number", bool: "true or false", str: 
 
 
 def describe_type(hint: Any) -> str:
-    """A type in words: `list[float]` is a list of numbers."""
+    """A type in words, such as "a list, each entry a number"."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         return " or ".join("null" if part is type(None) else describe_type(part) for part in arguments)
@@ -34,14 +34,14 @@ def describe_type(hint: Any) -> str:
 
 
 def show_value(value: Any) -> str:
-    """A value as it would be typed."""
+    """A value as it is typed on the command line."""
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def leaf_keys(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:
-    """Every dotted key of nested mappings that has a value and no keys of its own."""
+    """The dotted key of every value of nested mappings that is not a mapping itself."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
             yield from leaf_keys(value, f"{prefix}{key}.")
@@ -53,8 +53,8 @@ def keys_of(config: DictConfig, *, hydra: bool = False) -> list[str]:
     """Every dotted key of a configuration that takes a value.
 
     Args:
-        config: The whole, Hydra's own part included.
-        hydra: Whether the keys of that part are meant, or the others.
+        config: Complete configuration, including Hydra's own part.
+        hydra: Whether to return the keys of Hydra's part, or all others.
     """
     tree = OmegaConf.to_container(config, resolve=False)
     assert isinstance(tree, dict)
@@ -67,17 +67,17 @@ BUILDS_ON = re.compile(r"/schema/(\w+)/(\w+)@_here_")
 
 @functools.cache
 def _packaged_choices() -> dict[str, list[str]]:
-    """The choices of the package: dotted key -> names of those that have it."""
-    found: dict[str, list[str]] = {}
+    """For the choices of the package: dotted key -> names of the choices that have it."""
+    choices: dict[str, list[str]] = {}
     for path in sorted(conf_dir().glob("*/*.yaml")):
         schemas = BUILDS_ON.search(path.read_text(encoding="utf-8"))
         for option in dataclasses.fields(DECLARED[schemas[1]][schemas[2]].node) if schemas else ():
-            found.setdefault(f"{path.parent.name}.{option.name}", []).append(path.stem)
-    return found
+            choices.setdefault(f"{path.parent.name}.{option.name}", []).append(path.stem)
+    return choices
 
 
 def choices_with(key: str) -> dict[str, list[str]]:
-    """The choices of the package that have a key, whether they are chosen or not: dotted key -> names.
+    """All choices of the package that have a key, as dotted key -> names of the choices.
 
     Args:
         key: A dotted key, or its last part alone.
@@ -86,7 +86,7 @@ def choices_with(key: str) -> dict[str, list[str]]:
 
 
 def has_key(config: DictConfig, key: str) -> bool:
-    """Whether a dotted key exists, with a value or without; entries of lists count."""
+    """Whether a dotted key exists, with or without a value; an index of a list is a key too."""
     node: Any = config
     parts = key.split(".")
     for depth, part in enumerate(parts):
@@ -132,11 +132,11 @@ NOISE = re.compile(r"full_key:|object_type=|reference_type=|Error merging|.* rai
 
 
 def explain(error: BaseException, key: str = "") -> ConfigError:
-    """Turn an error of Hydra, OmegaConf or the YAML parser into one line.
+    """Turn an error of Hydra, OmegaConf or the YAML parser into a `ConfigError`.
 
     Args:
-        error: Theirs, or one that is explained already.
-        key: The key that was being set, where the error does not know it.
+        error: The error; a `ConfigError` is returned as it is.
+        key: Key that was being set, used if the error does not name a key.
     """
     if isinstance(error, ConfigError):
         return error
@@ -169,7 +169,7 @@ def explain(error: BaseException, key: str = "") -> ConfigError:
 
 
 def _fits(default: Any, value: Any) -> bool:
-    """Whether a value is of the type of an untyped key's default."""
+    """Whether the type of a value is that of the default of an untyped key."""
     if default is None or value is None or (isinstance(value, str) and "${" in value):
         return True
     if isinstance(default, float):
@@ -179,24 +179,24 @@ def _fits(default: Any, value: Any) -> bool:
 
 @functools.cache
 def _type_hints(node_type: Any) -> dict[str, Any]:
-    """The types of a dataclass's fields; another type has none."""
+    """The types of the fields of a dataclass; empty for any other type."""
     return typing.get_type_hints(node_type) if dataclasses.is_dataclass(node_type) else {}
 
 
 @functools.cache
 def _trial(dataclass: Any) -> DictConfig:
-    """A configuration of a dataclass in which values are tried; making one takes a millisecond."""
+    """A configuration of a dataclass for trying values; cached, because creating one takes a millisecond."""
     trial: DictConfig = OmegaConf.structured(dataclass)
     return trial
 
 
 def wrong_type(config: DictConfig, key: str, value: Any) -> str | None:
-    """The message on a value of the wrong type, None where the type is right.
+    """The message for a value of the wrong type; None if the type is right.
 
     Args:
-        config: The configuration, before the value is set.
-        key: Its dotted key, which exists.
-        value: The new value.
+        config: Configuration before the value is set.
+        key: Dotted key, which exists.
+        value: New value.
     """
     parent_key, _, name = key.rpartition(".")
     parent = OmegaConf.select(config, parent_key) if parent_key else config

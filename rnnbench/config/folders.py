@@ -1,4 +1,4 @@
-"""Folders of runs and sweeps: checked before any work, and made when the work begins."""
+"""Folders of runs and sweeps: checks before any work, and their creation when the work begins."""
 
 import contextlib
 import itertools
@@ -14,27 +14,27 @@ RUN_DIR, SWEEP_DIR, SUBDIR = "hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.su
 
 
 def check_run(folder: Path, *, numbered: bool) -> None:
-    """Check the folder of a single run, creating nothing.
+    """Check the folder of a single run; nothing is created.
 
     Args:
-        folder: Its path; it need not exist.
-        numbered: Whether another name is taken where it exists.
+        folder: Path of the folder; it need not exist.
+        numbered: Whether a number is added to the name if the folder exists.
 
     Raises:
-        ConfigError: It cannot be made or written, holds a run or a sweep, or lies in or around one.
+        ConfigError: The folder cannot be created or written, contains a run or a sweep, or lies inside one.
     """
     _check_place(folder, RUN_DIR, numbered=numbered)
     if not numbered:
-        check_empty(folder, RUN_DIR)
+        check_no_runs_below(folder, RUN_DIR)
 
 
 def check_sweep(folder: Path, *, numbered: bool) -> None:
-    """Check the folder of a sweep as `check_run` does, but for what is in it: see `check_job_folders`."""
+    """Check the folder of a sweep like `check_run`, except for its contents: see `check_job_folders`."""
     _check_place(folder, SWEEP_DIR, numbered=numbered)
 
 
 def _check_place(folder: Path, key: str, *, numbered: bool) -> None:
-    """Check all but what is in a folder; one that is named by the time and exists gets another name."""
+    """Check the place of a folder, but not its contents."""
     if numbered:
         check_writable(folder.parent, key)
     else:
@@ -43,10 +43,10 @@ def _check_place(folder: Path, key: str, *, numbered: bool) -> None:
 
 
 def check_utf8(folder: Path) -> None:
-    """Check that the path of a folder is text: checkpoints, YAML and TensorBoard's events cannot hold other bytes.
+    """Check that the path of a folder is valid UTF-8, as checkpoints, YAML and TensorBoard events require.
 
     Raises:
-        ConfigError: It is not.
+        ConfigError: The path is not valid UTF-8.
     """
     path = folder.absolute()
     try:
@@ -56,14 +56,14 @@ def check_utf8(folder: Path) -> None:
 
 
 def check_folder(folder: Path, key: str) -> None:
-    """Check that a run or a sweep can be written into a folder, creating nothing.
+    """Check that a run or a sweep can be written into a folder; nothing is created.
 
     Args:
-        folder: Its path; it need not exist.
-        key: The key that decides it, for the message.
+        folder: Path of the folder; it need not exist.
+        key: Key that sets the path, for the message.
 
     Raises:
-        ConfigError: It holds a run or a sweep already, is no folder, or cannot be made or written.
+        ConfigError: The folder already contains a run or a sweep, is a file, or cannot be created or written.
     """
     check_writable(folder, key)
     for what, is_one in (("run", is_run_folder), ("sweep", is_sweep_folder)):
@@ -74,7 +74,7 @@ def check_folder(folder: Path, key: str) -> None:
 
 
 def check_writable(folder: Path, key: str) -> None:
-    """Check that a folder exists or can be made, and can be written; see `check_folder`."""
+    """Check that a folder exists or can be created, and is writable; see `check_folder`."""
     check_utf8(folder)
     try:
         existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
@@ -87,14 +87,14 @@ def check_writable(folder: Path, key: str) -> None:
 
 
 def check_apart(folder: Path, key: str) -> None:
-    """Check that a folder lies in no run or sweep; `rnnbench resume` and `rnnbench report` would see one of the two.
+    """Check that a folder does not lie inside a run or a sweep, where `resume` and `report` would not find both.
 
     Args:
-        folder: Its path; it need not exist.
-        key: The key or option that decides it, for the message.
+        folder: Path of the folder; it need not exist.
+        key: Key or option that sets the path, for the message.
 
     Raises:
-        ConfigError: It does.
+        ConfigError: The folder lies inside a run or a sweep.
     """
     for parent in _resolved(folder).parents:
         what = what_is_in(parent)
@@ -102,35 +102,35 @@ def check_apart(folder: Path, key: str) -> None:
             raise ConfigError(f"{folder} lies inside the {what} {parent}: choose another {key}")
 
 
-def check_empty(folder: Path, key: str) -> None:
-    """Check that there is no run and no sweep below a folder, which does not hold one itself.
+def check_no_runs_below(folder: Path, key: str) -> None:
+    """Check that no folder below a folder contains a run or a sweep; the folder itself is not checked.
 
     Args:
-        folder: Its path; it need not exist.
-        key: The key that decides it, for the message.
+        folder: Path of the folder; it need not exist.
+        key: Key that sets the path, for the message.
 
     Raises:
-        ConfigError: There is one.
+        ConfigError: There is a run or a sweep below the folder.
     """
     for name, inner, _ in os.walk(folder):
         inner[:] = [each for each in inner if not each.startswith(".")]
         path = Path(name)
         what = None if path == folder else what_is_in(path)
         if what is not None:
-            raise ConfigError(f"{folder} has the {what} {path} in it: choose another {key}")
+            raise ConfigError(f"{folder} contains the {what} {path}: choose another {key}")
 
 
 def check_job_folders(sweep: Path, subdirs: Sequence[str], *, is_new: bool, has_plan: bool) -> None:
     """Check the folders of a sweep's jobs.
 
     Args:
-        sweep: Folder of the sweep, which is checked already.
-        subdirs: Of each job, the text of hydra.sweep.subdir.
-        is_new: Whether the sweep gets a folder that does not exist yet, whatever its name will be.
-        has_plan: Whether the sweep will have a plan of its jobs; a folder without one may hold other runs.
+        sweep: Folder of the sweep, already checked.
+        subdirs: Value of hydra.sweep.subdir for each job.
+        is_new: Whether the folder of the sweep will be a new one.
+        has_plan: Whether the sweep will have a sweep.json; a sweep without one may share its folder with other runs.
 
     Raises:
-        ConfigError: One cannot be used, or lies in another one.
+        ConfigError: A folder cannot be used, or lies inside the folder of another job.
     """
     folders: dict[Path, int] = {}
     for number, subdir in enumerate(subdirs):
@@ -149,53 +149,53 @@ def check_job_folders(sweep: Path, subdirs: Sequence[str], *, is_new: bool, has_
             raise ConfigError(f"{SUBDIR}: {folder} is a link that leads out of {sweep}")
         check_folder(folder, SWEEP_DIR)
         check_apart(folder, SWEEP_DIR)
-        check_empty(folder, SWEEP_DIR)
+        check_no_runs_below(folder, SWEEP_DIR)
     if has_plan:
-        check_empty(sweep, SWEEP_DIR)
+        check_no_runs_below(sweep, SWEEP_DIR)
 
 
 def job_folder(sweep: Path, subdir: str) -> Path:
     """The folder of a job.
 
     Args:
-        sweep: Folder of its sweep.
-        subdir: The text of hydra.sweep.subdir for this job.
+        sweep: Folder of the sweep.
+        subdir: Value of hydra.sweep.subdir for this job.
 
     Raises:
-        ConfigError: It is not inside the sweep's, or the sweep keeps something else there.
+        ConfigError: The folder is not inside the sweep's folder, or its name is reserved for the sweep.
     """
     parts = Path(subdir).parts
     if not parts or ".." in parts or Path(subdir).is_absolute():
         raise ConfigError(f"{SUBDIR} must name a folder inside that of the sweep, got {subdir!r}")
     if parts[0] in (*RESERVED_NAMES, LOCK):
-        raise ConfigError(f"{SUBDIR}={subdir}: the sweep itself has {parts[0]} in its folder; choose another name")
+        raise ConfigError(f"{SUBDIR}={subdir}: {parts[0]} is a file of the sweep itself; choose another name")
     return sweep / subdir
 
 
 def _resolved(folder: Path) -> Path:
-    """Its absolute path without links, as far as they lead somewhere."""
+    """The absolute path with symbolic links resolved, as far as they exist."""
     return Path(os.path.realpath(folder))
 
 
 def _between(folder: Path, sweep: Path) -> Iterator[Path]:
-    """The folders that a job's folder lies in, up to that of its sweep."""
+    """The folders between the folder of a job and the folder of its sweep."""
     return itertools.takewhile(lambda parent: parent != sweep, folder.parents)
 
 
 def make_folder(folder: Path, key: str, *, numbered: bool) -> Path:
-    """Make a folder of a run or a sweep.
+    """Create the folder of a run or a sweep.
 
     Args:
-        folder: Its path.
-        key: The key that decides it, for the message.
-        numbered: Whether to take the first free one of FOLDER, FOLDER_2, FOLDER_3, ... where it exists already, as when
-            two runs start in the same second.
+        folder: Path of the folder.
+        key: Key that sets the path, for the message.
+        numbered: Whether to create the first of FOLDER, FOLDER_2, FOLDER_3, ... that does not exist, as two runs may
+            start in the same second.
 
     Returns:
-        The folder, which exists.
+        Path of the folder, which now exists.
 
     Raises:
-        ConfigError: It cannot be made.
+        ConfigError: The folder cannot be created.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -215,10 +215,10 @@ def make_folder(folder: Path, key: str, *, numbered: bool) -> Path:
 
 
 def discard_folders(folders: Sequence[Path]) -> None:
-    """Remove folders that were made for a run or a sweep which then could not begin, as far as nothing else is in them.
+    """Remove the folders that were created for a run or a sweep that could not begin; folders with other files stay.
 
     Args:
-        folders: The folder of the run or the sweep, then those that were made around it, the innermost first.
+        folders: Folder of the run or the sweep, then the parent folders that were created for it, innermost first.
     """
     for name in ("multirun.yaml", LOCK):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""The run folder of a job of a sweep, with the files that Hydra keeps in it: .hydra/{config,hydra,overrides}.yaml."""
+"""Creates the run folder of a job of a sweep with Hydra's files: .hydra/{config,hydra,overrides}.yaml."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,25 +16,25 @@ from rnnbench.config.folders import SUBDIR, job_folder
 
 
 class _Dumper(getattr(yaml, "CDumper", yaml.Dumper)):  # type: ignore[misc]
-    """Writes what OmegaConf.to_yaml writes, in C where PyYAML has it: three times as fast."""
+    """Writes the same as OmegaConf.to_yaml, three times as fast if PyYAML has its C library."""
 
 
 _Dumper.add_representer(str, get_omega_conf_dumper().str_representer)
 
 
 def write_job_folder(composed: Composed, sweep_folder: Path, number: int) -> Path:
-    """Make a job's folder as Hydra's basic launcher does.
+    """Create the folder of a job, as Hydra's basic launcher does.
 
     Args:
-        composed: The job, composed from all its overrides, those of Hydra's own keys included.
-        sweep_folder: The folder of the sweep.
-        number: Of the job in the sweep.
+        composed: Job, composed from all its overrides, including those of Hydra's own keys.
+        sweep_folder: Folder of the sweep.
+        number: Number of the job in the sweep.
 
     Returns:
-        The folder; hydra.output_subdir in it keeps the configuration, unless that key is null.
+        Path of the folder; its subfolder hydra.output_subdir contains the configuration, unless that key is null.
 
     Raises:
-        ConfigError: The folder cannot be made or written, or its name cannot be resolved.
+        ConfigError: The folder cannot be created or written, or its name cannot be resolved.
     """
     folder = job_folder(sweep_folder, composed.resolve(SUBDIR, number))
     try:
@@ -50,8 +50,8 @@ def write_job_folder(composed: Composed, sweep_folder: Path, number: int) -> Pat
 
 
 def _contents(composed: Composed, folder: Path, number: int) -> dict[str, Any]:
-    """File name -> what is in it."""
-    with composed.whole(number) as tree:
+    """File name -> contents."""
+    with composed.with_hydra(number) as tree:
         config: Any = OmegaConf.to_container(tree, resolve=False, enum_to_str=True)
     hydra = config.pop("hydra")
     task, own = split_overrides(composed.overrides, RunMode.MULTIRUN)
@@ -62,7 +62,7 @@ def _contents(composed: Composed, folder: Path, number: int) -> dict[str, Any]:
 
 
 def split_overrides(overrides: Sequence[Override], mode: RunMode) -> tuple[list[str], list[str]]:
-    """The overrides of the run, and those of Hydra's own keys, which name the mode as Hydra adds it for --multirun."""
+    """Split overrides into those of the run and those of Hydra's own keys; the latter include hydra.mode."""
     task = [str(override.input_line) for override in overrides if not override.is_hydra_override()]
     own = [str(override.input_line) for override in overrides if override.is_hydra_override()]
     if not any(line.startswith("hydra.mode=") for line in own):
@@ -71,5 +71,5 @@ def split_overrides(overrides: Sequence[Override], mode: RunMode) -> tuple[list[
 
 
 def _to_yaml(content: Any) -> str:
-    """The text of a YAML file."""
+    """Contents as the text of a YAML file."""
     return str(yaml.dump(content, Dumper=_Dumper, default_flow_style=False, allow_unicode=True, sort_keys=False))

@@ -1,4 +1,4 @@
-"""Hydra's own keys: what a run or a sweep cannot do with them is found before any work."""
+"""Checks of Hydra's own keys, before any work."""
 
 import importlib.util
 import os
@@ -20,29 +20,29 @@ GRID_SWEEPERS = (
     "hydra_plugins.rnnbench_batched.PlannedSweeper",
     "hydra._internal.core_plugins.basic_sweeper.BasicSweeper",
 )
-"""Sweepers whose jobs are all combinations of the values, known beforehand."""
+"""Sweepers whose jobs are known beforehand: all combinations of the values."""
 
-OF_A_WHOLE_SWEEP = ("launcher", "sweeper", "callbacks", "searchpath", "sweep.dir")
-"""Keys of Hydra's part that a sweep has once, whatever choices are swept."""
+SWEEP_WIDE_KEYS = ("launcher", "sweeper", "callbacks", "searchpath", "sweep.dir")
+"""Keys of Hydra that must be the same for all jobs of a sweep."""
 
 
 def is_sweep(hydra: DictConfig) -> bool:
-    """Whether the configuration itself asks for a sweep.
+    """Whether the configuration itself requests a sweep.
 
     Args:
-        hydra: Hydra's own part.
+        hydra: Hydra's own part of the configuration.
     """
     return bool(hydra.mode == RunMode.MULTIRUN)
 
 
 def check_hydra(composed: Composed) -> None:
-    """Check the keys that a run has as well as a sweep.
+    """Check the keys that apply to both runs and sweeps.
 
     Args:
-        composed: The run, or the sweep without the values that are swept.
+        composed: Configuration of the run, or of the sweep without the swept values.
 
     Raises:
-        ConfigError: The first value that cannot be.
+        ConfigError: The first invalid value.
     """
     hydra = composed.hydra.hydra
     name = composed.resolve("hydra.job.name")
@@ -60,26 +60,26 @@ def check_hydra(composed: Composed) -> None:
 
 
 def check_sweeper(sweeper: DictConfig) -> None:
-    """Check the keys of hydra.sweeper; those of another sweeper than the two of `GRID_SWEEPERS` are its own affair.
+    """Check the keys of hydra.sweeper; only those of the sweepers in `GRID_SWEEPERS` are checked.
 
     Raises:
-        ConfigError: The first value that cannot be.
+        ConfigError: The first invalid value.
     """
     if sweeper._target_ in GRID_SWEEPERS and sweeper.max_batch_size is not None and sweeper.max_batch_size < 1:
         raise ConfigError(f"hydra.sweeper.max_batch_size must be null or >= 1, got {sweeper.max_batch_size}")
 
 
 def check_launcher(hydra: DictConfig) -> LauncherSettings | None:
-    """Check the keys of hydra.launcher, and those that the launcher `batched` cannot obey.
+    """Check the keys of hydra.launcher, and the keys that the launcher `batched` does not support.
 
     Args:
-        hydra: Hydra's own part.
+        hydra: Hydra's own part of the configuration.
 
     Returns:
-        The settings; None for another launcher, whose keys are its own affair.
+        The settings; None for another launcher, whose keys are not checked.
 
     Raises:
-        ConfigError: The first value that cannot be.
+        ConfigError: The first invalid value.
     """
     launcher = hydra.launcher
     if launcher["_target_"] != BATCHED_LAUNCHER:
@@ -92,33 +92,33 @@ def check_launcher(hydra: DictConfig) -> LauncherSettings | None:
     for name in ("chdir", "env_set", "env_copy"):
         if hydra.job[name]:
             raise ConfigError(
-                f"hydra.job.{name} cannot be obeyed by hydra/launcher=batched, whose jobs share a process: "
-                "leave it out, or use hydra/launcher=basic"
+                f"hydra.job.{name} is not supported by hydra/launcher=batched, whose jobs share a process: "
+                "omit it, or use hydra/launcher=basic"
             )
     return settings
 
 
-def check_same_sweep(job: Composed, sweep: Composed, words: str) -> None:
-    """Check that a job's choices change nothing that a sweep has once.
+def check_same_sweep(job: Composed, sweep: Composed, label: str) -> None:
+    """Check that the choices of a job do not change keys that are common to all jobs of a sweep.
 
     Args:
-        job: The job.
-        sweep: The sweep without the values that are swept.
-        words: What tells the job from the others, for the message.
+        job: Configuration of the job.
+        sweep: Configuration of the sweep without the swept values.
+        label: Number and values of the job, for the message.
 
     Raises:
-        ConfigError: They do, as an experiment does that chooses a launcher and is swept itself.
+        ConfigError: They do; for example, a swept experiment chooses a launcher.
     """
-    for key in OF_A_WHOLE_SWEEP:
+    for key in SWEEP_WIDE_KEYS:
         if _raw(job.hydra, key) != _raw(sweep.hydra, key):
             raise ConfigError(
-                f"{words} sets hydra.{key}, which a sweep has once for all jobs: "
-                "give it on the command line, or name this choice alone"
+                f"{label} sets hydra.{key}, which must be the same for all jobs of a sweep: "
+                "set it on the command line, or do not sweep this choice"
             )
 
 
 def _raw(hydra: DictConfig, key: str) -> Any:
-    """The value of one of Hydra's keys, interpolations not resolved."""
+    """The value of one of Hydra's keys, with interpolations not resolved."""
     value: Any = OmegaConf.to_container(hydra.hydra, resolve=False)
     for part in key.split("."):
         value = value[part]
@@ -126,7 +126,7 @@ def _raw(hydra: DictConfig, key: str) -> Any:
 
 
 def callback_targets(hydra: DictConfig) -> Mapping[str, str]:
-    """The class of every callback, by its dotted key."""
+    """Dotted key of every callback -> its class."""
     return {f"hydra.callbacks.{name}": settings._target_ for name, settings in hydra.callbacks.items()}
 
 
@@ -134,14 +134,14 @@ def check_callbacks(targets: Mapping[str, str], *, batched: bool) -> None:
     """Import the classes of callbacks.
 
     Args:
-        targets: From `callback_targets`.
-        batched: Whether they are those of a sweep through the launcher `batched`.
+        targets: Result of `callback_targets`.
+        batched: Whether the sweep uses the launcher `batched`.
 
     Raises:
-        ConfigError: There is no such class, or it waits for what the launcher does not tell.
+        ConfigError: A class does not exist, or implements a method that the launcher does not call.
     """
     for key, target in targets.items():
-        found = import_class(key, target, "callback")
+        callback_class = import_class(key, target, "callback")
         for name in ("on_job_start", "on_job_end"):
-            if batched and getattr(found, name, None) not in (None, getattr(Callback, name)):
+            if batched and getattr(callback_class, name, None) not in (None, getattr(Callback, name)):
                 raise ConfigError(f"{key}: hydra/launcher=batched calls no {name}; use hydra/launcher=basic")

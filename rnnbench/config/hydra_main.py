@@ -1,4 +1,4 @@
-"""Runs composed jobs as Hydra does, or hands a whole command to Hydra."""
+"""Runs composed jobs as Hydra does, or passes a whole command to Hydra."""
 
 import contextlib
 import copy
@@ -27,23 +27,23 @@ from rnnbench.exit_status import OK
 from rnnbench.records.growing_file import reason
 
 Task = Callable[[DictConfig], float | None]
-"""Runs one job, given its configuration; what it returns is what a sweeper minimises."""
+"""Function that runs one job, given its configuration; it returns the value that a sweeper minimises."""
 
 
 def run_in_hydra(run: Composed, loader: ConfigLoader, config_name: str, folder: Path, task: Task) -> None:
     """Run a composed job with all that Hydra does around it: logging, `.hydra`, callbacks, environment.
 
     Args:
-        run: The job.
+        run: Composed job.
         loader: Hydra's loader of configurations.
         config_name: Name of the main configuration file.
         folder: Run folder.
-        task: Runs the job.
+        task: Function that runs the job.
 
     Raises:
-        ConfigError: Hydra cannot do what its keys ask for; the job has not begun.
+        ConfigError: A value of Hydra's own keys cannot be applied; the job has not begun.
     """
-    tree = _whole_tree(run, RunMode.RUN, "run", folder)
+    tree = _tree_with_hydra(run, RunMode.RUN, "run", folder)
     begun: list[bool] = []
     errors: list[Exception] = []
 
@@ -62,7 +62,7 @@ def run_in_hydra(run: Composed, loader: ConfigLoader, config_name: str, folder: 
         context = HydraContext(config_loader=loader, callbacks=callbacks)
         job = run_job(begin, tree, "hydra.run.dir", None, context)
         callbacks.on_run_end(config=tree, config_name=config_name, job_return=job)
-        for error in errors:  # Hydra's `return_value` would raise it as well, and print a line of its own
+        for error in errors:  # Hydra's `return_value` would raise it too, but print another line
             raise error
 
 
@@ -70,15 +70,15 @@ def sweep_in_hydra(sweep: Composed, config_name: str, folder: Path, launch: Call
     """Run the composed jobs of a sweep with all that Hydra does around them: logging, `multirun.yaml`, callbacks.
 
     Args:
-        sweep: The sweep, without the values that are swept.
+        sweep: Configuration of the sweep, without the swept values.
         config_name: Name of the main configuration file.
         folder: Folder of the sweep.
-        launch: Runs the jobs.
+        launch: Function that runs the jobs.
 
     Raises:
-        ConfigError: Hydra cannot do what its keys ask for; no job has begun.
+        ConfigError: A value of Hydra's own keys cannot be applied; no job has begun.
     """
-    tree = _whole_tree(sweep, RunMode.MULTIRUN, "sweep", folder)
+    tree = _tree_with_hydra(sweep, RunMode.MULTIRUN, "sweep", folder)
     begun: list[bool] = []
     with _before_begin(begun, folder):
         configure_log(tree.hydra.hydra_logging, tree.hydra.verbose)
@@ -90,27 +90,27 @@ def sweep_in_hydra(sweep: Composed, config_name: str, folder: Path, launch: Call
         callbacks.on_multirun_end(config=tree, config_name=config_name)
 
 
-def _whole_tree(composed: Composed, mode: RunMode, kind: str, folder: Path) -> DictConfig:
-    """The configuration of a job or a sweep, as Hydra's own composition would give it to a callback."""
-    with composed.whole() as shared:
+def _tree_with_hydra(composed: Composed, mode: RunMode, kind: str, folder: Path) -> DictConfig:
+    """The configuration of a job or a sweep as Hydra passes it to callbacks."""
+    with composed.with_hydra() as shared:
         tree: DictConfig = copy.deepcopy(shared)
     task, own = split_overrides(composed.overrides, mode)
     with read_write(tree), open_dict(tree):
         tree.hydra.mode = mode
         tree.hydra.overrides.hydra, tree.hydra.overrides.task = own, task
-        tree.hydra[kind].dir = str(folder).replace("${", "\\${")  # a name, no interpolation
+        tree.hydra[kind].dir = str(folder).replace("${", "\\${")  # ${ in the name is no interpolation
     return tree
 
 
 @contextlib.contextmanager
 def _before_begin(begun: Sequence[bool], folder: Path) -> Iterator[None]:
-    """Turn an error that keeps a job from its beginning into bad input."""
+    """Turn an error before a job has begun into a `ConfigError`."""
     try:
         yield
     except Exception as error:
         if begun or isinstance(error, ConfigError):
             raise
-        if isinstance(error, OSError):  # of Hydra's own files: a full disk
+        if isinstance(error, OSError):  # Hydra cannot write its files, for example on a full disk
             raise ConfigError(f"cannot write {error.filename or folder}: {reason(error)}") from error
         raise explain(error) from error
 
@@ -120,7 +120,7 @@ def _before_begin(begun: Sequence[bool], folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _as_arguments(words: Sequence[str]) -> Iterator[None]:
-    """Hydra reads its words from sys.argv only."""
+    """Set sys.argv, from which Hydra reads its arguments."""
     before = sys.argv
     sys.argv = [before[0], *words]
     try:
@@ -131,7 +131,7 @@ def _as_arguments(words: Sequence[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _raised_errors() -> Iterator[None]:
-    """Have Hydra raise errors instead of printing them with a traceback and ending the process."""
+    """Let Hydra raise errors instead of printing them and ending the process."""
     variable = "HYDRA_FULL_ERROR"
     before = os.environ.get(variable)
     os.environ[variable] = "1"
@@ -145,16 +145,17 @@ def _raised_errors() -> Iterator[None]:
 
 
 def call_hydra(words: Sequence[str], main_dir: Path, task: Task) -> None:
-    """Hand words to Hydra's own command line.
+    """Run Hydra's own command line.
 
     Args:
         words: Options and overrides.
         main_dir: Main configuration folder.
-        task: Runs one job; the launcher `batched` needs a `rnnbench.config.launcher_settings.BatchTask`.
+        task: Function that runs one job; the launcher `batched` needs a
+            `rnnbench.config.launcher_settings.BatchTask`.
 
     Raises:
-        ConfigError: Hydra refuses something.
-        OSError: A file of its own cannot be written.
+        ConfigError: Hydra rejects an option, an override or a file.
+        OSError: Hydra cannot write one of its files.
     """
     register_schema()
     with _as_arguments(words), _raised_errors():
@@ -165,15 +166,15 @@ def call_hydra(words: Sequence[str], main_dir: Path, task: Task) -> None:
 
 
 def show_nothing(_: DictConfig) -> None:
-    """The task of a call of Hydra that shows something and runs nothing."""
+    """A task that does nothing, for calls of Hydra that only show something."""
 
 
 def hydra_output(request: Request) -> list[str]:
-    """The lines that Hydra prints when it shows something and runs nothing."""
-    with contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.redirect_stderr(io.StringIO()) as complaint:
+    """The lines that Hydra prints for an option that shows something."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.redirect_stderr(io.StringIO()) as errors:
         try:
             call_hydra(request.hydra_arguments(), request.main_dir, show_nothing)
         except SystemExit as ended:
             if ended.code not in (None, OK):
-                raise ConfigError(complaint.getvalue().partition("\n")[0]) from ended
+                raise ConfigError(errors.getvalue().partition("\n")[0]) from ended
     return printed.getvalue().rstrip("\n").split("\n")

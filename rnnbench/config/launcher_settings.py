@@ -1,4 +1,4 @@
-"""The settings of the launcher `batched`, and what it runs."""
+"""The settings of the launcher `batched`, and the interface of what it runs."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -16,11 +16,12 @@ class LauncherSettings:
     """The keys of hydra.launcher.
 
     Attributes:
-        backend: Where groups of jobs run: one after the other in this process (inline), side by side in processes of
-            their own (processes), or handed to submitit (submitit_local, submitit_slurm); auto: processes where that
-            is faster, else inline.
-        processes: How many groups run side by side with backend=processes; auto: one for each processor.
-        max_replicas: Most replicas of one group; auto: as many as fit into memory, and as keep all processes busy.
+        backend: Where groups of jobs run: one after another in this process (inline), in parallel worker processes
+            (processes), or as tasks of submitit (submitit_local, submitit_slurm); auto: processes if faster, else
+            inline.
+        processes: Number of worker processes with backend=processes; auto: one per processor.
+        max_replicas: Largest number of replicas per group; auto: as many as fit into memory, but few enough to keep all
+            processes busy.
         submitit: Parameters of submitit's AutoExecutor.update_parameters.
     """
 
@@ -31,11 +32,11 @@ class LauncherSettings:
 
 
 class BatchTask(ABC):
-    """A task function for Hydra that can also run many jobs at once, which the launcher `batched` needs."""
+    """A task function for Hydra that can also run many jobs at once, as the launcher `batched` requires."""
 
     @abstractmethod
     def __call__(self, tree: Any) -> float:
-        """Run one job, given its configuration; returns the number that a sweeper minimises."""
+        """Run one job, given its configuration; returns the value that a sweeper minimises."""
 
     @abstractmethod
     def launch(self, settings: LauncherSettings, job_overrides: Sequence[Sequence[str]], first: int) -> list[float]:
@@ -47,7 +48,7 @@ class BatchTask(ABC):
             first: Number of the first job.
 
         Returns:
-            The number that a sweeper minimises, for each job.
+            The value that a sweeper minimises, for each job.
         """
 
 
@@ -55,9 +56,9 @@ def check_settings(settings: LauncherSettings) -> None:
     """Check the values of the launcher's keys.
 
     Raises:
-        ConfigError: The first one that cannot be.
+        ConfigError: The first invalid value.
     """
-    from rnnbench.config.explain import show_value  # imports of which Hydra's plugin has no need
+    from rnnbench.config.explain import show_value  # imported here because Hydra's plugin does not need it
     from rnnbench.config.nearest import not_a_choice
 
     if settings.backend not in BACKENDS:

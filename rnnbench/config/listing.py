@@ -1,4 +1,4 @@
-"""What `rnnbench list` and the help show: groups, their choices, and the keys of a choice. Reads the YAML files."""
+"""The lines of `rnnbench list` and of the help: groups, their choices and the keys of a choice, from YAML files."""
 
 import dataclasses
 import re
@@ -17,15 +17,15 @@ from rnnbench.config.request import Request
 from rnnbench.config.schema import Config
 
 GROUPS = {
-    "task": "what is to be learned",
+    "task": "the task to learn",
     "model": "the net",
-    "init": "its first parameters",
-    "optim": "how it is trained",
-    "probe": "what is looked at while it trains",
-    "experiment": "settings of several groups under one name",
+    "init": "its initial parameters",
+    "optim": "the optimizer",
+    "probe": "what is measured during training",
+    "experiment": "named settings across groups",
 }
-KEYS = "keys"  # stands for the keys beside the groups
-COMMENTED = re.compile(r"^(?P<indent> *)(?P<key>\w+):[^#]*# (?P<help>.+)$")
+KEYS = "keys"  # stands for the keys outside the groups
+COMMENTED_KEY = re.compile(r"^(?P<indent> *)(?P<key>\w+):[^#]*# (?P<help>.+)$")
 
 
 @dataclass(frozen=True)
@@ -33,37 +33,37 @@ class Choices:
     """The choices of every group, from one or more configuration folders.
 
     Attributes:
-        folders: Absolute paths; where two have the same choice, the first one counts.
+        folders: Absolute paths; if several contain the same choice, the first one counts.
     """
 
     folders: Sequence[Path]
 
     def files(self, group: str) -> dict[str, Path]:
-        """The file of each choice of a group, by name."""
-        found: dict[str, Path] = {}
+        """Name of each choice of a group -> its file."""
+        files: dict[str, Path] = {}
         for folder in self.folders:
             root = folder / group
             for path in sorted(root.rglob("*.yaml")):
-                found.setdefault(path.relative_to(root).with_suffix("").as_posix(), path)
-        return found
+                files.setdefault(path.relative_to(root).with_suffix("").as_posix(), path)
+        return files
 
     def summaries(self, group: str) -> dict[str, str]:
-        """What each choice of a group is: the comment that its file begins with."""
+        """Name of each choice of a group -> the first comment of its file."""
         return {name: _first_comment(path) for name, path in self.files(group).items()}
 
 
 def _first_comment(path: Path) -> str:
-    """The first comment of a file that is no directive of Hydra's."""
+    """The first comment of a file, except Hydra's directives."""
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("#") and not line.startswith("# @"):
             return line.lstrip("# ").strip()
         if line.strip() and not line.startswith("#"):
             break
-    return "(its file begins with no comment)"
+    return "(no comment at the top of its file)"
 
 
 def comments_of(path: Path) -> dict[str, str]:
-    """The comment behind each key of a YAML file, by dotted key."""
+    """Dotted key of a YAML file -> the comment on its line."""
     comments: dict[str, str] = {}
     parents: list[tuple[int, str]] = []
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -72,7 +72,7 @@ def comments_of(path: Path) -> dict[str, str]:
             continue
         indent = len(match[1])
         parents = [(depth, name) for depth, name in parents if depth < indent] + [(indent, match[2])]
-        commented = COMMENTED.match(line)
+        commented = COMMENTED_KEY.match(line)
         if commented:
             comments[".".join(name for _, name in parents)] = commented["help"].strip()
     return comments
@@ -83,11 +83,11 @@ class Key:
     """One row of a table of keys.
 
     Attributes:
-        name: Its dotted name.
-        default: Its value, as in YAML.
+        name: Dotted name.
+        default: Default value, as in YAML.
         limits: Choices or bounds.
-        per_replica: Whether the replicas of one run may differ in it.
-        help: One sentence on what it is.
+        per_replica: Whether the replicas of a run may differ in this key.
+        help: Description in one sentence.
     """
 
     name: str
@@ -115,11 +115,11 @@ def rows_of(
     """The rows of a part of the configuration.
 
     Args:
-        node: Its keys and values, interpolations not resolved.
-        schema: Its dataclass; anything else where it has none.
-        comments: Those of its file, by the key's dotted name in the file.
-        prefix: What its keys begin with on the command line, with a dot at the end.
-        inside: What they begin with in the file.
+        node: Keys and values, with interpolations not resolved.
+        schema: Dataclass of this part; any other value if it has none.
+        comments: Dotted key in the file -> comment.
+        prefix: Prefix of the keys on the command line, with a dot at the end.
+        inside: Prefix of the keys in the file.
     """
     fields = {field.name: field for field in dataclasses.fields(schema)} if dataclasses.is_dataclass(schema) else {}
     for name, value in node.items():
@@ -138,15 +138,15 @@ def rows_of(
 
 
 def keys_of_choice(request: Request, group: str, choice: str) -> list[Key]:
-    """The keys of a choice, without its name and class.
+    """The keys of a choice, except its name and class.
 
     Args:
-        request: Tells the configuration folders.
+        request: Request with the configuration folders.
         group: A group other than experiment.
         choice: One of its choices.
 
     Raises:
-        ConfigError: The choice does not exist or its file is wrong.
+        ConfigError: The choice does not exist, or its file is not valid.
     """
     from omegaconf import OmegaConf
 
@@ -172,10 +172,10 @@ def keys_of_choice(request: Request, group: str, choice: str) -> list[Key]:
 
 
 def keys_beside_groups(request: Request) -> list[Key]:
-    """The keys beside the groups: seed, device, budget and the like.
+    """The keys outside the groups: seed, device, budget and so on.
 
     Raises:
-        ConfigError: The main configuration file is wrong.
+        ConfigError: The main configuration file is not valid.
     """
     from omegaconf import OmegaConf
 
@@ -187,12 +187,12 @@ def keys_beside_groups(request: Request) -> list[Key]:
 
 
 def folders_of(request: Request) -> Choices:
-    """Where the choices of a request come from."""
+    """The choices in the configuration folders of a request."""
     return Choices([request.main_dir, *([request.config_dir] if request.config_dir else [])])
 
 
 def default_choices(request: Request) -> dict[str, str]:
-    """Group -> the choice that a run has where none is named."""
+    """Group -> its default choice."""
     from omegaconf import DictConfig, OmegaConf
 
     defaults = [] if request.main_file is None else OmegaConf.select(OmegaConf.load(request.main_file), "defaults")
@@ -201,7 +201,7 @@ def default_choices(request: Request) -> dict[str, str]:
 
 
 def group_lines(request: Request, groups: Sequence[str]) -> Iterator[str]:
-    """The lines that show groups with their choices."""
+    """Lines with groups and their choices."""
     choices, defaults = folders_of(request), default_choices(request)
     for group in groups:
         summaries = choices.summaries(group)
@@ -213,11 +213,11 @@ def group_lines(request: Request, groups: Sequence[str]) -> Iterator[str]:
             mark = "*" if defaults.get(group) == name else " "
             yield from _row(f"  {mark} {name:<{width}}  ", summary)
         if not summaries:
-            yield "    (no choice; a folder given by --config-dir may have some)"
+            yield "    (no choices; --config-dir may add some)"
 
 
 def key_lines(keys: Sequence[Key]) -> Iterator[str]:
-    """The lines that show keys as they would be typed, with limits and what they are."""
+    """Lines with keys as they are typed, their limits and their descriptions."""
     heads = [f"  {key.name}={key.default}" for key in keys]
     width = min(max(map(len, heads), default=0), 44)
     for key, head in zip(keys, heads, strict=True):
@@ -226,7 +226,7 @@ def key_lines(keys: Sequence[Key]) -> Iterator[str]:
 
 
 def _row(head: str, text: str) -> list[str]:
-    """A row, its text wrapped beside its head on a terminal and left whole elsewhere, where programs read lines."""
+    """One row; on a terminal its text is wrapped, elsewhere it stays on one line for programs that read it."""
     if not sys.stdout.isatty():
         return [f"{head}{text}".rstrip()]
     columns = max(shutil.get_terminal_size().columns, len(head) + 20)
@@ -237,11 +237,11 @@ def list_lines(request: Request, words: Sequence[str]) -> Iterator[str]:
     """What `rnnbench list WORDS` shows.
 
     Args:
-        request: Tells the configuration folders.
-        words: Nothing, a group, or a group and a choice; `keys` for the keys beside the groups.
+        request: Request with the configuration folders.
+        words: Arguments of the command: nothing, GROUP, GROUP and CHOICE, or `keys` for the keys outside the groups.
 
     Raises:
-        ConfigError: There is no such group or choice.
+        ConfigError: The group or choice does not exist.
     """
     group, *rest = [part for word in words for part in word.replace("=", ".").split(".", 1)] or [""]
     if not group:

@@ -1,4 +1,4 @@
-"""Configurations as objects: dataclass instances from Hydra's nodes, and plain mappings from those."""
+"""Converts configurations: from OmegaConf trees to dataclass instances, and from those to plain dictionaries."""
 
 import dataclasses
 from typing import Any
@@ -9,11 +9,11 @@ from omegaconf.errors import OmegaConfBaseException
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.explain import explain
 from rnnbench.config.probes import Probe
-from rnnbench.config.schema import Choice, Config
+from rnnbench.config.schema import CHOICE_GROUPS, Choice, Config
 
 
 def _choice(base: type[Choice], node: Any, key: str) -> Choice:
-    """An instance of a choice; keys that its dataclass lacks become attributes beside its fields."""
+    """An instance of a choice; keys without a field in its dataclass become further attributes."""
     if isinstance(node, Choice):
         return node
     if not isinstance(node, dict):
@@ -21,21 +21,21 @@ def _choice(base: type[Choice], node: Any, key: str) -> Choice:
     names = {field.name for field in dataclasses.fields(base)}
     for name in ("name", "_target_"):
         if not isinstance(node.get(name), str):
-            raise ConfigError(f"{key}.{name}: its file must give it")
+            raise ConfigError(f"{key}.{name} is missing in the file of the choice")
     choice = base(**{name: value for name, value in node.items() if name in names})
     for name in node.keys() - names:
         setattr(choice, name, node[name])
     return choice
 
 
-def take_hydra_out(tree: DictConfig) -> DictConfig:
-    """Take Hydra's own part out of a configuration.
+def split_off_hydra(tree: DictConfig) -> DictConfig:
+    """Move Hydra's own part of a configuration into a tree of its own.
 
     Args:
-        tree: Loses its key hydra.
+        tree: Complete configuration; the key hydra is removed from it.
 
     Returns:
-        A root with that key alone.
+        A tree with the key hydra only.
     """
     root = OmegaConf.create(flags={"no_deepcopy_set_nodes": True})
     root["hydra"] = tree.hydra
@@ -44,8 +44,8 @@ def take_hydra_out(tree: DictConfig) -> DictConfig:
     return root
 
 
-def _why_not(tree: DictConfig, error: Exception) -> ConfigError:
-    """Why a configuration is no object: a value that is missing explains it best, and this is slow to find."""
+def _explain_failure(tree: DictConfig, error: Exception) -> ConfigError:
+    """The error of a failed conversion; it names a missing value if there is one."""
     try:
         missing = sorted(OmegaConf.missing_keys(tree))
     except OmegaConfBaseException as first:  # an interpolation that leads nowhere, or to a missing value
@@ -54,35 +54,35 @@ def _why_not(tree: DictConfig, error: Exception) -> ConfigError:
 
 
 def to_config(tree: DictConfig) -> Config:
-    """The typed configuration, every interpolation resolved.
+    """Convert a tree to a typed configuration, with all interpolations resolved.
 
     A choice without a dataclass becomes a `Choice` (a probe a `Probe`) with its keys as attributes.
 
     Args:
-        tree: As Hydra composed it, without its own part.
+        tree: Composed configuration without Hydra's own part.
 
     Raises:
-        ConfigError: A value is missing, of the wrong type, or an interpolation that leads nowhere.
+        ConfigError: A value is missing or has the wrong type, or an interpolation cannot be resolved.
     """
     try:
         config = OmegaConf.to_object(tree)
     except (OmegaConfBaseException, ValueError) as error:
-        raise _why_not(tree, error) from error
+        raise _explain_failure(tree, error) from error
     if not isinstance(config, Config):
-        raise ConfigError("the main configuration file has to begin its defaults list with base_schema")
-    for group in ("task", "model", "init", "optim"):
+        raise ConfigError("the defaults list of the main configuration file must begin with base_schema")
+    for group in CHOICE_GROUPS:
         setattr(config, group, _choice(Choice, getattr(config, group), group))
     config.probe = {name: _choice(Probe, node, f"probe.{name}") for name, node in config.probe.items()}
     return config
 
 
 def values_of(choice: Any) -> dict[str, Any]:
-    """The keys and values of a choice, in order, those that its dataclass lacks included."""
+    """All keys and values of a choice in order, including keys without a field in its dataclass."""
     return dict(vars(choice))
 
 
 def to_dict(config: Any) -> Any:
-    """A configuration as nested dicts of plain values, as records keep it."""
+    """A configuration as nested dictionaries of plain values, as records keep it."""
     if dataclasses.is_dataclass(config):
         return {key: to_dict(value) for key, value in vars(config).items()}
     if isinstance(config, dict):

@@ -1,4 +1,4 @@
-"""One field of the schema: its default, a sentence of help, its limits."""
+"""Fields of the schema: default, description and limits."""
 
 import copy
 from collections.abc import Iterable, Mapping
@@ -21,14 +21,14 @@ def option(
     """A field of the schema.
 
     Args:
-        default: Its default; a list is copied.
-        help: One sentence on what it is, with its unit.
-        low: Smallest value allowed.
-        high: Largest value allowed.
-        above: The value has to be greater than this.
-        below: The value has to be less than this.
-        choices: The values allowed.
-        per_replica: Whether the replicas of one batched run may differ in it.
+        default: Default value; a list is copied.
+        help: Description in one sentence, with the unit.
+        low: Smallest allowed value.
+        high: Largest allowed value.
+        above: Strict lower bound of the value.
+        below: Strict upper bound of the value.
+        choices: Allowed values.
+        per_replica: Whether the replicas of a batched run may differ in this key.
     """
     limits = {"low": low, "high": high, "above": above, "below": below, "choices": choices and tuple(choices)}
     metadata = {"help": help, "per_replica": per_replica, **{k: v for k, v in limits.items() if v is not None}}
@@ -36,13 +36,13 @@ def option(
 
 
 def other_default(base: type[Any], name: str, default: Any, help: str | None = None) -> Any:
-    """A field of a base class with another default; its limits stay.
+    """A field of a base class with another default and the same limits.
 
     Args:
-        base: The base class, a dataclass.
+        base: Base class, a dataclass.
         name: Name of the field.
-        default: The other default; a list or a dataclass is copied.
-        help: Another sentence on what it is; None: that of the base class.
+        default: New default; a list or a dataclass is copied.
+        help: New description; None: that of the base class.
     """
     (metadata,) = (field.metadata for field in fields(base) if field.name == name)
     return _field(default, {**metadata, "help": metadata["help"] if help is None else help})

@@ -1,4 +1,4 @@
-"""Hydra overrides: parsed with messages of one line, told apart, and expanded into the jobs of a sweep."""
+"""Hydra overrides: parsing with one-line errors, and expansion into the jobs of a sweep."""
 
 import itertools
 import re
@@ -11,19 +11,19 @@ from hydra.errors import HydraException
 
 from rnnbench.config.errors import ConfigError
 
-MOST_JOBS = 10_000  # a sweep beyond this is a slip such as range(0,1e9)
+MAX_JOBS = 10_000  # a larger sweep is probably a mistake such as range(0,1e9)
 SPECIAL = "quote a value with special characters twice, as in \"name='a,b'\""
 
 
 def parse_override(line: str, loader: ConfigLoader) -> Override:
-    """Read one override.
+    """Parse one override.
 
     Args:
-        line: As typed, `KEY=VALUE` or `~KEY`.
-        loader: Hydra's loader of configurations, which `glob` sweeps look into.
+        line: Override as typed, `KEY=VALUE` or `~KEY`.
+        loader: Hydra's loader of configurations, used by `glob` sweeps.
 
     Raises:
-        ConfigError: It is no override.
+        ConfigError: The line is not a valid override.
     """
     if "=" not in line and not line.startswith("~"):
         raise ConfigError(f"{line!r} is not KEY=VALUE (see rnnbench train --help)")
@@ -34,13 +34,13 @@ def parse_override(line: str, loader: ConfigLoader) -> Override:
         reason = next((text for text in lines if text.strip()), "")
         reason = re.sub(
             r" expecting \{.*\}|LexerNoViableAltException: ", "", reason
-        )  # a list of all tokens helps nobody
+        )  # a list of all tokens does not help
         raise ConfigError(f"cannot read {line!r}: {reason}; {SPECIAL}") from error
     return override
 
 
 def refuse_sweep(override: Override) -> None:
-    """Refuse several values where one run was asked for.
+    """Raise an error if an override of a single run has several values.
 
     Raises:
         ConfigError: The override has several values.
@@ -51,21 +51,21 @@ def refuse_sweep(override: Override) -> None:
 
 
 def _alternatives(override: Override) -> list[str]:
-    """The overrides of one value each that an override stands for."""
+    """Expand an override into overrides with one value each."""
     if not override.is_sweep_override():
         plain = f"{override.get_key_element()}={override.get_value_element_as_str()}"  # as Hydra's basic sweeper has it
         return [str(override.input_line) if override.is_hydra_override() else plain]
     if override.is_hydra_override():
         raise ConfigError(f"{override.key_or_group}: Hydra's own keys cannot be swept")
     if not override.is_discrete_sweep():
-        raise ConfigError(f"{override.input_line}: only values that can be counted are swept here (a,b or range)")
+        raise ConfigError(f"{override.input_line}: only lists and ranges can be swept here (a,b or range)")
     key = override.get_key_element()
     try:
-        values = list(itertools.islice(override.sweep_string_iterator(), MOST_JOBS + 1))
+        values = list(itertools.islice(override.sweep_string_iterator(), MAX_JOBS + 1))
     except (HydraException, ValueError) as error:
         raise ConfigError(f"{override.input_line}: {error}") from error
     if not values:
-        raise ConfigError(f"{override.input_line}: there is no such value, so the sweep is empty")
+        raise ConfigError(f"{override.input_line}: the sweep has no values")
     return [f"{key}={value}" for value in values]
 
 
@@ -73,7 +73,7 @@ def expand_sweep(overrides: Sequence[Override]) -> list[list[str]]:
     """The jobs of a sweep, in Hydra's order: the last key varies fastest.
 
     Args:
-        overrides: Parsed; of two overrides of the same key the last one counts, as in Hydra's basic sweeper.
+        overrides: Parsed overrides; if a key has two, the last one counts, as in Hydra's basic sweeper.
 
     Returns:
         The overrides of each job.
@@ -82,21 +82,21 @@ def expand_sweep(overrides: Sequence[Override]) -> list[list[str]]:
         ConfigError: A value cannot be swept, or there are too many jobs.
     """
     by_key = {override.get_key_element(): _alternatives(override) for override in overrides}
-    jobs = [list(job) for job in itertools.islice(itertools.product(*by_key.values()), MOST_JOBS + 1)]
-    if len(jobs) > MOST_JOBS:
-        raise ConfigError(f"the sweep has more than {MOST_JOBS} jobs")
+    jobs = [list(job) for job in itertools.islice(itertools.product(*by_key.values()), MAX_JOBS + 1)]
+    if len(jobs) > MAX_JOBS:
+        raise ConfigError(f"the sweep has more than {MAX_JOBS} jobs")
     return jobs
 
 
 def follow_swept_groups(overrides: Iterable[Override], groups: Iterable[str]) -> Iterator[str]:
-    """Overrides for Hydra such that keys of a swept choice can be set beside it, as in `-m optim=sgd,nag optim.lr=0.1`.
+    """Rewrite overrides so that keys of a swept choice can be set, as in `-m optim=sgd,nag optim.lr=0.1`.
 
-    Hydra composes a sweep's own configuration from the overrides of one value, so with the group's default choice,
-    which may lack the key. A sweep of one value is not part of that.
+    Hydra composes the configuration of the sweep itself from the overrides that are not swept, hence with the default
+    choice of the group, which may not have the key. So such an override becomes a sweep with one value.
 
     Args:
-        overrides: Parsed.
-        groups: The groups whose choices are swept.
+        overrides: Parsed overrides.
+        groups: Groups whose choices are swept.
     """
     prefixes = tuple(f"{group}." for group in groups)
     for override in overrides:
@@ -108,5 +108,5 @@ def follow_swept_groups(overrides: Iterable[Override], groups: Iterable[str]) ->
 
 
 def quoted(value: str) -> str:
-    """A text as the value of an override, whatever characters it contains."""
+    """Quote a string as the value of an override, whatever characters it contains."""
     return QuotedString(text=value, quote=Quote.single).with_quotes()

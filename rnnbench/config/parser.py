@@ -1,4 +1,4 @@
-"""The parser of a command's options, whose errors are those of any other bad input."""
+"""An argument parser whose errors are reported like any other bad input."""
 
 import argparse
 from typing import NoReturn
@@ -7,10 +7,10 @@ from rnnbench.config.errors import ConfigError
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Raises in place of printing a usage of several lines."""
+    """Raises a `ConfigError` instead of printing the usage and ending the process."""
 
     def error(self, message: str) -> NoReturn:
-        """Tell of an option that cannot be.
+        """Report an invalid option.
 
         Raises:
             ConfigError: Always.

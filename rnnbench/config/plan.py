@@ -1,4 +1,4 @@
-"""The jobs of one call of `rnnbench train`, all of them checked before any work."""
+"""Composes and checks all jobs of one call of `rnnbench train` before any work."""
 
 import contextlib
 import os
@@ -51,16 +51,16 @@ class Plan:
     """The composed jobs of a run or a sweep, and their folder.
 
     Attributes:
-        request: Options and overrides that mean these jobs, for Hydra's own command line.
-        main: The run, or the sweep without the values that are swept.
-        jobs: The jobs; of a sweep whose sweeper chooses the values itself, the run with the defaults in their place.
+        request: Options and overrides for Hydra's own command line.
+        main: Configuration of the run, or of the sweep without the swept values.
+        jobs: Configuration of each job. If a sweeper chooses the values during the sweep, one job with the defaults.
         loader: Hydra's loader of configurations.
-        folder: The run folder, or the sweep's folder, which holds a run folder per job.
+        folder: Run folder, or folder of the sweep, which contains one run folder per job.
         sweep: Whether it is a sweep.
-        is_grid: Whether the jobs of a sweep are known: all combinations of the values.
-        numbered: Whether the folder's name is made from the time, so that a number may be added to it.
-        launcher: Settings of the launcher `batched`; None: it is a single run, or a sweep through another launcher.
-        subdirs: Folder of each job of a sweep inside the sweep's.
+        numbered: Whether the name of the folder contains the time, so that a number may be added to it.
+        is_grid: Whether the jobs of a sweep are known beforehand: all combinations of the values.
+        launcher: Settings of the launcher `batched`; None for a single run or a sweep with another launcher.
+        subdirs: Run folder of each job of a sweep, relative to the folder of the sweep.
     """
 
     request: Request
@@ -76,7 +76,7 @@ class Plan:
 
     @property
     def configs(self) -> list[Config]:
-        """Configuration of each job."""
+        """The typed configuration of each job."""
         return [job.config for job in self.jobs]
 
     @property
@@ -87,19 +87,19 @@ class Plan:
 
     @property
     def is_left_to_hydra(self) -> bool:
-        """Whether Hydra has to compose the jobs itself: for another launcher or sweeper, or as hydra.verbose asks."""
-        is_own = self.is_grid and self.launcher is not None if self.sweep else True
-        return not is_own or bool(self.hydra.verbose)
+        """Whether Hydra composes the jobs itself: with another launcher or sweeper, or if hydra.verbose is set."""
+        is_supported = not self.sweep or (self.is_grid and self.launcher is not None)
+        return not is_supported or bool(self.hydra.verbose)
 
     @contextlib.contextmanager
     def locked_folder(self) -> Iterator[Path]:
-        """Make the folder and lock it: of commands that begin at the same moment, one gets it.
+        """Create the folder and lock it, so that only one of several simultaneous commands uses it.
 
         Yields:
-            The folder.
+            Path of the folder.
 
         Raises:
-            ConfigError: The folder cannot be made, or another command has taken it since it was checked.
+            ConfigError: The folder cannot be created, or another command has used it since it was checked.
         """
         folder = make_folder(self.folder, self._folder_key, numbered=self.numbered)
         with contextlib.ExitStack() as locks:
@@ -112,7 +112,7 @@ class Plan:
             yield folder
 
     def request_in(self, folder: Path) -> Request:
-        """The request with its folder, for Hydra's own command line."""
+        """The request with the given folder, for Hydra's own command line."""
         return self.request.with_overrides(f"{self._folder_key}={quoted(str(folder))}")
 
     @property
@@ -120,7 +120,7 @@ class Plan:
         return SWEEP_DIR if self.sweep else RUN_DIR
 
     def _check_again(self, folder: Path) -> None:
-        """Check what is in the folder, once nobody else can begin there."""
+        """Check the contents of the folder again once it is locked."""
         if self.sweep:
             check_sweep(folder, numbered=False)
             check_job_folders(folder, self.subdirs, is_new=False, has_plan=self.launcher is not None)
@@ -132,15 +132,15 @@ def make_plan(request: Request, progress: Progress | None = None) -> Plan:
     """Compose and check every job of a request; nothing is created.
 
     Args:
-        request: What was asked for.
-        progress: Called now and then, while many jobs are composed, with how many are done and how many there are.
+        request: Options and overrides of the command.
+        progress: Called from time to time with the number of composed jobs and the total number.
 
     Raises:
-        ConfigError: Anything that would stop one of the jobs, as far as it can be known without torch.
+        ConfigError: A job cannot be run, as far as this can be checked without torch.
     """
     with Composer(request) as composer:
         plain = [item for item in composer.parse(request.overrides) if not item.is_sweep_override()]
-        hydra = composer.hydras_part([str(item.input_line) for item in plain])
+        hydra = composer.compose_hydra([str(item.input_line) for item in plain])
         if not request.show and (request.multirun or is_sweep(hydra)):
             return _plan_sweep(request, composer, hydra, progress)
         run = composer.compose(request.overrides)
@@ -153,13 +153,13 @@ def make_plan(request: Request, progress: Progress | None = None) -> Plan:
 
 
 def _plan_sweep(request: Request, composer: Composer, hydra: DictConfig, progress: Progress | None) -> Plan:
-    """The plan of a sweep; where a sweeper chooses the values itself, the defaults are checked in their place.
+    """Plan a sweep; if a sweeper chooses the values during the sweep, the defaults are checked instead.
 
     Args:
-        request: What was asked for.
-        composer: Of the request.
-        hydra: Hydra's own part, without the choices that are swept.
-        progress: As of `make_plan`.
+        request: Options and overrides of the command.
+        composer: Composer of the request.
+        hydra: Hydra's own part of the configuration, without the swept choices.
+        progress: Callback as in `make_plan`.
     """
     is_grid = hydra.sweeper._target_ in GRID_SWEEPERS
     given = composer.parse(request.overrides)
@@ -200,23 +200,23 @@ def _plan_sweep(request: Request, composer: Composer, hydra: DictConfig, progres
 def _jobs_of_grid(
     composer: Composer, main: Composed, overrides: Sequence[Override], progress: Progress | None
 ) -> Iterator[tuple[Composed, str]]:
-    """Every job, and the name of its folder."""
+    """Every job of a grid with the name of its folder."""
     swept = {item.get_key_element() for item in overrides if item.is_sweep_override()}
-    numbers: dict[Hashable, str] = {}
-    bases = {id(main.hydra)}
+    labels: dict[Hashable, str] = {}  # identity of the run -> label of its job
+    checked = {id(main.hydra)}  # jobs with the same choices share Hydra's part
     for number, job in enumerate(_compose_jobs(composer, expand_sweep(overrides), progress)):
-        values = f"job {number} ({' '.join(job.lines(swept))})"
-        if id(job.hydra) not in bases:
-            check_same_sweep(job, main, values)
-            bases.add(id(job.hydra))
-        same = numbers.setdefault(run_identity(job.config), values)
-        if same is not values:
-            raise ConfigError(f"{values} is the same run as {same}: it would count twice; leave one of them out")
+        label = f"job {number} ({' '.join(job.override_lines(swept))})"
+        if id(job.hydra) not in checked:
+            check_same_sweep(job, main, label)
+            checked.add(id(job.hydra))
+        first = labels.setdefault(run_identity(job.config), label)
+        if first is not label:
+            raise ConfigError(f"{label} is the same run as {first} and would count twice; remove one of them")
         yield job, job.resolve(SUBDIR, number)
 
 
 def _compose_jobs(composer: Composer, jobs: Sequence[Sequence[str]], progress: Progress | None) -> Iterator[Composed]:
-    """Compose and check every job; an error names the job where there are several."""
+    """Compose and check every job; if there are several, an error names the job."""
     reported = time.monotonic()
     for number, lines in enumerate(jobs):
         now = time.monotonic()
@@ -234,10 +234,10 @@ def _compose_jobs(composer: Composer, jobs: Sequence[Sequence[str]], progress: P
 
 
 def _folder(composed: Composed, key: str) -> tuple[Path, bool]:
-    """The folder that one of Hydra's keys names, and whether its name is made from the time.
+    """The folder that one of Hydra's keys sets, and whether its name contains the time.
 
     Raises:
-        ConfigError: It is not known, or no name.
+        ConfigError: The value cannot be resolved, or is empty.
     """
     raw: Any = OmegaConf.to_container(composed.hydra, resolve=False)
     for part in key.split("."):

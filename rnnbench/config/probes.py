@@ -1,6 +1,6 @@
-"""The schema of the probes.
+"""The keys of the probes.
 
-Name and class of a probe are here too, since several files of the group `probe` have the same probe.
+The name and class of a probe are set here, because several choices of the group `probe` contain the same probe.
 Fields as in `rnnbench.config.schema`.
 """
 
@@ -32,7 +32,7 @@ def probe(name: str, target: str, **values: Any) -> Callable[[type[T]], type[T]]
 @probe("alignment", "alignment.Alignment")
 @dataclass
 class Probe(Choice):
-    """What every probe has."""
+    """Keys of every probe."""
 
     every: int = option(1, "read at every k-th logged update; 0: off", low=0)
 
@@ -40,7 +40,7 @@ class Probe(Choice):
 @probe("state_gradient", "state_gradient.StateGradient")
 @dataclass
 class StateGradientProbe(Probe):
-    """dL/dh_t against the lag from each sequence's own end."""
+    """dL/dh_t against the lag from the end of each sequence."""
 
     picture_every: int = option(10, "draw at every k-th logged update, a multiple of every; 0: never", low=0)
 
@@ -51,8 +51,8 @@ class StateGradientProbe(Probe):
 class StateJacobianProbe(Probe):
     """Eigenvalues of the state-transition Jacobian along real trajectories."""
 
-    num_sequences: int = option(2, "sequences whose trajectories are looked at", low=1)
-    num_steps: int = option(4, "steps of each of them, evenly spaced", low=1)
+    num_sequences: int = option(2, "sequences whose trajectories are read", low=1)
+    num_steps: int = option(4, "steps read in each sequence, evenly spaced", low=1)
     picture_every: int = option(10, "draw at every k-th logged update, a multiple of every; 0: never", low=0)
 
 
@@ -61,16 +61,16 @@ class StateJacobianProbe(Probe):
 class JacobianPushProbe(StateJacobianProbe):
     """Growth of a small push along leading eigenvectors of the Jacobian over the next steps."""
 
-    num_directions: int = option(2, "eigenvectors along which it is pushed, the leading ones", low=1)
+    num_directions: int = option(2, "leading eigenvectors along which the state is pushed", low=1)
     push_size: float = option(1e-3, "norm of the push, in units of the state", above=0)
-    push_steps: int = option(10, "steps that are followed after the push", low=1)
+    push_steps: int = option(10, "steps to follow after the push", low=1)
 
 
 @probe("jacobian_product", "jacobian_product.JacobianProduct", every=5)
 @probe("lyapunov", "lyapunov.Lyapunov", every=5)
 @dataclass
 class TrajectoryProbe(Probe):
-    """What is read along whole sequences, up to each one's own end."""
+    """Quantities along whole sequences, up to the end of each sequence."""
 
     num_sequences: int = option(2, "sequences whose trajectories are followed", low=1)
     picture_every: int = option(10, "draw at every k-th logged update, a multiple of every; 0: never", low=0)
@@ -79,7 +79,7 @@ class TrajectoryProbe(Probe):
 @probe("gradient_by_lag", "gradient_by_lag.GradientByLag")
 @dataclass
 class GradientByLagProbe(Probe):
-    """The gradient of the weights, as a sum over the lags of the steps that it comes from."""
+    """The gradient of the weights, split by the lag of the steps that contribute to it."""
 
     num_sequences: int = option(32, "sequences of each replica", low=1)
     picture_every: int = option(10, "draw at every k-th logged update, a multiple of every; 0: never", low=0)
@@ -90,7 +90,7 @@ class GradientByLagProbe(Probe):
 class GradientNoiseProbe(Probe):
     """Noise of the gradients of single sequences, against the gradient of the batch."""
 
-    num_sequences: int = option(32, "sequences of each replica whose own gradients are taken", low=1)
+    num_sequences: int = option(32, "sequences of each replica whose gradients are computed", low=1)
 
 
 @probe("curvature", "curvature.Curvature", every=10)
@@ -98,14 +98,14 @@ class GradientNoiseProbe(Probe):
 class CurvatureProbe(Probe):
     """Extreme eigenvalues of the Gauss-Newton matrix and of the Hessian; gradient and steps along eigenvectors."""
 
-    num_sequences: int = option(32, "sequences of each replica on which the curvature is taken", low=1)
-    num_iterations: int = option(20, "of Lanczos, for each of the two matrices", low=1)
-    num_eigenvectors: int = option(10, "of the Gauss-Newton matrix, by the largest eigenvalues", low=1)
+    num_sequences: int = option(32, "sequences of each replica on which the curvature is computed", low=1)
+    num_iterations: int = option(20, "Lanczos iterations for each of the two matrices", low=1)
+    num_eigenvectors: int = option(10, "leading eigenvectors of the Gauss-Newton matrix", low=1)
     lr: float | None = option(
-        None, "of the gradient descent and momentum that are compared; null: 1 / largest eigenvalue", above=0
+        None, "learning rate of the compared gradient descent and momentum; null: 1 / largest eigenvalue", above=0
     )
-    momentum: float = option(0.9, "of the momentum that is compared", low=0, below=1)
+    momentum: float = option(0.9, "momentum of the compared momentum method", low=0, below=1)
     damping: float | None = option(
-        None, "of the Newton step that is compared; null: hf's own, else 0.001 times the largest eigenvalue", low=0
+        None, "damping of the compared Newton step; null: that of hf, else 0.001 times the largest eigenvalue", low=0
     )
     picture_every: int = option(10, "draw at every k-th logged update, a multiple of every; 0: never", low=0)

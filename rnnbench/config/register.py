@@ -1,12 +1,13 @@
-"""Puts the schema where the YAML files find it: `/schema/GROUP/NAME@_here_` in a file's defaults list types it."""
+"""Registers the schema with Hydra, for `/schema/GROUP/NAME@_here_` in the defaults list of a YAML file."""
 
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
+import rnnbench.config.first_order
 import rnnbench.config.hessian_free
-import rnnbench.config.probes  # noqa: F401 # as the one above, for its declarations
+import rnnbench.config.probes  # noqa: F401 # like the two above, for its declarations
 from rnnbench.config import schema
 from rnnbench.config.cadence import register_cadence
 from rnnbench.config.declaration import DECLARED
@@ -14,11 +15,11 @@ from rnnbench.config.declaration import DECLARED
 CLASSES: dict[str, type[Any]] = {
     declared.node.__name__: declared.node for schemas in DECLARED.values() for declared in schemas.values()
 }
-"""Each dataclass of a choice by its own name."""
+"""Name of a dataclass -> the dataclass, for the dataclasses of all choices."""
 
 
 def register_schema() -> None:
-    """Store every schema in Hydra's ConfigStore, and what they refer to; a second call changes nothing."""
+    """Store every schema in Hydra's ConfigStore and register the resolvers; further calls have no effect."""
     register_cadence()
     store = ConfigStore.instance()
     store.store(name="base_schema", node=schema.Config)

@@ -1,4 +1,4 @@
-"""What the words after `rnnbench train` ask for."""
+"""The request of a command: the options and overrides after `rnnbench train`."""
 
 import argparse
 import os
@@ -18,15 +18,15 @@ class Request:
 
     Attributes:
         overrides: Hydra overrides, as typed.
-        config_path: Absolute path of the main configuration folder.
-        config_name: Name of the main configuration file, in that folder or the further one.
-        config_dir: Absolute path of a further folder of choices.
-        multirun: Whether every job of a sweep is to be run.
-        quiet: Whether to keep the terminal free of progress.
-        help: Whether help is asked for.
-        hydra_help: Whether Hydra's own help is asked for.
-        version: Whether the version is asked for.
-        show: Hydra's options that show something in place of a run, with their values, ready for Hydra's command line.
+        config_path: Absolute path of the main configuration folder; None: that of the package.
+        config_name: Name of the main configuration file, in the main folder or the additional folder.
+        config_dir: Absolute path of an additional folder of choices.
+        multirun: Whether to run a sweep.
+        quiet: Whether to hide progress.
+        help: Whether to show the help.
+        hydra_help: Whether to show Hydra's own help.
+        version: Whether to show the version.
+        show: Hydra's options, with values, that show something instead of starting a run.
     """
 
     overrides: tuple[str, ...] = ()
@@ -47,16 +47,16 @@ class Request:
 
     @property
     def main_file(self) -> Path | None:
-        """The main configuration file, in the main folder or the further one; None: neither has it."""
+        """The main configuration file, in the main folder or the additional one; None if neither contains it."""
         folders = [self.main_dir, *([] if self.config_dir is None else [self.config_dir])]
         return next((path for folder in folders if (path := folder / f"{self.config_name}.yaml").is_file()), None)
 
     def with_overrides(self, *overrides: str) -> "Request":
-        """The same request with further overrides, which win over those before them."""
+        """The same request with further overrides, which take precedence."""
         return replace(self, overrides=(*self.overrides, *overrides))
 
     def hydra_arguments(self) -> list[str]:
-        """The words that hand this request to Hydra's own command line: options first, then overrides."""
+        """The arguments of this request for Hydra's own command line: options, then overrides."""
         options = [f"--config-name={self.config_name}", *self.show]
         if self.config_dir is not None:
             options.append(f"--config-dir={self.config_dir}")
@@ -68,19 +68,19 @@ class Request:
 
 
 def train_parser() -> argparse.ArgumentParser:
-    """The options of `rnnbench train`: Hydra's, and -q."""
+    """The parser of `rnnbench train`: Hydra's options, and -q."""
     parser = CommandParser(prog="rnnbench train", add_help=False, usage="rnnbench train [OPTIONS] [KEY=VALUE ...]")
     add = parser.add_argument
     add("overrides", nargs="*", metavar="KEY=VALUE", help="a choice of a group or the value of a key")
     add("-m", "--multirun", action="store_true", help="a sweep: run every combination, as in -m seed=0,1 optim=hf,nag")
     add("-q", "--quiet", action="store_true", help="no progress on the terminal")
-    add("-c", "--cfg", choices=("job", "hydra", "all"), help="show the configuration in place of a run")
+    add("-c", "--cfg", choices=("job", "hydra", "all"), help="show the configuration instead of training")
     add("--resolve", action="store_true", help="with --cfg: resolve interpolations")
     add("-p", "--package", help="with --cfg: only this part, as in -p optim")
     add("-i", "--info", nargs="?", const="all", help="show all, config, defaults, defaults-tree, plugins or searchpath")
-    add("-cd", "--config-dir", help="a folder of choices of your own: DIR/task/NAME.yaml and the like")
-    add("-cn", "--config-name", default="config", help="another main file, in the configuration folder or --config-dir")
-    add("-cp", "--config-path", help="another main configuration folder")
+    add("-cd", "--config-dir", help="folder with your own choices, such as DIR/task/NAME.yaml")
+    add("-cn", "--config-name", default="config", help="main file, in the configuration folder or --config-dir")
+    add("-cp", "--config-path", help="main configuration folder instead of rnnbench's")
     add("-h", "--help", action="store_true", help="show this help")
     add("--hydra-help", action="store_true", help="show Hydra's help")
     add("--version", action="store_true", help="show the version")
@@ -94,7 +94,7 @@ INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 
 
 def _folder(option: str, given: str | None) -> Path | None:
-    """The absolute path of a folder that an option names."""
+    """The absolute path of a folder given by an option."""
     if given is None:
         return None
     path = Path(os.path.realpath(Path(given).expanduser()))
@@ -104,18 +104,18 @@ def _folder(option: str, given: str | None) -> Path | None:
 
 
 def _plain_experiment(override: str) -> str:
-    """`+experiment=NAME` without its plus, which Hydra refuses for a group that its defaults list names."""
+    """Remove the plus of `+experiment=NAME`, which Hydra rejects for a group in the defaults list."""
     return override.lstrip("+") if override.startswith(("+experiment=", "++experiment=")) else override
 
 
 def parse_request(arguments: Sequence[str]) -> Request:
-    """Read the words after `rnnbench train`; options and overrides may come in any order.
+    """Parse the arguments after `rnnbench train`; options and overrides may come in any order.
 
     Args:
-        arguments: The words.
+        arguments: Arguments of the command.
 
     Raises:
-        ConfigError: An option is not known or lacks its value, a folder does not exist, or options exclude each other.
+        ConfigError: An option does not exist or has no value, a folder does not exist, or options exclude each other.
     """
     options = train_parser().parse_intermixed_args(arguments)
     if options.info is not None and "=" in options.info:  # an override after a bare -i
@@ -127,8 +127,8 @@ def parse_request(arguments: Sequence[str]) -> Request:
         raise ConfigError("only one of --cfg, --info, --multirun and --run can be given")
     if options.experimental_rerun is not None:
         raise ConfigError(
-            "--experimental-rerun is not supported: rnnbench resume FOLDER goes on with a run, "
-            "and .hydra/overrides.yaml in its folder has the words that begin it anew"
+            "--experimental-rerun is not supported: rnnbench resume FOLDER continues a run, "
+            "and .hydra/overrides.yaml in its folder has the overrides to start it again"
         )
     if options.cfg is None and (options.resolve or options.package is not None):
         raise ConfigError("--resolve and --package need --cfg")
@@ -155,10 +155,10 @@ def parse_request(arguments: Sequence[str]) -> Request:
 
 
 def _check_main_file(request: Request) -> None:
-    """Refuse a main file that does not exist, or whose keys would be those of the folder that it lies in."""
+    """Check that the main file exists, and that its keys are at the top level even if it lies in a subfolder."""
     file, name = request.main_file, request.config_name
     if file is None:
         beside = "" if request.config_dir is None else f" nor in {request.config_dir}"
         raise ConfigError(f"--config-name: there is no {name}.yaml in {request.main_dir}{beside}")
     if "/" in name and not re.match(rb"\s*#\s*@package\s+_global_", file.read_bytes()):
-        raise ConfigError(f"--config-name: the first line of {file} must be {HEADER}, since it lies in a folder")
+        raise ConfigError(f"--config-name: the first line of {file} must be {HEADER}, because it lies in a subfolder")

@@ -1,7 +1,7 @@
 """The typed schema of the configuration: one dataclass per choice, one field per key.
 
-Each field has a sentence of help and, where they exist, its limits; fields marked per replica may differ between the
-replicas of one batched run. Importing this module needs neither torch nor Hydra.
+Each field has a one-sentence description and may have limits. Fields marked per_replica may differ between the replicas
+of a batched run. This module imports neither torch nor Hydra.
 """
 
 from dataclasses import dataclass, field
@@ -10,16 +10,22 @@ from typing import Any
 from rnnbench.config.declaration import choice, shared
 from rnnbench.config.option import option, other_default
 
-REQUIRED = "???"  # OmegaConf's marker of a value that has to be given
+REQUIRED = "???"  # OmegaConf's marker of a value that must be set
+
+CHOICE_GROUPS = ("task", "model", "init", "optim")
+"""Groups of which a run has exactly one choice each."""
+
+REQUIRED_GROUPS = (*CHOICE_GROUPS, "probe")
+"""Groups that every run has."""
 
 
 @shared("model", "model")
 @dataclass
 class Choice:
-    """What every choice of a group has: its name and the class that it builds."""
+    """Keys of every choice: its name and its class."""
 
     name: str = option(REQUIRED, "name of the choice, as in its file")
-    _target_: str = option(REQUIRED, "the class that it builds; its other keys are that class's arguments")
+    _target_: str = option(REQUIRED, "class of the object; the other keys are the arguments of this class")
 
 
 # ---------------------------------------------------------------- task
@@ -28,12 +34,12 @@ class Choice:
 @shared("task", "task")
 @dataclass
 class Task(Choice):
-    """A task of fixed generator, scaled to a length."""
+    """A task whose length is set by sequence_length."""
 
     sequence_length: int = option(
-        50, "nominal length T of the variant; docs/tasks.md has the lengths of its sequences", low=1
+        50, "nominal length T; docs/tasks.md lists the sequence lengths of each variant", low=1
     )
-    variant: str = option("hf11", "whose definition of the task; docs/tasks.md has the table")
+    variant: str = option("hf11", "definition of the task, named by its paper; docs/tasks.md lists them")
 
 
 @choice("task", "temporal_order")
@@ -41,7 +47,7 @@ class Task(Choice):
 class TemporalOrder(Task):
     """The order of a few relevant symbols among distractors."""
 
-    num_symbols: int = option(2, "relevant symbols in a sequence; 2^num_symbols classes", low=2, high=3)
+    num_symbols: int = option(2, "relevant symbols in a sequence; there are 2^num_symbols classes", low=2, high=3)
 
 
 @choice("task", "memorization")
@@ -49,20 +55,20 @@ class TemporalOrder(Task):
 class Memorization(Task):
     """The first symbols of a sequence, after many blanks."""
 
-    num_symbols: int = option(2, "different symbols that are to be memorized", low=2)
-    num_positions: int = option(5, "symbols that are to be memorized, one at each of the first steps", low=1)
+    num_symbols: int = option(2, "number of different symbols to memorize", low=2)
+    num_positions: int = option(5, "number of first steps, each of which shows a symbol to memorize", low=1)
 
 
 @choice("task", "latch")
 @dataclass
 class Latch(Task):
-    """One bit that is to be held among noise."""
+    """One bit to be stored despite noise."""
 
     sequence_length: int = other_default(Task, "sequence_length", 20, "number of steps T")
     variant: str = other_default(Task, "variant", "bengio94")
-    num_positions: int = option(3, "first steps, which show the class", low=1)
+    num_positions: int = option(3, "number of first steps, which show the class", low=1)
     noise: float = option(0.2, "standard deviation of the noise at each later step and noise input", low=0)
-    num_noise_inputs: int = option("${model.hidden_size}", "inputs of noise, one for each unit of the net", low=1)
+    num_noise_inputs: int = option("${model.hidden_size}", "noise inputs, one for each unit of the net", low=1)
 
 
 # ---------------------------------------------------------------- model
@@ -74,10 +80,12 @@ class Rnn(Choice):
     """The simple recurrent net."""
 
     hidden_size: int = option(100, "number of hidden units n", low=1)
-    nonlinearity: str = option("tanh", "of the hidden units", choices=("tanh", "relu", "linear", "sigmoid"))
+    nonlinearity: str = option(
+        "tanh", "nonlinearity of the hidden units", choices=("tanh", "relu", "linear", "sigmoid")
+    )
     recurrence: str = option(
         "auto",
-        "what runs the recurrence: torch; triton: kernels; auto: kernels on a GPU where they can run, else torch",
+        "backend of the recurrence: torch, triton, or auto: triton on a GPU that supports it, else torch",
         choices=("auto", "torch", "triton"),
     )
 
@@ -85,20 +93,20 @@ class Rnn(Choice):
 @choice("model", "latch")
 @dataclass
 class LatchNet(Choice):
-    """The simple recurrent net whose last inputs, one for each unit, are noise that no weight can turn off."""
+    """The simple recurrent net whose last inputs are noise that is added to the units without weights."""
 
     hidden_size: int = option(1, "number of hidden units n", low=1)
-    nonlinearity: str = option("tanh", "of the hidden units", choices=("tanh", "linear"))
+    nonlinearity: str = option("tanh", "nonlinearity of the hidden units", choices=("tanh", "linear"))
 
 
 @dataclass
 class GatedNet(Choice):
-    """A net that torch has as one operation for a whole sequence, too."""
+    """A gated net, for which torch also has one fused operation over all time steps."""
 
     hidden_size: int = option(100, "number of hidden units n", low=1)
     recurrence: str = option(
         "auto",
-        "what runs the steps of gradients: torch: step by step; fused: torch.nn's own operation; auto: the faster one",
+        "backend of gradients: torch: step by step; fused: the operation of torch.nn; auto: the faster one",
         choices=("auto", "torch", "fused"),
     )
 
@@ -121,7 +129,7 @@ class Gru(GatedNet):
 @shared("init", "init")
 @dataclass
 class Init(Choice):
-    """What every initialization has beside its recurrent weights."""
+    """Keys of every initialization, except those of the recurrent weights."""
 
     input_scale: float = option(0.1, "standard deviation of the input weights", low=0, per_replica=True)
     output_scale: float = option(0.1, "standard deviation of the readout weights", low=0, per_replica=True)
@@ -134,8 +142,8 @@ class Init(Choice):
 class SparseInit(Init):
     """A few incoming weights per unit, rescaled to a spectral radius."""
 
-    num_connections: int = option(15, "incoming recurrent weights of a unit (all where n is smaller)", low=1)
-    spectral_radius: float = option(1.1, "largest eigenvalue modulus of the recurrent weights", low=0, per_replica=True)
+    num_connections: int = option(15, "incoming recurrent weights per unit (all n if n is smaller)", low=1)
+    spectral_radius: float = option(1.1, "largest |eigenvalue| of the recurrent weights", low=0, per_replica=True)
 
 
 @choice("init", "gaussian")
@@ -147,7 +155,7 @@ class GaussianInit(Init):
         None, "standard deviation of the recurrent weights; null: 1/sqrt(n)", low=0, per_replica=True
     )
     spectral_radius: float | None = option(
-        None, "rescale to this largest eigenvalue modulus; null: leave as drawn", low=0, per_replica=True
+        None, "rescale to this largest |eigenvalue|; null: do not rescale", low=0, per_replica=True
     )
 
 
@@ -156,7 +164,7 @@ class GaussianInit(Init):
 class OrthogonalInit(Init):
     """A random orthogonal matrix (Haar), times spectral_radius."""
 
-    spectral_radius: float = option(1.0, "modulus of all eigenvalues", low=0, per_replica=True)
+    spectral_radius: float = option(1.0, "|eigenvalue| of all eigenvalues", low=0, per_replica=True)
 
 
 @choice("init", "identity")
@@ -164,7 +172,7 @@ class OrthogonalInit(Init):
 class IdentityInit(Init):
     """The identity matrix, times spectral_radius."""
 
-    spectral_radius: float = option(1.0, "all eigenvalues", low=0, per_replica=True)
+    spectral_radius: float = option(1.0, "value of all eigenvalues", low=0, per_replica=True)
 
 
 # ---------------------------------------------------------------- optim
@@ -172,7 +180,7 @@ class IdentityInit(Init):
 
 @dataclass
 class Cadence:
-    """How long and how often, by default, for an optimizer: its updates differ in cost by a factor of a thousand."""
+    """Default budget and intervals of an optimizer; the cost of an update differs by a factor of 1000 between them."""
 
     updates: int = option(REQUIRED, "default of budget.updates", low=1)
     log_every: int = option(REQUIRED, "default of record.log_every", low=1)
@@ -183,66 +191,9 @@ class Cadence:
 @shared("optim", "optimizer")
 @dataclass
 class Optimizer(Choice):
-    """What every optimizer has."""
+    """Keys of every optimizer."""
 
     cadence: Cadence = field(default_factory=Cadence, metadata={"help": "defaults of budget and record"})
-
-
-@shared("optim", "first_order")
-@dataclass
-class FirstOrder(Optimizer):
-    """What every first-order method has."""
-
-    cadence: Cadence = other_default(  # noqa: RUF009 - a field
-        Optimizer, "cadence", Cadence(updates=50000, log_every=100, evaluate_every=500, checkpoint_every=5000)
-    )
-    batch_size: int = option(100, "sequences per update and replica", low=1)
-    lr: float = option(REQUIRED, "learning rate", low=0, per_replica=True)
-    weight_decay: float = option(0.0, "L2 penalty added to the gradient, as in torch.optim", low=0, per_replica=True)
-    clip_norm: float | None = option(
-        None, "rescale the gradient to at most this Euclidean norm; null: never", above=0, per_replica=True
-    )
-    clip_value: float | None = option(
-        None, "clamp every entry of the gradient to at most this; null: never", above=0, per_replica=True
-    )
-
-
-@choice("optim", "sgd")
-@dataclass
-class Sgd(FirstOrder):
-    """Stochastic gradient descent, with classical momentum."""
-
-    lr: float = other_default(FirstOrder, "lr", 0.01)
-    clip_norm: float | None = other_default(FirstOrder, "clip_norm", 1.0)
-    momentum: float = option(0.0, "classical momentum", low=0, below=1, per_replica=True)
-
-
-@choice("optim", "nag")
-@dataclass
-class Nag(FirstOrder):
-    """Nesterov's accelerated gradient."""
-
-    lr: float = other_default(FirstOrder, "lr", 1e-3)
-    form: str = option(
-        "sutskever13",
-        "sutskever13: gradient at the look-ahead point, velocity holds the learning rate; torch: as torch.optim.SGD",
-        choices=("sutskever13", "torch"),
-    )
-    momentum: float = option(0.995, "momentum after the first updates", low=0, below=1, per_replica=True)
-    initial_momentum: float = option(0.9, "momentum during the first updates", low=0, below=1, per_replica=True)
-    initial_momentum_updates: int = option(1000, "how many updates initial_momentum holds", low=0)
-
-
-@choice("optim", "adam")
-@dataclass
-class Adam(FirstOrder):
-    """Adam."""
-
-    lr: float = other_default(FirstOrder, "lr", 1e-3)
-    betas: list[float] = option(  # noqa: RUF009 - a field
-        [0.9, 0.999], "decay rates of both moments", low=0, below=1, per_replica=True
-    )
-    eps: float = option(1e-8, "added to the denominator", above=0, per_replica=True)
 
 
 # ---------------------------------------------------------------- the run
@@ -250,16 +201,16 @@ class Adam(FirstOrder):
 
 @dataclass
 class Budget:
-    """When a run ends that is not solved; whichever comes first."""
+    """Limits of a run that does not solve its task; the first one reached ends it."""
 
     updates: int = option("${optim.cadence.updates}", "number of updates", low=1)
-    sequences: int | None = option(None, "number of sequences seen by a replica, products included", low=1)
+    sequences: int | None = option(None, "number of sequences per replica, including those of products", low=1)
     minutes: float | None = option(None, "wall-clock minutes", above=0)
 
 
 @dataclass
 class Record:
-    """How often."""
+    """How often a run is logged, evaluated and saved."""
 
     log_every: int = option(
         "${cadence:log_every}", "updates between rows of metrics; by default at most 1/20 of the budget", low=1
@@ -269,33 +220,35 @@ class Record:
     )
     checkpoint_every: int = option("${optim.cadence.checkpoint_every}", "updates between checkpoints", low=1)
     checkpoint_minutes: float | None = option(
-        10.0, "wall-clock minutes after which there is one, too; null: however long updates take", above=0
+        10.0, "wall-clock minutes between checkpoints, in addition; null: no such limit", above=0
     )
 
 
 @dataclass
 class Config:
-    """A whole run."""
+    """The configuration of a run."""
 
     task: Any = REQUIRED
     model: Any = REQUIRED
     init: Any = REQUIRED
     optim: Any = REQUIRED
     probe: Any = REQUIRED
-    seed: int = option(0, "decides parameters and data of a replica", low=0, high=2**62, per_replica=True)
+    seed: int = option(0, "seed of the initial parameters and data of a replica", low=0, high=2**62, per_replica=True)
     device: str = option("auto", "auto, cpu, cuda or cuda:N; auto: the first GPU, else the CPU")
     cuda_graphs: str = option(
         "auto",
-        "updates without a row of metrics as CUDA graphs; auto: where that can be; always: refused where it cannot",
+        "replay updates without a row of metrics as CUDA graphs; auto: if possible; always: else an error",
         choices=("auto", "never", "always"),
     )
     dtype: str = option("float32", "floating-point type of parameters and states", choices=("float32", "float64"))
-    threads: Any = option("auto", "worker threads on the CPU: a number, or auto: measured when the run starts", low=1)  # noqa: RUF009
-    name: str = option("${task.name}_${optim.name}", "name of the run, in its folder's name")
+    threads: Any = option(  # noqa: RUF009 - a field
+        "auto", "threads on the CPU: a number, or auto: the fastest number, measured at the start", low=1
+    )
+    name: str = option("${task.name}_${optim.name}", "name of the run, used in the name of its folder")
     stop_when_solved: bool = option(True, "end the run when it is solved")
     objective: str = option(
         "updates_to_solve",
-        "what a sweeper that searches, such as Optuna's, minimises",
+        "value that a searching sweeper such as Optuna minimises",
         choices=("updates_to_solve", "loss", "error_rate"),
     )
     budget: Budget = field(default_factory=Budget)

@@ -1,4 +1,4 @@
-"""Sets one value of a composed configuration, as an override says."""
+"""Sets one value of a composed configuration by an override."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,12 +15,12 @@ def set_value(override: Override, tree: DictConfig, groups: Sequence[str]) -> No
     """Set one value.
 
     Args:
-        override: Of one value.
-        tree: The configuration, which is changed.
-        groups: Names of the groups, which may have been meant by an unknown key.
+        override: Override with one value.
+        tree: Configuration, which is modified.
+        groups: Names of the groups, as suggestions for an unknown key.
 
     Raises:
-        ConfigError: The key does not exist, cannot be removed, or its type is another.
+        ConfigError: The key does not exist or cannot be removed, or the value has the wrong type.
     """
     key, value = override.key_or_group, override.value()
     if override.is_delete():
@@ -35,7 +35,7 @@ def set_value(override: Override, tree: DictConfig, groups: Sequence[str]) -> No
     if not has_key(tree, key) and not (inside_hydra and (adds or _is_open(tree, key))):
         raise unknown_key(key, tree, groups)
     if override.is_add() and has_key(tree, key) and not (inside_hydra and isinstance(value, dict | list)):
-        raise ConfigError(f"{override.input_line}: the key exists already; write {str(override.input_line)[1:]}")
+        raise ConfigError(f"{override.input_line}: the key already exists; write {str(override.input_line)[1:]}")
     if not inside_hydra:
         _check_value(tree, key, value, groups)
     try:
@@ -45,7 +45,7 @@ def set_value(override: Override, tree: DictConfig, groups: Sequence[str]) -> No
 
 
 def _check_value(tree: DictConfig, key: str, value: Any, groups: Sequence[str]) -> None:
-    """Refuse a value of the wrong type, and keys inside it that do not exist."""
+    """Check the type of a value, and that the keys inside it exist."""
     if isinstance(value, dict) and isinstance(OmegaConf.select(tree, key), DictConfig):
         for name, inner in value.items():
             if not has_key(tree, f"{key}.{name}"):
@@ -58,6 +58,6 @@ def _check_value(tree: DictConfig, key: str, value: Any, groups: Sequence[str]) 
 
 
 def _is_open(tree: DictConfig, key: str) -> bool:
-    """Whether a key that does not exist lies in a mapping which takes any key."""
+    """Whether a new key may be added to the mapping that it would lie in."""
     parent = OmegaConf.select(tree, key.rpartition(".")[0])
     return isinstance(parent, DictConfig) and OmegaConf.is_struct(parent) is False

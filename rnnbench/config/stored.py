@@ -1,7 +1,7 @@
-"""Configurations out of records: a run that goes on does so as it was configured, not as conf/ is by now.
+"""Reads configurations from records: a run is resumed as it was configured, whatever conf/ contains now.
 
-A record may be a stranger's, so nothing in it is resolved, imported or called here, and every value is of its key's
-type before anything else looks at it.
+Records may come from an untrusted source. So nothing in them is resolved, imported or called here, and the type of
+every value is checked before it is used.
 """
 
 import dataclasses
@@ -16,38 +16,38 @@ from rnnbench.config.declaration import DECLARED
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.explain import describe_type, show_value
 from rnnbench.config.launcher_settings import AUTO
-from rnnbench.config.limits import LARGEST
+from rnnbench.config.limits import MAX_INTEGER
 from rnnbench.config.nearest import did_you_mean, nearest_keys
 from rnnbench.config.probes import Probe
-from rnnbench.config.schema import Choice, Config
+from rnnbench.config.schema import CHOICE_GROUPS, Choice, Config
 from rnnbench.config.validate import validate
 
 RESUMABLE = ("budget.updates", "budget.sequences", "budget.minutes", "stop_when_solved")
-"""Keys that a run may be given anew when it goes on: none of them changes a number of the updates."""
+"""Keys that may change when a run is resumed: they do not affect the numbers of an update."""
 
 MOST_THREADS = 1024
-"""Of a run on any machine."""
+"""Largest number of threads in a record, whatever this machine has."""
 
-DEEPEST = 20
-"""Levels of a stored configuration."""
+MAX_DEPTH = 20
+"""Largest number of nested levels in a stored configuration."""
 
-PLAIN = (str, float, bool, types.NoneType)
+PLAIN_TYPES = (str, float, bool, types.NoneType)
 
-_Made = TypeVar("_Made", bound=schema.Choice | schema.Budget | schema.Record | schema.Cadence | Config)
+_Node = TypeVar("_Node", bound=schema.Choice | schema.Budget | schema.Record | schema.Cadence | Config)
 
 
 def schema_names(config: Config) -> dict[str, str]:
-    """The dataclass of every choice, by the choice's dotted key, as `config_from` wants it."""
-    choices = {group: getattr(config, group) for group in ("task", "model", "init", "optim")}
+    """Dotted key of every choice -> name of its dataclass, as `config_from` expects it."""
+    choices = {group: getattr(config, group) for group in CHOICE_GROUPS}
     choices |= {f"probe.{name}": probe for name, probe in config.probe.items()}
     return {key: type(choice).__name__ for key, choice in choices.items()}
 
 
 def validate_stored(config: Config) -> None:
-    """Check a configuration out of a record, which may be of a machine with more processors.
+    """Check a configuration from a record, which may come from a machine with more processors.
 
     Raises:
-        ConfigError: The first thing that is wrong.
+        ConfigError: The first error found.
     """
     threads = config.threads
     if threads != AUTO and (type(threads) is not int or not 1 <= threads <= MOST_THREADS):
@@ -56,20 +56,20 @@ def validate_stored(config: Config) -> None:
 
 
 def config_from(tree: Any, names: Any) -> Config:
-    """The configuration that `to_dict` and `schema_names` took apart, every value of its key's type.
+    """Rebuild a configuration from the results of `to_dict` and `schema_names`, and check the type of every value.
 
     Args:
-        tree: From `rnnbench.config.objects.to_dict`, as a record has it.
-        names: From `schema_names`, as a record has it.
+        tree: Result of `rnnbench.config.objects.to_dict`, read from a record.
+        names: Result of `schema_names`, read from a record.
 
     Raises:
-        ValueError: A key is missing or not known, a value is of another type, or there is no such dataclass.
+        ValueError: A key is missing or unknown, a value has the wrong type, or a dataclass does not exist.
     """
     _check_plain("the configuration", tree)
     _check_plain("the schema", names)
     try:
         parts = dict(tree)
-        for group in ("task", "model", "init", "optim"):
+        for group in CHOICE_GROUPS:
             parts[group] = _choice(group, tree[group], names[group])
         probes = tree["probe"].items()
         parts["probe"] = {name: _choice(f"probe.{name}", values, names[f"probe.{name}"]) for name, values in probes}
@@ -83,34 +83,34 @@ def config_from(tree: Any, names: Any) -> Config:
 
 
 def _choice(key: str, values: Mapping[str, Any], name: str) -> Choice:
-    """A choice of a group; keys that its dataclass lacks become attributes."""
-    made_by = _dataclasses(key.partition(".")[0])[name]
-    fields = {field.name for field in dataclasses.fields(made_by)}
+    """A choice of a group; keys without a field in its dataclass become further attributes."""
+    node_type = _dataclasses(key.partition(".")[0])[name]
+    fields = {field.name for field in dataclasses.fields(node_type)}
     known = {name: value for name, value in values.items() if name in fields}
     if "cadence" in known:
         known["cadence"] = _filled(schema.Cadence, f"{key}.cadence.", known["cadence"])
-    made: Choice = made_by(**known)
+    made: Choice = node_type(**known)
     for name in values.keys() - fields:
         if name.startswith("__"):
-            raise ValueError(f"{key}.{name} is no key")
+            raise ValueError(f"{key}.{name} is not a key")
         setattr(made, name, values[name])
     return _typed(made, f"{key}.")
 
 
 @functools.cache
 def _dataclasses(group: str) -> Mapping[str, type[Any]]:
-    """The dataclasses that a choice of a group can be of, by their names."""
+    """Name -> dataclass, for the dataclasses of a group's choices."""
     untyped = Probe if group == "probe" else Choice
     nodes: list[type[Any]] = [untyped, *(declared.node for declared in DECLARED[group].values())]
     return {node.__name__: node for node in nodes}
 
 
-def _filled(made_by: type[_Made], prefix: str, values: Mapping[str, Any]) -> _Made:
-    return _typed(made_by(**values), prefix)
+def _filled(node_type: type[_Node], prefix: str, values: Mapping[str, Any]) -> _Node:
+    return _typed(node_type(**values), prefix)
 
 
-def _typed(made: _Made, prefix: str) -> _Made:
-    """The same object, whose fields are of the types that they say."""
+def _typed(made: _Node, prefix: str) -> _Node:
+    """Check that the fields of a dataclass instance have their declared types; returns the instance."""
     for name, hint in _hints(type(made)).items():  # type: ignore[arg-type] # a class is hashable, if not its instances
         value = getattr(made, name)
         if not _is_of(value, hint):
@@ -119,12 +119,12 @@ def _typed(made: _Made, prefix: str) -> _Made:
 
 
 @functools.cache
-def _hints(made_by: type[Any]) -> dict[str, Any]:
-    return typing.get_type_hints(made_by)
+def _hints(node_type: type[Any]) -> dict[str, Any]:
+    return typing.get_type_hints(node_type)
 
 
 def _is_of(value: Any, hint: Any) -> bool:
-    """Whether a value is of a field's type; a whole number is a number too, and true is neither."""
+    """Whether a value has the type of a field; an int is accepted as a float, a bool is neither."""
     if hint is Any or type(value) is hint:
         return True
     if isinstance(hint, types.UnionType):
@@ -135,35 +135,35 @@ def _is_of(value: Any, hint: Any) -> bool:
 
 
 def _check_plain(key: str, value: Any, depth: int = 0) -> None:
-    """Check that a value is one that YAML and JSON can hold, in few levels and without numbers beyond 64 bits.
+    """Check that a value consists of plain YAML and JSON types, in few levels and with integers of at most 64 bits.
 
     Raises:
-        ValueError: It is not.
+        ValueError: It does not.
     """
     kind = type(value)
     if kind is dict or kind is list:
-        if depth == DEEPEST:
+        if depth == MAX_DEPTH:
             raise ValueError(f"{key} is nested too deeply")
         for name, inner in value.items() if kind is dict else ((key, inner) for inner in value):
             if type(name) is not str:
-                raise ValueError(f"{key} has the key {name!r}, which is no text")
+                raise ValueError(f"{key} has the key {name!r}, which is not a string")
             _check_plain(name, inner, depth + 1)
     elif kind is int:
-        if abs(value) > LARGEST:
-            raise ValueError(f"{key} is larger than any number of a configuration")
-    elif kind not in PLAIN:
-        raise ValueError(f"{key} holds a {kind.__name__}")
+        if abs(value) > MAX_INTEGER:
+            raise ValueError(f"{key} is larger than the largest allowed number")
+    elif kind not in PLAIN_TYPES:
+        raise ValueError(f"{key} contains a {kind.__name__}")
 
 
 def with_overrides(config: Config, overrides: Sequence[str]) -> Config:
-    """The configuration with another budget.
+    """Change the budget of a configuration.
 
     Args:
-        config: Of the run that goes on.
-        overrides: KEY=VALUE of the keys in `RESUMABLE`.
+        config: Configuration of the run to resume.
+        overrides: Overrides KEY=VALUE of keys in `RESUMABLE`.
 
     Raises:
-        ConfigError: Another key, or a value that cannot be.
+        ConfigError: A key is not in `RESUMABLE`, or a value is invalid.
     """
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -173,7 +173,7 @@ def with_overrides(config: Config, overrides: Sequence[str]) -> Config:
         key, equals, value = line.partition("=")
         if key not in RESUMABLE or not equals:
             near = did_you_mean(nearest_keys(key, RESUMABLE)) or f"; what can be given is {', '.join(RESUMABLE)}"
-            raise ConfigError(f"{key} cannot change when a run goes on{near}")
+            raise ConfigError(f"{key} cannot be changed when a run is resumed{near}")
         part, _, name = key.rpartition(".")
         node = OmegaConf.structured(schema.Budget if part else Config)
         try:

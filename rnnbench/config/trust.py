@@ -1,7 +1,7 @@
-"""What a person names on the command line, and the program therefore imports.
+"""Which classes may be imported for a record: those in folders and modules that the command line names.
 
-A record is read as a stranger's: to import a module is to run it, so what a checkpoint or a sweep.json says of where
-its classes lie is shown and not followed. rnnbench's own classes need nothing.
+Importing a module runs its code, and a record may come from an untrusted source. So the folders of classes in a
+checkpoint or a sweep.json are shown to the user but never used. Classes of rnnbench itself are always allowed.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnnbench.config.classes import origins_of, own_targets
+from rnnbench.config.classes import external_targets, import_origins
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.schema import Config
 
@@ -29,7 +29,7 @@ RESOURCES = frozenset(
         *("array_parallelism", "signal_delay_s", "stderr_to_stdout", "time", "timeout_min", "use_srun"),
     }
 )
-"""Parameters of submitit that say what a task gets, and run nothing."""
+"""Parameters of submitit that request resources and cannot run commands."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,10 @@ class Trusted:
     """The folders and modules whose classes may be imported.
 
     Attributes:
-        folders: Absolute paths; they are searched after Python's own path.
-        modules: Dotted names of modules and packages that Python finds by itself.
-        command: The command as typed, which a refusal repeats with what it lacks; empty: it takes no such options.
+        folders: Absolute paths of folders, searched after Python's own path.
+        modules: Dotted names of modules and packages on Python's own path.
+        command: Command as typed, which an error message repeats with the missing options; empty if the command does
+            not have these options.
     """
 
     folders: tuple[Path, ...] = ()
@@ -47,43 +48,43 @@ class Trusted:
     command: tuple[str, ...] = ()
 
     def add_to_path(self) -> None:
-        """Have Python find modules in the folders."""
+        """Add the folders to Python's module search path."""
         sys.path += [str(folder) for folder in self.folders if str(folder) not in sys.path]
 
     def covers(self, target: str) -> bool:
         """Whether a class may be imported: its module is named, or lies in one of the folders."""
         if any(target == module or target.startswith(f"{module}.") for module in self.modules):
             return True
-        origins = origins_of(target)
+        origins = import_origins(target)
         return bool(origins) and all(any(_lies_in(each, folder) for folder in self.folders) for each in origins)
 
 
 NOTHING = Trusted()
-"""What is trusted where nobody has named anything."""
+"""Nothing is trusted except rnnbench itself."""
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give a command the options that name folders and modules."""
+def add_trust_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options for trusted folders and modules to a parser."""
     add = parser.add_argument
-    add("--config-dir", metavar="DIR", action="append", default=[], help="a folder with classes of your own")
+    add("--config-dir", metavar="DIR", action="append", default=[], help="folder with your own classes")
     add(
         "--trust",
         metavar="MODULE",
         action="append",
         default=[],
-        help="a module of your own that Python finds by itself",
+        help="module with your own classes, on Python's path",
     )
 
 
 def trusted_by(options: argparse.Namespace, command: Sequence[str]) -> Trusted:
-    """What the options of a command name.
+    """The folders and modules that the options of a command name.
 
     Args:
-        options: With those of `add_options`.
-        command: The words of the command, as typed.
+        options: Parsed options, including those of `add_trust_options`.
+        command: Arguments of the command, as typed.
 
     Raises:
-        ConfigError: A folder does not exist, or a module's name cannot be one.
+        ConfigError: A folder does not exist, or a module's name is not valid.
     """
     folders = [Path(os.path.realpath(Path(folder).expanduser())) for folder in options.config_dir]
     for folder in folders:
@@ -96,53 +97,53 @@ def trusted_by(options: argparse.Namespace, command: Sequence[str]) -> Trusted:
 
 
 def folders_of_classes(config_dir: Path | None) -> Trusted:
-    """The folders in which the classes of a user's own choices are looked for.
+    """The folders that contain the classes of the user's own choices.
 
     Args:
-        config_dir: The folder with these choices, from --config-dir; the current folder comes after it.
+        config_dir: Folder of these choices, from --config-dir; the current folder is searched after it.
     """
     return Trusted(tuple(folder for folder in (config_dir, Path.cwd()) if folder is not None))
 
 
 def check_trusted(record: Path, configs: Sequence[Config], places: Any, trusted: Trusted) -> None:
-    """Check, before anything is imported, that every class is rnnbench's or may be imported.
+    """Check, before anything is imported, that every class is part of rnnbench or trusted.
 
     Args:
-        record: The folder that the configurations come from, for the message.
-        configs: Read from it.
-        places: Where the classes came from, as it says; anything, where it is a stranger's.
-        trusted: What the person has named.
+        record: Folder of the record, for the message.
+        configs: Configurations read from the record.
+        places: Folder of each class according to the record; not validated.
+        trusted: Trusted folders and modules.
 
     Raises:
-        ConfigError: A class may not be imported; the message has the command that would allow it.
+        ConfigError: A class is not trusted; the message contains the command that would allow it.
     """
-    refused = [target for target in own_targets(configs) if not trusted.covers(target)]
+    refused = [target for target in external_targets(configs) if not trusted.covers(target)]
     if not refused:
         return
-    found = {target: _place(target, places) for target in refused}
-    of_place = {place: [target for target in refused if found[target] == place] for place in found.values()}
+    folders = {target: _place(target, places) for target in refused}
+    by_folder = {folder: [target for target in refused if folders[target] == folder] for folder in folders.values()}
     classes = ", ".join(
-        f"{' and '.join(of_place[place])} from {place or 'a folder not recorded'}" for place in of_place
+        f"{' and '.join(targets)} from {folder or 'a folder not recorded'}" for folder, targets in by_folder.items()
     )
     one = len(refused) == 1
-    message = f"{record} uses {classes}, {'a class that is' if one else 'classes that are'} not rnnbench's"
+    message = f"{record} uses {classes}, {'a class that is' if one else 'classes that are'} not part of rnnbench"
     if not trusted.command:
         raise ConfigError(message)
-    options = dict.fromkeys(_option(target, place) for target, place in found.items())
+    options = dict.fromkeys(_option(target, folder) for target, folder in folders.items())
     command = f"{shlex.join(trusted.command)} {' '.join(options)}"
     raise ConfigError(f"{message}; if you trust {'it' if one else 'them'}: {command}")
 
 
 def check_submitit(record: Path, parameters: Any, trusted: Trusted) -> None:
-    """Check that parameters of submitit out of a record ask for resources and run nothing, or that it is trusted.
+    """Check that parameters of submitit from a record only request resources, or that submitit is trusted.
 
     Args:
-        record: The folder that they come from, for the message.
-        parameters: Of `AutoExecutor.update_parameters`.
-        trusted: What the person has named.
+        record: Folder of the record, for the message.
+        parameters: Parameters of `AutoExecutor.update_parameters`.
+        trusted: Trusted folders and modules.
 
     Raises:
-        ConfigError: They may run commands; the message has the command that would allow it.
+        ConfigError: A parameter may run commands; the message contains the command that would allow it.
     """
     if SUBMITIT in trusted.modules:
         return
@@ -151,18 +152,18 @@ def check_submitit(record: Path, parameters: Any, trusted: Trusted) -> None:
         if SUBMITIT_PREFIX.sub("", name) not in RESOURCES or not is_plain:
             command = shlex.join([*trusted.command, "--trust", SUBMITIT])
             raise ConfigError(
-                f"{record} asks submitit for {name}={value!r}, which may run commands; if you trust it: {command}"
+                f"{record} passes {name}={value!r} to submitit, which may run commands; if you trust it: {command}"
             )
 
 
 def _lies_in(path: Path, folder: Path) -> bool:
-    """Whether a path lies in a folder or is it, with symbolic links followed or not."""
+    """Whether a path is a folder or lies inside it, with or without symbolic links resolved."""
     return path.is_relative_to(folder) or Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def _place(target: str, places: Any) -> str | None:
-    """The folder that a class would be imported from, else the one that the record names."""
-    origins = origins_of(target)
+    """The folder that a class would be imported from; if Python does not find it, the folder in the record."""
+    origins = import_origins(target)
     if origins:
         return str(origins[0].parent)
     place = places.get(target) if isinstance(places, Mapping) else None
@@ -170,7 +171,7 @@ def _place(target: str, places: Any) -> str | None:
 
 
 def _option(target: str, place: str | None) -> str:
-    """The option that lets a class be imported from a folder."""
-    if origins_of(target) and place != os.getcwd():
+    """The option that makes a class in a folder trusted."""
+    if import_origins(target) and place != os.getcwd():
         return f"--trust {target.partition('.')[0]}"
     return f"--config-dir {'DIR' if place is None or not os.path.isdir(place) else shlex.quote(place)}"

@@ -1,4 +1,4 @@
-"""Checks of a whole configuration that its types do not make: limits, and keys that have to go together."""
+"""Checks of a complete configuration beyond types: limits, and conditions on several keys."""
 
 import dataclasses
 import functools
@@ -9,25 +9,25 @@ from collections.abc import Iterator
 from typing import Any
 
 from rnnbench.config.errors import ConfigError
+from rnnbench.config.first_order import FirstOrder
 from rnnbench.config.hessian_free import Hf
-from rnnbench.config.limits import outside
+from rnnbench.config.limits import limit_problem
 from rnnbench.config.nearest import did_you_mean, nearest_keys
 from rnnbench.config.objects import values_of
-from rnnbench.config.schema import Choice, Config, FirstOrder
+from rnnbench.config.schema import CHOICE_GROUPS, Choice, Config
 from rnnbench.tasks.variants import MINIMUM_LENGTHS, check_variant
 
-CHOICES = ("task", "model", "init", "optim")
-LONGEST_NAME = 150  # a folder's name has at most 255 bytes, and the time stands before this
-NO_NAME = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f-\x9f\ud800-\udfff]')  # the last are bytes that are no UTF-8
+MAX_NAME_BYTES = 150  # a folder's name has at most 255 bytes, including the time
+FORBIDDEN_IN_NAME = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f-\x9f\ud800-\udfff]')  # last: bytes that are not UTF-8
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
 def fields_of(node: Any, prefix: str = "") -> Iterator[tuple[str, Any, dataclasses.Field[Any] | None]]:
-    """Every key that has a value: its dotted name, its value, and its field of the schema (None: it has none).
+    """Every key with a value: dotted name, value, and field of the schema (None if it has none).
 
     Args:
-        node: A `Config` or a part of it.
+        node: `Config` or a part of it.
         prefix: Dotted name of the part, with a dot at the end.
     """
     schema = _schema(type(node))  # type: ignore[arg-type] # of a dataclass
@@ -43,12 +43,12 @@ def fields_of(node: Any, prefix: str = "") -> Iterator[tuple[str, Any, dataclass
 
 @functools.cache
 def _schema(kind: Any) -> dict[str, dataclasses.Field[Any]]:
-    """The fields of a dataclass, by name."""
+    """Name -> field, for the fields of a dataclass."""
     return {field.name: field for field in dataclasses.fields(kind)}
 
 
 def per_replica_fields(config: Config) -> list[str]:
-    """Dotted names of the keys in which the replicas of one batched run may differ."""
+    """Dotted names of the keys in which replicas of a batched run may differ."""
     return [key for key, _, field in fields_of(config) if field is not None and field.metadata.get("per_replica")]
 
 
@@ -56,13 +56,13 @@ def validate(config: Config) -> None:
     """Check a configuration; needs neither torch nor the file system.
 
     Args:
-        config: Of the right types.
+        config: Configuration whose values have the right types.
 
     Raises:
-        ConfigError: The first thing that is wrong, with the key, the value and what would be right.
+        ConfigError: The first error found, with the key, the value and the allowed values.
     """
     for key, value, field in fields_of(config):
-        problem = outside(key, value, {} if field is None else field.metadata)
+        problem = limit_problem(key, value, {} if field is None else field.metadata)
         if problem:
             raise ConfigError(problem)
         if field is not None and isinstance(value, list):
@@ -78,8 +78,8 @@ def validate(config: Config) -> None:
 
 
 def _check_extra_keys(config: Config) -> None:
-    """A class of ours has no keys but those of the schema; only a file can bring others in."""
-    for group in CHOICES:
+    """Check that choices with classes of rnnbench have no keys outside the schema, which only a file can add."""
+    for group in CHOICE_GROUPS:
         choice = getattr(config, group)
         if not choice._target_.startswith("rnnbench."):
             continue
@@ -90,13 +90,13 @@ def _check_extra_keys(config: Config) -> None:
 
 
 def _check_length(key: str, value: list[Any], field: dataclasses.Field[Any]) -> None:
-    """A list keeps the length of its default."""
+    """Check that a list has the length of its default."""
     if field.default_factory is not dataclasses.MISSING and len(value) != len(field.default_factory()):
         raise ConfigError(f"{key} must have {len(field.default_factory())} entries, got {value}")
 
 
 def _check_target(key: str, target: str) -> None:
-    """A class is named by a dotted path that is not of Python's own library."""
+    """Check that a class is named by a dotted path outside Python's standard library."""
     if not TARGET.fullmatch(target):
         raise ConfigError(f"{key} must be the dotted path of a class, as in package.module.Class, got {target!r}")
     if target.partition(".")[0] in {*sys.stdlib_module_names, *sys.builtin_module_names}:
@@ -104,11 +104,11 @@ def _check_target(key: str, target: str) -> None:
 
 
 def _check_name(name: str) -> None:
-    wrong = NO_NAME.search(name)
+    wrong = FORBIDDEN_IN_NAME.search(name)
     if wrong:
         raise ConfigError(f"name is part of a folder's name and cannot contain {wrong[0]!r}, got {name!r}")
-    if not name.strip() or name != name.strip() or name in (".", "..") or len(os.fsencode(name)) > LONGEST_NAME:
-        raise ConfigError(f"name must be 1 to {LONGEST_NAME} bytes with no space at its ends, got {name!r}")
+    if not name.strip() or name != name.strip() or name in (".", "..") or len(os.fsencode(name)) > MAX_NAME_BYTES:
+        raise ConfigError(f"name must be 1 to {MAX_NAME_BYTES} bytes with no space at its ends, got {name!r}")
 
 
 def _check_device(device: str) -> None:
@@ -129,7 +129,7 @@ def _check_threads(threads: Any) -> None:
 
 
 def _check_task(task: Choice) -> None:
-    """A task of ours has the variant, at this length."""
+    """Check that a task of rnnbench has the variant, and that the variant has this length."""
     package, _, name = task._target_.rpartition(".")
     if not package.startswith("rnnbench.tasks.") or name not in MINIMUM_LENGTHS:
         return
@@ -141,7 +141,7 @@ def _check_task(task: Choice) -> None:
 
 
 def _check_optimizer(optim: Choice) -> None:
-    """Keys of an optimizer that limit each other."""
+    """Check conditions on several keys of an optimizer."""
     if isinstance(optim, Hf):
         _check_hessian_free(optim)
     if isinstance(optim, FirstOrder) and optim.clip_norm is not None and optim.clip_value is not None:
@@ -155,7 +155,7 @@ def _check_hessian_free(optim: Hf) -> None:
     sizes = optim.curvature_batch_size, optim.gradient_batch_size
     if optim.curvature_source == "subset" and sizes[0] > sizes[1]:
         raise ConfigError(
-            f"optim.curvature_batch_size must be <= optim.gradient_batch_size where optim.curvature_source=subset, "
+            f"optim.curvature_batch_size must be <= optim.gradient_batch_size if optim.curvature_source=subset, "
             f"got {sizes[0]} and {sizes[1]}"
         )
     if not optim.min_damping <= optim.damping <= optim.max_damping:

@@ -1,1 +1,1 @@
-"""Many runs as few batched ones: planned, run, gone on with, summed up."""
+"""Sweeps: planning many runs as few batched runs, running, resuming and summarizing them."""

@@ -1,6 +1,6 @@
-"""Where the groups of a sweep run, and in how many processes, where that is left to the program.
+"""Chooses the backend of a sweep and the number of processes if the user does not.
 
-Nothing here imports torch, so that workers can be made ready before this process has imported it.
+This module does not import torch, so that workers can be started before this process imports it.
 """
 
 from collections.abc import Sequence
@@ -11,25 +11,27 @@ from rnnbench.config.schema import Config
 from rnnbench.run.processors import num_processors
 
 SMALL_BATCH = 350
-"""Sequences of a replica's batch below which the threads of one process wait for Python's lock between operations of a
-few microseconds, and a process for each core is faster: 7 milliseconds an update in place of 13 with 32 replicas of
-B = 20, n = 50, T = 50 on two cores."""
+"""Sequences per batch of a replica below which one process per core is faster than threads.
 
-WORTH_PROCESSES = 20_000_000
-"""Time steps of single sequences in all updates of a sweep: about ten seconds of one core at 50 to 100 hidden units.
-With less the start of processes weighs more than what they gain."""
+The threads of one process then wait for Python's lock between operations of a few microseconds. With 32 replicas of
+B = 20, n = 50, T = 50 on two cores, an update takes 7 milliseconds instead of 13."""
+
+MIN_STEPS_FOR_PROCESSES = 20_000_000
+"""Least total number of sequence time steps in a sweep for which starting processes is worth its time.
+
+It is about ten seconds of work of one core with 50 to 100 hidden units."""
 
 
 def choose_backend(settings: LauncherSettings, configs: Sequence[Config], *, on_cpu: bool) -> LauncherSettings:
-    """The settings with nothing left open.
+    """Replace `auto` in the settings of backend and processes.
 
     Args:
-        settings: Of the launcher.
-        configs: One per job.
+        settings: Settings of the launcher.
+        configs: Configuration of each job.
         on_cpu: Whether the jobs train on the CPU.
 
     Returns:
-        `processes` as a number, and in place of `backend: auto` processes where they are faster, else inline.
+        The settings with `processes` as a number; `backend: auto` becomes processes if these are faster, else inline.
     """
     processes = num_processors() if settings.processes == AUTO else int(settings.processes)
     backend = settings.backend
@@ -40,12 +42,12 @@ def choose_backend(settings: LauncherSettings, configs: Sequence[Config], *, on_
 
 
 def _suits_processes(configs: Sequence[Config]) -> bool:
-    """Whether all jobs work on small batches, and together long enough."""
+    """Whether all jobs use small batches, and the sweep is long enough."""
     steps = 0
     for config in configs:
         batch_size = getattr(config.optim, "batch_size", None)
-        sequence_length = getattr(config.task, "sequence_length", None)  # a task of one's own need not have it
+        sequence_length = getattr(config.task, "sequence_length", None)  # a user's own task may lack it
         if batch_size is None or sequence_length is None or batch_size >= SMALL_BATCH:
             return False
         steps += config.budget.updates * batch_size * sequence_length
-    return steps >= WORTH_PROCESSES
+    return steps >= MIN_STEPS_FOR_PROCESSES

@@ -1,4 +1,4 @@
-"""Where the groups of a sweep run: in this process, side by side in processes of their own, or by submitit."""
+"""Backends that run the groups of a sweep: in this process, in parallel worker processes, or by submitit."""
 
 import contextlib
 import signal
@@ -15,9 +15,9 @@ from rnnbench.config.trust import Trusted
 from rnnbench.exit_status import FAILED, OK, of_signal
 from rnnbench.run.processors import num_processors
 from rnnbench.run.streams import prepare_streams
-from rnnbench.sweep.group_run import run_one
+from rnnbench.sweep.group_run import run_group_or_report
 from rnnbench.sweep.plan import read_plan
-from rnnbench.sweep.watching import progress_line
+from rnnbench.sweep.progress import progress_line
 from rnnbench.sweep.workers import send_signal, signals_ignored, start_worker
 from rnnbench.training.interrupt import Interrupt
 
@@ -25,7 +25,7 @@ SECONDS_BETWEEN_POLLS, SECONDS_BETWEEN_LINES = 0.1, 10.0
 SECONDS_BETWEEN_SIGNALS = 1.0
 
 NO_TIME_LIMIT = 366 * 24 * 60
-"""In minutes, for tasks on this machine, which submitit ends after two minutes if nothing is said."""
+"""Time limit in minutes for tasks on this machine; submitit's default would end them after two minutes."""
 
 Say = Callable[[str], None]
 
@@ -36,15 +36,15 @@ def run_groups(
     """Run groups of a sweep.
 
     Args:
-        folder: The sweep's folder, whose sweep.json names them.
-        numbers: Which.
-        settings: Of the launcher.
-        trusted: The folders and modules whose classes may be imported, which every process is told by this one.
-        quiet: No progress on the terminal.
-        say: Told what happens to each.
+        folder: Folder of the sweep, with its sweep.json.
+        numbers: Numbers of the groups to run.
+        settings: Settings of the launcher.
+        trusted: Folders and modules whose classes may be imported; passed on to every process.
+        quiet: Whether to hide progress.
+        say: Function that reports the start and end of each group.
 
     Returns:
-        The worst exit status of a group, or 128 + N where signal N ended them.
+        The worst exit status of a group, or 128 + N if signal N ended them.
     """
     if settings.backend == "inline":
         return _run_inline(folder, numbers, trusted, quiet=quiet, say=say)
@@ -54,16 +54,16 @@ def run_groups(
 
 
 def _run_task(folder: Path, number: int, trusted: Trusted) -> int:
-    """Run one group in a process of submitit's."""
+    """Run one group as a task of submitit."""
     prepare_streams()
-    return run_one(folder, number, trusted, quiet=True)
+    return run_group_or_report(folder, number, trusted, quiet=True)
 
 
 def _run_inline(folder: Path, numbers: Sequence[int], trusted: Trusted, *, quiet: bool, say: Say) -> int:
     worst = OK
-    with Interrupt() as interrupt:  # also between two groups
+    with Interrupt() as interrupt:  # signals between two groups count too
         for number in numbers:
-            worst = max(worst, run_one(folder, number, trusted, quiet=quiet))
+            worst = max(worst, run_group_or_report(folder, number, trusted, quiet=quiet))
             if interrupt.signal is not None:
                 return of_signal(interrupt.signal)
     return worst
@@ -73,21 +73,21 @@ def _run_inline(folder: Path, numbers: Sequence[int], trusted: Trusted, *, quiet
 
 
 def _run_in_processes(folder: Path, numbers: Sequence[int], trusted: Trusted, count: int, *, say: Say) -> int:
-    """Run groups side by side, each on its share of the processors."""
+    """Run groups in parallel worker processes, each on its share of the processors."""
     count = min(count, len(numbers))
     share = max(1, num_processors() // count)
-    waiting, running, worst = list(numbers), dict[int, ForkServerProcess](), OK
+    pending, running, worst = list(numbers), dict[int, ForkServerProcess](), OK
     with Interrupt() as interrupt:
         line_due, signal_due = time.monotonic() + SECONDS_BETWEEN_LINES, 0.0
-        while running or (waiting and interrupt.signal is None):
-            while waiting and len(running) < count and interrupt.signal is None:
-                number = waiting.pop(0)
+        while running or (pending and interrupt.signal is None):
+            while pending and len(running) < count and interrupt.signal is None:
+                number = pending.pop(0)
                 running[number] = start_worker(folder, number, trusted, share)
-                say(f"group {number} has begun")
+                say(f"group {number} started")
             if interrupt.signal is not None and time.monotonic() >= signal_due:
                 for worker in running.values():
                     if worker.pid is not None and worker.exitcode is None:
-                        # Again, since one that has not begun yet takes no notice; but no second Ctrl-C.
+                        # Repeat: a worker that is still starting ignores signals. A second SIGINT would abort it.
                         send_signal(worker.pid, signal.SIGTERM if signal_due else interrupt.signal)
                 signal_due = time.monotonic() + SECONDS_BETWEEN_SIGNALS
             for number, worker in list(running.items()):
@@ -104,10 +104,10 @@ def _run_in_processes(folder: Path, numbers: Sequence[int], trusted: Trusted, co
 
 
 def _outcome(number: int, status: int) -> str:
-    """What became of a group, in words."""
+    """How a group ended, in words."""
     if status < 0:
-        return f"group {number} was killed by signal {-status}; `rnnbench resume` goes on with it"
-    return f"group {number} has ended" + ("" if status == OK else f" with exit status {status}")
+        return f"group {number} was killed by signal {-status}; `rnnbench resume` continues it"
+    return f"group {number} ended" + ("" if status == OK else f" with exit status {status}")
 
 
 # ---------------------------------------------------------------- submitit
@@ -116,7 +116,7 @@ def _outcome(number: int, status: int) -> str:
 def _run_by_submitit(
     folder: Path, numbers: Sequence[int], settings: LauncherSettings, trusted: Trusted, *, say: Say
 ) -> int:
-    """Hand every group to submitit as a task of its own, and wait for all of them."""
+    """Submit every group as a task of submitit, and wait for all of them."""
     try:
         import submitit
     except ImportError as error:
@@ -124,7 +124,7 @@ def _run_by_submitit(
             f"hydra.launcher.backend={settings.backend} needs submitit: pip install 'rnnbench[slurm]'"
         ) from error
     is_local = settings.backend == "submitit_local"
-    # A new folder each time: submitit loads the pickles that it finds, and a stranger's sweep may hold some.
+    # Always a new folder: submitit loads the pickles that it finds, and an untrusted sweep may contain some.
     (folder / "submitit").mkdir(exist_ok=True)
     own = Path(tempfile.mkdtemp(prefix=time.strftime("%Y-%m-%d_%H-%M-%S_"), dir=folder / "submitit"))
     executor = submitit.AutoExecutor(folder=own, cluster=settings.backend.removeprefix("submitit_"))
@@ -134,7 +134,7 @@ def _run_by_submitit(
     except (TypeError, ValueError, NameError) as error:
         raise ConfigError(f"hydra.launcher.submitit: {str(error).splitlines()[0]}") from error
     with Interrupt() as interrupt:
-        # Of Ctrl-C a task on this machine learns once, not also by the process that submitit runs it in.
+        # Tasks on this machine must receive Ctrl-C once, not also through the process that submitit runs them in.
         with signals_ignored() if is_local else contextlib.nullcontext():
             tasks = {number: executor.submit(_run_task, folder, number, trusted) for number in numbers}
         for number, task in tasks.items():
@@ -142,18 +142,18 @@ def _run_by_submitit(
         while interrupt.signal is None and not all(task.done() for task in tasks.values()):
             time.sleep(SECONDS_BETWEEN_POLLS)
         if interrupt.signal is not None:
-            _end_in_order(list(tasks.values()), is_local=is_local)
+            _cancel_and_wait(list(tasks.values()), is_local=is_local)
             return of_signal(interrupt.signal)
         statuses = [_result(number, task, say) for number, task in tasks.items()]
     return max(statuses, default=OK)
 
 
-def _end_in_order(tasks: Sequence[Any], *, is_local: bool) -> None:
-    """Tell tasks to end, and wait until they have: they leave checkpoints.
+def _cancel_and_wait(tasks: Sequence[Any], *, is_local: bool) -> None:
+    """Ask tasks to end, and wait until they have written their checkpoints and ended.
 
-    A cluster gives them the time that it is configured to. Of a task on this machine, which submitit would kill one
-    second after it has cancelled it, the process that runs it is asked to pass SIGTERM on; and again, since a task that
-    has not begun yet takes no notice.
+    On a cluster, tasks are cancelled and get the time that the cluster is configured to give. On this machine submitit
+    would kill a cancelled task after one second, so SIGTERM is sent to its process instead; repeatedly, because a task
+    that is still starting ignores it.
     """
     if not is_local:
         for task in tasks:

@@ -1,11 +1,11 @@
-"""A sweep as few batched runs: from composed jobs to finished folders."""
+"""Runs the composed jobs of a sweep as batched runs."""
 
 import sys
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rnnbench.config.classes import own_targets
+from rnnbench.config.classes import external_targets
 from rnnbench.config.composed import Composed
 from rnnbench.config.hydra_files import write_job_folder
 from rnnbench.config.launcher_settings import LauncherSettings
@@ -24,13 +24,13 @@ from rnnbench.sweep.planning import plan_groups, plan_lines
 
 
 class BatchedSweep:
-    """Runs the jobs of a sweep, all at once or some at a time.
+    """Runs the jobs of a sweep, all at once or in several calls.
 
     Args:
         overrides: Overrides of the sweep, as typed.
-        folder: Folder of the sweep, which exists and is locked by this process.
-        trusted: Folders in which the classes that the jobs name are looked for.
-        quiet: Whether the terminal shows no progress.
+        folder: Existing folder of the sweep, locked by this process.
+        trusted: Folders that contain the classes of the jobs.
+        quiet: Whether to hide progress.
 
     Attributes:
         status: The worst exit status so far.
@@ -52,12 +52,12 @@ class BatchedSweep:
 
         Args:
             settings: Settings of the launcher.
-            jobs: The jobs, validated.
-            first: Number of the first one in the sweep.
-            batches: The jobs from `batch_jobs`, if they are distinct and batched already; None: it is done here.
+            jobs: Composed jobs, validated.
+            first: Number of the first job in the sweep.
+            batches: Result of `batch_jobs` if all jobs are distinct; None: the jobs are batched here.
 
         Returns:
-            The number that a sweeper which searches minimises, for each job.
+            The value that a sweeper minimises, for each job.
 
         Raises:
             ConfigError: A job cannot be run.
@@ -66,8 +66,8 @@ class BatchedSweep:
         names = []
         for number, job in enumerate(jobs, first):
             identity = run_identity(job.config)
-            if identity in self._folder_of:  # a sweeper that searches may propose the same values twice
-                self._say(f"job {number} is the same run as job {self._folder_of[identity]}, whose result it gets")
+            if identity in self._folder_of:  # a searching sweeper may propose the same values twice
+                self._say(f"job {number} has the same values as job {self._folder_of[identity]} and reuses its result")
             else:
                 folder = write_job_folder(job, self._folder, number)
                 self._folder_of[identity] = str(folder.relative_to(self._folder))
@@ -85,7 +85,7 @@ class BatchedSweep:
         folders: Sequence[str],
         batches: Sequence[Batch] | None,
     ) -> None:
-        """Add jobs to the plan of the sweep, and run them."""
+        """Add jobs to the plan of the sweep and run them."""
         configs = [job.config for job in jobs]
         batches = batch_jobs(configs) if batches is None else batches
         on_cpu = all(batch.setup.device.type == "cpu" for batch in batches)
@@ -99,13 +99,13 @@ class BatchedSweep:
         plan.write()
         for line in plan_lines(plan, numbers):
             self._say(line)
-        # The user has named these classes, wherever they are.
-        trusted = replace(self._trusted, modules=tuple(own_targets(configs)))
+        # The user has named these classes in this command, so they are trusted wherever they are.
+        trusted = replace(self._trusted, modules=tuple(external_targets(configs)))
         status = run_groups(self._folder, numbers, settings, trusted, quiet=self._quiet, say=self._say)
         self.status = max(self.status, status)
 
     def print_summary(self) -> None:
-        """Print the summary of the sweep, if it has begun."""
+        """Print the summary of the sweep if it has started."""
         if is_sweep_folder(self._folder):
             print_sweep_summary(read_plan(self._folder), sys.stdout)
 

@@ -1,4 +1,4 @@
-"""Jobs of a sweep that can be trained together, set up once."""
+"""Batches: jobs of a sweep that can be trained together, with their objects."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Batch:
 
     Attributes:
         jobs: Indices of the jobs.
-        setup: The objects of a batched run of all of them; at least one job at a time fits into memory.
+        setup: Objects of a batched run of all these jobs; at least one job fits into memory.
     """
 
     jobs: Sequence[int]
@@ -23,13 +23,13 @@ class Batch:
 
 
 def batch_jobs(configs: Sequence[Config], world: World = ALONE) -> list[Batch]:
-    """Put jobs that can be trained together into batches, and check that this machine can train each.
+    """Put jobs that can be trained together into batches, and check that this machine can train every batch.
 
     Args:
         configs: One validated configuration per job.
-        world: The processes that train each batch.
+        world: Processes that train each batch.
 
     Raises:
-        ConfigError: As of `rnnbench.run.setup.set_up`.
+        ConfigError: As by `rnnbench.run.setup.set_up`.
     """
     return [Batch(jobs, set_up([configs[job] for job in jobs], world, min_replicas=1)) for jobs in group_jobs(configs)]

@@ -16,8 +16,8 @@ from rnnbench.records import RecordError, Summary, is_run_folder, read_summary, 
 from rnnbench.records.closing import OUTCOMES, TICKED_RUNS, add_commands, add_table, larger_budget, shortest_path
 from rnnbench.records.messages import printable
 from rnnbench.sweep import grouping
-from rnnbench.sweep.left import left_of
 from rnnbench.sweep.plan import SweepPlan
+from rnnbench.sweep.remaining import remaining_of
 
 MOST_ROWS, MOST_FAILURES = 24, 10
 """Rows of the table, and reasons that are told of failed jobs."""
@@ -148,7 +148,7 @@ def _add_failures(text: Text, found: Sequence[Outcome]) -> None:
 def _add_results(text: Text, plan: SweepPlan, found: Sequence[Outcome]) -> None:
     """Append a row for all jobs that differ in the seed alone, medians over them."""
     tables = _tables(plan)
-    keys = [key for key in grouping.differences(tables) if key not in grouping.NOT_TOLD]
+    keys = [key for key in grouping.differences(tables) if key not in grouping.NOT_SHOWN]
     rows: dict[tuple[str, ...], list[Outcome]] = {}
     for table, job in zip(tables, found, strict=True):
         rows.setdefault(tuple(_shown(table, key) for key in keys), []).append(job)
@@ -284,7 +284,7 @@ def _can_go_on(plan: SweepPlan, failed: set[str]) -> bool:
         if failed.isdisjoint(names):
             continue
         try:
-            parts = left_of(plan, number, plan.jobs(number)).parts
+            parts = remaining_of(plan, number, plan.jobs(number)).parts
         except (ConfigError, RecordError):
             continue
         if any(names[row] in failed for part in parts for row in part.rows):

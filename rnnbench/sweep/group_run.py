@@ -1,4 +1,4 @@
-"""One group of a sweep: begun, gone on with, and run in halves where it does not fit into memory."""
+"""Runs or resumes one group of a sweep, and splits it if it does not fit into memory."""
 
 import contextlib
 import logging
@@ -25,15 +25,15 @@ from rnnbench.run.machine import NotEnoughMemoryError
 from rnnbench.run.saved_run import last_update, repeated
 from rnnbench.run.setup import set_up
 from rnnbench.run.streams import LogFile
-from rnnbench.sweep.left import Left, Part, cannot_go_on, left_of, restricted
 from rnnbench.sweep.plan import SweepPlan, changing_plan, read_plan
 from rnnbench.sweep.planning import aggregate_names
+from rnnbench.sweep.remaining import Part, Remaining, remaining_of, select_jobs, unresumable_jobs
 from rnnbench.training.checkpoint import previous_checkpoint, save_checkpoint
 from rnnbench.training.replica import Snapshot
 
 
-def run_one(folder: Path, number: int, trusted: Trusted, *, quiet: bool) -> int:
-    """Run one group; an error that concerns it alone is said, and is its exit status."""
+def run_group_or_report(folder: Path, number: int, trusted: Trusted, *, quiet: bool) -> int:
+    """Run one group; an error is reported on stderr and returned as the exit status."""
     try:
         return run_group(folder, number, trusted, quiet=quiet)
     except (ConfigError, RecordError) as error:
@@ -42,21 +42,21 @@ def run_one(folder: Path, number: int, trusted: Trusted, *, quiet: bool) -> int:
 
 
 def run_group(folder: Path, number: int, trusted: Trusted, *, quiet: bool) -> int:
-    """Run a group of a sweep from wherever it is, as sweep.json says.
+    """Start or resume a group of a sweep, as planned in sweep.json.
 
     Args:
-        folder: The sweep's folder.
-        number: Of the group.
-        trusted: The folders and modules whose classes may be imported.
-        quiet: No progress on the terminal.
+        folder: Folder of the sweep.
+        number: Number of the group.
+        trusted: Folders and modules whose classes may be imported.
+        quiet: Whether to hide progress.
 
     Returns:
-        The exit status: 0 ended as planned or was finished before, 1 a job failed, 128 + N ended by signal N.
+        The exit status: 0 ended as planned or already finished, 1 a job failed, 128 + N ended by signal N.
 
     Raises:
         ConfigError: sweep.json or a checkpoint cannot be read, a class may not be imported, or a single job does not
             fit this machine.
-        RecordError: Another process works on the group.
+        RecordError: Another process has locked the group.
     """
     plan, status = read_plan(folder), OK
     jobs = plan.jobs(number)
@@ -64,26 +64,26 @@ def run_group(folder: Path, number: int, trusted: Trusted, *, quiet: bool) -> in
     trusted.add_to_path()
     log = plan.checkpoint(number).with_suffix(".log")
     with locked(plan.checkpoint(number).with_suffix(".lock"), f"group {number} of {folder}"), _logging_to(log):
-        left = left_of(plan, number, jobs)
-        for message in left.left_out.values():
-            say(f"{message}; its job is left out")
+        remaining = remaining_of(plan, number, jobs)
+        for message in remaining.skipped.values():
+            say(f"{message}; its job is skipped")
             status = FAILED
-        unable = [cannot_go_on(plan, number, jobs, part) for part in left.parts]
-        if left.problem is not None and left.checkpoint is not None:
-            say(_told_of_repetition(number, left, jobs))
-            save_checkpoint(plan.checkpoint(number), left.checkpoint, keep_previous=False)
-        for reasons in unable:
+        unresumable = [unresumable_jobs(plan, number, jobs, part) for part in remaining.parts]
+        if remaining.problem is not None and remaining.checkpoint is not None:
+            say(_repetition_message(number, remaining, jobs))
+            save_checkpoint(plan.checkpoint(number), remaining.checkpoint, keep_previous=False)
+        for reasons in unresumable:
             for row, message in reasons.items():
-                say(f"job {plan.groups[number].folders[row]} is left out: {message}")
-                _set_aside(left, plan.groups[number].folders[row], jobs[row], message)
+                say(f"job {plan.groups[number].folders[row]} is skipped: {message}")
+                _record_failure(remaining, plan.groups[number].folders[row], jobs[row], message)
                 status = FAILED
-        for part, reasons in zip(left.parts, unable, strict=True):
-            going_on = part.without(reasons)
-            if not going_on.rows:
+        for part, reasons in zip(remaining.parts, unresumable, strict=True):
+            resumed = part.without(reasons)
+            if not resumed.rows:
                 continue
-            ended = _run_part(plan, number, jobs, going_on, quiet=quiet)
+            ended = _run_part(plan, number, jobs, resumed, quiet=quiet)
             if ended is None:
-                status = max(status, _run_halves(plan, number, going_on, trusted, quiet=quiet))
+                status = max(status, _run_halves(plan, number, resumed, trusted, quiet=quiet))
                 break
             status = max(status, ended)
             if is_of_signal(status):
@@ -91,28 +91,28 @@ def run_group(folder: Path, number: int, trusted: Trusted, *, quiet: bool) -> in
     return status
 
 
-def _told_of_repetition(number: int, left: Left, jobs: Sequence[Job]) -> str:
-    """That a group goes on from the checkpoint before the latest one."""
-    updates = left.checkpoint["update"] if left.checkpoint is not None else 0
-    last = max((last_update(jobs[row].folder) or 0 for part in left.parts[:1] for row in part.rows), default=0)
-    return f"{left.problem}; group {number} goes on from the checkpoint before it, {repeated(last, updates)}"
+def _repetition_message(number: int, remaining: Remaining, jobs: Sequence[Job]) -> str:
+    """The message that a group resumes from the checkpoint before the latest one."""
+    updates = remaining.checkpoint["update"] if remaining.checkpoint is not None else 0
+    last = max((last_update(jobs[row].folder) or 0 for part in remaining.parts[:1] for row in part.rows), default=0)
+    return f"{remaining.problem}; group {number} resumes from the checkpoint before it, {repeated(last, updates)}"
 
 
-def _set_aside(left: Left, name: str, job: Job, message: str) -> None:
-    """Note that a job cannot go on with its group, as far as its folder can be written.
+def _record_failure(remaining: Remaining, name: str, job: Job, message: str) -> None:
+    """Record that a job cannot be resumed with its group, if its folder can be written.
 
-    Where the group's checkpoint alone has its state, it gets a checkpoint of its own, from which it goes on once its
-    records are in order. Its summary keeps its numbers.
+    If only the group's checkpoint has the state of the job, the job gets its own checkpoint. It can be resumed from
+    that once its records are repaired. Its summary keeps its numbers.
 
     Args:
-        left: What is left of the group.
-        name: Of the job in the group's checkpoint.
-        job: The job.
-        message: Why it cannot go on.
+        remaining: Remaining work of the group.
+        name: Name of the job in the group's checkpoint.
+        job: Job.
+        message: Why it cannot be resumed.
     """
     numbers = {}
-    if left.checkpoint is not None and name in left.checkpoint["jobs"]:
-        contents = restricted(left.checkpoint, [left.checkpoint["jobs"].index(name)])
+    if remaining.checkpoint is not None and name in remaining.checkpoint["jobs"]:
+        contents = select_jobs(remaining.checkpoint, [remaining.checkpoint["jobs"].index(name)])
         numbers = progress_fields(Snapshot.from_contents(contents).replicas[0])
         own = {key: value for key, value in contents.items() if key not in ("jobs", "aggregate")}
         own |= {"status": "failed", "config": to_dict(job.config), "schema": schema_names(job.config)}
@@ -125,7 +125,7 @@ def _set_aside(left: Left, name: str, job: Job, message: str) -> None:
 
 @contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
-    """Keep what is logged, tracebacks included, in a file; the terminal belongs to the progress bar."""
+    """Write log messages and tracebacks to a file, because the terminal shows the progress bar."""
     try:
         handler = LogFile(path)
     except OSError as error:
@@ -141,7 +141,7 @@ def _logging_to(path: Path) -> Iterator[None]:
 
 
 def _run_part(plan: SweepPlan, number: int, jobs: Sequence[Job], part: Part, *, quiet: bool) -> int | None:
-    """Train some of a group's jobs together; the exit status, None where they do not fit into memory."""
+    """Train some jobs of a group together; returns the exit status, or None if they do not fit into memory."""
     planned = plan.groups[number]
     group = Group(
         checkpoint=plan.checkpoint(number),
@@ -164,11 +164,11 @@ def _run_part(plan: SweepPlan, number: int, jobs: Sequence[Job], part: Part, *, 
     except (TooManyReplicasError, NotEnoughMemoryError):
         if len(part.rows) == 1:
             raise
-        return None  # the error, which holds on to what did not fit, is gone by the time that the halves begin
+        return None  # free the error, and the memory it refers to, before the halves start
 
 
 def _run_halves(plan: SweepPlan, number: int, part: Part, trusted: Trusted, *, quiet: bool) -> int:
-    """Make two groups of one that is too large, and run them one after the other."""
+    """Split a group that is too large into two groups, and run them one after another."""
     size = len(plan.groups[number].folders)
     halves = [list(range(size // 2)), list(range(size // 2, size))]
     with changing_plan(plan.folder) as current:
@@ -176,13 +176,13 @@ def _run_halves(plan: SweepPlan, number: int, part: Part, trusted: Trusted, *, q
         numbers = changed.groups[number].split_into
         for half in numbers:
             for stale in (changed.checkpoint(half), previous_checkpoint(changed.checkpoint(half))):
-                stale.unlink(missing_ok=True)  # of a process that was killed in this place
+                stale.unlink(missing_ok=True)  # from a process that was killed during this split
         if plan.checkpoint(number).is_file():
             _split_checkpoint(changed, number)
         changed.write()
     say(
         f"group {number} does not fit into memory with {len(part.rows)} replicas; "
-        f"it goes on as the groups {' and '.join(map(str, numbers))} of half its size"
+        f"it is split into groups {' and '.join(map(str, numbers))}"
     )
     statuses = []
     for half in numbers:
@@ -193,9 +193,9 @@ def _run_halves(plan: SweepPlan, number: int, part: Part, trusted: Trusted, *, q
 
 
 def _split_checkpoint(plan: SweepPlan, number: int) -> None:
-    """Give each part of a group its own checkpoint."""
+    """Write a checkpoint for each part of a split group."""
     checkpoint = load_group(plan.checkpoint(number), plan.groups[number].folders)
     for part in plan.groups[number].split_into:
         mine = set(plan.groups[part].folders)
         places = [place for place, name in enumerate(checkpoint["jobs"]) if name in mine]
-        save_checkpoint(plan.checkpoint(part), {**restricted(checkpoint, places), "aggregate": None})
+        save_checkpoint(plan.checkpoint(part), {**select_jobs(checkpoint, places), "aggregate": None})

@@ -1,37 +1,37 @@
-"""Which jobs can be the replicas of one batched run, and in what they differ."""
+"""Which jobs can be replicas of one batched run, and which keys differ between jobs."""
 
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from rnnbench.config.build import shared_values
-from rnnbench.config.schema import Config
-from rnnbench.config.validate import CHOICES, fields_of
+from rnnbench.config.schema import CHOICE_GROUPS, Config
+from rnnbench.config.validate import fields_of
 from rnnbench.records.identity import NAMES_ONLY
 
 Values = Mapping[str, Any]
 
 PROBES = "probe"
-NOT_TOLD = frozenset({"seed", *NAMES_ONLY})
-"""Keys that tell no cell from another."""
+NOT_SHOWN = frozenset({"seed", *NAMES_ONLY})
+"""Keys that do not distinguish cells."""
 
 CADENCE_FOLLOWS = ("optim", "budget.updates", "budget.sequences", "optim.batch_size")
-"""What decides how often a run is recorded, where the configuration does not say."""
+"""Keys that determine the default intervals of logging and evaluation."""
 
 UNEVEN = 1.25
-"""A part may be so many times its fair share, where that keeps jobs together that differ in the seed alone."""
+"""Largest size of a part, relative to equal parts, for which jobs that differ only in the seed stay together."""
 
 _Item = TypeVar("_Item")
 
 
 def group_jobs(configs: Sequence[Config]) -> list[list[int]]:
-    """Put jobs together that differ in nothing but fields marked per replica.
+    """Group jobs that differ only in per-replica keys.
 
     Args:
-        configs: One per job.
+        configs: Configuration of each job.
 
     Returns:
-        Indices of the jobs of each group, groups and jobs in the order of the jobs.
+        Indices of the jobs in each group; groups and jobs keep the order of the jobs.
     """
     groups: dict[str, list[int]] = {}
     for index, config in enumerate(configs):
@@ -40,10 +40,10 @@ def group_jobs(configs: Sequence[Config]) -> list[list[int]]:
 
 
 def replica_values(configs: Sequence[Config]) -> list[dict[str, Any]]:
-    """What the jobs of one group have each for itself: the fields marked per replica in which they differ.
+    """The values of the keys in which the jobs of a group differ.
 
     Args:
-        configs: Of the jobs of one group.
+        configs: Configurations of the jobs in one group.
 
     Returns:
         For each job: dotted key -> value.
@@ -54,37 +54,37 @@ def replica_values(configs: Sequence[Config]) -> list[dict[str, Any]]:
 
 
 def cells(values: Sequence[Values]) -> dict[str, list[int]]:
-    """Jobs of a group that differ in the seed alone, by what tells them from the others.
+    """Group the jobs of a group into cells: jobs that differ only in the seed.
 
     Args:
-        values: Of each job, from `replica_values`.
+        values: Values of each job, from `replica_values`.
 
     Returns:
-        "KEY=VALUE,KEY=VALUE" -> indices. Where the seed is the same and everything else differs, all jobs are one cell,
-        named "": a folder for each would say no more than the jobs' own do.
+        "KEY=VALUE,KEY=VALUE" -> indices of the jobs in the cell. If all jobs have the same seed and different values,
+        they form one cell named "": one aggregate per job would repeat the job's own records.
     """
-    found: dict[str, list[int]] = {}
+    by_name: dict[str, list[int]] = {}
     for index, own in enumerate(values):
-        name = ",".join(f"{key}={show(value)}" for key, value in own.items() if key not in NOT_TOLD)
-        found.setdefault(name, []).append(index)
-    if len(found) == len(values) > 1 and "seed" not in values[0]:
+        name = ",".join(f"{key}={show(value)}" for key, value in own.items() if key not in NOT_SHOWN)
+        by_name.setdefault(name, []).append(index)
+    if len(by_name) == len(values) > 1 and "seed" not in values[0]:
         return {"": list(range(len(values)))}
-    return found
+    return by_name
 
 
 def split(cells: Sequence[Sequence[int]], num_parts: int, most: int) -> list[list[int]]:
-    """Cut jobs into parts as equal as can be, between cells where the parts are nearly equal then.
+    """Split jobs into parts of nearly equal size; cells stay whole if the parts are still nearly equal.
 
     Args:
-        cells: Jobs that differ in the seed alone, by their numbers.
-        num_parts: How many parts; as many jobs at least.
-        most: Jobs of a part, at most.
+        cells: Indices of the jobs in each cell.
+        num_parts: Number of parts, at most the number of jobs.
+        most: Largest number of jobs in a part.
     """
-    whole = [list(itertools.chain.from_iterable(part)) for part in _split_evenly(cells, num_parts)]
+    by_cell = [list(itertools.chain.from_iterable(part)) for part in _split_evenly(cells, num_parts)]
     jobs = list(itertools.chain.from_iterable(cells))
     largest = min(most, UNEVEN * len(jobs) / num_parts)
-    if all(0 < len(part) <= largest for part in whole):
-        return whole
+    if all(0 < len(part) <= largest for part in by_cell):
+        return by_cell
     return [list(part) for part in _split_evenly(jobs, num_parts)]
 
 
@@ -94,17 +94,17 @@ def _split_evenly(items: Sequence[_Item], num_parts: int) -> list[Sequence[_Item
 
 
 def differences(tables: Sequence[Values]) -> list[str]:
-    """The keys that tell some tables from one another, without those that follow from a choice which does.
+    """The keys that differ between tables, without keys whose values follow from a differing choice.
 
     Args:
-        tables: Of each, dotted key -> value; not all of them need have the same keys.
+        tables: Tables of dotted key -> value; they need not have the same keys.
 
     Returns:
         The groups whose choices differ, such as "optim" or "probe", then dotted keys.
     """
     keys = {key: None for table in tables for key in table}
     differing = [key for key in keys if len({repr(table.get(key)) for table in tables}) > 1]
-    chosen = [group for group in CHOICES if f"{group}.name" in differing]
+    chosen = [group for group in CHOICE_GROUPS if f"{group}.name" in differing]
     if len({value_in(table, PROBES) for table in tables}) > 1:
         chosen.append(PROBES)
     names = {f"{group}.name" for group in chosen}
@@ -112,7 +112,7 @@ def differences(tables: Sequence[Values]) -> list[str]:
 
 
 def value_in(table: Values, key: str) -> Any:
-    """The value of a key of `differences`: of a group the name of its choice, of probe the names of all probes."""
+    """The value of a key from `differences`: for a group the name of its choice, for probe the names of all probes."""
     if key == PROBES:
         probes = [name.split(".")[1] for name in table if name.startswith(f"{PROBES}.") and name.endswith(".name")]
         return "+".join(probes) or "none"
@@ -120,17 +120,17 @@ def value_in(table: Values, key: str) -> Any:
 
 
 def has_value(table: Values, key: str) -> bool:
-    """Whether a table has a key of `differences`, as hf has no optim.lr."""
+    """Whether a table has a key from `differences`; for example, hf has no optim.lr."""
     return key in table or f"{key}.name" in table or key == PROBES
 
 
 def label(table: Values, keys: Sequence[str]) -> str:
-    """What a table has at some keys of `differences`, as overrides: "optim=nag,optim.lr=0.01"."""
+    """The values of a table for keys from `differences`, as overrides: "optim=nag,optim.lr=0.01"."""
     return ",".join(f"{key}={show(value_in(table, key))}" for key in keys if has_value(table, key))
 
 
 def show(value: Any) -> str:
-    """A value as an override shows it; different numbers are never shown the same."""
+    """A value as in an override; different numbers are always shown differently."""
     if isinstance(value, float):
         short = f"{value:g}"
         return short if float(short) == value else repr(value)
@@ -138,7 +138,7 @@ def show(value: Any) -> str:
 
 
 def _follows(key: str, chosen: Sequence[str], tables: Sequence[Values]) -> bool:
-    """Whether a key is one that a choice brings with it, and has one value wherever that choice is the same."""
+    """Whether the value of a key is determined by the differing choices."""
     first = key.partition(".")[0]
     if first not in (*chosen, "budget", "record"):
         return False

@@ -1,4 +1,4 @@
-"""Jobs that Hydra itself composes: for launchers and sweepers other than rnnbench's own."""
+"""Runs jobs that Hydra itself composes, for launchers and sweepers other than rnnbench's own."""
 
 import contextlib
 import os
@@ -33,24 +33,24 @@ from rnnbench.sweep.batched_sweep import BatchedSweep
 
 
 def run_by_hydra(request: Request, folder: Path, trusted: Trusted, *, quiet: bool) -> int:
-    """Have Hydra compose and launch the jobs of a request.
+    """Let Hydra compose and launch the jobs of a request.
 
     Args:
         request: Options and overrides of the command.
         folder: Folder of the run or sweep, which this process has locked.
-        trusted: Folders in which the classes that the jobs name are looked for.
-        quiet: Whether the terminal shows no progress.
+        trusted: Folders that contain the classes of the jobs.
+        quiet: Whether to hide progress.
 
     Returns:
         The worst exit status of a job.
 
     Raises:
-        ConfigError: No job could begin.
+        ConfigError: No job could start.
     """
     jobs = HydraJobs(request, folder, trusted, quiet=quiet)
     try:
         call_hydra(request.hydra_arguments(), request.main_dir, jobs)
-    except OSError as error:  # of Hydra's own files: a full disk
+    except OSError as error:  # Hydra cannot write its files, for example on a full disk
         message = f"cannot write {error.filename or folder}: {reason(error)}"
         if not jobs.statuses:
             raise ConfigError(message) from error
@@ -59,15 +59,15 @@ def run_by_hydra(request: Request, folder: Path, trusted: Trusted, *, quiet: boo
     except Exception as error:
         if jobs.have_begun or _is_of_a_job(error):
             raise
-        raise explain(error) from error  # Hydra cannot do what its own keys say, as with a wrong hydra.job_logging
+        raise explain(error) from error  # Hydra cannot apply its own keys, for example a wrong hydra.job_logging
     return jobs.close()
 
 
 class HydraJobs(BatchTask):
-    """Runs the jobs that Hydra hands over: one by one, or many at once for the launcher `batched`.
+    """Runs the jobs that Hydra passes on: one by one, or many at once for the launcher `batched`.
 
     Attributes:
-        have_begun: Whether a job has begun.
+        have_begun: Whether a job has started.
         statuses: Exit statuses of the jobs so far.
     """
 
@@ -84,13 +84,13 @@ class HydraJobs(BatchTask):
         self.have_begun = True
         with _one_line():
             config = to_config(tree)
-            validate(config)  # not all sweepers say their values beforehand
+            validate(config)  # some sweepers choose values during the sweep
             folder = Path(HydraConfig.get().runtime.output_dir)
             identity = run_identity(config)
-            if identity in self._folder_of:  # a sweeper that searches may propose the same values twice
+            if identity in self._folder_of:  # a searching sweeper may propose the same values twice
                 if not self._quiet:
-                    same = f"is the same run as {self._folder_of[identity].name}, whose result it gets"
-                    say(f"job {folder.name} {same}")
+                    first = self._folder_of[identity].name
+                    say(f"job {folder.name} has the same values as job {first} and reuses its result")
                 return objective_of(self._folder_of[identity])
             with self._locked(folder):
                 status = run_job(Job(config, folder), set_up([config]), quiet=self._quiet)
@@ -101,7 +101,7 @@ class HydraJobs(BatchTask):
         return objective_of(folder)
 
     def _locked(self, folder: Path) -> contextlib.AbstractContextManager[None]:
-        """Lock the folder of a job, which `rnnbench resume` accepts by itself; that of a single run is locked."""
+        """Lock the folder of a job, which `rnnbench resume` may use; the folder of a single run is already locked."""
         return contextlib.nullcontext() if os.path.samefile(folder, self._folder) else locked_folder(folder)
 
     @override
@@ -113,7 +113,7 @@ class HydraJobs(BatchTask):
                 own = [str(override.input_line) for override in given if override.is_hydra_override()]
                 jobs = [composer.compose([*own, *lines]) for lines in job_overrides]
             for job in jobs:
-                validate(job.config)  # not all sweepers say their values beforehand
+                validate(job.config)  # some sweepers choose values during the sweep
             values = self._batched.run(settings, jobs, first)
         self.statuses.append(self._batched.status)
         if is_of_signal(self._batched.status):
@@ -123,14 +123,14 @@ class HydraJobs(BatchTask):
     def close(self) -> int:
         """Print the summary of a batched sweep; returns the worst exit status of a job."""
         self._batched.print_summary()
-        if not self.statuses:  # the jobs ran in processes of their own, and left their summaries
+        if not self.statuses:  # the jobs ran in other processes and wrote their summaries
             folders = [path.parent for path in self._folder.rglob("summary.json")]
             self.statuses = [FAILED for folder in folders if _has_failed(folder)]
         return max(self.statuses, default=OK)
 
 
 def _has_failed(folder: Path) -> bool:
-    """Whether a run has failed, or its summary cannot be read."""
+    """Whether a run failed, or its summary cannot be read."""
     try:
         return read_summary(folder).status == "failed"
     except RecordError:
@@ -138,13 +138,13 @@ def _has_failed(folder: Path) -> bool:
 
 
 def _is_of_a_job(error: Exception) -> bool:
-    """Whether Hydra raises the error of a job, perhaps from another process, when it asks for the job's result."""
+    """Whether an error was raised by a job, possibly in another process, and not by Hydra itself."""
     return any(frame.name == "return_value" for frame in traceback.extract_tb(error.__traceback__))
 
 
 @contextlib.contextmanager
 def _one_line() -> Iterator[None]:
-    """Report what keeps a job from its beginning in one line; Hydra would name the job beside it."""
+    """Report an error before a job has started in one line; Hydra would print more."""
     try:
         yield
     except (ConfigError, RecordError) as error:

@@ -1,4 +1,4 @@
-"""sweep.json: the plan of a sweep, on disk before its first update, and obeyed by whoever goes on with it."""
+"""sweep.json: the plan of a sweep, written before its first update and read when the sweep is resumed."""
 
 import json
 import time
@@ -31,13 +31,13 @@ class GroupPlan:
     """The jobs of one batched run.
 
     Attributes:
-        folders: Of each job, relative to the sweep's folder.
-        values: What each job has for itself: dotted key -> value.
-        config: The configuration of the first job, as nested dictionaries.
-        schema: The dataclass of every choice in it.
-        label: What tells it from the other groups, for a person.
-        split_into: Numbers of the groups that took its place, as two halves of it had to.
-        classes: The folder that each class which is not rnnbench's came from.
+        folders: Folder of each job, relative to the folder of the sweep.
+        values: Values of each job for the keys in which jobs differ: dotted key -> value.
+        config: Configuration of the first job, as nested dictionaries.
+        schema: Dotted key of every choice in the configuration -> name of its dataclass.
+        label: Values that distinguish it from other groups, for display.
+        split_into: Numbers of the two groups that replaced it; empty if it was not split.
+        classes: Class that is not part of rnnbench -> folder it was imported from.
     """
 
     folders: Sequence[str]
@@ -53,7 +53,7 @@ class GroupPlan:
         return [config_from(_with_values(self.config, values), self.schema) for values in self.values]
 
     def part(self, rows: Sequence[int]) -> "GroupPlan":
-        """Some of its jobs."""
+        """The plan of some jobs of the group."""
         return replace(self, folders=[self.folders[row] for row in rows], values=[self.values[row] for row in rows])
 
 
@@ -62,11 +62,11 @@ class SweepPlan:
     """All batched runs of a sweep.
 
     Attributes:
-        folder: The sweep's folder.
-        settings: Of the launcher.
-        groups: By their number; the file of a group's checkpoint is named by it.
-        created: When the sweep began, as ISO 8601.
-        overrides: That made it, as typed.
+        folder: Folder of the sweep.
+        settings: Settings of the launcher.
+        groups: Plan of each group, in the order of their numbers.
+        created: Start of the sweep, as ISO 8601.
+        overrides: Overrides of the sweep, as typed.
     """
 
     folder: Path
@@ -76,11 +76,11 @@ class SweepPlan:
     overrides: Sequence[str]
 
     def numbers(self) -> list[int]:
-        """Numbers of the groups that are to be run."""
+        """Numbers of the groups to run."""
         return [number for number, group in enumerate(self.groups) if not group.split_into]
 
     def checkpoint(self, number: int) -> Path:
-        """The file that keeps the jobs of a group that are still trained."""
+        """The checkpoint file with the jobs of a group that are still training."""
         return self.folder / "groups" / f"{number}.pt"
 
     def jobs(self, number: int) -> list[Job]:
@@ -93,11 +93,11 @@ class SweepPlan:
         return replace(self, groups=(*self.groups, *groups))
 
     def split(self, number: int, halves: Sequence[Sequence[int]]) -> "SweepPlan":
-        """The plan with a group in parts.
+        """The plan with a group split into parts.
 
         Args:
-            number: Of the group.
-            halves: The rows of each part.
+            number: Number of the group.
+            halves: Indices of the jobs in each part.
         """
         group = self.groups[number]
         new = [len(self.groups) + part for part in range(len(halves))]
@@ -106,7 +106,7 @@ class SweepPlan:
         return replace(self, groups=groups)
 
     def write(self) -> None:
-        """Replace sweep.json, so that whoever reads it at any moment finds the old or the new one, whole.
+        """Replace sweep.json atomically: a reader finds the old or the new file, never a part of it.
 
         Raises:
             RecordError: It cannot be written.
@@ -123,13 +123,13 @@ class SweepPlan:
 
 @contextmanager
 def changing_plan(folder: Path) -> Iterator[SweepPlan]:
-    """The plan on disk, for one process at a time to write another one in its place."""
+    """Lock and read the plan on disk, so that only one process at a time changes it."""
     with locked(folder / "groups" / "plan.lock", f"the plan of {folder}", wait=True):
         yield read_plan(folder)
 
 
 def new_plan(folder: Path, settings: LauncherSettings, overrides: Sequence[str]) -> SweepPlan:
-    """A plan without groups yet."""
+    """A new plan without groups."""
     return SweepPlan(folder, settings, (), time.strftime("%Y-%m-%dT%H:%M:%S%z"), tuple(overrides))
 
 
@@ -137,20 +137,20 @@ def read_plan(folder: Path) -> SweepPlan:
     """Read sweep.json.
 
     Raises:
-        ConfigError: It is missing, damaged, or of another version.
+        ConfigError: The file is missing or damaged, or has another format.
     """
     path = folder / SWEEP_FILE_NAME
     try:
         contents = json.loads(read_file(path))
         if contents["format"] != FORMAT:
-            raise ConfigError(f"{path} is of format {contents['format']}, this program reads {FORMAT}")
+            raise ConfigError(f"{path} has format {contents['format']}, but this version reads format {FORMAT}")
         for name in SWEEP_FOLDERS:
             job_folder(folder, name)
         groups = [_group_from(folder, group, len(contents["groups"])) for group in contents["groups"]]
         settings = LauncherSettings(**contents["launcher"])
         _check_settings(settings)
         if not all(isinstance(text, str) for text in (contents["created"], *contents["overrides"])):
-            raise ValueError("the words that made it must be texts")
+            raise ValueError("created and overrides must be strings")
         return SweepPlan(folder, settings, groups, contents["created"], contents["overrides"])
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {reason(error)}") from error
@@ -164,20 +164,19 @@ def group_plan(configs: Sequence[Config], folders: Sequence[str], values: Sequen
     """The plan of one group.
 
     Args:
-        configs: Of its jobs.
-        folders: Of each, relative to the sweep's.
-        values: What each has for itself, from `rnnbench.sweep.grouping.replica_values`.
+        configs: Configurations of the jobs.
+        folders: Folder of each job, relative to the folder of the sweep.
+        values: Values of each job, from `rnnbench.sweep.grouping.replica_values`.
     """
     first = configs[0]
     return GroupPlan(folders, values, to_dict(first), schema_names(first), classes=places_of([first]))
 
 
 def _group_from(folder: Path, contents: Mapping[str, Any], num_groups: int) -> GroupPlan:
-    """A group out of the sweep.json of a folder.
+    """Read a group of a sweep.json, and check it before the sweep starts.
 
     Raises:
-        KeyError, ValueError, TypeError, AttributeError, RecordError: It is damaged; found now and not in the middle of
-            the sweep.
+        KeyError, ValueError, TypeError, AttributeError, RecordError: It is damaged.
     """
     group = GroupPlan(**contents)
     for name in group.folders:
@@ -189,27 +188,27 @@ def _group_from(folder: Path, contents: Mapping[str, Any], num_groups: int) -> G
     if not set(group.split_into) <= set(range(num_groups)):
         raise ValueError(f"a group is split into {group.split_into}, but there are {num_groups} groups")
     if not isinstance(group.label, str) or not isinstance(group.classes, dict):
-        raise ValueError("the label of a group must be a text, its classes keys and values")
+        raise ValueError("the label of a group must be a string, its classes keys and values")
     group.configs()
     return group
 
 
 def _check_settings(settings: LauncherSettings) -> None:
-    """Check the launcher's settings out of sweep.json.
+    """Check the launcher's settings from sweep.json.
 
     Raises:
-        ValueError: They are damaged.
+        ValueError: A setting is invalid.
     """
     try:
         check_settings(settings)
     except ConfigError as error:
         raise ValueError(str(error)) from error
     if settings.backend == AUTO or settings.processes == AUTO:
-        raise ValueError("the launcher's backend and processes are open")
+        raise ValueError("the launcher's backend and processes must not be auto")
 
 
 def _with_values(tree: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """A nested configuration with other values at some dotted keys."""
+    """A nested configuration with the values of some dotted keys replaced."""
     changed = dict(tree)
     for key, value in values.items():
         first, dot, rest = key.partition(".")

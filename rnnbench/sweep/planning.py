@@ -1,4 +1,4 @@
-"""From jobs to the groups of a sweep, and the plan in words."""
+"""Plans the groups of a sweep, and describes the plan in words."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -14,11 +14,11 @@ from rnnbench.sweep import grouping
 from rnnbench.sweep.batches import Batch
 from rnnbench.sweep.plan import GroupPlan, SweepPlan, group_plan
 
-MOST_LINES = 20
-"""Groups that are told one by one before a sweep begins."""
+MAX_LINES = 20
+"""Largest number of groups shown one by one before a sweep starts."""
 
-FEWEST_REPLICAS = 4
-"""A group is not cut into smaller ones than this to give more processes something to do."""
+MIN_REPLICAS = 4
+"""Least number of replicas in a group that is split to keep more processes busy."""
 
 
 def plan_groups(
@@ -27,11 +27,11 @@ def plan_groups(
     """Put jobs into batched runs.
 
     Args:
-        batches: The jobs that can be trained together.
+        batches: Batches of jobs that can be trained together.
         configs: Configuration of each job.
-        folders: Folder of each job, relative to that of the sweep.
-        settings: Settings of the launcher, none of them open except max_replicas, which limits a group; auto: as many
-            as there is memory for, and few enough to keep all processes busy.
+        folders: Folder of each job, relative to the folder of the sweep.
+        settings: Settings of the launcher; backend and processes must not be auto. max_replicas limits the size of a
+            group; auto: as many as fit into memory, but few enough to keep all processes busy.
     """
     tables = [shared_values(batch.setup.config) for batch in batches]
     keys = grouping.differences(tables)
@@ -50,38 +50,38 @@ def plan_groups(
 
 
 def plan_lines(plan: SweepPlan, numbers: Sequence[int]) -> Iterator[str]:
-    """What will be run, and why it is more than one batched run.
+    """Describe the groups that will be run, and why they are not merged into one batched run.
 
     Args:
-        plan: Of the sweep.
-        numbers: Of the groups that will be run.
+        plan: Plan of the sweep.
+        numbers: Numbers of the groups that will be run.
     """
     groups = [plan.groups[number] for number in numbers]
     num_jobs = sum(len(group.folders) for group in groups)
     yield f"{count(num_jobs, 'job')} in {count(len(groups), 'batched run')}{_order(plan.settings, len(groups))}"
     if len(groups) == 1:
         return
-    for number, group in list(zip(numbers, groups, strict=True))[:MOST_LINES]:
+    for number, group in list(zip(numbers, groups, strict=True))[:MAX_LINES]:
         yield f"  group {number}: {count(len(group.folders), 'replica')}{', ' if group.label else ''}{group.label}"
-    if len(groups) > MOST_LINES:
-        yield f"  and {len(groups) - MOST_LINES} more"
+    if len(groups) > MAX_LINES:
+        yield f"  and {len(groups) - MAX_LINES} more"
     keys = grouping.differences([shared_values(group.configs()[0]) for group in groups])
     if keys:
-        yield f"  they are not one because they differ in {', '.join(keys)}, which replicas of one run share"
+        yield f"  not merged: {' and '.join(keys)} must be the same for all replicas of a run"
     if len({group.label for group in groups}) < len(groups):
         limit = plan.settings.max_replicas
-        reason = "there is not the memory for more replicas in one" if limit == AUTO else f"max_replicas={limit}"
+        reason = "memory limits the number of replicas" if limit == AUTO else f"max_replicas={limit}"
         if limit == AUTO and plan.settings.backend == "processes":
-            reason = f"{plan.settings.processes} processes share them, and the memory"
-        same = "all of them" if not keys else "those of the same values"
-        yield f"  {same} could be one, but {reason}"
+            reason = f"{plan.settings.processes} processes share jobs and memory"
+        groups_in_words = "groups" if not keys else "groups with the same values"
+        yield f"  {groups_in_words} could be merged, but {reason}"
 
 
 def aggregate_names(plan: SweepPlan) -> list[dict[str, list[int]]]:
-    """The cells of every group, named as no other of the sweep.
+    """Name the cells of every group uniquely within the sweep.
 
     Returns:
-        For each group: name -> rows of its jobs that differ in the seed alone.
+        For each group: name of the cell -> indices of its jobs, which differ only in the seed.
     """
     seen: dict[str, int] = {}
     named = []
@@ -96,26 +96,26 @@ def aggregate_names(plan: SweepPlan) -> list[dict[str, list[int]]]:
 
 
 def _most_replicas(setup: RunSetup, settings: LauncherSettings) -> int:
-    """The most replicas of a group."""
+    """The largest number of replicas in a group."""
     if settings.max_replicas != AUTO:
         return int(settings.max_replicas)
-    side_by_side = int(settings.processes) if settings.backend == "processes" else 1
-    return max_replicas(setup.config, setup.built, setup.device, side_by_side)
+    num_parallel = int(settings.processes) if settings.backend == "processes" else 1
+    return max_replicas(setup.config, setup.built, setup.device, num_parallel)
 
 
 def _parts_for_all_processes(num_jobs: int, num_groups: int, settings: LauncherSettings) -> int:
-    """In how many parts a group is cut so that every process has something to do, where there are so many groups."""
+    """Number of parts to split a group into so that every process has work."""
     if settings.backend != "processes" or settings.max_replicas != AUTO:
         return 1
-    return max(1, min(int(settings.processes) // num_groups, num_jobs // FEWEST_REPLICAS))
+    return max(1, min(int(settings.processes) // num_groups, num_jobs // MIN_REPLICAS))
 
 
 def _order(settings: LauncherSettings, num_groups: int) -> str:
-    """How groups run, in words."""
+    """The order in which groups run, in words."""
     if num_groups == 1:
         return ""
     if settings.backend == "inline":
         return ", one after another"
     if settings.backend == "processes":
-        return f", {min(int(settings.processes), num_groups)} side by side"
+        return f", {min(int(settings.processes), num_groups)} in parallel"
     return f", each a task of {settings.backend}"

@@ -1,4 +1,4 @@
-"""Going on with a sweep, from what is on disk."""
+"""Resumes a sweep from its files."""
 
 import sys
 from collections.abc import Sequence
@@ -18,28 +18,28 @@ from rnnbench.records.wording import count
 from rnnbench.run.setup import set_up
 from rnnbench.sweep.backends import run_groups
 from rnnbench.sweep.closing import print_sweep_summary
-from rnnbench.sweep.left import Left, accept_gaps, left_of
 from rnnbench.sweep.plan import SweepPlan, read_plan
+from rnnbench.sweep.remaining import Remaining, accept_gaps, remaining_of
 
 
 def resume_sweep(
     folder: Path, overrides: Sequence[str], *, quiet: bool, trusted: Trusted = NOTHING, accept_gap: bool = False
 ) -> int:
-    """Go on with every job of a sweep that is not finished, as its sweep.json says.
+    """Resume every unfinished job of a sweep, as planned in its sweep.json.
 
     Args:
-        folder: The sweep's folder.
-        overrides: A larger budget, as KEY=VALUE; it is kept in sweep.json.
-        quiet: No progress on the terminal.
-        trusted: The folders and modules whose classes may be imported.
-        accept_gap: Jobs go on also where rows are missing that their checkpoint counts.
+        folder: Folder of the sweep.
+        overrides: Overrides of the budget, as KEY=VALUE; they are stored in sweep.json.
+        quiet: Whether to hide progress.
+        trusted: Folders and modules whose classes may be imported.
+        accept_gap: Whether to resume jobs even if records that their checkpoint counts are lost.
 
     Returns:
         The exit status: 0 ended as planned, 1 a job failed, 128 + N ended by signal N.
 
     Raises:
-        ConfigError: sweep.json cannot be read, or asks for what may not be run, or an override is wrong.
-        RecordError: No group can go on, as a checkpoint is damaged; or another process works on the sweep.
+        ConfigError: sweep.json cannot be read or needs something that is not trusted, or an override is invalid.
+        RecordError: No group can be resumed because checkpoints are damaged, or another process has locked the sweep.
     """
 
     def tell(line: str) -> None:
@@ -51,20 +51,20 @@ def resume_sweep(
         _check(plan, trusted)
         if overrides:
             plan = _with_budget(plan, overrides)
-        left, problems = _left(plan)
+        remaining, problems = _remaining(plan)
         if overrides:
             plan.write()
         for problem in problems:
             say(problem)
         if accept_gap:
-            for number in left:
+            for number in remaining:
                 accept_gaps(plan, number, plan.jobs(number))
         status = FAILED if problems else OK
         num_jobs = sum(len(plan.groups[number].folders) for number in plan.numbers())
-        if left:
-            num_left = sum(len(part.rows) for group in left.values() for part in group.parts)
-            tell(f"{num_left} of {count(num_jobs, 'job')} go on, in {count(len(left), 'group')} -> {folder}")
-            status = max(status, run_groups(folder, list(left), plan.settings, trusted, quiet=quiet, say=tell))
+        if remaining:
+            num_left = sum(len(part.rows) for group in remaining.values() for part in group.parts)
+            tell(f"resuming {num_left} of {count(num_jobs, 'job')} in {count(len(remaining), 'group')} -> {folder}")
+            status = max(status, run_groups(folder, list(remaining), plan.settings, trusted, quiet=quiet, say=tell))
             print_sweep_summary(read_plan(folder), sys.stdout)
         elif not problems:
             tell(f"{folder} is finished: all of its {count(num_jobs, 'job')}")
@@ -72,10 +72,10 @@ def resume_sweep(
 
 
 def _check(plan: SweepPlan, trusted: Trusted) -> None:
-    """Check what sweep.json asks for, before anything is written, imported or run.
+    """Check the contents of sweep.json before anything is written, imported or run.
 
     Raises:
-        ConfigError: A value is outside its limits, a class may not be imported, or submitit may not be asked for this.
+        ConfigError: A value is outside its limits, or a class or a parameter of submitit is not trusted.
     """
     groups = [plan.groups[number] for number in plan.numbers()]
     configs = [config for group in groups for config in group.configs()]
@@ -89,33 +89,34 @@ def _check(plan: SweepPlan, trusted: Trusted) -> None:
     check_submitit(plan.folder, plan.settings.submitit, trusted)
 
 
-def _left(plan: SweepPlan) -> tuple[dict[int, Left], list[str]]:
-    """What is left of each group that goes on, and what keeps others, or jobs of others, from going on.
+def _remaining(plan: SweepPlan) -> tuple[dict[int, Remaining], list[str]]:
+    """The remaining work of each group to resume, and the problems of groups and jobs that cannot be resumed.
 
     Raises:
-        ConfigError, RecordError: No group goes on: one does not fit this machine, or its checkpoint cannot be read.
+        ConfigError, RecordError: No group can be resumed: one does not fit this machine, or its checkpoint cannot be
+            read.
     """
-    left, problems, first = dict[int, Left](), list[str](), None
+    remaining, problems, first = dict[int, Remaining](), list[str](), None
     for number in plan.numbers():
         try:
-            group = left_of(plan, number, plan.jobs(number))
+            group = remaining_of(plan, number, plan.jobs(number))
             if group.parts:
                 set_up(plan.groups[number].configs()[:1])
         except (ConfigError, RecordError) as error:
             first = first or error
-            problems.append(f"group {number} is left out: {error}")
+            problems.append(f"group {number} is skipped: {error}")
             continue
         if group.parts:
-            left[number] = group  # it tells itself of the jobs that it leaves out
+            remaining[number] = group  # the jobs that it skips are reported when it runs
         else:
-            problems += [f"{message}; its job is left out" for message in group.left_out.values()]
-    if first is not None and not left:
+            problems += [f"{message}; its job is skipped" for message in group.skipped.values()]
+    if first is not None and not remaining:
         raise first
-    return left, problems
+    return remaining, problems
 
 
 def _with_budget(plan: SweepPlan, overrides: Sequence[str]) -> SweepPlan:
-    """The plan with another budget for every job."""
+    """The plan with the budget of every job changed."""
     groups = [
         replace(group, config=to_dict(with_overrides(config_from(group.config, group.schema), overrides)))
         for group in plan.groups

@@ -1,4 +1,4 @@
-"""Imported by the process that workers are forked from: all that a group needs, the fonts of its pictures included."""
+"""Imported by the process that workers are forked from: everything that a group needs, including fonts."""
 
 import atexit
 import gc
@@ -6,13 +6,13 @@ import os
 
 import torch
 
-import rnnbench.sweep.group_run  # noqa: F401 - to have it imported
+import rnnbench.sweep.group_run  # noqa: F401 - preloads it for the workers
 from rnnbench.probes.figures import draw_lag_decay
 
 draw_lag_decay(torch.tensor([1.0, 0.1]))
 
-# What is there now will stay: no worker need look for garbage in it, which would also copy the pages it shares.
+# These objects are never freed. The collector must not visit them, because that would copy shared memory pages.
 gc.freeze()
 
-# It ends with the command, whose output it holds open: at once, not after the second in which torch is taken apart.
+# Exit immediately at the end of the command: tearing down torch takes a second and keeps the output open.
 atexit.register(os._exit, 0)

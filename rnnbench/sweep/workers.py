@@ -1,7 +1,7 @@
-"""Processes that run groups of a sweep side by side.
+"""Worker processes that run groups of a sweep in parallel.
 
-They are forked from a process that has imported all that a group needs, which it does while the jobs are planned; so a
-group begins some two seconds earlier than in a new interpreter.
+They are forked from a process that imports everything a group needs while the jobs are planned. So a group starts about
+two seconds earlier than in a new interpreter.
 """
 
 import contextlib
@@ -27,20 +27,20 @@ IMPORTED = ["rnnbench.sweep.worker_template"]
 
 
 def prepare() -> None:
-    """Start the process that workers are forked from, where there is none yet; it returns at once."""
+    """Start the process that workers are forked from, unless it is running; returns at once."""
     multiprocessing.set_forkserver_preload(IMPORTED)
-    with signals_ignored():  # the new process inherits that: what is sent to all of them ends the workers, not it
+    with signals_ignored():  # the new process inherits this, so that signals to all processes end only the workers
         forkserver.ensure_running()
 
 
 def start_worker(folder: Path, number: int, trusted: Trusted, processors: int) -> ForkServerProcess:
-    """Start a process that runs one group; signals of the terminal reach it through this one alone.
+    """Start a process that runs one group; signals from the terminal reach it only through this process.
 
     Args:
-        folder: The sweep's folder.
-        number: Of the group.
-        trusted: The folders and modules whose classes may be imported.
-        processors: How many it may use.
+        folder: Folder of the sweep.
+        number: Number of the group.
+        trusted: Folders and modules whose classes may be imported.
+        processors: Number of processors that it may use.
     """
     prepare()
     context = multiprocessing.get_context("forkserver")
@@ -51,14 +51,14 @@ def start_worker(folder: Path, number: int, trusted: Trusted, processors: int) -
 
 
 def send_signal(process_id: int, number: int) -> None:
-    """Send a signal to a process, if it is still there."""
+    """Send a signal to a process if it still exists."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(process_id, number)
 
 
 @contextlib.contextmanager
 def signals_ignored() -> Iterator[None]:
-    """Ignore the signals that end a command, as a process that is started meanwhile then does; in the main thread."""
+    """Ignore the signals that end a command, in the main thread; a process started meanwhile inherits this."""
     ending = ENDING if threading.current_thread() is threading.main_thread() else ()
     before = {number: signal.signal(number, signal.SIG_IGN) for number in ending}
     try:
@@ -69,26 +69,26 @@ def signals_ignored() -> Iterator[None]:
 
 
 def _work(folder: Path, number: int, trusted: Trusted, processors: int) -> None:
-    """What a worker does."""
-    from rnnbench.sweep.group_run import run_one
+    """The main function of a worker."""
+    from rnnbench.sweep.group_run import run_group_or_report
 
     os.setsid()
     prepare_streams()
-    for ending in ENDING:  # which the process that it was forked from ignores
+    for ending in ENDING:  # ignored by the process that it was forked from
         signal.signal(ending, signal.SIG_DFL)
     with Interrupt() as interrupt:
         try:
             with interrupt.allowed():
                 use_processors(processors)
                 threading.Thread(target=_end_with_parent, daemon=True).start()
-                status = run_one(folder, number, trusted, quiet=True)
+                status = run_group_or_report(folder, number, trusted, quiet=True)
         except (Interrupted, KeyboardInterrupt):
             status = of_signal(interrupt.signal or signal.SIGINT)
     sys.exit(status)
 
 
 def _end_with_parent() -> None:
-    """Where the command itself is killed, end as by SIGTERM: with a checkpoint."""
+    """If the command itself is killed, end as by SIGTERM, with a checkpoint."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         multiprocessing.connection.wait([parent.sentinel])
@@ -97,7 +97,7 @@ def _end_with_parent() -> None:
 
 @contextlib.contextmanager
 def _without_main_module() -> Iterator[None]:
-    """Hide the script that was started: a worker would run it again, as far as its `if __name__ == "__main__"`."""
+    """Hide the main script, which a worker would import again."""
     main, sys.modules["__main__"] = sys.modules["__main__"], types.ModuleType("__main__")
     try:
         yield

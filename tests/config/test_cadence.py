@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnbench.config.cadence import EVALUATIONS_AT_LEAST, every
+from rnnbench.config.cadence import MIN_EVALUATIONS, default_interval
 from rnnbench.config.compose import Composer
 from rnnbench.config.request import Request
 from rnnbench.config.schema import Budget
@@ -28,19 +28,19 @@ def record():
     batch_size=st.none() | st.integers(1, 1000),
 )
 def test_a_budget_has_twenty_evaluations(cadence, updates, sequences, batch_size):
-    found = every(cadence, Budget(updates, sequences), batch_size)
+    found = default_interval(cadence, Budget(updates, sequences), batch_size)
     if sequences is not None and batch_size is not None:
         updates = min(updates, math.ceil(sequences / batch_size))
     assert 1 <= found <= cadence
-    assert found == 1 or updates // found >= EVALUATIONS_AT_LEAST
-    assert found == cadence or (found + 1) * EVALUATIONS_AT_LEAST > updates
+    assert found == 1 or updates // found >= MIN_EVALUATIONS
+    assert found == cadence or (found + 1) * MIN_EVALUATIONS > updates
 
 
 @pytest.mark.parametrize("optim", ["sgd", "nag", "adam", "hf"])
 def test_whatever_the_optimizer(record, optim):
     found = record(f"optim={optim}", "budget.updates=300")
-    assert 300 // found.evaluate_every >= EVALUATIONS_AT_LEAST
-    assert 300 // found.log_every >= EVALUATIONS_AT_LEAST
+    assert 300 // found.evaluate_every >= MIN_EVALUATIONS
+    assert 300 // found.log_every >= MIN_EVALUATIONS
 
 
 def test_what_is_given_stays(record):

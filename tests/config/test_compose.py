@@ -61,7 +61,7 @@ def test_jobs_that_share_hydras_part_do_not_touch_each_other():
     for _ in range(2):
         names = [job.resolve("hydra.sweep.subdir", number) for number, job in enumerate((one, two, other))]
         assert names == ["1", "2", "2"]
-    with one.whole(5) as first, two.whole(6) as second:
+    with one.with_hydra(5) as first, two.with_hydra(6) as second:
         assert (first.seed, second.seed) == (1, 2)
         assert second.hydra.job.override_dirname == "seed=2"
     assert "hydra" not in one.tree

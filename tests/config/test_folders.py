@@ -83,7 +83,7 @@ def test_nothing_lies_where_a_run_or_a_sweep_is(folder, what, check, occupied):
 @pytest.mark.parametrize("check", ["run", "sweep"])
 @pytest.mark.parametrize("folder", ["runs", ".", "runs/../runs"])
 def test_nothing_lies_around_a_run_or_a_sweep(folder, check, occupied):
-    with pytest.raises(ConfigError, match=r"has the (run|sweep) \S+ in it: choose another hydra\."):
+    with pytest.raises(ConfigError, match=r"contains the (run|sweep) \S+: choose another hydra\."):
         CHECKS[check](folder)
 
 
@@ -100,9 +100,9 @@ def test_a_sweep_without_a_plan_is_a_folder_with_runs_in_it(occupied):
         sweep("runs/plain", ["0", "1"], has_plan=False)
     with pytest.raises(ConfigError, match="runs/plain/0/x lies inside the run"):
         sweep("runs/plain", ["0/x", "1"], has_plan=False)
-    with pytest.raises(ConfigError, match="runs/plain has the run runs/plain/0 in it"):
+    with pytest.raises(ConfigError, match="runs/plain contains the run runs/plain/0:"):
         sweep("runs", ["plain", "1"], has_plan=False)
-    with pytest.raises(ConfigError, match="runs/plain has the run runs/plain/0 in it"):
+    with pytest.raises(ConfigError, match="runs/plain contains the run runs/plain/0:"):
         sweep("runs/plain", ["1", "2"])
 
 
@@ -114,7 +114,7 @@ def test_a_job_lies_inside_its_sweep(name):
 
 @pytest.mark.parametrize("name", ["groups/1", "aggregate", "submitit/x", "report", "sweep.json", "./groups", ".lock/1"])
 def test_a_job_takes_no_name_of_the_sweeps_own(name):
-    with pytest.raises(ConfigError, match=r"^hydra\.sweep\.subdir=\S+: the sweep itself has \S+ in its folder"):
+    with pytest.raises(ConfigError, match=r"^hydra\.sweep\.subdir=\S+: \S+ is a file of the sweep itself"):
         sweep("s", ["0", name])
 
 

@@ -113,24 +113,27 @@ def test_choices_are_listed_whichever_main_file(plan, words, default):
         ("experiment=marked", "my/experiment/marked.yaml begins with a byte-order mark"),
         ("+extra=bare", "in extra/bare.yaml: its first line must be"),
         ("extra=seven", r"To add it: \+extra=seven"),
-        ("-cn in/bare", "in/bare.yaml must be `# @package _global_`, since it lies in a folder"),
+        ("-cn in/bare", "in/bare.yaml must be `# @package _global_`, because it lies in a subfolder"),
         ("-cn nope", "there is no nope.yaml in .* nor in .*/my"),
         ("-cp my/alone -cn main", "in main.yaml: Could not load 'config'"),
-        ("-cp my/alone -cn main optim=hf", "has no choice of optim: --config-path takes the place"),
+        ("-cp my/alone -cn main optim=hf", "has no choice of optim: --config-path replaces"),
         ("experiment=negative", r"job 1 \(seed=-6 .*seed must be >= 0"),
         ("experiment=copied", r"hydra\.job\.env_copy: there is no environment variable NO_SUCH_VARIABLE"),
         ("hydra.job.env_copy=[NO_SUCH_VARIABLE]", "there is no environment variable NO_SUCH_VARIABLE"),
-        ("-m experiment=basic,silent", r"job 0 \(experiment=basic\) sets hydra\.launcher, which a sweep has once"),
-        ("-m experiment=placed,silent", "sets hydra.sweep.dir, which a sweep has once"),
-        ("-m experiment=swept,silent", "sets hydra.sweeper, which a sweep has once"),
-        ("experiment=null", "leave it out"),
+        (
+            "-m experiment=basic,silent",
+            r"job 0 \(experiment=basic\) sets hydra\.launcher, which must be the same for all jobs",
+        ),
+        ("-m experiment=placed,silent", "sets hydra.sweep.dir, which must be the same for all jobs"),
+        ("-m experiment=swept,silent", "sets hydra.sweeper, which must be the same for all jobs"),
+        ("experiment=null", "omit it"),
         ("+init@foo=gaussian", "write init=NAME"),
         ("hydra.searchpath=[other] hydra.searchpath=[my]", "is given twice"),
         ("hydra.searchpath=[nope] task=adding", "path=nope is not available"),
         ("hydra.job.name=a/b", "cannot contain '/', got 'a/b'"),
         ("hydra.output_subdir=../x", r"inside that of the run, or be null, got '\.\./x'"),
         ("+hydra.callbacks.x=3", "hydra.callbacks.x needs the key _target_"),
-        ("+hydra.job.name=x", "the key exists already; write hydra.job.name=x"),
+        ("+hydra.job.name=x", "the key already exists; write hydra.job.name=x"),
         ("--experimental-rerun x", "--experimental-rerun is not supported"),
     ],
 )
@@ -148,7 +151,7 @@ def test_callbacks_are_imported_and_none_waits_in_vain():
     for target, message in {
         f"{package}.callbacks.PickleJobInfoCallback": "x: hydra/launcher=batched calls no on_job_start",
         "nope.Nope": r"x\._target_: cannot import nope\.Nope",
-        "collections.OrderedDict": r"is no callback: it must be a subclass of hydra\.experimental\.callback\.Callback",
+        "collections.OrderedDict": r"must be a subclass of hydra\.experimental\.callback\.Callback",
     }.items():
         with pytest.raises(ConfigError, match=message):
             check_callbacks({"hydra.callbacks.x": target}, batched=True)

@@ -134,8 +134,8 @@ def plan(*words):
         (["hydra.launcher.procesess=2"], "did you mean hydra.launcher.processes"),
         (["hydra.launcher.submitit=3"], "hydra.launcher.submitit"),
         (["hydra/launcher=batchd"], "did you mean batched"),
-        (["hydra.job.chdir=true"], r"hydra\.job\.chdir cannot be obeyed by hydra/launcher=batched"),
-        (["+hydra.job.env_set.A=b"], r"hydra\.job\.env_set cannot be obeyed"),
+        (["hydra.job.chdir=true"], r"hydra\.job\.chdir is not supported by hydra/launcher=batched"),
+        (["+hydra.job.env_set.A=b"], r"hydra\.job\.env_set is not supported"),
         (["hydra.sweeper.max_batch_size=0"], "max_batch_size must be null or >= 1, got 0"),
     ],
 )

@@ -62,7 +62,7 @@ def test_the_mode_key_stands_for_the_option():
         (["optim=sgd,hf", "optim.lr=1"], r"job 1 .*optim=hf has no key optim.lr"),
         (["task.num_positions=3"], "it belongs to task=latch or memorization_20 or memorization_5"),
         (["seed=interval(0,1)"], "seed=interval"),
-        (["task=glob(z*)"], "empty"),
+        (["task=glob(z*)"], "the sweep has no values"),
         (["seed=range(0,10001)"], "more than 10000 jobs"),
         (["hydra.job.name=a,b"], "hydra.job.name"),
         (["seed=1,2", "hydra.sweep.subdir=x"], "jobs 0 and 1 would share"),
@@ -132,7 +132,7 @@ def test_no_run_counts_twice(current_folder, words, jobs):
     (current_folder / "my/experiment").mkdir(parents=True)
     for name, text in SAME_EXPERIMENTS.items():
         (current_folder / f"my/experiment/{name}.yaml").write_text(text)
-    with pytest.raises(ConfigError, match=f"^job .*{jobs}.*leave one of them out") as caught:
+    with pytest.raises(ConfigError, match=f"^job .*{jobs}.*remove one of them") as caught:
         plan("-m", "--config-dir", "my", *words)
     assert "\n" not in str(caught.value)
 
@@ -152,10 +152,10 @@ def test_folders_of_jobs(current_folder):
     [
         (["hydra.run.dir=old/x"], "old/x lies inside the run .*/old: choose another hydra.run.dir"),
         (["hydra.run.dir='old/${now:%Y}'"], "lies inside the run .*/old: choose another hydra.run.dir"),
-        (["hydra.run.dir=."], "has the run old in it: choose another hydra.run.dir"),
+        (["hydra.run.dir=."], "contains the run old: choose another hydra.run.dir"),
         (["-m", "hydra.sweep.dir=old"], "old holds a run already"),
         (["-m", "hydra.sweep.dir=old/x"], "lies inside the run .*/old: choose another hydra.sweep.dir"),
-        (["-m", "hydra.sweep.dir=."], "has the run old in it"),
+        (["-m", "hydra.sweep.dir=."], "contains the run old"),
         (["-m", "hydra.sweep.dir=s", "hydra.sweep.subdir=../${seed}"], r"hydra.sweep.subdir must name .*'\.\./0'"),
         (["hydra.run.dir="], "hydra.run.dir must name a folder, got ''"),
         (["-m", "hydra.sweep.dir=''"], "hydra.sweep.dir must name a folder, got ''"),

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from rnnbench.config.compose import Composer
 from rnnbench.config.errors import ConfigError
-from rnnbench.config.limits import describe_bounds, outside
+from rnnbench.config.limits import describe_bounds, limit_problem
 from rnnbench.config.objects import to_dict
 from rnnbench.config.request import Request
 from rnnbench.config.validate import per_replica_fields, validate
@@ -110,7 +110,7 @@ BOUNDS = st.fixed_dictionaries({}, optional={name: st.integers(-5, 5) for name i
 @given(value=st.floats(allow_nan=True) | st.integers(-10, 10), bounds=BOUNDS)
 @settings(max_examples=200)
 def test_limits_are_what_their_words_say(value, bounds):
-    message = outside("key", value, bounds)
+    message = limit_problem("key", value, bounds)
     # the words themselves are evaluated
     words = describe_bounds(bounds)
     inside = math.isfinite(value) and all(eval(f"{value!r} {part}") for part in words.split(" and ") if part)
@@ -121,8 +121,8 @@ def test_limits_are_what_their_words_say(value, bounds):
 
 
 def test_entries_of_lists_are_checked():
-    assert outside("key", [0.5, 2.0], {"below": 1}) == "key[1] must be < 1, got 2.0"
-    assert outside("key", [0.5, None], {"below": 1}) is None
+    assert limit_problem("key", [0.5, 2.0], {"below": 1}) == "key[1] must be < 1, got 2.0"
+    assert limit_problem("key", [0.5, None], {"below": 1}) is None
 
 
 def test_fields_per_replica(composer):

@@ -127,7 +127,7 @@ def test_bad_input(tmp_path, capsys):
     for words, said in [
         ([], "needs the folder of a run or a sweep"),
         ([str(tmp_path)], "holds neither checkpoint.pt nor sweep.json"),
-        ([str(run), "optim.lr=3"], "optim.lr cannot change when a run goes on"),
+        ([str(run), "optim.lr=3"], "optim.lr cannot be changed when a run is resumed"),
         ([str(run), "budget.update=3"], "did you mean budget.updates"),
         ([str(run), "budget.updates=many"], "budget.updates"),
         ([str(run), "budget.updates=-1"], "budget.updates"),

@@ -119,7 +119,7 @@ def test_what_is_trusted_is_still_not_called_unless_it_is_of_the_groups_kind(run
     (tmp_path / "my/strange_kind.py").write_text(SIDE_EFFECT)
     change(run, with_target("model", "strange_kind.Popen"))
     message = refused("resume", "run", "budget.updates=4", "--config-dir", "my")
-    assert "model._target_: strange_kind.Popen is no model" in message
+    assert "model._target_: strange_kind.Popen must be a subclass of" in message
     assert not (tmp_path / "my/called").exists()
 
 
@@ -141,7 +141,7 @@ def test_a_run_with_a_class_of_ones_own(tmp_path, monkeypatch, capsys, refused):
     sys.path.remove(str(tmp_path))
     message = refused("resume", "run", "budget.updates=4")
     assert message == (
-        f"rnnbench: run uses zeros_of_mine.Zeros from {place}, a class that is not rnnbench's; if you trust it: "
+        f"rnnbench: run uses zeros_of_mine.Zeros from {place}, a class that is not part of rnnbench; if you trust it: "
         f"rnnbench resume run budget.updates=4 --config-dir '{place}'"
     )
     assert "zeros_of_mine" not in sys.modules
@@ -184,10 +184,10 @@ HOSTILE = [
     ("name", 3, "name must be a text"),
     ("device", "cuda:${oc.env:HOME}", "device"),
     ("unknown", 3, "unknown"),
-    ("task.__class__", "x", "task.__class__ is no key"),
+    ("task.__class__", "x", "task.__class__ is not a key"),
     ("task._target_", 3, "task._target_ must be a text"),
     ("task._target_", "rnnbench.bench.watched.Case", "rnnbench.bench.watched.Case"),
-    ("task._target_", "rnnbench.tasks.base.Batch", "rnnbench.tasks.base.Batch is no task"),
+    ("task._target_", "rnnbench.tasks.base.Batch", "rnnbench.tasks.base.Batch must be a subclass"),
 ]
 
 

@@ -28,7 +28,7 @@ def test_from_the_checkpoint_before(rnnbench, prepared):
     flip(folder / "groups/0.pt")
     command = rnnbench("resume", "-q", folder)
     assert f"{folder}/groups/0.pt is damaged" in command.err
-    assert "group 0 goes on from the checkpoint before it, after update 0: 10 updates are repeated" in command.err
+    assert "group 0 resumes from the checkpoint before it, after update 0: 10 updates are repeated" in command.err
     assert_same_sweep(prepared(*NAG, SEEDS), folder)
 
 
@@ -47,7 +47,7 @@ def test_a_damaged_group_leaves_the_others(rnnbench, prepared):
         flip(path)
     before = [everything_in(job) for job in first]
     command = rnnbench("resume", folder, status=1)
-    assert f"group 0 is left out: {folder}/groups/0.pt is damaged" in command.err
+    assert f"group 0 is skipped: {folder}/groups/0.pt is damaged" in command.err
     assert [everything_in(job) for job in first] == before
     assert statuses_of(folder)[2:] == ["budget"] * 2
 
@@ -61,7 +61,7 @@ def test_a_damaged_job_leaves_the_others(rnnbench, prepared):
     (folder / "2/summary.json").unlink()
     (folder / "2/summary.json").mkdir()
     command = rnnbench("resume", "-q", folder, status=1)
-    assert "job 1 is left out" in command.err
+    assert "job 1 is skipped" in command.err
     assert f"cannot continue {job}/metrics.csv" in summary_of(job)["message"]
     assert f"`rnnbench resume {folder} --accept-gap`" in command.err
     assert (summary_of(job)["status"], summary_of(job)["updates"]) == ("failed", 10)

@@ -30,7 +30,7 @@ def test_one_group(tmp_path):
     ("backend", "processes", "order"),
     [
         ("inline", 8, "one after another"),
-        ("processes", 8, "2 side by side"),
+        ("processes", 8, "2 in parallel"),
         ("submitit_slurm", 1, "each a task of submitit_slurm"),
     ],
 )
@@ -40,7 +40,7 @@ def test_groups_that_differ(tmp_path, backend, processes, order):
         f"6 jobs in 2 batched runs, {order}",
         "  group 0: 3 replicas, optim=sgd",
         "  group 1: 3 replicas, optim=nag",
-        "  they are not one because they differ in optim, which replicas of one run share",
+        "  not merged: optim must be the same for all replicas of a run",
     ]
 
 
@@ -56,7 +56,7 @@ def test_many_groups(tmp_path):
     )
     assert found[21:] == [
         "  and 2 more",
-        "  they are not one because they differ in optim, model.hidden_size, which replicas of one run share",
+        "  not merged: optim and model.hidden_size must be the same for all replicas of a run",
     ]
 
 
@@ -67,12 +67,12 @@ def test_max_replicas(tmp_path):
         "  group 0: 3 replicas",
         "  group 1: 4 replicas",
         "  group 2: 3 replicas",
-        "  all of them could be one, but max_replicas=4",
+        "  groups could be merged, but max_replicas=4",
     ]
     plan = plan_jobs(tmp_path, ["seed=range(0,3)", "optim=sgd,nag"], settings=limited(2))
     assert lines(plan)[-2:] == [
-        "  they are not one because they differ in optim, which replicas of one run share",
-        "  those of the same values could be one, but max_replicas=2",
+        "  not merged: optim must be the same for all replicas of a run",
+        "  groups with the same values could be merged, but max_replicas=2",
     ]
 
 
@@ -98,7 +98,7 @@ def test_memory(tmp_path, monkeypatch):
     many, said = sizes(0.5)
     assert len(many) > 1
     assert max(many) - min(many) <= 1
-    assert said[-1] == "  all of them could be one, but there is not the memory for more replicas in one"
+    assert said[-1] == "  groups could be merged, but memory limits the number of replicas"
     assert max(sizes(0.25)[0]) < max(many)
     assert max(sizes(0.5, backend="processes", processes=4)[0]) < max(many)
     assert max(sizes(0.5, processes=4)[0]) == max(many)  # one after another, whatever `processes` is
@@ -122,7 +122,7 @@ def test_every_process_gets_something_to_do(tmp_path, sweep, processes, sizes):
     plan = plan_jobs(tmp_path, ["optim=nag", *sweep], settings=settings)
     assert [len(group.folders) for group in plan.groups] == sizes
     if len({group.label for group in plan.groups}) < len(sizes):
-        assert lines(plan)[-1].endswith(f" could be one, but {processes} processes share them, and the memory")
+        assert lines(plan)[-1].endswith(f" could be merged, but {processes} processes share jobs and memory")
     inline = dataclasses.replace(settings, backend="inline")
     assert len(plan_jobs(tmp_path, ["optim=nag", *sweep], settings=inline).groups) == (2 if "5,6" in sweep[-1] else 1)
 

@@ -10,7 +10,7 @@ from planned import plan_jobs
 from rnnbench.cli import main
 from rnnbench.config.classes import places_of
 from rnnbench.config.trust import NOTHING
-from rnnbench.sweep.backends import run_one
+from rnnbench.sweep.backends import run_group_or_report
 
 SIDE_EFFECT = """
 from pathlib import Path
@@ -63,7 +63,9 @@ def test_no_class_of_a_stranger_is_imported(resume, tmp_path, monkeypatch, group
     (tmp_path / "strange_module.py").write_text(SIDE_EFFECT)
     monkeypatch.syspath_prepend(tmp_path)
     assert target in resume(set_target(group, target))
-    assert run_one(tmp_path / "sweep", 0, NOTHING, quiet=True) == 1  # what a worker does that is told nothing
+    assert (
+        run_group_or_report(tmp_path / "sweep", 0, NOTHING, quiet=True) == 1
+    )  # what a worker does that is told nothing
     assert target in capsys.readouterr().err
     assert [*tmp_path.glob("imported"), *tmp_path.glob("called")] == []
     assert "strange_module" not in sys.modules

@@ -199,7 +199,7 @@ def test_halves_where_memory_is_short(most, update, kind, rnnbench, prepared):
     command = rnnbench.start_sweep("s", *words, before=have_memory_for, given=(most, update, kind))
     assert command.status() == 0, command.err
     folder = rnnbench.root / "s"
-    said = "group 0 does not fit into memory with 4 replicas; it goes on as the groups 1 and 2 of half its size"
+    said = "group 0 does not fit into memory with 4 replicas; it is split into groups 1 and 2"
     assert said in command.err
     groups = plan_of(folder)["groups"]
     assert groups[0]["split_into"] == [1, 2]

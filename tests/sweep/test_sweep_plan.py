@@ -145,7 +145,7 @@ def _with(value, *path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (_with(2, "format"), r"sweep\.json is of format 2, this program reads 1"),
+        (_with(2, "format"), r"sweep\.json has format 2, but this version reads format 1"),
         (_without("format"), "is damaged: there is no 'format'"),
         (_without("groups"), "is damaged: there is no 'groups'"),
         (_without("launcher", "backend"), "is damaged"),

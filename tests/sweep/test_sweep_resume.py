@@ -96,7 +96,7 @@ def test_a_larger_budget(rnnbench, prepared):
     whole = rnnbench.sweep("whole", *words, LONGER)
     folder = rnnbench.copy("s", prepared(*words))
     command = rnnbench("resume", folder, LONGER)
-    assert "8 of 8 jobs go on, in 2 groups" in command.err
+    assert "resuming 8 of 8 jobs in 2 groups" in command.err
     assert all(group["config"]["budget"]["updates"] == 60 for group in plan_of(folder)["groups"])
     assert_same_sweep(whole, folder, but=ENDED_ONCE)
 
@@ -186,7 +186,7 @@ def test_bad_words(rnnbench, prepared):
     folder = rnnbench.copy("s", prepared(*NAG, SEEDS))
     before = everything_in(folder)
     for word, said in [
-        ("optim.lr=3", "optim.lr cannot change when a run goes on"),
+        ("optim.lr=3", "optim.lr cannot be changed when a run is resumed"),
         ("budget.update=3", "did you mean budget.updates"),
         ("budget.updates=-1", "budget.updates"),
     ]:
@@ -201,7 +201,7 @@ def test_a_job_folder_that_was_deleted(number, rnnbench, prepared):
     folder = rnnbench.sweep("s", *words, **killed(number))
     shutil.rmtree(folder / "1")
     command = rnnbench("resume", folder, status=1)
-    assert f"{folder / '1'} is gone; its job is left out" in command.err
+    assert f"{folder / '1'} is missing; its job is skipped" in command.err
     assert "job 1 failed: its folder is gone" in command.out
     assert "aggregate is left out" not in command.err
     assert statuses_of(folder) == ["budget"] * 5

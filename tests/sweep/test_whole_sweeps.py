@@ -34,7 +34,7 @@ def test_the_plan(two_groups):
     for group in groups:
         assert [(own["seed"], own["optim.lr"]) for own in group["values"]] == [(0, 0.1), (0, 0.01), (1, 0.1), (1, 0.01)]
     assert "8 jobs in 2 batched runs, one after another" in command.err
-    assert "they are not one because they differ in optim" in command.err
+    assert "not merged: optim must be the same" in command.err
 
 
 def test_every_job_has_a_whole_run_folder(two_groups):

@@ -1,4 +1,4 @@
-"""How far groups are that run in other processes, from the aggregates that they write."""
+"""The progress of groups that run in other processes, read from their aggregates."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,11 +10,11 @@ from rnnbench.sweep.planning import aggregate_names
 
 
 def progress_line(plan: SweepPlan, numbers: Sequence[int]) -> str:
-    """One line on some groups.
+    """One line with the progress of some groups.
 
     Args:
-        plan: Of the sweep.
-        numbers: Of the groups.
+        plan: Plan of the sweep.
+        numbers: Numbers of the groups.
 
     Returns:
         "group 0: update 1,200/50,000, 3 of 16 jobs solved; group 1: ...".
@@ -24,7 +24,7 @@ def progress_line(plan: SweepPlan, numbers: Sequence[int]) -> str:
 
 
 def _group_state(plan: SweepPlan, number: int, cells: Mapping[str, Sequence[int]]) -> str:
-    """How far one group is."""
+    """The progress of one group."""
     update, solved, num_jobs = -1, 0.0, 0
     for name, rows in cells.items():
         update_and_share = last_row(plan.folder / "aggregate" / folder_name(name), ("update", SHARES[0]))
@@ -33,6 +33,6 @@ def _group_state(plan: SweepPlan, number: int, cells: Mapping[str, Sequence[int]
             solved += update_and_share[1] * len(rows)
         num_jobs += len(rows)
     if update < 0:
-        return "begins"
+        return "starting"
     budget = plan.groups[number].config["budget"]["updates"]
     return f"update {update:,}/{budget:,}, {round(solved)} of {count(num_jobs, 'job')} solved"

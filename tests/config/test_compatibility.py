@@ -113,11 +113,11 @@ def built(*overrides, **targets):
 @pytest.mark.parametrize(
     ("overrides", "targets", "message"),
     [
-        ((), {"task": Unknown}, "task: Unknown has the loss 'cubic_error', which is none of squared_error, "),
+        ((), {"task": Unknown}, "task: Unknown has the loss 'cubic_error'; it must be one of squared_error, "),
         (
             ("optim=adam",),
             {"task": Unknown},
-            "task: Unknown has the loss 'cubic_error', which is none of squared_error",
+            "task: Unknown has the loss 'cubic_error'; it must be one of squared_error",
         ),
         ((), {"task": Absolute}, "optim: the loss absolute_error has no Hessian product, so no Gauss-Newton product"),
         (("optim=adam",), {"model": OneWay}, "probe.state_jacobian: OneWay has no state_jacobians; set "),

@@ -1,4 +1,4 @@
-"""What is left to do of a group of a sweep, found without writing anything."""
+"""Finds the remaining work of a group of a sweep, without writing anything."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,10 +24,10 @@ class Part:
     """Jobs of a group that are trained together.
 
     Attributes:
-        rows: Which of the group's jobs.
-        start: Where they are; None: nowhere yet.
-        aggregate: Lengths of the files of the group's aggregate at that moment; None: it goes on from their ends.
-        restarts_aggregate: Whether the aggregate begins anew, since nothing is known of what it held.
+        rows: Indices of the jobs in the group.
+        start: Point from which the jobs are resumed; None: they have not started.
+        aggregate: Lengths of the files of the group's aggregate at that point; None: append to the files as they are.
+        restarts_aggregate: Whether the aggregate starts again because its earlier contents are unknown.
     """
 
     rows: Sequence[int]
@@ -36,7 +36,7 @@ class Part:
     restarts_aggregate: bool = False
 
     def without(self, rows: Mapping[int, object]) -> "Part":
-        """The part without some of its jobs."""
+        """The part without the given jobs."""
         places = [place for place, row in enumerate(self.rows) if row not in rows]
         start = self.start
         if start is not None and start.snapshot is not None and start.lengths is not None:
@@ -46,64 +46,64 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Left:
-    """What is left to do of a group.
+class Remaining:
+    """The remaining work of a group.
 
     Attributes:
-        parts: Jobs that go on, or begin.
-        left_out: The other jobs that are not known to have ended -> why they cannot go on.
-        checkpoint: The checkpoint of the group, with the jobs that go on from it; None: there is none.
-        problem: Why it is the checkpoint before the latest one; None: it is the latest one.
+        parts: Jobs to start or resume.
+        skipped: Index of each unfinished job that cannot be resumed -> reason.
+        checkpoint: Checkpoint of the group with the jobs to resume from it; None: there is none.
+        problem: Why the checkpoint is not the latest one; None: it is the latest.
     """
 
     parts: Sequence[Part]
-    left_out: Mapping[int, str]
+    skipped: Mapping[int, str]
     checkpoint: Contents | None = None
     problem: str | None = None
 
 
-def left_of(plan: SweepPlan, number: int, jobs: Sequence[Job]) -> Left:
-    """What is left to do of a group: the jobs of its checkpoint, and those whose budget has become larger.
+def remaining_of(plan: SweepPlan, number: int, jobs: Sequence[Job]) -> Remaining:
+    """The remaining work of a group: the jobs in its checkpoint, and finished jobs whose budget was increased.
 
-    Jobs that have done the same number of updates go on together. Where they stood side by side before, their numbers
-    are bit for bit those that they would have had without the stop.
+    Jobs with the same number of updates are resumed together. If they were trained together before, their numbers are
+    bit for bit those of a sweep that was not interrupted.
 
     Args:
-        plan: Of the sweep.
-        number: Of the group.
-        jobs: Of the group.
+        plan: Plan of the sweep.
+        number: Number of the group.
+        jobs: Jobs of the group.
 
     Raises:
-        RecordError: The checkpoint of the group cannot be read, nor can the one before it.
+        RecordError: Neither the checkpoint of the group nor the one before it can be read.
     """
     rows = [row for row, job in enumerate(jobs) if job.folder.is_dir()]
-    left_out = {row: f"{job.folder} is gone" for row, job in enumerate(jobs) if row not in rows}
+    skipped = {row: f"{job.folder} is missing" for row, job in enumerate(jobs) if row not in rows}
     path, names = plan.checkpoint(number), plan.groups[number].folders
     if not path.exists() and not previous_checkpoint(path).exists():
         ended = [row for row in rows if _has_checkpoint(jobs[row])]
         begun = any(is_run_folder(jobs[row].folder) for row in rows)
         new = [row for row in rows if row not in ended]
         parts = [Part(new, ResumePoint(None, None, None) if begun else None)] if new else []
-        return Left([*parts, *_with_larger_budget(jobs, ended, left_out)], left_out)
+        return Remaining([*parts, *_with_larger_budget(jobs, ended, skipped)], skipped)
     contents, problem = load_latest(path, partial(load_group, names=names))
     kept = [(place, row) for place, name in enumerate(contents["jobs"]) if (row := names.index(name)) in rows]
-    if problem is not None:  # since then jobs may have ended, or have gone on by themselves
+    if problem is not None:  # jobs may have ended or been resumed alone since then
         kept = [(place, row) for place, row in kept if not _has_gone_further(jobs[row], contents["update"])]
-    checkpoint = restricted(contents, [place for place, _ in kept])
-    going_on = [row for _, row in kept]
-    parts = _with_larger_budget(jobs, [row for row in rows if row not in going_on], left_out)
+    checkpoint = select_jobs(contents, [place for place, _ in kept])
+    resumed = [row for _, row in kept]
+    parts = _with_larger_budget(jobs, [row for row in rows if row not in resumed], skipped)
     if kept:
         start = ResumePoint.of(checkpoint, Snapshot.from_contents(checkpoint), checkpoint["records"])
-        parts.insert(0, Part(going_on, start))
-    # Rows that a killed process added later are repeated by whichever part comes first; a half of a group that had to
-    # be split begins its aggregate anew.
+        parts.insert(0, Part(resumed, start))
+    # Rows that a killed process added later are repeated by the first part. After a split, each half starts its
+    # aggregate again.
     lengths = contents["aggregate"]
     parts[:1] = [replace(part, aggregate=lengths, restarts_aggregate=lengths is None) for part in parts[:1]]
-    return Left(parts, left_out, checkpoint, problem)
+    return Remaining(parts, skipped, checkpoint, problem)
 
 
-def restricted(contents: Contents, places: Sequence[int]) -> Contents:
-    """The checkpoint of a group with some of its jobs alone."""
+def select_jobs(contents: Contents, places: Sequence[int]) -> Contents:
+    """Restrict the checkpoint of a group to some of its jobs."""
     return {
         **contents,
         **Snapshot.from_contents(contents).rows(places).contents(),
@@ -118,38 +118,38 @@ def _has_checkpoint(job: Job) -> bool:
 
 
 def _has_gone_further(job: Job, update: int) -> bool:
-    """Whether a job has a checkpoint of its own that is later."""
+    """Whether the job's own checkpoint is later than an update."""
     try:
         return bool(load_job(job.folder / CHECKPOINT)["update"] > update)
     except RecordError:
         return False
 
 
-def _with_larger_budget(jobs: Sequence[Job], rows: Sequence[int], left_out: dict[int, str]) -> list[Part]:
-    """The jobs that ended because their budget was used up, and have a larger one by now.
+def _with_larger_budget(jobs: Sequence[Job], rows: Sequence[int], skipped: dict[int, str]) -> list[Part]:
+    """The jobs that used up their budget and now have a larger one.
 
     Args:
-        jobs: Of the group.
-        rows: Those that may have ended.
-        left_out: Gets those whose checkpoint cannot be read.
+        jobs: Jobs of the group.
+        rows: Indices of the jobs that may have ended.
+        skipped: Jobs whose checkpoint cannot be read are added to this dictionary.
     """
-    found: dict[Any, list[tuple[int, Contents]]] = {}
+    by_progress: dict[Any, list[tuple[int, Contents]]] = {}
     for row in rows:
         config = jobs[row].config
         if not _has_checkpoint(jobs[row]):
-            continue  # it failed before it had ended
+            continue  # it failed before its end
         try:
             contents, _ = load_latest(jobs[row].folder / CHECKPOINT, load_job)
         except RecordError as error:
-            left_out[row] = str(error)
+            skipped[row] = str(error)
             continue
-        # Not its summary: that of a process which was killed early says that nothing is done.
+        # The checkpoint is used, since the summary of a process that was killed early may be out of date.
         snapshot = Snapshot.from_contents(contents)
         replica = snapshot.replicas[0]
         is_used_up = training_plan(config).used_up(replica.updates, replica.sequences, replica.seconds) is not None
         if not is_used_up and not is_finished(contents["status"], config):
-            alike = (snapshot.update, snapshot.num_logged, snapshot.form())
-            found.setdefault(alike, []).append((row, contents))
+            progress = (snapshot.update, snapshot.num_logged, snapshot.form())
+            by_progress.setdefault(progress, []).append((row, contents))
     return [
         Part(
             [row for row, _ in members],
@@ -159,24 +159,24 @@ def _with_larger_budget(jobs: Sequence[Job], rows: Sequence[int], left_out: dict
                 [contents["records"][0] for _, contents in members],
             ),
         )
-        for members in found.values()
+        for members in by_progress.values()
     ]
 
 
 # ---------------------------------------------------------------- records
 
 
-def cannot_go_on(plan: SweepPlan, number: int, jobs: Sequence[Job], part: Part) -> dict[int, str]:
-    """Which jobs of a part cannot go on with their records, or have a checkpoint that is not theirs.
+def unresumable_jobs(plan: SweepPlan, number: int, jobs: Sequence[Job], part: Part) -> dict[int, str]:
+    """The jobs of a part that cannot be resumed, because their records or their checkpoint do not match.
 
     Args:
-        plan: Of the sweep.
-        number: Of the group.
-        jobs: Of the group.
-        part: Some of them.
+        plan: Plan of the sweep.
+        number: Number of the group.
+        jobs: Jobs of the group.
+        part: Part of the group.
 
     Returns:
-        Row of such a job -> why.
+        Index of each such job -> reason.
     """
     start = part.start
     if start is None or start.snapshot is None or start.lengths is None:
@@ -194,17 +194,17 @@ def cannot_go_on(plan: SweepPlan, number: int, jobs: Sequence[Job], part: Part) 
 
 
 def accept_gaps(plan: SweepPlan, number: int, jobs: Sequence[Job]) -> None:
-    """Let the checkpoints of a group's jobs count what is left of their records, where some are lost.
+    """Adapt the checkpoints of a group's jobs to their records, where some records are lost.
 
     Args:
-        plan: Of the sweep.
-        number: Of the group.
-        jobs: Of the group.
+        plan: Plan of the sweep.
+        number: Number of the group.
+        jobs: Jobs of the group.
 
     Raises:
         RecordError: A checkpoint cannot be read or written.
     """
-    group, header = left_of(plan, number, jobs).checkpoint, Form.of(set_up([jobs[0].config])).header
+    group, header = remaining_of(plan, number, jobs).checkpoint, Form.of(set_up([jobs[0].config])).header
     if group is not None:
         folders = [plan.folder / name for name in group["jobs"]]
         _accept_gaps(plan.checkpoint(number), group, folders, header)
@@ -213,12 +213,12 @@ def accept_gaps(plan: SweepPlan, number: int, jobs: Sequence[Job]) -> None:
             try:
                 contents, _ = load_latest(job.folder / CHECKPOINT, load_job)
             except RecordError:
-                continue  # whoever goes on with the group tells of it
+                continue  # reported when the group is resumed
             _accept_gaps(job.folder / CHECKPOINT, contents, [job.folder], header)
 
 
 def _accept_gaps(path: Path, contents: Contents, folders: Sequence[Path], header: bytes) -> None:
-    """Write a checkpoint anew where it counts more than there is."""
+    """Rewrite a checkpoint if it counts more records than there are."""
     records = []
     for folder, lengths in zip(folders, contents["records"], strict=True):
         try:

@@ -1,0 +1,64 @@
+"""The keys of the first-order methods. Fields as in `rnnbench.config.schema`."""
+
+from dataclasses import dataclass
+
+from rnnbench.config.declaration import choice, shared
+from rnnbench.config.option import option, other_default
+from rnnbench.config.schema import REQUIRED, Cadence, Optimizer
+
+
+@shared("optim", "first_order")
+@dataclass
+class FirstOrder(Optimizer):
+    """Keys of every first-order method."""
+
+    cadence: Cadence = other_default(  # noqa: RUF009 - a field
+        Optimizer, "cadence", Cadence(updates=50000, log_every=100, evaluate_every=500, checkpoint_every=5000)
+    )
+    batch_size: int = option(100, "sequences per update and replica", low=1)
+    lr: float = option(REQUIRED, "learning rate", low=0, per_replica=True)
+    weight_decay: float = option(0.0, "L2 penalty added to the gradient, as in torch.optim", low=0, per_replica=True)
+    clip_norm: float | None = option(
+        None, "largest Euclidean norm of the gradient, which is rescaled; null: no clipping", above=0, per_replica=True
+    )
+    clip_value: float | None = option(
+        None, "largest |entry| of the gradient, whose entries are clamped; null: no clipping", above=0, per_replica=True
+    )
+
+
+@choice("optim", "sgd")
+@dataclass
+class Sgd(FirstOrder):
+    """Stochastic gradient descent, with classical momentum."""
+
+    lr: float = other_default(FirstOrder, "lr", 0.01)
+    clip_norm: float | None = other_default(FirstOrder, "clip_norm", 1.0)
+    momentum: float = option(0.0, "classical momentum", low=0, below=1, per_replica=True)
+
+
+@choice("optim", "nag")
+@dataclass
+class Nag(FirstOrder):
+    """Nesterov's accelerated gradient."""
+
+    lr: float = other_default(FirstOrder, "lr", 1e-3)
+    form: str = option(
+        "sutskever13",
+        "sutskever13: gradient at the look-ahead point, velocity includes the learning rate; torch: as torch.optim.SGD",
+        choices=("sutskever13", "torch"),
+    )
+    momentum: float = option(0.995, "momentum after the first updates", low=0, below=1, per_replica=True)
+    initial_momentum: float = option(0.9, "momentum during the first updates", low=0, below=1, per_replica=True)
+    initial_momentum_updates: int = option(1000, "number of first updates that use initial_momentum", low=0)
+
+
+@choice("optim", "adam")
+@dataclass
+class Adam(FirstOrder):
+    """Adam."""
+
+    lr: float = other_default(FirstOrder, "lr", 1e-3)
+    betas: list[float] = option(  # noqa: RUF009 - a field
+        [0.9, 0.999], "decay rates of the two moments", low=0, below=1, per_replica=True
+    )
+    eps: float = option(1e-8, "added to the denominator", above=0, per_replica=True)
