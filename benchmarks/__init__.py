@@ -1,1 +1,1 @@
-"""What compares rnnbench with other packages, other commits or other chips; README.md has the commands."""
+"""Benchmarks that compare rnnbench with other packages, commits or chips; README.md lists the commands."""

@@ -21,7 +21,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """
     try:
         options = parse_options(sys.argv[1:] if words is None else words)
-        prepare_allocator()  # as every command of rnnbench does; the peers in this process have it too
+        prepare_allocator()  # as every command of rnnbench does; it also serves the peers in this process
         from benchmarks.groups import run
 
         return run(options)

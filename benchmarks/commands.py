@@ -1,4 +1,4 @@
-"""Commands as a person types them: each a process of its own, timed from its start to its end."""
+"""Runs whole commands, each in its own process, and times them from start to end."""
 
 import contextlib
 import os
@@ -14,11 +14,11 @@ from pathlib import Path
 from rnnbench.bench.case import MeasurementError
 
 SECONDS_BETWEEN_POLLS = 0.02
-MOST_COMPLAINT_LINES = 5
+MAX_ERROR_LINES = 5
 
 
 class CommandError(MeasurementError):
-    """A command that was to be measured failed; the message has its last lines."""
+    """A measured command failed; the message contains its last lines."""
 
 
 @dataclass(frozen=True)
@@ -26,29 +26,29 @@ class Outcome:
     """The result of a command.
 
     Attributes:
-        seconds: From its start to its end.
-        said: Lines on stderr, each with the seconds since the start.
+        seconds: Time from its start to its end.
+        stderr: Lines on stderr, each with the seconds since the start.
         output: Text on stdout.
-        peak_bytes: Largest resident set; None where the system does not tell (other than Linux).
-        open_files: Most file descriptors at a moment; None likewise.
+        peak_bytes: Largest resident set; None: unknown (not on Linux).
+        open_files: Largest number of open file descriptors; None: unknown (not on Linux).
     """
 
     seconds: float
-    said: Sequence[tuple[float, str]] = ()
+    stderr: Sequence[tuple[float, str]] = ()
     output: str = ""
     peak_bytes: int | None = None
     open_files: int | None = None
 
     def seconds_until(self, text: str) -> float:
-        """Seconds until a line with a text was printed on stderr.
+        """Return the seconds until a line with a given text was printed on stderr.
 
         Raises:
             CommandError: There is no such line.
         """
-        for seconds, line in self.said:
+        for seconds, line in self.stderr:
             if text in line:
                 return seconds
-        raise CommandError(f"the command never said {text!r}")
+        raise CommandError(f"the command never printed {text!r}")
 
 
 @dataclass
@@ -63,7 +63,7 @@ class _Watch:
     def run(self) -> None:
         folder = Path("/proc") / str(self.process.pid)
         while not self._ended.wait(SECONDS_BETWEEN_POLLS):
-            with contextlib.suppress(OSError, KeyError):  # it has not begun or has ended, or there is no such folder
+            with contextlib.suppress(OSError, KeyError):  # not started, ended, or no /proc
                 lines = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
                 self.peak_bytes = int(lines["VmHWM"].split()[0]) * 1024
                 self.open_files = max(self.open_files or 0, len(os.listdir(folder / "fd")))
@@ -73,17 +73,17 @@ class _Watch:
 
 
 def run_python(words: Sequence[str], cwd: Path | None = None) -> Outcome:
-    """Run this Python with some words, to its end.
+    """Run the Python interpreter with some arguments until it ends.
 
     Args:
-        words: After the name of the interpreter.
+        words: Arguments of the interpreter.
         cwd: Folder to run in; None: the current one.
 
     Raises:
-        CommandError: Its exit status is not 0.
+        CommandError: The exit status is not 0.
     """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    said: list[tuple[float, str]] = []
+    lines: list[tuple[float, str]] = []
     with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
         start = time.perf_counter()
         with subprocess.Popen(
@@ -101,9 +101,9 @@ def run_python(words: Sequence[str], cwd: Path | None = None) -> Outcome:
             assert process.stderr is not None
             try:
                 for line in process.stderr:
-                    said.append((time.perf_counter() - start, line.rstrip("\n")))
+                    lines.append((time.perf_counter() - start, line.rstrip("\n")))
                 status = process.wait()
-            except BaseException:  # a signal: not to be waited for
+            except BaseException:  # for example a signal: do not wait for the process
                 process.kill()
                 raise
             seconds = time.perf_counter() - start
@@ -112,6 +112,6 @@ def run_python(words: Sequence[str], cwd: Path | None = None) -> Outcome:
         output.seek(0)
         printed = output.read()
     if status != 0:
-        last = " | ".join(line for _, line in said[-MOST_COMPLAINT_LINES:])
+        last = " | ".join(line for _, line in lines[-MAX_ERROR_LINES:])
         raise CommandError(f"{' '.join(words)} ended with exit status {status}: {last}")
-    return Outcome(seconds, said, printed, watch.peak_bytes, watch.open_files)
+    return Outcome(seconds, lines, printed, watch.peak_bytes, watch.open_files)

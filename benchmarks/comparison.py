@@ -1,4 +1,4 @@
-"""Hessian-free's work beside that of other packages: one product, and conjugate gradients product by product."""
+"""Compares the work of Hessian-free with other packages: a Gauss-Newton product, and conjugate gradients."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,10 +18,10 @@ from rnnbench.bench.timing import Lanes, Statistics, Variant, interleave
 from rnnbench.records.wording import count
 
 SHAPE = Shape(1, 500, 50, 100)
-"""The curvature batch, length and net of the default command."""
+"""Curvature batch, sequence length and net of the default command."""
 
 SOLUTION_TOLERANCE = 0.05
-"""Largest difference of a solution from that in float64, relative to it: conjugate gradients amplify rounding."""
+"""Largest relative difference of a solution from that in float64: conjugate gradients amplify rounding errors."""
 
 MISSING = "Not installed, so not measured: {}."
 SOURCES = {
@@ -32,12 +32,12 @@ SOURCES = {
 
 @dataclass(frozen=True)
 class _Section:
-    """Ways to the same, ours first.
+    """Ways to compute one quantity, ours first.
 
     Attributes:
-        name: What it is.
-        products: In one computation.
-        ways: To it.
+        name: Name of the quantity.
+        products: Number of products in one computation.
+        ways: Ways to compute it.
     """
 
     name: str
@@ -47,14 +47,14 @@ class _Section:
 
 @dataclass(frozen=True)
 class _Entry:
-    """One way, set up.
+    """One way, ready to be timed.
 
     Attributes:
         section: Section of the table.
         way: Way that is timed.
         threads: Number of threads.
-        computation: The way for the case.
-        difference: From float64, relative to the norm.
+        computation: Computation of the way for the case.
+        difference: Norm of the difference from the result in float64, relative to the norm of the latter.
     """
 
     section: _Section
@@ -65,17 +65,17 @@ class _Entry:
 
     @property
     def variant(self) -> Variant:
-        """What is timed."""
+        """The variant that is timed."""
         return Variant(self.key, self.computation.run, **self.way.circumstances(self.threads))
 
     @property
     def key(self) -> str:
-        """Distinct among all."""
+        """Unique name of the entry."""
         return f"{self.section.name}: {self.way.name}"
 
 
 def sections() -> list[_Section]:
-    """What is compared, as far as it is installed."""
+    """Return what is compared; packages that are not installed are omitted."""
     products = [*peers_loops.PRODUCTS, *peers_optional.installed(peers_optional.PRODUCTS)]
     solved = [systems.OURS, *peers_optional.installed(systems.OTHERS)]
     iterations = f"{systems.NUM_ITERATIONS} CG iterations"
@@ -97,11 +97,11 @@ def measure_comparison(
         seconds: Time for all of this.
 
     Raises:
-        MismatchError: A way does not compute what we do.
+        MismatchError: A way does not compute the same as ours.
     """
     with Lanes() as lanes:
         for threads in settings:
-            announcer.stage(f"products beside others', {count(threads, 'thread')}")
+            announcer.stage(f"products compared with other packages, {count(threads, 'thread')}")
             entries = list(_set_up(make_case(SHAPE), threads, lanes, announcer))
             times = interleave(
                 [entry.variant for entry in entries],
@@ -116,10 +116,10 @@ def measure_comparison(
 
 
 def _set_up(case: Case, threads: int, lanes: Lanes, announcer: Announcer) -> Iterator[_Entry]:
-    """Set every way up, and check what it computes against ours and against float64.
+    """Prepare every way, and check its result against ours and against float64.
 
     Raises:
-        MismatchError: One does not compute what we do.
+        MismatchError: A way does not compute the same as ours.
     """
     for section in sections():
         exact = _exact(section.ways[0], case)
@@ -132,18 +132,20 @@ def _set_up(case: Case, threads: int, lanes: Lanes, announcer: Announcer) -> Ite
                 assert computation.rows is not None
                 return computation, computation.rows(computation.run())
 
-            computation, found = lanes.call(partial(work), **way.circumstances(threads))
-            difference = float((found.double() - exact).norm() / exact.norm())
+            computation, rows = lanes.call(partial(work), **way.circumstances(threads))
+            difference = float((rows.double() - exact).norm() / exact.norm())
             if section.products == 1:
-                expected = found if expected is None else expected
-                check_agreement(way.name, case, found, expected)
+                expected = rows if expected is None else expected
+                check_agreement(way.name, case, rows, expected)
             elif not difference <= SOLUTION_TOLERANCE:
-                raise MismatchError(f"{way.name} does not solve what rnnbench does: it differs by {difference:.3g}")
+                raise MismatchError(
+                    f"the solution of {way.name} differs from that of rnnbench by {difference:.3g} of its norm"
+                )
             yield _Entry(section, way, threads, computation, difference)
 
 
 def _exact(way: Way, case: Case) -> Tensor:
-    """What one of ours finds in float64, (R, P)."""
+    """Compute the result of one of our ways in float64, (R, P)."""
     batch = replace(case.batch, inputs=case.batch.inputs.double(), targets=case.batch.targets.double())
     computation = way.make(replace(case, batch=batch, theta=case.theta.double(), vector=case.vector.double()), 1)
     assert computation.rows is not None
@@ -184,7 +186,7 @@ def _report(threads: int, entries: Sequence[_Entry], times: dict[str, list[float
     missing = [source for module, source in SOURCES.items() if not peers_optional.is_installed(module)]
     size = f"B={SHAPE.sequences} T={SHAPE.steps} n={SHAPE.units}"
     return Report(
-        f"Per product beside others, {size}, {count(threads, 'thread')}, {count(len(seconds), 'round')}",
+        f"Per product, compared with others, {size}, {count(threads, 'thread')}, {count(len(seconds), 'round')}",
         ["", "ms", "quartiles", "/ rnnbench", "off float64"],
         rows,
         [MISSING.format(", ".join(missing))] if missing else [],

@@ -1,4 +1,4 @@
-"""The engine beside every other way to the same gradients and Gauss-Newton products."""
+"""Compares the engine with all other ways to compute the same gradients and Gauss-Newton products."""
 
 import gc
 import time
@@ -33,10 +33,10 @@ ALL_SHAPES = (
 SHORT_SHAPES = (Shape(1, 100, 100, 100), Shape(32, 20, 100, 50))
 SHORT_SECONDS, FULL_SECONDS = 40.0, 500.0
 SCALING_SHARE = 0.15
-"""Of the time of a full run."""
+"""Share of the time of a full run for the scaling reports."""
 
 TINY = Shape(2, 2, 2, 2)
-"""Everything is run at this shape first, so that what a library loads does not count as memory of a row."""
+"""Everything is run at this shape first, so that memory of loaded libraries is not counted for a row."""
 
 COMPILER = "The memory of {} includes its compiler's."
 MISSING = "Not installed, so not measured: {}; they come with rnnbench[bench]."
@@ -44,13 +44,13 @@ MISSING = "Not installed, so not measured: {}; they come with rnnbench[bench]."
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of a table, set up.
+    """One row of a table, ready to be timed.
 
     Attributes:
-        section: gradient or product.
+        section: "gradient" or "product".
         way: Way that is timed.
-        computation: The way for this case.
-        peak_bytes: What it took at most, its own copies included.
+        computation: Computation of the way for the case.
+        peak_bytes: Peak memory, including its own copies of the data; None: unknown.
     """
 
     section: str
@@ -68,8 +68,8 @@ def measure_engine(options: Options, settings: Sequence[int], announcer: Announc
         announcer: Shows the progress.
 
     Raises:
-        ConfigError: A shape does not fit into memory; before any measurement.
-        MismatchError: A variant does not compute what we do.
+        ConfigError: A shape does not fit into memory; raised before any measurement.
+        MismatchError: A way does not compute the same as ours.
     """
     end = time.perf_counter() + (FULL_SECONDS if options.full else SHORT_SECONDS)
     shapes = options.shapes or (ALL_SHAPES if options.full else SHORT_SHAPES)
@@ -79,7 +79,7 @@ def measure_engine(options: Options, settings: Sequence[int], announcer: Announc
     reserved = SCALING_SHARE * FULL_SECONDS if scales else 0.0
     pairs = [(shape, threads) for shape in shapes for threads in settings]
     with Lanes() as lanes:
-        announcer.stage("what the libraries load")
+        announcer.stage("loading of libraries")
         for entry in set_up(make_case(TINY), 1, lanes, announcer):
             entry.computation.close()
         gc.freeze()  # the libraries' objects too
@@ -91,7 +91,7 @@ def measure_engine(options: Options, settings: Sequence[int], announcer: Announc
 
 
 def ways() -> dict[str, list[Way]]:
-    """Every way whose package is installed, by section; the others of a section must agree with the first."""
+    """Return all ways whose package is installed, by section; all must agree with the first of their section."""
     return {
         "gradient": [
             ours.GRADIENT,
@@ -110,10 +110,10 @@ def ways() -> dict[str, list[Way]]:
 
 
 def set_up(case: Case, threads: int, lanes: Lanes, announcer: Announcer) -> list[Entry]:
-    """Set every way up, measure its memory, and check what it computes.
+    """Prepare every way, measure its memory, and check its result.
 
     Raises:
-        MismatchError: One does not compute what we do.
+        MismatchError: A way does not compute the same as ours.
     """
     entries = []
     for section, those in ways().items():
@@ -128,9 +128,9 @@ def set_up(case: Case, threads: int, lanes: Lanes, announcer: Announcer) -> list
             circumstances = way.circumstances(threads)
             (computation, result), peak = lanes.call(partial(peak_bytes, work), **circumstances)
             if computation.rows is not None:
-                found = lanes.call(partial(computation.rows, result), **circumstances)
-                expected = found if expected is None else expected
-                check_agreement(way.name, case, found, expected)
+                rows = lanes.call(partial(computation.rows, result), **circumstances)
+                expected = rows if expected is None else expected
+                check_agreement(way.name, case, rows, expected)
             del result
             entries.append(Entry(section, way, computation, peak))
     return entries
@@ -142,15 +142,15 @@ def measure_shape(
     """Time every way at one shape.
 
     Args:
-        shape: The shape.
+        shape: Size of the problem.
         threads: Number of threads.
-        lanes: Lanes that they run in.
+        lanes: Threads in which the ways run.
         announcer: Shows the progress.
         rounds: Number of rounds; None: as many as fit.
         seconds: Time for all of this.
 
     Raises:
-        MismatchError: A way does not compute what we do.
+        MismatchError: A way does not compute the same as ours.
     """
     start = time.perf_counter()
     announcer.stage(f"{label(shape)}, {count(threads, 'thread')}")
@@ -223,7 +223,7 @@ def _report(shape: Shape, threads: int, entries: Sequence[Entry], times: Mapping
 def _fastest_peer(
     section: str, entries: Sequence[Entry], times: Mapping[str, Sequence[float]]
 ) -> tuple[str, str, float]:
-    """Name of ours, of the fastest that is not ours, and the ratio of both, round by round."""
+    """Return the name of our way, the name of the fastest peer, and the median ratio of their times per round."""
     mine, *others = [entry.way for entry in entries if entry.section == section]
     peers = [way.name for way in others if way.threading != "own"]
     best = min(peers, key=lambda name: Statistics.of(times[name]).median)

@@ -1,4 +1,4 @@
-"""What the engine's times are compared with beside other ways: its linearization, and the products alone.
+"""Lower bounds for the engine's times: the bare matrix products, and its own linearization.
 
 Letters as in `rnnbench.bench.case`; b sequences of one block.
 """
@@ -14,7 +14,7 @@ from rnnbench.objective.engine import Block
 
 
 def our_linearize(case: Case, threads: int) -> Computation:
-    """The linearization, which is made once before any number of products."""
+    """Prepare the linearization, which is computed once before any number of products."""
     objective = objective_of(case, threads)
     return Computation(
         lambda: objective.linearize(case.theta),
@@ -24,17 +24,17 @@ def our_linearize(case: Case, threads: int) -> Computation:
 
 
 def gradient_floor(case: Case, threads: int) -> Computation:
-    """Per step one product and tanh forward, one product backward; at the end the product for the weights' gradient."""
+    """Prepare per step one product and tanh forward and one product backward, and finally the weight gradient."""
     return _floor(case, threads, forward_products=1, activates=True)
 
 
 def product_floor(case: Case, threads: int) -> Computation:
-    """Per step two products forward and one backward; at the end the product for the weights."""
+    """Prepare per step two products forward and one backward, and finally the product for the weights."""
     return _floor(case, threads, forward_products=2, activates=False)
 
 
 def _floor(case: Case, threads: int, *, forward_products: int, activates: bool) -> Computation:
-    """The products that no implementation can do without, in the blocks and on the workers of our engine."""
+    """Prepare the products that every implementation needs, in the blocks and on the workers of our engine."""
     objective = objective_of(case, threads)
     engine, blocks = objective.engine, objective.blocks
     weight = case.model.parameters(case.theta)["weight_hh"].contiguous()
@@ -60,7 +60,7 @@ def _floor(case: Case, threads: int, *, forward_products: int, activates: bool) 
 
 
 def _buffer(block: Block, case: Case) -> tuple[Tensor, Tensor]:
-    """States (T + 1, r, b, n) and a scratch of one step; without replica axis where r is 1."""
+    """Allocate states (T + 1, r, b, n) and a buffer for one step; without the replica axis if r is 1."""
     replicas, sequences = (part.stop - part.start for part in (block.replicas, block.sequences))
     size = (sequences, case.shape.units) if replicas == 1 else (replicas, sequences, case.shape.units)
     return torch.full((case.shape.steps + 1, *size), 0.5), torch.empty(size)

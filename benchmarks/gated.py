@@ -1,4 +1,4 @@
-"""Gradients of the gated nets, step by step and by torch's operation for whole sequences, beside torch.nn.
+"""Compares gradients of the gated nets, with both recurrences, with torch.nn.
 
 Letters as in `rnnbench.bench.case`.
 """
@@ -33,7 +33,7 @@ SHORT_SECONDS, FULL_SECONDS = 25.0, 240.0
 
 
 def ours(recurrence: str) -> Way:
-    """Loss and gradient of our net with `model.recurrence` as given."""
+    """Return the way to compute loss and gradient of our net with a given `model.recurrence`."""
 
     def make(case: Case, threads: int) -> Computation:
         net = partial(type(gated(case)), recurrence=recurrence)
@@ -45,7 +45,7 @@ def ours(recurrence: str) -> Way:
 AUTO = ours("auto")
 PEER = Way("torch.nn, replicas in turn", lambda case, threads: torch_gated(case))
 WAYS = (ours("torch"), ours("fused"), AUTO, PEER)
-"""The first is the reference of the others."""
+"""The first way is the reference for the others."""
 
 
 def measure_gated(options: Options, settings: Sequence[int], announcer: Announcer) -> Iterator[Report]:
@@ -57,7 +57,7 @@ def measure_gated(options: Options, settings: Sequence[int], announcer: Announce
         announcer: Shows the progress.
 
     Raises:
-        MismatchError: A way does not compute what the steps do.
+        MismatchError: A way does not compute the same as recurrence=torch.
     """
     shapes = options.shapes or (SHAPES if options.full else SHAPES[:NUM_SHORT_SHAPES])
     seconds = (FULL_SECONDS if options.full else SHORT_SECONDS) / (len(shapes) * len(NETS))
@@ -76,7 +76,7 @@ def measure_gated(options: Options, settings: Sequence[int], announcer: Announce
 
 
 def _set_up(case: Case, settings: Sequence[int], lanes: Lanes) -> list[tuple[str, Way, int, Computation]]:
-    """Every way with every number of threads, by name; each has been checked."""
+    """Prepare and check every way with every number of threads."""
     entries, expected = [], None
     for threads in settings:
         for way in WAYS:

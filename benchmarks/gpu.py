@@ -1,6 +1,6 @@
-"""Times of gradients and products on a GPU, beside what its user would use otherwise.
+"""Times of gradients and products on a GPU, compared with the alternatives of a user.
 
-Everything is float32 without TF32, but where a name says otherwise. Letters as in `rnnbench.bench.case`.
+Everything is float32 without TF32, unless a name says otherwise. Letters as in `rnnbench.bench.case`.
 """
 
 import time
@@ -37,20 +37,20 @@ from rnnbench.tasks.base import Batch
 CPU = torch.device("cpu")
 
 Net = Callable[..., Model]
-"""Makes a net from the numbers of inputs, outputs and hidden units, and `recurrence` where it is given."""
+"""Function that makes a net from the numbers of inputs, outputs and hidden units, and optionally `recurrence`."""
 
 GATED: tuple[type[FusedCell], ...] = (Lstm, Gru)
 
 SHAPES = (ONE_NET, MANY_NETS, Shape(1, 100, 100, 100), Shape(64, 20, 100, 50))
 OURS = "rnnbench"
 ROUNDS, SECONDS = 20, 2.0
-"""Fewest rounds after the first two, and seconds after which no more than these are made."""
+"""Minimum number of rounds after the first two, and time in seconds after which no further rounds are made."""
 
 Measure = Callable[[], Mapping[str, Any]]
 
 
 def case_on(device: torch.device, shape: Shape, net: Net) -> Case:
-    """The problem of a shape on a device."""
+    """Make the case of a shape on a device."""
     case = make_case(shape, net)
     batch = case.batch
     assert batch.output_steps is not None
@@ -60,30 +60,30 @@ def case_on(device: torch.device, shape: Shape, net: Net) -> Case:
 
 
 def objective_of(case: Case) -> Objective:
-    """Its batch under our engine."""
+    """Make the objective of a case with our engine."""
     return Objective(Engine(case.model, 1, case.theta.device, case.theta.dtype), case.loss, case.batch)
 
 
 def our_forward(case: Case) -> Computation:
-    """The loss alone."""
+    """Prepare the loss alone."""
     objective = objective_of(case)
     return Computation(lambda: objective.loss(case.theta), None)
 
 
 def our_gradient(case: Case) -> Computation:
-    """Loss and gradient."""
+    """Prepare loss and gradient."""
     objective = objective_of(case)
     return Computation(lambda: objective.loss_and_gradient(case.theta), lambda found: found.gradient)
 
 
 def our_product(case: Case) -> Computation:
-    """One Gauss-Newton product."""
+    """Prepare one Gauss-Newton product."""
     curvature = objective_of(case).linearize(case.theta)
     return Computation(lambda: curvature.product(case.vector), lambda found: found)
 
 
 def compiled_loop(case: Case) -> Computation:
-    """The loop of torch operations under torch.compile."""
+    """Prepare the loop of torch operations under torch.compile."""
     return autograd_loop(case, torch.compile(hoisted_outputs))
 
 
@@ -95,12 +95,12 @@ GRADIENTS: dict[str, Callable[[Case], Computation]] = {
 }
 
 PRODUCTS = (our_product, jax_product)
-"""What gives products; everything else gives gradients."""
+"""Ways that compute products; all others compute gradients."""
 
 
 @contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
-    """Allow TF32 in products and cuDNN, or not."""
+    """Allow or forbid TF32 in products and cuDNN."""
     before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
     torch.backends.cudnn.allow_tf32 = allowed
     torch.set_float32_matmul_precision("high" if allowed else "highest")
@@ -114,18 +114,18 @@ def tf32(allowed: bool) -> Iterator[None]:
 def timed(
     shape: Shape, device: torch.device, make: Callable[[Case], Computation], net: Net, *, allowed: bool = False
 ) -> dict[str, Any]:
-    """Median and fastest time of a way, in ms, and microseconds of a time step; the result is checked where it can be.
+    """Measure the median and fastest time of a way, in ms, and the time per step, in us; its result is checked.
 
     Args:
         shape: Size of the problem.
         device: Device to measure.
-        make: The way.
-        net: Made from the numbers of inputs, outputs and hidden units.
-        allowed: Whether TF32 is.
+        make: Function that prepares the way.
+        net: Function that makes the net from the numbers of inputs, outputs and hidden units.
+        allowed: Whether TF32 is allowed; the result is then not checked.
     """
     case = case_on(device, shape, net)
     with tf32(allowed):
-        with torch.device(device):  # nets of torch's own are made there
+        with torch.device(device):  # torch's own nets are created on the default device
             way = make(case)
         result = way.run()
         if way.rows is not None and not allowed:
@@ -148,7 +148,7 @@ def timed(
 
 
 def _seconds(run: Callable[[], object], device: torch.device) -> float:
-    """Time of one call, until the device has done it."""
+    """Measure the time of one call, until the device has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     start = time.perf_counter()
@@ -159,12 +159,12 @@ def _seconds(run: Callable[[], object], device: torch.device) -> float:
 
 
 def timed_jax(shape: Shape, make: Callable[[Case], Computation]) -> Mapping[str, Any]:
-    """The same of JAX, on the device that it chooses."""
+    """Measure a way of JAX, on the device that it chooses; see `timed`."""
     return timed(shape, CPU, make, partial(SimpleRnn, recurrence="torch"))
 
 
 def timed_flashrnn(shape: Shape, device: torch.device, backend: str) -> Mapping[str, Any]:
-    """The same of FlashRNN; where it cannot be imported, the reason in place of times, as "not measured"."""
+    """Measure FlashRNN; see `timed`. If it cannot be imported, the result is the reason, as "not measured"."""
     reason = import_error()
     if reason is not None:
         return {"not measured": f"flashrnn cannot be imported: {reason}"}
@@ -172,12 +172,12 @@ def timed_flashrnn(shape: Shape, device: torch.device, backend: str) -> Mapping[
 
 
 def measurements(shape: Shape, device: torch.device, *, quick: bool = False) -> dict[str, Measure]:
-    """Every way at a shape, by what it computes and its name.
+    """Return the measurements of all ways at a shape; their names begin with the computed quantity.
 
     Args:
         shape: Size of the problem.
         device: Device to measure.
-        quick: Leave out what compiles for long.
+        quick: Whether to omit ways that compile for long.
     """
     found: dict[str, Measure] = {}
     for recurrence in ("torch", "triton"):
@@ -215,25 +215,25 @@ def measure_gpu(options: Options, settings: Sequence[int], announcer: Announcer)
 
     Args:
         options: Shapes, rounds, and whether all is measured.
-        settings: Unused: numbers of threads.
+        settings: Numbers of threads; not used.
         announcer: Shows the progress.
 
     Raises:
         ConfigError: There is no GPU.
     """
     if not torch.cuda.is_available():
-        raise ConfigError(f"the group gpu measures a CUDA device, and torch {torch.__version__} sees none here")
+        raise ConfigError(f"the group gpu needs a CUDA device, but torch {torch.__version__} finds none")
     device = torch.device("cuda:0")
     for shape in options.shapes or (SHAPES if options.full else SHAPES[:1]):
         yield report_gpu(shape, measurements(shape, device, quick=not options.full), announcer)
 
 
 def report_gpu(shape: Shape, measures: Mapping[str, Measure], announcer: Announcer) -> Report:
-    """Make the measurements of a shape, and their table; one that fails is a note below it.
+    """Make the measurements of a shape and their table; a failed measurement becomes a note below it.
 
     Args:
         shape: Size of the problem.
-        measures: As of `measurements`.
+        measures: Measurements by name, as from `measurements`.
         announcer: Shows the progress.
     """
     announcer.stage("R={} B={} T={} n={}".format(*shape))
@@ -247,7 +247,7 @@ def report_gpu(shape: Shape, measures: Mapping[str, Measure], announcer: Announc
                 notes.append(f"Not measured: {name}: {one['not measured']}")
             else:
                 found[name] = one
-        except Exception as error:  # a peer that does not run here is a result; the others go on
+        except Exception as error:  # a peer that does not run here is a result too; continue with the others
             notes.append(f"Not measured: {name}: {type(error).__name__}: {error}")
     targets = targets_in_words(shape, found)
     best: dict[str, float] = {}

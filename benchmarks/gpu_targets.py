@@ -1,6 +1,6 @@
-"""What a step on a GPU cannot do without, measured, and the targets that its times are held against.
+"""Measured lower bounds ("floors") for the time of a step on a GPU, and targets for the measured times.
 
-The targets are of one H200. Letters as in `rnnbench.bench.case`.
+The targets are for one H200. Letters as in `rnnbench.bench.case`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,18 +17,18 @@ LOSS, GRADIENT, PRODUCT = (f"{what}, rnnbench, triton" for what in ("loss", "gra
 PEER = "gradient, torch.nn.RNN, replicas in turn"
 
 ONE_PROGRAM = 16
-"""Sequences of the smallest tile of a kernel: one program, to which nothing but its own latency is added."""
+"""Number of sequences in the smallest tile of a kernel, that is, in one program: its time is pure latency."""
 
 
 def written_bytes(case: Case) -> Computation:
-    """The states of all steps written once."""
+    """Prepare one write of the states of all steps."""
     r, b, steps, n = case.shape
     states = torch.empty(r, steps, b, n, device=case.theta.device)
     return Computation(states.zero_, None)
 
 
 def products_at_once(case: Case) -> Computation:
-    """The products of all steps as if none waited for the one before."""
+    """Prepare the products of all steps, as if they did not depend on each other."""
     r, b, steps, n = case.shape
     generator = torch.Generator().manual_seed(0)
     states, weights = (
@@ -49,14 +49,14 @@ Found = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Target:
-    """A bound on a number that follows from the times of a shape.
+    """A bound on a number that is computed from the times of a shape.
 
     Attributes:
-        what: In words.
-        value: From the times; KeyError where one is missing.
-        bound: At most; at least, where `is_least`.
-        shape: Shape for which it is set; None: every one.
-        is_least: Whether the bound is a lower one.
+        what: Description of the number.
+        value: Function that computes the number from the times; KeyError: a time is missing.
+        bound: Upper bound, or lower bound if `is_least`.
+        shape: Shape for which the target is set; None: all shapes.
+        is_least: Whether the bound is a lower bound.
     """
 
     what: str
@@ -66,12 +66,12 @@ class Target:
     is_least: bool = False
 
     def in_words(self, found: Found) -> str:
-        """The target, what was measured, and whether it holds."""
+        """Return a line with the target, the measured number, and whether the target holds."""
         bound = f"{'at least' if self.is_least else 'at most'} {self.bound:g}"
         try:
             value = self.value(found)
         except KeyError as error:
-            return f"Target: {self.what} {bound}: unknown, since {error.args[0]!r} was not measured"
+            return f"Target: {self.what} {bound}: unknown, {error.args[0]!r} was not measured"
         holds = value >= self.bound if self.is_least else value <= self.bound
         return f"Target: {self.what} {bound}: {value:.3g}, {'holds' if holds else 'does not hold'}"
 
@@ -101,10 +101,10 @@ TARGETS: Sequence[Target] = (
 
 
 def targets_in_words(shape: Shape, found: Found) -> list[str]:
-    """A line for every target of a shape.
+    """Return one line per target of a shape.
 
     Args:
         shape: Size of the problem.
-        found: Its times, by name, as `benchmarks.gpu.measurements` has them.
+        found: Times of the shape, by the names of `benchmarks.gpu.measurements`.
     """
     return [target.in_words(found) for target in TARGETS if target.shape in (None, shape)]

@@ -1,4 +1,4 @@
-"""What measures each group of benchmarks."""
+"""The groups of benchmarks and the functions that measure them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -31,7 +31,7 @@ MEASURES: dict[str, Measure] = {
 
 
 def run(options: Options) -> int:
-    """Measure the groups that were asked for; see `rnnbench.bench.groups.run_groups`."""
+    """Measure the requested groups; see `rnnbench.bench.groups.run_groups`."""
     settings = thread_settings(options)
     with Announcer() as announcer:
         measures = {name: partial(MEASURES[name], options, settings, announcer) for name in options.groups}

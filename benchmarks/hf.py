@@ -1,4 +1,4 @@
-"""Hessian-free's products beside those of other packages, and the parts of an update of hf and of nag."""
+"""Compares Hessian-free's products with other packages, and measures the parts of an update of hf and of nag."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,7 +13,7 @@ from rnnbench.bench.update_table import report_update
 
 SHORT_SECONDS, FULL_SECONDS = 40.0, 180.0
 NAG_UPDATES = 25
-"""Updates of nag in a round: one lasts some milliseconds only."""
+"""Number of updates of nag per round: a single one takes only some milliseconds."""
 
 
 def measure_hf(options: Options, settings: Sequence[int], announcer: Announcer) -> Iterator[Report]:

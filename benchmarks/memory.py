@@ -1,4 +1,4 @@
-"""Peak memory of a piece of work, from the process's own accounts."""
+"""Peak memory of a function call, from the statistics of the process."""
 
 import ctypes
 import gc
@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import TypeVar
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-_RESET_PEAK = "5"  # proc(5): sets the peak of the resident set to its present size
+_RESET_PEAK = "5"  # proc(5): resets the peak of the resident set to its current size
 
 _Result = TypeVar("_Result")
 
 
 def peak_bytes(work: Callable[[], _Result]) -> tuple[_Result, int | None]:
-    """Do some work and measure how far the resident set grew above its size before.
+    """Call a function and measure the growth of the resident set during the call.
 
     Returns:
-        What the work returned, and bytes; None where the system does not tell (other than Linux).
+        The function's result, and the growth in bytes; None: unknown (not on Linux).
     """
     gc.collect()
     _give_back_free_memory()
@@ -35,7 +35,7 @@ def _resident(name: str) -> int:
 
 
 def _give_back_free_memory() -> None:
-    """Let glibc return what it keeps for later: it would hide as much of what the work takes."""
+    """Let glibc return free memory to the system; otherwise its reuse would hide part of the growth."""
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except (OSError, AttributeError):

@@ -10,48 +10,48 @@ from rnnbench.config.errors import ConfigError
 from rnnbench.config.parser import CommandParser
 
 GROUPS = {
-    "engine": "gradient and Gauss-Newton product beside other ways to compute them, and beside bare products",
-    "training": "whole updates of many seeds together, beside torch.nn.RNN with torch.optim, seed after seed",
-    "gated": "gradients of lstm and gru step by step and by torch's operation, beside torch.nn.LSTM and torch.nn.GRU",
-    "hf": "products beside PyTorchHessianFree and curvlinops; where the time of an update of hf and of nag goes",
-    "tasks": "drawing the batch of every task and variant, as share of the update that uses it",
-    "probes": "every probe, as share of a run",
-    "sweep": "train -m beside its jobs one by one, its records, its growth with the replicas, its planning",
-    "gpu": "gradient and Gauss-Newton product on a GPU beside torch.nn, torch.compile, vmap and JAX; not part of all",
+    "engine": "gradient and Gauss-Newton product, compared with other ways and with the bare matrix products",
+    "training": "updates of many seeds together, compared with torch.nn.RNN and torch.optim, one seed at a time",
+    "gated": "gradients of lstm and gru with both recurrences, compared with torch.nn.LSTM and torch.nn.GRU",
+    "hf": "products, compared with PyTorchHessianFree and curvlinops; the parts of an update of hf and of nag",
+    "tasks": "drawing the batch of every task and variant, as a share of the update that uses it",
+    "probes": "every probe, as a share of a run",
+    "sweep": "train -m, compared with its jobs one by one; its records, its growth with the replicas, its planning",
+    "gpu": "gradient and Gauss-Newton product on a GPU, compared with torch.nn, torch.compile, vmap, JAX; not in all",
 }
-"""What can be measured."""
+"""Groups of measurements."""
 
 ALL, GPU = "all", "gpu"
 
 SHAPED = ("engine", "training", "gated", GPU)
-"""Groups that take shapes."""
+"""Groups that accept --shape."""
 
-PEERS = "JAX, curvlinops, BackPACK (rnnbench[bench]) and PyTorchHessianFree are measured where installed."
+PEERS = "JAX, curvlinops, BackPACK (rnnbench[bench]) and PyTorchHessianFree are measured if installed."
 
 
 @dataclass(frozen=True)
 class Options(CommonOptions):
-    """What to measure, and how thoroughly.
+    """Options of the benchmarks.
 
     Attributes:
-        full: Whether to take every shape, the real sizes and more rounds: ten to twenty minutes instead of one.
+        full: Whether to measure all shapes, full sizes and more rounds: ten to twenty minutes instead of one.
     """
 
     full: bool = False
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """The groups to be measured."""
+        """Names of the groups to measure."""
         return tuple(name for name in GROUPS if name != GPU) if self.group == ALL else (self.group,)
 
 
 def benchmarks_parser() -> argparse.ArgumentParser:
-    """The options of `python -m benchmarks`."""
+    """Make the parser of `python -m benchmarks`."""
     groups = "\n".join(f"  {name:9}{text}" for name, text in {**GROUPS, ALL: "one after the other"}.items())
     parser = CommandParser(
         prog="python -m benchmarks",
         usage=f"python -m benchmarks [{'|'.join([*GROUPS, ALL])}] [OPTIONS]",
-        description="Compare rnnbench with other packages. Nothing else should run on the machine meanwhile.",
+        description="Compare rnnbench with other packages. Run nothing else on the machine at the same time.",
         epilog=f"groups:\n{groups}\n\n{PEERS}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -59,14 +59,14 @@ def benchmarks_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--full",
         action="store_true",
-        help="every shape and more rounds: under ten minutes instead of under one; sweep: its real size, twenty",
+        help="all shapes and more rounds: under ten minutes instead of under one; sweep: full size, twenty minutes",
     )
     add_common_options(parser)
     return parser
 
 
 def parse_options(words: Sequence[str]) -> Options:
-    """Read the words after `python -m benchmarks`; --help shows the options and ends the process.
+    """Parse the arguments of `python -m benchmarks`; --help prints the options and ends the process.
 
     Raises:
         ConfigError: An option or a group does not exist, a value is wrong, or a folder is missing.

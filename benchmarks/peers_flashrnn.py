@@ -1,7 +1,8 @@
-"""FlashRNN's Elman kernels as a peer, where the package `flashrnn` can be imported: its heads are our replicas.
+"""FlashRNN's Elman kernels as a peer, if the package `flashrnn` can be imported: its heads are our replicas.
 
-Its backend `cuda` alternates products and pointwise kernels at any size; `cuda_fused` runs a whole sequence in one, for
-heads of a multiple of 16 units. (Its Triton backend has no Elman net.) Both are compiled with nvcc by the first call.
+Its backend `cuda` alternates products and pointwise kernels for any size. `cuda_fused` runs a whole sequence in one
+kernel, for heads of a multiple of 16 units. (Its Triton backend has no Elman net.) The first call compiles both with
+nvcc.
 
 Source: Pöppel, Beck and Hochreiter (2024), arXiv 2412.07752; flashrnn 1.0.8, Apache-2.0.
 
@@ -19,26 +20,26 @@ from rnnbench.bench.peers_torch import total_loss
 
 BACKENDS = ("cuda", "cuda_fused")
 FUSED_GRAIN = 16
-"""Heads of other sizes are refused by `cuda_fused`; zeros fill them up."""
+"""`cuda_fused` accepts only multiples of this head size; other heads are padded with zeros."""
 
 
 @cache
 def import_error() -> str | None:
-    """Why FlashRNN cannot be imported; None: it can."""
+    """Return why FlashRNN cannot be imported; None: it can."""
     try:
         importlib.import_module("flashrnn")
-    except Exception as error:  # it looks for compilers and libraries when it is imported
+    except Exception as error:  # on import it searches for compilers and libraries
         return f"{type(error).__name__}: {error}"
     return None
 
 
 def flashrnn_gradient(case: Case, backend: str, dtype: torch.dtype = torch.bfloat16) -> Computation:
-    """Loss and gradient by FlashRNN; the products of the inputs are taken beforehand, as its interface wants.
+    """Prepare loss and gradient by FlashRNN; its interface requires precomputed products of the inputs.
 
     Args:
-        case: The problem, of the tanh net.
-        backend: One of FlashRNN's.
-        dtype: Data type of its kernels; products of the inputs and the readout keep that of the case.
+        case: The problem, with the tanh net.
+        backend: Backend of FlashRNN.
+        dtype: Data type of its kernels; products of the inputs and the readout use that of the case.
     """
     flashrnn = importlib.import_module("flashrnn").flashrnn
     theta, name = case.theta.clone().requires_grad_(), str(dtype).removeprefix("torch.")
@@ -46,7 +47,7 @@ def flashrnn_gradient(case: Case, backend: str, dtype: torch.dtype = torch.bfloa
     missing = -units % FUSED_GRAIN if backend == "cuda_fused" else 0
 
     def filled(tensor: Tensor, num_sizes: int = 1) -> Tensor:
-        """With zeros after the units of the last sizes, in FlashRNN's dtype."""
+        """Pad the units of the last axes with zeros, and convert to FlashRNN's dtype."""
         return torch.nn.functional.pad(tensor, (0, missing) * num_sizes).to(dtype)
 
     def run() -> Tensor:
@@ -66,5 +67,5 @@ def flashrnn_gradient(case: Case, backend: str, dtype: torch.dtype = torch.bfloa
         loss = total_loss(case.model.readout(p, last), case.targets)
         return torch.autograd.grad(loss, theta)[0]
 
-    # Rounded to 8 bits, the result is no float32's, and is not compared with one.
+    # A bfloat16 result is not compared with float32.
     return Computation(run, (lambda gradient: gradient) if dtype == theta.dtype else None)

@@ -1,4 +1,4 @@
-"""Further loops that a user of torch might write for gradients and Gauss-Newton products.
+"""Further loops that users of torch might write for gradients and Gauss-Newton products.
 
 Letters as in `rnnbench.bench.case`.
 """
@@ -22,7 +22,7 @@ from rnnbench.bench.peers_torch import (
 
 
 def plain_outputs(weights: Weights, inputs: Tensor) -> Tensor:
-    """The loop with the product of a step's inputs taken at that step; (R, B, o) or (B, o)."""
+    """Run the loop that multiplies the inputs of each step at that step; returns (R, B, o) or (B, o)."""
     recurrent, input_weight, bias, state, readout, output_bias = weights
     accumulate = torch.addmm if recurrent.dim() == 2 else torch.baddbmm
     hidden = state.expand(*inputs.shape[1:-1], recurrent.shape[-1])
@@ -32,7 +32,7 @@ def plain_outputs(weights: Weights, inputs: Tensor) -> Tensor:
 
 
 def vmap_loop(case: Case) -> Computation:
-    """The loop of one replica under torch.func.grad and torch.func.vmap."""
+    """Prepare the loop of one replica under torch.func.grad and torch.func.vmap."""
     weights = tuple(weight if weight.dim() == 3 else weight.unsqueeze(0) for weight in weights_of(case, case.theta))
     weights = tuple(weight.detach() for weight in weights)
 
@@ -44,7 +44,7 @@ def vmap_loop(case: Case) -> Computation:
 
 
 def forward_and_reverse(case: Case) -> Computation:
-    """torch.func: jvp at every product, vjp made once."""
+    """Prepare a product by torch.func: jvp for every product, vjp prepared once."""
     weights = tuple(weight.detach() for weight in weights_of(case, case.theta))
     vector = tuple(part.detach() for part in weights_of(case, case.vector))
     inputs, scale = sequences_of(case)[0], 2 / case.shape.sequences
@@ -73,7 +73,7 @@ GRADIENTS = (
     Way("loop under torch.func grad and vmap", lambda case, threads: vmap_loop(case)),
     TORCH_RNN,
 )
-"""Ways to a gradient; the first is the base of all ratios."""
+"""Ways to compute a gradient; the first is the base of all ratios."""
 
 PRODUCTS = (DOUBLE_BACKWARD, Way("torch.func jvp + vjp", lambda case, threads: forward_and_reverse(case)))
-"""Ways to a Gauss-Newton product."""
+"""Ways to compute a Gauss-Newton product."""

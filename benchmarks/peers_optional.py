@@ -1,6 +1,6 @@
-"""What is compared with where it is installed: JAX, curvlinops, and PyTorchHessianFree's product (BackPACK).
+"""Optional peers: JAX, curvlinops, and the product of PyTorchHessianFree (BackPACK).
 
-The modules are imported by name, since none of them is a dependency. Letters as in `rnnbench.bench.case`.
+The modules are imported by name, since they are not dependencies. Letters as in `rnnbench.bench.case`.
 """
 
 import functools
@@ -26,7 +26,7 @@ from rnnbench.bench.peers_torch import (
 
 
 def _jax_outputs(jax: Any) -> Callable[[Any, Any], Any]:
-    """The net of one replica by lax.scan: (weights, inputs (T, B, d)) -> (B, o)."""
+    """Make the net of one replica with lax.scan: (weights, inputs (T, B, d)) -> (B, o)."""
 
     def outputs(weights: Sequence[Any], inputs: Any) -> Any:
         recurrent, input_weight, bias, state, readout, output_bias = weights
@@ -51,7 +51,7 @@ def _jax_rows(weights: Sequence[Any]) -> Tensor:
 
 
 def jax_gradient(case: Case) -> Computation:
-    """By jit of vmap of value and gradient of scan."""
+    """Prepare the gradient by jit of vmap of value_and_grad of scan."""
     jax = importlib.import_module("jax")
     outputs = _jax_outputs(jax)
 
@@ -65,7 +65,7 @@ def jax_gradient(case: Case) -> Computation:
 
 
 def jax_product(case: Case) -> Computation:
-    """By jit of vmap of jvp and vjp of scan."""
+    """Prepare the product by jit of vmap of jvp and vjp of scan."""
     jax = importlib.import_module("jax")
     outputs, scale = _jax_outputs(jax), 2 / case.shape.sequences
 
@@ -84,7 +84,7 @@ def jax_product(case: Case) -> Computation:
 
 
 class _BatchFirst(torch.nn.Module):
-    """The loop of one replica with the interface that curvlinops wants: inputs (B, T, d)."""
+    """The loop of one replica with the interface that curvlinops requires: inputs (B, T, d)."""
 
     def __init__(self, weights: Sequence[Tensor]) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class _BatchFirst(torch.nn.Module):
 
 
 def curvlinops_operator(case: Case, replica: int) -> Any:
-    """curvlinops.GGNLinearOperator of the loop of one replica."""
+    """Make the curvlinops.GGNLinearOperator of the loop of one replica."""
     curvlinops = importlib.import_module("curvlinops")
     one = slice(replica, replica + 1)
     net = _BatchFirst([_matrix(weight, replica) for weight in weights_of(case, case.theta)])
@@ -104,7 +104,7 @@ def curvlinops_operator(case: Case, replica: int) -> Any:
 
 
 def curvlinops_product(case: Case) -> Computation:
-    """By curvlinops, one replica after the other."""
+    """Prepare products by curvlinops, one replica at a time."""
     replicas = range(case.shape.replicas)
     operators = [curvlinops_operator(case, replica) for replica in replicas]
     parts = [[_matrix(weight, replica) for weight in weights_of(case, case.vector)] for replica in replicas]
@@ -122,13 +122,13 @@ def _matrix(weight: Tensor, replica: int) -> Tensor:
 
 
 def split_flat(flat: Tensor, sizes: Sequence[Sequence[int]]) -> list[Tensor]:
-    """Matrices of some sizes out of one vector."""
+    """Split a vector into matrices of given sizes."""
     parts = torch.split(flat, [int(np.prod(size)) for size in sizes])
     return [part.view(*size) for part, size in zip(parts, sizes, strict=True)]
 
 
 def backpack_product(case: Case) -> Computation:
-    """BackPACK's product, as PyTorchHessianFree calls it, of the loop; the loss's graph is kept."""
+    """Prepare BackPACK's product of the loop, as PyTorchHessianFree calls it; the graph of the loss is kept."""
     multiply = importlib.import_module("backpack.hessianfree.ggnvp").ggn_vector_product_from_plist
     inputs, targets = sequences_of(case)
     weights = list(weights_of(case, case.theta))
@@ -139,7 +139,7 @@ def backpack_product(case: Case) -> Computation:
 
 
 def backpack_on_torch_rnn(case: Case) -> Computation:
-    """The same of torch.nn.RNN, one replica after the other."""
+    """Prepare BackPACK's product of torch.nn.RNN, one replica at a time."""
     multiply = importlib.import_module("backpack.hessianfree.ggnvp").ggn_vector_product_from_plist
     nets = [TorchRnn(case, replica) for replica in range(case.shape.replicas)]
     vectors = [[part[r] for part in case.model.parameters(case.vector).values()] for r in range(case.shape.replicas)]
@@ -160,7 +160,7 @@ PRODUCTS = {
         Way("PyTorchHessianFree on torch.nn.RNN", lambda case, threads: backpack_on_torch_rnn(case)),
     ),
 }
-"""Module that has to be installed -> the ways to a gradient or a product that it gives."""
+"""Required module -> ways to compute a product."""
 
 
 @functools.cache
@@ -168,7 +168,7 @@ def is_installed(module: str) -> bool:
     """Whether a module can be imported."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what they say of their own dependencies is not for our users
+            warnings.simplefilter("ignore")  # warnings about their own dependencies do not concern our users
             importlib.import_module(module)
     except ImportError:
         return False
@@ -176,10 +176,10 @@ def is_installed(module: str) -> bool:
 
 
 def missing_modules() -> tuple[str, ...]:
-    """Those of the modules above that cannot be imported."""
+    """Return the names of the optional modules that cannot be imported."""
     return tuple(name for name in PRODUCTS if not is_installed(name))
 
 
 def installed(ways: Mapping[str, Sequence[Way]]) -> list[Way]:
-    """Those of a mapping such as `PRODUCTS` whose module is installed."""
+    """Return the ways of a mapping such as `PRODUCTS` whose module is installed."""
     return [way for module, those in ways.items() if is_installed(module) for way in those]

@@ -29,20 +29,20 @@ from rnnbench.training.readings import ScheduledProbe
 
 SHORT_SECONDS, FULL_SECONDS = 50.0, 180.0
 CG_ITERATIONS = 20
-"""Of a Hessian-free update here: few, so that the share is not made small by long ones."""
+"""Number of CG iterations of a Hessian-free update: few, since long updates would make the share of probes small."""
 
 
 def sets() -> list[str]:
-    """Names of the sets of probes that conf/probe has, the default first."""
+    """Return the names of the sets of probes in conf/probe, the default first."""
     names = {path.stem for path in (conf_dir() / "probe").glob("*.yaml")} - {"none"}
     return sorted(names, key=lambda name: (name != "default", name))
 
 
 def measure_probes(options: Options, settings: Sequence[int], announcer: Announcer) -> Iterator[Report]:
-    """Measure both kinds of run with the largest number of threads: probes disturb most if no core is idle.
+    """Measure both kinds of run with the largest number of threads: probes slow down most if no core is idle.
 
     Args:
-        options: Rounds: pairs of blocks with and without the default probes.
+        options: Options with the number of rounds; a round is one block with and one without the default probes.
         settings: Numbers of threads.
         announcer: Shows the progress.
     """
@@ -79,7 +79,7 @@ def measure_probes(options: Options, settings: Sequence[int], announcer: Announc
 def _report(
     title: str, run: BareRun, costs: Mapping[str, Mapping[str, ProbeCost]], walls: Mapping[str, list[float]]
 ) -> Report:
-    """The table of one kind of run."""
+    """Make the table of one kind of run."""
     interval = Statistics.of(walls["updates"]).median
     effect = [after - without for after, without in zip(walls["with"], walls["without"], strict=True)]
     found = Statistics.of(effect)
@@ -95,11 +95,11 @@ def _report(
         ["probe", "every", "training thread ms", "own thread ms", "share of an update", "share of a run"],
         rows[:-1],
         [
-            "Probes: a reading with its picture, at every k-th logged update. Sets, and shares of a run: per logged "
-            f"update, one in {every}, pictures at their own cadence. The updates between two take "
+            "Probes: one reading with its picture, at every k-th logged update. Sets, and shares of a run: per logged "
+            f"update (every {every} updates), pictures at their own cadence. The updates between two logged ones take "
             f"{milliseconds(interval)} ms.",
-            f"On the wall, a logged update with the default probes, pictures aside, takes {milliseconds(found.median)} "
-            f"ms longer (quartiles {spread(found)}, {count(len(effect), 'round')}): "
+            f"In wall-clock time, a logged update with the default probes takes {milliseconds(found.median)} "
+            f"ms longer (quartiles {spread(found)}, {count(len(effect), 'round')}; without pictures): "
             f"{percent(found.median / interval)} of a run.",
         ],
         {
@@ -129,7 +129,7 @@ def _walls(
     rounds: int | None,
     end: float,
 ) -> dict[str, list[float]]:
-    """Seconds of blocks with and without probes, in turn, and of the updates alone in those without."""
+    """Time blocks with and without probes in turn, and the updates alone in the blocks without."""
     every = int(run.config.record.log_every)
     scheduled = {name: ScheduledProbe(probe, 1) for name, probe in run.probes.items()}
     walls: dict[str, list[float]] = {"with": [], "without": [], "updates": []}
@@ -139,7 +139,7 @@ def _walls(
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             observers[name] = _observer(run, folder, probes, stack)
         pictureless = view_of(run, before, update, 1)
-        lanes.call(partial(_block, run, observers["with"], pictureless, 0, 1))  # not counted: what it loads
+        lanes.call(partial(_block, run, observers["with"], pictureless, 0, 1))  # warm-up: it loads libraries
         done = 0
         while done < rounds if rounds else (done == 0 or time.perf_counter() < end):
             for name in ("with", "without") if done % 2 else ("without", "with"):
@@ -154,7 +154,7 @@ def _walls(
 
 
 def _observer(run: BareRun, folder: Path, probes: Mapping[str, ScheduledProbe], stack: ExitStack) -> Observer:
-    """What completes rows in a folder of its own, for every replica; closed with the stack."""
+    """Start an observer that writes rows of every replica below a folder; the stack closes it."""
     problem = run.problem
     folders = [folder / str(replica) for replica in range(len(problem.seeds))]
     for own in folders:
@@ -169,9 +169,9 @@ def _fail(message: str) -> None:
 
 
 def _block(run: BareRun, observer: Observer, view: View | None, number: int, every: int) -> tuple[float, float]:
-    """Log one update and make the following ones, while the probes work; seconds of all, and of the updates.
+    """Log one update and make the following ones while the probes work; returns the total and the update seconds.
 
-    What the probes have not done when the next update is logged would hold that one up, so it is waited for.
+    Unfinished probes would delay the next logged update, so the total includes waiting for them.
     """
     values: dict[str, Any] = {}
     start = time.perf_counter()

@@ -17,13 +17,13 @@ NAG_REPLICAS = 32
 
 
 def configs_of(overrides: Sequence[str], num_replicas: int) -> list[Config]:
-    """The configurations that `rnnbench train` composes from overrides, on the CPU, with seeds from 0 on."""
+    """Compose configurations as `rnnbench train` does, on the CPU, with seeds from 0."""
     with Composer(Request()) as composer:
         config = composer.compose([*overrides, "device=cpu"]).config
     return [replace(config, seed=seed) for seed in range(num_replicas)]
 
 
 def bare_run(overrides: Sequence[str], num_replicas: int, threads: int) -> BareRun:
-    """The run of some overrides, with so many replicas and worker threads."""
+    """Make a bare run from overrides, with a number of replicas and of worker threads."""
     configs = configs_of(overrides, num_replicas)
     return BareRun(set_up(configs), [config.seed for config in configs], threads)

@@ -1,4 +1,4 @@
-"""Time and memory of a gradient against the number of time steps, replicas and sequences."""
+"""Time and memory of a gradient as functions of the number of time steps, replicas and sequences."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ SERIES = {
     "replicas": [Shape(replicas, 20, 100, 50) for replicas in (1, 2, 4, 8, 16, 32, 64)],
     "sequences": [Shape(1, sequences, 100, 100) for sequences in (20, 50, 100, 200, 500, 1000, 2000)],
 }
-"""Field of a shape -> shapes that differ in it alone."""
+"""Field of a shape -> shapes that differ only in this field."""
 
 LETTERS = {"replicas": "R", "sequences": "B", "steps": "T", "units": "n"}
 
@@ -29,14 +29,14 @@ LETTERS = {"replicas": "R", "sequences": "B", "steps": "T", "units": "n"}
 def scaling_reports(
     settings: Sequence[int], lanes: Lanes, announcer: Announcer, *, rounds: int | None, end: float
 ) -> Iterator[Report]:
-    """A table for every series and number of threads.
+    """Yield a table for every series and number of threads.
 
     Args:
         settings: Numbers of threads.
-        lanes: Lanes that it runs in.
+        lanes: Threads in which the computations run.
         announcer: Shows the progress.
         rounds: Number of rounds; None: as many as fit.
-        end: When to be ready, by `time.perf_counter`.
+        end: Time at which all tables should be done, by `time.perf_counter`.
     """
     pairs = [(axis, threads) for axis in SERIES for threads in settings]
     for number, (axis, threads) in enumerate(pairs):
@@ -55,13 +55,13 @@ def measure_series(
     rounds: int | None,
     seconds: float,
 ) -> Report:
-    """Time our gradient at shapes that differ in one field, all of them in every round.
+    """Time our gradient at shapes that differ in one field; every round includes all shapes.
 
     Args:
-        axis: The field.
+        axis: Name of the field.
         shapes: The shapes.
         threads: Number of threads.
-        lanes: Lanes that it runs in.
+        lanes: Threads in which the computations run.
         announcer: Shows the progress.
         rounds: Number of rounds; None: as many as fit.
         seconds: Time for all of this.
@@ -117,9 +117,9 @@ def measure_series(
 
 
 def exponent(sizes: Sequence[int], values: Sequence[float]) -> float:
-    """The power k of values ~ sizes^k by least squares of logarithms, over the upper half of the sizes.
+    """Fit the exponent k of values ~ sizes^k by least squares of logarithms, over the upper half of the sizes.
 
-    Small sizes are left out: what does not grow weighs there, and would make any growth look slower than it gets.
+    Small sizes are excluded, since fixed costs dominate there and would make the growth look slower.
     """
     kept = len(sizes) // 2
     slope, _ = np.polyfit(np.log(sizes[kept:]), np.log(values[kept:]), 1)

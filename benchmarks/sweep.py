@@ -1,6 +1,6 @@
-"""The cost of a sweep: beside the same jobs one by one, its records, its growth with the replicas, its planning.
+"""The cost of a sweep: compared with the same jobs one by one, of its records, growth with replicas and planning.
 
-Everything is measured on whole commands, each a process of its own, as a person would type them.
+Everything is measured on whole commands, each in its own process.
 """
 
 import json
@@ -27,29 +27,29 @@ LEARNING_RATE, MOMENTUM = 1e-3, 0.9
 BATCHED, BASIC, TORCH = "launcher batched", "Hydra's basic launcher", "torch.nn.RNN and torch.optim, seed after seed"
 
 TARGETS = {BASIC: 1 / 4, TORCH: 1 / 8}
-"""Largest share of the time of each that a batched sweep is to take."""
+"""Target of the time of a batched sweep, as a share of the time of each alternative."""
 
 LOGGING_TARGET = 0.1
-"""Largest share of a run that logging is to take."""
+"""Target of the share of logging in a run."""
 
 LOSS_TOLERANCE = 0.05
-"""Largest median over the seeds of the relative difference of the last losses between two ways.
+"""Largest median over the seeds of the relative difference of the last losses of two ways.
 
-Rounding grows over thousands of updates, so that single seeds part.
+Rounding errors grow over thousands of updates, so single seeds may differ more.
 """
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large a sweep is measured.
+    """Sizes of the measured sweeps.
 
     Attributes:
-        seeds: Seeds of the comparison.
-        updates: Updates of each seed.
-        logged_replicas: Replicas of the run whose records are weighed.
-        logged_updates: Its updates.
-        growth: Numbers of replicas, in rising order; the first is what the others' memory is counted from.
-        planned_seeds: A quarter of the jobs whose planning is timed.
+        seeds: Number of seeds of the comparison.
+        updates: Number of updates of each seed.
+        logged_replicas: Number of replicas of the run whose records are measured.
+        logged_updates: Number of updates of this run.
+        growth: Numbers of replicas in ascending order; memory is counted relative to the first.
+        planned_seeds: Number of seeds in the timed planning; there are four jobs per seed.
     """
 
     seeds: int
@@ -64,7 +64,7 @@ SHORT = Sizes(8, 100, 64, 100, (1, 25, 100), 8)
 FULL = Sizes(32, 2000, 256, 1000, (1, 50, 200, 1000, 2000), 128)
 
 STEPS, SEQUENCES, UNITS = 50, 20, 50
-"""Of the comparison and of the run whose records are weighed."""
+"""Sizes of the comparison and of the run whose records are measured."""
 
 NAG = ("train", "-m", "task=adding", "optim=nag")
 
@@ -73,28 +73,28 @@ def measure_sweep(options: Options, settings: Sequence[int], announcer: Announce
     """Measure whole commands, one after another.
 
     Args:
-        options: Rounds and sizes; without a number of threads the commands choose theirs, as by default.
-        settings: Not used: the commands run as typed.
+        options: Rounds and sizes; without a number of threads the commands choose it, as by default.
+        settings: Numbers of threads; not used.
         announcer: Shows the progress.
 
     Raises:
         CommandError: A command failed.
-        MismatchError: Two ways to train the same seeds came to other losses.
+        MismatchError: Two ways to train the same seeds give different losses.
     """
     sizes = FULL if options.full else SHORT
     threads = () if options.threads is None else (f"threads={options.threads}",)
     rounds = options.rounds or 1
     yield _compare(sizes, rounds, threads, announcer)
-    yield _weigh_records(sizes, rounds, threads, announcer)
+    yield _measure_records(sizes, rounds, threads, announcer)
     yield report_growth(sizes.growth, rounds, threads, announcer)
     yield report_planning(sizes.planned_seeds, rounds, threads, announcer)
 
 
-# ---------------------------------------------------------------- side by side
+# ---------------------------------------------------------------- comparison
 
 
 def _compare(sizes: Sizes, rounds: int, threads: Sequence[str], announcer: Announcer) -> Report:
-    """Time the same jobs three ways, in turn."""
+    """Time the same jobs in three ways, in turn."""
     shape = Shape(sizes.seeds, SEQUENCES, STEPS, UNITS)
     words = (
         *("-m", "rnnbench", *NAG, *_sizes(sizes.seeds), *threads, "optim.form=torch", f"optim.lr={LEARNING_RATE}"),
@@ -126,29 +126,29 @@ def _compare(sizes: Sizes, rounds: int, threads: Sequence[str], announcer: Annou
 
 
 def _sizes(num_seeds: int) -> Sequence[str]:
-    """Overrides for a number of seeds of the usual size."""
+    """Return the overrides for a number of seeds with the sizes of the comparison."""
     sizes = [f"optim.batch_size={SEQUENCES}", f"model.hidden_size={UNITS}"]
     return [f"seed=range(0,{num_seeds})", f"task.sequence_length={STEPS}", *sizes]
 
 
 def _losses(folder: Path, num_seeds: int) -> list[float]:
-    """The last loss of each job, in the order of the seeds."""
+    """Read the last loss of each job, in the order of the seeds."""
     return [json.loads((folder / str(seed) / "summary.json").read_text())["loss"] for seed in range(num_seeds)]
 
 
 def check_losses(name: str, found: Sequence[float], expected: Sequence[float]) -> float:
-    """Check that a way to train the seeds comes to our losses.
+    """Check that a way to train the seeds gives the same losses as ours.
 
     Returns:
         The largest relative difference.
 
     Raises:
-        MismatchError: It is too large, or a number is missing or not finite.
+        MismatchError: The difference is too large, or a number is missing or not finite.
     """
     differences = [abs(one - other) / other for one, other in zip(found, expected, strict=True)]
     if not all(map(math.isfinite, differences)) or median(differences) > LOSS_TOLERANCE:
         raise MismatchError(
-            f"{name} does not train as {BATCHED} does: "
+            f"{name} does not train like {BATCHED}: "
             f"half of the seeds' losses differ by {percent(median(differences))} or more"
         )
     return max(differences)
@@ -157,14 +157,14 @@ def check_losses(name: str, found: Sequence[float], expected: Sequence[float]) -
 def report_comparison(
     shape: Shape, updates: int, outcomes: dict[str, list[Outcome]], difference: float, *, is_full: bool
 ) -> Report:
-    """The table of the comparison.
+    """Make the table of the comparison.
 
     Args:
-        shape: Shape of what was trained.
-        updates: Updates of each seed.
+        shape: Size of the problem.
+        updates: Number of updates of each seed.
         outcomes: Results of the whole command by way, one per round.
-        difference: Largest relative one between a seed's losses.
-        is_full: Whether the sizes are those that the targets are for.
+        difference: Largest relative difference of a seed's losses.
+        is_full: Whether the sizes are those of the targets.
     """
     found = {name: [one.seconds for one in those] for name, those in outcomes.items()}
     ratios = {name: Statistics.of_ratio(found[BATCHED], times) for name, times in found.items()}
@@ -173,15 +173,15 @@ def report_comparison(
         target = f"{TARGETS[name]:.3f}" if name in TARGETS and is_full else "-"
         rows.append([name, f"{Statistics.of(times).median:.1f}", f"{ratios[name].median:.3f}", target])
     notes = [
-        "From the typed words to the end of the process. All train the same nets on the same sequences by the same "
-        f"steps of nag; the last losses of a seed differ by {difference:.1e} at most.",
-        "torch.nn.RNN has one thread and float32, keeps no records and is evaluated once, at the end; the others have "
+        "From start to end of the process. All ways train the same nets on the same sequences with the same updates of "
+        f"nag; the last losses of a seed differ by at most {difference:.1e}.",
+        "torch.nn.RNN uses one thread and float32, writes no records and is evaluated once, at the end; the others use "
         "the default cadence, probes and threads.",
     ]
     if not is_full:
         notes.append(
             f"The targets are for {FULL.seeds} seeds of {FULL.updates} updates (--full); at this size the start of the "
-            "processes weighs most, and nothing follows for that one."
+            "processes dominates, so the targets do not apply."
         )
     return Report(
         "{} seeds of the adding problem, B={} T={} n={}, {} updates, ".format(*shape, updates)
@@ -206,8 +206,8 @@ def report_comparison(
 # ---------------------------------------------------------------- records
 
 
-def _weigh_records(sizes: Sizes, rounds: int, threads: Sequence[str], announcer: Announcer) -> Report:
-    """Run the same sweep with its records and without, in turn."""
+def _measure_records(sizes: Sizes, rounds: int, threads: Sequence[str], announcer: Announcer) -> Report:
+    """Run the same sweep with and without records, in turn."""
     words = [*NAG, *_sizes(sizes.logged_replicas), *threads, f"budget.updates={sizes.logged_updates}", *ONE_PROCESS]
     accounts: dict[str, list[Account]] = {"with": [], "without": []}
     for number in range(rounds):
@@ -223,28 +223,28 @@ def _weigh_records(sizes: Sizes, rounds: int, threads: Sequence[str], announcer:
 
 
 def report_records(num_replicas: int, updates: int, accounts: dict[str, list[Account]]) -> Report:
-    """The table of what records cost.
+    """Make the table of the cost of records.
 
     Args:
-        num_replicas: Replicas of the run.
-        updates: Updates of the run.
-        accounts: What `benchmarks.watched` wrote, with and without records, one per round.
+        num_replicas: Number of replicas of the run.
+        updates: Number of updates of the run.
+        accounts: Output of `benchmarks.watched` with and without records, one per round.
     """
     kept = accounts["with"]
     seconds = {name: [account["logging"][name] for account in kept] for name in (TRAINING, PROBES, RECORDS)}
-    wholes = [account["processor"] for account in kept]
-    shares = {name: Statistics.of_ratio(times, wholes) for name, times in seconds.items()}
+    totals = [account["processor"] for account in kept]
+    shares = {name: Statistics.of_ratio(times, totals) for name, times in seconds.items()}
     together = [sum(times) for times in zip(*seconds.values(), strict=True)]
-    share = Statistics.of_ratio(together, wholes)
+    share = Statistics.of_ratio(together, totals)
     walls = {name: [account["wall"] for account in those] for name, those in accounts.items()}
     longer = Statistics.of_ratio(walls["with"], walls["without"])
-    words = {TRAINING: "handing over, on the training's thread", PROBES: "the probes' thread", RECORDS: "the writers"}
+    words = {TRAINING: "logging on the training thread", PROBES: "the probes' thread", RECORDS: "the records' threads"}
     rows: list[Sequence[str] | None] = [
         [words[name], f"{Statistics.of(times).median:.2f}", percent(shares[name].median)]
         for name, times in seconds.items()
     ]
     rows += [None, ["all of them", f"{Statistics.of(together).median:.2f}", percent(share.median)]]
-    rows.append(["the whole run", f"{Statistics.of(wholes).median:.2f}", percent(1.0)])
+    rows.append(["the whole run", f"{Statistics.of(totals).median:.2f}", percent(1.0)])
     with_records, without = (Statistics.of(walls[name]).median for name in ("with", "without"))
     return Report(
         f"Records of {num_replicas} replicas of nag at the default cadence, B={SEQUENCES} T={STEPS} n={UNITS}, "
@@ -252,12 +252,12 @@ def report_records(num_replicas: int, updates: int, accounts: dict[str, list[Acc
         ["", "processor s", "share"],
         rows,
         [
-            "From the first row to closed files, so that the first and the last checkpoint and what the probes load "
-            "once are in it, which weigh less the longer a run is.",
-            f"On the wall: {with_records:.1f} s with records, {without:.1f} s where rows, probes and checkpoints are "
-            f"thrown away: {percent(longer.median - 1)} longer.",
-            f"Target: under {percent(LOGGING_TARGET)} of a run of {FULL.logged_replicas} replicas as long as a run is "
-            "by default.",
+            "From the first row to closed files, including fixed costs (the first and last checkpoint, libraries that "
+            "probes load), whose share is smaller in longer runs.",
+            f"Wall-clock time: {with_records:.1f} s with records, {without:.1f} s without rows, probes and "
+            f"checkpoints: {percent(longer.median - 1)} longer.",
+            f"Target: under {percent(LOGGING_TARGET)} of a run of {FULL.logged_replicas} replicas with the default "
+            "budget.",
         ],
         {
             "part": "records",

@@ -1,4 +1,4 @@
-"""How a sweep grows with its jobs: time and memory of a replica, and the planning before the first update."""
+"""Growth of a sweep with its jobs: time and memory per replica, and planning before the first update."""
 
 import csv
 import tempfile
@@ -15,18 +15,18 @@ from rnnbench.records.wording import count
 
 LOG_EVERY = 20
 UPDATES = 2 * LOG_EVERY + 10
-"""Enough for two rows that are timed apart from the evaluations at the start and at the end."""
+"""Enough for two timed rows that are separate from the evaluations at the start and at the end."""
 
 STEPS, SEQUENCES, UNITS = 20, 10, 20
 
 ONE_PROCESS = ("hydra.launcher.backend=inline",)
-"""Where what one process does is measured from outside it, or from within."""
+"""Overrides for measurements of a single process."""
 
 PLANNING_TARGET_SECONDS = 40.0
-"""Until the first update of 512 jobs."""
+"""Target of the time until the first update of 512 jobs."""
 
 COMPOSED, GROUPED, TRAINED = "jobs -> ", " batched run", "update 0/"
-"""What the lines on stderr hold when every job has been composed and checked, when every folder is made, and when the
+"""Parts of the lines on stderr that mark the stages: all jobs are composed and checked, all folders are created, the
 first update begins."""
 
 
@@ -35,14 +35,14 @@ first update begins."""
 
 @dataclass(frozen=True)
 class Size:
-    """What a sweep of one size took.
+    """Cost of a sweep of one size.
 
     Attributes:
         replicas: R.
-        update: Seconds of an update of all of them.
+        update: Seconds per update of all replicas.
         command: Seconds of the whole command.
-        peak_bytes: Largest resident set of the process.
-        open_files: Most file descriptors.
+        peak_bytes: Largest resident set of the process; None: unknown.
+        open_files: Largest number of open file descriptors; None: unknown.
     """
 
     replicas: int
@@ -53,12 +53,12 @@ class Size:
 
 
 def report_growth(sizes: Sequence[int], rounds: int, threads: Sequence[str], announcer: Announcer) -> Report:
-    """Run sweeps that differ in the number of replicas alone.
+    """Run sweeps that differ only in the number of replicas.
 
     Args:
-        sizes: Numbers of replicas in rising order; the memory of the others is counted from the first one's.
+        sizes: Numbers of replicas in ascending order; memory is counted relative to the first.
         rounds: Number of rounds.
-        threads: Override for the number of threads, or nothing.
+        threads: Override for the number of threads; empty: the default.
         announcer: Shows the progress.
     """
     found: dict[int, list[Size]] = {size: [] for size in sizes}
@@ -82,10 +82,10 @@ def _run_size(size: int, threads: Sequence[str]) -> Size:
 
 
 def seconds_of_an_update(metrics: Path) -> float:
-    """Between the first two rows after the start; one of them is being logged meanwhile.
+    """Return the seconds per update between the first two rows after the start; one row is completed meanwhile.
 
     Raises:
-        CommandError: There are no such rows.
+        CommandError: A row is missing.
     """
     with metrics.open(encoding="utf-8", newline="") as file:
         seconds = {int(row["update"]): float(row["time/seconds"]) for row in csv.DictReader(file)}
@@ -96,7 +96,7 @@ def seconds_of_an_update(metrics: Path) -> float:
 
 
 def _typical(runs: Sequence[Size]) -> Size:
-    """Medians of the rounds; the largest of memory and files."""
+    """Return the medians of the times over rounds, and the maxima of memory and files."""
     peaks = [run.peak_bytes for run in runs if run.peak_bytes is not None]
     files = [run.open_files for run in runs if run.open_files is not None]
     return Size(
@@ -109,11 +109,11 @@ def _typical(runs: Sequence[Size]) -> Size:
 
 
 def growth_table(found: dict[int, Size], rounds: dict[int, list[Size]]) -> Report:
-    """The table.
+    """Make the table of the growth.
 
     Args:
-        found: By number of replicas, in rising order.
-        rounds: Every run, for JSON.
+        found: Number of replicas, ascending -> typical cost.
+        rounds: Number of replicas -> cost of every run, for JSON.
     """
     base, *others = found.values()
     own = {size.replicas: _mebibytes_of_a_replica(size, base) for size in others}
@@ -131,11 +131,11 @@ def growth_table(found: dict[int, Size], rounds: dict[int, list[Size]]) -> Repor
     last, before = others[-1], _before(others)
     ratio = last.update / last.replicas / (before.update / before.replicas)
     data: dict[str, Any] = {"update_ratio": ratio}
-    note = f"A replica of {last.replicas} takes {ratio:.2f} of the time of an update of one of {before.replicas}"
+    note = f"With {last.replicas} replicas, each takes {ratio:.2f} of the time per update with {before.replicas}"
     memory, memory_before = own[last.replicas], own[before.replicas]
     if memory is not None and memory_before:
         data["memory_ratio"] = memory / memory_before
-        note += f", and {memory / memory_before:.2f} of its memory"
+        note += f", and {memory / memory_before:.2f} of the memory"
     return Report(
         f"Growth with the replicas, nag, B={SEQUENCES} T={STEPS} n={UNITS}, "
         + count(len(next(iter(rounds.values()))), "round"),
@@ -143,8 +143,8 @@ def growth_table(found: dict[int, Size], rounds: dict[int, list[Size]]) -> Repor
         rows,
         [
             f"{note}; the target is 1.",
-            f"The update is the mean of {LOG_EVERY} between two rows, during which one row is completed by all "
-            f"probes; the command has {UPDATES} updates and two evaluations. Memory of a replica is that above the "
+            f"The time of an update is the mean of {LOG_EVERY} updates between two rows; meanwhile the probes complete "
+            f"one row. The command has {UPDATES} updates and two evaluations. Memory of a replica is relative to the "
             f"process with {count(base.replicas, 'replica')}.",
         ],
         {
@@ -159,14 +159,14 @@ def growth_table(found: dict[int, Size], rounds: dict[int, list[Size]]) -> Repor
 
 
 def _mebibytes_of_a_replica(size: Size, base: Size) -> float | None:
-    """Above the smallest sweep's process."""
+    """Return the memory per replica, relative to the process of the smallest sweep."""
     if size.peak_bytes is None or base.peak_bytes is None:
         return None
     return (size.peak_bytes - base.peak_bytes) / (size.replicas - base.replicas) / 2**20
 
 
 def _before(others: Sequence[Size]) -> Size:
-    """What the largest is compared with: the one nearest to a tenth of it."""
+    """Return the size that the largest is compared with: the one closest to a tenth of it."""
     tenth = others[-1].replicas / 10
     return min(others[:-1] or others, key=lambda size: abs(size.replicas - tenth))
 
@@ -175,12 +175,12 @@ def _before(others: Sequence[Size]) -> Size:
 
 
 def report_planning(num_seeds: int, rounds: int, threads: Sequence[str], announcer: Announcer) -> Report:
-    """Time what comes before the first update of a grid of two learning rates and two momenta.
+    """Time the stages before the first update of a grid of two learning rates and two momenta.
 
     Args:
-        num_seeds: Seeds of each setting.
+        num_seeds: Number of seeds of each setting.
         rounds: Number of rounds.
-        threads: Override for the number of threads, or nothing.
+        threads: Override for the number of threads; empty: the default.
         announcer: Shows the progress.
     """
     words = ["train", "-m", f"seed=range(0,{num_seeds})", "optim=nag", "optim.lr=1e-3,1e-4", "optim.momentum=0.9,0.98"]
@@ -194,25 +194,25 @@ def report_planning(num_seeds: int, rounds: int, threads: Sequence[str], announc
 
 
 def planning_table(num_jobs: int, outcomes: Sequence[Outcome]) -> Report:
-    """The table.
+    """Make the table of the planning.
 
     Args:
-        num_jobs: That were planned.
+        num_jobs: Number of planned jobs.
         outcomes: Results of the command, one per round.
 
     Raises:
-        CommandError: A command did not say what it is about to do.
+        CommandError: A command did not report a stage.
     """
     stages = {
-        "every job is composed and checked": [outcome.seconds_until(COMPOSED) for outcome in outcomes],
-        "every folder is made, the plan is on disk": [outcome.seconds_until(GROUPED) for outcome in outcomes],
+        "all jobs are composed and checked": [outcome.seconds_until(COMPOSED) for outcome in outcomes],
+        "all folders are created, the plan is on disk": [outcome.seconds_until(GROUPED) for outcome in outcomes],
         "the first update begins": [outcome.seconds_until(TRAINED) for outcome in outcomes],
         "the command has ended, after one update": [outcome.seconds for outcome in outcomes],
     }
     first = Statistics.of(stages["the first update begins"])
     return Report(
         f"Planning of {num_jobs} jobs of nag, {count(len(outcomes), 'round')}",
-        ["from the typed words until", "s", "ms / job"],
+        ["from the start until", "s", "ms / job"],
         [
             [name, f"{(median := Statistics.of(times).median):.1f}", f"{1000 * median / num_jobs:.1f}"]
             for name, times in stages.items()

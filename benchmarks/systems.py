@@ -1,9 +1,9 @@
-"""One update's linear system by a fixed number of conjugate-gradient iterations, ours and others'.
+"""The linear system of one update, solved by a fixed number of conjugate-gradient iterations, by us and by others.
 
     (G + damping I) x = -g
 
-G and g are of one batch at the case's parameters, x starts from zero, nothing stops early. What is made once per update
-(states, a graph) is made beforehand. One replica; letters as in `rnnbench.bench.case`.
+G and g are those of one batch at the parameters of the case, x starts from zero, and no iteration stops early. What is
+computed once per update (states, a graph) is prepared beforehand. One replica; letters as in `rnnbench.bench.case`.
 """
 
 import importlib
@@ -27,13 +27,13 @@ from rnnbench.bench.peers_torch import (
 from rnnbench.objective.conjugate_gradient import CgRules, conjugate_gradient
 
 NUM_ITERATIONS = 20
-"""Of conjugate gradients, as by default; each needs one product, and the first residual one more."""
+"""Number of CG iterations; each needs one product, and the first residual one more."""
 
 DAMPING = 0.1
 
 
 def _solve(product: Callable[[Tensor], Tensor], gradient: Tensor) -> Tensor:
-    """Our conjugate gradients with any product; the solution, (1, P)."""
+    """Solve with our conjugate gradients and any product; returns the solution, (1, P)."""
     never = torch.zeros(1, dtype=torch.float64)
     rules = CgRules(max_iterations=NUM_ITERATIONS, tolerance=never, residual_tolerance=never)
 
@@ -44,7 +44,7 @@ def _solve(product: Callable[[Tensor], Tensor], gradient: Tensor) -> Tensor:
 
 
 def our_system(case: Case, threads: int) -> Computation:
-    """Ours: the engine's products, vectors of float64."""
+    """Prepare our solution: products of the engine, vectors in float64."""
     objective = objective_of(case, threads)
     gradient = objective.loss_and_gradient(case.theta).gradient
     curvature = objective.linearize(case.theta)
@@ -52,7 +52,7 @@ def our_system(case: Case, threads: int) -> Computation:
 
 
 def curvlinops_system(case: Case) -> Computation:
-    """Our conjugate gradients with the products of curvlinops, whose own do not run a fixed number of iterations."""
+    """Prepare our conjugate gradients with products of curvlinops, whose own CG has no fixed number of iterations."""
     operator = curvlinops_operator(case, 0)
     weights, inputs_targets = weights_of(case, case.theta), sequences_of(case)
     loss = total_loss(hoisted_outputs(weights, inputs_targets[0]), inputs_targets[1])
@@ -67,7 +67,7 @@ def curvlinops_system(case: Case) -> Computation:
 
 
 def hessianfree_system(case: Case) -> Computation:
-    """PyTorchHessianFree's products and conjugate gradients, of the loop."""
+    """Prepare the products and conjugate gradients of PyTorchHessianFree, for the loop."""
     weights = weights_of(case, case.theta)
     inputs, targets = sequences_of(case)
     outputs = hoisted_outputs(weights, inputs)
@@ -77,7 +77,7 @@ def hessianfree_system(case: Case) -> Computation:
 
 
 def hessianfree_on_torch_rnn(case: Case) -> Computation:
-    """The same of torch.nn.RNN."""
+    """Prepare the products and conjugate gradients of PyTorchHessianFree, for torch.nn.RNN."""
     net = TorchRnn(case, 0)
     outputs = net(case.batch.inputs.squeeze(1).contiguous())
     solve = _hessianfree(total_loss(outputs, case.targets[0]), outputs, net.ordered())
@@ -85,7 +85,7 @@ def hessianfree_on_torch_rnn(case: Case) -> Computation:
 
 
 def _hessianfree(loss: Tensor, outputs: Tensor, parameters: Sequence[Tensor]) -> Callable[[], Tensor]:
-    """As its optimizer calls them, the graph of the gradient made beforehand as there."""
+    """Make the solver as in its optimizer, which also builds the graph of the gradient beforehand."""
     optimizer = importlib.import_module("hessianfree.optimizer").HessianFree
     cg = importlib.import_module("hessianfree.cg").cg
     gradient = _flat(torch.autograd.grad(loss, parameters, create_graph=True, retain_graph=True))
@@ -113,4 +113,4 @@ OTHERS = {
         Way("PyTorchHessianFree on torch.nn.RNN", lambda case, threads: hessianfree_on_torch_rnn(case)),
     ),
 }
-"""Module that has to be installed -> the ways that it gives."""
+"""Required module -> ways to solve the system."""

@@ -1,4 +1,4 @@
-"""Drawing the batches of every task and variant, as share of the updates that use them."""
+"""Drawing the batches of every task and variant, as a share of the updates that use them."""
 
 import copy
 import itertools
@@ -21,22 +21,22 @@ from rnnbench.training.problem import UPDATES_AT_ONCE
 
 SHORT_SECONDS, FULL_SECONDS = 45.0, 240.0
 CG_ITERATIONS = 20
-"""Of the Hessian-free update: few, so that the share is not made small by a long one."""
+"""Number of CG iterations of the Hessian-free update: few, since a long update would make the share small."""
 
 NAG_BATCH, NAG_UPDATE, HF_BATCH = "nag batch", "nag update", "hf batch"
 
 
 class DrawingTime:
-    """The seconds that the task of a run has taken for its batches.
+    """Seconds that the task of a run has spent on drawing batches.
 
-    Within updates drawing takes longer than alone, since the caches hold other data.
+    Drawing within updates takes longer than alone, since the caches hold other data.
 
     Attributes:
         seconds: Seconds so far.
     """
 
     def __init__(self, run: BareRun) -> None:
-        """Replace the task of a run by one that is timed."""
+        """Replace the task of a run by a timed one."""
         self.seconds = 0.0
         self._draw = run.problem.task.batch
         task: Any = copy.copy(run.problem.task)
@@ -55,8 +55,8 @@ def measure_tasks(options: Options, settings: Sequence[int], announcer: Announce
 
     Args:
         options: Rounds, and whether all is measured.
-        settings: Numbers of threads; without --full only the largest. Drawing has one thread in any case, so its share
-            is largest there.
+        settings: Numbers of threads; without --full only the largest. Drawing always uses one thread, so its share is
+            largest there.
         announcer: Shows the progress.
     """
     chosen = settings if options.full else [max(settings)]
@@ -109,7 +109,7 @@ def _measure(options: Options, threads: int, seconds: float, announcer: Announce
         rows,
         [
             f"nag: R={replicas} B={nag.optimizer.num_drawn_sequences} n={nag.problem.model.hidden_size}; drawing is "
-            f"timed within {UPDATES_AT_ONCE} updates on end. hf: drawing is timed by itself, an update of at most "
+            f"timed within {UPDATES_AT_ONCE} consecutive updates. hf: drawing is timed alone, an update of at most "
             f"{CG_ITERATIONS} CG iterations once per task; the share is that of all "
             f"{hf.optimizer.num_drawn_sequences} sequences that it draws."
         ],
@@ -118,7 +118,7 @@ def _measure(options: Options, threads: int, seconds: float, announcer: Announce
 
 
 def _time_rounds(nag: BareRun, hf: BareRun, lanes: Lanes, rounds: int | None, stop: float) -> dict[str, list[float]]:
-    """Seconds of an update of nag, of the drawing in it, and of a batch for hf: so many rounds, or until `stop`."""
+    """Time an update of nag, the drawing in it, and a batch for hf: for a number of rounds, or until `stop`."""
     drawing = DrawingTime(nag)
     draw_for_hf = _draws_for_hf(hf)
 
@@ -145,14 +145,14 @@ def _hf_batch_size(run: BareRun) -> int:
 
 
 def _time_update(run: BareRun, lanes: Lanes, rounds: int) -> float:
-    """Median seconds of an update."""
+    """Return the median seconds of an update."""
     lanes.call(run.warm_up)
     return Statistics.of([lanes.call(partial(run.seconds_of, run.update)) for _ in range(rounds)]).median
 
 
 def _draws_for_hf(hf: BareRun) -> Callable[[], None]:
-    """Draws `UPDATES_AT_ONCE` further batches at each call, since several may be drawn together."""
-    problem = replace(hf.problem)  # a copy: what is drawn ahead in the original is for the next updates of the run
+    """Return a function that draws the next `UPDATES_AT_ONCE` batches, since several may be drawn together."""
+    problem = replace(hf.problem)  # a copy, since the original keeps batches drawn ahead for the next updates
     updates = itertools.count()
 
     def draw() -> None:

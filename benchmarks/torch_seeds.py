@@ -1,9 +1,9 @@
-"""torch.nn.RNN under torch.optim, seed after seed, as a process of its own.
+"""Trains torch.nn.RNN with torch.optim, one seed at a time, in its own process.
 
 usage: python -m benchmarks.torch_seeds R,B,T,n UPDATES LR MOMENTUM
 
-It trains the seeds 0 to R - 1 on the adding problem, on the very sequences and from the very parameters of
-`rnnbench train`, and prints the loss of each at its end as JSON.
+It trains the seeds 0 to R - 1 on the adding problem, with the same sequences and initial parameters as
+`rnnbench train`, and prints the final loss of each seed as JSON.
 """
 
 import json
@@ -36,15 +36,15 @@ INIT = SparseInit(
 
 
 class EndingRnn(TorchRnn):
-    """A net whose output is at each sequence's own end."""
+    """A net with its output at the end of each sequence."""
 
     def loss(self, inputs: Tensor, ends: Tensor, targets: Tensor) -> Tensor:
-        """Mean over sequences of the squared error.
+        """Compute the mean over sequences of the squared error.
 
         Args:
-            inputs: (T, B, d).
-            ends: Last step of each, (B,).
-            targets: (B, o).
+            inputs: Inputs, (T, B, d).
+            ends: Last step of each sequence, (B,).
+            targets: Targets, (B, o).
         """
         states, _ = self.rnn(inputs, self.initial_state.expand(1, inputs.shape[1], -1).contiguous())
         return total_loss(self.readout(states[ends, torch.arange(len(ends))]), targets)
@@ -53,17 +53,17 @@ class EndingRnn(TorchRnn):
 def train_seeds(
     shape: Shape, updates: int, learning_rate: float, momentum: float, dtype: torch.dtype = torch.float32
 ) -> list[float]:
-    """Train one net after the other by Nesterov's momentum.
+    """Train one net at a time with Nesterov momentum.
 
     Args:
-        shape: Of the problem; its replicas are the seeds from 0 on.
-        updates: Updates of each seed.
-        learning_rate: Constant.
-        momentum: Constant.
+        shape: Size of the problem; its replicas are the seeds from 0.
+        updates: Number of updates of each seed.
+        learning_rate: Constant learning rate.
+        momentum: Constant momentum.
         dtype: Data type of parameters and states.
 
     Returns:
-        The loss of each on the held-out sequences of every run.
+        The loss of each net on the held-out sequences of all runs.
     """
     task = Adding(shape.steps)
     model = SimpleRnn(task.input_size, task.output_size, shape.units)
@@ -75,7 +75,7 @@ def train_seeds(
         optimizer = torch.optim.SGD(net.ordered(), learning_rate, momentum=momentum, nesterov=True)
         for first in range(0, updates, UPDATES_AT_ONCE):
             numbers = range(first, min(first + UPDATES_AT_ONCE, updates))
-            # Several updates' sequences at once, as rnnbench draws them: each draw has a fixed cost.
+            # Draw the sequences of several updates together, as rnnbench does: each draw has a fixed cost.
             drawn = task.batch([seed] * len(numbers), Stream.GRADIENT, list(numbers), shape.sequences, dtype=dtype)
             for place in range(len(numbers)):
                 optimizer.zero_grad()
@@ -87,14 +87,14 @@ def train_seeds(
 
 
 def _sequences(batch: Batch, place: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Inputs, last steps and targets of one update."""
+    """Return inputs, last steps and targets of one update."""
     ends = cast(Tensor, batch.output_steps)  # the adding problem has one target, at the end
     return batch.inputs[:, place].contiguous(), ends[0, place], batch.targets[0, place]
 
 
 def main(words: Sequence[str]) -> None:
-    """Train, and print the losses."""
-    torch.set_num_threads(1)  # at these sizes more threads only wait for each other
+    """Train and print the losses."""
+    torch.set_num_threads(1)  # with these sizes more threads do not help
     flush_denormals()
     shape, updates, learning_rate, momentum = words
     sizes = Shape(*(int(size) for size in shape.split(",")))

@@ -1,4 +1,4 @@
-"""Whole updates of many seeds together, beside torch.nn.RNN with torch.optim, seed after seed."""
+"""Compares updates of many seeds together with torch.nn.RNN and torch.optim, one seed at a time."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -26,11 +26,11 @@ LEARNING_RATE, MOMENTUM = 1e-3, 0.9
 NUM_CHECKED_UPDATES = 3
 
 BURST_SECONDS = 0.5
-"""Of updates on end, since training is: after a pause the first ones find cold caches and sleeping threads."""
+"""Time of consecutive updates, as in training: after a pause, caches are cold and threads asleep."""
 
 
 def our_training(case: Case, threads: int) -> Computation:
-    """Updates of all replicas together; the computation's rows are theta."""
+    """Prepare updates of all replicas together; the rows of the computation are theta."""
     replicas = case.shape.replicas
 
     def same(value: float) -> Tensor:
@@ -61,7 +61,7 @@ def our_training(case: Case, threads: int) -> Computation:
 
 
 def torch_training(case: Case) -> Computation:
-    """Updates of one torch.nn.RNN after the other by torch.optim.SGD with Nesterov momentum."""
+    """Prepare updates of torch.nn.RNN by torch.optim.SGD with Nesterov momentum, one replica at a time."""
     nets = [peers_torch.TorchRnn(case, replica) for replica in range(case.shape.replicas)]
     optimizers = [torch.optim.SGD(net.ordered(), LEARNING_RATE, momentum=MOMENTUM, nesterov=True) for net in nets]
     inputs = [one.contiguous() for one in case.batch.inputs.unbind(1)]
@@ -81,7 +81,7 @@ PEER = Way("torch.nn.RNN and torch.optim, seed after seed", lambda case, threads
 
 
 def measure_training(options: Options, settings: Sequence[int], announcer: Announcer) -> Iterator[Report]:
-    """Measure updates both ways, with every number of threads, all interleaved.
+    """Measure updates in both ways, with every number of threads, all interleaved.
 
     Args:
         options: Shapes, rounds, and whether all is measured.
@@ -89,7 +89,7 @@ def measure_training(options: Options, settings: Sequence[int], announcer: Annou
         announcer: Shows the progress.
 
     Raises:
-        MismatchError: After some updates both ways have not come to the same parameters.
+        MismatchError: The parameters of both ways differ after some updates.
     """
     seconds = FULL_SECONDS if options.full else SHORT_SECONDS
     for shape in options.shapes or (SHAPE,):
@@ -118,10 +118,10 @@ def measure_training(options: Options, settings: Sequence[int], announcer: Annou
 
 
 def check(case: Case, lanes: Lanes) -> None:
-    """Check that both ways come to the same parameters.
+    """Check that both ways give the same parameters.
 
     Raises:
-        MismatchError: They do not.
+        MismatchError: The parameters differ.
     """
 
     def train(way: Way) -> Tensor:
@@ -136,12 +136,12 @@ def check(case: Case, lanes: Lanes) -> None:
 
 
 def report_training(shape: Shape, found: dict[str, list[float]], seconds: float) -> Report:
-    """The table of one shape.
+    """Make the table of one shape.
 
     Args:
-        shape: Shape of what was trained.
-        found: Seconds of an update by way, one entry per round.
-        seconds: That all of it took.
+        shape: Size of the problem.
+        found: Way -> seconds of an update, one entry per round.
+        seconds: Total time of the measurement.
     """
     statistics = {name: Statistics.of(times) for name, times in found.items()}
     sequences = shape.replicas * shape.sequences

@@ -1,9 +1,9 @@
-"""Run a command of `rnnbench` and measure where its processor time goes, as a process of its own.
+"""Runs a command of `rnnbench` in its own process and measures its processor time by thread.
 
 usage: python -m benchmarks.watched ACCOUNTS with|without WORDS
 
-It runs `rnnbench WORDS`, and writes to the file ACCOUNTS what its batched runs took, as JSON. With the word `without`
-every row, probe and checkpoint is thrown away as soon as the training hands it over.
+It runs `rnnbench WORDS` and writes the times of its batched runs to the file ACCOUNTS, as JSON. With `without`, all
+rows, probes and checkpoints are discarded on the training thread.
 """
 
 import functools
@@ -19,11 +19,11 @@ from typing import Any, TypedDict
 from rnnbench.run.process import prepare_process
 
 TRAINING, PROBES, RECORDS = "training", "rnnbench-probes", "records"
-"""Whose thread it is; the last two as the threads are named."""
+"""Keys of the threads; the last two are prefixes of thread names."""
 
 
 class Account(TypedDict):
-    """What is written, in seconds; see `Accounts`."""
+    """Contents of the file, in seconds; see `Accounts`."""
 
     wall: float
     processor: float
@@ -34,8 +34,8 @@ class Accounts:
     """Seconds of all batched runs of a process.
 
     Attributes:
-        wall: From the first row to closed files.
-        processor: Processor seconds of all threads in that time.
+        wall: Wall-clock time from the first row to closed files.
+        processor: Processor seconds of all threads during this time.
         logging: Processor seconds of each thread for records, probes and checkpoints.
     """
 
@@ -45,11 +45,11 @@ class Accounts:
         self._depth = 0
 
     def written(self) -> Account:
-        """As they go to a file."""
+        """Return the contents of the file."""
         return Account(wall=self.wall, processor=self.processor, logging=self.logging)
 
     def of_a_run(self, run: Callable[..., Any]) -> Callable[..., Any]:
-        """Measure the whole of a batched run."""
+        """Wrap the method that runs a batched run, to measure it."""
 
         @functools.wraps(run)
         def measured(*arguments: Any, **named: Any) -> Any:
@@ -63,7 +63,7 @@ class Accounts:
         return measured
 
     def of_the_training_thread(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        """Measure what the training's thread does for the records; calls inside each other count once."""
+        """Wrap a method that logs on the training thread, to measure it; nested calls are counted once."""
 
         @functools.wraps(call)
         def measured(*arguments: Any, **named: Any) -> Any:
@@ -79,7 +79,7 @@ class Accounts:
         return measured
 
     def of_other_threads(self, run: Callable[..., Any]) -> Callable[..., Any]:
-        """Measure threads, each as a whole, when they end."""
+        """Wrap `Thread.run`, to measure whole threads when they end."""
 
         @functools.wraps(run)
         def measured(thread: threading.Thread) -> None:
@@ -94,11 +94,11 @@ class Accounts:
 
 
 def watch(accounts: Accounts, *, keeps_records: bool) -> None:
-    """Have everything that runs from now on measured.
+    """Measure everything that runs from now on.
 
     Args:
-        accounts: Totals that the time is added to.
-        keeps_records: Otherwise what would be recorded is thrown away.
+        accounts: Totals to which the times are added.
+        keeps_records: Whether records are written; otherwise they are discarded.
     """
     from rnnbench.records.writer import Records
     from rnnbench.run.batched_run import BatchedRun
@@ -127,7 +127,7 @@ def watch(accounts: Accounts, *, keeps_records: bool) -> None:
 
 
 def main(words: Sequence[str]) -> None:
-    """Run the command, and write the accounts however it ends."""
+    """Run the command and write the accounts, even if it fails."""
     path, kept, *command = words
     accounts = Accounts()
     prepare_process()

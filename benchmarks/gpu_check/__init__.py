@@ -1,1 +1,1 @@
-"""Check everything that only a GPU can show: scripts/gpu_check."""
+"""Checks that need a GPU: scripts/gpu_check."""

@@ -1,7 +1,7 @@
 """Check on a GPU everything that needs one, stage by stage.
 
-A call spends less than four minutes on a stage and writes STAGE.json. The next call continues where it stopped, and
-repeats nothing on the same chip, versions and revision.
+A call spends less than four minutes on a stage and writes STAGE.json. The next call continues there. Results for the
+same chip, versions and revision are not measured again.
 """
 
 import argparse

@@ -11,14 +11,14 @@ from rnnbench.records.environment import git_revision, versions
 
 
 def facts(device: torch.device) -> dict[str, Any]:
-    """Device, chip, driver, versions and revision; only measurements with equal facts can be compared."""
-    found = versions()
+    """Return device, chip, driver, versions and revision; only measurements with equal facts are comparable."""
+    packages = versions()
     for package in ("triton", "jax", "flashrnn"):
         try:
-            found[package] = metadata.version(package)
+            packages[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    chip: dict[str, Any] = {"device": str(device), "versions": found, "revision": git_revision()}
+    chip: dict[str, Any] = {"device": str(device), "versions": packages, "revision": git_revision()}
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
         chip |= {
@@ -33,7 +33,7 @@ def facts(device: torch.device) -> dict[str, Any]:
 
 
 def _driver() -> str | None:
-    """Version of the NVIDIA driver; None if nvidia-smi does not tell."""
+    """Return the version of the NVIDIA driver; None: unknown."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return None

@@ -1,4 +1,4 @@
-"""Compile every kernel for a GPU, without one: registers, spilled bytes and shared memory."""
+"""Compiles every kernel for a GPU, which need not be present: registers, spilled bytes and shared memory."""
 
 import re
 import subprocess
@@ -36,11 +36,11 @@ KERNELS: dict[str, tuple[Any, dict[str, Any]]] = {
 
 
 def compilation_stage(capability: int, *, quick: bool) -> Stage:
-    """Every kernel at three sizes and with every tile; quick: one.
+    """Make the stage: every kernel at three sizes and with every tile.
 
     Args:
-        capability: Compute capability of the chip, as in 90 for 9.0.
-        quick: One kernel.
+        capability: Compute capability of the chip, such as 90 for 9.0.
+        quick: Whether to compile only one kernel.
     """
     measurements: dict[str, Measure] = {}
     for name, (kernel, options) in KERNELS.items():
@@ -67,12 +67,12 @@ def compiled(kernel: Any, options: Mapping[str, Any], tile: Tile, capability: in
     target = GPUTarget("cuda", capability, WARP)
     binary = triton.compile(source, target=target, options=OPTIONS | {"num_warps": tile.warps})
     registers, spilled = _resources(binary.asm["cubin"])
-    found = {"registers": registers, "spilled": spilled, "shared": binary.metadata.shared}
-    return {**found, "ok": spilled is None or spilled <= LARGEST_SPILL}
+    resources = {"registers": registers, "spilled": spilled, "shared": binary.metadata.shared}
+    return {**resources, "ok": spilled is None or spilled <= LARGEST_SPILL}
 
 
 def _resources(binary: bytes) -> tuple[int | None, int | None]:
-    """Registers of a thread and bytes of its stack, by the tool that comes with Triton; None: it is not there."""
+    """Return registers and stack bytes per thread, from a tool that comes with Triton; None: the tool is missing."""
     tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
     if not tool.exists():
         return None, None
@@ -80,6 +80,6 @@ def _resources(binary: bytes) -> tuple[int | None, int | None]:
         file.write(binary)
         file.flush()
         command = [str(tool), "-res-usage", file.name]
-        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    match = re.search(r"REG:(\d+) STACK:(\d+)", told)
+        usage = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    match = re.search(r"REG:(\d+) STACK:(\d+)", usage)
     return (int(match[1]), int(match[2])) if match else (None, None)

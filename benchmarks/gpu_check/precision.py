@@ -1,4 +1,4 @@
-"""Errors of the kernels against torch in float64, at sizes and lengths of every kind.
+"""Errors of the kernels compared with torch in float64, for sizes and lengths of all kinds.
 
 Letters as in `rnnbench.models.simple_rnn_sweeps`.
 """
@@ -21,14 +21,13 @@ from rnnbench.tasks.base import Batch
 OUTPUT_SIZE = 2
 
 TIMES_TORCH, ROUNDINGS = 2, 8
-"""An error may be twice that of torch's float32, and some roundings where that happens to lose nothing."""
+"""An error may be twice that of torch's float32, plus some roundings, since torch's error can be zero by chance."""
 
 LARGEST_ERROR = 1e-5
-"""Of a net whose recurrent weights have a spectral radius of about 1 at most, relative to the largest entry."""
-
+"""Largest error relative to the largest entry, for recurrent weights with a spectral radius of at most about 1."""
 
 OTHER_TILES = ((16, 4), (32, 8), (64, 8))
-"""Those of `rnnbench.kernels.launch.TILES` that not every case has."""
+"""Tiles of `rnnbench.kernels.launch.TILES` that are not the default of the cases."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +40,11 @@ class SweepCase:
         num_steps: T.
         hidden_size: n.
         input_size: d.
-        nonlinearity: Name.
-        num_outputs: S, at steps drawn for each sequence, the last of which is its end; None: one at every step.
+        nonlinearity: Name of the nonlinearity.
+        num_outputs: S; the steps of the outputs are drawn for each sequence, and the last one is its end. None: one
+            output at every step.
         distance: Distance of structural damping; None: no damping.
-        radius: Spectral radius of the recurrent weights, about.
+        radius: Approximate spectral radius of the recurrent weights.
         tile: Tile of the kernels: rows and warps.
         seed: Seed of all random numbers.
     """
@@ -64,7 +64,7 @@ class SweepCase:
     def run(
         self, kind: type[StepSweeps] | type[KernelSweeps], dtype: torch.dtype, device: torch.device
     ) -> dict[str, Tensor]:
-        """Everything that sweeps give, by name."""
+        """Compute all results of the forward and backward passes, by name."""
         generator = torch.Generator().manual_seed(self.seed)
 
         def normal(*size: int) -> Tensor:
@@ -96,21 +96,21 @@ class SweepCase:
         }
 
     def compare(self, device: torch.device) -> dict[str, Any]:
-        """Largest errors of the kernels and of torch's float32, relative to the largest entry of each quantity."""
+        """Return the largest errors of the kernels and of torch's float32, relative to the largest entry."""
         from rnnbench.kernels.launch import Tile, fixed_tile  # imports Triton
 
         exact = self.run(StepSweeps, torch.float64, device)
         rounded = self.run(StepSweeps, torch.float32, device)
         with fixed_tile(Tile(*self.tile)):
             kernels = self.run(KernelSweeps, torch.float32, device)
-        found: dict[str, Any] = {"ok": True}
+        errors: dict[str, Any] = {"ok": True}
         for name, expected in exact.items():
             error, of_torch = (_relative_error(other[name], expected) for other in (kernels, rounded))
             allowed = TIMES_TORCH * of_torch + ROUNDINGS * torch.finfo(torch.float32).eps
             bounded = error <= LARGEST_ERROR or self.radius > 1
-            found |= {name: error, f"{name}, torch": of_torch}
-            found["ok"] = found["ok"] and error <= allowed and bounded
-        return found
+            errors |= {name: error, f"{name}, torch": of_torch}
+            errors["ok"] = errors["ok"] and error <= allowed and bounded
+        return errors
 
 
 def _relative_error(found: Tensor, expected: Tensor) -> float:
@@ -119,7 +119,7 @@ def _relative_error(found: Tensor, expected: Tensor) -> float:
 
 
 def precision_cases() -> Mapping[str, SweepCase]:
-    """By what is special about each."""
+    """Return the cases by name, which says what is special about each."""
     usual = SweepCase(num_replicas=3, num_sequences=17, num_steps=100, hidden_size=100)
     cases = {f"n = {n}": replace(usual, hidden_size=n) for n in (1, 16, 50, 64, 100, 128, 129, 200, 256)}
     cases |= {f"{rows} rows, {warps} warps": replace(usual, tile=(rows, warps)) for rows, warps in OTHER_TILES}
@@ -139,7 +139,7 @@ def precision_cases() -> Mapping[str, SweepCase]:
 
 
 def precision_stage(device: torch.device, *, quick: bool) -> Stage:
-    """The kernels on a device; quick: one small case."""
+    """Make the stage that checks the kernels on a device; quick: one small case."""
     cases = {"small": SweepCase()} if quick else precision_cases()
     measurements = {name: partial(case.compare, device) for name, case in cases.items()}
     title = "errors of the kernels and of torch's float32 against float64, relative to the largest entry"

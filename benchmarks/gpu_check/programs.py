@@ -1,4 +1,4 @@
-"""Stages that start programs: the tests that run on a device, updates with and without graphs, real trainings."""
+"""Stages that start programs: tests on a device, updates with and without CUDA graphs, whole trainings."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ from benchmarks.gpu_check.stage import Stage
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 SECONDS = 230.0
-"""Of one program."""
+"""Time limit of one program."""
 
 TRAININGS = {
     "64 seeds of nag on adding, T = 80": "task=adding task.sequence_length=80 optim=nag seed=range(0,64)",
@@ -28,7 +28,7 @@ TRAININGS = {
 BUDGET = "budget.minutes=3"
 
 GRAPH_SECONDS = 110.0
-"""Of one training that shows how fast updates are."""
+"""Largest time of one training that measures the speed of updates."""
 
 RATES = {
     "one net, B = 20, T = 50, n = 50": "task.sequence_length=50 model.hidden_size=50 optim.batch_size=20",
@@ -43,17 +43,19 @@ QUICK_BUDGET = "budget.updates=1"
 
 
 def test_stage(device: torch.device, *, quick: bool) -> Stage:
-    """The tests of tests/device on a device, none on the simulated one; quick: those of the batches alone."""
+    """Make the stage that runs tests/device on a device, not on simulated ones; quick: only tests of batches."""
     chosen = ["--device", str(device), "-k", "not simulated" + (" and batch" if quick else "")]
     files = {"numbers": "test_device.py"} if quick else {"numbers": "test_device.py", "commands": "test_whole_runs.py"}
     measurements = {
         name: partial(run_tests, [str(CHECKOUT / "tests" / "device" / file), *chosen]) for name, file in files.items()
     }
-    return Stage("tests", "tests/device: numbers beside the CPU's, and whole commands", measurements, longest=SECONDS)
+    return Stage(
+        "tests", "tests/device: numbers compared with the CPU, and whole commands", measurements, longest=SECONDS
+    )
 
 
 def run_tests(words: list[str]) -> dict[str, Any]:
-    """Run pytest; its last line, and whether all went well."""
+    """Run pytest; returns its last line and whether all tests passed."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words]
     ended = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=SECONDS, check=False)
     lines = (ended.stdout + ended.stderr).strip().splitlines()
@@ -62,14 +64,14 @@ def run_tests(words: list[str]) -> dict[str, Any]:
 
 
 def training_stage(device: torch.device, *, quick: bool) -> Stage:
-    """Sweeps of three minutes each; quick: one update."""
+    """Make the stage of sweeps of three minutes each; quick: one update."""
     runs, budget = (QUICK, QUICK_BUDGET) if quick else (TRAININGS, BUDGET)
     measurements = {name: partial(train, [*words.split(), budget], device) for name, words in runs.items()}
     return Stage("training", "whole commands: seeds solved, and when", measurements, longest=SECONDS)
 
 
 def graphs_stage(device: torch.device, *, quick: bool) -> Stage:
-    """Trainings by nag, with CUDA graphs and without; quick: a few updates, with graphs where the device has them."""
+    """Make the stage of trainings by nag with and without CUDA graphs; quick: a few updates."""
     runs, budget = (QUICK_RATES, QUICK_RATE_BUDGET) if quick else (RATES, RATE_BUDGET)
     measurements = {}
     for name, words in runs.items():
@@ -80,7 +82,7 @@ def graphs_stage(device: torch.device, *, quick: bool) -> Stage:
 
 
 def train(words: list[str], device: torch.device) -> dict[str, Any]:
-    """Train a sweep; how its runs stand at the end, and how fast its updates were, with evaluations and rows."""
+    """Train a sweep; returns the outcomes of its runs and the speed of its updates, including evaluations and rows."""
     with tempfile.TemporaryDirectory() as folder:
         sweep = Path(folder) / "sweep"
         command = [sys.executable, "-m", "rnnbench", "train", "-m", "-q", *words, f"device={device}"]

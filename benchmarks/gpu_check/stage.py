@@ -1,4 +1,4 @@
-"""Run a stage of the check: one measurement after another, each written to disk before the next one starts."""
+"""Runs a stage of the check: one measurement after another; each is written to disk before the next one starts."""
 
 import json
 import time
@@ -10,14 +10,14 @@ from typing import Any, TextIO
 from rnnbench.records.whole_file import replace_file
 
 SECONDS_OF_A_STAGE = 235.0
-"""Time limit of one call in seconds: it starts no measurement that may exceed it; the next call continues."""
+"""Time limit of one call: no measurement is started that may exceed it, and the next call continues."""
 
 Measure = Callable[[], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Part of the check.
+    """A part of the check.
 
     Attributes:
         name: Name of the stage and of its file, NAME.json.
@@ -76,7 +76,7 @@ def run_stage(stage: Stage, folder: Path, facts: Mapping[str, Any], stream: Text
         before = time.perf_counter()
         try:
             found = dict(measure())
-        except Exception as error:  # a failure is a result too; the other measurements follow
+        except Exception as error:  # a failure is a result too; continue with the others
             found = {"error": f"{type(error).__name__}: {error}"}
         measured[name] = {**found, "seconds": time.perf_counter() - before}
         contents = {"stage": stage.name, "title": stage.title, **facts, "measurements": measured}
@@ -86,7 +86,7 @@ def run_stage(stage: Stage, folder: Path, facts: Mapping[str, Any], stream: Text
 
 
 def _kept(path: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Successful results of an earlier call, if its facts were the same."""
+    """Return the successful results of an earlier call with the same facts."""
     try:
         contents = json.loads(path.read_text(encoding="utf-8"))
         if any(contents[key] != value for key, value in facts.items()):

@@ -1,4 +1,4 @@
-"""The times of `python -m benchmarks gpu`, each written to disk before the next is measured."""
+"""Times of `python -m benchmarks gpu`; each is written to disk before the next one is measured."""
 
 import torch
 
@@ -10,7 +10,7 @@ QUICK_SHAPES = (Shape(2, 3, 4, 5),)
 
 
 def speed_stage(device: torch.device, *, quick: bool) -> Stage:
-    """Measure every method at every shape; quick: at one tiny shape, without compilation."""
+    """Make the stage of all ways at all shapes; quick: one tiny shape, without ways that compile for long."""
     named: dict[str, Measure] = {}
     for shape in QUICK_SHAPES if quick else SHAPES:
         where = "R, B, T, n = " + ", ".join(map(str, shape))

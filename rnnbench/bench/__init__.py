@@ -1,1 +1,1 @@
-"""Measure the speed of this machine: the engine beside torch's own operations, and the parts of an update."""
+"""Measures the speed of this machine: the engine compared with torch, and the parts of an update."""

@@ -1,4 +1,4 @@
-"""Progress of a measurement on stderr: one line that is overwritten on a terminal, otherwise a line per stage."""
+"""Progress of a measurement on stderr: on a terminal one line that is overwritten, otherwise one line per stage."""
 
 import sys
 from types import TracebackType
@@ -11,20 +11,20 @@ _WIDTH = 100
 
 
 class Announcer:
-    """Shows what is being measured; a context manager that leaves a clean line behind."""
+    """Context manager that shows the current measurement and finally clears the line."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        """Show nothing yet.
+        """Choose the form of the progress; nothing is shown yet.
 
         Args:
-            stream: Where the progress is printed; None: stderr.
+            stream: Stream for the progress; None: stderr.
         """
         self._stream = sys.stderr if stream is None else stream
         self._overwrites = choose_mode(False, self._stream) == "bar"
         self._stage = ""
 
     def __enter__(self) -> Self:
-        """The announcer itself."""
+        """Return the announcer."""
         return self
 
     def __exit__(

@@ -20,10 +20,10 @@ _EVALUATIONS = {Stream.BACKTRACKING: BACKTRACKING, Stream.LINE_SEARCH: LINE_SEAR
 
 
 class BareRun:
-    """A run that makes an update at each call, and records nothing.
+    """A run without records; each call of `update` makes one update.
 
     Attributes:
-        config: Configuration of its first replica.
+        config: Configuration of the first replica.
         problem: Task and engine.
         optimizer: The optimizer.
         probes: The probes, by name.
@@ -36,7 +36,7 @@ class BareRun:
         Args:
             setup: Objects of the run.
             seeds: Seed of each replica.
-            threads: Worker threads of the engine.
+            threads: Number of worker threads of the engine.
         """
         built = setup.built
         self.config, self.probes = setup.config, built.probes
@@ -48,24 +48,24 @@ class BareRun:
         self._gradient_objective: Objective | None = None
 
     def wait(self) -> None:
-        """Wait until a GPU has done all that it was asked for."""
+        """Wait until a GPU has done all queued work."""
         device = self.problem.engine.device
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
     def clock(self) -> Clock:
-        """A clock for the updates of this run."""
+        """Make a clock for the updates of this run."""
         return Clock(self.wait)
 
     def warm_up(self) -> None:
-        """Make the buffers by an update that is dropped, of two iterations if it has conjugate gradients."""
+        """Allocate the buffers by an update whose result is dropped; with at most two CG iterations."""
         optimizer = self.optimizer
         if isinstance(optimizer, HessianFree):
             optimizer = replace(optimizer, max_cg_iterations=2)
         optimizer.update(self.theta, self._state, self._number, self.problem.draw(self._number))
 
     def update(self, clock: Clock | None = None) -> Update:
-        """Make one update, and tell a clock of its parts."""
+        """Make one update; a clock, if given, measures its parts."""
         number = self._number
         draw = self.problem.draw(number)
         if clock is not None:
@@ -86,16 +86,16 @@ class BareRun:
             return TimedObjective(plain.engine, plain.loss_function, plain.batch, clock, part)
 
     def forward_seconds(self) -> float:
-        """Seconds of the forward sweeps of the last gradient: those of the loss of its batch."""
+        """Measure the forward passes of the last gradient, as the loss of its batch."""
         assert self._gradient_objective is not None
         return self.seconds_of(partial(self._gradient_objective.loss, self.theta))
 
     def evaluation_seconds(self) -> float:
-        """Seconds of an evaluation on the held-out sequences."""
+        """Measure an evaluation on the held-out sequences."""
         return self.seconds_of(partial(self.problem.evaluate, self.theta))
 
     def seconds_of(self, work: Callable[[], object]) -> float:
-        """Seconds of some work, until the device has done it."""
+        """Measure the time of a call, until the device has finished."""
         self.wait()
         start = time.perf_counter()
         work()

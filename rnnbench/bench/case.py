@@ -1,4 +1,4 @@
-"""A random problem of a given shape, and the ways to compute its gradients and products that are compared.
+"""A random problem of a given shape, and ways to compute its gradients and products.
 
 Letters: R replicas, B sequences, T time steps, n hidden units, d inputs, o outputs, P parameters of one replica.
 """
@@ -23,18 +23,18 @@ SPECTRAL_RADIUS = 0.9
 """Approximate spectral radius of the recurrent weights: gradients become denormal within 1000 steps, not within 100."""
 
 PARAMETER_TOLERANCE = 2e-3
-"""Largest relative difference of the part of a result that belongs to one parameter: float32 over 1000 steps."""
+"""Largest relative difference of the part of a result that belongs to one parameter; for float32 over 1000 steps."""
 
 WHOLE_TOLERANCE = 1e-5
-"""Largest difference relative to the whole result, for parts that vanish, such as that of the initial state."""
+"""Largest difference relative to the norm of the whole result, for parts that vanish, such as the initial state's."""
 
 
 class MeasurementError(Exception):
-    """A measurement cannot be made; the message says which, and why."""
+    """A measurement cannot be made; the message says which one and why."""
 
 
 class MismatchError(MeasurementError):
-    """Two ways that are compared do not compute the same; the message names them."""
+    """Two compared ways give different results; the message names them."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,9 @@ class Computation:
     """A gradient or a product, ready to be computed.
 
     Attributes:
-        run: Computes it.
-        rows: Converts the result of `run` to the layout of theta, (R, P); None if there is nothing to compare.
-        close: Releases threads and buffers.
+        run: Function that computes the result.
+        rows: Function that converts the result of `run` to the layout of theta, (R, P); None: nothing is compared.
+        close: Function that releases threads and buffers.
     """
 
     run: Callable[[], object]
@@ -82,8 +82,8 @@ class Computation:
 
 
 Threading = Literal["torch", "own", "process"]
-"""What sets the number of threads of a computation: torch.set_num_threads, its own argument, or the processors that the
-process may use."""
+"""How the number of threads of a computation is set: "torch": torch.set_num_threads; "own": its own argument;
+"process": the processors that the process may use."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,8 @@ class Way:
 
     Attributes:
         name: Name in tables.
-        make: Prepares the computation for a case and a number of threads.
-        threading: Function that sets the number of threads.
+        make: Function that prepares the computation for a case and a number of threads.
+        threading: How the number of threads is set.
         flushes: Whether denormals are flushed to zero while it runs.
     """
 
@@ -103,7 +103,7 @@ class Way:
     flushes: bool = True
 
     def circumstances(self, threads: int) -> dict[str, Any]:
-        """Arguments of `Lanes.call` and `Variant` for a number of threads."""
+        """Return the arguments of `Lanes.call` and `Variant` for a number of threads."""
         return {
             "torch_threads": threads if self.threading == "torch" else 1,
             "flushes": self.flushes,
@@ -112,11 +112,11 @@ class Way:
 
 
 def make_case(shape: Shape, net: Callable[[int, int, int], Model] = SimpleRnn) -> Case:
-    """Draw a case: normal weights of `SPECTRAL_RADIUS` and normal inputs.
+    """Draw a case: normally distributed weights of `SPECTRAL_RADIUS`, and normally distributed inputs.
 
     Args:
         shape: Size of the problem.
-        net: Makes the net from the numbers of inputs, outputs and hidden units.
+        net: Function that makes the net from the numbers of inputs, outputs and hidden units.
     """
     generator = torch.Generator().manual_seed(0)
     replicas, sequences, steps, units = shape
@@ -141,28 +141,28 @@ def make_case(shape: Shape, net: Callable[[int, int, int], Model] = SimpleRnn) -
     return Case(shape, model, batch, theta, torch.randn(theta.shape, generator=generator))
 
 
-def check_agreement(name: str, case: Case, found: Tensor, expected: Tensor) -> None:
-    """Check that a way computes the same as rnnbench, parameter by parameter.
+def check_agreement(name: str, case: Case, result: Tensor, expected: Tensor) -> None:
+    """Check that a way gives the same result as rnnbench, parameter by parameter.
 
     Args:
         name: Name of the way.
         case: The problem.
-        found: Result of the way, (R, P).
+        result: Result of the way, (R, P).
         expected: Result of rnnbench, (R, P).
 
     Raises:
         MismatchError: The results differ, or are not finite.
     """
-    if found.shape != expected.shape:
-        raise MismatchError(f"{name}: expected a result of shape {tuple(expected.shape)}, got {tuple(found.shape)}")
-    whole = expected.double().norm(dim=1)  # (R,)
-    other = case.model.parameters(found.double())
+    if result.shape != expected.shape:
+        raise MismatchError(f"{name}: expected a result of shape {tuple(expected.shape)}, got {tuple(result.shape)}")
+    norm = expected.double().norm(dim=1)  # (R,)
+    other = case.model.parameters(result.double())
     for parameter, part in case.model.parameters(expected.double()).items():
-        allowed = PARAMETER_TOLERANCE * part.flatten(1).norm(dim=1) + WHOLE_TOLERANCE * whole
+        allowed = PARAMETER_TOLERANCE * part.flatten(1).norm(dim=1) + WHOLE_TOLERANCE * norm
         difference = (other[parameter] - part).flatten(1).norm(dim=1)
         if not bool((difference <= allowed).all()):
             worst = int((difference / allowed).nan_to_num(nan=torch.inf).argmax())
             raise MismatchError(
-                f"{name} does not compute what rnnbench does at {tuple(case.shape)}: {parameter} of replica {worst} "
-                f"differs by {difference[worst]:.3g}, allowed is {allowed[worst]:.3g}"
+                f"{name} and rnnbench give different results at {tuple(case.shape)}: {parameter} of replica {worst} "
+                f"differs by {difference[worst]:.3g}, at most {allowed[worst]:.3g} is allowed"
             )

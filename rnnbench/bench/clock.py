@@ -1,4 +1,4 @@
-"""A clock that tells where the time of an update goes, and objectives that report to it."""
+"""A clock that measures the parts of an update, and objectives that report to it."""
 
 import time
 from collections import defaultdict
@@ -20,7 +20,7 @@ REST = "optimizer itself"
 
 
 class Clock:
-    """Adds up seconds by part; the time between two parts belongs to the gap that the first of them opens.
+    """Sums up seconds by part; the time between two parts is added to the part that the earlier one names as the gap.
 
     Attributes:
         seconds: Seconds of each part so far.
@@ -30,7 +30,7 @@ class Clock:
         """Start at zero.
 
         Args:
-            wait: Waits until the device has done all that it was asked for.
+            wait: Function that waits until the device has done all queued work.
         """
         self.seconds: dict[str, float] = defaultdict(float)
         self._wait = wait
@@ -54,7 +54,7 @@ class Clock:
 
     @contextmanager
     def part(self, name: str, then: str | None = None) -> Iterator[None]:
-        """Add the time inside to a part, and the time that follows to the gap `then`; None: to the present gap."""
+        """Add the time inside to a part, and the time after it to the gap `then`; None: to the current gap."""
         self.lap(self._gap)
         yield
         self.lap(name)
@@ -68,7 +68,7 @@ class TimedObjective(Objective):
         """See `Objective`.
 
         Args:
-            engine: Engine that runs the sweeps.
+            engine: Engine that runs the forward and backward passes.
             loss: Loss of one output.
             batch: The sequences.
             clock: The clock.

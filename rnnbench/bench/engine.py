@@ -1,4 +1,4 @@
-"""The engine beside torch.nn and autograd: gradients of every net, and Gauss-Newton products of the simple one."""
+"""Compares the engine with torch.nn and autograd: gradients of all nets, Gauss-Newton products of the simple RNN."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,17 +26,17 @@ SHAPES = (Shape(1, 100, 100, 100), Shape(32, 20, 100, 50))
 SECONDS = 50.0
 
 STATES_IN_MEMORY = 45
-"""All ways that are prepared at the same time keep about so many times T R B n floats."""
+"""Memory of all ways that are prepared at the same time, in units of T R B n floats."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """Ways to compute the same.
+    """Ways to compute one quantity.
 
     Attributes:
-        name: Name of what they compute.
-        net: Makes the net from the numbers of inputs, outputs and hidden units.
-        ways: The ways, that of rnnbench first.
+        name: Name of the quantity.
+        net: Function that makes the net from the numbers of inputs, outputs and hidden units.
+        ways: The ways, with that of rnnbench first.
     """
 
     name: str
@@ -57,7 +57,7 @@ SECTIONS = (
 
 
 def label(shape: Shape) -> str:
-    """A shape in words, as R=1 B=100 T=100 n=100."""
+    """Format a shape, as in R=1 B=100 T=100 n=100."""
     return f"R={shape.replicas} B={shape.sequences} T={shape.steps} n={shape.units}"
 
 
@@ -65,15 +65,15 @@ def check_shape(shape: Shape) -> None:
     """Check that all ways of a shape fit into memory together.
 
     Raises:
-        ConfigError: They do not.
+        ConfigError: The memory is too small.
     """
     replicas, sequences, steps, units = shape
     needed = STATES_IN_MEMORY * replicas * sequences * steps * units * 4
     available = available_bytes(resolve_device("cpu"))
     if available is not None and needed > available:
         raise ConfigError(
-            f"--shape {','.join(map(str, shape))}: what is compared needs about {needed / GIBIBYTE:.1f} GiB of memory, "
-            f"{available / GIBIBYTE:.1f} GiB are available"
+            f"--shape {','.join(map(str, shape))}: the comparison needs about {needed / GIBIBYTE:.1f} GiB of memory, "
+            f"but {available / GIBIBYTE:.1f} GiB are available"
         )
 
 
@@ -81,13 +81,13 @@ def measure_engine(options: Options, settings: Sequence[int], announcer: Announc
     """Measure every way at every shape, with every number of threads.
 
     Args:
-        options: Shapes and rounds.
+        options: Options with shapes and rounds.
         settings: Numbers of threads.
         announcer: Shows the progress.
 
     Raises:
         ConfigError: A shape does not fit into memory; raised before any measurement.
-        MismatchError: A way does not compute what rnnbench does.
+        MismatchError: A way gives another result than rnnbench.
     """
     end = time.perf_counter() + SECONDS
     shapes = options.shapes or SHAPES
@@ -95,16 +95,16 @@ def measure_engine(options: Options, settings: Sequence[int], announcer: Announc
         check_shape(shape)
     with Lanes() as lanes:
         for number, shape in enumerate(shapes):
-            found = {}
+            times = {}
             for place, section in enumerate(SECTIONS):
                 announcer.stage(f"{section.name}, {label(shape)}")
                 left = (len(shapes) - number) * len(SECTIONS) - place
                 seconds = (end - time.perf_counter()) / left
                 case = make_case(shape, section.net)
-                found[section.name] = measure_section(
+                times[section.name] = measure_section(
                     section, case, settings, lanes, announcer, rounds=options.rounds, seconds=seconds
                 )
-            yield _report(shape, settings, found)
+            yield _report(shape, settings, times)
 
 
 def measure_section(
@@ -117,7 +117,7 @@ def measure_section(
     rounds: int | None,
     seconds: float,
 ) -> dict[tuple[str, int], list[float]]:
-    """Time all ways of a section, interleaved, after a check of what they compute.
+    """Check the results of all ways of a section, then time the ways, interleaved.
 
     Args:
         section: Quantity to compute, with the ways to compute it.
@@ -129,10 +129,10 @@ def measure_section(
         seconds: Time for all of this.
 
     Returns:
-        By way and number of threads: seconds of one call, one entry per round.
+        (Way, number of threads) -> seconds of one call, one entry per round.
 
     Raises:
-        MismatchError: A way does not compute what rnnbench does.
+        MismatchError: A way gives another result than rnnbench.
     """
     start = time.perf_counter()
     made: dict[tuple[str, int], Computation] = {}
@@ -156,13 +156,13 @@ def measure_section(
 
 
 def _report(
-    shape: Shape, settings: Sequence[int], found: Mapping[str, Mapping[tuple[str, int], list[float]]]
+    shape: Shape, settings: Sequence[int], sections: Mapping[str, Mapping[tuple[str, int], list[float]]]
 ) -> Report:
-    """The table of a shape: each way with each number of threads, and its best time beside that of rnnbench."""
+    """Make the table of a shape: each way with each number of threads, and its best time relative to rnnbench."""
     rows: list[Sequence[str] | None] = []
     data: list[dict[str, Any]] = []
     for section in SECTIONS:
-        times = found[section.name]
+        times = sections[section.name]
         medians = {key: Statistics.of(seconds).median for key, seconds in times.items()}
         best = {way.name: min((medians[way.name, threads], threads) for threads in settings)[1] for way in section.ways}
         base = times[section.ways[0].name, best[section.ways[0].name]]
@@ -186,6 +186,6 @@ def _report(
         f"{label(shape)}, {count(num_rounds, 'round')}",
         ["", *(f"ms, {count(threads, 'thread')}" for threads in settings), "/ rnnbench", "sequences/s"],
         rows[1:],
-        ["Medians; ratio and speed are those of each way's best number of threads."],
+        ["Medians; ratio and speed are for the best number of threads of each way."],
         {"shape": shape._asdict(), "threads": list(settings), "rows": data},
     )

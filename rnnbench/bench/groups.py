@@ -1,4 +1,4 @@
-"""`rnnbench bench`: measure, print tables, and write everything as JSON if asked to."""
+"""`rnnbench bench`: measures, prints tables, and writes a JSON file on request."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,20 +20,20 @@ from rnnbench.records.wording import count
 from rnnbench.run.processors import num_processors
 
 FORMAT = 1
-"""Version of the JSON file; it grows when a reader of an older version would misread it."""
+"""Version of the JSON file; it is increased if readers of older versions would misread it."""
 
 Measure = Callable[[], Iterator[Report]]
 
 
 def bench(options: Options, configs: Sequence[Config]) -> int:
-    """Measure what was asked for, and report.
+    """Measure the requested group and report the results.
 
     Args:
         options: Parsed command line.
         configs: Validated configurations of the replicas whose update is measured.
 
     Returns:
-        The exit status: 0; 1 if two ways to the same numbers differ, or the JSON file cannot be written.
+        The exit status: 0; 1 if two ways give different results, or the JSON file cannot be written.
 
     Raises:
         ConfigError: A shape or a run does not fit this machine, or is not valid.
@@ -48,7 +48,7 @@ def bench(options: Options, configs: Sequence[Config]) -> int:
 
 
 def thread_settings(options: Options) -> list[int]:
-    """Numbers of threads to compare where nothing is said: one, and all cores."""
+    """Return the numbers of threads to compare; by default one, and all cores."""
     return [options.threads] if options.threads is not None else sorted({1, num_processors()})
 
 
@@ -58,7 +58,7 @@ def run_groups(
     """Measure groups one after another, print each table as soon as it is made, and write the JSON file.
 
     Args:
-        measures: What gives the tables of each group, by name.
+        measures: Function that yields the tables of each group, by name.
         options: Options of the command.
         announcer: Shows the progress.
         facts: Further entries of the JSON file; None: none.
@@ -67,7 +67,7 @@ def run_groups(
         The exit status: 0; 1 if a comparison fails, or the JSON file cannot be written.
 
     Raises:
-        ConfigError: Something does not fit this machine.
+        ConfigError: A measurement does not fit this machine.
     """
     machine = machine_facts()
     groups: dict[str, list[dict[str, Any]]] = {}
@@ -76,7 +76,7 @@ def run_groups(
             groups[group] = []
             for report in measure():
                 announcer.clear()
-                if not any(groups.values()):  # not before what does not fit this machine has been refused
+                if not any(groups.values()):  # only after all checks of this machine
                     print(_headline(machine))
                 print_report(report, sys.stdout)
                 groups[group].append({"title": report.title, "notes": list(report.notes), **report.data})

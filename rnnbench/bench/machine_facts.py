@@ -1,4 +1,4 @@
-"""Facts about the machine and the software that measurements were made with."""
+"""Facts about the machine and the software of a measurement."""
 
 import os
 import platform
@@ -35,13 +35,13 @@ SPEED_VARIABLES = (
     *MALLOC_VARIABLES,
     HUGE_PAGES_VARIABLE,
 )
-"""Variables that set threads, the instructions that libraries use, and how memory is allocated."""
+"""Environment variables that set threads, processor instructions and memory allocation."""
 
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 def machine_facts() -> dict[str, Any]:
-    """Processor, cores, memory, load, system, numpy's BLAS, huge pages, and environment variables that matter."""
+    """Return processor, cores, memory, load, system, BLAS, huge pages, and relevant environment variables."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     return {
         "cpu": _cpu_model(),
@@ -58,14 +58,14 @@ def machine_facts() -> dict[str, Any]:
 
 
 def _environment() -> dict[str, str]:
-    """The variables that affect speed, without those that rnnbench sets itself."""
+    """Return the variables that affect speed, without those that rnnbench sets itself."""
     ours = {**ENVIRONMENT, HUGE_PAGES_VARIABLE: HUGE_PAGES_ENABLED}
-    found = {name: os.environ[name] for name in SPEED_VARIABLES if name in os.environ}
-    return {name: value for name, value in found.items() if ours.get(name) != value}
+    values = {name: os.environ[name] for name in SPEED_VARIABLES if name in os.environ}
+    return {name: value for name, value in values.items() if ours.get(name) != value}
 
 
 def _huge_pages() -> str | None:
-    """Whether the system grants huge pages: always, madvise (on request) or never; None: not known."""
+    """Return whether the system grants huge pages: always, madvise (on request) or never; None: unknown."""
     if not HUGE_PAGES.is_file():
         return None
     chosen = re.search(r"\[(\w+)\]", HUGE_PAGES.read_text())
@@ -73,7 +73,7 @@ def _huge_pages() -> str | None:
 
 
 def _blas_kernels() -> list[str]:
-    """The kernels that the BLAS libraries have chosen, as "openblas 0.3.31 for SkylakeX"."""
+    """Return the kernels that the BLAS libraries have chosen, as in "openblas 0.3.31 for SkylakeX"."""
     return [
         f"{library['internal_api']} {library['version']} for {library['architecture']}"
         for library in threadpool_info()
@@ -82,14 +82,14 @@ def _blas_kernels() -> list[str]:
 
 
 def software_facts() -> dict[str, Any]:
-    """Versions, those of the compared packages included, and the revision of the checkout."""
-    found = versions()
+    """Return versions, including those of the compared packages, and the revision of the checkout."""
+    packages = versions()
     for package in OPTIONAL_PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            packages[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return {"versions": found, "git": git_revision()}
+    return {"versions": packages, "git": git_revision()}
 
 
 def _cpu_model() -> str:

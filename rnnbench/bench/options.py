@@ -1,4 +1,4 @@
-"""The options of `rnnbench bench`; the benchmarks of a checkout have the same and some more. Imports no torch."""
+"""The options that `rnnbench bench` and the benchmarks of a checkout share. This module imports no torch."""
 
 import argparse
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 ENGINE, UPDATE = "engine", "update"
 GROUPS = {
-    ENGINE: "gradients and Gauss-Newton products of rnn, gradients of lstm and gru, beside torch.nn and autograd",
-    UPDATE: "an update of the run that rnnbench train would start: what takes its time, and what more threads gain",
+    ENGINE: "gradients and Gauss-Newton products of rnn, gradients of lstm and gru, compared with torch",
+    UPDATE: "an update of the run that rnnbench train would start: the time of its parts, with several threads",
 }
-"""What can be measured."""
+"""Groups of measurements."""
 
 
 class Shape(NamedTuple):
@@ -25,14 +25,14 @@ class Shape(NamedTuple):
 
 @dataclass(frozen=True)
 class Options:
-    """What to measure, and how thoroughly.
+    """Options of a measurement.
 
     Attributes:
         group: Name of the group to measure.
-        json: File for all measured times; None: none is written.
+        json: File for all measured times; None: no file is written.
         threads: Number of threads; None: chosen by the group.
-        shapes: Shapes to measure; empty: the default ones of the group.
-        rounds: Rounds of every measurement; None: as many as fit into its time.
+        shapes: Shapes to measure; empty: the default shapes of the group.
+        rounds: Number of rounds of every measurement; None: as many as fit into its time.
     """
 
     group: str = ENGINE
@@ -59,7 +59,7 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
 
 
 def common_options(given: argparse.Namespace) -> Mapping[str, object]:
-    """The values of the shared options, as arguments of `Options`."""
+    """Return the values of the shared options, as arguments of `Options`."""
     return {"json": given.json, "threads": given.threads, "shapes": tuple(given.shape), "rounds": given.rounds}
 
 

@@ -6,12 +6,12 @@ from rnnbench.objective.objective import Objective
 
 
 def objective_of(case: Case, threads: int) -> Objective:
-    """The batch of a case as an objective, on a number of threads."""
+    """Make the objective of a case, with a number of threads."""
     return Objective(Engine(case.model, threads, dtype=case.theta.dtype), case.loss, case.batch)
 
 
 def our_gradient(case: Case, threads: int) -> Computation:
-    """Loss and gradient."""
+    """Prepare loss and gradient."""
     objective = objective_of(case, threads)
     return Computation(
         lambda: objective.loss_and_gradient(case.theta),
@@ -21,7 +21,7 @@ def our_gradient(case: Case, threads: int) -> Computation:
 
 
 def our_product(case: Case, threads: int) -> Computation:
-    """One Gauss-Newton product, without structural damping; the linearization is made beforehand."""
+    """Prepare one Gauss-Newton product without structural damping; the linearization is computed beforehand."""
     objective = objective_of(case, threads)
     curvature = objective.linearize(case.theta)
     return Computation(lambda: curvature.product(case.vector), lambda product: product, close=objective.engine.close)

@@ -1,4 +1,4 @@
-"""Gradients of the gated nets as a user of torch.nn.LSTM and torch.nn.GRU would have them.
+"""Gradients of the gated nets with torch.nn.LSTM and torch.nn.GRU.
 
 Letters as in `rnnbench.bench.case`.
 """
@@ -15,13 +15,13 @@ from rnnbench.models.fused_cell import FusedCell
 
 
 class TorchGated(torch.nn.Module):
-    """One replica as torch's module with a learned initial state and a readout; inputs (T, B, d)."""
+    """One replica as torch's module, with a learned initial state and a readout; inputs (T, B, d)."""
 
     def __init__(self, case: Case, replica: int) -> None:
-        """Take over a replica's parameters.
+        """Copy a replica's parameters.
 
         Args:
-            case: The problem, of a gated net.
+            case: The problem, with a gated net.
             replica: Index of the replica.
         """
         super().__init__()
@@ -35,22 +35,22 @@ class TorchGated(torch.nn.Module):
         self.readout.load_state_dict({"weight": p["weight_out"][0], "bias": p["bias_out"][0]})
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Outputs at the last step, (B, o)."""
+        """Compute the outputs at the last step, (B, o)."""
         state = self.initial_state.expand(-1, 1, inputs.shape[1], -1).contiguous()
-        # The last h as the operation returns it: going back through all of them costs a GRU 1 to 3 % of its time.
+        # Use the last h that the operation returns: selecting it from all states costs a GRU 1 to 3 % of its time.
         _, end = self.net(inputs, state[0] if len(state) == 1 else tuple(state))
         outputs: Tensor = self.readout((end if len(state) == 1 else end[0])[0])
         return outputs
 
 
 def gated(case: Case) -> FusedCell:
-    """The net of a case that is known to be a gated one."""
+    """Return the net of a case, which must be a gated one."""
     assert isinstance(case.model, FusedCell)
     return case.model
 
 
 def torch_gated(case: Case) -> Computation:
-    """torch.nn.LSTM or torch.nn.GRU, whichever the case's net is, one replica after the other."""
+    """Prepare the gradient by torch.nn.LSTM or torch.nn.GRU, one replica at a time."""
     nets = [TorchGated(case, replica).to(case.theta.device) for replica in range(case.shape.replicas)]
     inputs = [one.contiguous() for one in case.batch.inputs.unbind(1)]
 
@@ -67,7 +67,7 @@ def torch_gated(case: Case) -> Computation:
 
 
 def _row(model: FusedCell, parts: Sequence[Tensor]) -> Tensor:
-    """A replica's gradient (P,) from those of a `TorchGated`, in the order of its parameters."""
+    """Convert the gradients of a `TorchGated`, in the order of its parameters, to a row of theta, (P,)."""
     initial, *weights, weight_out, bias_out = (part.detach().unsqueeze(0) for part in parts)
     readout = {"weight_out": weight_out, "bias_out": bias_out}
     return model.flatten({**model.from_torch(weights), INITIAL_STATE: initial, **readout})

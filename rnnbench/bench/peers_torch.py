@@ -1,7 +1,7 @@
-"""Gradients and Gauss-Newton products of the simple net as a user of torch would compute them.
+"""Gradients and Gauss-Newton products of the simple RNN as users of torch would compute them.
 
-Letters as in `rnnbench.bench.case`. The loops keep their weights as the fast product wants them: transposed, and
-without the replica axis where there is one replica.
+Letters as in `rnnbench.bench.case`. The loops store their weights in the layout of the fastest product: transposed, and
+without the replica axis if there is one replica.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,11 +12,11 @@ from torch import Tensor
 from rnnbench.bench.case import Case, Computation, Way
 
 Weights = tuple[Tensor, ...]
-"""W_hh^T, W_ih^T, b, h_0, W_out^T, b_out; (R, rows, columns) each, or (rows, columns) of one replica."""
+"""W_hh^T, W_ih^T, b, h_0, W_out^T, b_out; (R, rows, columns) each, or (rows, columns) for one replica."""
 
 
 def weights_of(case: Case, theta: Tensor) -> Weights:
-    """The weights of theta (R, P), as leaves of a graph; without replica axis where R is 1."""
+    """Convert theta (R, P) to weights, as leaves of a graph; without the replica axis if R is 1."""
     p = case.model.parameters(theta)
     weights = (
         p["weight_hh"].mT,
@@ -31,21 +31,21 @@ def weights_of(case: Case, theta: Tensor) -> Weights:
 
 
 def rows_of(weights: Sequence[Tensor]) -> Tensor:
-    """(R, P) from weights or their gradients."""
+    """Convert weights or their gradients to the layout of theta, (R, P)."""
     hh, ih, bias, state, out, out_bias = (w if w.dim() == 3 else w.unsqueeze(0) for w in weights)
     parts = (hh.mT, ih.mT, bias, state, out.mT, out_bias)
     return torch.cat([part.flatten(1) for part in parts], dim=1).detach()
 
 
 def sequences_of(case: Case) -> tuple[Tensor, Tensor]:
-    """Inputs (T, R, B, d) and targets (R, B, o), without replica axis where R is 1."""
+    """Return inputs (T, R, B, d) and targets (R, B, o), without the replica axis if R is 1."""
     if case.shape.replicas == 1:
         return case.batch.inputs.squeeze(1), case.targets.squeeze(0)
     return case.batch.inputs, case.targets
 
 
 def hoisted_outputs(weights: Weights, inputs: Tensor) -> Tensor:
-    """The loop with the products of all inputs taken beforehand; (R, B, o) or (B, o)."""
+    """Run the loop with precomputed products of all inputs; returns (R, B, o) or (B, o)."""
     recurrent, input_weight, bias, state, readout, output_bias = weights
     pre_activations = torch.matmul(inputs, input_weight) + bias
     accumulate = torch.addmm if recurrent.dim() == 2 else torch.baddbmm
@@ -56,12 +56,12 @@ def hoisted_outputs(weights: Weights, inputs: Tensor) -> Tensor:
 
 
 def total_loss(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Mean over sequences of the squared error, summed over replicas: each has its own gradient then."""
+    """Compute the mean over sequences of the squared error, summed over replicas so that each has its own gradient."""
     return (outputs - targets).square().sum(-1).mean(-1).sum()
 
 
 def autograd_loop(case: Case, outputs: Callable[[Weights, Tensor], Tensor]) -> Computation:
-    """The best loop that a user could write under autograd."""
+    """Prepare the gradient of a loop under autograd."""
     weights = weights_of(case, case.theta)
     inputs, targets = sequences_of(case)
 
@@ -72,10 +72,10 @@ def autograd_loop(case: Case, outputs: Callable[[Weights, Tensor], Tensor]) -> C
 
 
 class TorchRnn(torch.nn.Module):
-    """One replica as torch.nn.RNN with a learned initial state and a readout; inputs (T, B, d)."""
+    """One replica as torch.nn.RNN, with a learned initial state and a readout; inputs (T, B, d)."""
 
     def __init__(self, case: Case, replica: int) -> None:
-        """Take over a replica's parameters.
+        """Copy a replica's parameters.
 
         Args:
             case: The problem.
@@ -99,24 +99,24 @@ class TorchRnn(torch.nn.Module):
         self.rnn.get_parameter("bias_hh_l0").requires_grad_(False)  # the net has one bias, not two
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Outputs at the last step, (B, o)."""
+        """Compute the outputs at the last step, (B, o)."""
         states, _ = self.rnn(inputs, self.initial_state.expand(1, inputs.shape[1], -1).contiguous())
         outputs: Tensor = self.readout(states[-1])
         return outputs
 
     def ordered(self) -> list[torch.nn.Parameter]:
-        """The trained parameters in the order of theta."""
+        """Return the trained parameters in the order of theta."""
         names = ("rnn.weight_hh_l0", "rnn.weight_ih_l0", "rnn.bias_ih_l0", "initial_state")
         return [self.get_parameter(name) for name in (*names, "readout.weight", "readout.bias")]
 
 
 def in_order(replicas: Sequence[Sequence[Tensor]]) -> Tensor:
-    """(R, P) from each replica's tensors in the order of theta."""
+    """Convert each replica's tensors, in the order of theta, to (R, P)."""
     return torch.stack([torch.cat([part.detach().reshape(-1) for part in one]) for one in replicas])
 
 
 def torch_rnn(case: Case) -> Computation:
-    """torch.nn.RNN, one replica after the other."""
+    """Prepare the gradient by torch.nn.RNN, one replica at a time."""
     nets = [TorchRnn(case, replica) for replica in range(case.shape.replicas)]
     inputs = [one.contiguous() for one in case.batch.inputs.unbind(1)]
 
@@ -130,7 +130,7 @@ def torch_rnn(case: Case) -> Computation:
 
 
 def double_backward(case: Case) -> Computation:
-    """J v by differentiating the gradient, whose graph is kept; J^T by one more backward."""
+    """Prepare a product: J v by differentiating the gradient, whose graph is kept; J^T by one more backward pass."""
     weights, vector = weights_of(case, case.theta), [part.detach() for part in weights_of(case, case.vector)]
     outputs = hoisted_outputs(weights, sequences_of(case)[0])
     dummy = torch.zeros_like(outputs, requires_grad=True)

@@ -1,4 +1,4 @@
-"""What probes and records cost, each measured by itself: seconds of each logged update."""
+"""Costs of probes and records, measured separately, in seconds per logged update."""
 
 import math
 import tempfile
@@ -20,13 +20,13 @@ from rnnbench.training.observation import columns
 from rnnbench.training.readings import NUM_PICTURED_REPLICAS, ScheduledProbe
 
 READINGS, READING_SECONDS = 5, 1.0
-"""Readings of each probe, of which the median counts; fewer if they take longer than this together.
+"""Number of readings of each probe, whose median is reported, and time limit for all of them.
 
-The first one loads libraries and makes what the others find, so it counts only if it is the only one.
+The first reading loads libraries and fills caches, so it is used only if it is the only one.
 """
 
 ROWS = 20
-"""Rows that are written to measure the time of one."""
+"""Number of rows that are written to measure the time of one."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class ProbeCost:
     """Seconds of one probe.
 
     Attributes:
-        every: It is read at every k-th logged update.
+        every: The probe is read at every k-th logged update.
         picture_every: Its picture is drawn at every k-th logged update; 0: it has none.
         capture: Seconds of a reading on the training thread.
         read: Processor seconds of a reading on the probes' thread.
-        draw: Processor seconds of the pictures of the first replicas, likewise.
+        draw: Processor seconds of the pictures of the first replicas on the probes' thread.
     """
 
     every: int
@@ -62,27 +62,27 @@ class ProbeCost:
 def probe_costs(
     run: BareRun, probes: Mapping[str, Probe], every: Mapping[str, int], before: Tensor, update: Update
 ) -> dict[str, ProbeCost]:
-    """The cost of each probe that is read.
+    """Measure the cost of each probe that is read.
 
     Args:
-        run: The run that the probes look at.
+        run: Run whose update is probed.
         probes: The probes, by name.
-        every: Logged updates between two readings of each; 0: it is never read.
-        before: Parameters before an update, (R, P).
-        update: That update.
+        every: Number of logged updates between two readings of each probe; 0: it is never read.
+        before: Parameters before the update, (R, P).
+        update: The update.
     """
     view = view_of(run, before, update, 0)
     return {name: _probe_cost(probe, every[name], view) for name, probe in probes.items() if every[name] > 0}
 
 
 def view_of(run: BareRun, before: Tensor, update: Update, num_logged: int) -> View:
-    """What probes see of an update; they are read as if it were its own predecessor, which costs the same."""
+    """Make the view of an update for the probes; the update also serves as its own predecessor, at the same cost."""
     previous = PreviousUpdate(before, update.gradient.gradient)
     return View(run.problem.model, run.problem.task.num_steps, before, update, num_logged, previous=previous)
 
 
 def _probe_cost(probe: Probe, every: int, view: View) -> ProbeCost:
-    """Cost of readings at an update at which a picture is due."""
+    """Measure readings at an update with pictures."""
     readings = [_read_once(probe, view)]
     while len(readings) <= READINGS and sum(map(sum, readings)) < READING_SECONDS:
         readings.append(_read_once(probe, view))
@@ -91,7 +91,7 @@ def _probe_cost(probe: Probe, every: int, view: View) -> ProbeCost:
 
 
 def _read_once(probe: Probe, view: View) -> tuple[float, float, float]:
-    """Seconds of the copy, and processor seconds of the reading and of the pictures, both in this thread."""
+    """Return seconds of the capture, and processor seconds of the reading and of the pictures, all in this thread."""
     start = time.perf_counter()
     read = probe.capture(view)
     captured, start_read = time.perf_counter(), time.thread_time()
@@ -108,7 +108,7 @@ class RecordCost:
     """Seconds on the records' thread.
 
     Attributes:
-        row: Processor seconds of a row of all replicas, in metrics.csv and in TensorBoard's events.
+        row: Processor seconds of one row of all replicas, in metrics.csv and TensorBoard events.
         checkpoint: Seconds of a checkpoint, until it is on disk.
     """
 
@@ -117,10 +117,10 @@ class RecordCost:
 
 
 def record_cost(run: BareRun, update: Update) -> RecordCost:
-    """Write rows and a checkpoint of a run to a temporary folder, and measure them.
+    """Measure the time of writing rows and a checkpoint of a run to a temporary folder.
 
     Raises:
-        RecordError: They cannot be written.
+        RecordError: A file cannot be written.
     """
     replicas = len(run.theta)
     scheduled = {name: ScheduledProbe(probe, run.config.probe[name].every) for name, probe in run.probes.items()}

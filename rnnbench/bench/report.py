@@ -1,4 +1,4 @@
-"""Tables of results, on the terminal and as JSON."""
+"""Tables of results, for the terminal and as JSON."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from rich.table import Table
 
 from rnnbench.bench.timing import Statistics
 
-PLAIN_WIDTH = 200  # of a table that goes to a file: no cell of ours is cut
+PLAIN_WIDTH = 200  # for a table in a file, so that no cell is cut
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Report:
 
 
 def print_report(report: Report, stream: TextIO) -> None:
-    """Print a table; without lines and colours where the stream is no terminal."""
+    """Print a table; without lines and colors if the stream is not a terminal."""
     is_terminal = stream.isatty()
     console = Console(file=stream, width=None if is_terminal else PLAIN_WIDTH)
     table = Table(box=box.SIMPLE_HEAD if is_terminal else None, pad_edge=False)
@@ -57,27 +57,27 @@ def write_json(path: Path, contents: Mapping[str, Any]) -> None:
     """Write strict JSON.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
     """
     path.write_text(json.dumps(contents, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def milliseconds(seconds: float) -> str:
-    """Seconds as milliseconds, three significant digits."""
+    """Format seconds as milliseconds with three significant digits."""
     value = 1000 * seconds
     return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
 
 
 def spread(statistics: Statistics) -> str:
-    """Both quartiles, in ms."""
+    """Format both quartiles, in ms."""
     return f"{milliseconds(statistics.lower)} .. {milliseconds(statistics.upper)}"
 
 
 def percent(share: float) -> str:
-    """A share as percent, to one tenth."""
+    """Format a share as a percentage with one decimal."""
     return f"{100 * share:.1f} %"
 
 
 def mebibytes(number: int | None) -> str:
-    """Bytes as MiB; a dash if the number is not known."""
+    """Format bytes as MiB; a dash: unknown."""
     return "-" if number is None else f"{number / 2**20:,.0f}"

@@ -1,4 +1,4 @@
-"""Time variants against each other, interleaved round by round in one process, so that drift affects all alike."""
+"""Times variants, interleaved round by round in one process, so that drift affects all of them equally."""
 
 import gc
 import itertools
@@ -16,13 +16,13 @@ import numpy as np
 import torch
 
 BURST_SECONDS = 0.03
-"""A variant is called repeatedly for about this long in a round, so that the clock's resolution is no matter."""
+"""A variant is called repeatedly for about this long in a round, so that the clock's resolution does not matter."""
 
 LONG_SECONDS = 0.1
-"""A first call of this length is the estimate of the next; a shorter one is repeated, since one-time work weighs."""
+"""A first call at least this long is used as an estimate; a shorter one is repeated, since one-time work dominates."""
 
 PAUSE_SECONDS = 0.005
-"""Between variants: OpenMP's threads spin for some milliseconds after their last work, and would disturb the next."""
+"""Pause between variants: OpenMP's threads spin for some milliseconds after their work and would disturb the next."""
 
 MIN_ROUNDS, MAX_ROUNDS = 3, 100
 
@@ -45,13 +45,13 @@ class Statistics:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Statistics":
-        """Median and quartiles, linear between neighbours."""
+        """Compute median and quartiles with linear interpolation."""
         lower, median, upper = np.percentile(np.asarray(values, dtype=np.float64), [25, 50, 75]).tolist()
         return cls(median, lower, upper)
 
     @classmethod
     def of_ratio(cls, values: Sequence[float], base: Sequence[float]) -> "Statistics":
-        """Statistics of the ratios round by round, in which common drift cancels.
+        """Compute the statistics of the ratios per round, in which common drift cancels.
 
         Raises:
             ValueError: The numbers of rounds differ.
@@ -71,7 +71,7 @@ class Lane:
         self._executor = ThreadPoolExecutor(1, initializer=torch.set_flush_denormal, initargs=(flushes,))
 
     def call(self, function: Callable[[], _Result], threads: int = 1) -> _Result:
-        """Call a function in the lane, torch's operations split over so many threads."""
+        """Call a function in the lane, with torch's operations split over a number of threads."""
 
         def run() -> _Result:
             torch.set_num_threads(threads)
@@ -85,10 +85,10 @@ class Lane:
 
 
 class Lanes:
-    """Both kinds of lane; a context manager that restores torch's number of threads.
+    """Context manager with both kinds of lanes; it finally restores torch's number of threads.
 
-    Objects that exist already are kept from the garbage collector meanwhile: it would look at all of every library's
-    before each measurement of memory.
+    Meanwhile the garbage collector ignores objects that exist already; it would otherwise traverse the objects of all
+    libraries before each measurement of memory.
     """
 
     def __enter__(self) -> Self:
@@ -101,7 +101,7 @@ class Lanes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End them."""
+        """End the lanes."""
         for lane in self._lanes.values():
             lane.close()
         torch.set_num_threads(self._threads)
@@ -115,7 +115,7 @@ class Lanes:
         flushes: bool = True,
         cores: int | None = None,
     ) -> _Result:
-        """Call a function under the circumstances of a `Variant`."""
+        """Call a function in the environment of a `Variant`."""
         with confined(cores):
             return self._lanes[flushes].call(function, torch_threads)
 
@@ -126,10 +126,10 @@ class Variant:
 
     Attributes:
         name: Name in tables.
-        run: Computes it once; the result is dropped.
+        run: Function that computes the result once; the result is dropped.
         torch_threads: Number of threads over which torch splits one operation.
         flushes: Whether denormal floats are flushed to zero.
-        cores: Number of processors that the whole process may use meanwhile; None: all.
+        cores: Number of processors that the whole process may use; None: all.
     """
 
     name: str
@@ -139,7 +139,7 @@ class Variant:
     cores: int | None = None
 
     def call(self, lanes: Lanes, calls: int) -> float:
-        """Mean seconds of so many calls."""
+        """Return the mean seconds over a number of calls."""
         return lanes.call(
             lambda: _time(self.run, calls), torch_threads=self.torch_threads, flushes=self.flushes, cores=self.cores
         )
@@ -154,18 +154,18 @@ def interleave(
     announce: Callable[[str], None] = lambda text: None,
     burst_seconds: float | None = None,
 ) -> dict[str, list[float]]:
-    """Time variants round by round: each once in a round, and each round starts with the next one.
+    """Time variants round by round: each once per round, and each round starts with another variant.
 
     Args:
-        variants: With distinct names. Each is warmed up by a call before the first round.
-        lanes: Threads in which they run.
+        variants: Variants with distinct names. Each is warmed up by a call before the first round.
+        lanes: Threads in which the variants run.
         rounds: Number of rounds; None: as many as fit.
-        seconds: Time for all of this, warm-up included; at least `MIN_ROUNDS` are made.
-        announce: Shows the progress.
+        seconds: Time for everything, including warm-up; at least `MIN_ROUNDS` rounds are made.
+        announce: Function that shows the progress.
         burst_seconds: Seconds for which a variant is called repeatedly in a round; None: `BURST_SECONDS`.
 
     Returns:
-        By name: seconds of one call, one entry per round.
+        Name -> seconds of one call, one entry per round.
     """
     start = time.perf_counter()
     calls, burst = {}, BURST_SECONDS if burst_seconds is None else burst_seconds
@@ -175,7 +175,7 @@ def interleave(
         if once < LONG_SECONDS:
             once = variant.call(lanes, 1)
         calls[variant.name] = max(1, min(1000, round(burst / max(once, 1e-9))))
-    found: dict[str, list[float]] = {variant.name: [] for variant in variants}
+    times: dict[str, list[float]] = {variant.name: [] for variant in variants}
     gc.collect()
     for done in itertools.count():
         spent = time.perf_counter() - start
@@ -186,18 +186,18 @@ def interleave(
         announce(f"round {done + 1}" + (f" of {rounds}" if rounds else ""))
         for variant in rotated(variants, done):
             time.sleep(PAUSE_SECONDS)
-            found[variant.name].append(variant.call(lanes, calls[variant.name]))
-    return found
+            times[variant.name].append(variant.call(lanes, calls[variant.name]))
+    return times
 
 
 def rotated(variants: Sequence[Variant], start: int) -> list[Variant]:
-    """The variants in their order, beginning with another one in each round."""
+    """Rotate the variants, so that each round starts with another one."""
     first = start % len(variants)
     return [*variants[first:], *variants[:first]]
 
 
 def _time(run: Callable[[], object], calls: int) -> float:
-    """Mean seconds of a call; the garbage collector waits."""
+    """Return the mean seconds of a call, with the garbage collector disabled."""
     gc.disable()
     try:
         start = time.perf_counter()
@@ -210,9 +210,9 @@ def _time(run: Callable[[], object], calls: int) -> float:
 
 @contextmanager
 def confined(number: int | None) -> Iterator[None]:
-    """Restrict every thread of this process to the first processors that it may use, where the system can.
+    """Restrict all threads of this process to its first processors, if the system supports this.
 
-    For libraries that take their number of threads once and for all when they start.
+    It is needed for libraries that fix their number of threads when they start.
     """
     if number is None or not hasattr(os, "sched_setaffinity"):
         yield
@@ -231,4 +231,4 @@ def _restrict(processors: set[int]) -> None:
         try:
             os.sched_setaffinity(thread, processors)
         except ProcessLookupError:
-            continue  # it has ended meanwhile
+            continue  # the thread has ended

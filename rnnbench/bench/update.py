@@ -1,4 +1,4 @@
-"""Where the time of a run's update goes, part by part, with several numbers of threads."""
+"""Times of the parts of a run's update, with several numbers of threads."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,21 +23,21 @@ from rnnbench.training.threads import candidates
 
 SECONDS = 40.0
 ROUND_SECONDS = 0.3
-"""Updates are made for about this long in a round, since one may take a millisecond."""
+"""Updates are made for about this long in a round, since a single one may take only a millisecond."""
 
 FORWARDS = 3
-"""Fewest forward sweeps in a round, whose median is taken out of the time of a gradient."""
+"""Minimum number of forward passes per round; their median is subtracted from the time of a gradient."""
 
 EVALUATIONS = 3
-"""Evaluations of which the fastest counts; the first makes the buffers."""
+"""Number of evaluations, of which the fastest is used; the first one allocates the buffers."""
 
 
 def measure_update(options: Options, configs: Sequence[Config], announcer: Announcer) -> Iterator[Report]:
     """Measure the updates of a run with several numbers of threads, or with its own.
 
     Args:
-        options: Rounds.
-        configs: Validated configurations of its replicas.
+        options: Options with the number of rounds.
+        configs: Validated configurations of the replicas.
         announcer: Shows the progress.
 
     Raises:
@@ -47,8 +47,8 @@ def measure_update(options: Options, configs: Sequence[Config], announcer: Annou
     batches = batch_jobs(configs)
     if len(batches) > 1:
         raise ConfigError(
-            f"rnnbench bench update measures one run, and these jobs are {len(batches)}: only seeds and numbers such "
-            "as optim.lr can differ within one"
+            f"rnnbench bench update measures one batched run, but these jobs need {len(batches)}: only seeds and "
+            "per-replica values such as optim.lr can differ within one"
         )
     prepare_arithmetic()
     setup, first = batches[0].setup, configs[0]
@@ -88,18 +88,18 @@ def time_updates(
     """Make updates of the same run with each number of threads, in turn.
 
     Args:
-        runs: The run, by number of threads.
-        lanes: Threads in which they are made.
+        runs: Number of threads -> run.
+        lanes: Threads in which the updates are made.
         announcer: Shows the progress.
         rounds: Number of rounds; None: as many as fit, at least one.
         seconds: Time for all of this.
-        updates: Updates in a round; None: as many as take `ROUND_SECONDS`.
+        updates: Number of updates per round; None: as many as take `ROUND_SECONDS`.
 
     Returns:
-        Updates in a round, and the times by number of threads.
+        Number of updates per round, and the times by number of threads.
     """
     end = time.perf_counter() + seconds
-    found = {threads: Times() for threads in runs}
+    times = {threads: Times() for threads in runs}
     for run in runs.values():
         lanes.call(run.warm_up)
     if updates is None:
@@ -110,14 +110,14 @@ def time_updates(
         for threads, run in runs.items():
             announcer.detail(f"round {done + 1}, {count(threads, 'thread')}")
             parts, products = lanes.call(partial(_time_round, run, updates))
-            found[threads].parts.append(parts)
-            found[threads].products.append(products)
+            times[threads].parts.append(parts)
+            times[threads].products.append(products)
         done += 1
-    return updates, found
+    return updates, times
 
 
 def _time_round(run: BareRun, updates: int) -> tuple[Mapping[str, float], float]:
-    """Mean seconds of an update by part, and mean number of products."""
+    """Return the mean seconds of an update by part, and the mean number of products."""
     clock, products = run.clock(), 0.0
     for _ in range(updates):
         products += float(run.update(clock).products.sum())
@@ -130,7 +130,7 @@ def _time_round(run: BareRun, updates: int) -> tuple[Mapping[str, float], float]
 
 
 def _loop_costs(runs: Mapping[int, BareRun]) -> LoopCosts:
-    """Measure what follows an update in the training loop."""
+    """Measure the costs that follow an update in the training loop."""
     run = next(iter(runs.values()))
     record, before = run.config.record, run.theta
     update = run.update()

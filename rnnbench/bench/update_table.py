@@ -1,4 +1,4 @@
-"""The table of the parts of an update: a row per part, a column per number of threads."""
+"""The table of the parts of an update: one row per part, one column per number of threads."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,10 +23,10 @@ UPDATE_PARTS = (
     REST,
 )
 PARTS = (*UPDATE_PARTS, EVALUATION, CAPTURE)
-"""Parts of an update, in their order: those of the optimizer's update, then what follows it in the training loop."""
+"""Parts of an update, in order: those of the optimizer, then those that follow in the training loop."""
 
 OVERHEAD = (BATCHES, VECTORS, REST)
-"""Neither gradient, nor product, nor evaluation of the loss."""
+"""Parts that are neither gradient, nor product, nor evaluation of the loss."""
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Times:
 
     Attributes:
         parts: Seconds of an update by part, one mapping per round.
-        products: Gauss-Newton products of an update, of all replicas, one number per round.
+        products: Number of Gauss-Newton products per update of all replicas, one number per round.
     """
 
     parts: list[Mapping[str, float]] = field(default_factory=list)
@@ -51,20 +51,20 @@ class Times:
         return Statistics.of([parts.get(part, 0.0) for parts in self.parts]).median
 
     def mean(self, part: str) -> float:
-        """Mean seconds of a part, of which shares are made, so that they add up."""
+        """Mean seconds of a part; shares are computed from means, so that they add up."""
         return sum(parts.get(part, 0.0) for parts in self.parts) / len(self.parts)
 
 
 @dataclass(frozen=True)
 class LoopCosts:
-    """What follows an update in the training loop, in seconds spread over all updates.
+    """Costs that follow an update in the training loop, in seconds per update.
 
     Attributes:
-        evaluation: Evaluation on the held-out sequences, by number of threads.
-        capture: Copies for the probes, on the training thread.
+        evaluation: Number of threads -> seconds of the evaluation on the held-out sequences.
+        capture: Seconds of copies for the probes, on the training thread.
         probes: Processor seconds of the probes, on their own thread.
         records: Seconds of rows and checkpoints, on the records' thread.
-        cadence: In words, how often each part is due.
+        cadence: Description of how often each part is due.
     """
 
     evaluation: Mapping[int, float]
@@ -77,13 +77,13 @@ class LoopCosts:
 def report_update(
     title: str, updates: int, times: Mapping[int, Times], loop: LoopCosts | None = None, notes: Sequence[str] = ()
 ) -> Report:
-    """The table of a run's update: a row per part, a column per number of threads.
+    """Make the table of a run's update: one row per part, one column per number of threads.
 
     Args:
-        title: The run.
-        updates: Updates in a round.
-        times: Times by number of threads.
-        loop: What follows an update in the training loop; None: left out.
+        title: Title of the table.
+        updates: Number of updates per round.
+        times: Number of threads -> times.
+        loop: Costs that follow an update in the training loop; None: omitted.
         notes: Further sentences below the table.
     """
     best = min(times, key=lambda threads: times[threads].total)
@@ -135,17 +135,17 @@ def _notes(
     best: int,
     loop: LoopCosts | None,
 ) -> Iterator[str]:
-    """Sentences below the table of an update."""
+    """Yield the sentences below the table."""
     yield f"Shares with {count(best, 'thread')}; {', '.join(OVERHEAD)} together: {percent(overhead[best])}."
     products = Statistics.of(times[best].products).median
     if products > 0:
         speed = products / times[best].median(PRODUCTS)
-        yield f"{products:,.4g} Gauss-Newton products in an update, {speed:,.1f} per second of their own time."
+        yield f"{products:,.4g} Gauss-Newton products per update; the products alone run at {speed:,.1f} per second."
     if loop is not None:
-        yield f"Spread over all updates: {loop.cadence}."
+        yield f"Averaged over all updates: {loop.cadence}."
         yield (
-            f"Beside it, on threads of their own: {milliseconds(loop.probes)} ms of probes and "
-            f"{milliseconds(loop.records)} ms of records for each update."
+            f"In addition, on other threads: {milliseconds(loop.probes)} ms of probes and "
+            f"{milliseconds(loop.records)} ms of records per update."
         )
     if len(times) > 1:
         gain = "" if best == 1 else f": {totals[1] / totals[best]:.2f} times as fast as with 1"

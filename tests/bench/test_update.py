@@ -121,12 +121,12 @@ def test_shares_are_those_of_the_fastest_number_of_threads():
     assert [row for row in report.rows if row and row[0] == "products"] == [["products", "12,000", "6,000", "37.5 %"]]
     assert report.rows[-2:] == [["all", "24,000", "16,000", "100.0 %"], ["updates / s", "0.0417", "0.0625", ""]]
     assert report.data["overhead_share"] == {"1": 2 / 24, "2": 2 / 16}
-    assert "30 Gauss-Newton products in an update, 5.0 per second of their own time." in report.notes
+    assert "30 Gauss-Newton products per update; the products alone run at 5.0 per second." in report.notes
     assert "Fastest with 2 threads: 1.50 times as fast as with 1." in report.notes
 
 
 def test_jobs_of_several_runs_are_refused(announcer):
-    with pytest.raises(ConfigError, match="measures one run, and these jobs are 2"):
+    with pytest.raises(ConfigError, match="measures one batched run, but these jobs need 2"):
         next(measure_update(Options(group="update"), configs_of(["-m", "optim=nag,sgd"]), announcer))
 
 

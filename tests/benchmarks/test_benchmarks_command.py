@@ -67,7 +67,7 @@ def test_bad_input_is_one_line(words, expected, capsys):
 
 def test_without_a_gpu_its_group_is_refused(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(ConfigError, match="measures a CUDA device"):
+    with pytest.raises(ConfigError, match="needs a CUDA device"):
         groups.run(Options(group="gpu"))
 
 

@@ -57,5 +57,5 @@ def test_a_way_that_computes_otherwise_ends_the_measurement(announcer, monkeypat
         return replace(made, rows=lambda found: 1.1 * made.rows(found))
 
     monkeypatch.setattr(gated, "WAYS", (*gated.WAYS[:-1], replace(gated.PEER, make=wrong)))
-    with pytest.raises(MismatchError, match=r"torch\.nn, replicas in turn does not compute"):
+    with pytest.raises(MismatchError, match=r"torch\.nn, replicas in turn and rnnbench give different results"):
         list(gated.measure_gated(Options(shapes=(SHAPE,), rounds=1), [1], announcer))

@@ -48,8 +48,7 @@ def test_what_was_not_measured_is_said():
     del found[PRODUCT]
     line = gpu_targets.targets_in_words(OTHER, found)[1]
     assert (
-        line
-        == f"Target: time of a product over that of a gradient at most 1.5: unknown, since {PRODUCT!r} was not measured"
+        line == f"Target: time of a product over that of a gradient at most 1.5: unknown, {PRODUCT!r} was not measured"
     )
 
 

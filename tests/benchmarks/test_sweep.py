@@ -32,11 +32,11 @@ SAID = [
 def test_a_command_is_timed_and_its_lines_with_it(tmp_path):
     code = "import sys, time; print('a', file=sys.stderr, flush=True); time.sleep(1); print('b', file=sys.stderr)"
     outcome = run_python(["-c", f"{code}; print('result'); import os; print(os.getcwd())"], cwd=tmp_path)
-    assert [line for _, line in outcome.said] == ["a", "b"]
+    assert [line for _, line in outcome.stderr] == ["a", "b"]
     assert outcome.output == f"result\n{tmp_path}\n"
     assert outcome.seconds_until("b") - outcome.seconds_until("a") > 0.19
     assert outcome.seconds >= outcome.seconds_until("b")
-    with pytest.raises(CommandError, match="never said 'c'"):
+    with pytest.raises(CommandError, match="never printed 'c'"):
         outcome.seconds_until("c")
 
 
@@ -79,7 +79,7 @@ def test_the_peer_trains_as_rnnbench_does():
 def test_losses_are_compared_seed_by_seed():
     assert sweep.check_losses("x", [1.01, 2.0], [1.0, 2.0]) == pytest.approx(0.01)
     for wrong in ([1.0, 2.2], [float("nan"), 2.0]):
-        with pytest.raises(MismatchError, match="x does not train as"):
+        with pytest.raises(MismatchError, match="x does not train like"):
             sweep.check_losses("x", wrong, [1.0, 2.0])
 
 
@@ -94,7 +94,7 @@ def test_ratios_are_taken_round_by_round():
     ]
     short = sweep.report_comparison(Shape(8, 20, 50, 50), 100, found, 1e-6, is_full=False)
     assert [row[3] for row in short.rows] == ["-", "-", "-"]
-    assert "nothing follows" in short.notes[-1]
+    assert "the targets do not apply" in short.notes[-1]
 
 
 # ---------------------------------------------------------------- records
@@ -170,7 +170,7 @@ def test_growth_is_told_by_replica():
     assert report.rows[-1] == ["2000", "50.0", "30.0", "4,298", "2.00", "21"]
     assert report.data["update_ratio"] == pytest.approx(0.5)  # against 200, not against 1000
     assert report.data["memory_ratio"] == pytest.approx(2.0)
-    assert "0.50 of the time of an update of one of 200, and 2.00 of its memory" in report.notes[0]
+    assert "0.50 of the time per update with 200, and 2.00 of the memory" in report.notes[0]
 
 
 def test_growth_where_the_system_tells_no_memory():
