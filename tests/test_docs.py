@@ -59,7 +59,7 @@ def test_every_command_that_measures_is_understood(read, words, monkeypatch):
     read(words)
 
 
-@pytest.mark.parametrize("script", ["hf_ablations", "hf_batches"])
+@pytest.mark.parametrize("script", ["hf_ablations", "hf_batches", "lengths"])
 def test_every_sweep_of_a_script_composes(script, tmp_path, monkeypatch):
     """Called for the first time it trains, and where it has begun it resumes."""
     program = tmp_path / "program"
@@ -81,7 +81,7 @@ def test_every_sweep_of_a_script_composes(script, tmp_path, monkeypatch):
         together.setdefault(pairs["optim"], {}).update(values)
     for values in together.values():
         assert make_plan(parse_request([f"{key}={value}" for key, value in values.items()])).configs
-    assert len(folders) == len(set(folders)) > 10
+    assert len(folders) == len(set(folders)) > 2
     for folder in folders:
         Path(folder).mkdir(parents=True)
         (Path(folder) / "sweep.json").touch()

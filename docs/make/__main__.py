@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from docs.make import architecture, metrics, reproductions, tasks
+from docs.make import architecture, lengths, metrics, reproductions, tasks
 from docs.make.errors import PageError
 from docs.make.hf import page as hf
 from rnnbench.config.errors import ConfigError
@@ -17,6 +17,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 PAGES: dict[str, Callable[[Path, Path], Mapping[Path, str]]] = {
     "architecture": architecture.pages,
     "hf": hf.pages,
+    "lengths": lengths.pages,
     "metrics": metrics.pages,
     "reproductions": reproductions.pages,
     "tasks": tasks.pages,
