@@ -26,7 +26,7 @@ from rnnbench.run.process import place_in_torchrun, prepare_process
 
 if TYPE_CHECKING:
     from rnnbench.run.setup import RunSetup
-    from rnnbench.sweep.batches import Batch
+    from rnnbench.sweep.batches import JobBatch
 
 NOTES = """\
   rnnbench train                                        the adding problem with Hessian-free
@@ -125,7 +125,7 @@ def _train_one(plan: Plan, setup: "RunSetup", folder: Path, *, quiet: bool) -> i
     return statuses[-1]
 
 
-def _train_sweep(plan: Plan, batches: "Sequence[Batch]", folder: Path, trusted: Trusted, *, quiet: bool) -> int:
+def _train_sweep(plan: Plan, batches: "Sequence[JobBatch]", folder: Path, trusted: Trusted, *, quiet: bool) -> int:
     """Train the jobs of a sweep in its folder; returns the worst exit status."""
     from rnnbench.sweep.batched_sweep import BatchedSweep
 

@@ -4,16 +4,16 @@ from dataclasses import dataclass
 
 from rnnbench.config.declaration import choice, shared
 from rnnbench.config.option import option, other_default
-from rnnbench.config.schema import REQUIRED, Cadence, Optimizer
+from rnnbench.config.schema import REQUIRED, Cadence, OptimizerConfig
 
 
 @shared("optim", "first_order")
 @dataclass
-class FirstOrder(Optimizer):
+class FirstOrderConfig(OptimizerConfig):
     """Keys of every first-order method."""
 
     cadence: Cadence = other_default(  # noqa: RUF009 - a field
-        Optimizer, "cadence", Cadence(updates=50000, log_every=100, evaluate_every=500, checkpoint_every=5000)
+        OptimizerConfig, "cadence", Cadence(updates=50000, log_every=100, evaluate_every=500, checkpoint_every=5000)
     )
     batch_size: int = option(100, "sequences per update and replica", low=1)
     lr: float = option(REQUIRED, "learning rate", low=0, per_replica=True)
@@ -28,20 +28,20 @@ class FirstOrder(Optimizer):
 
 @choice("optim", "sgd")
 @dataclass
-class Sgd(FirstOrder):
+class SgdConfig(FirstOrderConfig):
     """Stochastic gradient descent, with classical momentum."""
 
-    lr: float = other_default(FirstOrder, "lr", 0.01)
-    clip_norm: float | None = other_default(FirstOrder, "clip_norm", 1.0)
+    lr: float = other_default(FirstOrderConfig, "lr", 0.01)
+    clip_norm: float | None = other_default(FirstOrderConfig, "clip_norm", 1.0)
     momentum: float = option(0.0, "classical momentum", low=0, below=1, per_replica=True)
 
 
 @choice("optim", "nag")
 @dataclass
-class Nag(FirstOrder):
+class NagConfig(FirstOrderConfig):
     """Nesterov's accelerated gradient."""
 
-    lr: float = other_default(FirstOrder, "lr", 1e-3)
+    lr: float = other_default(FirstOrderConfig, "lr", 1e-3)
     form: str = option(
         "sutskever13",
         "sutskever13: gradient at the look-ahead point, velocity includes the learning rate; torch: as torch.optim.SGD",
@@ -54,10 +54,10 @@ class Nag(FirstOrder):
 
 @choice("optim", "adam")
 @dataclass
-class Adam(FirstOrder):
+class AdamConfig(FirstOrderConfig):
     """Adam."""
 
-    lr: float = other_default(FirstOrder, "lr", 1e-3)
+    lr: float = other_default(FirstOrderConfig, "lr", 1e-3)
     betas: list[float] = option(  # noqa: RUF009 - a field
         [0.9, 0.999], "decay rates of the two moments", low=0, below=1, per_replica=True
     )

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 from rnnbench.config.declaration import choice
 from rnnbench.config.option import option, other_default
-from rnnbench.config.schema import Cadence, Optimizer
+from rnnbench.config.schema import Cadence, OptimizerConfig
 
 
 @choice("optim", "hf")
 @dataclass
-class Hf(Optimizer):
+class HfConfig(OptimizerConfig):
     """Hessian-free."""
 
     cadence: Cadence = other_default(  # noqa: RUF009 - a field
-        Optimizer, "cadence", Cadence(updates=200, log_every=1, evaluate_every=1, checkpoint_every=5)
+        OptimizerConfig, "cadence", Cadence(updates=200, log_every=1, evaluate_every=1, checkpoint_every=5)
     )
     gradient_batch_size: int = option(2000, "sequences for the gradient", low=1)
     curvature_batch_size: int = option(500, "sequences for Gauss-Newton products and the reduction ratio", low=1)

@@ -8,7 +8,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.explain import explain
-from rnnbench.config.probes import Probe
+from rnnbench.config.probes import ProbeConfig
 from rnnbench.config.schema import CHOICE_GROUPS, Choice, Config
 
 
@@ -72,7 +72,7 @@ def to_config(tree: DictConfig) -> Config:
         raise ConfigError("the defaults list of the main configuration file must begin with base_schema")
     for group in CHOICE_GROUPS:
         setattr(config, group, _choice(Choice, getattr(config, group), group))
-    config.probe = {name: _choice(Probe, node, f"probe.{name}") for name, node in config.probe.items()}
+    config.probe = {name: _choice(ProbeConfig, node, f"probe.{name}") for name, node in config.probe.items()}
     return config
 
 

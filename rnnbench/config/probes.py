@@ -31,7 +31,7 @@ def probe(name: str, target: str, **values: Any) -> Callable[[type[T]], type[T]]
 @probe("recurrent_weight", "recurrent_weight.RecurrentWeight")
 @probe("alignment", "alignment.Alignment")
 @dataclass
-class Probe(Choice):
+class ProbeConfig(Choice):
     """Keys of every probe."""
 
     every: int = option(1, "read at every k-th logged update; 0: off", low=0)
@@ -39,7 +39,7 @@ class Probe(Choice):
 
 @probe("state_gradient", "state_gradient.StateGradient")
 @dataclass
-class StateGradientProbe(Probe):
+class StateGradientProbeConfig(ProbeConfig):
     """dL/dh_t against the lag from the end of each sequence."""
 
     picture_every: int = option(10, "draw at every k-th logged update, a multiple of every; 0: never", low=0)
@@ -48,7 +48,7 @@ class StateGradientProbe(Probe):
 @probe("state_jacobian", "state_jacobian.StateJacobian")
 @probe("jacobian_normality", "jacobian_normality.JacobianNormality", every=5)
 @dataclass
-class StateJacobianProbe(Probe):
+class StateJacobianProbeConfig(ProbeConfig):
     """Eigenvalues of the state-transition Jacobian along real trajectories."""
 
     num_sequences: int = option(2, "sequences whose trajectories are read", low=1)
@@ -58,7 +58,7 @@ class StateJacobianProbe(Probe):
 
 @probe("jacobian_push", "jacobian_push.JacobianPush", every=5)
 @dataclass
-class JacobianPushProbe(StateJacobianProbe):
+class JacobianPushProbeConfig(StateJacobianProbeConfig):
     """Growth of a small push along leading eigenvectors of the Jacobian over the next steps."""
 
     num_directions: int = option(2, "leading eigenvectors along which the state is pushed", low=1)
@@ -69,7 +69,7 @@ class JacobianPushProbe(StateJacobianProbe):
 @probe("jacobian_product", "jacobian_product.JacobianProduct", every=5)
 @probe("lyapunov", "lyapunov.Lyapunov", every=5)
 @dataclass
-class TrajectoryProbe(Probe):
+class TrajectoryProbeConfig(ProbeConfig):
     """Quantities along whole sequences, up to the end of each sequence."""
 
     num_sequences: int = option(2, "sequences whose trajectories are followed", low=1)
@@ -78,7 +78,7 @@ class TrajectoryProbe(Probe):
 
 @probe("gradient_by_lag", "gradient_by_lag.GradientByLag")
 @dataclass
-class GradientByLagProbe(Probe):
+class GradientByLagProbeConfig(ProbeConfig):
     """The gradient of the weights, split by the lag of the steps that contribute to it."""
 
     num_sequences: int = option(32, "sequences of each replica", low=1)
@@ -87,7 +87,7 @@ class GradientByLagProbe(Probe):
 
 @probe("gradient_noise", "gradient_noise.GradientNoise", every=5)
 @dataclass
-class GradientNoiseProbe(Probe):
+class GradientNoiseProbeConfig(ProbeConfig):
     """Noise of the gradients of single sequences, against the gradient of the batch."""
 
     num_sequences: int = option(32, "sequences of each replica whose gradients are computed", low=1)
@@ -95,7 +95,7 @@ class GradientNoiseProbe(Probe):
 
 @probe("curvature", "curvature.Curvature", every=10)
 @dataclass
-class CurvatureProbe(Probe):
+class CurvatureProbeConfig(ProbeConfig):
     """Extreme eigenvalues of the Gauss-Newton matrix and of the Hessian; gradient and steps along eigenvectors."""
 
     num_sequences: int = option(32, "sequences of each replica on which the curvature is computed", low=1)

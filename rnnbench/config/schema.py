@@ -33,7 +33,7 @@ class Choice:
 
 @shared("task", "task")
 @dataclass
-class Task(Choice):
+class TaskConfig(Choice):
     """A task whose length is set by sequence_length."""
 
     sequence_length: int = option(
@@ -44,7 +44,7 @@ class Task(Choice):
 
 @choice("task", "temporal_order")
 @dataclass
-class TemporalOrder(Task):
+class TemporalOrderConfig(TaskConfig):
     """The order of a few relevant symbols among distractors."""
 
     num_symbols: int = option(2, "relevant symbols in a sequence; there are 2^num_symbols classes", low=2, high=3)
@@ -52,7 +52,7 @@ class TemporalOrder(Task):
 
 @choice("task", "memorization")
 @dataclass
-class Memorization(Task):
+class MemorizationConfig(TaskConfig):
     """The first symbols of a sequence, after many blanks."""
 
     num_symbols: int = option(2, "number of different symbols to memorize", low=2)
@@ -61,11 +61,11 @@ class Memorization(Task):
 
 @choice("task", "latch")
 @dataclass
-class Latch(Task):
+class LatchConfig(TaskConfig):
     """One bit to be stored despite noise."""
 
-    sequence_length: int = other_default(Task, "sequence_length", 20, "number of steps T")
-    variant: str = other_default(Task, "variant", "bengio94")
+    sequence_length: int = other_default(TaskConfig, "sequence_length", 20, "number of steps T")
+    variant: str = other_default(TaskConfig, "variant", "bengio94")
     num_positions: int = option(3, "number of first steps, which show the class", low=1)
     noise: float = option(0.2, "standard deviation of the noise at each later step and noise input", low=0)
     num_noise_inputs: int = option("${model.hidden_size}", "noise inputs, one for each unit of the net", low=1)
@@ -76,7 +76,7 @@ class Latch(Task):
 
 @choice("model", "rnn")
 @dataclass
-class Rnn(Choice):
+class RnnConfig(Choice):
     """The simple recurrent net."""
 
     hidden_size: int = option(100, "number of hidden units n", low=1)
@@ -92,7 +92,7 @@ class Rnn(Choice):
 
 @choice("model", "latch")
 @dataclass
-class LatchNet(Choice):
+class LatchNetConfig(Choice):
     """The simple recurrent net whose last inputs are noise that is added to the units without weights."""
 
     hidden_size: int = option(1, "number of hidden units n", low=1)
@@ -100,7 +100,7 @@ class LatchNet(Choice):
 
 
 @dataclass
-class GatedNet(Choice):
+class GatedNetConfig(Choice):
     """A gated net, for which torch also has one fused operation over all time steps."""
 
     hidden_size: int = option(100, "number of hidden units n", low=1)
@@ -113,13 +113,13 @@ class GatedNet(Choice):
 
 @choice("model", "lstm")
 @dataclass
-class Lstm(GatedNet):
+class LstmConfig(GatedNetConfig):
     """The long short-term memory."""
 
 
 @choice("model", "gru")
 @dataclass
-class Gru(GatedNet):
+class GruConfig(GatedNetConfig):
     """The gated recurrent unit."""
 
 
@@ -128,7 +128,7 @@ class Gru(GatedNet):
 
 @shared("init", "init")
 @dataclass
-class Init(Choice):
+class InitConfig(Choice):
     """Keys of every initialization, except those of the recurrent weights."""
 
     input_scale: float = option(0.1, "standard deviation of the input weights", low=0, per_replica=True)
@@ -139,7 +139,7 @@ class Init(Choice):
 
 @choice("init", "sparse")
 @dataclass
-class SparseInit(Init):
+class SparseInitConfig(InitConfig):
     """A few incoming weights per unit, rescaled to a spectral radius."""
 
     num_connections: int = option(15, "incoming recurrent weights per unit (all n if n is smaller)", low=1)
@@ -148,7 +148,7 @@ class SparseInit(Init):
 
 @choice("init", "gaussian")
 @dataclass
-class GaussianInit(Init):
+class GaussianInitConfig(InitConfig):
     """Independent normal recurrent weights."""
 
     recurrent_scale: float | None = option(
@@ -161,7 +161,7 @@ class GaussianInit(Init):
 
 @choice("init", "orthogonal")
 @dataclass
-class OrthogonalInit(Init):
+class OrthogonalInitConfig(InitConfig):
     """A random orthogonal matrix (Haar), times spectral_radius."""
 
     spectral_radius: float = option(1.0, "|eigenvalue| of all eigenvalues", low=0, per_replica=True)
@@ -169,7 +169,7 @@ class OrthogonalInit(Init):
 
 @choice("init", "identity")
 @dataclass
-class IdentityInit(Init):
+class IdentityInitConfig(InitConfig):
     """The identity matrix, times spectral_radius."""
 
     spectral_radius: float = option(1.0, "value of all eigenvalues", low=0, per_replica=True)
@@ -190,7 +190,7 @@ class Cadence:
 
 @shared("optim", "optimizer")
 @dataclass
-class Optimizer(Choice):
+class OptimizerConfig(Choice):
     """Keys of every optimizer."""
 
     cadence: Cadence = field(default_factory=Cadence, metadata={"help": "defaults of budget and record"})

@@ -18,7 +18,7 @@ from rnnbench.config.explain import describe_type, show_value
 from rnnbench.config.launcher_settings import AUTO
 from rnnbench.config.limits import MAX_INTEGER
 from rnnbench.config.nearest import did_you_mean, nearest_keys
-from rnnbench.config.probes import Probe
+from rnnbench.config.probes import ProbeConfig
 from rnnbench.config.schema import CHOICE_GROUPS, Choice, Config
 from rnnbench.config.validate import validate
 
@@ -40,7 +40,12 @@ def schema_names(config: Config) -> dict[str, str]:
     """Dotted key of every choice -> name of its dataclass, as `config_from` expects it."""
     choices = {group: getattr(config, group) for group in CHOICE_GROUPS}
     choices |= {f"probe.{name}": probe for name, probe in config.probe.items()}
-    return {key: type(choice).__name__ for key, choice in choices.items()}
+    return {key: stored_name(type(choice)) for key, choice in choices.items()}
+
+
+def stored_name(node: type[Any]) -> str:
+    """The name of a choice's dataclass in a record: without `Config`, which older records do not have."""
+    return node.__name__.removesuffix("Config")
 
 
 def validate_stored(config: Config) -> None:
@@ -100,9 +105,9 @@ def _choice(key: str, values: Mapping[str, Any], name: str) -> Choice:
 @functools.cache
 def _dataclasses(group: str) -> Mapping[str, type[Any]]:
     """Name -> dataclass, for the dataclasses of a group's choices."""
-    untyped = Probe if group == "probe" else Choice
+    untyped = ProbeConfig if group == "probe" else Choice
     nodes: list[type[Any]] = [untyped, *(declared.node for declared in DECLARED[group].values())]
-    return {node.__name__: node for node in nodes}
+    return {stored_name(node): node for node in nodes}
 
 
 def _filled(node_type: type[_Node], prefix: str, values: Mapping[str, Any]) -> _Node:

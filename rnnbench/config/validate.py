@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from rnnbench.config.errors import ConfigError
-from rnnbench.config.first_order import FirstOrder
-from rnnbench.config.hessian_free import Hf
+from rnnbench.config.first_order import FirstOrderConfig
+from rnnbench.config.hessian_free import HfConfig
 from rnnbench.config.limits import limit_problem
 from rnnbench.config.nearest import did_you_mean, nearest_keys
 from rnnbench.config.objects import values_of
@@ -142,16 +142,16 @@ def _check_task(task: Choice) -> None:
 
 def _check_optimizer(optim: Choice) -> None:
     """Check conditions on several keys of an optimizer."""
-    if isinstance(optim, Hf):
+    if isinstance(optim, HfConfig):
         _check_hessian_free(optim)
-    if isinstance(optim, FirstOrder) and optim.clip_norm is not None and optim.clip_value is not None:
+    if isinstance(optim, FirstOrderConfig) and optim.clip_norm is not None and optim.clip_value is not None:
         raise ConfigError(
             f"optim.clip_norm and optim.clip_value exclude each other, got {optim.clip_norm:g} and "
             f"{optim.clip_value:g}; set one of them to null"
         )
 
 
-def _check_hessian_free(optim: Hf) -> None:
+def _check_hessian_free(optim: HfConfig) -> None:
     sizes = optim.curvature_batch_size, optim.gradient_batch_size
     if optim.curvature_source == "subset" and sizes[0] > sizes[1]:
         raise ConfigError(

@@ -17,7 +17,7 @@ Judge = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenStep:
     """The iterate that was chosen for each replica.
 
     Attributes:
@@ -33,14 +33,14 @@ class Choice:
     num_judged: Tensor
 
 
-def last_iterate(solved: CgResult, dtype: torch.dtype) -> Choice:
+def last_iterate(solved: CgResult, dtype: torch.dtype) -> ChosenStep:
     """The last iterate of every replica."""
     last = solved.iterates[-1]
     zeros = torch.zeros_like(last.quadratic)
-    return Choice(last.solution.to(dtype), last.quadratic, zeros, zeros)
+    return ChosenStep(last.solution.to(dtype), last.quadratic, zeros, zeros)
 
 
-def walk_back(judge: Judge, solved: CgResult, dtype: torch.dtype) -> Choice:
+def walk_back(judge: Judge, solved: CgResult, dtype: torch.dtype) -> ChosenStep:
     """Go back from the last iterate while that lowers the judge's value by more than its rounding error.
 
     Args:
@@ -70,10 +70,10 @@ def walk_back(judge: Judge, solved: CgResult, dtype: torch.dtype) -> Choice:
         value = torch.where(moved, candidate_value, value)
         reached = torch.where(moved, iterate.iteration, reached)
         given_up += moved
-    return Choice(step, quadratic, given_up, judged)
+    return ChosenStep(step, quadratic, given_up, judged)
 
 
-def best_iterate(judge: Judge, solved: CgResult, dtype: torch.dtype) -> Choice:
+def best_iterate(judge: Judge, solved: CgResult, dtype: torch.dtype) -> ChosenStep:
     """The kept iterate of the lowest value; of two that differ only by rounding, the later one.
 
     Arguments: as for `walk_back`.
@@ -97,7 +97,7 @@ def best_iterate(judge: Judge, solved: CgResult, dtype: torch.dtype) -> Choice:
         quadratic = torch.where(moved, iterate.quadratic, quadratic)
         value = torch.where(moved, candidate_value, value)
         given_up = torch.where(moved, passed, given_up)
-    return Choice(step, quadratic, given_up, judged)
+    return ChosenStep(step, quadratic, given_up, judged)
 
 
 def _judged(judge: Judge, step: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from typing_extensions import override
 from rnnbench.objective.conjugate_gradient import CgResult, CgRules, conjugate_gradient
 from rnnbench.objective.gauss_newton import OWN_MATCHING, Matching
 from rnnbench.objective.objective import Objective
-from rnnbench.optim.backtracking import CHOOSE, Choice, last_iterate
+from rnnbench.optim.backtracking import CHOOSE, ChosenStep, last_iterate
 from rnnbench.optim.base import DrawObjective, Optimizer, State, Update
 from rnnbench.optim.batches import Batches
 from rnnbench.optim.damping import DampingRule, finite_change, reduction_ratio, weight_scales
@@ -257,7 +257,7 @@ class HessianFree(Optimizer):
             preconditioner = (fisher + model.diagonal).pow(self.preconditioner_exponent)
         return conjugate_gradient(model.product, -model.gradient, start, self._cg_rules(), preconditioner)
 
-    def _backtrack(self, batch: Penalized, theta: Tensor, solved: CgResult, damping: Damping) -> Choice:
+    def _backtrack(self, batch: Penalized, theta: Tensor, solved: CgResult, damping: Damping) -> ChosenStep:
         if self.backtracking == "none":
             return last_iterate(solved, theta.dtype)
         if self.backtracking_judge == "loss":

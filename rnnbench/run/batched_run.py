@@ -20,7 +20,7 @@ from rnnbench.records.writer import Records
 from rnnbench.run.callbacks import Messages, RunCallbacks
 from rnnbench.run.checkpoints import Checkpoints
 from rnnbench.run.hyperparameters import hyperparameters
-from rnnbench.run.job_folders import Group, Job, JobFolders
+from rnnbench.run.job_folders import Job, JobFolders, SweepGroup
 from rnnbench.run.machine import (
     MEBIBYTE,
     check_backend,
@@ -58,7 +58,7 @@ class BatchedRun:
         *,
         quiet: bool,
         start: ResumePoint | None = None,
-        group: Group | None = None,
+        group: SweepGroup | None = None,
     ) -> None:
         """Choose threads and backend; nothing is written.
 
@@ -205,7 +205,7 @@ def _with_recurrence(setup: RunSetup, num_replicas: int, start: ResumePoint | No
     return built, None if built is setup.built else str(built.model.recurrence)
 
 
-def _description(setup: RunSetup, threads: int, group: Group | None) -> str:
+def _description(setup: RunSetup, threads: int, group: SweepGroup | None) -> str:
     """Device, threads and memory of the run, for the terminal."""
     where = count(threads, "thread") if setup.device.type == "cpu" else f"{setup.device} by {setup.backend}"
     where += ", updates as CUDA graphs" if setup.captures else ""

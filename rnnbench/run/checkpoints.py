@@ -11,7 +11,7 @@ from typing import Any
 from rnnbench.records import RecordError, Summary
 from rnnbench.records.errors import MachineError
 from rnnbench.records.writer import Records
-from rnnbench.run.job_folders import CHECKPOINT, Group, JobFolders, Lengths
+from rnnbench.run.job_folders import CHECKPOINT, JobFolders, Lengths, SweepGroup
 from rnnbench.training.checkpoint import save_checkpoint
 from rnnbench.training.observation import Observer, OnDisk
 from rnnbench.training.replica import Snapshot
@@ -31,7 +31,7 @@ class Checkpoints:
         observer: Queues the work on the records' thread.
     """
 
-    def __init__(self, folders: JobFolders, group: Group | None, records: Records, observer: Observer) -> None:
+    def __init__(self, folders: JobFolders, group: SweepGroup | None, records: Records, observer: Observer) -> None:
         self._folders, self._group, self._records, self._observer = folders, group, records, observer
         self._group_is_due = 0.0
 
@@ -79,7 +79,9 @@ class Checkpoints:
             save_checkpoint(folders.jobs[index].folder / CHECKPOINT, contents)
             folders.write(index, summary, durable=True)
 
-    def _save_group(self, group: Group, snapshot: Snapshot, summaries: Mapping[int, Summary], written: OnDisk) -> None:
+    def _save_group(
+        self, group: SweepGroup, snapshot: Snapshot, summaries: Mapping[int, Summary], written: OnDisk
+    ) -> None:
         """Save the replicas that are still trained, in one file."""
         contents = self._contents(snapshot, [written.jobs[index] for index in summaries])
         contents |= {"jobs": [group.names[index] for index in summaries], "aggregate": written.aggregate}

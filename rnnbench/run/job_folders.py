@@ -31,7 +31,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Group:
+class SweepGroup:
     """Properties of a batched run of a sweep, besides its jobs.
 
     Attributes:

@@ -3,14 +3,14 @@
 from rnnbench.config.build import Built
 from rnnbench.config.schema import Config
 from rnnbench.training.observation import columns
-from rnnbench.training.plan import Plan
+from rnnbench.training.plan import TrainingPlan
 from rnnbench.training.readings import ScheduledProbe
 
 
-def training_plan(config: Config) -> Plan:
+def training_plan(config: Config) -> TrainingPlan:
     """Return the training plan of a configuration."""
     budget, record = config.budget, config.record
-    return Plan(
+    return TrainingPlan(
         max_updates=budget.updates,
         max_sequences=budget.sequences,
         max_seconds=_seconds(budget.minutes),

@@ -17,7 +17,7 @@ from rnnbench.records.messages import say
 from rnnbench.records.objective import objective_of
 from rnnbench.sweep.backend_choice import choose_backend
 from rnnbench.sweep.backends import run_groups
-from rnnbench.sweep.batches import Batch, batch_jobs
+from rnnbench.sweep.batches import JobBatch, batch_jobs
 from rnnbench.sweep.closing import print_sweep_summary
 from rnnbench.sweep.plan import new_plan, read_plan
 from rnnbench.sweep.planning import plan_groups, plan_lines
@@ -46,7 +46,7 @@ class BatchedSweep:
         settings: LauncherSettings,
         jobs: Sequence[Composed],
         first: int = 0,
-        batches: Sequence[Batch] | None = None,
+        batches: Sequence[JobBatch] | None = None,
     ) -> list[float]:
         """Run jobs.
 
@@ -83,7 +83,7 @@ class BatchedSweep:
         settings: LauncherSettings,
         jobs: Sequence[Composed],
         folders: Sequence[str],
-        batches: Sequence[Batch] | None,
+        batches: Sequence[JobBatch] | None,
     ) -> None:
         """Add jobs to the plan of the sweep and run them."""
         configs = [job.config for job in jobs]

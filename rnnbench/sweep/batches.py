@@ -10,7 +10,7 @@ from rnnbench.training.world import ALONE, World
 
 
 @dataclass(frozen=True)
-class Batch:
+class JobBatch:
     """Jobs that differ in per-replica keys only.
 
     Attributes:
@@ -22,7 +22,7 @@ class Batch:
     setup: RunSetup
 
 
-def batch_jobs(configs: Sequence[Config], world: World = ALONE) -> list[Batch]:
+def batch_jobs(configs: Sequence[Config], world: World = ALONE) -> list[JobBatch]:
     """Put jobs that can be trained together into batches, and check that this machine can train every batch.
 
     Args:
@@ -32,4 +32,6 @@ def batch_jobs(configs: Sequence[Config], world: World = ALONE) -> list[Batch]:
     Raises:
         ConfigError: As by `rnnbench.run.setup.set_up`.
     """
-    return [Batch(jobs, set_up([configs[job] for job in jobs], world, min_replicas=1)) for jobs in group_jobs(configs)]
+    return [
+        JobBatch(jobs, set_up([configs[job] for job in jobs], world, min_replicas=1)) for jobs in group_jobs(configs)
+    ]

@@ -20,7 +20,7 @@ from rnnbench.records.messages import say
 from rnnbench.records.wording import count
 from rnnbench.run.batched_run import BatchedRun, TooManyReplicasError
 from rnnbench.run.checkpoint_reading import load_group
-from rnnbench.run.job_folders import CHECKPOINT, Group, Job, progress_fields
+from rnnbench.run.job_folders import CHECKPOINT, Job, SweepGroup, progress_fields
 from rnnbench.run.machine import NotEnoughMemoryError
 from rnnbench.run.saved_run import last_update, repeated
 from rnnbench.run.setup import set_up
@@ -143,7 +143,7 @@ def _logging_to(path: Path) -> Iterator[None]:
 def _run_part(plan: SweepPlan, number: int, jobs: Sequence[Job], part: Part, *, quiet: bool) -> int | None:
     """Train some jobs of a group together; returns the exit status, or None if they do not fit into memory."""
     planned = plan.groups[number]
-    group = Group(
+    group = SweepGroup(
         checkpoint=plan.checkpoint(number),
         names=[planned.folders[row] for row in part.rows],
         label=f"group {number}, {count(len(part.rows), 'replica')}",

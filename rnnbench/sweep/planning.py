@@ -11,7 +11,7 @@ from rnnbench.records.wording import count
 from rnnbench.run.machine import max_replicas
 from rnnbench.run.setup import RunSetup
 from rnnbench.sweep import grouping
-from rnnbench.sweep.batches import Batch
+from rnnbench.sweep.batches import JobBatch
 from rnnbench.sweep.plan import GroupPlan, SweepPlan, group_plan
 
 MAX_LINES = 20
@@ -22,7 +22,7 @@ MIN_REPLICAS = 4
 
 
 def plan_groups(
-    batches: Sequence[Batch], configs: Sequence[Config], folders: Sequence[str], settings: LauncherSettings
+    batches: Sequence[JobBatch], configs: Sequence[Config], folders: Sequence[str], settings: LauncherSettings
 ) -> list[GroupPlan]:
     """Put jobs into batched runs.
 

@@ -16,7 +16,7 @@ from rnnbench.training.costs import CostLedger, cost_columns, costs_of
 from rnnbench.training.divergence import Divergence
 from rnnbench.training.interrupt import Interrupt, Interrupted
 from rnnbench.training.listener import RunListener
-from rnnbench.training.plan import Plan
+from rnnbench.training.plan import TrainingPlan
 from rnnbench.training.problem import Problem
 from rnnbench.training.recorder import RowRecorder
 from rnnbench.training.replica import Snapshot
@@ -53,7 +53,7 @@ class Training(TrainingState):
         problem: Problem,
         optimizer: Optimizer,
         theta: Tensor,
-        plan: Plan,
+        plan: TrainingPlan,
         recorder: RowRecorder,
         listener: RunListener,
         interrupt: Interrupt,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """When a run ends and how often it records.
 
     Attributes:

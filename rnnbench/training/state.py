@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rnnbench.optim.base import State
 from rnnbench.records.summary import Status
-from rnnbench.training.plan import Plan
+from rnnbench.training.plan import TrainingPlan
 from rnnbench.training.recorder import RowRecorder
 from rnnbench.training.replica import Replica, Snapshot
 
@@ -46,7 +46,7 @@ class TrainingState:
         self,
         theta: Tensor,
         state: State,
-        plan: Plan,
+        plan: TrainingPlan,
         recorder: RowRecorder,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:

@@ -6,9 +6,9 @@ from hydra.core.global_hydra import GlobalHydra
 from rnnbench.config import schema
 from rnnbench.config.compose import Composer
 from rnnbench.config.errors import ConfigError
-from rnnbench.config.hessian_free import Hf
+from rnnbench.config.hessian_free import HfConfig
 from rnnbench.config.plan import make_plan
-from rnnbench.config.probes import Probe
+from rnnbench.config.probes import ProbeConfig
 from rnnbench.config.request import Request, parse_request
 
 
@@ -34,7 +34,7 @@ def compose(*overrides, **options):
 def test_default():
     config = compose()
     assert (config.task.name, config.model.name, config.init.name) == ("adding", "rnn", "sparse")
-    assert isinstance(config.optim, Hf)
+    assert isinstance(config.optim, HfConfig)
     assert isinstance(config.budget, schema.Budget)
     assert config.name == "adding_hf"
     assert config.seed == 0
@@ -117,7 +117,7 @@ def test_own_choice_with_a_schema_and_further_keys(own):
         """,
     )
     config = compose("task=pulses", "task.num_pulses=4", "task.width=1", config_dir=folder)
-    assert isinstance(config.task, schema.Task)
+    assert isinstance(config.task, schema.TaskConfig)
     assert (config.task.num_pulses, config.task.width, config.task.sequence_length) == (4, 1, 50)
     assert config.name == "pulses_hf"
     for wrong, words in {
@@ -143,7 +143,7 @@ def test_own_probes_stand_beside_ours(own):
         "# Mine.\ndefaults: [default, _self_]\nmine:\n  name: mine\n  _target_: mine.Mine\n  every: 3\n  depth: 2\n",
     )
     probes = compose("probe=mine", config_dir=folder).probe
-    assert isinstance(probes["mine"], Probe)
+    assert isinstance(probes["mine"], ProbeConfig)
     assert (len(probes), probes["mine"].every, probes["mine"].depth) == (5, 3, 2)
 
 

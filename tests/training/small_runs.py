@@ -11,10 +11,10 @@ from rnnbench.probes.base import View
 from rnnbench.tasks.base import Batch
 from rnnbench.training.interrupt import Interrupt
 from rnnbench.training.loop import Training
-from rnnbench.training.plan import Plan
+from rnnbench.training.plan import TrainingPlan
 from rnnbench.training.world import ALONE
 
-PLAN = Plan(
+PLAN = TrainingPlan(
     max_updates=20,
     max_sequences=None,
     max_seconds=None,
