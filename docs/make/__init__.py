@@ -1,1 +1,1 @@
-"""Make pages of the documentation from the code and from records: python -m docs.make."""
+"""Makes pages of the documentation from the code and from records: python -m docs.make."""

@@ -22,7 +22,7 @@ PAGES: dict[str, Callable[[Path, Path], Mapping[Path, str]]] = {
     "reproductions": reproductions.pages,
     "tasks": tasks.pages,
 }
-"""What makes each page: from the folders of the results and of the documentation, files and their contents."""
+"""Name of each page -> function from the folders of results and of pages to the files and their contents."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -32,7 +32,8 @@ def main(words: Sequence[str] | None = None) -> int:
         words: Arguments of the command; None: those of this process.
 
     Returns:
-        The exit status: 0; 2 if a name, a record or a page is wrong. Then one line says so, and nothing is written.
+        The exit status: 0; 2 if a name, a record or a page is wrong; one line then names the problem, and nothing is
+        written.
     """
     parser = argparse.ArgumentParser(prog="python -m docs.make", description="Make pages from code and records.")
     parser.add_argument("pages", nargs="*", metavar="PAGE", help=f"{', '.join(PAGES)}; default: all")

@@ -2,4 +2,4 @@
 
 
 class PageError(Exception):
-    """A page cannot be made from its records: one line that says what is wrong, and where."""
+    """A page cannot be made from its records; the message is one line that names the problem and the file."""

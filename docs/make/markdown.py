@@ -1,4 +1,4 @@
-"""Markdown that a program writes: tables, and the marked regions of a page."""
+"""Generates Markdown: tables, and the marked regions of a page."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ _MARK = "<!-- {} {}: made by `python -m docs.make hf` -->"
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table, without a newline at its end."""
+    """Return a table, without a newline at its end."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
@@ -18,11 +18,11 @@ def fill(page: str, parts: Mapping[str, str]) -> str:
     """Replace the marked regions of a page.
 
     Args:
-        page: The page, Markdown.
+        page: Text of the page, Markdown.
         parts: Contents of the regions by name, Markdown; other regions are kept.
 
     Raises:
-        PageError: The page has no region of a name, or more than one.
+        PageError: The page has no region with a name, or more than one.
     """
     for name, text in parts.items():
         begin, end = (_MARK.format(word, name) for word in ("begin", "end"))

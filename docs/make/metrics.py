@@ -1,4 +1,4 @@
-"""docs/metrics.md: what each part of the program says of the numbers that it records."""
+"""docs/metrics.md: the metrics of each part of the program, with their descriptions in the code."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from rnnbench.training.observation import LOOP_METRICS
 
 
 def packaged_probes() -> dict[str, type[Probe]]:
-    """The class of every probe of the package, by its key: those of probe=all."""
+    """Return the class of every packaged probe (those of probe=all), by its key."""
     with Composer(Request()) as composer:
         probes = composer.compose(["probe=all"]).config.probe
     return {name: import_class(f"probe.{name}", probe._target_) for name, probe in probes.items()}
@@ -50,12 +50,12 @@ For the first two replicas of a run, at every `picture_every`-th logged update; 
 
 
 def pages(results: Path, docs: Path) -> Mapping[Path, str]:
-    """The file of this page and its contents; it needs no records."""
+    """Return the path of this page and its contents; it needs no records."""
     return {docs / "metrics.md": markdown()}
 
 
 def markdown() -> str:
-    """The page."""
+    """Make the page."""
     return "\n".join(_sections()) + "\n"
 
 
@@ -63,7 +63,7 @@ def _sections() -> Iterator[str]:
     yield INTRODUCTION
     yield _section("The training loop", LOOP_METRICS)
     yield _section(
-        "Tasks with other outputs beside their answers", (ANSWER_LOSS, WRONG_SYMBOLS, EXACT_SEQUENCE_RATE), ANSWERS
+        "Tasks with outputs besides their answers", (ANSWER_LOSS, WRONG_SYMBOLS, EXACT_SEQUENCE_RATE), ANSWERS
     )
     for name, probe in PROBES.items():
         summary = (probe.__doc__ or "").strip().splitlines()[0]

@@ -1,4 +1,4 @@
-"""docs/reproductions.md: every experiment that was run, from its record."""
+"""docs/reproductions.md: all experiments that were run, from their records."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,7 +11,7 @@ from rnnbench.experiments.running import HEADINGS, cells
 from rnnbench.records.wording import duration
 
 RECORDS = "reproductions"
-"""Folder of the records below that of all results."""
+"""Name of the folder of the records, within that of all results."""
 
 INTRODUCTION = """\
 # Reproductions
@@ -24,12 +24,12 @@ Each experiment tests a claim of Goodfellow, Bengio and Courville, *Deep Learnin
 one interval is entirely on the wrong side. Otherwise, or if the control does not fail as required, it is *not decided*.
 
 `rnnbench reproduce --list` shows all experiments. The same command continues an interrupted one; `--quick` uses fewer
-nets. Times were measured on two cores that had other work too.
+nets. Times were measured on two cores that were also busy with other work.
 """
 
 
 def pages(results: Path, docs: Path) -> Mapping[Path, str]:
-    """The file of this page and its contents.
+    """Return the path of this page and its contents.
 
     Raises:
         ConfigError: A record cannot be read.
@@ -38,10 +38,10 @@ def pages(results: Path, docs: Path) -> Mapping[Path, str]:
 
 
 def markdown(records: Path) -> str:
-    """The page.
+    """Make the page.
 
     Args:
-        records: A folder of a record, result.json and figure.svg, for each experiment that was run, by its name.
+        records: Folder with one folder per experiment, named like it, with result.json and figure.svg.
 
     Raises:
         ConfigError: A record cannot be read.
@@ -89,6 +89,6 @@ def _rule_today(rule: Rule) -> Rule:
 
 
 def _reworded(result: Result) -> Result:
-    """The result with its rule in the wording of today, if that rule still decides in the same way."""
+    """Replace the rule of a result by today's rule if both decide in the same way and differ only in wording."""
     today = _rule_today(result.rule)
     return replace(result, rule=today) if today.decides_as(result.rule) else result

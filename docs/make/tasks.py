@@ -37,7 +37,7 @@ else 0. Temporal order shows one-hot symbols: X or Y at the relevant steps, else
 symbol at I is Y, else 0. Inputs after a sequence's end are zero.
 
 The constant predictor is the best one that ignores the inputs but knows the step: its mean loss is smallest. Squared
-error is summed over the output units, without a factor 1/2; cross-entropies are in nats. If a task has outputs beside
+error is summed over the output units, without a factor 1/2; cross-entropies are in nats. If a task has outputs besides
 the answers, loss and error rate say little about the answers. Then further metrics are recorded: loss of the answers,
 wrong symbols per sequence, and share of sequences answered exactly ([metrics.md](metrics.md)).
 """
@@ -89,7 +89,7 @@ HEADINGS = (
 
 
 def markdown(sequence_length: int = DOCUMENTED_LENGTH) -> str:
-    """The page: a table per task, with a row per variant.
+    """Make the page: one table per task, one row per variant.
 
     Args:
         sequence_length: Nominal length T.
@@ -124,5 +124,5 @@ def _cells(name: str, task: TaskWithVariants) -> list[str]:
 
 
 def pages(results: Path, docs: Path) -> Mapping[Path, str]:
-    """The file of this page and its contents; it needs no records."""
+    """Return the path of this page and its contents; it needs no records."""
     return {docs / "tasks.md": markdown()}

@@ -1,4 +1,4 @@
-"""The table of choices: one key of the configuration changed at a time, against the default."""
+"""The table of choices: settings with one configuration key changed, compared with the default."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,14 +16,13 @@ CHOICES = ("optim.", "init.")
 
 
 def ablation_table(runs: Sequence[Run], measures: Sequence[Cost] = ("updates", "products")) -> str:
-    """Markdown: a row for each setting, the default first, and columns for each problem.
+    """Make a Markdown table: one row per setting, the default first, and columns for each problem.
 
-    The default is, of each key that varies, the value that most runs have. A setting is called by the keys in which it
-    differs from that.
+    The default of a varying key is the most frequent value. A setting is named by the keys in which it differs.
 
     Args:
         runs: Runs of all settings, at least one.
-        measures: Costs of a solution to show beside the ratio.
+        measures: Costs of a solution to show before the ratio.
     """
     names = [name for name in fields.varying_fields([run.fields for run in runs]) if name.startswith(CHOICES)]
     default = {name: Counter(run.fields.get(name, ABSENT) for run in runs).most_common(1)[0][0] for name in names}
@@ -56,13 +55,13 @@ def _cells(group: Group, base: Group | None, measures: Sequence[Cost]) -> list[s
 
 
 def _name(group: Group, default: dict[str, Value]) -> str:
-    """The keys in which a group differs from the default, as typed on the command line; "" for the default."""
+    """Return the keys in which a group differs from the default, as on the command line; "" for the default."""
     pairs = zip(group.names, group.values, strict=True)
     return ", ".join(f"`{name}={fields.say(value)}`" for name, value in pairs if value != default[name])
 
 
 def _place(name: str, run: Run) -> tuple[int, bool, int]:
-    """Sorts settings: the default; single keys, those of the optimizer first; those of several keys."""
+    """Return a sort key: first the default, then single keys (those of the optimizer first), then several keys."""
     if not name:
         return 0, False, 0
     keys = [part.strip("`").partition("=")[0] for part in name.split(", ")]

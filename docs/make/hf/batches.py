@@ -1,4 +1,4 @@
-"""Cost of a solution against the sizes of batches: Hessian-free beside first-order methods."""
+"""Cost of a solution against the sizes of batches: Hessian-free compared with first-order methods."""
 
 import math
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ class _Row:
     """Runs of one method with batches of one size.
 
     Attributes:
-        method: Said in the table.
-        series: The line of the figure that it is on.
-        size: Sequences that a gradient is made of.
+        method: Name in the table.
+        series: Name of the line in the figure.
+        size: Number of sequences in a gradient batch.
         group: The runs.
     """
 
@@ -36,7 +36,10 @@ class _Row:
 
 
 def _rows(runs: Sequence[Run]) -> list[_Row]:
-    """Hessian-free with each pair of batch sizes; a first-order method with each size, at its best other settings."""
+    """Return rows for Hessian-free with each pair of batch sizes, and for first-order methods with each size.
+
+    Other settings of a first-order method are the best ones at this size.
+    """
     rows = []
     for own in make_groups(runs, ["optim.name", *_SIZES]):
         name, gradient, curvature, batch = map(fields.say, own.values)
@@ -47,13 +50,13 @@ def _rows(runs: Sequence[Run]) -> list[_Row]:
             series = f"{name}, curvature on " + ("all of it" if share == 1 else f"1/{share} of it")
             rows.append(_Row(f"{name}, curvature {int(curvature):,}", series, int(gradient), best))
         else:
-            said = f" ({fields.label(best.names, best.values)})" if best.names else ""
-            rows.append(_Row(f"{name}{said}", name, int(batch), best))
+            settings = f" ({fields.label(best.names, best.values)})" if best.names else ""
+            rows.append(_Row(f"{name}{settings}", name, int(batch), best))
     return rows
 
 
 def batches_table(runs: Sequence[Run]) -> str:
-    """Markdown: a row for each method and size."""
+    """Make a Markdown table with one row per method and size."""
     rows = [
         [
             row.method,
@@ -68,7 +71,7 @@ def batches_table(runs: Sequence[Run]) -> str:
 
 
 def draw_batches(runs: Sequence[Run]) -> str:
-    """The same as a figure, SVG: sequences to the solution, median and quartiles; hollow where it was not reached."""
+    """Draw sequences to the solution, median and quartiles, as SVG; hollow points: the median was not reached."""
     rows = _rows(runs)
     names = list(dict.fromkeys(row.series for row in rows))
 
@@ -90,7 +93,10 @@ def draw_batches(runs: Sequence[Run]) -> str:
 
 
 def _ends(runs: Sequence[Run]) -> tuple[float, float, float, bool]:
-    """Lower quartile, median, upper quartile (all that was spent where not reached), and whether half were solved."""
+    """Return lower quartile, median and upper quartile, and whether the median was reached.
+
+    Quartiles that were not reached are replaced by the largest cost of a run.
+    """
     spent = max(cost(run, "sequences") for run in runs)
     low, median, high = quartiles(runs, "sequences")
     low, median_or_spent, high = (spent if value is None else value for value in (low, median, high))

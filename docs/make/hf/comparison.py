@@ -1,4 +1,4 @@
-"""The table of products beside those of other packages, from the JSON file of `python -m benchmarks hf`."""
+"""The table that compares products with other packages, from the JSON file of `python -m benchmarks hf`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from docs.make.markdown import table
 
 
 def comparison_table(bench: Mapping[str, Any]) -> str | None:
-    """Markdown: a row for each way, a pair of columns for each number of threads; None where nothing was compared.
+    """Make a Markdown table: one row per way, two columns per number of threads; None: nothing was compared.
 
     Args:
         bench: Contents of the JSON file.
@@ -25,8 +25,8 @@ def comparison_table(bench: Mapping[str, Any]) -> str | None:
     columns = ["", "way", "off float64"]
     for one in tables:
         threads = one["threads"]
-        said = "1 thread" if threads == 1 else f"{threads} threads"
-        columns += [f"ms per product, {said}", "/ rnnbench"]
+        label = "1 thread" if threads == 1 else f"{threads} threads"
+        columns += [f"ms per product, {label}", "/ rnnbench"]
     shape, machine, versions = tables[0]["shape"], bench["machine"], bench["versions"]
     rounds = len(tables[0]["comparison"][0]["seconds_per_product"])
     packages = ", ".join(f"{name} {version}" for name, version in versions.items() if version)

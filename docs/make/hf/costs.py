@@ -1,4 +1,4 @@
-"""What solutions cost: runs of a group against each other and against another group."""
+"""Costs of solutions: their quartiles within a group of runs, and ratios between groups."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -18,39 +18,39 @@ QUARTILES = (0.25, 0.5, 0.75)
 
 
 def cost(run: Run, measure: Cost) -> float:
-    """What a run had spent when it was solved, or all that it has spent; infinite where it diverged.
+    """Return the cost until a run was solved or, if it was not, of the whole run; infinite if it diverged.
 
     Raises:
-        RecordError: The products done when it was solved are not known.
+        RecordError: The number of products until the run was solved is unknown.
     """
     if measure != "products":
         return run.time(measure)
     if run.outcome != "solved":
         return np.inf if run.outcome == "diverged" else float(run.summary.products)
     if run.products_when_solved is None:
-        raise RecordError(f"{run.folder}: how many products were done when it was solved is not known")
+        raise RecordError(f"{run.folder}: the number of products until it was solved is unknown")
     return run.products_when_solved
 
 
 def is_solved(run: Run) -> bool:
-    """Whether it ever was."""
+    """Whether a run was solved."""
     return run.outcome == "solved"
 
 
 def quartiles(runs: Sequence[Run], measure: Cost) -> list[float | None]:
-    """Lower quartile, median and upper quartile of the cost of a solution (Kaplan-Meier); None: not reached."""
+    """Return lower quartile, median and upper quartile of the cost of a solution (Kaplan-Meier); None: not reached."""
     curve = kaplan_meier([cost(run, measure) for run in runs], [is_solved(run) for run in runs])
     return [curve.time(share) for share in QUARTILES]
 
 
 def say_solved(runs: Sequence[Run]) -> str:
-    """As in "3 of 4 (30 .. 95 %)", the interval Wilson's."""
+    """Format the share solved with its Wilson interval: "3 of 4 (30 .. 95 %)"."""
     solved = sum(map(is_solved, runs))
     return f"{solved} of {len(runs)} ({percent_range(wilson_interval(solved, len(runs)))})"
 
 
 def say_cost(runs: Sequence[Run], measure: Cost) -> str:
-    """Median (lower .. upper quartile); where fewer than half are solved, what the first unsolved one has spent."""
+    """Format median (lower .. upper quartile); if fewer than half are solved, the smallest cost of an unsolved run."""
     low, median, high = quartiles(runs, measure)
     say = partial(_say, measure=measure)
     if median is None:
@@ -61,7 +61,10 @@ def say_cost(runs: Sequence[Run], measure: Cost) -> str:
 
 
 def say_ratio(runs: Sequence[Run], base: Sequence[Run]) -> str:
-    """Sequences to the solution over those of other runs, with 95 % interval; unsolved runs count as infinite."""
+    """Format the ratio of sequences to the solution to those of base runs, with its 95 % interval.
+
+    Unsolved runs count as infinite.
+    """
     both = [[cost(run, "sequences") if is_solved(run) else np.inf for run in each] for each in (runs, base)]
     ratio, low, high = location_ratio(*both)
     if not np.isfinite(ratio):

@@ -15,7 +15,7 @@ from rnnbench.report.run_table import read_table
 from rnnbench.report.runs import Run
 
 RESULTS = "hf"
-"""Name of the folder with the tables of runs: T*.csv for each length; ablations, batches, small_batches."""
+"""Name of the folder with the tables of runs: T*.csv for each length, ablations, batches and small_batches."""
 
 PAGE_OF_REGION = {
     "ablations": "hf_choices.md",
@@ -24,7 +24,7 @@ PAGE_OF_REGION = {
     "results": "hf_results.md",
     "comparison": "hf_results.md",
 }
-"""The page that has each region, by the region's name."""
+"""Name of each region -> page."""
 
 BENCH = Path("bench", "hf.json")
 
@@ -87,7 +87,8 @@ def _runs(tables: Sequence[Path]) -> list[Run]:
     runs = [run for table in tables if table.is_file() for run in read_table(table)]
     for run in runs:
         if run.outcome in ("unfinished", "failed"):
-            raise PageError(f"{run.folder}: the run is {run.outcome}: finish it by rnnbench resume, or leave it out")
+            remedy = "finish it by rnnbench resume, or remove it from the table"
+            raise PageError(f"{run.folder}: the run is {run.outcome}: {remedy}")
     return runs
 
 

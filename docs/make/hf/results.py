@@ -1,4 +1,4 @@
-"""The table of problems and lengths: what was solved, and at what cost."""
+"""The table of problems and lengths: share solved and cost."""
 
 from collections.abc import Sequence
 
@@ -12,20 +12,20 @@ from rnnbench.report.runs import Run
 COSTS: dict[Cost, str] = {"updates": "updates", "products": "products", "sequences": "sequences", "seconds": "minutes"}
 
 PROBLEM = ("task.sequence_length", "task.name")
-"""The fields that make a row; others that vary are told in its last column."""
+"""The fields of a row; other varying fields are listed in its last column."""
 
-_SAID_ELSEWHERE = ("task.", "name", "budget.", "threads", "device", "record.", "probe.")
+_NOT_LISTED = ("task.", "name", "budget.", "threads", "device", "record.", "probe.")
 
 
 def result_table(runs: Sequence[Run]) -> str:
-    """Markdown: a row for each length and problem, and from which revision on which device.
+    """Make a Markdown table with one row per length and problem, followed by the provenance.
 
     Args:
-        runs: At least one.
+        runs: Runs of all rows, at least one.
     """
     everywhere = fields.varying_fields([run.fields for run in runs])
-    everyone_has = set.intersection(*(set(run.fields) for run in runs))  # runs of before a key had its default
-    varying = [name for name in everywhere if name in everyone_has and not name.startswith(_SAID_ELSEWHERE)]
+    everyone_has = set.intersection(*(set(run.fields) for run in runs))  # older runs lack keys that were added later
+    varying = [name for name in everywhere if name in everyone_has and not name.startswith(_NOT_LISTED)]
     rows = []
     for group in make_groups(runs, [*PROBLEM, *varying]):
         length, problem, *rest = map(fields.say, group.values)
@@ -45,7 +45,7 @@ def result_table(runs: Sequence[Run]) -> str:
 
 
 def provenance(runs: Sequence[Run]) -> str:
-    """One sentence: how many runs, of which revisions, where."""
+    """Return a sentence with the number of runs, their revisions and devices."""
     revisions = sorted({(run.summary.git or "unknown")[:7] for run in runs})
     devices = sorted({f"{run.summary.device} ({run.summary.threads} threads)" for run in runs})
     devices = [device.replace("(1 threads)", "(1 thread)") for device in devices]

@@ -1,7 +1,7 @@
 """Hydra's plugins of rnnbench: the launcher `batched` and the sweeper `planned`.
 
-Hydra takes plugins from the namespace package hydra_plugins alone and imports all of them at every start, so what they
-do lies elsewhere.
+Hydra loads plugins only from the namespace package hydra_plugins, and imports all of them at every start. They are
+therefore small; the work is done elsewhere.
 """
 
 from collections.abc import Sequence
@@ -54,13 +54,13 @@ _register()
 
 
 class BatchedLauncher(Launcher):
-    """Hands all jobs of a sweep at once to the task function, a `BatchTask`.
+    """Passes all jobs of a sweep at once to the task function, a `BatchTask`.
 
     Args:
-        backend: As in `LauncherSettings`, like those below.
-        processes: Groups side by side.
-        max_replicas: Most replicas of one group.
-        submitit: Parameters of submitit.
+        backend: Backend of the groups, as in `LauncherSettings`.
+        processes: Number of groups that run at the same time, as in `LauncherSettings`.
+        max_replicas: Maximum number of replicas in a group, as in `LauncherSettings`.
+        submitit: Parameters of submitit, as in `LauncherSettings`.
     """
 
     def __init__(self, backend: str, processes: int | str, max_replicas: int | str, submitit: DictConfig) -> None:
@@ -70,12 +70,12 @@ class BatchedLauncher(Launcher):
         self.sweep_folder = Path()
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what `launch` needs.
+        """Store what `launch` needs.
 
         Args:
-            hydra_context: Not needed.
-            task_function: What runs the jobs.
-            config: Names the folder of the sweep.
+            hydra_context: Context of Hydra; not used.
+            task_function: Function that runs the jobs.
+            config: Configuration with the sweep folder.
         """
         self.task_function = task_function
         self.sweep_folder = Path(str(config.hydra.sweep.dir))
@@ -85,16 +85,16 @@ class BatchedLauncher(Launcher):
 
         Args:
             job_overrides: The overrides of each job.
-            initial_job_idx: Number of the first one.
+            initial_job_idx: Number of the first job.
 
         Returns:
-            For each job the number that a sweeper which searches minimises.
+            The objective of each job, which a searching sweeper minimizes.
 
         Raises:
-            HydraException: The task function cannot run several jobs at once.
+            HydraException: The task function cannot run several jobs together.
         """
         if not isinstance(self.task_function, BatchTask):
-            raise HydraException("hydra/launcher=batched runs jobs of rnnbench train alone; use hydra/launcher=basic")
+            raise HydraException("hydra/launcher=batched runs only jobs of rnnbench train; use hydra/launcher=basic")
         self.sweep_folder.mkdir(parents=True, exist_ok=True)  # some sweepers write into it
         values = self.task_function.launch(self.settings, job_overrides, initial_job_idx)
         folder = str(self.sweep_folder)
@@ -105,10 +105,10 @@ class BatchedLauncher(Launcher):
 
 
 class PlannedSweeper(BasicSweeper):
-    """Hydra's basic sweeper, but for the check of every job's composition: rnnbench has made it before."""
+    """Hydra's basic sweeper without its check that every job can be composed, which rnnbench has done before."""
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
-        """Compose nothing.
+        """Check nothing.
 
         Args:
             batch: The overrides of each job.
@@ -116,6 +116,6 @@ class PlannedSweeper(BasicSweeper):
 
 
 def _plain(parameters: DictConfig) -> dict[str, Any]:
-    """Parameters as plain values, interpolations resolved."""
+    """Convert parameters to plain values, with resolved interpolations."""
     values = OmegaConf.to_container(parameters, resolve=True)
     return {str(name): value for name, value in values.items()} if isinstance(values, dict) else {}
