@@ -22,6 +22,10 @@ def register_schema() -> None:
     """Store every schema in Hydra's ConfigStore and register the resolvers; further calls have no effect."""
     register_cadence()
     store = ConfigStore.instance()
+    if "schema" in store.repo:
+        return
+    # Hydra copies what it searches, and with it this one store of the whole process: a fifth of a composition.
+    ConfigStore.__deepcopy__ = lambda self, memo: self  # type: ignore[attr-defined]
     store.store(name="base_schema", node=schema.Config)
     for group, schemas in DECLARED.items():
         for name, declared in schemas.items():
