@@ -8,6 +8,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+import_module("unsynced")
+
 # Before any test differentiates: torch's autograd counts the devices once, at its first use.
 with contextlib.suppress(ImportError):  # where torch takes no device in Python, its tests are skipped
     import_module("simulated")

@@ -15,6 +15,7 @@ from rnnbench.training.observation import Observer
 
 RUN = ("model.hidden_size=16", "threads=1", "dtype=float64", "record.log_every=1", "probe=none")
 FEW = ("budget.updates=3", "task.sequence_length=12")
+SMALL = ("task.sequence_length=8", "model.hidden_size=5", "init.num_connections=4")
 NAG = ("optim=nag", "optim.batch_size=6")
 # Few iterations, since conjugate gradients let rounding grow.
 HF = (
@@ -107,10 +108,14 @@ def test_hessian_free(words, task, both):
 
 
 @pytest.mark.parametrize("probe", choices("probe"))
-@pytest.mark.parametrize("model", ["rnn", "lstm"])
-@pytest.mark.parametrize("optim", [NAG, HF], ids=["nag", "hf"])
-def test_every_probe(probe, model, optim, both, capsys):
-    train(both, *optim, f"model={model}", f"probe={probe}")
+def test_every_choice_of_probes(probe, both, capsys):
+    train(both, *NAG, *SMALL, f"probe={probe}")
+    assert "probe" not in capsys.readouterr().err  # none has failed
+
+
+@pytest.mark.parametrize(("model", "optim"), [("lstm", NAG), ("rnn", HF)], ids=["lstm", "hf"])
+def test_all_probes_elsewhere(model, optim, both, capsys):
+    train(both, *optim, *SMALL, f"model={model}", "probe=all")
     assert "probe" not in capsys.readouterr().err  # none has failed
 
 

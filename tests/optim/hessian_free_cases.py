@@ -110,7 +110,7 @@ def problem(num_replicas=2, size=6, seed=0):
 
 
 def train(num_updates, seeds, optimizer, dtype=torch.float64):
-    task = Adding(sequence_length=20, variant="hf11")
+    task = Adding(sequence_length=10, variant="hf11")
     model = SimpleRnn(2, 1, 8)
     rows = []
     for seed in seeds:

@@ -116,7 +116,7 @@ TORCH_CASES = {
 
 @pytest.mark.parametrize("name", TORCH_CASES)
 @given(data=st.data())
-@settings(max_examples=15)
+@settings(max_examples=8)
 def test_equals_torch_optim_over_50_updates_with_other_hyperparameters_in_every_replica(name, data):
     strategy, build = TORCH_CASES[name]
     optimizer = data.draw(strategy)

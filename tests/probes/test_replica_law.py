@@ -20,8 +20,8 @@ from rnnbench.training.problem import Problem, draw_parameters
 from rnnbench.training.readings import ScheduledProbe
 
 TASKS = [
-    "adding task.sequence_length=30",
-    "adding task.variant=pascanu13 task.sequence_length=40",
+    "adding task.sequence_length=15",
+    "adding task.variant=pascanu13 task.sequence_length=20",
     "xor task.sequence_length=12",
     "temporal_order task.sequence_length=12",
     "random_permutation task.sequence_length=8",

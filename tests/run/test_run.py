@@ -5,7 +5,6 @@ import math
 import os
 import pty
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from forked import Command
 
 import rnnbench.run.batched_run
 from rnnbench.config.plan import make_plan
@@ -208,26 +208,19 @@ def test_what_says_that_memory_is_used_up():
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGXCPU, 152)])
 def test_a_signal_ends_a_run_in_order(number, status, tmp_path):
     endless = (*SGD[:-1], "budget.updates=1000000", "stop_when_solved=false")
-    command = [sys.executable, "-m", "rnnbench", "train", *endless, "hydra.run.dir=run"]
-    root = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    command = Command("train", *endless, f"hydra.run.dir={tmp_path}/run", output=tmp_path / "output")
     metrics = tmp_path / "run/metrics.csv"
-    for _ in range(3000):
-        if metrics.exists() and metrics.read_text().count("\n") > 3:
-            break
-        time.sleep(0.1)
-    process.send_signal(number)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == status, err
+    command.wait_until(lambda: metrics.exists() and metrics.read_text().count("\n") > 3)
+    command.signal(number)
+    assert command.status() == status, command.err
     facts = summary(tmp_path / "run")
     assert facts["status"] == "interrupted"
     assert facts["message"] == f"ended by {number.name}"
     checkpoint = load_checkpoint(tmp_path / "run/checkpoint.pt")
     assert checkpoint["update"] == facts["updates"] > 0
     assert pd.read_csv(metrics)["update"].iloc[-1] <= facts["updates"]
-    assert b"interrupted" in out
-    assert b"Traceback" not in err
+    assert "interrupted" in command.out
+    assert "Traceback" not in command.err
 
 
 @pytest.mark.slow

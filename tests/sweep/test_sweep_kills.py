@@ -77,10 +77,10 @@ def one_kill(rnnbench, name, words, dice):
 @pytest.mark.parametrize(
     ("words", "kills"),
     [
-        ((*NAG, SEEDS, "probe=default", "budget.updates=150"), 7),
-        ((*NAG, SEEDS, *ENDING_EARLY, "budget.updates=120"), 5),
-        ((*NAG, *TWO_GROUPS, "budget.updates=100"), 5),
-        ((*HF, "seed=0,1", "optim.damping=0.1,1", "budget.updates=16", "record.checkpoint_every=2"), 7),
+        ((*NAG, SEEDS, "probe=default", "budget.updates=100"), 5),
+        ((*NAG, SEEDS, *ENDING_EARLY, "budget.updates=100"), 4),
+        ((*NAG, *TWO_GROUPS, "budget.updates=80"), 4),
+        ((*HF, "seed=0,1", "optim.damping=0.1,1", "budget.updates=16", "record.checkpoint_every=2"), 5),
     ],
     ids=["nag", "ending early", "two groups", "hf"],
 )

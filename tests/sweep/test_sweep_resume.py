@@ -80,14 +80,15 @@ def test_killed_at_a_checkpoint(number, afterwards, rnnbench, prepared):
 
 
 def test_probes_that_look_back_go_on_too(rnnbench, prepared):
-    words = [word for word in NAG if word not in ("probe=none", "record.log_every=3")]
-    words += ["probe=curvature", "probe.curvature.every=0", "record.log_every=1", "seed=0,1"]
+    words = [word for word in NAG if not word.startswith(("probe", "record.log", "record.check", "budget"))]
+    words += ["probe=curvature", "probe.curvature.every=0", "probe.gradient_by_lag.every=0", "record.log_every=1"]
+    words += ["seed=0,1", "record.checkpoint_every=4", "budget.updates=10"]
     whole = prepared(*words)
     folder = rnnbench.sweep("killed", *words, **killed(2, afterwards=True))
     rnnbench("resume", "-q", folder)
     assert_same_sweep(whole, folder)
-    longer = prepared(*words, LONGER)
-    rnnbench("resume", "-q", folder, LONGER)
+    longer = rnnbench.sweep("longer", *words, "budget.updates=20")
+    rnnbench("resume", "-q", folder, "budget.updates=20")
     assert_same_sweep(longer, folder, but=ENDED_ONCE)
 
 

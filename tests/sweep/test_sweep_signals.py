@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from small_sweeps import NAG, SECONDS_AT_MOST, assert_same_sweep, at_update, jobs_of, statuses_of, summary_of
+from forked import SECONDS_AT_MOST
+from small_sweeps import NAG, assert_same_sweep, at_update, jobs_of, statuses_of, summary_of
 
 import rnnbench.sweep.backends
 from rnnbench.training.interrupt import Interrupt
