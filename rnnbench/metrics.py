@@ -11,13 +11,26 @@ class Metric:
     """A recorded number.
 
     Attributes:
-        tag: Column of metrics.csv and tag in TensorBoard; a part in capitals stands for several names.
+        tag: Column of metrics.csv; a part in capitals stands for several names.
         formula: Definition, precise enough to compute the number again.
         unit: Unit; "1" for a pure number.
         healthy: Behaviour in a run that learns, and the meaning of other values.
+        overview: Position among the metrics that TensorBoard shows first; 0: not among them. 2 is taken by the constant
+            predictor.
+        is_detail: Whether few readers need it, so that TensorBoard shows it last.
     """
 
     tag: str
     formula: str
     unit: str
     healthy: str
+    overview: int = 0
+    is_detail: bool = False
+
+    def match(self, column: str) -> str | None:
+        """What stands in a column's name for the part in capitals, "" if there is none; None: another metric's."""
+        stem = self.tag.rstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+        if column == self.tag == stem:
+            return ""
+        is_one = stem != self.tag and column.startswith(stem) and len(column) > len(stem)
+        return column[len(stem) :] if is_one else None

@@ -78,7 +78,8 @@ def probe_costs(
 def view_of(run: BareRun, before: Tensor, update: Update, num_logged: int) -> View:
     """Make the view of an update for the probes; the update also serves as its own predecessor, at the same cost."""
     previous = PreviousUpdate(before, update.gradient.gradient)
-    return View(run.problem.model, run.problem.task.num_steps, before, update, num_logged, previous=previous)
+    model, task = run.problem.model, run.problem.task
+    return View(model, task.num_steps, before, update, num_logged, previous=previous, dependency=task.dependency)
 
 
 def _probe_cost(probe: Probe, every: int, view: View) -> ProbeCost:

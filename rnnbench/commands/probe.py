@@ -21,6 +21,7 @@ from rnnbench.config.validate import validate
 from rnnbench.exit_status import FAILED, OK
 from rnnbench.probing.options import DEFAULT_SEQUENCES, Options
 from rnnbench.records import RecordError
+from rnnbench.records.board import board_of
 from rnnbench.records.closing import add_table, shortest_path
 from rnnbench.records.lock import FILE_NAME as LOCK
 from rnnbench.records.lock import locked
@@ -123,11 +124,12 @@ def run_probe(options: Options) -> tuple[int, list[str]]:
         for what, failure in findings.failures.items():
             say(f"{saved.folder}: {what} failed and is left out: {failure}")
             status = FAILED
+        board = board_of(list(findings.scalars), [one for each in built.probes.values() for one in each.metrics], {})
         histograms = {tag: values.double().numpy() for tag, values in findings.histograms.items()}
         try:
             # If two commands write to the same folder, the findings of the later one remain.
             with locked(saved.out / LOCK, str(saved.out), wait=True):
-                write_findings(saved.out, saved.update, findings.scalars, histograms, findings.pictures)
+                write_findings(saved.out, saved.update, findings.scalars, histograms, findings.pictures, board)
         except RecordError as error:
             say(str(error))
             return FAILED, []

@@ -14,7 +14,7 @@ from rnnbench.exit_status import FAILED, OK
 from rnnbench.records.messages import printable, say
 from rnnbench.run.process import prepare_process
 
-ROOT = Path("runs/reproduce")
+ROOT = Path("reproductions")  # not in runs/, so that its many nets do not crowd `tensorboard --logdir runs`
 
 
 @dataclass(frozen=True)

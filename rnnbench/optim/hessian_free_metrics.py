@@ -33,6 +33,7 @@ METRICS = (
         "lambda of this update",
         "loss per squared unit of theta",
         "falls by orders of magnitude as the quadratic model improves; if it rises at every update, the steps fail",
+        overview=7,
     ),
     Metric(
         "hf/structural_damping",
@@ -51,6 +52,7 @@ METRICS = (
         "why the iterations stopped: 0 limit, 1 relative progress, 2 residual, 3 no positive curvature, 4 not finite",
         "1",
         "0 or 1",
+        is_detail=True,
     ),
     Metric(
         "hf/cg_backtracked",
@@ -90,6 +92,7 @@ METRICS = (
         "predicted",
         "1",
         "0; 1 at the end of a run that has solved its task; 2 now and then on a plateau",
+        is_detail=True,
     ),
     Metric(
         "hf/failures",

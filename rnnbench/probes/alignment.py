@@ -8,6 +8,7 @@ from rnnbench.diagnostics.gradients import cosine, was_clipped
 from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
 from rnnbench.probes.base import Probe, Reading, View
+from rnnbench.tasks.base import Task
 
 
 class Alignment(Probe):
@@ -45,7 +46,7 @@ class Alignment(Probe):
     )
 
     @override
-    def columns(self, model: Model, num_steps: int) -> list[str]:
+    def columns(self, model: Model, task: Task) -> list[str]:
         return [metric.tag for metric in self.metrics]
 
     @override

@@ -15,6 +15,7 @@ from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
 from rnnbench.objective.trace import CopiedTrace
 from rnnbench.optim.base import Update
+from rnnbench.tasks.base import Task
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class View:
         num_logged: Number of updates logged before this one; decides when pictures are drawn.
         is_training: False if a checkpoint is probed: there is a gradient, but no step was taken.
         previous: The update before this one, for probes that set `reads_previous`; None: this is the first.
+        dependency: Lags of the steps that the task's answer depends on; see `rnnbench.tasks.base.Task`.
     """
 
     model: Model
@@ -51,6 +53,7 @@ class View:
     num_logged: int
     is_training: bool = True
     previous: PreviousUpdate | None = None
+    dependency: range | None = None
 
     def replicas(self, rows: Tensor) -> "View":
         """Return the view of some replicas; `rows` are their indices, int64, on theta's device."""
@@ -117,8 +120,8 @@ class Probe(ABC):
         return 0
 
     @abstractmethod
-    def columns(self, model: Model, num_steps: int) -> list[str]:
-        """Return the tags of all scalars for a model and a task of T steps, in the order of the columns."""
+    def columns(self, model: Model, task: Task) -> list[str]:
+        """Return the tags of all scalars for a model and a task, in the order of the columns."""
 
     @abstractmethod
     def capture(self, view: View) -> Callable[[], Reading]:

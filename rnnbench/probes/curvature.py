@@ -22,6 +22,7 @@ from rnnbench.models.base import Model
 from rnnbench.probes.base import Probe, Reading, View
 from rnnbench.probes.gradient_figures import draw_gradient_against_curvature
 from rnnbench.probes.sample import Sample, sample_bytes, sequences_at_once, take_sample
+from rnnbench.tasks.base import Task
 
 NUMBERS_PER_UNIT = 50
 """Memory of a recorded Hessian graph, in numbers per hidden unit, step and sequence; 18 to 48 were measured."""
@@ -187,7 +188,7 @@ class Curvature(Probe):
         return [k * d for d in decades for k in (1, 2, 5) if k * d <= self.num_eigenvectors]
 
     @override
-    def columns(self, model: Model, num_steps: int) -> list[str]:
+    def columns(self, model: Model, task: Task) -> list[str]:
         columns = []
         for metric in self.metrics:
             stem = metric.tag.removesuffix("_K")

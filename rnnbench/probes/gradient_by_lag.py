@@ -14,9 +14,12 @@ from rnnbench.objective.step_gradients import NUMBERS_AT_ONCE, StepGradients
 from rnnbench.probes.base import Probe, Reading, View
 from rnnbench.probes.gradient_figures import draw_gradient_by_lag
 from rnnbench.probes.state_gradient import lags
+from rnnbench.tasks.base import Task
 
 REACHES = (50, 99)
 """Percentages of the gradient for which the reach is recorded."""
+
+OF_DEPENDENCY = "gradient_by_lag/share_of_dependency"
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,14 @@ class GradientByLag(Probe):
             "share of the gradient from lag K up to the lag of the next column: component of these steps' gradient "
             "along the whole gradient, divided by the norm of the whole; the shares of all columns sum to 1",
             "1",
-            "a few percent at the lag of the dependency; if all of it is below lag 5, only the last steps are learned",
+            "a few percent at the lags of the dependency; if all of it is below lag 5, only the last steps are learned",
+        ),
+        Metric(
+            OF_DEPENDENCY,
+            "share of the gradient from the lags of the task's dependency, such as 26 to 49 for the adding problem at "
+            "T = 50; it is part of the shares above",
+            "1",
+            "well above 0; near 0 the net learns nothing of the dependency",
         ),
         Metric(
             "gradient_by_lag/norm_K",
@@ -60,11 +70,11 @@ class GradientByLag(Probe):
     )
 
     @override
-    def columns(self, model: Model, num_steps: int) -> list[str]:
-        starts = lags(num_steps)
+    def columns(self, model: Model, task: Task) -> list[str]:
         return [
-            *(f"gradient_by_lag/share_from_{lag}" for lag in starts),
-            *(f"gradient_by_lag/norm_{lag}" for lag in starts),
+            *(f"gradient_by_lag/share_from_{lag}" for lag in lags(task.num_steps)),
+            *([] if task.dependency is None else [OF_DEPENDENCY]),
+            *(f"gradient_by_lag/norm_{lag}" for lag in lags(task.num_steps, task.dependency)),
             *(f"gradient_by_lag/reach_{percent}" for percent in REACHES),
         ]
 
@@ -75,7 +85,7 @@ class GradientByLag(Probe):
 
     @override
     def capture(self, view: View) -> Callable[[], Reading]:
-        gradient, model, num_steps = view.update.gradient, view.model, view.num_steps
+        gradient, model, num_steps, dependency = view.update.gradient, view.model, view.num_steps, view.dependency
         count = min(gradient.trace.num_sequences, self.num_sequences)
         states, state_gradients = gradient.trace.states(count), gradient.trace.state_gradients(count)
         scale = gradient.num_sequences / count  # from the mean over the batch to that over the sample
@@ -90,7 +100,9 @@ class GradientByLag(Probe):
                 f"gradient_by_lag/share_from_{start}": found.shares[:, start:stop].sum(1)
                 for start, stop in itertools.pairwise([*starts, num_steps])
             }
-            scalars |= {f"gradient_by_lag/norm_{lag}": found.norms[:, lag] for lag in starts}
+            if dependency is not None:
+                scalars[OF_DEPENDENCY] = found.shares[:, dependency.start : dependency.stop].sum(1)
+            scalars |= {f"gradient_by_lag/norm_{lag}": found.norms[:, lag] for lag in lags(num_steps, dependency)}
             scalars |= {f"gradient_by_lag/reach_{percent}": reach(found.shares, percent / 100) for percent in REACHES}
             pictures = {}
             if draw:

@@ -12,6 +12,7 @@ from rnnbench.models.base import Model
 from rnnbench.objective.objective import NUMBERS_AT_ONCE
 from rnnbench.probes.base import Probe, Reading, View
 from rnnbench.probes.sample import sample_bytes, take_sample
+from rnnbench.tasks.base import Task
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class GradientNoise(Probe):
     )
 
     @override
-    def columns(self, model: Model, num_steps: int) -> list[str]:
+    def columns(self, model: Model, task: Task) -> list[str]:
         return [metric.tag for metric in self.metrics]
 
     @override

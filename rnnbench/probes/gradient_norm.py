@@ -9,6 +9,7 @@ from typing_extensions import override
 from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
 from rnnbench.probes.base import Probe, Reading, View
+from rnnbench.tasks.base import Task
 
 
 class GradientNorm(Probe):
@@ -20,6 +21,7 @@ class GradientNorm(Probe):
             "Euclidean norm of the gradient of the training loss over all parameters, before clipping",
             "loss per unit of theta",
             "falls slowly; sudden increases by a factor of 100 or more are exploding gradients, which clipping limits",
+            overview=4,
         ),
         Metric(
             "gradient/norm_clipped",
@@ -32,6 +34,7 @@ class GradientNorm(Probe):
             "Euclidean norm of the gradient with respect to one parameter (weight_hh, weight_ih, bias, ...)",
             "loss per unit of theta",
             "weight_hh compared with bias_out shows how much of the gradient comes through time",
+            is_detail=True,
         ),
         Metric(
             "update/norm",
@@ -42,7 +45,7 @@ class GradientNorm(Probe):
     )
 
     @override
-    def columns(self, model: Model, num_steps: int) -> list[str]:
+    def columns(self, model: Model, task: Task) -> list[str]:
         by_parameter = [f"gradient_by_parameter/{name}" for name in model.layout]
         return ["gradient/norm", "gradient/norm_clipped", *by_parameter, "update/norm"]
 

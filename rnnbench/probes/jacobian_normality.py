@@ -11,6 +11,7 @@ from rnnbench.models.base import Model
 from rnnbench.probes.base import Probe, Reading, View
 from rnnbench.probes.jacobian_figures import draw_moduli
 from rnnbench.probes.trajectories import sample
+from rnnbench.tasks.base import Task
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class JacobianNormality(Probe):
     )
 
     @override
-    def columns(self, model: Model, num_steps: int) -> list[str]:
+    def columns(self, model: Model, task: Task) -> list[str]:
         return [metric.tag for metric in self.metrics]
 
     @override

@@ -14,6 +14,7 @@ from rnnbench.probes.base import Probe, Reading, View
 from rnnbench.probes.jacobian_figures import draw_product_norms, draw_product_singular_values
 from rnnbench.probes.state_gradient import lags
 from rnnbench.probes.trajectories import BYTES_AT_ONCE, JacobiansInTurn, ends
+from rnnbench.tasks.base import Task
 
 NUM_PICTURED_LAGS = 12
 
@@ -57,8 +58,8 @@ class JacobianProduct(Probe):
     )
 
     @override
-    def columns(self, model: Model, num_steps: int) -> list[str]:
-        wanted = lags(num_steps)[1:]
+    def columns(self, model: Model, task: Task) -> list[str]:
+        wanted = lags(task.num_steps, task.dependency)[1:]
         norms = [f"jacobian/product_log_norm_lag_{lag}" for lag in wanted]
         ranks = [f"jacobian/product_stable_rank_lag_{lag}" for lag in wanted]
         return [*norms, "jacobian/product_log_norm_per_step", *ranks]
@@ -72,7 +73,7 @@ class JacobianProduct(Probe):
     @override
     def capture(self, view: View) -> Callable[[], Reading]:
         visited, own_steps = ends(view, self.num_sequences)
-        num_steps = view.num_steps
+        wanted = lags(view.num_steps, view.dependency)[1:]
         draw = self.picture_every > 0 and view.num_logged % self.picture_every == 0
 
         def read() -> Reading:
@@ -83,10 +84,9 @@ class JacobianProduct(Probe):
             logarithm, rank = (mean.masked_fill(lag > own, torch.nan) for mean in means)
             missing = torch.full_like(logarithm[0], torch.nan)
 
-            def at(curve: Tensor, wanted: int) -> Tensor:
-                return curve[wanted] if wanted < len(curve) else missing
+            def at(curve: Tensor, lag: int) -> Tensor:
+                return curve[lag] if lag < len(curve) else missing
 
-            wanted = lags(num_steps)[1:]
             scalars = {f"jacobian/product_log_norm_lag_{lag}": at(logarithm, lag) for lag in wanted}
             scalars["jacobian/product_log_norm_per_step"] = slope_against_lag(logarithm)
             scalars |= {f"jacobian/product_stable_rank_lag_{lag}": at(rank, lag) for lag in wanted}

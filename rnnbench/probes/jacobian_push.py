@@ -18,6 +18,7 @@ from rnnbench.models.base import Model
 from rnnbench.probes.base import Probe, Reading, View
 from rnnbench.probes.jacobian_figures import draw_push
 from rnnbench.probes.trajectories import JacobiansInTurn, Visited, sample, shortest
+from rnnbench.tasks.base import Task
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class JacobianPush(Probe):
     )
 
     @override
-    def columns(self, model: Model, num_steps: int) -> list[str]:
+    def columns(self, model: Model, task: Task) -> list[str]:
         return [metric.tag for metric in self.metrics]
 
     @override

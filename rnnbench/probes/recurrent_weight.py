@@ -8,6 +8,7 @@ from rnnbench.linear_algebra import eigvals, spectral_norm
 from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
 from rnnbench.probes.base import Probe, Reading, View
+from rnnbench.tasks.base import Task
 
 
 class RecurrentWeight(Probe):
@@ -29,7 +30,7 @@ class RecurrentWeight(Probe):
     )
 
     @override
-    def columns(self, model: Model, num_steps: int) -> list[str]:
+    def columns(self, model: Model, task: Task) -> list[str]:
         return [metric.tag for metric in self.metrics]
 
     @override

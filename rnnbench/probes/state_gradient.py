@@ -11,10 +11,13 @@ from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
 from rnnbench.probes.base import Probe, Reading, View
 from rnnbench.probes.figures import draw_lag_decay
+from rnnbench.tasks.base import Task
 
 NUM_SEQUENCES = 8
 """Number of sequences of each replica's batch that are averaged. Few, since there may be hundreds of replicas; the
 means have an error of about a quarter, similar at all lags."""
+
+AT_DEPENDENCY = "state_gradient/at_dependency"
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,15 @@ class StateGradient(Probe):
             "state_gradient/lag_K",
             "mean over sequences of ||dL/dh_t|| at t = K steps before the sequence's own end",
             "loss per unit of state",
-            "within a factor of 100 of lag_0 at the lag of the dependency; if far below, the net cannot learn it",
+            "within a factor of 100 of lag_0 at the lags of the dependency; if far below, the net cannot learn it",
+        ),
+        Metric(
+            AT_DEPENDENCY,
+            "the same at the largest lag of the task's dependency that every sequence has, such as 49 for the adding "
+            "problem at T = 50",
+            "loss per unit of state",
+            "within a factor of 100 of lag_0; it rises when the loss leaves that of the constant predictor",
+            overview=5,
         ),
         Metric(
             "state_gradient/decay_per_step",
@@ -46,20 +57,25 @@ class StateGradient(Probe):
     )
 
     @override
-    def columns(self, model: Model, num_steps: int) -> list[str]:
-        return [*(f"state_gradient/lag_{lag}" for lag in lags(num_steps)), "state_gradient/decay_per_step"]
+    def columns(self, model: Model, task: Task) -> list[str]:
+        at_lags = [f"state_gradient/lag_{lag}" for lag in lags(task.num_steps, task.dependency)]
+        at_dependency = [] if task.dependency is None else [AT_DEPENDENCY]
+        return [*at_lags, *at_dependency, "state_gradient/decay_per_step"]
 
     @override
     def capture(self, view: View) -> Callable[[], Reading]:
         gradient = view.update.gradient
         count = min(gradient.trace.num_sequences, NUM_SEQUENCES)
         state_gradients = gradient.trace.state_gradients(count)
-        lengths, size, num_steps = gradient.batch.lengths[:, :count], gradient.num_sequences, view.num_steps
+        lengths, size = gradient.batch.lengths[:, :count], gradient.num_sequences
+        shown, dependency = lags(view.num_steps, view.dependency), view.dependency
         draw = self.picture_every > 0 and view.num_logged % self.picture_every == 0
 
         def read() -> Reading:
             curve = (lag_curve(state_gradients, lengths) * size).cpu()
-            scalars = {f"state_gradient/lag_{lag}": curve[:, lag] for lag in lags(num_steps)}
+            scalars = {f"state_gradient/lag_{lag}": curve[:, lag] for lag in shown}
+            if dependency is not None:
+                scalars[AT_DEPENDENCY] = curve[:, dependency[-1]]
             scalars["state_gradient/decay_per_step"] = decay_per_step(curve)
             pictures = {"state_gradient/against_lag": lambda replica: draw_lag_decay(curve[replica])} if draw else {}
             return Reading(scalars, pictures=pictures)
@@ -67,13 +83,22 @@ class StateGradient(Probe):
         return read
 
 
-def lags(num_steps: int) -> Sequence[int]:
-    """Return the lags that have a column: 0, 1, 2, 5, 10, 20, 50, ... below num_steps / 1.1."""
+def lags(num_steps: int, dependency: range | None = None) -> Sequence[int]:
+    """Return the lags that have a column, ascending.
+
+    Args:
+        num_steps: Number of steps of the longest sequence.
+        dependency: Lags of the task's dependency; None: not known.
+
+    Returns:
+        0, 1, 2, 5, 10, 20, 50, ... below num_steps / 1.1, with the first and last lag of the dependency.
+    """
     chosen, decade = [0], 1
     while decade < num_steps:
         chosen += [decade, 2 * decade, 5 * decade]
         decade *= 10
-    return [lag for lag in chosen if lag < num_steps / 1.1]
+    chosen = [lag for lag in chosen if lag < num_steps / 1.1]
+    return chosen if dependency is None else sorted({*chosen, dependency[0], dependency[-1]})
 
 
 def lag_curve(state_gradients: Tensor, lengths: Tensor) -> Tensor:

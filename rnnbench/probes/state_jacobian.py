@@ -13,6 +13,7 @@ from rnnbench.models.base import Model
 from rnnbench.probes.base import Probe, Reading, View
 from rnnbench.probes.figures import draw_eigenvalues
 from rnnbench.probes.trajectories import sample
+from rnnbench.tasks.base import Task
 
 QUANTILES = (0.1, 0.5, 0.9)
 
@@ -38,6 +39,7 @@ class StateJacobian(Probe):
             "largest eigenvalue modulus of dh_t/dh_{t-1}, mean over the sampled states",
             "1",
             "near 1; well below 1 products of Jacobians vanish, above 1 they may explode",
+            overview=6,
         ),
         Metric(
             "jacobian/spectral_radius_max",
@@ -50,6 +52,7 @@ class StateJacobian(Probe):
             "quantile (10 %, 50 %, 90 %) of all eigenvalue moduli at all sampled states",
             "1",
             "q90 near 1 while q10 is small: few directions remember, most forget",
+            is_detail=True,
         ),
         Metric(
             "jacobian/share_above_one",
@@ -60,7 +63,7 @@ class StateJacobian(Probe):
     )
 
     @override
-    def columns(self, model: Model, num_steps: int) -> list[str]:
+    def columns(self, model: Model, task: Task) -> list[str]:
         quantiles = [f"jacobian/modulus_q{round(100 * q)}" for q in QUANTILES]
         return ["jacobian/spectral_radius", "jacobian/spectral_radius_max", *quantiles, "jacobian/share_above_one"]
 

@@ -106,4 +106,4 @@ def _view(saved: Saved, built: Built, num_sequences: int) -> View:
         forward_passes=no_cost,
         backward_passes=no_cost,
     )
-    return View(built.model, task.num_steps, theta, update, num_logged=0, is_training=False)
+    return View(built.model, task.num_steps, theta, update, num_logged=0, is_training=False, dependency=task.dependency)

@@ -14,24 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rnnbench.records import events, metrics_csv
+from rnnbench.records.aggregate_board import LEVELS, SHARES, aggregate_board, aggregate_columns
+from rnnbench.records.board import PLAIN, Board
 from rnnbench.records.errors import RecordError
 from rnnbench.records.growing_file import failure
 from rnnbench.records.summary import Status
 from rnnbench.records.writer import Records
-
-LEVELS: Mapping[str, float] = {"": 0.5, "_q10": 0.1, "_q90": 0.9}
-"""What is recorded of each metric: suffix of the column -> share of the replicas that lie below it."""
-
-SHARES = ("replicas/solved_share", "replicas/active_share", "replicas/diverged_share")
-"""Columns of shares of a cell's replicas: solved so far (also those still trained), still trained, diverged."""
-
-# What the CUSTOM SCALARS page shows: the metrics by which a person sees whether seeds agree, and where.
-_CHARTS = ("error_rate/eval", "loss/eval", "gradient/norm")
-_PAGE = (
-    "Over the seeds: median, in a band from the 10th to the 90th percentile. "
-    "(A line leaves its chart? Untick 'Ignore outliers in chart scaling'.)"
-)
-_SOLVED_TITLE = "share of the seeds solved"
 
 # Sorts before the events files of Records: TensorBoard reads a folder's files in the order of their names and does not
 # come back to an earlier one.
@@ -70,6 +58,7 @@ class Aggregate:
         last: NDArray[np.float64] | None = None,
         lengths: Sequence[Mapping[str, int]] | None = None,
         restart: bool = False,
+        board: Board = PLAIN,
     ) -> None:
         """Start new records, or continue those of an earlier process.
 
@@ -81,6 +70,7 @@ class Aggregate:
                 replicas' folders as they were at the checkpoint. None: a new run.
             lengths: For each cell the lengths that `records.checkpoint` gave then. None: new records.
             restart: New records in place of those that an earlier process left, which are removed.
+            board: What TensorBoard shows of a single run.
 
         Raises:
             RecordError: As for `Records`, or a cell's folder cannot be made.
@@ -100,9 +90,15 @@ class Aggregate:
         folders = [_make_folder(folder / folder_name(name)) for name in cells]
         if lengths is not None:  # the layout is written anew, and need not be as long as it was
             lengths = [{name: size for name, size in each.items() if name != _LAYOUT_FILE} for each in lengths]
-        self.records = Records(folders, aggregate_columns(columns), lengths=lengths, restart=restart)
+        self.records = Records(
+            folders,
+            aggregate_columns(columns),
+            lengths=lengths,
+            restart=restart,
+            board=aggregate_board(columns, board),
+        )
         try:
-            _write_layout(folders[0], columns)
+            _write_layout(folders[0], self.records)
         except RecordError as error:
             self.records.fail(0, str(error))
         self._shares = np.full((len(cells), len(SHARES)), np.nan)
@@ -175,11 +171,6 @@ class Aggregate:
         flags = np.stack([np.array([*solved, False]), status == "running", status == "diverged"])  # (3, R + 1)
         shares: NDArray[np.float64] = flags[:, self._members].sum(axis=2).T / self._sizes[:, None]
         return shares
-
-
-def aggregate_columns(columns: Sequence[str]) -> list[str]:
-    """Columns of a cell's metrics.csv, for the metrics of a run."""
-    return [*SHARES, *(f"{column}{suffix}" for column in columns for suffix in LEVELS)]
 
 
 def quantiles(samples: NDArray[np.float64], levels: ArrayLike) -> NDArray[np.float64]:
@@ -271,16 +262,14 @@ def _make_folder(folder: Path) -> Path:
     return folder
 
 
-def _write_layout(folder: Path, columns: Sequence[str]) -> None:
+def _write_layout(folder: Path, records: Records) -> None:
     """Lay out the CUSTOM SCALARS page in a file of its own, which `Records` removes whenever it goes on."""
-    solved = SHARES[0]
-    charts = {_SOLVED_TITLE: (solved, solved, solved)}  # a band without width: a chart of lines would be smoothed
-    charts |= {column: (column, f"{column}_q10", f"{column}_q90") for column in _CHARTS if column in columns}
-    path = folder / _LAYOUT_FILE
+    path, board = folder / _LAYOUT_FILE, records.board
+    layout = events.custom_scalars(time.time(), board.page, board.charts, records.tags)
     try:
         path.unlink(missing_ok=True)  # a symbolic link would be written through
         with open(path, "xb") as handle:
-            handle.write(events.file_version() + events.bands_page(_PAGE, time.time(), charts))
+            handle.write(events.file_version() + layout)
     except OSError as error:
         raise failure(f"cannot write {path}", error) from error
 

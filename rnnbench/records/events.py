@@ -9,6 +9,7 @@ Importing this module imports TensorBoard (not TensorFlow); import it only when 
 import itertools
 import math
 import os
+import re
 import socket
 import struct
 import time
@@ -21,11 +22,12 @@ from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, types_p
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import metadata as custom_scalars_metadata
 from tensorboard.plugins.histogram import summary_v2 as histogram_summary
-from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from tensorboard.plugins.hparams import summary_v2 as hparams_summary
+from tensorboard.plugins.scalar import metadata as scalar_metadata
 from tensorboard.plugins.text import summary_v2 as text_summary
 
 from rnnbench.records import framing
+from rnnbench.records.board import Chart, Shown
 
 FILE_PREFIX = "events.out.tfevents."
 
@@ -57,31 +59,39 @@ def file_version() -> bytes:
 
 
 def scalars(
-    tags: Sequence[str], update: int, wall_time: float, table: NDArray[np.float64], present: NDArray[np.bool_]
+    shown: Sequence[Shown],
+    update: int,
+    wall_time: float,
+    table: NDArray[np.float64],
+    present: NDArray[np.bool_],
+    described: NDArray[np.bool_] | None = None,
 ) -> list[bytes]:
-    """One event for each of several runs, which holds its present scalars in float32: TensorBoard keeps no more.
+    """Return one event for each of several runs, with its present scalars in float32: TensorBoard keeps no more.
 
     A run without any gets no bytes.
 
     Args:
-        tags: C names.
+        shown: Tag and description of each of C scalars.
         update: Index of the update.
         wall_time: Now, in seconds since the epoch.
         table: Numbers, shape (C, n) for n runs.
         present: Which of them are there, shape (C, n).
+        described: Which of them are recorded with their descriptions, as TensorBoard needs once for each run and tag,
+            shape (C, n); None: none.
     """
     with np.errstate(over="ignore"):  # beyond float32 is infinity
-        numbers = table.T.astype("<f4", order="C").view(np.uint8).reshape(table.shape[1], len(tags), 4)
+        numbers = table.T.astype("<f4", order="C").view(np.uint8).reshape(table.shape[1], len(shown), 4)
     records = [b""] * len(numbers)
+    described = np.zeros_like(present) if described is None else described
     alike: dict[bytes, list[int]] = {}
-    for run, there in enumerate(present.T):
+    for run, (there, with_text) in enumerate(zip(present.T, described.T, strict=True)):
         if there.any():
-            alike.setdefault(there.tobytes(), []).append(run)
+            alike.setdefault(there.tobytes() + with_text.tobytes(), []).append(run)
     for runs in alike.values():
-        pattern = present[:, runs[0]]
+        pattern, with_text = present[:, runs[0]], described[:, runs[0]]
         # Events with the same scalars differ in the bytes of their numbers alone, which are where those of two differ.
-        names = [tag for tag, is_there in zip(tags, pattern, strict=True) if is_there]
-        event, other = (_scalars_event(names, update, wall_time, number) for number in _DIFFERENT_BYTES)
+        of_these = [(one, text) for one, text, is_there in zip(shown, with_text, pattern, strict=True) if is_there]
+        event, other = (_scalars_event(of_these, update, wall_time, number) for number in _DIFFERENT_BYTES)
         events = np.tile(event, (len(runs), 1))
         events[:, event != other] = numbers[runs][:, pattern].reshape(len(runs), -1)
         for run, row in zip(runs, events, strict=True):
@@ -89,11 +99,17 @@ def scalars(
     return records
 
 
-def _scalars_event(tags: Sequence[str], update: int, wall_time: float, number: float) -> NDArray[np.uint8]:
-    """The bytes of an event that holds one number under all tags."""
+def _scalars_event(
+    scalars: Sequence[tuple[Shown, np.bool_]], update: int, wall_time: float, number: float
+) -> NDArray[np.uint8]:
+    """Return the bytes of an event that holds one number under all tags, with the descriptions of some."""
     event = event_pb2.Event(wall_time=wall_time, step=update)
-    for tag in tags:
-        event.summary.value.add(tag=tag, simple_value=number)
+    for shown, is_described in scalars:
+        metadata = None
+        if is_described and shown.description:
+            # The data class has to be there: without it TensorBoard's fast reader drops the description.
+            metadata = scalar_metadata.create_summary_metadata(shown.tag, shown.description)
+        event.summary.value.add(tag=shown.tag, simple_value=number, metadata=metadata)
     return np.frombuffer(event.SerializeToString(), np.uint8)
 
 
@@ -131,42 +147,42 @@ def text(tag: str, wall_time: float, markdown: str) -> bytes:
     return _summary_event(text_summary.text_pb(tag, markdown), 0, wall_time)
 
 
-def hyperparameters(run: str, wall_time: float, config: Mapping[str, Scalar], metrics: Sequence[str]) -> bytes:
-    """What the HPARAMS page reads: the columns of its table, and this run's values.
+def hyperparameters(trial: str, wall_time: float, values: Mapping[str, Scalar]) -> bytes:
+    """Return what the HPARAMS page reads of a run.
+
+    It names no columns: TensorBoard then finds those of all runs that it shows, and which of them vary.
 
     Args:
-        run: Identifies the run; runs of the same name would become one row of the table.
+        trial: Name of the run's row in the table. Runs of one name are one trial, whose metrics are averaged.
         wall_time: When the run started, in seconds since the epoch.
-        config: Hyperparameters. The same keys in every run: the table takes its columns from one of them.
-        metrics: Tags of scalars; the table shows the last value of each.
+        values: Hyperparameters, the same for all runs of a trial.
     """
-    values = {name: _table_value(value) for name, value in config.items()}
-    infos = [api_pb2.HParamInfo(name=name, type=_data_type(value)) for name, value in values.items()]
-    columns = [api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=tag) for tag in metrics]
-    experiment = api_pb2.Experiment(hparam_infos=infos, metric_infos=columns, time_created_secs=wall_time)
-    summary = summary_pb2.Summary()
-    summary.value.add(
-        tag=metadata.EXPERIMENT_TAG,
-        metadata=metadata.create_summary_metadata(plugin_data_pb2.HParamsPluginData(experiment=experiment)),
-        tensor=metadata.NULL_TENSOR,
-    )
-    summary.MergeFrom(hparams_summary.hparams_pb(values, trial_id=run, start_time_secs=wall_time))
-    return _summary_event(summary, 0, wall_time)
+    shown = {name: _table_value(value) for name, value in values.items()}
+    return _summary_event(hparams_summary.hparams_pb(shown, trial_id=trial, start_time_secs=wall_time), 0, wall_time)
 
 
-def bands_page(title: str, wall_time: float, charts: Mapping[str, tuple[str, str, str]]) -> bytes:
-    """The layout of the CUSTOM SCALARS page; TensorBoard joins those of all runs and leaves out what is there twice.
+def custom_scalars(wall_time: float, title: str, charts: Sequence[Chart], tags: Mapping[str, str]) -> bytes:
+    """Return the layout of the CUSTOM SCALARS page.
+
+    TensorBoard joins the layouts of all runs under one title and leaves out charts that are there twice.
 
     Args:
-        title: Heading above the charts.
         wall_time: Now, in seconds since the epoch.
-        charts: Title of a chart -> tags of three scalars: a line, and the lower and upper edge of a band around it.
+        title: Heading above the charts.
+        charts: The charts; lines and bands without a tag are left out.
+        tags: Tag of each column and constant.
     """
     category = layout_pb2.Category(title=title)
-    # TensorBoard 2.21 shows them from the last to the first.
-    for chart_title, (value, lower, upper) in reversed(list(charts.items())):
-        chart = category.chart.add(title=chart_title)
-        chart.margin.series.add(value=value, lower=lower, upper=upper)
+    # TensorBoard 2.21 shows lines in their order, and bands from the last to the first.
+    for chart in charts if any(chart.lines for chart in charts) else reversed(charts):
+        lines = [f"{re.escape(tags[name])}$" for name in chart.lines if name in tags]
+        bands = [[tags[name] for name in band] for band in chart.bands if all(name in tags for name in band)]
+        if lines:
+            category.chart.add(title=chart.title).multiline.tag.extend(lines)
+        elif bands:
+            margin = category.chart.add(title=chart.title).margin
+            for value, lower, upper in bands:
+                margin.series.add(value=value, lower=lower, upper=upper)
     layout = layout_pb2.Layout(category=[category])
     summary = summary_pb2.Summary()
     summary.value.add(
@@ -184,13 +200,6 @@ def _table_value(value: Scalar) -> bool | float | str:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
-
-
-def _data_type(value: bool | float | str) -> int:
-    """The type by which the table sorts and filters a column."""
-    if isinstance(value, bool):
-        return int(api_pb2.DATA_TYPE_BOOL)
-    return int(api_pb2.DATA_TYPE_STRING if isinstance(value, str) else api_pb2.DATA_TYPE_FLOAT64)
 
 
 def _summary_event(summary: summary_pb2.Summary, update: int, wall_time: float) -> bytes:

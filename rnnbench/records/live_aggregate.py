@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnbench.records.aggregate import Aggregate, folder_name, last_values
+from rnnbench.records.board import PLAIN, Board
 from rnnbench.records.errors import RecordError
 from rnnbench.records.metrics_csv import FILE_NAME, Column
 from rnnbench.records.run_files import present_lengths
@@ -47,14 +48,18 @@ class LiveAggregate:
     are not trained now count with what they recorded.
     """
 
-    def __init__(self, plan: AggregatePlan, columns: Sequence[str], notify: Callable[[str], None]) -> None:
+    def __init__(
+        self, plan: AggregatePlan, columns: Sequence[str], notify: Callable[[str], None], board: Board = PLAIN
+    ) -> None:
         """Begin it, or go on with it.
 
         Args:
             plan: What it is made of.
             columns: Metrics of the jobs.
             notify: Told of what goes wrong.
+            board: What TensorBoard shows of a job.
         """
+        self._board = board
         self._plan, self._notify = plan, notify
         self._statuses: list[Status] = ["running"] * len(plan.jobs)
         self._solved = [False] * len(plan.jobs)
@@ -73,7 +78,13 @@ class LiveAggregate:
         if lengths is None and is_there and not plan.restart:
             lengths = [present_lengths(folder) for folder in folders]
         self._aggregate = Aggregate(
-            plan.folder, plan.cells, columns, last=last, lengths=lengths, restart=lengths is None
+            plan.folder,
+            plan.cells,
+            columns,
+            last=last,
+            lengths=lengths,
+            restart=lengths is None,
+            board=self._board,
         )
 
     def row(self, values: Mapping[str, Column], replicas: Sequence[int]) -> None:

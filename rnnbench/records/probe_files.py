@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnbench.records import events, metrics_csv
+from rnnbench.records.board import PLAIN, Board
 from rnnbench.records.errors import RecordError
 from rnnbench.records.growing_file import create_file, failure
 from rnnbench.records.lock import FILE_NAME as LOCK
+from rnnbench.records.scalar_events import ScalarEvents
 from rnnbench.records.whole_file import replace_file
 
 NUMBERS = "probe.csv"
@@ -38,6 +40,7 @@ def write_findings(
     scalars: Mapping[str, float],
     histograms: Mapping[str, NDArray[np.float64]],
     pictures: Mapping[str, bytes],
+    board: Board = PLAIN,
 ) -> None:
     """Write the results of the probes; results of an earlier call are removed.
 
@@ -47,12 +50,13 @@ def write_findings(
         scalars: Tag -> number.
         histograms: Tag -> values.
         pictures: Tag -> PNG; a slash in the tag becomes _ in the file name.
+        board: Tags and descriptions of the scalars in TensorBoard.
 
     Raises:
         RecordError: A file cannot be written.
     """
-    tags, now = list(scalars), time.time()
-    table, present = metrics_csv.tabulate(tags, {tag: [value] for tag, value in scalars.items()}, 1)
+    columns, now = list(scalars), time.time()
+    table, present = metrics_csv.tabulate(columns, {tag: [value] for tag, value in scalars.items()}, 1)
     try:
         for old in (*folder.glob(f"{events.FILE_PREFIX}*"), *folder.glob("*.png")):
             old.unlink()
@@ -61,7 +65,7 @@ def write_findings(
     except OSError as error:
         raise failure(f"cannot write into {folder}", error) from error
     file = create_file(folder / events.new_file_name(), events.file_version())
-    for record in events.scalars(tags, update, now, table, present):
+    for record in ScalarEvents(columns, board, 1).events(update, now, [0], table, present):
         file.add(record)
     for tag, values in histograms.items():
         file.add(events.histogram(tag, update, now, values))
@@ -69,4 +73,4 @@ def write_findings(
         file.add(events.picture(tag, update, now, png))
     file.flush(durable=True)
     (row,) = metrics_csv.rows(update, table, present)
-    replace_file(folder / NUMBERS, (metrics_csv.header(tags) + row).decode())
+    replace_file(folder / NUMBERS, (metrics_csv.header(columns) + row).decode())

@@ -1,13 +1,16 @@
 """The two growing files of a run folder: created for a new run, or truncated to resume an earlier one."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rnnbench.records import events, framing, metrics_csv
+from rnnbench.records.board import OVERVIEW
 from rnnbench.records.errors import RecordError
 from rnnbench.records.growing_file import GrowingFile, create_file, failure, truncate_file
-from rnnbench.records.plain_file import open_to_write, read_file
+from rnnbench.records.plain_file import open_to_read, open_to_write, read_file
+
+_START_BYTES = 2**16  # more than the events before the first row, and that row
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,30 @@ def present_lengths(folder: Path) -> dict[str, int]:
     metrics = folder / metrics_csv.FILE_NAME
     lengths = {metrics.name: _read(metrics).rfind(b"\n") + 1}
     return lengths | {path.name: framing.whole_records(_read(path)) for path in _events_files(folder)}
+
+
+def has_columns_as_tags(folders: Iterable[Path], columns: Sequence[str]) -> bool:
+    """Return whether the tags of earlier records are the names of their columns, as rnnbench 0.1.0 had them.
+
+    It looks at the first of some run folders that has an events file with scalars.
+
+    Args:
+        folders: The run folders.
+        columns: Their columns.
+    """
+    overview = f"{OVERVIEW}/".encode()
+    for folder in folders:
+        for path in _events_files(folder):
+            try:
+                with open_to_read(path) as handle:
+                    start = handle.read(_START_BYTES)
+            except OSError:
+                continue
+            if overview in start:
+                return False
+            if any(column.encode() in start for column in columns):
+                return True
+    return False
 
 
 def _read(path: Path) -> bytes:

@@ -1,6 +1,5 @@
 """Metrics and TensorBoard events of the replicas of one batched run, written by one thread."""
 
-import os
 import queue
 import threading
 import time
@@ -13,8 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rnnbench.records import events, metrics_csv
+from rnnbench.records.board import PLAIN, Board
 from rnnbench.records.errors import RecordError
 from rnnbench.records.group_files import open_files
+from rnnbench.records.run_files import has_columns_as_tags
+from rnnbench.records.scalar_events import ScalarEvents
 
 # Rows that may wait for the writer; a row of 256 replicas and 25 columns takes 58 kB. A slower disk holds up training.
 _QUEUE_SIZE = 256
@@ -32,6 +34,10 @@ class Records:
     `broken` tells of it. Where none is left, or the disk is full or broken, `RecordError` is raised by the next call
     that records. The files end in their last whole row in any case.
 
+    Attributes:
+        board: What TensorBoard shows.
+        tags: Tag of each column, and of each constant beside one.
+
     Use it as a context manager, or call `close`: what was logged in the last `flush_seconds` is lost otherwise.
 
     Example:
@@ -47,19 +53,20 @@ class Records:
         flush_seconds: float = 2.0,
         lengths: Sequence[Mapping[str, int]] | None = None,
         restart: bool = False,
+        board: Board = PLAIN,
     ) -> None:
         """Start new records, or continue those of an earlier process, where a broken folder is given up alone.
 
         Args:
             folders: One existing folder per replica, R of them.
-            columns: Names of the metrics in the order of metrics.csv, each also the tag of a scalar in TensorBoard.
-                The column `update` comes first by itself. Records that are continued keep the columns that they began
-                with: of a program whose metrics have changed since, values of new ones are left out.
+            columns: Names of the metrics in the order of metrics.csv. The column `update` comes first by itself.
+                Records that are continued keep the columns that they began with; values of others are left out.
             flush_seconds: Time between writes. Nothing that is older than this, plus the time of a write, is lost
                 when the process is killed.
             lengths: What the checkpoint to continue from was given, or `present_lengths` for a run that goes on from
                 its own end: each file is cut back to its length, and later events files are removed. None: new records.
             restart: New records in place of those that an earlier process left, which are removed.
+            board: Tags and descriptions in TensorBoard. Records continued from an earlier version keep their tags.
 
         Raises:
             RecordError: A folder is missing, cannot be written or already holds records; when records are continued or
@@ -73,9 +80,12 @@ class Records:
         self._left_out = set(columns) - set(self._columns)
         self._flush_seconds = flush_seconds
         header = metrics_csv.header(self._columns)
+        is_older = lengths is not None and has_columns_as_tags(self._folders, self._columns)
+        self.board = board.with_columns_as_tags() if is_older else board
         self._files = open_files(self._folders, header, lengths=lengths, restart=restart)
+        self.tags: Mapping[str, str] = self.board.tags(self._columns)
+        self._scalars = ScalarEvents(self._columns, self.board, len(self._folders))
         self._checkpoints = threading.Semaphore(_NUM_WAITING_CHECKPOINTS)
-        self._config_keys: tuple[str, ...] | None = None
         self._error: RecordError | None = None
         self._error_was_raised = False
         self._closed = False
@@ -131,29 +141,26 @@ class Records:
         self._check()
         self._queue.put(partial(self._add_event, replica, partial(events.text, tag, time.time(), text)))
 
-    def hyperparameters(self, replica: int, config: Mapping[str, events.Scalar], metrics: Sequence[str]) -> None:
+    def hyperparameters(self, replica: int, trial: str, values: Mapping[str, events.Scalar]) -> None:
         """Put the run into the table of the HPARAMS page, at its start.
 
         Args:
-            replica: Whose.
-            config: Name -> value; the same names for all replicas and, for one table, all runs of a logdir.
-            metrics: Columns whose last values stand beside them.
+            replica: Index of the replica.
+            trial: Name of its row, which is shared by runs that differ in the seed alone.
+            values: Hyperparameters by name, the same for all runs of a trial.
 
         Raises:
             RecordError: An earlier write failed.
-            ValueError: The names differ from those of another replica, or a metric is no column.
         """
         self._check()
-        unknown = [name for name in metrics if name not in self._columns]
-        if unknown:
-            raise ValueError(f"unknown column {unknown[0]!r}; the columns are {', '.join(self._columns)}")
-        keys = tuple(config)
-        if self._config_keys is not None and set(keys) != set(self._config_keys):
-            raise ValueError(f"replica {replica} has other hyperparameters: {set(keys) ^ set(self._config_keys)}")
-        self._config_keys = keys
-        run = "/".join(Path(os.path.realpath(self._folders[replica])).parts[-3:])
-        make = partial(events.hyperparameters, run, time.time(), dict(config), tuple(metrics))
+        make = partial(events.hyperparameters, trial, time.time(), dict(values))
         self._queue.put(partial(self._add_event, replica, make))
+
+    def custom_scalars(self) -> None:
+        """Lay out the CUSTOM SCALARS page of every replica, at its start."""
+        self._check()
+        make = partial(events.custom_scalars, time.time(), self.board.page, self.board.charts, self.tags)
+        self._queue.put(partial(self._add_to_all, make))
 
     def checkpoint(self, save: Callable[[Sequence[Mapping[str, int]]], None]) -> None:
         """Have something saved that belongs to the rows logged so far, once they are safe from a power cut.
@@ -276,13 +283,18 @@ class Records:
     ) -> None:
         """Turn a table (columns, replicas) into a row and an event for each replica."""
         lines = metrics_csv.rows(update, table, present)
-        records = events.scalars(self._columns, update, wall_time, table, present)
+        records = self._scalars.events(update, wall_time, replicas, table, present)
         for replica, line, record in zip(replicas, lines, records, strict=True):
             self._files.add_line(replica, line)
             self._files.add_event(replica, record)
 
     def _add_event(self, replica: int, make: Callable[[], bytes]) -> None:
         self._files.add_event(replica, make())
+
+    def _add_to_all(self, make: Callable[[], bytes]) -> None:
+        record = make()
+        for replica in range(len(self._folders)):
+            self._files.add_event(replica, record)
 
     def _save(self, save: Callable[[Sequence[Mapping[str, int]]], None]) -> None:
         """Make everything durable, then save what belongs to it."""

@@ -11,6 +11,7 @@ from rnnbench.config.classes import places_of
 from rnnbench.exit_status import FAILED, OK, of_signal
 from rnnbench.objective.engine import Engine
 from rnnbench.records import RecordError
+from rnnbench.records.board import Board
 from rnnbench.records.environment import git_revision, versions
 from rnnbench.records.live_aggregate import LiveAggregate
 from rnnbench.records.messages import say
@@ -19,7 +20,7 @@ from rnnbench.records.wording import count
 from rnnbench.records.writer import Records
 from rnnbench.run.callbacks import Messages, RunCallbacks
 from rnnbench.run.checkpoints import Checkpoints
-from rnnbench.run.hyperparameters import hyperparameters
+from rnnbench.run.hyperparameters import Trial, single_trial
 from rnnbench.run.job_folders import Job, JobFolders, SweepGroup
 from rnnbench.run.machine import (
     MEBIBYTE,
@@ -30,7 +31,7 @@ from rnnbench.run.machine import (
     resolve_threads,
 )
 from rnnbench.run.resume_point import ResumePoint
-from rnnbench.run.schedule import record_columns, scheduled_probes, training_plan
+from rnnbench.run.schedule import record_board, record_columns, scheduled_probes, training_plan
 from rnnbench.run.setup import RunSetup
 from rnnbench.training.interrupt import Interrupt
 from rnnbench.training.loop import Training
@@ -166,14 +167,15 @@ class BatchedRun:
         restart = self._start is not None and lengths is None
         unwritable = self.folders.begin()
         folders, names = [job.folder for job in self._jobs], self._columns()
-        with Records(folders, names, lengths=lengths, restart=restart) as records:
+        with Records(folders, names, lengths=lengths, restart=restart, board=self._board()) as records:
             for index, error in unwritable.items():
                 records.fail(index, error)
             if lengths is None:
-                shown_first = () if self._group is None else self._group.shown_first
-                for replica, tree in enumerate(self.folders.trees):
-                    table = hyperparameters(tree, shown_first)
-                    records.hyperparameters(replica, table, ["loss/eval", "error_rate/eval"])
+                records.custom_scalars()
+                for replica, trial in enumerate(self._trials()):
+                    records.hyperparameters(replica, trial.name, trial.values)
+                    if trial.job:
+                        records.text(replica, "job", trial.job)
             yield records
 
     @contextlib.contextmanager
@@ -182,12 +184,21 @@ class BatchedRun:
         with contextlib.ExitStack() as stack:
             aggregate = None
             if self._group is not None:
-                aggregate = stack.enter_context(LiveAggregate(self._group.aggregate, self._columns(), message))
+                live = LiveAggregate(self._group.aggregate, self._columns(), message, self._board())
+                aggregate = stack.enter_context(live)
             probes = scheduled_probes(self._setup.config, self._setup.built)
             yield stack.enter_context(Observer(records, probes, message, aggregate))
 
     def _columns(self) -> list[str]:
         return record_columns(self._setup.config, self._setup.built)
+
+    def _trials(self) -> Sequence[Trial]:
+        if self._group is not None:
+            return self._group.trials
+        return [single_trial(job.config, job.folder) for job in self._jobs]
+
+    def _board(self) -> Board:
+        return record_board(self._setup.config, self._setup.built)
 
 
 def _with_recurrence(setup: RunSetup, num_replicas: int, start: ResumePoint | None) -> tuple[Built, str | None]:

@@ -1,28 +1,40 @@
-"""The configuration of a job as TensorBoard's table of runs shows it."""
+"""The hyperparameters of a job as TensorBoard's table of runs shows them."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from rnnbench.config.schema import CHOICE_GROUPS, Config
+from rnnbench.config.validate import fields_of
 
-def hyperparameters(tree: Mapping[str, Any], shown_first: Sequence[str]) -> dict[str, Any]:
-    """The scalars of a configuration by dotted key, in the order of the table's columns.
+TOLD_OF_A_RUN = ("task.sequence_length", "model.hidden_size", "optim.lr", "optim.batch_size", "seed")
+"""Keys that a run shows beside its choices, as far as it has them, where nothing is known to vary."""
 
-    Args:
-        tree: A nested configuration.
-        shown_first: Keys, or groups, that come first.
+
+@dataclass(frozen=True)
+class Trial:
+    """A row of TensorBoard's table.
+
+    Attributes:
+        name: Name of the row; jobs of one name are averaged.
+        values: Hyperparameters by the name of their column.
+        job: What tells the job from the others of its sweep, seed included; "": nothing.
     """
-    flat = flatten(tree)
-    first = [*shown_first, *(f"{key}.name" for key in shown_first)]
-    return {key: flat[key] for key in dict.fromkeys([*first, *flat]) if key in flat}
+
+    name: str
+    values: Mapping[str, Any]
+    job: str = ""
 
 
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Scalars of a nested configuration by dotted key; lists as text, null as "null"."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            is_scalar = isinstance(value, bool | int | float | str)
-            flat[f"{prefix}{key}"] = value if is_scalar else "null" if value is None else str(value)
-    return flat
+def single_trial(config: Config, folder: Path) -> Trial:
+    """Return the trial of a run that belongs to no sweep: a row of its own, named by its folder."""
+    return Trial("/".join(Path(os.path.realpath(folder)).parts[-3:]), told_of_a_run(config))
+
+
+def told_of_a_run(config: Config) -> dict[str, Any]:
+    """Return the names of a configuration's choices and its most telling keys."""
+    table = {key: value for key, value, _ in fields_of(config)}
+    told = {group: table[f"{group}.name"] for group in CHOICE_GROUPS}
+    return told | {key: table[key] for key in TOLD_OF_A_RUN if key in table}

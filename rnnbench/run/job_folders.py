@@ -14,6 +14,7 @@ from rnnbench.records import RecordError, Summary, write_summary
 from rnnbench.records.errors import MachineError
 from rnnbench.records.live_aggregate import AggregatePlan
 from rnnbench.records.messages import say
+from rnnbench.run.hyperparameters import Trial
 from rnnbench.training.replica import Replica
 
 CHECKPOINT = "checkpoint.pt"
@@ -39,14 +40,14 @@ class SweepGroup:
         names: Name of each job in this file.
         label: Name of the batched run on the terminal.
         aggregate: Plan of the group's live aggregate.
-        shown_first: Configuration keys, or groups of keys, that come first in TensorBoard's table of runs.
+        trials: Row of each job in TensorBoard's table of runs.
     """
 
     checkpoint: Path
     names: Sequence[str]
     label: str
     aggregate: AggregatePlan
-    shown_first: Sequence[str] = ()
+    trials: Sequence[Trial]
 
 
 class JobFolders:

@@ -2,7 +2,8 @@
 
 from rnnbench.config.build import Built
 from rnnbench.config.schema import Config
-from rnnbench.training.observation import columns
+from rnnbench.records.board import Board, board_of
+from rnnbench.training.observation import LOOP_METRICS, columns
 from rnnbench.training.plan import TrainingPlan
 from rnnbench.training.readings import ScheduledProbe
 
@@ -30,6 +31,14 @@ def scheduled_probes(config: Config, built: Built) -> dict[str, ScheduledProbe]:
 def record_columns(config: Config, built: Built) -> list[str]:
     """Return the columns of a run's metrics.csv."""
     return columns(scheduled_probes(config, built), built.optimizer, built.model, built.task)
+
+
+def record_board(config: Config, built: Built) -> Board:
+    """Return what TensorBoard shows of a run."""
+    metrics = [*LOOP_METRICS, *built.task.evaluation_metrics, *built.optimizer.metrics]
+    metrics += [metric for probe in built.probes.values() for metric in probe.metrics]
+    baselines = {"loss/eval": built.task.baseline_loss, "error_rate/eval": built.task.baseline_error_rate}
+    return board_of(record_columns(config, built), metrics, baselines)
 
 
 def _seconds(minutes: float | None) -> float | None:

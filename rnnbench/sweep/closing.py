@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.text import Text
 
 from rnnbench.config.errors import ConfigError
-from rnnbench.config.validate import fields_of
 from rnnbench.records import RecordError, Summary, is_run_folder, read_summary, wording
 from rnnbench.records.closing import OUTCOMES, TICKED_RUNS, add_commands, add_table, larger_budget, shortest_path
 from rnnbench.records.messages import printable
@@ -147,7 +146,7 @@ def _add_failures(text: Text, found: Sequence[Outcome]) -> None:
 
 def _add_results(text: Text, plan: SweepPlan, found: Sequence[Outcome]) -> None:
     """Append a row for all jobs that differ in the seed alone, medians over them."""
-    tables = _tables(plan)
+    tables = [table for number in plan.numbers() for table in plan.tables(number)]
     keys = [key for key in grouping.differences(tables) if key not in grouping.NOT_SHOWN]
     rows: dict[tuple[str, ...], list[Outcome]] = {}
     for table, job in zip(tables, found, strict=True):
@@ -167,16 +166,6 @@ def _add_results(text: Text, plan: SweepPlan, found: Sequence[Outcome]) -> None:
     constants = _constant_predictors(found)
     if constants:
         text.append(f"  the constant predictor: {'; '.join(constants)}\n")
-
-
-def _tables(plan: SweepPlan) -> list[Mapping[str, Any]]:
-    """For each job: dotted key -> value."""
-    tables: list[Mapping[str, Any]] = []
-    for number in plan.numbers():
-        group = plan.groups[number]
-        shared = {key: value for key, value, _ in fields_of(group.configs()[0])}
-        tables += [{**shared, **values} for values in group.values]
-    return tables
 
 
 def _shown(table: Mapping[str, Any], key: str) -> str:

@@ -28,6 +28,7 @@ from rnnbench.run.streams import LogFile
 from rnnbench.sweep.plan import SweepPlan, changing_plan, read_plan
 from rnnbench.sweep.planning import aggregate_names
 from rnnbench.sweep.remaining import Part, Remaining, remaining_of, select_jobs, unresumable_jobs
+from rnnbench.sweep.trials import trials_of
 from rnnbench.training.checkpoint import previous_checkpoint, save_checkpoint
 from rnnbench.training.replica import Snapshot
 
@@ -142,7 +143,7 @@ def _logging_to(path: Path) -> Iterator[None]:
 
 def _run_part(plan: SweepPlan, number: int, jobs: Sequence[Job], part: Part, *, quiet: bool) -> int | None:
     """Train some jobs of a group together; returns the exit status, or None if they do not fit into memory."""
-    planned = plan.groups[number]
+    planned, trials = plan.groups[number], trials_of(plan, number)
     group = SweepGroup(
         checkpoint=plan.checkpoint(number),
         names=[planned.folders[row] for row in part.rows],
@@ -155,7 +156,7 @@ def _run_part(plan: SweepPlan, number: int, jobs: Sequence[Job], part: Part, *, 
             lengths=part.aggregate,
             restart=part.restarts_aggregate or part.start is None or part.start.lengths is None,
         ),
-        shown_first=[override.partition("=")[0] for override in plan.overrides],
+        trials=[trials[row] for row in part.rows],
     )
     try:
         members = [jobs[row] for row in part.rows]

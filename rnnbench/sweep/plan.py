@@ -14,6 +14,7 @@ from rnnbench.config.launcher_settings import AUTO, LauncherSettings, check_sett
 from rnnbench.config.objects import to_dict
 from rnnbench.config.schema import Config
 from rnnbench.config.stored import config_from, schema_names
+from rnnbench.config.validate import fields_of
 from rnnbench.records import RecordError
 from rnnbench.records.folder_names import job_folder
 from rnnbench.records.growing_file import reason
@@ -87,6 +88,12 @@ class SweepPlan:
         """The jobs of a group."""
         group = self.groups[number]
         return [Job(config, self.folder / name) for config, name in zip(group.configs(), group.folders, strict=True)]
+
+    def tables(self, number: int) -> list[dict[str, Any]]:
+        """Return all keys of each job of a group: dotted key -> value."""
+        group = self.groups[number]
+        shared = {key: value for key, value, _ in fields_of(config_from(group.config, group.schema))}
+        return [{**shared, **values} for values in group.values]
 
     def extended(self, groups: Sequence[GroupPlan]) -> "SweepPlan":
         """The plan with further groups."""

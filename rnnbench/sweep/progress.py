@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from rnnbench.records.aggregate import SHARES, folder_name
+from rnnbench.records.aggregate import folder_name
+from rnnbench.records.aggregate_board import SHARES
 from rnnbench.records.metrics_csv import last_row
 from rnnbench.records.wording import count
 from rnnbench.sweep.plan import SweepPlan

@@ -123,6 +123,8 @@ class Task(ABC):
         baseline_error_rate: Error rate of that predictor (closed form).
         solved_error_rate: The task is solved when the share of wrong sequences is below this.
         evaluation_metrics: Metrics that `scores` computes.
+        dependency: Lags of the steps that the answer depends on, counted back from the last step of the shortest
+            sequence, which has lag 0; None: not known. The probes record the gradient at its first and last lag.
     """
 
     variants: ClassVar[tuple[str, ...]]
@@ -136,6 +138,7 @@ class Task(ABC):
     baseline_error_rate: float
     solved_error_rate: float = 0.01
     evaluation_metrics: tuple[Metric, ...] = ()
+    dependency: range | None = None
 
     @abstractmethod
     def draw(self, draw: Draw) -> Batch:

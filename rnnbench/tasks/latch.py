@@ -12,6 +12,7 @@ from typing_extensions import override
 from rnnbench.tasks.base import Batch, Draw, Task
 from rnnbench.tasks.description import Description, describe_range
 from rnnbench.tasks.normal_numbers import normal
+from rnnbench.tasks.placement import lags_of
 from rnnbench.tasks.variants import check_variant, variants_of
 
 TARGET = 0.8
@@ -55,6 +56,7 @@ class Latch(Task):
     ) -> None:
         check_variant(self.problem, variant, sequence_length, num_positions)
         self.sequence_length = self.num_steps = sequence_length
+        self.dependency = lags_of(range(num_positions), sequence_length)
         self.variant, self.num_positions, self.noise = variant, num_positions, noise
         self.num_noise_inputs = num_noise_inputs
         self.input_size = 2 * num_positions + num_noise_inputs

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rnnbench.tasks.base import Batch, Draw, Task
 from rnnbench.tasks.description import Description, describe_range
-from rnnbench.tasks.placement import draw_from, fill_padding, hf11_lengths, percent_range, scaled_windows
+from rnnbench.tasks.placement import draw_from, fill_padding, hf11_lengths, lags_of, percent_range, scaled_windows
 from rnnbench.tasks.random_numbers import integers, uniform
 from rnnbench.tasks.variants import check_variant
 
@@ -28,6 +28,7 @@ class Places:
         lengths: Possible lengths of a sequence.
         draw: Random words (3, R, B) -> length L and the two marked steps I and J, (3, R, B).
         steps: Description of the ranges of the two steps.
+        marked: Steps that may be marked in the shortest sequence.
         cues: Steps whose marker is -1; negative ones count from the sequence's end.
         shared_length: Whether all sequences of a replica's batch have the same length.
         value_channel: Index of the input that holds the values, 0 or 1; the other holds the markers.
@@ -36,6 +37,7 @@ class Places:
     lengths: range
     draw: Callable[[Tensor], Tensor]
     steps: str
+    marked: range
     cues: tuple[int, ...] = ()
     shared_length: bool = False
     value_channel: int = 0
@@ -43,7 +45,9 @@ class Places:
 
 def _in_windows(lengths: range, windows: tuple[range, ...], cues: tuple[int, ...] = ()) -> Places:
     first, second = (describe_range(window) for window in windows)
-    return Places(lengths, lambda words: draw_from(words, (lengths, *windows)), f"I in {first}, J in {second}", cues)
+    marked = range(windows[0].start, windows[1].stop)
+    steps = f"I in {first}, J in {second}"
+    return Places(lengths, lambda words: draw_from(words, (lengths, *windows)), steps, marked, cues)
 
 
 def hf11_places(sequence_length: int, lengths: tuple[int, int], windows: Sequence[tuple[int, int]]) -> Places:
@@ -82,7 +86,7 @@ def _thesis(sequence_length: int) -> Places:
         length = draw_from(words[:1], (lengths,))[0]
         return _after_a_tenth(words, length, length // 2)
 
-    return Places(lengths, draw, "I in 0..L/10 - 1, J in L/10..L/2 - 1")
+    return Places(lengths, draw, "I in 0..L/10 - 1, J in L/10..L/2 - 1", range(lengths[0] // 2))
 
 
 def _pascanu13(sequence_length: int) -> Places:
@@ -93,7 +97,8 @@ def _pascanu13(sequence_length: int) -> Places:
         return _after_a_tenth(words, length, length // 10 + 4 * length // 10)
 
     steps = "I in 0..L/10 - 1, J in L/10..L/10 + 4L/10 - 1"
-    return Places(lengths, draw, steps, shared_length=True, value_channel=1)
+    marked = range(lengths[0] // 10 + 4 * lengths[0] // 10)
+    return Places(lengths, draw, steps, marked, shared_length=True, value_channel=1)
 
 
 def _after_a_tenth(words: Tensor, length: Tensor, stop: Tensor) -> Tensor:
@@ -111,7 +116,8 @@ def _hs97(sequence_length: int) -> Places:
         drawn[2] += drawn[2] >= drawn[1]  # the step of the first mark is no longer a candidate
         return drawn
 
-    return Places(lengths, draw, f"I in 0..9, J in 0..{num_candidates} without I", cues=(0, -1))
+    marked = range(max(10, num_candidates + 1))
+    return Places(lengths, draw, f"I in 0..9, J in 0..{num_candidates} without I", marked, cues=(0, -1))
 
 
 PLACES: dict[str, Callable[[int], Places]] = {
@@ -168,6 +174,7 @@ class MarkedOperands(Task):
         self.variant = variant
         self.places = self._places()
         self.num_steps = self.places.lengths[-1]
+        self.dependency = lags_of(self.places.marked, self.places.lengths[0])
         # In pascanu13 the criterion is squared error > 0.04.
         self.tolerance = 0.2 if variant == "pascanu13" else 0.04
         self.baseline_loss, self.baseline_error_rate = self._baseline()

@@ -15,6 +15,7 @@ from rnnbench.tasks.answers import ANSWER_LOSS, EXACT_SEQUENCE_RATE, WRONG_SYMBO
 from rnnbench.tasks.base import Batch, Draw, Task
 from rnnbench.tasks.description import Description, describe_range
 from rnnbench.tasks.one_hot import one_hot
+from rnnbench.tasks.placement import lags_of
 from rnnbench.tasks.random_numbers import integers
 from rnnbench.tasks.variants import check_variant, variants_of
 
@@ -71,6 +72,7 @@ class Memorization(Task):
         else:
             self.num_steps = sequence_length
             self.trigger_step = self.num_steps - num_positions - 1
+        self.dependency = lags_of(range(num_positions), self.num_steps)
         self.input_size, self.output_size = num_symbols + 2, num_symbols + 1
         self.num_outputs = num_positions if variant == "hf11_answers" else self.num_steps
         self.num_patterns = num_symbols**num_positions

@@ -14,6 +14,7 @@ from rnnbench.tasks.answers import ANSWER_LOSS, EXACT_SEQUENCE_RATE, WRONG_SYMBO
 from rnnbench.tasks.base import Batch, Draw
 from rnnbench.tasks.description import Description
 from rnnbench.tasks.memorization import Memorization
+from rnnbench.tasks.placement import lags_of
 from rnnbench.tasks.variants import check_variant, variants_of
 
 
@@ -37,6 +38,7 @@ class OneBit(Memorization):
             return
         check_variant(self.problem, variant, sequence_length)
         self.sequence_length = self.num_steps = sequence_length
+        self.dependency = lags_of(range(1), sequence_length)
         self.variant = variant
         self.input_size = self.output_size = self.num_outputs = 1
         self.loss = "sigmoid_cross_entropy"

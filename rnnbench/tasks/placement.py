@@ -59,6 +59,16 @@ def hf11_lengths(sequence_length: int, low: int, high: int) -> range:
     return range(last.start + 1, max(last.stop, last.start + 1) + 1)
 
 
+def lags_of(steps: range, shortest: int) -> range:
+    """Lags of a range of steps (0-based) in a sequence, counted back from its last step.
+
+    Args:
+        steps: The steps.
+        shortest: Number of steps of the sequence, more than the last of them.
+    """
+    return range(shortest - 1 - steps[-1], shortest - steps[0])
+
+
 def draw_from(words: Tensor, windows: tuple[range, ...]) -> Tensor:
     """Draw one number from each window for every sequence, uniformly.
 

@@ -14,6 +14,7 @@ from rnnbench.tasks.answers import ANSWER_LOSS, wrong_classes
 from rnnbench.tasks.base import Batch, Draw, Task
 from rnnbench.tasks.description import Description
 from rnnbench.tasks.one_hot import one_hot
+from rnnbench.tasks.placement import lags_of
 from rnnbench.tasks.random_numbers import integers
 from rnnbench.tasks.variants import check_variant, variants_of
 
@@ -53,6 +54,7 @@ class RandomPermutation(Task):
         """
         check_variant("RandomPermutation", variant, sequence_length)
         self.sequence_length = self.num_steps = sequence_length
+        self.dependency = lags_of(range(1), sequence_length)
         self.variant = variant
         self.every_step = variant == "hf11"
         self.num_outputs = sequence_length if self.every_step else 1

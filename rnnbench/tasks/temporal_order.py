@@ -14,7 +14,7 @@ from rnnbench.tasks.answers import wrong_classes
 from rnnbench.tasks.base import Batch, Draw, Task
 from rnnbench.tasks.description import Description, describe_range
 from rnnbench.tasks.one_hot import one_hot
-from rnnbench.tasks.placement import draw_from, fill_padding, hf11_lengths, percent_range, scaled_windows
+from rnnbench.tasks.placement import draw_from, fill_padding, hf11_lengths, lags_of, percent_range, scaled_windows
 from rnnbench.tasks.random_numbers import bit_fields, integers, num_field_words
 from rnnbench.tasks.variants import check_variant, variants_of
 
@@ -111,6 +111,8 @@ class TemporalOrder(Task):
         self.num_classes = 2**num_symbols
         self.arrangement = ARRANGEMENTS[variant](sequence_length, num_symbols)
         self.num_steps = self.arrangement.lengths[-1]
+        windows, shortest = self.arrangement.windows, self.arrangement.lengths[0]
+        self.dependency = lags_of(range(windows[0].start, windows[-1].stop), shortest)
         self.input_size = 6 if self.arrangement.trigger is None else 8
         self.output_size = self.num_classes
         if self.arrangement.one_hot_targets:

@@ -206,11 +206,12 @@ class Training(TrainingState):
         make_view = None
         if update is not None and before is not None:
             values |= {"loss/train": update.gradient.loss, **update.metrics}
-            model, num_steps, theta, seen = self._problem.model, self._problem.task.num_steps, before, update
+            model, task, theta, seen = self._problem.model, self._problem.task, before, update
             previous = PreviousUpdate(**self.previous) if self.previous else None
 
             def make_view(num_logged: int) -> View:
-                return View(model, num_steps, theta, seen, num_logged, previous=previous)
+                dependency = task.dependency
+                return View(model, task.num_steps, theta, seen, num_logged, previous=previous, dependency=dependency)
 
         self._recorder.observe(self.update, self.active, values, make_view)
 

@@ -30,12 +30,14 @@ LOOP_METRICS = (
         "mean loss of the gradient batch at theta before the update (nag of form sutskever13: at its look-ahead point)",
         "loss",
         "falls; see loss/eval",
+        overview=8,
     ),
     Metric(
         "loss/eval",
         "mean loss of 1000 held-out sequences, the same for all runs of a task, at theta after the update",
         "loss (squared error, or nats)",
         "a plateau at the loss of the constant predictor, then below it once the net has learned the dependency",
+        overview=1,
     ),
     Metric(
         "error_rate/eval",
@@ -43,6 +45,7 @@ LOOP_METRICS = (
         "1",
         "solved: below the task's limit (0.01) at three consecutive evaluations, or at the last one of the budget, and "
         "on 10,000 further sequences",
+        overview=3,
     ),
     Metric(
         "cost/sequences",
@@ -57,12 +60,14 @@ LOOP_METRICS = (
         "sweep of each product, and every evaluation of the loss in backtracking, reduction ratio and line search",
         "sequences",
         "cost/sequences, and about a tenth more for HF",
+        is_detail=True,
     ),
     Metric(
         "cost/backward_passes",
         "sequences passed backward by the optimizer so far: one for each gradient, and one for each product",
         "sequences",
         "equal to cost/sequences for first-order methods",
+        is_detail=True,
     ),
     Metric("time/seconds", "wall-clock time of training so far", "s", "-"),
 )
@@ -233,5 +238,5 @@ def columns(probes: Mapping[str, ScheduledProbe], optimizer: Optimizer, model: M
     tags += [metric.tag for metric in (*task.evaluation_metrics, *optimizer.metrics)]
     for scheduled in probes.values():
         if scheduled.every > 0:
-            tags += scheduled.probe.columns(model, task.num_steps)
+            tags += scheduled.probe.columns(model, task)
     return [*tags, "time/seconds"]

@@ -1,6 +1,7 @@
 """Probes of gradients and curvature against dense matrices and gradients of single sequences."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from rnnbench.tasks.base import Batch
 
 PNG = b"\x89PNG\r\n\x1a\n"
 NUM_STEPS, NUM_SEQUENCES, STEP = 6, 5, 0.05
+TASK = SimpleNamespace(num_steps=NUM_STEPS, dependency=range(2, 4))
 CURVATURE = Curvature(
     num_sequences=NUM_SEQUENCES,
     num_iterations=30,
@@ -60,7 +62,7 @@ def view_of(model, **options):
     clipped = 0.5 * found.gradient
     update = Update(theta - 2 * STEP * clipped, {}, found, clipped, *[torch.zeros(len(theta))] * 4)
     previous = PreviousUpdate(theta + found.gradient.roll(1, 1), found.gradient.flip(1))
-    return View(model, NUM_STEPS, theta, update, 0, previous=previous), objective
+    return View(model, NUM_STEPS, theta, update, 0, previous=previous, dependency=TASK.dependency), objective
 
 
 @pytest.mark.parametrize("model", [SimpleRnn(1, 1, 4), Lstm(1, 1, 3)], ids=name_of)
@@ -68,7 +70,7 @@ def view_of(model, **options):
 def test_readings_have_the_columns_that_were_announced(probe, model):
     view, _ = view_of(model, dtype=torch.float32)
     reading = probe.capture(view)()
-    assert set(reading.scalars) == set(probe.columns(model, NUM_STEPS))
+    assert set(reading.scalars) == set(probe.columns(model, TASK))
     assert all(value.shape == (3,) and value.dtype == torch.float64 for value in reading.scalars.values())
     assert all(draw(2).startswith(PNG) for draw in reading.pictures.values())
 
@@ -89,7 +91,7 @@ def test_of_a_checkpoint_nothing_is_said_about_a_step(probe):
     view, _ = view_of(SimpleRnn(1, 1, 4))
     reading = probe.capture(replace(view, is_training=False, previous=None))()
     about_steps = {"alignment/steps", "alignment/gradients", "alignment/step_against_gradient", "gradient/clipped"}
-    missing = set(probe.columns(view.model, NUM_STEPS)) - set(reading.scalars)
+    missing = set(probe.columns(view.model, TASK)) - set(reading.scalars)
     assert all(tag in about_steps or tag.startswith("curvature/progress_update") for tag in missing)
     assert not {tag for tag in reading.scalars if tag in about_steps or "progress_update" in tag}
 

@@ -1,6 +1,8 @@
 """Probes against closed forms and independent computations."""
 
 import math
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -57,7 +59,9 @@ def linear_unit(weights):
 
 
 def check_columns(probe, view, reading):
-    assert list(reading.scalars) == probe.columns(view.model, view.num_steps)
+    assert list(reading.scalars) == probe.columns(
+        view.model, SimpleNamespace(num_steps=view.num_steps, dependency=view.dependency)
+    )
     assert all(value.shape == (len(view.theta),) for value in reading.scalars.values())
 
 
@@ -97,9 +101,27 @@ def test_decay_ignores_what_has_underflowed():
     assert slope[1].isnan()
 
 
-@pytest.mark.parametrize(("num_steps", "expected"), [(1, [0]), (12, [0, 1, 2, 5, 10]), (55, [0, 1, 2, 5, 10, 20])])
-def test_lags(num_steps, expected):
-    assert lags(num_steps) == expected
+@pytest.mark.parametrize(
+    ("num_steps", "dependency", "expected"),
+    [
+        (1, None, [0]),
+        (12, None, [0, 1, 2, 5, 10]),
+        (55, None, [0, 1, 2, 5, 10, 20]),
+        (55, range(26, 50), [0, 1, 2, 5, 10, 20, 26, 49]),
+        (10, range(9, 10), [0, 1, 2, 5, 9]),
+    ],
+)
+def test_lags(num_steps, dependency, expected):
+    assert lags(num_steps, dependency) == expected
+
+
+def test_the_gradient_at_the_dependency_is_that_of_its_last_lag():
+    model, theta = linear_unit([0.8, 1.1])
+    view = replace(look(model, theta, batch_of(2, 3, [12, 11, 12], 12)), dependency=range(4, 9))
+    probe = StateGradient(picture_every=0)
+    reading = probe.capture(view)()
+    check_columns(probe, view, reading)
+    assert torch.equal(reading.scalars["state_gradient/at_dependency"], reading.scalars["state_gradient/lag_8"])
 
 
 def test_jacobian_eigenvalues_of_a_linear_net_are_those_of_its_weights():

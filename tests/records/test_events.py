@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from run_folders import png
 from tensorboard.compat.proto import event_pb2
+from tensorboard.plugins.scalar.metadata import create_summary_metadata
 
 from rnnbench.records import events
+from rnnbench.records.board import Shown
 
 
 def test_new_file_sorts_after_older_ones():
@@ -50,16 +52,19 @@ def test_scalars_of_many_runs_are_those_of_each(data, shape, update, wall_time):
     table = data.draw(hnp.arrays(np.float64, shape, elements=st.floats(width=32)))
     present = data.draw(hnp.arrays(np.bool_, shape))
     tags = ["loss/train", "a", "\u00fc" * 100, "time/seconds"][: shape[0]]
-    records = events.scalars(tags, update, wall_time, table, present)
+    described = data.draw(hnp.arrays(np.bool_, shape)) & present
+    shown = [Shown(tag, f"What {tag} is.") for tag in tags]
+    records = events.scalars(shown, update, wall_time, table, present, described)
     assert len(records) == shape[1]
     for run, record in enumerate(records):
         assert bool(record) == present[:, run].any()
         if not record:
             continue
         expected = event_pb2.Event(wall_time=wall_time, step=update)
-        for tag, value, there in zip(tags, table[:, run], present[:, run], strict=True):
+        for one, value, there, text in zip(shown, table[:, run], present[:, run], described[:, run], strict=True):
             if there:
-                expected.summary.value.add(tag=tag, simple_value=value)
+                metadata = create_summary_metadata(one.tag, one.description) if text else None
+                expected.summary.value.add(tag=one.tag, simple_value=value, metadata=metadata)
         event = event_pb2.Event.FromString(record[12:-4])
         # As text, since NaN is not equal to itself.
         assert str(event) == str(expected)

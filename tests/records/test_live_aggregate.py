@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from run_folders import make_folders, read_scalars
 
-from rnnbench.records.aggregate import SHARES
+from rnnbench.records.aggregate_board import SHARES
 from rnnbench.records.live_aggregate import AggregatePlan, LiveAggregate
 from rnnbench.records.metrics_csv import read_metrics
 from rnnbench.records.summary import SolvedAt, Summary, write_summary

@@ -92,32 +92,16 @@ def test_pictures_histograms_and_text(tmp_path):
 
 
 def test_hyperparameters(tmp_path):
-    folders = make_folders(tmp_path, 2)
     config = {"optim.lr": 0.5, "optim": "sgd", "optim.clip_norm": None, "stop": True, "limit": math.inf}
-    with Records(folders, COLUMNS) as records:
-        for replica in range(2):
-            records.hyperparameters(replica, config, ["loss/train"])
-        with pytest.raises(ValueError, match=r"other hyperparameters: \{'seed'\}"):
-            records.hyperparameters(1, {**config, "seed": 3}, ["loss/train"])
-        with pytest.raises(ValueError, match="unknown column 'loss/test'"):
-            records.hyperparameters(1, config, ["loss/test"])
-    names = set()
-    for folder in folders:
-        contents = read_events(folder).SummaryMetadata
-        start = hparams_metadata.parse_session_start_info_plugin_data(
-            contents(hparams_metadata.SESSION_START_INFO_TAG).plugin_data.content
-        )
-        assert start.hparams["optim.lr"].number_value == 0.5
-        assert start.hparams["stop"].bool_value is True
-        values = [start.hparams[key].string_value for key in ("optim", "optim.clip_norm", "limit")]
-        assert values == ["sgd", "null", "inf"]
-        names.add(start.group_name)
-        experiment = hparams_metadata.parse_experiment_plugin_data(
-            contents(hparams_metadata.EXPERIMENT_TAG).plugin_data.content
-        )
-        assert [metric.name.tag for metric in experiment.metric_infos] == ["loss/train"]
-        assert {info.name for info in experiment.hparam_infos} == set(config)
-    assert len(names) == 2
+    with Records([tmp_path], COLUMNS) as records:
+        records.hyperparameters(0, "a trial", config)
+    content = read_events(tmp_path).SummaryMetadata(hparams_metadata.SESSION_START_INFO_TAG).plugin_data.content
+    start = hparams_metadata.parse_session_start_info_plugin_data(content)
+    assert start.group_name == "a trial"
+    assert start.hparams["optim.lr"].number_value == 0.5
+    assert start.hparams["stop"].bool_value is True
+    values = [start.hparams[key].string_value for key in ("optim", "optim.clip_norm", "limit")]
+    assert values == ["sgd", "null", "inf"]
 
 
 def test_bytes_reach_the_disk_without_a_sync(tmp_path):

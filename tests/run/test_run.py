@@ -22,6 +22,7 @@ from rnnbench.records.errors import RecordError
 from rnnbench.records.live_aggregate import AggregatePlan
 from rnnbench.records.writer import Records
 from rnnbench.run.batched_run import BatchedRun
+from rnnbench.run.hyperparameters import Trial
 from rnnbench.run.job_folders import Job, SweepGroup
 from rnnbench.run.machine import is_out_of_memory
 from rnnbench.run.setup import set_up
@@ -99,7 +100,8 @@ def test_replicas_of_one_run_equal_runs_alone(overrides, tmp_path):
     own = [("seed=3",), ("seed=4", "init.input_scale=0.3"), ("seed=5", "init.spectral_radius=0.9")]
     together = [job(tmp_path / f"together{k}", *overrides, *more) for k, more in enumerate(own)]
     aggregate = AggregatePlan(tmp_path / "aggregate", {"all": [0, 1, 2]}, [run.folder for run in together], [0, 1, 2])
-    group = SweepGroup(tmp_path / "group.pt", ["0", "1", "2"], "group 0", aggregate)
+    trials = [Trial("all seeds", {"optim": "nag"})] * 3
+    group = SweepGroup(tmp_path / "group.pt", ["0", "1", "2"], "group 0", aggregate, trials)
     setup = set_up([run.config for run in together])
     assert BatchedRun(setup, together, quiet=True, group=group).run() == 0
     for k, more in enumerate(own):

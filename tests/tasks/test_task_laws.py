@@ -183,6 +183,32 @@ def test_exact_answers_are_hits_and_nan_is_a_miss(task):
         assert torch.equal(task.misses(broken, batch), only_this)
 
 
+def test_the_dependency_is_where_the_answer_comes_from(task):
+    """In the shortest sequences what is marked, or is a symbol to be remembered, lies at its lags, first and last."""
+    batch = task.batch(list(range(12)), Stream.GRADIENT, 0, 300)
+    lengths = batch.lengths.flatten()
+    assert 0 <= task.dependency[0] <= task.dependency[-1] < int(lengths.min())
+    steps, places = told_steps(task, batch)
+    if steps is None:
+        return
+    lags = places.lengths[0] - 1 - torch.arange(task.num_steps)[:, None]
+    shown = steps.flatten(1) & (lengths == places.lengths[0])
+    found = lags.expand(shown.shape)[shown].tolist()
+    assert {*found} <= {*task.dependency}
+    is_cue_first = 0 in getattr(places, "cues", ()) and task.dependency[-1] == places.lengths[0] - 1
+    if len(found) > 20 * len(task.dependency):  # at step 0 of hs97 the cue hides the mark
+        assert (min(found), max(found) + is_cue_first) == (task.dependency[0], task.dependency[-1])
+
+
+def told_steps(task, batch):
+    """Which steps show what the answer depends on, (T, R, B), and what places them; None: they cannot be told."""
+    if hasattr(task, "places"):
+        return batch.inputs[..., 1 - task.places.value_channel] == 1, task.places
+    if hasattr(task, "arrangement"):
+        return batch.inputs[..., 4:6].sum(-1) == 1, task.arrangement
+    return None, None
+
+
 def test_bad_places_are_refused(task):
     with pytest.raises(ValueError, match="seed"):
         task.batch([-1], Stream.GRADIENT, 0, 4)

@@ -36,7 +36,7 @@ class Echo(Probe):
             raise ZeroDivisionError("a picture's own mistake")
         return bytes([k])
 
-    def columns(self, model, num_steps):
+    def columns(self, model, task):
         return ["echo/row"]
 
     def capture(self, view):

@@ -1,0 +1,33 @@
+"""The rows of a sweep in TensorBoard's table of runs: what varies, and which jobs differ in the seed alone."""
+
+import os
+
+from rnnbench.run.hyperparameters import Trial, told_of_a_run
+from rnnbench.sweep import grouping
+from rnnbench.sweep.plan import SweepPlan
+
+Scalar = bool | int | float | str
+
+
+def trials_of(plan: SweepPlan, number: int) -> list[Trial]:
+    """Return the row of each job of a group.
+
+    A row has what varies among the jobs of the whole sweep, apart from the seed. In a sweep in which only the seed
+    varies it has what a single run shows.
+
+    Args:
+        plan: Plan of the sweep.
+        number: Number of the group.
+    """
+    keys = grouping.differences([table for other in plan.numbers() for table in plan.tables(other)])
+    telling = [key for key in keys if key not in grouping.NOT_SHOWN]
+    sweep = os.path.basename(os.path.realpath(plan.folder))
+    of_all = {} if telling else told_of_a_run(plan.groups[number].configs()[0])
+    of_all.pop("seed", None)
+    trials = []
+    for table in plan.tables(number):
+        values = {key: grouping.value_in(table, key) for key in telling if grouping.has_value(table, key)} or of_all
+        values = {key: value if isinstance(value, Scalar) else grouping.show(value) for key, value in values.items()}
+        name = f"{grouping.label(table, telling) or 'all seeds'} ({sweep})"
+        trials.append(Trial(name, values, grouping.label(table, [*telling, *(["seed"] if "seed" in keys else [])])))
+    return trials
