@@ -42,6 +42,7 @@ class Update:
         sequences: Forward-and-backward passes over one sequence, products included, (R,).
         forward_passes: Forward passes over one sequence, evaluations of the loss included, (R,).
         backward_passes: Backward passes over one sequence, (R,).
+        damping: Damping of the quadratic model that was minimized, (R,); None: the optimizer has none.
     """
 
     theta: Tensor
@@ -53,6 +54,7 @@ class Update:
     forward_passes: Tensor
     backward_passes: Tensor
     metrics: Mapping[str, Tensor] = field(default_factory=dict)
+    damping: Tensor | None = None
 
     def is_finite(self) -> Tensor:
         """Whether the loss and all parameters of each replica are finite, (R,), bool; otherwise it has diverged."""
@@ -74,6 +76,7 @@ class Update:
             forward_passes=some(self.forward_passes),
             backward_passes=some(self.backward_passes),
             metrics={tag: some(tensor) for tag, tensor in self.metrics.items()},
+            damping=None if self.damping is None else some(self.damping),
         )
 
 

@@ -193,6 +193,7 @@ class HessianFree(Optimizer):
             gradient=computed,
             clipped_gradient=computed.gradient,
             **cost,
+            damping=state["damping"].squeeze(1),
             metrics={
                 "hf/damping": state["damping"].squeeze(1),
                 "hf/structural_damping": state["structural_damping"].squeeze(1),

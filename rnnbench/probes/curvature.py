@@ -206,7 +206,7 @@ class Curvature(Probe):
     def capture(self, view: View) -> Callable[[], Reading]:
         sample = take_sample(view.model, view.update.gradient, self.num_sequences)
         gradient, before, after = view.update.gradient.gradient, view.theta, view.update.theta
-        own_damping, has_step = view.update.metrics.get("hf/damping"), view.is_training
+        own_damping, has_step = view.update.damping, view.is_training
         draw = self.picture_every > 0 and view.num_logged % self.picture_every == 0
 
         def read() -> Reading:

@@ -142,7 +142,7 @@ def test_curvature_is_that_of_dense_matrices(at_once, monkeypatch):
 
 def test_curvature_compares_with_the_damping_of_hf_and_with_given_settings():
     view, _ = view_of(SimpleRnn(1, 1, 4))
-    damped = replace(view, update=replace(view.update, metrics={"hf/damping": torch.tensor([0.1, 0.2, 0.3])}))
+    damped = replace(view, update=replace(view.update, damping=torch.tensor([0.1, 0.2, 0.3])))
     scalars = CURVATURE.capture(damped)().scalars
     largest = scalars["curvature/gauss_newton_1"]
     expected = largest / (largest + torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64))
