@@ -1,7 +1,8 @@
 """The objects of a batched run, built once and checked against this machine."""
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -55,13 +56,34 @@ def set_up(configs: Sequence[Config], world: World = ALONE, *, min_replicas: int
             small (`NotEnoughMemoryError`).
     """
     config = configs[0]
-    device, built = resolve_device(config.device), build(configs)
+    device, built = device_of(config.device, world), build(configs)
     _check_shares(built, world)
     backend = check_backend(config, built, device)
     captures = check_graphs(config, built, device, world)
     num_replicas = len(configs) if min_replicas is None else min_replicas
     num_bytes = check_memory(config, built, num_replicas, device)
-    return RunSetup(config, built, device, world, backend, captures, num_bytes)
+    return RunSetup(config, built, device, replace(world, device=device), backend, captures, num_bytes)
+
+
+def device_of(name: str, world: World) -> torch.device:
+    """The device that `device` names; under torchrun a GPU for each process, since NCCL lets no two share one.
+
+    Raises:
+        ConfigError: It is not there.
+    """
+    device = resolve_device(name)
+    if world.size == 1 or device.type != "cuda":
+        return device
+    if name.startswith("cuda:"):
+        raise ConfigError(f"device={name} is one GPU, but each process of torchrun needs its own; use device=cuda")
+    place, num_processes = int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
+    count = torch.cuda.device_count()
+    if num_processes > count:
+        raise ConfigError(
+            f"device={name}: torchrun has started {num_processes} processes here, but the number of GPUs is {count}; "
+            f"use --nproc-per-node={count} or device=cpu"
+        )
+    return torch.device("cuda", place)
 
 
 def _check_shares(built: Built, world: World) -> None:

@@ -12,6 +12,8 @@ from typing_extensions import override
 
 from rnnbench.training.interrupt import Interrupt, Interrupted
 
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class World:
@@ -20,10 +22,12 @@ class World:
     Attributes:
         rank: Number of this process, from 0; process 0 writes the records.
         size: Number of processes.
+        device: Device of the tensors that they exchange: that of the run, since NCCL takes no others.
     """
 
     rank: int = 0
     size: int = 1
+    device: torch.device = CPU
 
     def share(self, rows: range) -> range:
         """Return the rows of this process; the shares of the processes differ in size by at most one row."""
@@ -38,7 +42,7 @@ class World:
 
     def largest(self, number: int) -> int:
         """Return the largest of the processes' numbers; every process must call it."""
-        tensor = torch.tensor(number)
+        tensor = torch.tensor(number, device=self.device)
         distributed.all_reduce(tensor, distributed.ReduceOp.MAX)
         return int(tensor)
 
@@ -46,7 +50,7 @@ class World:
         """Return the number of the first process; every process must call it."""
         if self.size == 1:
             return number
-        tensor = torch.tensor(number, dtype=torch.float64)
+        tensor = torch.tensor(number, dtype=torch.float64, device=self.device)
         distributed.broadcast(tensor, 0)
         return tensor.item()
 
@@ -57,6 +61,8 @@ ALONE = World()
 @contextmanager
 def joined(device: torch.device) -> Iterator[None]:
     """Connect to the other processes that torchrun has started, using the environment variables that it sets."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # which NCCL takes
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield

@@ -10,10 +10,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnbench.cli import main
+from rnnbench.config.compose import Composer
+from rnnbench.config.errors import ConfigError
+from rnnbench.config.request import Request
+from rnnbench.run.setup import device_of, set_up
 from rnnbench.training.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +57,11 @@ def run(*words):
 
 def train(folder, *overrides):
     return run("-m", "rnnbench", "train", *overrides, f"hydra.run.dir={folder}")
+
+
+def config_of(*overrides):
+    with Composer(Request()) as composer:
+        return composer.compose(list(overrides)).config
 
 
 @given(st.integers(0, 500), st.integers(0, 300), st.integers(1, 9))
@@ -114,6 +124,40 @@ def test_what_cannot_be_shared_is_said(monkeypatch, capsys, tmp_path):
     assert main(["train", "-m", "seed=1,2"]) == 2
     assert "start a sweep (-m) without it" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def two_gpus(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+
+@pytest.mark.parametrize("name", ["cuda", "auto"])
+def test_each_process_has_a_gpu_of_its_own(name, two_gpus, monkeypatch):
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    found = []
+    for rank in range(2):
+        monkeypatch.setenv("LOCAL_RANK", str(rank))
+        found.append(device_of(name, World(rank, 2)))
+    assert found == [torch.device("cuda", 0), torch.device("cuda", 1)]
+    assert device_of("cpu", World(1, 2)) == torch.device("cpu")
+    assert device_of("cuda:1", World()) == torch.device("cuda:1")
+
+
+@pytest.mark.parametrize(
+    ("name", "num_processes", "message"),
+    [("cuda:1", 2, "use device=cuda"), ("cuda", 3, "3 processes here, but the number of GPUs is 2; use --nproc-per")],
+)
+def test_no_two_processes_share_a_gpu(name, num_processes, message, two_gpus, monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(num_processes))
+    with pytest.raises(ConfigError, match=message):
+        device_of(name, World(0, num_processes))
+
+
+def test_the_world_of_a_run_has_its_device():
+    config = config_of(*SMALL[:-1], "optim=nag", "device=cpu")
+    assert set_up([config], World(0, 2, torch.device("meta"))).world == World(0, 2, torch.device("cpu"))
 
 
 @pytest.mark.slow
