@@ -26,7 +26,8 @@ RESOURCES = frozenset(
         *("account", "comment", "constraint", "dependency", "exclude", "nodelist", "partition", "qos", "wckey"),
         *("cpus_per_gpu", "cpus_per_task", "gpus_per_node", "gpus_per_task", "gres", "num_gpus", "exclusive"),
         *("mem", "mem_gb", "mem_per_cpu", "mem_per_gpu", "nodes", "ntasks_per_node", "tasks_per_node"),
-        *("array_parallelism", "signal_delay_s", "stderr_to_stdout", "time", "timeout_min", "use_srun"),
+        *("array_parallelism", "max_num_timeout", "signal_delay_s", "stderr_to_stdout", "use_srun"),
+        *("time", "timeout_min"),
     }
 )
 """Parameters of submitit that request resources and cannot run commands."""

@@ -1,5 +1,6 @@
 """Runs the composed jobs of a sweep as batched runs."""
 
+import shutil
 import sys
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from rnnbench.config.classes import external_targets
 from rnnbench.config.composed import Composed
+from rnnbench.config.errors import ConfigError
 from rnnbench.config.hydra_files import write_job_folder
 from rnnbench.config.launcher_settings import LauncherSettings
 from rnnbench.config.trust import Trusted
@@ -15,6 +17,7 @@ from rnnbench.records import is_sweep_folder
 from rnnbench.records.identity import run_identity
 from rnnbench.records.messages import say
 from rnnbench.records.objective import objective_of
+from rnnbench.records.summary import SWEEP_FILE_NAME
 from rnnbench.sweep.backend_choice import choose_backend
 from rnnbench.sweep.backends import run_groups
 from rnnbench.sweep.batches import JobBatch, batch_jobs
@@ -101,8 +104,19 @@ class BatchedSweep:
             self._say(line)
         # The user has named these classes in this command, so they are trusted wherever they are.
         trusted = replace(self._trusted, modules=tuple(external_targets(configs)))
-        status = run_groups(self._folder, numbers, settings, trusted, quiet=self._quiet, say=self._say)
+        try:
+            status = run_groups(self._folder, numbers, settings, trusted, quiet=self._quiet, say=self._say)
+        except ConfigError:  # no group could begin
+            if not has_begun:
+                self._discard(folders)
+            raise
         self.status = max(self.status, status)
+
+    def _discard(self, folders: Sequence[str]) -> None:
+        """Remove the files of a sweep that could not begin, so that the same command can be tried again."""
+        for name in (*folders, "groups", "submitit"):
+            shutil.rmtree(self._folder / name, ignore_errors=True)
+        (self._folder / SWEEP_FILE_NAME).unlink(missing_ok=True)
 
     def print_summary(self) -> None:
         """Print the summary of the sweep if it has started."""

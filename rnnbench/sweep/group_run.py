@@ -61,8 +61,8 @@ def run_group(folder: Path, number: int, trusted: Trusted, *, quiet: bool) -> in
     """
     plan, status = read_plan(folder), OK
     jobs = plan.jobs(number)
+    trusted.add_to_path()  # where the classes are looked for; nothing is imported yet
     check_trusted(folder, [job.config for job in jobs], plan.groups[number].classes, trusted)
-    trusted.add_to_path()
     log = plan.checkpoint(number).with_suffix(".log")
     with locked(plan.checkpoint(number).with_suffix(".lock"), f"group {number} of {folder}"), _logging_to(log):
         remaining = remaining_of(plan, number, jobs)

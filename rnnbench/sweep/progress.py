@@ -1,7 +1,9 @@
-"""The progress of groups that run in other processes, read from their aggregates."""
+"""The progress of groups that run in other processes, read from their aggregates; and how they ended."""
 
+import signal
 from collections.abc import Mapping, Sequence
 
+from rnnbench.exit_status import OK, is_of_signal, of_signal
 from rnnbench.records.aggregate import folder_name
 from rnnbench.records.aggregate_board import SHARES
 from rnnbench.records.metrics_csv import last_row
@@ -37,3 +39,18 @@ def _group_state(plan: SweepPlan, number: int, cells: Mapping[str, Sequence[int]
         return "starting"
     budget = plan.groups[number].config["budget"]["updates"]
     return f"update {update:,}/{budget:,}, {round(solved)} of {count(num_jobs, 'job')} solved"
+
+
+def outcome(number: int, status: int) -> str:
+    """How a group ended, for a person.
+
+    Args:
+        number: The number of the group.
+        status: The exit status of the group; -N: signal N killed its process.
+    """
+    if status < 0:
+        return f"group {number} was killed by signal {-status}; `rnnbench resume` continues it"
+    if is_of_signal(status):
+        name = signal.Signals(status - of_signal(0)).name
+        return f"group {number} was ended by {name}, with a checkpoint; `rnnbench resume` continues it"
+    return f"group {number} ended" + ("" if status == OK else f" with exit status {status}")

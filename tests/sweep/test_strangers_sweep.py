@@ -9,7 +9,7 @@ from planned import plan_jobs
 
 from rnnbench.cli import main
 from rnnbench.config.classes import places_of
-from rnnbench.config.trust import NOTHING
+from rnnbench.config.trust import NOTHING, Trusted
 from rnnbench.sweep.backends import run_group_or_report
 
 SIDE_EFFECT = """
@@ -82,6 +82,21 @@ def test_the_refusal_is_the_command_that_goes_on(resume, tmp_path):
         f"rnnbench: sweep uses of_a_stranger.Task and of_a_stranger.Model from {tmp_path}, classes that are not "
         f"rnnbench's; if you trust them: rnnbench resume sweep budget.updates=7 --config-dir {tmp_path}"
     )
+
+
+def test_a_worker_finds_a_class_in_a_folder_that_is_named(tmp_path, monkeypatch, capsys):
+    """A process of submitit's or of a cluster has no more than that: the folder is not on its path yet."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr("rnnbench.sweep.group_run._run_part", lambda *_, **__: 0)
+    sweep, own = tmp_path / "sweep", tmp_path / "my"
+    for folder in (sweep / "0", sweep / "1", sweep / "groups", own):
+        folder.mkdir(parents=True)
+    (own / "named_module.py").write_text("from rnnbench.tasks.adding import Adding as Named")
+    plan_jobs(sweep, SMALL).write()
+    tree = json.loads((sweep / "sweep.json").read_text())
+    set_target("task", "named_module.Named")(tree)
+    (sweep / "sweep.json").write_text(json.dumps(tree))
+    assert run_group_or_report(sweep, 0, Trusted(folders=(own,)), quiet=True) == 0, capsys.readouterr().err
 
 
 def set_value(value, *path):

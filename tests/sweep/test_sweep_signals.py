@@ -1,6 +1,7 @@
 """Ctrl-C, SIGTERM, a terminal that is closed: the sweep ends in order and goes on to the same numbers."""
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from forked import SECONDS_AT_MOST
 from small_sweeps import NAG, assert_same_sweep, at_update, jobs_of, statuses_of, summary_of
 
-import rnnbench.sweep.backends
+import rnnbench.sweep.submitit_backend
 from rnnbench.training.interrupt import Interrupt
 
 WORDS = (*NAG, "optim=nag,sgd", "seed=0,1", "optim.lr=1e-3,1e-4", "stop_when_solved=false")
@@ -59,16 +60,20 @@ def test_ended_by_a_signal(backend, number, status, rnnbench):
 def end_slowly():
     """Have groups end two seconds after they are told to, as with large checkpoints, and this be a terminal's job."""
 
-    def run_task(folder, number, trusted):
-        with Interrupt() as interrupt:
-            Path(folder, f"begun-{number}").touch()
-            while interrupt.signal is None:
-                time.sleep(0.01)
-            time.sleep(2)
-        Path(folder, f"ended-{number}").touch()
-        return 143
+    class SlowTask:
+        def __init__(self, folder, number, trusted):
+            self.folder, self.number = folder, number
 
-    rnnbench.sweep.backends._run_task = run_task
+        def __call__(self):
+            with Interrupt() as interrupt:
+                Path(self.folder, f"begun-{self.number}").touch()
+                while interrupt.signal is None:
+                    time.sleep(0.01)
+                time.sleep(2)
+            Path(self.folder, f"ended-{self.number}").touch()
+            return 143
+
+    rnnbench.sweep.submitit_backend.GroupTask = SlowTask
     os.setsid()
 
 
@@ -82,6 +87,28 @@ def test_tasks_of_submitit_have_the_time_that_they_need(number, rnnbench):
     assert command.status() == (130 if number == signal.SIGINT else 143)
     assert all(file.exists() for file in ended)
     assert "Traceback" not in command.err
+
+
+@pytest.mark.slow
+def test_a_task_of_submitit_that_is_requeued_goes_on(rnnbench):
+    words = (*NAG, "seed=0,1", "stop_when_solved=false")
+    folder = rnnbench.root / "s"
+    command = rnnbench.start_sweep("s", *words, f"budget.updates={FAR}", "hydra.launcher.backend=submitit_local")
+    command.wait_until((folder / "groups" / "0.pt").exists)
+    lock = folder / "groups" / "0.lock"  # names the process of the task
+    (task,) = re.findall(r"process (\d+) on ", lock.read_text())
+    os.kill(int(task), signal.SIGUSR2)  # what submitit has a cluster send before a time limit
+    command.wait_until(lambda: re.findall(r"process (\d+) on ", lock.read_text()) not in ([], [task]))
+    reached = summary_of(folder / "0")["updates"]
+    command.signal(signal.SIGINT)
+    assert command.status() == 130, command.err
+    (log,) = folder.glob("submitit/*/*.out")
+    assert "Requeued job" in log.read_text()
+    summary = summary_of(folder / "0")
+    assert summary["updates"] >= reached > 0
+    enough = f"budget.updates={summary['updates'] + 20}"
+    rnnbench("resume", "-q", folder, enough)
+    assert_same_sweep(rnnbench.sweep("whole", *words, enough), folder)
 
 
 def send_this_process(observer, number):
