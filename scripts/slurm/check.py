@@ -142,7 +142,7 @@ def too_many_limits(check: Check) -> str:
     check.wait_for_training(command)
     for job in command.jobs():
         check.cluster.call("scancel", "--signal=USR2", job)
-    return _resumed(check, command, 140, "was ended by SIGUSR2, with a checkpoint; `rnnbench resume` goes on with it")
+    return _resumed(check, command, 140, "was ended by SIGUSR2, with a checkpoint; `rnnbench resume` continues it")
 
 
 def interrupted(check: Check) -> str:
@@ -151,7 +151,7 @@ def interrupted(check: Check) -> str:
     check.wait_for_training(command)
     jobs = command.jobs()
     command.interrupt()
-    told = _resumed(check, command, 130, "go on      rnnbench resume")
+    told = _resumed(check, command, 130, "rnnbench resume")
     for job in jobs:
         if check.cluster.state(job) != "CANCELLED":
             raise CheckError(f"Slurm job {job} was not cancelled but is {check.cluster.state(job)}")
@@ -166,7 +166,7 @@ def cancelled(check: Check) -> str:
     if check.cluster.state(second) != "PENDING":
         raise CheckError(f"the second group was to wait, but is {check.cluster.state(second)}")
     check.cluster.call("scancel", second, first)
-    return _resumed(check, command, 143, f"Slurm job {second} has ended without a result (CANCELLED)")
+    return _resumed(check, command, 143, f"Slurm job {second} ended without a result (CANCELLED)")
 
 
 def _resumed(check: Check, command: Command, status: int, words: str) -> str:

@@ -122,7 +122,7 @@ def test_what_cannot_be_shared_is_said(monkeypatch, capsys, tmp_path):
     for name, value in {"TORCHELASTIC_RUN_ID": "x", "RANK": "0", "WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
     assert main(["train", "-m", "seed=1,2"]) == 2
-    assert "start a sweep (-m) without it" in capsys.readouterr().err
+    assert "start a sweep (-m) without torchrun" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
