@@ -101,11 +101,11 @@ def _dispatch(words: list[str]) -> int:
 
 def _no_command(words: list[str]) -> ConfigError:
     """The error if the first argument is not a command."""
-    from rnnbench.config.nearest import did_you_mean, nearest_keys
+    from rnnbench.config.nearest import did_you_mean, nearest_choices
 
     if "=" in words[0]:
         return ConfigError(f"a command comes first: rnnbench train {' '.join(words)}")
-    near = did_you_mean(nearest_keys(words[0], COMMANDS)) or f"; the commands are {', '.join(COMMANDS)}"
+    near = did_you_mean(nearest_choices("rnnbench", words[0], COMMANDS)) or f"; the commands are {', '.join(COMMANDS)}"
     return ConfigError(f"there is no command {words[0]}{near}")
 
 

@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rnnbench.config.errors import ConfigError
-from rnnbench.config.folders import check_utf8
+from rnnbench.config.folders import check_utf8, newest_in
+from rnnbench.config.nearest import did_you_mean
 from rnnbench.config.parser import CommandParser
 from rnnbench.config.trust import Trusted, add_trust_options, trusted_by
 from rnnbench.records import is_run_folder, is_sweep_folder, sweep_of
+from rnnbench.records.messages import shell_word
 from rnnbench.run.process import place_in_torchrun, prepare_process
+
+RUNS = "runs"
+"""The folder that runs and sweeps lie in where hydra.run.dir and hydra.sweep.dir do not say otherwise."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ def parse_options(words: Sequence[str]) -> Options:
     """
     given = _parser().parse_intermixed_args(words)
     if not given.words:
-        raise ConfigError("rnnbench resume needs the folder of a run or a sweep")
+        raise ConfigError(f"rnnbench resume needs the folder of a run or a sweep{_newest(Path(RUNS))}")
     folder, *overrides = given.words
     return Options(Path(folder), tuple(overrides), given.quiet, given.accept_gap, trusted_by(given, ["resume", *words]))
 
@@ -107,5 +112,13 @@ def _check_run(folder: Path) -> None:
     sweep = sweep_of(folder)
     if sweep is not None and is_run_folder(folder):
         raise ConfigError(f"{folder} is trained together with other jobs of a sweep: rnnbench resume {sweep}")
+    if not folder.is_dir():
+        raise ConfigError(f"there is no folder {folder}{_newest(Path(RUNS))}")
     if not is_run_folder(folder):
-        raise ConfigError(f"{folder} holds neither checkpoint.pt nor sweep.json to go on from")
+        newest = _newest(folder) or "; rnnbench train starts a run"
+        raise ConfigError(f"{folder} holds neither checkpoint.pt nor sweep.json to go on from{newest}")
+
+
+def _newest(folder: Path) -> str:
+    """The end of a message: the newest runs and sweeps below a folder, as they are typed; nothing if there is none."""
+    return did_you_mean(f"rnnbench resume {shell_word(str(path))}" for path in newest_in(folder))

@@ -14,11 +14,18 @@ from omegaconf.errors import OmegaConfBaseException
 from rnnbench.config import schema
 from rnnbench.config.declaration import DECLARED
 from rnnbench.config.errors import ConfigError
-from rnnbench.config.nearest import did_you_mean, nearest_keys
+from rnnbench.config.nearest import did_you_mean, nearest_keys, no_such_key
 from rnnbench.config.register import CLASSES
+from rnnbench.config.usual_words import usual_keys
 from rnnbench.paths import conf_dir
 
 SIMPLE = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", list: "a list", dict: "keys"}
+
+FOLDER_KEYS = ("hydra.run.dir", "hydra.sweep.dir")
+"""Keys of Hydra's that may be meant by a key without a group."""
+
+FEW_KEYS = 6
+"""So many keys of a part are named, where none is near what was given."""
 
 
 def describe_type(hint: Any) -> str:
@@ -110,22 +117,34 @@ def unknown_key(key: str, config: DictConfig, groups: Sequence[str] = ()) -> Con
         groups: Names of the groups, which may be meant too.
     """
     keys = keys_of(config, hydra=key.startswith("hydra."))
-    top = key.partition(".")[0]
+    known = keys if "." in key else [*keys, *groups, *FOLDER_KEYS]
+    near, usual = nearest_keys(key, known), usual_keys(key)
     for dotted, names in choices_with(key).items():
         if dotted not in keys:
             group = dotted.partition(".")[0]
             chosen = OmegaConf.select(config, f"{group}.name")
-            return ConfigError(f"{group}={chosen} has no key {dotted}; it belongs to {group}={' or '.join(names)}")
-    near = nearest_keys(key, keys if "." in key else [*keys, *groups])
-    if not near:
-        for elsewhere in nearest_keys(key, _packaged_choices().keys() - set(keys))[:1]:
-            ((dotted, names),) = choices_with(elsewhere).items()
-            return ConfigError(f"there is no key {key}; did you mean {dotted} of {top}={' or '.join(names)}?")
-    if not near and any(name.startswith(f"{top}.") for name in keys):
-        siblings = [name.removeprefix(f"{top}.") for name in keys if name.startswith(f"{top}.") and name[-1] != "_"]
-        return ConfigError(f"there is no key {key}; {top} has {', '.join(siblings)}")
-    hint = did_you_mean(near) or "; rnnbench list shows the groups, rnnbench list keys the other keys"
-    return ConfigError(f"there is no key {key}{hint}")
+            where = f"{group}={chosen} has no key {dotted}; it belongs to {group}={' or '.join(names)}"
+            return ConfigError(f"{where}{did_you_mean(name for name in near if name in usual)}")
+    others = sorted(_packaged_choices().keys() - set(known))
+    if not near or (near[0] not in usual and not set(usual).isdisjoint(others)):
+        for dotted in nearest_keys(key, others)[:1]:
+            choices = f"{dotted.partition('.')[0]}={' or '.join(_packaged_choices()[dotted])}"
+            return ConfigError(f"{no_such_key(key)}{did_you_mean([f'{dotted} of {choices}'])}")
+    return ConfigError(f"{no_such_key(key)}{did_you_mean(near) or _where_to_look(key, config, keys, groups)}")
+
+
+def _where_to_look(key: str, config: DictConfig, keys: Sequence[str], groups: Sequence[str]) -> str:
+    """The end of a message where no key is near: the few keys of the same part, or the command that shows them."""
+    top = key.partition(".")[0]
+    siblings = [name.removeprefix(f"{top}.") for name in keys if name.startswith(f"{top}.") and name[-1] != "_"]
+    if 0 < len(siblings) <= FEW_KEYS:
+        return f"; {top} has {', '.join(siblings)}"
+    if top == "hydra":
+        return "; rnnbench train --cfg hydra shows Hydra's keys"
+    if siblings and top in groups:
+        words = [top, *filter(None, [OmegaConf.select(config, f"{top}.name")])]
+        return f"; rnnbench list {' '.join(words)} shows its keys"
+    return "; rnnbench list shows the groups, rnnbench list keys the other keys"
 
 
 NOISE = re.compile(r"full_key:|object_type=|reference_type=|Error merging|.* raised while composing config:$|$")

@@ -69,7 +69,7 @@ def check_folder(folder: Path, key: str) -> None:
     for what, is_one in (("run", is_run_folder), ("sweep", is_sweep_folder)):
         if is_one(folder):
             raise ConfigError(
-                f"{folder} holds a {what} already: continue it with `rnnbench resume {folder}`, or choose another {key}"
+                f"{folder} holds a {what} already: rnnbench resume {folder} continues it; or choose another {key}"
             )
 
 
@@ -120,6 +120,24 @@ def check_no_runs_below(folder: Path, key: str) -> None:
             raise ConfigError(f"{folder} contains the {what} {path}: choose another {key}")
 
 
+def newest_in(folder: Path, most: int = 3) -> list[Path]:
+    """The runs and sweeps below a folder that were written last, the newest first; jobs of a sweep are left out.
+
+    Args:
+        folder: Its path; it need not exist.
+        most: How many, at most.
+    """
+    found: dict[Path, float] = {}
+    for name, inner, _ in os.walk(folder):
+        path = Path(name)
+        if what_is_in(path) is None:
+            inner[:] = [each for each in inner if not each.startswith(".")]
+        else:
+            inner.clear()
+            found[path] = path.stat().st_mtime
+    return sorted(found, key=found.__getitem__, reverse=True)[:most]
+
+
 def check_job_folders(sweep: Path, subdirs: Sequence[str], *, is_new: bool, has_plan: bool) -> None:
     """Check the folders of a sweep's jobs.
 
@@ -147,7 +165,9 @@ def check_job_folders(sweep: Path, subdirs: Sequence[str], *, is_new: bool, has_
     for folder in folders:
         if not _resolved(folder).is_relative_to(_resolved(sweep)):
             raise ConfigError(f"{SUBDIR}: {folder} is a link that leads out of {sweep}")
-        check_folder(folder, SWEEP_DIR)
+        if is_run_folder(folder) or is_sweep_folder(folder):
+            raise ConfigError(f"{sweep} holds runs already, such as {folder}: choose another {SWEEP_DIR}")
+        check_writable(folder, SWEEP_DIR)
         check_apart(folder, SWEEP_DIR)
         check_no_runs_below(folder, SWEEP_DIR)
     if has_plan:

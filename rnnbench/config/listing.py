@@ -12,9 +12,10 @@ from typing import Any
 
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.limits import describe_bounds
-from rnnbench.config.nearest import not_a_choice
+from rnnbench.config.nearest import MOST, did_you_mean, nearest_choices, nearest_keys, not_a_choice
 from rnnbench.config.request import Request
 from rnnbench.config.schema import Config
+from rnnbench.config.usual_words import usual_keys
 
 GROUPS = {
     "task": "the task to learn",
@@ -233,6 +234,21 @@ def _row(head: str, text: str) -> list[str]:
     return textwrap.wrap(text, columns - len(head), initial_indent=head, subsequent_indent=" " * len(head)) or [head]
 
 
+def _nothing_to_list(request: Request, words: Sequence[str]) -> str:
+    """The message on words that name no group and choice: what to type for a choice, a group or a key of that name."""
+    from rnnbench.config.explain import choices_with
+
+    given, folders = " ".join(words), folders_of(request)
+    choices = {group: folders.files(group) for group in GROUPS}
+    found = [f"{group} {name}" for group, names in choices.items() for name in names if name in words]
+    found += nearest_keys(given, [*GROUPS, KEYS])
+    keys = [part for key in (given, *usual_keys(given)) for part in choices_with(key).items()]
+    found += [f"{key.partition('.')[0]} {names[0]}" for key, names in keys]
+    found = found or [f"{group} {name}" for group in choices for name in nearest_choices(group, given, choices[group])]
+    near = did_you_mean(f"rnnbench list {two}" for two in dict.fromkeys(found[:MOST]))
+    return f"there is no group {given!r}{near} (groups: {', '.join([*GROUPS, KEYS])})"
+
+
 def list_lines(request: Request, words: Sequence[str]) -> Iterator[str]:
     """What `rnnbench list WORDS` shows.
 
@@ -250,8 +266,7 @@ def list_lines(request: Request, words: Sequence[str]) -> Iterator[str]:
     elif group == KEYS and not rest:
         yield from key_lines(keys_beside_groups(request))
     elif group not in GROUPS or len(rest) > 1:
-        given = " ".join(words)
-        raise ConfigError(not_a_choice("rnnbench list", given, [*GROUPS, KEYS]))
+        raise ConfigError(_nothing_to_list(request, words))
     elif not rest:
         yield from group_lines(request, [group])
     elif group == "experiment":

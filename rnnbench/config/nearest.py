@@ -3,7 +3,10 @@
 import difflib
 from collections.abc import Iterable
 
+from rnnbench.config.usual_words import remark_on, usual_choices, usual_keys
+
 SIMILARITY = 0.6  # difflib's own default
+SURE = 0.8  # of a name in another group than the one that was given
 MOST = 3
 CLOSE = 0.15  # those that are this much less similar than the best one are not shown
 
@@ -26,18 +29,26 @@ def one_edit_apart(one: str, other: str) -> bool:
 def nearest_keys(key: str, keys: Iterable[str]) -> list[str]:
     """The keys that may have been meant, best first, at most three.
 
-    Within one group the names are compared, otherwise the whole keys; the same name in another group is found too.
+    A word that other programs use means ours, unless it is a key with one letter wrong. Otherwise names are compared
+    within a group, whole keys across groups; the same name in another group is found too.
 
     Args:
         key: What was given.
         keys: Those that exist.
     """
+    keys = list(keys)
+    usual = [name for name in usual_keys(key) if name in keys]
+    if usual and not any(one_edit_apart(key, name) for name in keys):
+        return usual[:MOST]
     scores: dict[str, float] = {}
     group, _, name = key.rpartition(".")
-    whole, last = difflib.SequenceMatcher(b=key), difflib.SequenceMatcher(b=name)
+    whole, last = difflib.SequenceMatcher(), difflib.SequenceMatcher(b=name)
     for candidate in keys:
         candidate_group, _, candidate_name = candidate.rpartition(".")
-        whole.set_seq1(candidate)
+        # what is common to all keys of a part says nothing
+        shared = f"{candidate.partition('.')[0]}."
+        prefix = len(shared) if key.startswith(shared) else 0
+        whole.set_seqs(candidate[prefix:], key[prefix:])
         last.set_seq1(candidate_name)
         if one_edit_apart(key, candidate):
             scores[candidate] = 1.0
@@ -45,16 +56,36 @@ def nearest_keys(key: str, keys: Iterable[str]) -> list[str]:
             scores[candidate] = last.ratio()
         else:
             # a near name in the right group is worth more than the same name elsewhere
-            scores[candidate] = max(whole.ratio(), 0.9 * last.ratio())
+            elsewhere = last.ratio() if not group or last.ratio() >= SURE else 0.0
+            scores[candidate] = max(whole.ratio(), 0.9 * elsewhere)
     least = max(SIMILARITY, max(scores.values(), default=0.0) - CLOSE)
     found = sorted((name for name in scores if scores[name] >= least), key=lambda name: -scores[name])
     return found[:MOST]
+
+
+def nearest_choices(group: str, given: str, choices: Iterable[str]) -> list[str]:
+    """The choices of a group that may have been meant: by a word that other programs use, or by their spelling.
+
+    Args:
+        group: A group, or `rnnbench` for its commands.
+        given: What was given.
+        choices: Those that exist.
+    """
+    names = list(choices)
+    usual = [name for name in usual_choices(group, given) if name in names]
+    return usual or difflib.get_close_matches(given.lower(), names, 1, SIMILARITY)
 
 
 def did_you_mean(names: Iterable[str]) -> str:
     """The end of a message: `; did you mean a, b?`, or nothing where there is no name."""
     joined = ", ".join(names)
     return f"; did you mean {joined}?" if joined else ""
+
+
+def no_such_key(key: str) -> str:
+    """The beginning of a message on a key that does not exist, with the reason where that is known."""
+    remark = remark_on(key)
+    return f"there is no key {key}{f': {remark}' if remark else ''}"
 
 
 def not_a_choice(what: str, given: str, choices: Iterable[str]) -> str:
@@ -66,5 +97,5 @@ def not_a_choice(what: str, given: str, choices: Iterable[str]) -> str:
         choices: Those that exist.
     """
     names = list(choices)
-    near = difflib.get_close_matches(given, names, 1, SIMILARITY)
-    return f"{what} has no choice {given!r}{did_you_mean(near)} (choices: {', '.join(names) or 'none'})"
+    near = did_you_mean(nearest_choices(what, given, names))
+    return f"{what} has no choice {given!r}{near} (choices: {', '.join(names) or 'none'})"

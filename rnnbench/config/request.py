@@ -117,7 +117,10 @@ def parse_request(arguments: Sequence[str]) -> Request:
     Raises:
         ConfigError: An option does not exist or has no value, a folder does not exist, or options exclude each other.
     """
-    options = train_parser().parse_intermixed_args(arguments)
+    options, unknown = train_parser().parse_known_intermixed_args(arguments)
+    if unknown:
+        example = "keys are given without dashes, as in optim.lr=0.1 (see rnnbench train --help)"
+        raise ConfigError(f"there is no option {unknown[0]}; {example}")
     if options.info is not None and "=" in options.info:  # an override after a bare -i
         options.overrides.append(options.info)
         options.info = "all"

@@ -76,7 +76,9 @@ def test_nothing_lies_in_a_run_or_a_sweep(folder, check, occupied):
 @pytest.mark.parametrize("check", ["run", "sweep", "sweep without a plan"])
 @pytest.mark.parametrize(("folder", "what"), [("runs/run", "run"), ("runs/sweep", "sweep"), ("link", "sweep")])
 def test_nothing_lies_where_a_run_or_a_sweep_is(folder, what, check, occupied):
-    with pytest.raises(ConfigError, match=f"^{folder} holds a {what} already: .*`rnnbench resume {folder}`, or choose"):
+    with pytest.raises(
+        ConfigError, match=f"^{folder} holds a {what} already: rnnbench resume {folder} continues it; or choose"
+    ):
         CHECKS[check](folder)
 
 
@@ -96,7 +98,9 @@ def test_beside_others_is_fine(folder, check, occupied):
 def test_a_sweep_without_a_plan_is_a_folder_with_runs_in_it(occupied):
     sweep("runs/plain", ["1", "a/2"], has_plan=False)
     sweep("runs", ["1", "2"], has_plan=False)
-    with pytest.raises(ConfigError, match="runs/plain/0 holds a run already"):
+    with pytest.raises(
+        ConfigError, match=r"runs/plain holds runs already, such as .*runs/plain/0: choose another hydra"
+    ):
         sweep("runs/plain", ["0", "1"], has_plan=False)
     with pytest.raises(ConfigError, match="runs/plain/0/x lies inside the run"):
         sweep("runs/plain", ["0/x", "1"], has_plan=False)

@@ -1,13 +1,20 @@
+import re
 import string
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from rnnbench.cli import COMMANDS
+from rnnbench.config import schema, usual_words
 from rnnbench.config.compose import GROUPS, Composer
-from rnnbench.config.explain import keys_of, unknown_key
-from rnnbench.config.nearest import nearest_keys, not_a_choice, one_edit_apart
+from rnnbench.config.declaration import DECLARED
+from rnnbench.config.explain import FOLDER_KEYS, keys_of, unknown_key
+from rnnbench.config.listing import Choices
+from rnnbench.config.nearest import nearest_choices, nearest_keys, not_a_choice, one_edit_apart
 from rnnbench.config.request import Request
+from rnnbench.config.validate import fields_of
+from rnnbench.paths import conf_dir
 
 OPTIMIZERS = ("hf", "sgd", "nag", "adam")
 
@@ -73,8 +80,111 @@ def test_a_key_of_another_choice_names_that_choice(trees):
     assert "optim.momentum of optim=nag or sgd" in str(unknown_key("optim.momentumm", trees["hf"]))
 
 
-def test_keys_of_the_group_are_shown_where_nothing_is_near(trees):
+def test_the_keys_of_a_part_are_named_where_they_are_few(trees):
     assert str(unknown_key("task.zzz", trees["hf"])).endswith("task has name, sequence_length, variant")
+    assert str(unknown_key("optim.zzz", trees["hf"], GROUPS)).endswith("; rnnbench list optim hf shows its keys")
+    assert str(unknown_key("probe.zzz", trees["hf"], GROUPS)).endswith("; rnnbench list probe shows its keys")
+
+
+USUAL = {
+    "epochs": "budget.updates",
+    "steps": "budget.updates",
+    "max_steps": "budget.updates",
+    "iterations": "budget.updates",
+    "num_updates": "budget.updates",
+    "numUpdates": "budget.updates",
+    "train.epochs": "budget.updates",
+    "T": "task.sequence_length",
+    "task.T": "task.sequence_length",
+    "seq_len": "task.sequence_length",
+    "length": "task.sequence_length",
+    "hidden": "model.hidden_size",
+    "hidden_dim": "model.hidden_size",
+    "hidden-size": "model.hidden_size",
+    "units": "model.hidden_size",
+    "n_layers": "model.hidden_size",
+    "activation": "model.nonlinearity",
+    "optimizer": "optim",
+    "learning_rate": "optim.lr",
+    "optim.learning_rate": "optim.lr",
+    "clip": "optim.clip_norm",
+    "grad_clip": "optim.clip_norm",
+    "wd": "optim.weight_decay",
+    "dropout": "optim.weight_decay",
+    "seeds": "seed",
+    "gpu": "device",
+    "cuda": "device",
+    "num_workers": "threads",
+    "eval_interval": "record.evaluate_every",
+    "out": "hydra.run.dir",
+}
+
+
+@pytest.mark.parametrize("optim", OPTIMIZERS)
+@pytest.mark.parametrize("word", USUAL)
+def test_words_of_other_programs_lead_to_our_keys(trees, word, optim):
+    message = str(unknown_key(word, trees[optim], GROUPS))
+    assert re.search(rf"; did you mean {re.escape(USUAL[word])}\b(?!\.)", message), message
+
+
+@pytest.mark.parametrize("word", ["batch", "bs", "optim.minibatch_size"])
+def test_a_batch_is_that_of_the_optimizer(trees, word):
+    assert str(unknown_key(word, trees["hf"])).endswith("; did you mean optim.gradient_batch_size?")
+    assert str(unknown_key(word, trees["adam"])).endswith("; did you mean optim.batch_size?")
+
+
+def test_a_key_of_another_choice_comes_with_its_like_here(trees):
+    message = str(unknown_key("optim.batch_size", trees["hf"]))
+    assert message.endswith("belongs to optim=adam or nag or sgd; did you mean optim.gradient_batch_size?")
+
+
+def test_hydras_keys_are_found_among_hydras():
+    assert nearest_keys("hydra.run.folder", ["name", "hydra.sweep.dir", "hydra.run.dir"]) == ["hydra.run.dir"]
+    assert nearest_keys("hydra.zzz", ["hydra.mode", "hydra.help.footer", "hydra.run.dir"]) == []
+
+
+def test_what_does_not_exist_here_is_said(trees):
+    assert "key epochs: every update draws new sequences, so there are no epochs; did" in str(
+        unknown_key("epochs", trees["hf"])
+    )
+
+
+def test_only_keys_and_choices_that_exist_are_suggested(trees):
+    parts = [fields_of(schema.Config()), *(fields_of(declared.node(), f"{group}.") for group, declared in _choices())]
+    keys = {key for part in parts for key, _, _ in part}
+    assert usual_words.KEYS_OF.keys() >= usual_words.REMARKS.keys()
+    for word, names in usual_words.KEYS_OF.items():
+        assert set(names) <= {*keys, *GROUPS, *FOLDER_KEYS}, word
+        own = {key for key in keys if key.rpartition(".")[2] == word}
+        assert not own or own & set(names), f"{word} is the name of another key"
+    choices = {group: Choices([conf_dir()]).files(group) for group in GROUPS} | {"rnnbench": COMMANDS}
+    for group, words in usual_words.CHOICES_OF.items():
+        for word, names in words.items():
+            assert set(names) <= set(choices[group]), f"{group}: {word}"
+            assert word not in choices[group], f"{group} has the choice {word} itself"
+
+
+def _choices():
+    return [(group, declared) for group, schemas in DECLARED.items() for declared in schemas.values()]
+
+
+@pytest.mark.parametrize(
+    ("what", "given", "meant"),
+    [
+        ("task", "copy", "memorization_5"),
+        ("task", "copying", "memorization_5"),
+        ("task", "parity", "xor"),
+        ("model", "vanilla", "rnn"),
+        ("model", "Elman", "rnn"),
+        ("model", "LSTM", "lstm"),
+        ("init", "xavier", "gaussian"),
+        ("optim", "AdamW", "adam"),
+        ("optim", "hessian_free", "hf"),
+        ("optim", "nesterov", "nag"),
+    ],
+)
+def test_words_of_other_programs_lead_to_our_choices(what, given, meant):
+    assert nearest_choices(what, given, Choices([conf_dir()]).files(what)) == [meant]
 
 
 def test_all_choices_are_shown():

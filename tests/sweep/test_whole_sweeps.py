@@ -117,9 +117,7 @@ def test_a_folder_that_holds_a_sweep_is_refused(rnnbench):
     folder = rnnbench.sweep("s", *NAG, *TWO_GROUPS, before=kill_before_running, status=-signal.SIGKILL)
     before = (folder / "sweep.json").read_bytes()
     command = rnnbench("train", "-m", "-q", *NAG, *TWO_GROUPS, f"hydra.sweep.dir={folder}", status=2)
-    assert command.err.startswith(
-        f"rnnbench: {folder} holds a sweep already: continue it with `rnnbench resume {folder}`"
-    )
+    assert command.err.startswith(f"rnnbench: {folder} holds a sweep already: rnnbench resume {folder} continues it")
     assert (folder / "sweep.json").read_bytes() == before
     rnnbench("resume", "-q", folder)
     assert len(jobs_of(folder)) == 8

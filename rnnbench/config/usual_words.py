@@ -1,0 +1,146 @@
+"""Words that other programs use for our keys, choices and commands, so that a message can name ours."""
+
+import re
+from collections.abc import Mapping
+
+_KEYS: Mapping[str, str] = {
+    "budget.updates": "epochs steps train_steps training_steps iterations iters train_iters updates optimizer_steps",
+    "budget.sequences": "samples train_samples examples",
+    "budget.minutes": "time time_limit hours seconds timeout walltime",
+    "task": "data dataset problem env environment",
+    "task.sequence_length": "t seq_len seqlen seq_length sequence_len length len time_steps timesteps bptt delay lag",
+    "model": "net network cell arch architecture rnn rnn_type cell_type",
+    "model.hidden_size": "h hidden hidden_dim hidden_units units nhid rnn_size state_size d_model width layers nlayers",
+    "model.nonlinearity": "activation activation_function activation_fn act nonlin",
+    "init": "initializer initialization initialisation weight_init",
+    "init.spectral_radius": "radius rho gain spectral",
+    "optim": "optimizer optimiser opt algorithm method solver nesterov",
+    "optim.lr": "learning_rate step_size stepsize eta alpha lrate",
+    "optim.batch_size": "batch bs batch_size minibatch minibatch_size mb_size train_batch_size",
+    "optim.gradient_batch_size": "batch bs batch_size minibatch minibatch_size mb_size train_batch_size",
+    "optim.momentum": "mom mu",
+    "optim.betas": "beta beta1 beta2 beta_1 beta_2",
+    "optim.eps": "epsilon",
+    "optim.weight_decay": "wd decay l2 l2_reg regularization dropout",
+    "optim.clip_norm": "clip clipping grad_clip clip_grad gradient_clip gradient_clipping "
+    "gradient_clip_val clip_grad_norm max_norm grad_norm",
+    "optim.clip_value": "clip_grad_value grad_clip_value",
+    "optim.damping": "lambda lambda_ lam tikhonov",
+    "optim.structural_damping": "structural mu",
+    "optim.max_cg_iterations": "cg cg_iters cg_iterations cg_steps",
+    "probe": "probes monitor monitors diagnostics",
+    "seed": "seeds random_seed rng rng_seed manual_seed random_state repeats trials replicas",
+    "device": "gpu gpus cuda use_cuda use_gpu no_cuda cpu accelerator",
+    "dtype": "precision float fp16 bf16 amp",
+    "threads": "workers jobs cores cpus processes",
+    "name": "run_name exp_name experiment_name run_id tag",
+    "stop_when_solved": "early_stop early_stopping patience",
+    "record.log_every": "log_interval log_freq log_frequency print_every print_freq",
+    "record.evaluate_every": "eval_every eval_interval eval_freq evaluate_interval val_every val_interval test_every",
+    "record.checkpoint_every": "save_every save_interval save_freq ckpt_every checkpoint_interval checkpoint_freq",
+    "hydra.run.dir": "out outdir out_dir output output_dir dir save_dir log_dir logdir folder result_dir",
+    "hydra.sweep.dir": "out outdir out_dir output output_dir dir save_dir log_dir logdir folder result_dir",
+}
+"""Key, or group -> words that are used for it elsewhere."""
+
+_CHOICES: Mapping[str, Mapping[str, str]] = {
+    "task": {
+        "adding": "add addition adding_problem sum",
+        "multiplication": "mul mult multiply multiplying product",
+        "temporal_order": "order",
+        "xor": "parity",
+        "random_permutation": "permutation",
+        "memorization_5": "copy copying copy_memory copying_memory memory memorization recall repeat",
+        "latch": "latching flip_flop flipflop",
+    },
+    "model": {"rnn": "vanilla vanilla_rnn elman elman_rnn simple simple_rnn srn tanh relu irnn"},
+    "init": {
+        "gaussian": "normal random xavier glorot kaiming he default",
+        "identity": "eye irnn",
+        "orthogonal": "ortho unitary saxe",
+        "sparse": "esn echo_state",
+    },
+    "optim": {
+        "hf": "hessian_free hessianfree newton truncated_newton cg gauss_newton ggn second_order",
+        "adam": "adamw amsgrad",
+        "nag": "nesterov",
+        "sgd": "gd momentum gradient_descent",
+    },
+    "probe": {"none": "off no false null", "default": "on true"},
+    "rnnbench": {
+        "train": "run fit start learn sweep",
+        "resume": "continue restart go",
+        "list": "ls show options choices",
+        "report": "plot results summary table evaluate eval",
+        "probe": "analyze analyse inspect",
+        "reproduce": "experiment experiments claims verify",
+        "bench": "benchmark speed profile time",
+    },
+}
+"""Group -> choice -> words that are used for it elsewhere; of `rnnbench` its commands."""
+
+_REMARKS: Mapping[str, str] = {
+    "epochs": "every update draws new sequences, so there are no epochs",
+    "layers": "every net has one recurrent layer",
+    "nlayers": "every net has one recurrent layer",
+    "dropout": "no net has dropout",
+}
+"""Words for what does not exist here -> why not."""
+
+_AMOUNT = re.compile(r"^(num|n|nb|max|total|number_of)_")
+_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+def _plain(word: str) -> str:
+    """A word without what programs spell differently: capitals, `_`, `-`, "num_" and the like before it, plural."""
+    short = _AMOUNT.sub("", _CAPITAL.sub("_", word).lower().replace("-", "_")).replace("_", "")
+    return short.removesuffix("s") if len(short) > 2 else short
+
+
+def _inverted(words: Mapping[str, str]) -> dict[str, list[str]]:
+    """Plain word -> what it is used for."""
+    meanings: dict[str, list[str]] = {}
+    for ours, theirs in words.items():
+        for word in dict.fromkeys(map(_plain, theirs.split())):
+            meanings.setdefault(word, []).append(ours)
+    return meanings
+
+
+KEYS_OF = _inverted(_KEYS)
+"""Plain word -> our keys, or groups, the most likely first."""
+
+CHOICES_OF = {group: _inverted(words) for group, words in _CHOICES.items()}
+"""Group -> plain word -> its choices."""
+
+REMARKS = {_plain(word): remark for word, remark in _REMARKS.items()}
+"""Plain word -> why there is no such thing."""
+
+
+def usual_keys(key: str) -> list[str]:
+    """Our keys for a word that other programs use, whether they exist in a configuration or not.
+
+    Args:
+        key: What was given, as `learning_rate`, `optim.learning_rate` or `train.lr`.
+
+    Returns:
+        Those of the same group if there are any; probes and Hydra have words of their own.
+    """
+    group, _, word = key.rpartition(".")
+    found = KEYS_OF.get(_plain(word), [])
+    same = [name for name in found if group and name.startswith(f"{group}.")]
+    return same or ([] if group.startswith(("probe", "hydra")) else found)
+
+
+def usual_choices(group: str, given: str) -> list[str]:
+    """The choices of a group for a word that other programs use.
+
+    Args:
+        group: A group, or `rnnbench` for its commands.
+        given: What was given.
+    """
+    return CHOICES_OF.get(group, {}).get(_plain(given), [])
+
+
+def remark_on(key: str) -> str:
+    """Why there is no such thing, where that is known; else nothing."""
+    return REMARKS.get(_plain(key.rpartition(".")[2]), "")
