@@ -32,7 +32,7 @@ MAY_IMPORT = {  # a package imports itself and these
     "training": BELOW_TRAINING,
     "config": {*BASE, "optim", "probes", "records", "exit_status", "paths"},
     "run": {*BELOW_TRAINING, "training", "config", "exit_status"},
-    "sweep": {*BELOW_TRAINING, "training", "config", "exit_status", "run"},
+    "sweep": {*BELOW_TRAINING, "training", "config", "exit_status", "report", "run"},
     "probing": {*BELOW_TRAINING, "training", "config", "report", "run"},
     "experiments": {*BELOW_TRAINING, "training", "config", "exit_status", "report", "run", "sweep"},
     "bench": {*BELOW_TRAINING, "training", "config", "exit_status", "run", "sweep"},

@@ -21,7 +21,7 @@ from rnnbench.report.finding import Found, find_run_folders
 from rnnbench.report.groups import Group, make_groups
 from rnnbench.report.page import make_page
 from rnnbench.report.run_table import read_table, run_rows
-from rnnbench.report.runs import Run, distinct, read_runs
+from rnnbench.report.runs import Run, comparable_fields, distinct, read_runs, with_sweeps
 from rnnbench.report.tables import cost_table, group_rows, outcome_table, print_table
 
 FOLDER_NAME = "report"
@@ -149,10 +149,10 @@ def report(options: Options) -> int:
         recorded = [*_read(found), *(run for table in options.tables for run in read_table(table))]
     except RecordError as error:
         raise ReportError(str(error)) from error
-    runs = distinct(recorded, found.repeats)
+    runs = with_sweeps(distinct(recorded, found.repeats), found.jobs)
     if not runs:
         raise ReportError(_why_empty(options, found))
-    names = _names(options, runs)
+    names = _names(options, runs, found)
     files.prepare(options.out)
     groups = make_groups(runs, names)
     _print(runs, groups, found)
@@ -175,11 +175,14 @@ def _why_empty(options: Options, found: Found) -> str:
     return f"there is no run in {where}"
 
 
-def _names(options: Options, runs: Sequence[Run]) -> list[str]:
+def _names(options: Options, runs: Sequence[Run], found: Found) -> list[str]:
     """The fields to group by."""
-    run_fields = [run.fields for run in runs]
     if options.by is None:
-        return fields.grouping_fields(run_fields)
+        compared = comparable_fields(runs, found.jobs)
+        if len(options.folders) == 1:  # its sweeps are not what is compared
+            compared = [{name: value for name, value in own.items() if name != fields.SWEEP} for own in compared]
+        return fields.grouping_fields(compared)
+    run_fields = [run.fields for run in runs]
     return list(dict.fromkeys(fields.resolve(name, run_fields) for name in options.by))
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from rnnbench.records import wording
 from rnnbench.records.messages import printable, shell_word
-from rnnbench.records.summary import STATUSES, Status, Summary
+from rnnbench.records.summary import Status, Summary
 
 OUTCOMES: Mapping[Status, str] = {
     "running": "still running",
@@ -26,46 +26,28 @@ _STYLES: Mapping[Status, str] = {"solved": "bold green", "diverged": "bold red",
 TICKED_RUNS = 40
 
 
-def print_closing_summary(
-    summaries: Sequence[Summary], folders: Sequence[Path], stream: TextIO, *, advice: str | None = None
-) -> None:
+def print_closing_summary(summary: Summary, folder: Path, stream: TextIO) -> None:
     """Print `closing_summary`: with colour on a terminal, else as plain text; lines are never broken."""
-    text = closing_summary(summaries, folders, advice=advice)
-    Console(file=stream).print(text, soft_wrap=True, highlight=False, emoji=False)
+    Console(file=stream).print(closing_summary(summary, folder), soft_wrap=True, highlight=False, emoji=False)
 
 
-def closing_summary(
-    summaries: Sequence[Summary], folders: Sequence[Path], *, advice: str | None = None, cwd: Path | None = None
-) -> Text:
+def closing_summary(summary: Summary, folder: Path, *, cwd: Path | None = None) -> Text:
     """What a person reads when a run has ended.
 
     Args:
-        summaries: One per replica, R of them.
-        folders: Their run folders.
-        advice: What to try next; None: what the outcome suggests, if it suggests anything.
+        summary: Summary of the run.
+        folder: Its run folder.
         cwd: Folder that the paths are given from; None: the current one.
 
     Returns:
         Lines without a line end after the last; `.plain` is the bare text.
     """
     text = Text()
-    if len(summaries) == 1:
-        _headline(text, _name(summaries[0]), summaries[0])
-        add_table(text, _quality_rows(summaries[0]))
-    else:
-        statuses = [status for status in STATUSES if any(summary.status == status for summary in summaries)]
-        counts = (f"{sum(s.status == status for s in summaries)} {OUTCOMES[status]}" for status in statuses)
-        text.append(f"{_name(summaries[0])}, {len(summaries)} replicas: {', '.join(counts)}\n")
-        add_table(text, _replica_rows(summaries, statuses))
-    where = shortest_path(_common_folder(folders), cwd)
-    commands = [
-        ("run folder" if len(folders) == 1 else "run folders", where),
-        ("look at it", f"tensorboard --logdir {where}"),
-    ]
-    if len(folders) > TICKED_RUNS:
-        commands.append(("", f"TensorBoard ticks none of more than {TICKED_RUNS} runs: tick some in its list"))
-    if advice is None:
-        advice = next((line for line in map(_advice, summaries) if line is not None), None)
+    _headline(text, _name(summary), summary)
+    add_table(text, _quality_rows(summary))
+    where = shortest_path(folder, cwd)
+    commands = [("run folder", where), ("look at it", f"tensorboard --logdir {where}")]
+    advice = _advice(summary)
     if advice is not None:
         commands.append(("try next", advice))
     add_commands(text, commands)
@@ -127,29 +109,6 @@ def _quality_rows(summary: Summary) -> list[list[str]]:
     ]
 
 
-def _replica_rows(summaries: Sequence[Summary], statuses: Sequence[Status]) -> list[list[str]]:
-    """Medians over the replicas of each status and over all, and the constant predictor's."""
-    rows = [["median of", "replicas", "updates", "time", "loss", "error rate"]]
-    groups = [(OUTCOMES[status], [s for s in summaries if s.status == status]) for status in statuses]
-    if len(groups) > 1:
-        groups.append(("all", list(summaries)))
-    for label, group in groups:
-        done = [s.solved_at.update if s.status == "solved" and s.solved_at else s.updates for s in group]
-        rows.append(
-            [
-                label,
-                str(len(group)),
-                wording.number(wording.median(done)),
-                wording.duration(wording.median([s.seconds for s in group]) or 0.0),
-                wording.number(wording.median([s.loss for s in group if s.loss is not None])),
-                wording.percent(wording.median([s.error_rate for s in group if s.error_rate is not None])),
-            ]
-        )
-    first = summaries[0]
-    constant = [wording.number(first.baseline_loss), wording.percent(first.baseline_error_rate)]
-    return [*rows, ["constant predictor", "", "", "", *constant]]
-
-
 def add_table(text: Text, rows: Sequence[Sequence[str]]) -> None:
     """Append rows of cells: the first column to the left, numbers to the right."""
     shown = [[printable(cell) for cell in row] for row in rows]
@@ -160,11 +119,6 @@ def add_table(text: Text, rows: Sequence[Sequence[str]]) -> None:
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         text.append("  " + "  ".join([first, *rest]).rstrip() + "\n", style="dim" if row is shown[0] else "")
-
-
-def _common_folder(folders: Sequence[Path]) -> Path:
-    """The run folder, or the folder that holds them all."""
-    return folders[0] if len(folders) == 1 else Path(os.path.commonpath(folders))
 
 
 def _advice(summary: Summary) -> str | None:

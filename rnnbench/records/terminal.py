@@ -19,6 +19,7 @@ from rich.text import Text
 
 from rnnbench.records import wording
 from rnnbench.records.messages import printable
+from rnnbench.records.quantiles import median
 
 Mode = Literal["bar", "lines", "none"]
 
@@ -227,7 +228,7 @@ class Progress:
         ):
             if values is not None:
                 reference = "" if baseline is None else f" (constant predictor {write(baseline)})"
-                details.append(f"{middle}{name} {write(wording.median(values))}{reference}")
+                details.append(f"{middle}{name} {write(median(values))}{reference}")
         if (updates_per_second := self._speed()) > 0:
             details.append(wording.speed(updates_per_second))
         details += [f"{name} {wording.number(value)}" for name, value in reading.fields.items() if value is not None]

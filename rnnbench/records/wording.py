@@ -2,9 +2,6 @@
 
 import math
 
-import numpy as np
-from numpy.typing import ArrayLike
-
 
 def number(value: float | str | None) -> str:
     """Format with three significant digits; integers in full, with thousands separators; `-` for None and NaN."""
@@ -52,12 +49,3 @@ def speed(updates_per_second: float) -> str:
 def count(amount: int, thing: str) -> str:
     """Format a count with its noun: "1 update", "1,901 updates"."""
     return f"{amount:,} {thing}{'' if amount == 1 else 's'}"
-
-
-def median(values: ArrayLike | None) -> float | None:
-    """Return the median of the finite values; None if there is none."""
-    if values is None:
-        return None
-    numbers = np.asarray(values, dtype=np.float64).ravel()
-    finite = numbers[np.isfinite(numbers)]
-    return float(np.median(finite)) if finite.size else None

@@ -7,11 +7,12 @@ from typing import Literal
 import numpy as np
 from matplotlib.axes import Axes
 
+from rnnbench.records.quantiles import order_quantiles
 from rnnbench.report import drawing
 from rnnbench.report.chart import Cell, Chart, drawn
 from rnnbench.report.groups import Group
 from rnnbench.report.runs import MEASURES, Measure, Run
-from rnnbench.report.statistics import Array, order_quantiles
+from rnnbench.report.statistics import Array
 
 Quantity = Literal["loss", "error_rate"]
 

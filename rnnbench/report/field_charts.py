@@ -7,11 +7,11 @@ from typing import cast
 import numpy as np
 from matplotlib.axes import Axes
 
+from rnnbench.records.quantiles import order_quantiles
 from rnnbench.report import drawing, fields
 from rnnbench.report.chart import Cell, Chart, file_name, series
 from rnnbench.report.groups import Group, make_groups
 from rnnbench.report.runs import Run
-from rnnbench.report.statistics import order_quantiles
 
 LEARNING_RATE = "optim.lr"
 

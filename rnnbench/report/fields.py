@@ -13,11 +13,15 @@ ABSENT = "-"
 """Stands for the value of a field that a run does not have, as optim.lr of Hessian-free."""
 
 SEED = "seed"
+
+SWEEP = "sweep"
+"""The sweep that a run is a job of: no key of its configuration, so that it says nothing which other fields say."""
+
 CHOICES = ("task", "model", "init", "optim")
 
 # What is looked at first makes the groups; what depends on it then adds nothing.
 _ORDER = (*(f"{group}.name" for group in CHOICES), "task.", "optim.lr", "optim.", "model.", "init.")
-_LAST = ("dtype", "stop_when_solved", "budget.", "name", "probe.", "record.", "device", "threads")
+_LAST = ("dtype", "stop_when_solved", "budget.", "name", "probe.", "record.", "device", "threads", SWEEP)
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:

@@ -2,10 +2,10 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rnnbench.records.errors import RecordError
 from rnnbench.records.folder_names import job_folder
@@ -30,6 +30,19 @@ class Problem:
     effect: Effect = "left out"
 
 
+@dataclass(frozen=True)
+class Job:
+    """What a sweep says of one of its jobs.
+
+    Attributes:
+        sweep: Folder of the sweep.
+        budget: Budget that the sweep has for it by now, by dotted name.
+    """
+
+    sweep: Path
+    budget: Mapping[str, Any]
+
+
 @dataclass
 class Found:
     """Runs, jobs without records and problems in and below some folders.
@@ -39,12 +52,14 @@ class Found:
         waiting: Folders of a sweep's jobs that have left no records, or none yet.
         problems: Folders that are missing or cannot be read.
         repeats: Folders of repeated runs, each with the folder that is counted.
+        jobs: Folder of each job of a sweep -> what the sweep says of it.
     """
 
     runs: list[Path] = field(default_factory=list)
     waiting: list[Path] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     repeats: list[tuple[Path, Path]] = field(default_factory=list)
+    jobs: dict[Path, Job] = field(default_factory=dict)
 
 
 def find_run_folders(folders: Sequence[Path]) -> Found:
@@ -64,6 +79,7 @@ def find_run_folders(folders: Sequence[Path]) -> Found:
                 inner[:] = [each for each in inner if each not in SWEEP_FOLDERS] if jobs is None else []
                 for job in jobs or ():
                     _sort_in(job, found, seen)
+                found.jobs |= jobs or {}
             if is_run_folder(path):
                 _sort_in(path, found, seen)
     found.runs.sort()
@@ -84,11 +100,22 @@ def _sort_in(path: Path, found: Found, seen: set[Path]) -> None:
         found.problems.append(Problem(path, "the folder of this job is gone"))
 
 
-def _jobs(folder: Path, problems: list[Problem]) -> list[Path] | None:
-    """Folders of a sweep's jobs, in the plan's order; None where the plan cannot be read, which is a problem."""
+def _budget(group: Mapping[str, Any]) -> dict[str, Any]:
+    """The budget of a group of a plan; empty where it has none that is keys and values."""
+    config = group.get("config")
+    budget = config.get("budget") if isinstance(config, Mapping) else None
+    return {f"budget.{name}": value for name, value in budget.items()} if isinstance(budget, Mapping) else {}
+
+
+def _jobs(folder: Path, problems: list[Problem]) -> dict[Path, Job] | None:
+    """A sweep's jobs by folder, in the plan's order; None where the plan cannot be read, which is a problem."""
     try:
         plan = json.loads(read_file(folder / SWEEP_FILE_NAME))
-        return list(dict.fromkeys(job_folder(folder, name) for group in plan["groups"] for name in group["folders"]))
+        return {
+            job_folder(folder, name): Job(folder, _budget(group))
+            for group in plan["groups"]
+            for name in group["folders"]
+        }
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
     except RecordError as error:

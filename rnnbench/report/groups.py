@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from rnnbench.records.quantiles import median
 from rnnbench.report import fields
 from rnnbench.report.fields import ABSENT, Value
 from rnnbench.report.runs import OUTCOMES, Measure, Outcome, Run
@@ -13,7 +14,6 @@ from rnnbench.report.statistics import (
     NotYetSolved,
     difference_interval,
     kaplan_meier,
-    order_quantiles,
     wilson_interval,
 )
 
@@ -80,6 +80,11 @@ class Group:
         """Whether its share solved is larger by more than chance makes it in 95 of 100 cases."""
         return difference_interval((self.num_solved, len(self.runs)), (other.num_solved, len(other.runs)))[0] > 0
 
+    @property
+    def median_updates(self) -> float | None:
+        """Updates by which half of the runs are solved; None: fewer are."""
+        return self.not_yet_solved("updates").time(0.5)
+
     def not_yet_solved(self, measure: Measure) -> NotYetSolved:
         """The share not yet solved against a measure of cost."""
         return kaplan_meier([run.time(measure) for run in self.runs], [run.outcome == "solved" for run in self.runs])
@@ -87,12 +92,12 @@ class Group:
     @cached_property
     def loss(self) -> float | None:
         """Median over the runs of the loss at the last evaluation; infinite where most diverged."""
-        return _median([run.last_loss for run in self.runs])
+        return median([run.last_loss for run in self.runs])
 
     @cached_property
     def error_rate(self) -> float | None:
         """Median over the runs of the error rate at the last evaluation."""
-        return _median([run.summary.error_rate for run in self.runs])
+        return median([run.summary.error_rate for run in self.runs])
 
     @cached_property
     def baseline_loss(self) -> float | None:
@@ -116,12 +121,13 @@ def make_groups(runs: Sequence[Run], names: Sequence[str]) -> list[Group]:
 
 def best_first(groups: Sequence[Group]) -> list[Group]:
     """By share solved, then by the median of sequences to the solution, then by loss."""
-
-    def rank(group: Group) -> tuple[float, float, float]:
-        median = group.not_yet_solved("sequences").time(0.5)
-        return (-group.share_solved, _or_infinite(median), _or_infinite(group.loss))
-
     return sorted(groups, key=rank)
+
+
+def rank(group: Group) -> tuple[float, float, float]:
+    """Key by which groups are sorted, the best first."""
+    sequences = group.not_yet_solved("sequences").time(0.5)
+    return (-group.share_solved, _or_infinite(sequences), _or_infinite(group.loss))
 
 
 def by_task(groups: Sequence[Group]) -> list[list[Group]]:
@@ -134,11 +140,6 @@ def by_task(groups: Sequence[Group]) -> list[list[Group]]:
 
 def _or_infinite(value: float | None) -> float:
     return np.inf if value is None else value
-
-
-def _median(values: Sequence[float | None]) -> float | None:
-    present = np.array([value for value in values if value is not None], dtype=np.float64)
-    return float(order_quantiles(present, [0.5])[0]) if present.size else None
 
 
 def _common(values: Sequence[float | None]) -> float | None:

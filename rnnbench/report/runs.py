@@ -12,10 +12,11 @@ import numpy as np
 
 from rnnbench.records.errors import RecordError
 from rnnbench.records.identity import run_identity
+from rnnbench.records.messages import printable
 from rnnbench.records.metrics_csv import read_metrics
 from rnnbench.records.summary import Status, Summary, read_summary
-from rnnbench.report.fields import SEED, Fields, flatten
-from rnnbench.report.finding import Problem
+from rnnbench.report.fields import SEED, SWEEP, Fields, flatten
+from rnnbench.report.finding import Job, Problem
 from rnnbench.report.statistics import Array
 
 Outcome = Literal["solved", "not solved", "diverged", "failed", "unfinished"]
@@ -35,6 +36,8 @@ _OUTCOME_OF: Mapping[Status, Outcome] = {
     "interrupted": "unfinished",
     "failed": "failed",
 }
+_BUDGET = "budget."
+_NOT_ARITHMETIC = (_BUDGET, SEED, SWEEP, "record.", "name", "device", "threads")
 _COLUMNS = {"updates": "update", "sequences": "cost/sequences", "seconds": "time/seconds"}
 _LOSS, _ERROR_RATE, _PRODUCTS = "loss/eval", "error_rate/eval", "cost/products"
 
@@ -81,6 +84,11 @@ class Run:
     def has_ended(self) -> bool:
         """Whether it has come to a result, which an error or an interruption is not."""
         return self.outcome not in ("failed", "unfinished")
+
+    @property
+    def was_limited(self) -> bool:
+        """Whether a larger budget would have changed what it came to."""
+        return self.outcome in ("not solved", "unfinished")
 
     def time(self, measure: Measure) -> float:
         """When it was solved, or how long it was seen not to be; infinite where it diverged: it never will be."""
@@ -136,6 +144,58 @@ def distinct(runs: Sequence[Run], repeats: list[tuple[Path, Path]]) -> list[Run]
         repeats += [(run.folder, first.folder) for run in same if run is not first]
         counted.append(first)
     return counted
+
+
+def with_sweeps(runs: Sequence[Run], jobs: Mapping[Path, Job]) -> list[Run]:
+    """The runs with the field `sweep`, if they are jobs of more than one sweep.
+
+    Args:
+        runs: Runs, no two of which are the same.
+        jobs: Folder of each job -> what its sweep says of it.
+    """
+    sweeps = {jobs[run.folder].sweep for run in runs if run.folder in jobs}
+    if len(sweeps) < 2:
+        return list(runs)
+    lasts = [sweep.name for sweep in sweeps]
+    names = {sweep: sweep.name if lasts.count(sweep.name) == 1 else str(sweep) for sweep in sweeps}
+    return [
+        replace(run, fields={**run.fields, SWEEP: printable(names[jobs[run.folder].sweep])})
+        if run.folder in jobs
+        else run
+        for run in runs
+    ]
+
+
+def comparable_fields(runs: Sequence[Run], jobs: Mapping[Path, Job]) -> list[Fields]:
+    """The fields of the runs, with one budget where it differs only because some of them were resumed.
+
+    A sweep that is resumed has its new budget for all jobs, also for those that had ended by then. Of other runs that
+    agree in all else, those that did not use up their budget would have come to the same with a larger one.
+
+    Args:
+        runs: The runs.
+        jobs: Folder of each job of a sweep -> what the sweep says of it.
+    """
+    comparable = [dict(run.fields) for run in runs]
+    for run, own in zip(runs, comparable, strict=True):
+        if run.folder in jobs:
+            own |= jobs[run.folder].budget
+    alike: dict[Hashable, list[int]] = {}
+    for place, own in enumerate(comparable):
+        alike.setdefault(tuple((name, own[name]) for name in own if not name.startswith(_NOT_ARITHMETIC)), []).append(
+            place
+        )
+    for places in alike.values():
+        budgets = [
+            {name: value for name, value in comparable[place].items() if name.startswith(_BUDGET)} for place in places
+        ]
+        limiting = [
+            budget for place, budget in zip(places, budgets, strict=True) if runs[place].was_limited
+        ] or budgets[:1]
+        if all(budget == limiting[0] for budget in limiting):
+            for place in places:
+                comparable[place] |= limiting[0]
+    return list(comparable)
 
 
 def curve_of(metrics: Mapping[str, Array]) -> Curve:

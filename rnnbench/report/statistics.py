@@ -112,21 +112,6 @@ def kaplan_meier(times: Sequence[float], solved: Sequence[bool]) -> NotYetSolved
     return NotYetSolved(events, shares, censored[np.isfinite(censored)])
 
 
-def order_quantiles(values: Array, shares: Sequence[float]) -> Array:
-    """Quantiles along the first axis that are values themselves, so that infinite ones do no harm.
-
-    Args:
-        values: Without NaN, (n, ...), n at least one.
-        shares: Between 0 and 1, k of them.
-
-    Returns:
-        For each share the smallest value that at least this share of the values does not exceed, (k, ...).
-    """
-    ranks = [max(0, math.ceil(share * len(values) - _ROUNDING) - 1) for share in shares]
-    quantiles: Array = np.sort(values, axis=0)[ranks]
-    return quantiles
-
-
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> tuple[float, tuple[float, float]]:
     """Spearman's rank correlation with its 95 % interval.
 

@@ -1,6 +1,7 @@
 """Callbacks of the training loop in a run: progress on the terminal, messages, checkpoints."""
 
 import logging
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -63,7 +64,9 @@ class RunCallbacks(RunListener):
             }
         self._progress.show(
             training.update,
-            loss=np.array([replica.loss for replica in replicas], dtype=float),
+            loss=np.array(
+                [math.inf if replica.status == "diverged" else replica.loss for replica in replicas], dtype=float
+            ),
             error_rate=np.array([replica.error_rate for replica in replicas], dtype=float),
             num_solved=sum(replica.solved_at is not None for replica in replicas),
             fraction=max(shares),

@@ -118,5 +118,5 @@ def _resume(saved: SavedRun, *, quiet: bool) -> int:
 def _finish(run: BatchedRun) -> int:
     """Train and print the closing summary."""
     status = run.run()
-    print_closing_summary(run.folders.summaries, [job.folder for job in run.folders.jobs], sys.stdout)
+    print_closing_summary(run.folders.summaries[0], run.folders.jobs[0].folder, sys.stdout)
     return status

@@ -14,6 +14,8 @@ from rnnbench.config.errors import ConfigError
 from rnnbench.records import RecordError, Summary, is_run_folder, read_summary, wording
 from rnnbench.records.closing import OUTCOMES, TICKED_RUNS, add_commands, add_table, larger_budget, shortest_path
 from rnnbench.records.messages import printable
+from rnnbench.report.groups import Group, rank
+from rnnbench.report.runs import Run
 from rnnbench.sweep import grouping
 from rnnbench.sweep.plan import SweepPlan
 from rnnbench.sweep.remaining import remaining_of
@@ -173,36 +175,31 @@ def _shown(table: Mapping[str, Any], key: str) -> str:
     return grouping.show(grouping.value_in(table, key)) if grouping.has_value(table, key) else "-"
 
 
-def _rank(jobs: Sequence[Outcome]) -> tuple[float, float, float]:
-    """What the best rows are smallest in: share that is not solved, median of updates to solve, median error rate."""
-    errors = [job.summary.error_rate for job in jobs if job.summary is not None and job.summary.error_rate is not None]
-    solved, error = wording.median(_updates_to_solve(jobs)), wording.median(errors)
-    unsolved = sum(not job.is_solved for job in jobs) / len(jobs)
-    return unsolved, math.inf if solved is None else solved, math.inf if error is None else error
+def _rank(jobs: Sequence[Outcome]) -> tuple[float, ...]:
+    """Key by which rows are sorted, as those of a report; without any record last."""
+    group = _group(jobs)
+    unsolved = 1 - sum(job.is_solved for job in jobs) / len(jobs)
+    return (unsolved, *(rank(group)[1:] if group is not None else (math.inf, math.inf)))
 
 
-def _updates_to_solve(jobs: Sequence[Outcome]) -> list[int]:
-    """Of those that were solved."""
-    return [
-        job.summary.solved_at.update
-        for job in jobs
-        if job.summary is not None and job.is_solved and job.summary.solved_at is not None
-    ]
+def _group(jobs: Sequence[Outcome]) -> Group | None:
+    """Those jobs that have left records, as a report sees them; None: there is none."""
+    runs = tuple(Run(Path(job.folder), job.summary, {}, None) for job in jobs if job.summary is not None)
+    return Group((), (), runs) if runs else None
 
 
 def _numbers(jobs: Sequence[Outcome] | None, with_diverged: bool) -> list[str]:
     """The cells of a row; None: their titles."""
     if jobs is None:
         return ["solved", *(["diverged"] if with_diverged else []), "updates to solve", "loss", "error rate"]
-    summaries = [job.summary for job in jobs if job.summary is not None]
+    group = _group(jobs)
+    medians = (None, None, None) if group is None else (group.median_updates, group.loss, group.error_rate)
     diverged = sum(job.word == OUTCOMES["diverged"] for job in jobs)
-    updates = wording.median(_updates_to_solve(jobs))
     return [
         f"{sum(job.is_solved for job in jobs)} of {len(jobs)}",
         *([str(diverged)] if with_diverged else []),
-        wording.number(None if updates is None else round(updates)),
-        wording.number(wording.median([one.loss for one in summaries if one.loss is not None])),
-        wording.percent(wording.median([one.error_rate for one in summaries if one.error_rate is not None])),
+        *map(wording.number, medians[:2]),
+        wording.percent(medians[2]),
     ]
 
 

@@ -30,7 +30,7 @@ CWD = Path("/home/ada/work")
 
 
 def test_solved():
-    text = closing_summary([BASE], [CWD / "runs/today/one"], cwd=CWD).plain
+    text = closing_summary(BASE, CWD / "runs/today/one", cwd=CWD).plain
     assert text.splitlines() == [
         "adding_hf: solved at update 19 after 1,901 products, 212,000 sequences, 48 s",
         "              reached  constant predictor",
@@ -43,10 +43,10 @@ def test_solved():
 
 def test_below_the_limit_and_not_confirmed():
     summary = dataclasses.replace(UNSOLVED, error_rate=0.009, solved_error_rate=0.01)
-    lines = closing_summary([summary], [CWD], cwd=CWD).plain.splitlines()
+    lines = closing_summary(summary, CWD, cwd=CWD).plain.splitlines()
     assert lines[1] == "  The error rate is below the limit of 1.0 % at the end, but not on 10,000 further sequences."
     for other in ({"solved_error_rate": None}, {"error_rate": 0.01}, {"status": "interrupted"}, {"solved": True}):
-        text = closing_summary([dataclasses.replace(summary, **other)], [CWD], cwd=CWD).plain  # type: ignore[arg-type]
+        text = closing_summary(dataclasses.replace(summary, **other), CWD, cwd=CWD).plain  # type: ignore[arg-type]
         assert "further sequences" not in text
 
 
@@ -63,14 +63,14 @@ def test_below_the_limit_and_not_confirmed():
 )
 def test_budget_used_up(budget, used, override):
     summary = dataclasses.replace(UNSOLVED, config={"name": "a", "budget": budget}, **used)
-    lines = closing_summary([summary], [CWD], cwd=CWD).plain.splitlines()
+    lines = closing_summary(summary, CWD, cwd=CWD).plain.splitlines()
     assert lines[0].startswith("a: not solved, budget used up after 200 updates, 1,901 products, ")
     assert lines[-1] == f"  try next    a larger budget: {override}"
 
 
 def test_solved_and_gone_on():
     summary = dataclasses.replace(BASE, status="budget", updates=200)
-    lines = closing_summary([summary], [CWD], cwd=CWD).plain.splitlines()
+    lines = closing_summary(summary, CWD, cwd=CWD).plain.splitlines()
     assert lines[0].startswith("adding_hf: budget used up after 200 updates")
     assert "solved at update 19" in lines[1]
 
@@ -86,38 +86,10 @@ def test_solved_and_gone_on():
 def test_diverged(optim, words):
     config = {"name": "adding", "optim": optim}
     summary = dataclasses.replace(UNSOLVED, status="diverged", loss=math.nan, config=config, message="loss is NaN")
-    lines = closing_summary([summary], [CWD], cwd=CWD).plain.splitlines()
+    lines = closing_summary(summary, CWD, cwd=CWD).plain.splitlines()
     assert lines[0].startswith("adding: diverged after 200 updates")
     assert lines[1] == "  loss is NaN"
     assert lines[-1].endswith(words)
-
-
-def test_own_advice():
-    assert closing_summary([BASE], [CWD], advice="more", cwd=CWD).plain.endswith("  try next    more")
-
-
-def test_replicas():
-    diverged = dataclasses.replace(UNSOLVED, status="diverged", loss=math.nan, error_rate=None)
-    summaries = [BASE, dataclasses.replace(BASE, solved_at=SolvedAt(29, 1, 1.0)), UNSOLVED, diverged]
-    folders = [CWD / "runs" / "sweep" / str(number) for number in range(4)]
-    assert closing_summary(summaries, folders, cwd=CWD).plain.splitlines() == [
-        "adding_hf, 4 replicas: 2 solved, 1 budget used up, 1 diverged",
-        "  median of           replicas  updates  time     loss  error rate",
-        "  solved                     2       24  48 s  0.00023      0.27 %",
-        "  budget used up             1      200  48 s  0.00023      50.0 %",
-        "  diverged                   1      200  48 s        -           -",
-        "  all                        4      114  48 s  0.00023      0.27 %",
-        "  constant predictor                             0.167      92.2 %",
-        "  run folders  runs/sweep",
-        "  look at it   tensorboard --logdir runs/sweep",
-        "  try next     a larger budget: budget.updates=400",
-    ]
-
-
-def test_many_runs_are_not_ticked():
-    folders = [CWD / str(number) for number in range(41)]
-    assert "ticks none of more than 40 runs" in closing_summary([BASE] * 41, folders, cwd=CWD).plain
-    assert "ticks none" not in closing_summary([BASE] * 40, folders[:40], cwd=CWD).plain
 
 
 @pytest.mark.parametrize(
@@ -140,7 +112,7 @@ def test_shortest_path(path, expected):
 def test_long_lines_are_not_broken_without_a_terminal():
     stream = io.StringIO()
     folder = Path("/data") / ("long" * 60)
-    print_closing_summary([BASE], [folder], stream)
+    print_closing_summary(BASE, folder, stream)
     text = stream.getvalue()
     assert "\x1b" not in text
     assert f"tensorboard --logdir {folder}\n" in text

@@ -127,7 +127,7 @@ def test_replicas(clock):
     words = " ".join(drawn(progress, console))
     assert "1/4 solved" in words
     assert "median loss 2 " in words
-    assert "median error rate 40.0 % (constant predictor 90.0 %)" in words
+    assert "median error rate 30.0 % (constant predictor 90.0 %)" in words
 
 
 def test_last_evaluation_stays(clock):

@@ -1,6 +1,5 @@
 """Numbers in words."""
 
-import numpy as np
 import pytest
 
 from rnnbench.records import wording
@@ -34,10 +33,3 @@ from rnnbench.records import wording
 )
 def test_wording(said, expected):
     assert said == expected
-
-
-def test_median():
-    assert wording.median([1.0, np.nan, np.inf, 3.0]) == 2.0
-    assert wording.median(5) == 5.0
-    assert wording.median([]) is None
-    assert wording.median(None) is None

@@ -15,7 +15,6 @@ from rnnbench.report.statistics import (
     kaplan_meier,
     location_ratio,
     median_interval,
-    order_quantiles,
     rank_correlation,
     wilson_interval,
 )
@@ -127,24 +126,6 @@ def test_kaplan_meier_is_that_of_statsmodels(runs):
     curve, expected = kaplan_meier(times, solved), SurvfuncRight(np.array(times), np.array(solved))
     assert curve.times.tolist() == expected.surv_times.tolist()
     assert curve.shares == pytest.approx(expected.surv_prob, abs=1e-12)
-
-
-@given(
-    st.lists(st.integers(0, 9), min_size=1, max_size=40),
-    st.lists(st.sampled_from([0, 0.1, 0.25, 0.5, 0.9, 1]), min_size=1, max_size=4),
-)
-def test_order_quantiles_are_those_of_the_inverted_distribution(values, levels):
-    values = np.array(values, dtype=np.float64)
-    assert order_quantiles(values, levels).tolist() == np.quantile(values, levels, method="inverted_cdf").tolist()
-
-
-def test_order_quantiles():
-    values = np.array([[4.0, 1.0], [math.inf, 2.0], [1.0, 3.0], [2.0, math.inf], [3.0, math.inf]])
-    low, median, high = order_quantiles(values, [0.1, 0.5, 0.9])
-    assert low.tolist() == [1, 1]
-    assert median.tolist() == [3, 3]
-    assert high.tolist() == [math.inf, math.inf]
-    assert order_quantiles(values[:4], [0.5])[0].tolist() == [2, 2]
 
 
 def test_rank_correlation_is_that_of_the_ranks():

@@ -36,7 +36,7 @@ def solved(update):
     return {
         "status": "solved",
         "solved": True,
-        "solved_at": SolvedAt(update, 1, 1.0),
+        "solved_at": SolvedAt(update, 100 * update, 1.0),
         "loss": 0.01,
         "error_rate": 0.004,
     }
@@ -44,7 +44,7 @@ def solved(update):
 
 def ended(status, error_rate=0.5, loss=0.1, **values):
     """Fields of a summary of a job that ended otherwise."""
-    return {"status": status, "error_rate": error_rate, "loss": loss, **values}
+    return {"status": status, "error_rate": error_rate, "loss": loss, "updates": 500, **values}
 
 
 def last_lines(

@@ -35,7 +35,7 @@ def test_a_finished_sweep(tmp_path):
         "sweep: 2 of 6 jobs solved; 3 budget used up, 1 diverged",
         "  medians over the seeds",
         "  lr    solved  diverged  updates to solve  loss  error rate",
-        "  0.01  2 of 3         0               152  0.01       0.4 %",
+        "  0.01  2 of 3         0               203  0.01       0.4 %",
         "  0.1   0 of 3         1                 -   0.1      50.0 %",
         "  the constant predictor: loss 0.167, error rate 92.2 %",
         "  report     rnnbench report sweep",

@@ -3,6 +3,10 @@
 from planned import ended, plan_jobs, solved
 from planned import last_lines as lines
 
+from rnnbench.report.finding import find_run_folders
+from rnnbench.report.groups import make_groups
+from rnnbench.report.runs import read_runs
+from rnnbench.report.tables import cost_table, outcome_table
 from rnnbench.sweep.closing import LONGEST_LINE
 
 NAG = ("optim=nag", "budget.updates=500")
@@ -28,8 +32,29 @@ def test_few_rows_stand_in_the_order_of_the_sweep(tmp_path):
     assert "medians" not in "\n".join(found)
 
 
+def test_medians_are_those_of_the_report(tmp_path):
+    """Of an even number of jobs, of some that diverged, and of some that are not solved."""
+    outcomes = {
+        0.1: [solved(27), solved(29), solved(31), {**solved(33), "loss": 0.136}],
+        0.2: [solved(40), solved(50), ended("budget", 0.2, 0.13), ended("budget", 0.4, 0.136)],
+        0.3: [solved(60), *[ended("diverged", None, None)] * 3],
+    }
+    given = {rate: iter(values) for rate, values in outcomes.items()}
+    found = lines(tmp_path, lambda config: next(given[config.optim.lr]), [*NAG, "optim.lr=0.1,0.2,0.3", "seed=0,1,2,3"])
+    told = {row[0]: row[-4:] for row in table([line.replace(" %", "%") for line in found])}
+    runs = list(read_runs(find_run_folders([tmp_path / "sweep"]).runs, []))
+    groups = make_groups(runs, ["optim.lr"])
+    reported = {}
+    for outcome, cost in zip(outcome_table(groups).rows, cost_table(groups).rows, strict=True):
+        loss, error_rate = (cell.replace(" %", "%").split()[0] for cell in outcome[-2:])
+        reported[outcome[0]] = [cost[1].split()[0].replace("not", "-"), loss, error_rate]
+    assert {rate: row[-3:] for rate, row in told.items()} == reported
+    assert reported["0.1"][0] == "29"
+    assert reported["0.3"][:2] == ["-", "inf"]
+
+
 def test_many_rows_stand_best_first_and_the_worst_are_left_out(tmp_path):
-    """By the share solved, then by the updates to solve, then by the error rate."""
+    """By the share solved, then by the cost of a solution, then by the loss."""
 
     def outcome(config):
         place = round(config.optim.lr * 100)
@@ -37,7 +62,7 @@ def test_many_rows_stand_best_first_and_the_worst_are_left_out(tmp_path):
             return solved(1000 - place)
         if place % 3 == 1:
             return solved(place) if config.seed else ended("budget")
-        return ended("budget", error_rate=1 - place / 100)
+        return ended("budget", loss=1 - place / 100)
 
     found = lines(tmp_path, outcome, [*NAG, f"optim.lr={','.join(f'{i / 100:g}' for i in range(1, 31))}", "seed=0,1"])
     places = [round(100 * float(row[0])) for row in table(found)]
