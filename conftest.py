@@ -1,14 +1,20 @@
 """Options of the test suite, and what is left out where something optional is missing."""
 
 import contextlib
+import os
+import sys
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
 import_module("unsynced")
+
+# As in an environment that is activated, so that lines with commands are the same however the tests are started.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
 
 # Before any test differentiates: torch's autograd counts the devices once, at its first use.
 with contextlib.suppress(ImportError):  # where torch takes no device in Python, its tests are skipped

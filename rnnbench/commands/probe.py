@@ -22,7 +22,7 @@ from rnnbench.exit_status import FAILED, OK
 from rnnbench.probing.options import DEFAULT_SEQUENCES, Options
 from rnnbench.records import RecordError
 from rnnbench.records.board import board_of
-from rnnbench.records.closing import add_table, shortest_path
+from rnnbench.records.closing import add_table, program, shortest_path
 from rnnbench.records.lock import FILE_NAME as LOCK
 from rnnbench.records.lock import locked
 from rnnbench.records.messages import printable, say
@@ -171,7 +171,7 @@ def _closing(options: Options, runs: "Sequence[Saved]", findings: "Sequence[Find
     pictures = sum(len(each.pictures) for each in findings)
     inside = "" if len(runs) == 1 else " below"
     text.append(f"  {count(pictures, 'picture')} and {NUMBERS} in{inside}  {shortest_path(top)}\n")
-    text.append(f"  look at it  tensorboard --logdir {shortest_path(top)}\n")
+    text.append(f"  look at it  {program('tensorboard')} --logdir {shortest_path(top)}\n")
     text.append("  how to read it  docs/probes.md\n")
     return text.plain
 

@@ -1,6 +1,8 @@
 """The closing summary: what happened, how good that is beside the constant predictor, and what to type next."""
 
 import os
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -46,7 +48,7 @@ def closing_summary(summary: Summary, folder: Path, *, cwd: Path | None = None) 
     _headline(text, _name(summary), summary)
     add_table(text, _quality_rows(summary))
     where = shortest_path(folder, cwd)
-    commands = [("run folder", where), ("look at it", f"tensorboard --logdir {where}")]
+    commands = [("run folder", where), ("look at it", f"{program('tensorboard', cwd)} --logdir {where}")]
     advice = _advice(summary)
     if advice is not None:
         commands.append(("try next", advice))
@@ -73,6 +75,20 @@ def shortest_path(path: Path, cwd: Path | None = None) -> str:
     except OSError:  # the current folder is gone by now
         return shell_word(str(path))
     return shell_word(relative if len(relative) <= len(absolute) else absolute)
+
+
+def program(name: str, cwd: Path | None = None) -> str:
+    """How a program of this installation is typed: its name where a shell finds it, else its path.
+
+    Args:
+        name: Name of the program, as `tensorboard`.
+        cwd: Folder that a path is given from; None: the current one.
+    """
+    own = Path(sys.executable).parent / name
+    found = shutil.which(name)
+    if not own.exists() or (found is not None and os.path.realpath(found) == os.path.realpath(own)):
+        return name
+    return shortest_path(own, cwd)
 
 
 def _name(summary: Summary) -> str:

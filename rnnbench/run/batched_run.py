@@ -22,6 +22,7 @@ from rnnbench.run.callbacks import Messages, RunCallbacks
 from rnnbench.run.checkpoints import Checkpoints
 from rnnbench.run.hyperparameters import Trial, single_trial
 from rnnbench.run.job_folders import Job, JobFolders, SweepGroup
+from rnnbench.run.log import log_end, log_start
 from rnnbench.run.machine import (
     MEBIBYTE,
     check_backend,
@@ -75,8 +76,9 @@ class BatchedRun:
         setup = replace(setup, built=built, backend=check_backend(setup.config, built, setup.device))
         known = None if start is None else start.threads
         threads = known or resolve_threads(setup.config, built, len(jobs), setup.device)
+        self._machine = _description(setup, threads)
         if not quiet:
-            say(_description(setup, threads, group))
+            say(self._machine if group is None else f"{group.label}: {self._machine}")
         facts: dict[str, Any] = {
             "solved_error_rate": built.task.solved_error_rate,
             "baseline_loss": built.task.baseline_loss,
@@ -105,6 +107,8 @@ class BatchedRun:
             TooManyReplicasError: Memory is full, but the run could be resumed in two halves.
         """
         world, status = self._setup.world, FAILED
+        start = None if self._start is None else self._start.snapshot
+        log_start([job.config for job in self._jobs], 0 if start is None else start.update, self._machine)
         with Interrupt() if world.size == 1 else SharedInterrupt(world) as interrupt:
             try:
                 self._train(interrupt)
@@ -122,6 +126,7 @@ class BatchedRun:
                     self.folders.fail("out of memory; lower the batch sizes", error)
             finally:
                 self._engine.close()
+        log_end(self.folders.summaries, [job.folder for job in self._jobs])
         return status
 
     def _train(self, interrupt: Interrupt) -> None:
@@ -216,9 +221,8 @@ def _with_recurrence(setup: RunSetup, num_replicas: int, start: ResumePoint | No
     return built, None if built is setup.built else str(built.model.recurrence)
 
 
-def _description(setup: RunSetup, threads: int, group: SweepGroup | None) -> str:
-    """Device, threads and memory of the run, for the terminal."""
+def _description(setup: RunSetup, threads: int) -> str:
+    """Device, threads and memory of the run, for a person."""
     where = count(threads, "thread") if setup.device.type == "cpu" else f"{setup.device} by {setup.backend}"
     where += ", updates as CUDA graphs" if setup.captures else ""
-    what = "" if group is None else f"{group.label}: "
-    return f"{what}{where}, about {setup.num_bytes / MEBIBYTE:,.0f} MiB of memory"
+    return f"{where}, about {setup.num_bytes / MEBIBYTE:,.0f} MiB of memory"

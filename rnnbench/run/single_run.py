@@ -14,6 +14,8 @@ from rnnbench.records.lock import locked_folder
 from rnnbench.records.messages import say
 from rnnbench.run.batched_run import BatchedRun
 from rnnbench.run.job_folders import Job
+from rnnbench.run.log import FILE_NAME as LOG
+from rnnbench.run.log import logging_to
 from rnnbench.run.process import place_in_torchrun
 from rnnbench.run.processors import keep_to_share
 from rnnbench.run.saved_run import SavedRun, read_saved_run
@@ -109,7 +111,9 @@ def _resume(saved: SavedRun, *, quiet: bool) -> int:
     if not quiet:
         how = "restarts" if saved.start.snapshot is None else f"resumes after update {saved.updates}"
         say(f"{saved.config.name} {how} -> {saved.folder}")
-    with _joined_world(saved.setup):  # waits until all processes have read the checkpoint
+    log = saved.folder / LOG
+    logging = logging_to(log) if log.is_file() else contextlib.nullcontext()
+    with _joined_world(saved.setup), logging:  # waits until all processes have read the checkpoint
         run = BatchedRun(saved.setup, [Job(saved.config, saved.folder)], quiet=quiet, start=saved.start)
         saved.settle()
         return _finish(run)

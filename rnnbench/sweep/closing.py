@@ -12,7 +12,15 @@ from rich.text import Text
 
 from rnnbench.config.errors import ConfigError
 from rnnbench.records import RecordError, Summary, is_run_folder, read_summary, wording
-from rnnbench.records.closing import OUTCOMES, TICKED_RUNS, add_commands, add_table, larger_budget, shortest_path
+from rnnbench.records.closing import (
+    OUTCOMES,
+    TICKED_RUNS,
+    add_commands,
+    add_table,
+    larger_budget,
+    program,
+    shortest_path,
+)
 from rnnbench.records.messages import printable
 from rnnbench.report.groups import Group, rank
 from rnnbench.report.runs import Run
@@ -83,15 +91,16 @@ def sweep_summary(plan: SweepPlan, *, cwd: Path | None = None) -> Text:
         text.append(f"  {jobs} not solved: below the limit at the end, but not on 10,000 further sequences\n")
     _add_failures(text, found)
     where = shortest_path(plan.folder, cwd)
-    commands = [("report", f"rnnbench report {where}"), ("all runs", f"tensorboard --logdir {where}")]
+    rnnbench, tensorboard = program("rnnbench", cwd), program("tensorboard", cwd)
+    commands = [("report", f"{rnnbench} report {where}"), ("all runs", f"{tensorboard} --logdir {where}")]
     if len(found) > TICKED_RUNS:
         commands.append(("", f"TensorBoard ticks none of more than {TICKED_RUNS} runs: tick some in its list"))
     if (plan.folder / "aggregate").is_dir():
         aggregate = shortest_path(plan.folder / "aggregate", cwd)
-        commands.append(("aggregate", f"tensorboard --logdir {aggregate}"))
+        commands.append(("aggregate", f"{tensorboard} --logdir {aggregate}"))
     override = _way_on(plan, found)
     if override is not None:
-        commands.append(("go on", f"rnnbench resume {where} {override}".rstrip()))
+        commands.append(("go on", f"{rnnbench} resume {where} {override}".rstrip()))
     add_commands(text, commands)
     return text
 

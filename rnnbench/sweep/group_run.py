@@ -1,9 +1,7 @@
 """Runs or resumes one group of a sweep, and splits it if it does not fit into memory."""
 
 import contextlib
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +11,6 @@ from rnnbench.config.stored import schema_names
 from rnnbench.config.trust import Trusted, check_trusted
 from rnnbench.exit_status import FAILED, OK, is_of_signal
 from rnnbench.records import RecordError, read_summary, write_summary
-from rnnbench.records.growing_file import failure
 from rnnbench.records.live_aggregate import AggregatePlan
 from rnnbench.records.lock import locked
 from rnnbench.records.messages import say
@@ -21,10 +18,10 @@ from rnnbench.records.wording import count
 from rnnbench.run.batched_run import BatchedRun, TooManyReplicasError
 from rnnbench.run.checkpoint_reading import load_group
 from rnnbench.run.job_folders import CHECKPOINT, Job, SweepGroup, progress_fields
+from rnnbench.run.log import logging_to
 from rnnbench.run.machine import NotEnoughMemoryError
 from rnnbench.run.saved_run import last_update, repeated
 from rnnbench.run.setup import set_up
-from rnnbench.run.streams import LogFile
 from rnnbench.sweep.plan import SweepPlan, changing_plan, read_plan
 from rnnbench.sweep.planning import aggregate_names
 from rnnbench.sweep.remaining import Part, Remaining, remaining_of, select_jobs, unresumable_jobs
@@ -64,7 +61,7 @@ def run_group(folder: Path, number: int, trusted: Trusted, *, quiet: bool) -> in
     trusted.add_to_path()  # where the classes are looked for; nothing is imported yet
     check_trusted(folder, [job.config for job in jobs], plan.groups[number].classes, trusted)
     log = plan.checkpoint(number).with_suffix(".log")
-    with locked(plan.checkpoint(number).with_suffix(".lock"), f"group {number} of {folder}"), _logging_to(log):
+    with locked(plan.checkpoint(number).with_suffix(".lock"), f"group {number} of {folder}"), logging_to(log):
         remaining = remaining_of(plan, number, jobs)
         for message in remaining.skipped.values():
             say(f"{message}; its job is skipped")
@@ -122,23 +119,6 @@ def _record_failure(remaining: Remaining, name: str, job: Job, message: str) -> 
     with contextlib.suppress(RecordError):
         summary = replace(read_summary(job.folder), **numbers, status="failed", message=message)
         write_summary(job.folder, summary)
-
-
-@contextmanager
-def _logging_to(path: Path) -> Iterator[None]:
-    """Write log messages and tracebacks to a file, because the terminal shows the progress bar."""
-    try:
-        handler = LogFile(path)
-    except OSError as error:
-        raise failure(f"cannot write {path}", error) from error
-    handler.setFormatter(logging.Formatter("[%(asctime)s][%(name)s][%(levelname)s] - %(message)s"))
-    root = logging.getLogger()
-    root.addHandler(handler)
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)
-        handler.close()
 
 
 def _run_part(plan: SweepPlan, number: int, jobs: Sequence[Job], part: Part, *, quiet: bool) -> int | None:

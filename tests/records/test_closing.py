@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnbench.records.closing import closing_summary, print_closing_summary, shortest_path
+from rnnbench.records.closing import closing_summary, print_closing_summary, program, shortest_path
 from rnnbench.records.summary import SolvedAt, Summary
 
 BASE = Summary(
@@ -107,6 +107,23 @@ def test_shortest_path(path, expected):
     said = shortest_path(Path(path), CWD)
     assert said == expected
     assert (CWD / shlex.split(said)[0]).resolve() == Path(path)
+
+
+def test_programs_that_no_shell_finds_are_typed_as_paths(tmp_path, monkeypatch):
+    """As after `scripts/rnnbench` in a checkout whose environment is not activated."""
+    programs = tmp_path / "work/.venv/bin"
+    programs.mkdir(parents=True)
+    for name in ("python", "tensorboard"):
+        (programs / name).touch(mode=0o755)
+    monkeypatch.setattr("sys.executable", str(programs / "python"))
+    monkeypatch.setenv("PATH", "/usr/bin")
+    assert program("tensorboard", tmp_path / "work") == ".venv/bin/tensorboard"
+    assert program("tensorboard", tmp_path / "work/runs") == "../.venv/bin/tensorboard"
+    assert program("other") == "other"
+    text = closing_summary(BASE, tmp_path / "work/runs/one", cwd=tmp_path / "work").plain
+    assert text.endswith("  look at it  .venv/bin/tensorboard --logdir runs/one")
+    monkeypatch.setenv("PATH", str(programs))
+    assert program("tensorboard") == "tensorboard"
 
 
 def test_long_lines_are_not_broken_without_a_terminal():

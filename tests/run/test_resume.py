@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import os
 import random
 import signal
@@ -133,6 +134,24 @@ def test_bad_input(tmp_path, capsys):
         assert err.count("\n") == 1
     after = sorted((path, path.stat().st_mtime_ns) for path in run.iterdir() if path.name != ".lock")
     assert after == before
+
+
+def test_the_log_tells_how_a_run_started_and_ended(tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    train(run, *SGD, "budget.updates=3", "seed=7")
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # as in a process of its own
+    assert main(["resume", "-q", str(run), "budget.updates=6"]) == 0
+    told = [line.partition(" - ")[2] for line in (run / "train.log").read_text().splitlines()]
+    parts = "task=adding, model=rnn, init=sparse, optim=nag, seed=7"
+    expected = [
+        f"adding_nag starts: {parts}, budget.updates=3",
+        "rnnbench ",
+        "run ended: budget after 3 updates, ",
+        f"adding_nag resumes after update 3: {parts}, budget.updates=6",
+        "rnnbench ",
+        "run ended: budget after 6 updates, ",
+    ]
+    assert [line[: len(start)] for line, start in zip(told, expected, strict=True)] == expected
 
 
 def test_a_finished_run_says_so(tmp_path, capsys):

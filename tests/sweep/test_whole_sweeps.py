@@ -74,6 +74,13 @@ def test_the_last_lines(two_groups):
     assert lines[-1].strip().endswith("budget.updates=60")
 
 
+def test_the_log_of_a_group_tells_how_its_jobs_started_and_ended(two_groups):
+    folder, _ = two_groups
+    told = (folder / "groups/0.log").read_text()
+    assert "adding_nag starts: task=adding, model=rnn, init=sparse, optim=nag, 4 jobs, budget.updates=30\n" in told
+    assert told.count(" ended: budget after 30 updates, ") == 4
+
+
 def kill_at_first_checkpoint():
     def die(*arguments):
         os.kill(os.getpid(), signal.SIGKILL)
