@@ -120,7 +120,7 @@ def reproduce(options: Options) -> int:
     assert options.name is not None
     rule = load_rule(options.name, quick=options.quick)
     experiment = make_experiment(rule)
-    study = Study(rule, options.out, quiet=options.quiet)
+    study = Study(rule, options.out, quiet=options.quiet, parts=experiment.parts)
     try:
         with study.locked():
             result = run(experiment, study, _command(options))

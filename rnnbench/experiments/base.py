@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rnnbench.config.rule import Rule
 from rnnbench.experiments.study import Study
@@ -25,9 +25,16 @@ class Experiment(ABC):
     """
 
     size: tuple[float, float] = (8.4, 3.9)
+    untrained_parts: ClassVar[Sequence[str]] = ()
+    """Names of the parts that need no sweep; they are measured first."""
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
+
+    @property
+    def parts(self) -> Sequence[str]:
+        """Names of the parts, in the order in which they are measured: those without a sweep, then every sweep."""
+        return (*self.untrained_parts, *self.rule.sweeps)
 
     @abstractmethod
     def measure(self, study: Study) -> Measured:

@@ -30,6 +30,8 @@ class Clipping(Experiment):
 
     size = (9.0, 4.2)
 
+    untrained_parts = ("cliff",)
+
     @override
     def measure(self, study: Study) -> Measured:
         measured: dict[str, Any] = {"cliff": study.keep("cliff", self._cliff)}

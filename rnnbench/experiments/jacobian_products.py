@@ -143,7 +143,7 @@ class JacobianProducts(Experiment):
         left.set(xlabel="lag T - t (steps)", ylabel=r"ln $\|\partial h_T/\partial h_t\|$",
                  title="Products of Jacobians, a line for each net")  # fmt: skip
         right.set(xlabel="Lyapunov exponent, from other sequences", ylabel="measured rate per step",
-                  title="The rate was predicted")  # fmt: skip
+                  title="Measured rate against its prediction")  # fmt: skip
 
 
 def _gradient_logarithms(trajectories: Trajectories) -> tuple[Tensor, Tensor]:

@@ -67,10 +67,12 @@ class Study:
     Attributes:
         rule: Rule of the experiment.
         folder: Folder of the experiment; it exists after `begin`.
+        parts: Names of the parts of the experiment, in order; by default its sweeps.
     """
 
-    def __init__(self, rule: Rule, folder: Path, *, quiet: bool = False) -> None:
+    def __init__(self, rule: Rule, folder: Path, *, quiet: bool = False, parts: Sequence[str] | None = None) -> None:
         self.rule, self.folder, self.quiet = rule, folder, quiet
+        self.parts = tuple(rule.sweeps) if parts is None else tuple(parts)
         self._started, self._spent = time.monotonic(), 0.0
 
     @contextlib.contextmanager
@@ -154,7 +156,7 @@ class Study:
         """
         path = f"{PARTS}/{name}.json"
         if not (self.folder / path).is_file():
-            self._say(f"measuring {name.replace('_', ' ')}")
+            self._tell_part(name, "" if name in self.parts else name)
             replace_file(self.folder / path, json.dumps(measure(), allow_nan=False) + "\n")
             self.end()
         return self._read(path, {})
@@ -180,7 +182,7 @@ class Study:
                 *self.rule.sweeps[name],
                 f"hydra.sweep.dir={quoted(str(folder.absolute()))}",
             ]
-        self._say(f"training: rnnbench {' '.join(words)}")
+        self._tell_part(name, f"rnnbench {' '.join(words)}")
         if self.quiet:
             words.append("-q")
         status = call_rnnbench(words)
@@ -192,9 +194,13 @@ class Study:
         replace_file(done, json.dumps({"overrides": list(self.rule.sweeps[name])}) + "\n")
         return folder
 
-    def _say(self, line: str) -> None:
-        if not self.quiet:
-            say(line)
+    def _tell_part(self, name: str, what: str) -> None:
+        """Say which part is running, of how many: the one of this name, or that the name begins with."""
+        if self.quiet:
+            return
+        part = max((part for part in self.parts if f"{name}_".startswith(f"{part}_")), key=len, default=None)
+        place = name if part is None else f"part {self.parts.index(part) + 1} of {len(self.parts)}, {part}"
+        say(f"{place}: {what}" if what else place)
 
     def _read(self, name: str, missing: dict[str, Any]) -> dict[str, Any]:
         path = self.folder / name

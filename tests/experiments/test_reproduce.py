@@ -1,6 +1,7 @@
 """`rnnbench reproduce` from the words to the verdict: once in small, and everything that can be wrong before."""
 
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
@@ -109,17 +110,20 @@ FIRST, *OTHERS = SMALL
 
 @pytest.mark.usefixtures("trains_in_process")
 @pytest.mark.parametrize("name", [FIRST, *(pytest.param(name, marks=pytest.mark.reproduction) for name in OTHERS)])
-def test_a_small_experiment_from_end_to_end(name, tmp_path, monkeypatch):
+def test_a_small_experiment_from_end_to_end(name, tmp_path, monkeypatch, capsys):
     rule = load_rule(name, quick=True, changes=SMALL[name])
     compared = COMPARED.get(name, ())
     sweeps = {sweep: [narrow(word, compared) for word in words] for sweep, words in rule.sweeps.items()}
     rule = replace(rule, sweeps=sweeps)
     folder = tmp_path / "study"
-    study = Study(rule, folder, quiet=True)
-    study.begin()
     experiment = make_experiment(rule)
+    study = Study(rule, folder, parts=experiment.parts)
+    study.begin()
     result = run(experiment, study, f"rnnbench reproduce {name}")
     study.end()
+    told = re.findall(r"^rnnbench: part (\d+) of (\d+), (\w+)", capsys.readouterr().err, re.MULTILINE)
+    count = len(experiment.parts)
+    assert list(dict.fromkeys(told)) == [(f"{n}", f"{count}", part) for n, part in enumerate(experiment.parts, 1)]
     assert result.verdict in ("holds", "does not hold", "not decided")
     lines = result_lines(result, folder)
     assert lines[-1] == f"verdict: {result.verdict}"
@@ -164,6 +168,21 @@ def test_one_command_at_a_time_works_on_an_experiment(tmp_path):
         assert sorted(tmp_path.rglob("*")) == before
     with Study(rule, tmp_path / "one").locked():
         pass
+
+
+def test_the_running_part_is_told_of_how_many(tmp_path, monkeypatch, capsys):
+    rule = replace(load_rule("jacobian_products"), sweeps={"nets": ["seed=0"], "nets_10": ["seed=1"]})
+    monkeypatch.setattr("rnnbench.experiments.study.call_rnnbench", lambda words: 0)
+    study = Study(rule, tmp_path / "one", parts=["cliff", "nets", "nets_10"])
+    study.begin()
+    study.keep("cliff", dict)
+    study.train("nets")
+    study.keep("nets_1", dict)
+    study.keep("nets_10", dict)
+    study.keep("nets_10", dict)  # which is on disk by now
+    told = [line.removeprefix("rnnbench: ") for line in capsys.readouterr().err.splitlines()]
+    assert told[1].startswith("part 2 of 3, nets: rnnbench train -m ")
+    assert [told[0], *told[2:]] == ["part 1 of 3, cliff", "part 2 of 3, nets: nets_1", "part 3 of 3, nets_10"]
 
 
 def test_a_part_is_measured_once(tmp_path):
