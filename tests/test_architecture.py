@@ -28,7 +28,7 @@ MAY_IMPORT = {  # a package imports itself and these
     "diagnostics": {"linear_algebra"},
     "probes": {*BASE, "metrics", "objective", "optim", "diagnostics"},
     "records": {"metrics", "__version__"},
-    "report": {"records", "__version__"},
+    "report": {"paths", "records", "__version__"},
     "training": BELOW_TRAINING,
     "config": {*BASE, "optim", "probes", "records", "exit_status", "paths"},
     "run": {*BELOW_TRAINING, "training", "config", "exit_status"},

@@ -2,21 +2,23 @@
 
 import dataclasses
 import re
+import sys
 
 import pytest
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
+from rnnbench.config import choices
 from rnnbench.config.compose import GROUPS, Composer
 from rnnbench.config.declaration import DECLARED
 from rnnbench.config.listing import Choices
 from rnnbench.config.plan import make_plan
-from rnnbench.config.register import register_schema
+from rnnbench.config.register import import_choices, register_schema
 from rnnbench.config.request import Request, parse_request
 from rnnbench.config.rule import is_rule, load_rule
 from rnnbench.config.validate import fields_of, validate
 from rnnbench.paths import conf_dir
-from rnnbench.report.description import TASKS
+from rnnbench.report.description import goal_of
 
 CONF = conf_dir()
 FILES = sorted(CONF.rglob("*.yaml"))
@@ -128,7 +130,36 @@ def test_every_schema_with_a_class_is_a_choice():
 
 
 def test_every_task_has_a_sentence_in_reports():
-    assert set(TASKS) == {path.stem for path in CHOICES if path.parent.name == "task"}
+    for path in CHOICES:
+        if path.parent.name == "task":
+            goal = goal_of(path.stem)
+            assert goal is not None, path
+            assert goal[0].islower(), path
+            assert goal[-1].isalpha(), path
+    for name in ("nope", "../task/adding", ""):  # a record may be a stranger's
+        assert goal_of(name) is None
+
+
+MODULE = """
+from dataclasses import dataclass
+
+from rnnbench.config.declaration import choice
+from rnnbench.config.schema import Choice
+
+@choice("model", "found")
+@dataclass
+class Found(Choice):
+    pass
+"""
+
+
+def test_a_module_of_schemas_is_found_by_itself(tmp_path, monkeypatch):
+    (tmp_path / "found.py").write_text(MODULE)
+    monkeypatch.setattr(choices, "__path__", [*choices.__path__, str(tmp_path)])
+    monkeypatch.setitem(DECLARED, "model", dict(DECLARED["model"]))
+    import_choices()
+    assert DECLARED["model"]["found"].node.__name__ == "Found"
+    monkeypatch.delitem(sys.modules, "rnnbench.config.choices.found")
 
 
 def test_probe_none_is_empty(composer):

@@ -114,23 +114,25 @@ def test_files_that_the_architecture_names_exist():
 
 
 @pytest.mark.slow
-def test_a_task_and_an_init_of_ones_own(tmp_path):
-    """The files of docs/extending.md, in a folder of one's own, train."""
+def test_choices_of_ones_own(tmp_path):
+    """The files of docs/extending.md, in a folder of one's own, train; both values of a marked key in one run."""
     page = ROOT / "docs/extending.md"
     own = tmp_path / "my"
-    (own / "task").mkdir(parents=True)
-    (own / "init").mkdir()
-    names = ["first_value.py", "scaled_identity.py"]
-    for name, text in zip(names, blocks(page, "python"), strict=True):
-        (own / name).write_text(text)
-    names = ["task/first_value.yaml", "init/scaled_identity.yaml"]
-    for name, text in zip(names, blocks(page, "yaml"), strict=True):
-        (own / name).write_text(text)
-    words = ["--config-dir", "my", "task=first_value", "init=scaled_identity", "optim=sgd", "task.sequence_length=6"]
-    command = [sys.executable, "-m", "rnnbench", "train", *words, "budget.updates=3", "hydra.run.dir=run", "-q"]
+    names = ["task/first_value", "init/scaled_identity", "optim/heavy_ball"]
+    for name, code, settings in zip(names, blocks(page, "python"), blocks(page, "yaml"), strict=True):
+        group, _, file = name.partition("/")
+        (own / group).mkdir(parents=True)
+        (own / f"{file}.py").write_text(code)
+        (own / f"{name}.yaml").write_text(settings)
+    choices = ["--config-dir", "my", *(name.replace("/", "=") for name in names), "task.sequence_length=6"]
+    small = ["model.hidden_size=4", "threads=1", "budget.updates=3", "hydra.sweep.dir=sweep", "-q"]
+    command = [sys.executable, "-m", "rnnbench", "train", "-m", *choices, "optim.beta=0.5,0.9", *small]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
-    summary = json.loads((tmp_path / "run/summary.json").read_text())
-    assert (summary["status"], summary["updates"]) == ("budget", 3)
-    assert summary["config"]["init"]["factor"] == 0.9
+    summaries = [json.loads((tmp_path / f"sweep/{job}/summary.json").read_text()) for job in (0, 1)]
+    assert [summary["config"]["optim"]["beta"] for summary in summaries] == [0.5, 0.9]
+    assert {(summary["status"], summary["updates"]) for summary in summaries} == {("budget", 3)}
+    assert len({summary["loss"] for summary in summaries}) == 2
+    assert len(json.loads((tmp_path / "sweep/sweep.json").read_text())["groups"]) == 1
+    assert summaries[0]["config"]["init"]["factor"] == 0.9

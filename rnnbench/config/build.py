@@ -11,7 +11,7 @@ from rnnbench.config.compatibility import check_optimizer, check_probes
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.objects import values_of
 from rnnbench.config.schema import Choice, Config
-from rnnbench.config.validate import fields_of, per_replica_fields
+from rnnbench.config.validate import PER_REPLICA, fields_of, per_replica_fields
 from rnnbench.records.identity import NAMES_ONLY
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rnnbench.probes.base import Probe
     from rnnbench.tasks.base import Task
 
-NOT_ARGUMENTS = frozenset({"name", "_target_", "cadence", "every"})
+NOT_ARGUMENTS = frozenset({"name", "_target_", "cadence", "every", PER_REPLICA})
 """Keys of a choice that are not arguments of its class."""
 
 NULL_IS_INFINITY = frozenset({"optim.clip_norm", "optim.clip_value"})
@@ -103,6 +103,8 @@ def _stack(key: str, values: Sequence[Any]) -> Any:
     if key in NULL_IS_INFINITY:
         values = [math.inf if value is None else value for value in values]
     rows = [value if isinstance(value, list) else [value] for value in values]
+    if len({len(row) for row in rows}) > 1:
+        raise ConfigError(f"{key} must have as many entries in one replica as in the others, got {rows[0]} and others")
     return torch.tensor(rows, dtype=torch.float64)
 
 
@@ -113,8 +115,8 @@ def build(configs: Sequence[Config]) -> Built:
         configs: One validated configuration per replica; they differ only in per-replica keys.
 
     Returns:
-        The objects. A class gets the keys of its choice as arguments, except name, _target_, cadence and every; a model
-        also gets input_size and output_size of the task.
+        The objects. A class gets the keys of its choice as arguments, except those in `NOT_ARGUMENTS`; a model also
+        gets input_size and output_size of the task.
 
     Raises:
         ConfigError: Replicas differ in a key that is not per replica; a class does not exist, does not take its keys or

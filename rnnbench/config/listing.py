@@ -16,6 +16,7 @@ from rnnbench.config.nearest import MOST, did_you_mean, nearest_choices, nearest
 from rnnbench.config.request import Request
 from rnnbench.config.schema import Config
 from rnnbench.config.usual_words import usual_keys
+from rnnbench.config.validate import PER_REPLICA
 
 GROUPS = {
     "task": "the task to learn",
@@ -169,7 +170,11 @@ def keys_of_choice(request: Request, group: str, choice: str) -> list[Key]:
         ]
     else:
         rows = list(rows_of(values, OmegaConf.get_type(node), comments, f"{group}."))
-    return [row for row in rows if row.name.rpartition(".")[2] not in ("name", "_target_")]
+    marked = values.get(PER_REPLICA, [])
+    rows = [
+        dataclasses.replace(row, per_replica=True) if row.name.rpartition(".")[2] in marked else row for row in rows
+    ]
+    return [row for row in rows if row.name.rpartition(".")[2] not in ("name", "_target_", PER_REPLICA)]
 
 
 def keys_beside_groups(request: Request) -> list[Key]:

@@ -6,9 +6,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from rnnbench.config.choices.probes import ProbeConfig
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.explain import explain
-from rnnbench.config.probes import ProbeConfig
 from rnnbench.config.schema import CHOICE_GROUPS, Choice, Config
 
 

@@ -1,16 +1,24 @@
 """Registers the schema with Hydra, for `/schema/GROUP/NAME@_here_` in the defaults list of a YAML file."""
 
+import importlib
+import pkgutil
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
-import rnnbench.config.first_order
-import rnnbench.config.hessian_free
-import rnnbench.config.probes  # noqa: F401 # like the two above, for its declarations
-from rnnbench.config import schema
+from rnnbench.config import choices, schema
 from rnnbench.config.cadence import register_cadence
 from rnnbench.config.declaration import DECLARED
+
+
+def import_choices() -> None:
+    """Import every module of `rnnbench.config.choices`, for the schemas that it declares."""
+    for module in pkgutil.iter_modules(choices.__path__):
+        importlib.import_module(f"{choices.__name__}.{module.name}")
+
+
+import_choices()
 
 CLASSES: dict[str, type[Any]] = {
     declared.node.__name__: declared.node for schemas in DECLARED.values() for declared in schemas.values()

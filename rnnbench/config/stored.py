@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from rnnbench.config import schema
+from rnnbench.config.choices.probes import ProbeConfig
 from rnnbench.config.declaration import DECLARED
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.explain import describe_type, show_value
 from rnnbench.config.launcher_settings import AUTO
 from rnnbench.config.limits import MAX_INTEGER
 from rnnbench.config.nearest import did_you_mean, nearest_keys
-from rnnbench.config.probes import ProbeConfig
 from rnnbench.config.schema import CHOICE_GROUPS, Choice, Config
 from rnnbench.config.validate import validate
 

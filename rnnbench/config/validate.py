@@ -8,14 +8,21 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from rnnbench.config.choices.first_order import FirstOrderConfig
+from rnnbench.config.choices.hessian_free import HfConfig
 from rnnbench.config.errors import ConfigError
-from rnnbench.config.first_order import FirstOrderConfig
-from rnnbench.config.hessian_free import HfConfig
+from rnnbench.config.explain import show_value
 from rnnbench.config.limits import limit_problem
 from rnnbench.config.nearest import did_you_mean, nearest_keys
 from rnnbench.config.objects import values_of
 from rnnbench.config.schema import CHOICE_GROUPS, Choice, Config
 from rnnbench.tasks.variants import MINIMUM_LENGTHS, check_variant
+
+PER_REPLICA = "per_replica"
+"""In the metadata of a field: whether replicas may differ in it. As a key of a choice: those of its own keys."""
+
+MARKABLE, MARKED = ("init", "optim"), "keys of init and optim"
+"""Groups of which replicas may have different values."""
 
 MAX_NAME_BYTES = 150  # a folder's name has at most 255 bytes, including the time
 FORBIDDEN_IN_NAME = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f-\x9f\ud800-\udfff]')  # last: bytes that are not UTF-8
@@ -49,7 +56,9 @@ def _schema(kind: Any) -> dict[str, dataclasses.Field[Any]]:
 
 def per_replica_fields(config: Config) -> list[str]:
     """Dotted names of the keys in which replicas of a batched run may differ."""
-    return [key for key, _, field in fields_of(config) if field is not None and field.metadata.get("per_replica")]
+    typed = [key for key, _, field in fields_of(config) if field is not None and field.metadata.get(PER_REPLICA)]
+    own = (f"{group}.{name}" for group in MARKABLE for name in getattr(getattr(config, group), PER_REPLICA, ()))
+    return [*typed, *own]
 
 
 def validate(config: Config) -> None:
@@ -70,6 +79,7 @@ def validate(config: Config) -> None:
         if key.endswith("._target_"):
             _check_target(key, value)
     _check_extra_keys(config)
+    _check_marks(config)
     _check_name(config.name)
     _check_device(config.device)
     _check_threads(config.threads)
@@ -87,6 +97,26 @@ def _check_extra_keys(config: Config) -> None:
         for key in [key for key, field in keys.items() if field is None]:
             near = did_you_mean(nearest_keys(key, [name for name in keys if name != key]))
             raise ConfigError(f"there is no key {key} in {group}={choice.name}{near}")
+
+
+def _check_marks(config: Config) -> None:
+    """Check the own keys that a user's choice marks per replica."""
+    for group in CHOICE_GROUPS:
+        choice = getattr(config, group)
+        values = values_of(choice)
+        key, marked = f"{group}.{PER_REPLICA}", values.get(PER_REPLICA, [])
+        if marked and group not in MARKABLE:
+            raise ConfigError(f"{key}: the {group} is the same for all replicas of a run; only {MARKED} can be marked")
+        if not isinstance(marked, list) or not all(isinstance(name, str) for name in marked):
+            raise ConfigError(f"{key} must be a list of keys, as in [beta], got {show_value(marked)}")
+        typed = {field.name for field in dataclasses.fields(choice)}
+        own = [name for name in values if name not in {PER_REPLICA, *typed}]
+        for name in marked:
+            if name not in own:
+                raise ConfigError(f"{key}: {name} is no key of this file's own; those are {', '.join(own) or 'none'}")
+            numbers = values[name] if isinstance(values[name], list) and values[name] else [values[name]]
+            if group == "optim" and not all(type(number) in (int, float) for number in numbers):
+                raise ConfigError(f"optim.{name} is marked in {key}, so it must be a number or a list of numbers")
 
 
 def _check_length(key: str, value: list[Any], field: dataclasses.Field[Any]) -> None:

@@ -41,8 +41,8 @@ class HessianFree(Optimizer):
     adaptation of lambda to the reduction ratio on the curvature batch; line search on further sequences. If no step
     size lowers the loss, the step is rejected and theta is unchanged.
 
-    Attributes: hyperparameters as in the configuration schema (`rnnbench.config.hessian_free`); tensors are (R, 1),
-    float64.
+    Attributes: hyperparameters as in the configuration schema (`rnnbench.config.choices.hessian_free`); tensors are
+    (R, 1), float64.
 
     Source: Martens (2010), ICML; Martens and Sutskever (2011), ICML.
     """

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from rnnbench.paths import conf_dir
 from rnnbench.records import wording
 from rnnbench.report import fields
 from rnnbench.report.fields import ABSENT, CHOICES, SEED, Value
@@ -18,19 +19,9 @@ SOLVED_MEANS = (
     "learned nothing does as well as the constant predictor: the best answer that ignores its input."
 )
 
-TASKS: Mapping[str, str] = {
-    "adding": "read a sequence in which two numbers are marked, and answer with their sum at its end",
-    "multiplication": "read a sequence in which two numbers are marked, and answer with their product at its end",
-    "temporal_order": "find two relevant symbols among distractors in a sequence, and tell their order at the end",
-    "temporal_order_3": "find three relevant symbols among distractors in a sequence, and tell their order at the end",
-    "xor": "read a sequence in which two bits are marked, and answer with their exclusive or at its end",
-    "random_permutation": "read a sequence of random symbols, and answer with the first one at its end",
-    "memorization_1": "remember the bit at the start of a sequence, and answer with it at its end",
-    "memorization_5": "remember five bits at the start of a sequence, and repeat them at its end",
-    "memorization_20": "remember ten symbols, one of five each, at the start of a sequence, and repeat them at its end",
-    "latch": "remember the bit that the first steps of a sequence show, and answer with it at its end, after noise",
-}
-"""What a net is to do in each task of the package."""
+GOAL = "# Goal: "
+"""Begins the line of a task's file in conf/ that says what a net has to do."""
+
 _NAMES = {"task": "Task", "model": "Model", "init": "Initialization", "optim": "Optimizer"}
 _MAIN: Mapping[str, tuple[str, ...]] = {
     "task": ("sequence_length", "variant"),
@@ -155,7 +146,8 @@ def facts(runs: Sequence[Run], groups: Sequence[Group]) -> list[tuple[str, str]]
     for group in CHOICES:
         name = _names(runs, group)
         if name:
-            sentence = f": {TASKS[name]}" if group == "task" and name in TASKS else ""
+            goal = goal_of(name) if group == "task" else None
+            sentence = f": {goal}" if goal else ""
             details = _details(runs, group)
             rows.append((_NAMES[group], f"{name}{sentence}{f' ({details})' if details else ''}"))
     seeds = sorted({run.fields[SEED] for run in runs if SEED in run.fields}, key=fields.order)
@@ -172,6 +164,17 @@ def facts(runs: Sequence[Run], groups: Sequence[Group]) -> list[tuple[str, str]]
         words = [f"{name} ({fields.say_values(_values(runs, name), 4)})" for name in others[:_MOST_VARIED]]
         rows.append(("Differs as well", "; ".join(words) + ("; .." if len(others) > _MOST_VARIED else "")))
     return rows
+
+
+def goal_of(task: str) -> str | None:
+    """What a net has to do in a task of the package; None: it is no such task, or its file does not say.
+
+    Args:
+        task: Name of the task.
+    """
+    path = next((path for path in (conf_dir() / "task").glob("*.yaml") if path.stem == task), None)
+    lines = [] if path is None else path.read_text(encoding="utf-8").splitlines()
+    return next((line.removeprefix(GOAL).strip() for line in lines if line.startswith(GOAL)), None)
 
 
 def _sizes(groups: Sequence[Group]) -> str:

@@ -25,10 +25,10 @@ _LAST = ("dtype", "stop_when_solved", "budget.", "name", "probe.", "record.", "d
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
-    """Values of a nested configuration by dotted name; lists as text; classes and default cadences are left out."""
+    """Values of a nested configuration by dotted name; lists as text; what names no setting is left out."""
     flat: dict[str, Value] = {}
     for name, value in config.items():
-        if name in ("_target_", "cadence"):
+        if name in ("_target_", "cadence", "per_replica"):
             continue
         key = printable(name)
         if isinstance(value, Mapping):

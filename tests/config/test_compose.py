@@ -4,11 +4,11 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 from rnnbench.config import schema
+from rnnbench.config.choices.hessian_free import HfConfig
+from rnnbench.config.choices.probes import ProbeConfig
 from rnnbench.config.compose import Composer
 from rnnbench.config.errors import ConfigError
-from rnnbench.config.hessian_free import HfConfig
 from rnnbench.config.plan import make_plan
-from rnnbench.config.probes import ProbeConfig
 from rnnbench.config.request import Request, parse_request
 
 
