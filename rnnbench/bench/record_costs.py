@@ -14,6 +14,7 @@ from rnnbench.bench.bare_run import BareRun
 from rnnbench.bench.timing import Statistics
 from rnnbench.optim.base import Update
 from rnnbench.probes.base import PreviousUpdate, Probe, View
+from rnnbench.records.summary import CHECKPOINT
 from rnnbench.records.writer import Records
 from rnnbench.training.checkpoint import save_checkpoint
 from rnnbench.training.observation import columns
@@ -139,6 +140,6 @@ def record_cost(run: BareRun, update: Update) -> RecordCost:
             records.sync()
             rows = time.process_time() - start
         start = time.perf_counter()
-        save_checkpoint(Path(folder, "checkpoint.pt"), contents)
+        save_checkpoint(Path(folder, CHECKPOINT), contents)
         checkpoint = time.perf_counter() - start
     return RecordCost(rows / ROWS, checkpoint)

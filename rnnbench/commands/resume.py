@@ -13,6 +13,7 @@ from rnnbench.config.parser import CommandParser
 from rnnbench.config.trust import Trusted, add_trust_options, trusted_by
 from rnnbench.records import is_run_folder, is_sweep_folder, sweep_of
 from rnnbench.records.messages import shell_word
+from rnnbench.records.summary import CHECKPOINT
 from rnnbench.run.process import place_in_torchrun, prepare_process
 
 RUNS = "runs"
@@ -107,7 +108,8 @@ def main(words: Sequence[str]) -> int:
 
 def _check_run(folder: Path) -> None:
     """Check that a folder is a run that can be resumed alone."""
-    if any(map(os.path.lexists, (folder / "checkpoint.pt", folder / "checkpoint.previous.pt"))):
+    checkpoint = folder / CHECKPOINT
+    if any(map(os.path.lexists, (checkpoint, checkpoint.with_suffix(".previous.pt")))):
         return
     sweep = sweep_of(folder)
     if sweep is not None and is_run_folder(folder):
@@ -116,7 +118,7 @@ def _check_run(folder: Path) -> None:
         raise ConfigError(f"there is no folder {folder}{_newest(Path(RUNS))}")
     if not is_run_folder(folder):
         newest = _newest(folder) or "; rnnbench train starts a run"
-        raise ConfigError(f"{folder} holds neither checkpoint.pt nor sweep.json to go on from{newest}")
+        raise ConfigError(f"{folder} holds neither {CHECKPOINT} nor sweep.json to go on from{newest}")
 
 
 def _newest(folder: Path) -> str:

@@ -15,9 +15,9 @@ from rnnbench.config.build import build
 from rnnbench.config.schema import Config
 from rnnbench.config.trust import NOTHING, check_trusted
 from rnnbench.models.base import Model
-from rnnbench.records.summary import Summary, read_summary
+from rnnbench.records.summary import CHECKPOINT, Summary, read_summary
 from rnnbench.run.checkpoint_reading import load_job
-from rnnbench.run.job_folders import CHECKPOINT, Job
+from rnnbench.run.job_folders import Job
 from rnnbench.sweep.grouping import group_jobs
 from rnnbench.sweep.plan import read_plan
 from rnnbench.tasks.base import Task

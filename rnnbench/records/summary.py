@@ -25,8 +25,11 @@ SWEEP_FOLDERS = ("aggregate", "groups", "submitit")
 RESERVED_NAMES = (*SWEEP_FOLDERS, "report", SWEEP_FILE_NAME, "multirun.yaml")
 """Names in a sweep folder that a job cannot have."""
 
-# A folder with any of these files is a run folder.
-RUN_FILES = (FILE_NAME, "checkpoint.pt", "metrics.csv")
+CHECKPOINT = "checkpoint.pt"
+"""Name of the file with the last checkpoint in a run folder."""
+
+RUN_FILES = (FILE_NAME, CHECKPOINT, "metrics.csv")
+"""A folder with any of these files is a run folder."""
 
 Status = Literal["running", "solved", "budget", "diverged", "interrupted", "failed"]
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -201,7 +204,7 @@ def what_is_in(path: Path) -> Literal["sweep", "run"] | None:
         return "sweep"
     if not is_run_folder(path):
         return None
-    if all((path / name).exists() for name in ("checkpoint.pt", "metrics.csv")):
+    if all((path / name).exists() for name in (CHECKPOINT, "metrics.csv")):
         return "run"
     try:
         read_summary(path)

@@ -15,8 +15,7 @@ from rnnbench.optim.base import State
 from rnnbench.records import RecordError
 from rnnbench.records.continuing import is_record_name
 from rnnbench.records.metrics_csv import header
-from rnnbench.records.summary import STATUSES
-from rnnbench.run.job_folders import CHECKPOINT
+from rnnbench.records.summary import CHECKPOINT, STATUSES
 from rnnbench.run.schedule import record_columns
 from rnnbench.run.setup import RunSetup
 from rnnbench.training.checkpoint import load_checkpoint, previous_checkpoint

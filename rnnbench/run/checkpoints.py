@@ -10,8 +10,9 @@ from typing import Any
 
 from rnnbench.records import RecordError, Summary
 from rnnbench.records.errors import MachineError
+from rnnbench.records.summary import CHECKPOINT
 from rnnbench.records.writer import Records
-from rnnbench.run.job_folders import CHECKPOINT, JobFolders, Lengths, SweepGroup
+from rnnbench.run.job_folders import JobFolders, Lengths, SweepGroup
 from rnnbench.training.checkpoint import save_checkpoint
 from rnnbench.training.observation import Observer, OnDisk
 from rnnbench.training.replica import Snapshot

@@ -17,8 +17,6 @@ from rnnbench.records.messages import say
 from rnnbench.run.hyperparameters import Trial
 from rnnbench.training.replica import Replica
 
-CHECKPOINT = "checkpoint.pt"
-
 logger = logging.getLogger(__name__)
 Lengths = Mapping[str, int]
 

@@ -13,9 +13,9 @@ from rnnbench.config.trust import Trusted
 from rnnbench.records import RecordError, read_summary
 from rnnbench.records.continuing import ShortRecordsError, check_continued, covered_lengths
 from rnnbench.records.metrics_csv import last_row
+from rnnbench.records.summary import CHECKPOINT
 from rnnbench.records.wording import count
 from rnnbench.run.checkpoint_reading import Contents, Form, has_checkpoint, load_job, load_latest, stored_config
-from rnnbench.run.job_folders import CHECKPOINT
 from rnnbench.run.resume_point import ResumePoint
 from rnnbench.run.setup import RunSetup, set_up
 from rnnbench.training.checkpoint import save_checkpoint

@@ -14,10 +14,11 @@ from rnnbench.records import RecordError, read_summary, write_summary
 from rnnbench.records.live_aggregate import AggregatePlan
 from rnnbench.records.lock import locked
 from rnnbench.records.messages import say
+from rnnbench.records.summary import CHECKPOINT
 from rnnbench.records.wording import count
 from rnnbench.run.batched_run import BatchedRun, TooManyReplicasError
 from rnnbench.run.checkpoint_reading import load_group
-from rnnbench.run.job_folders import CHECKPOINT, Job, SweepGroup, progress_fields
+from rnnbench.run.job_folders import Job, SweepGroup, progress_fields
 from rnnbench.run.log import logging_to
 from rnnbench.run.machine import NotEnoughMemoryError
 from rnnbench.run.saved_run import last_update, repeated

@@ -8,8 +8,9 @@ from typing import Any
 
 from rnnbench.records import RecordError, is_run_folder
 from rnnbench.records.continuing import Lengths, ShortRecordsError, check_continued, covered_lengths
+from rnnbench.records.summary import CHECKPOINT
 from rnnbench.run.checkpoint_reading import Contents, Form, load_group, load_job, load_latest
-from rnnbench.run.job_folders import CHECKPOINT, Job
+from rnnbench.run.job_folders import Job
 from rnnbench.run.resume_point import ResumePoint
 from rnnbench.run.saved_run import is_finished, with_remedy
 from rnnbench.run.schedule import training_plan

@@ -164,7 +164,7 @@ def _nested(depth):
 HOSTILE = [
     ("model.hidden_size", 10**9, "GiB"),
     ("model.hidden_size", 10**18, "GiB"),
-    ("model.hidden_size", 10**400, "hidden_size is larger than any number"),
+    ("model.hidden_size", 10**400, "hidden_size is larger than the largest allowed number"),
     ("model.hidden_size", "5", "model.hidden_size must be a whole number, got '5'"),
     ("model.hidden_size", True, "model.hidden_size must be a whole number, got true"),
     ("model.hidden_size", -1, "model.hidden_size must be >= 1"),

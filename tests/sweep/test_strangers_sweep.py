@@ -80,7 +80,7 @@ def test_the_refusal_is_the_command_that_goes_on(resume, tmp_path):
     message = resume(edit)
     assert message == (
         f"rnnbench: sweep uses of_a_stranger.Task and of_a_stranger.Model from {tmp_path}, classes that are not "
-        f"rnnbench's; if you trust them: rnnbench resume sweep budget.updates=7 --config-dir {tmp_path}"
+        f"part of rnnbench; if you trust them: rnnbench resume sweep budget.updates=7 --config-dir {tmp_path}"
     )
 
 
@@ -123,7 +123,7 @@ LAUNCHER = ("launcher",)
         ("${oc.env:HOME}", (*CONFIG, "optim", "lr"), "optim.lr must be a number, got '${oc.env:HOME}'"),
         (["x"], ("groups", 0, "classes"), "classes"),
         ("threads", (*LAUNCHER, "backend"), "hydra.launcher.backend"),
-        ("auto", (*LAUNCHER, "backend"), "open"),
+        ("auto", (*LAUNCHER, "backend"), "must not be auto"),
         ([3], (*LAUNCHER, "processes"), "hydra.launcher.processes"),
         (0, (*LAUNCHER, "max_replicas"), "hydra.launcher.max_replicas"),
         ("x", (*LAUNCHER, "submitit"), "hydra.launcher.submitit"),

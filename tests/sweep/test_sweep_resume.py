@@ -147,7 +147,7 @@ def test_one_process_at_a_time(rnnbench, prepared):
         for words in ((folder,), (folder, LONGER)):
             said = one_line(rnnbench("resume", *words, status=2))
             assert f"{folder} is locked by process {os.getpid()} on " in said
-            assert "wait for it, or stop it first" in said
+            assert "wait until it ends, or stop it first" in said
     rnnbench("resume", folder)
 
 
