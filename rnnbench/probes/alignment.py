@@ -6,9 +6,7 @@ from typing_extensions import override
 
 from rnnbench.diagnostics.gradients import cosine, was_clipped
 from rnnbench.metrics import Metric
-from rnnbench.models.base import Model
 from rnnbench.probes.base import Probe, Reading, View
-from rnnbench.tasks.base import Task
 
 
 class Alignment(Probe):
@@ -44,10 +42,6 @@ class Alignment(Probe):
             "0 at most updates; if always 1, clipping determines the step size",
         ),
     )
-
-    @override
-    def columns(self, model: Model, task: Task) -> list[str]:
-        return [metric.tag for metric in self.metrics]
 
     @override
     def capture(self, view: View) -> Callable[[], Reading]:

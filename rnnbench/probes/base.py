@@ -119,9 +119,12 @@ class Probe(ABC):
         """
         return 0
 
-    @abstractmethod
     def columns(self, model: Model, task: Task) -> list[str]:
-        """Return the tags of all scalars for a model and a task, in the order of the columns."""
+        """Return the tags of all scalars for a model and a task, in the order of the columns.
+
+        By default these are the tags of `metrics`. A probe overrides this if tags depend on the model or the task.
+        """
+        return [metric.tag for metric in self.metrics]
 
     @abstractmethod
     def capture(self, view: View) -> Callable[[], Reading]:

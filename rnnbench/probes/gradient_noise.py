@@ -12,7 +12,6 @@ from rnnbench.models.base import Model
 from rnnbench.objective.objective import NUMBERS_AT_ONCE
 from rnnbench.probes.base import Probe, Reading, View
 from rnnbench.probes.sample import sample_bytes, take_sample
-from rnnbench.tasks.base import Task
 
 
 @dataclass(frozen=True)
@@ -48,10 +47,6 @@ class GradientNoise(Probe):
             "above 0; otherwise the batch is too small to determine the direction of the gradient",
         ),
     )
-
-    @override
-    def columns(self, model: Model, task: Task) -> list[str]:
-        return [metric.tag for metric in self.metrics]
 
     @override
     def num_bytes(self, model: Model, num_steps: int, num_replicas: int) -> int:

@@ -11,7 +11,6 @@ from rnnbench.models.base import Model
 from rnnbench.probes.base import Probe, Reading, View
 from rnnbench.probes.jacobian_figures import draw_moduli
 from rnnbench.probes.trajectories import sample
-from rnnbench.tasks.base import Task
 
 
 @dataclass(frozen=True)
@@ -58,10 +57,6 @@ class JacobianNormality(Probe):
             "falls with ||J||_F where the units saturate",
         ),
     )
-
-    @override
-    def columns(self, model: Model, task: Task) -> list[str]:
-        return [metric.tag for metric in self.metrics]
 
     @override
     def num_bytes(self, model: Model, num_steps: int, num_replicas: int) -> int:

@@ -18,7 +18,6 @@ from rnnbench.models.base import Model
 from rnnbench.probes.base import Probe, Reading, View
 from rnnbench.probes.jacobian_figures import draw_push
 from rnnbench.probes.trajectories import JacobiansInTurn, Visited, sample, shortest
-from rnnbench.tasks.base import Task
 
 
 @dataclass(frozen=True)
@@ -68,10 +67,6 @@ class JacobianPush(Probe):
             "above jacobian/push_growth: the eigenvectors rotate, or the Jacobian shrinks, from step to step",
         ),
     )
-
-    @override
-    def columns(self, model: Model, task: Task) -> list[str]:
-        return [metric.tag for metric in self.metrics]
 
     @override
     def num_bytes(self, model: Model, num_steps: int, num_replicas: int) -> int:

@@ -12,7 +12,6 @@ from rnnbench.models.base import Model
 from rnnbench.probes.base import Probe, Reading, View
 from rnnbench.probes.jacobian_figures import draw_lyapunov
 from rnnbench.probes.trajectories import BYTES_AT_ONCE, JacobiansInTurn, ends
-from rnnbench.tasks.base import Task
 
 
 @dataclass(frozen=True)
@@ -48,10 +47,6 @@ class Lyapunov(Probe):
             "a few directions in a trained net; 0: the net has forgotten its first state at the end",
         ),
     )
-
-    @override
-    def columns(self, model: Model, task: Task) -> list[str]:
-        return [metric.tag for metric in self.metrics]
 
     @override
     def num_bytes(self, model: Model, num_steps: int, num_replicas: int) -> int:

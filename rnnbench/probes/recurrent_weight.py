@@ -6,9 +6,7 @@ from typing_extensions import override
 
 from rnnbench.linear_algebra import eigvals, spectral_norm
 from rnnbench.metrics import Metric
-from rnnbench.models.base import Model
 from rnnbench.probes.base import Probe, Reading, View
-from rnnbench.tasks.base import Task
 
 
 class RecurrentWeight(Probe):
@@ -28,10 +26,6 @@ class RecurrentWeight(Probe):
             "below 1 every product of Jacobians vanishes; about twice the spectral radius for a random matrix",
         ),
     )
-
-    @override
-    def columns(self, model: Model, task: Task) -> list[str]:
-        return [metric.tag for metric in self.metrics]
 
     @override
     def capture(self, view: View) -> Callable[[], Reading]:

@@ -56,5 +56,5 @@ def test_a_rule_has_changed_where_it_decides_otherwise_and_the_page_shows_the_wo
 def test_a_record_that_is_none_is_named(tmp_path):
     (tmp_path / "clipping").mkdir()
     (tmp_path / "clipping/result.json").write_text("{}")
-    with pytest.raises(Exception, match=r"clipping/result\.json is no result"):
+    with pytest.raises(Exception, match=r"clipping/result\.json is not the result"):
         markdown(tmp_path)

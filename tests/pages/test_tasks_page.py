@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.make.__main__ import main
+from docs.make.__main__ import PAGES, main
 from docs.make.tasks import markdown
 from rnnbench.tasks.table import TASKS, shortest, variants
 
@@ -21,7 +21,7 @@ def test_the_command_writes_the_page(tmp_path, capsys):
 
 def test_a_page_that_does_not_exist_is_one_line(tmp_path, capsys):
     assert main(["tasks", "taks", "--docs", str(tmp_path)]) == 2
-    expected = "docs.make: there is no page 'taks' to make; the pages are hf, metrics, reproductions, tasks\n"
+    expected = f"docs.make: there is no page 'taks' to make; the pages are {', '.join(PAGES)}\n"
     assert capsys.readouterr().err == expected
     assert list(tmp_path.iterdir()) == []
 
