@@ -1,1 +1,1 @@
-"""What runs came to, told from their records alone: a table on the terminal, and one page with figures."""
+"""Reports on runs, made from their records only: tables on the terminal, and one page with figures."""

@@ -1,4 +1,4 @@
-"""What a figure is: its numbers first, its picture from nothing but them."""
+"""A figure of a report: its numbers, and the picture that is drawn from them."""
 
 import itertools
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ class Chart:
         name: Name of its files, without suffix.
         title: Heading of the figure.
         caption: Text below the figure, on how to read it.
-        columns: Headings of its numbers.
+        columns: Headings of the numbers.
         rows: The numbers that are drawn.
-        svg: The picture, a whole SVG file.
+        svg: The picture, a complete SVG file.
     """
 
     name: str
@@ -33,14 +33,14 @@ class Chart:
 
 
 def file_name(*words: str) -> str:
-    """A name for files: letters, digits and underscores."""
+    """Make a file name of letters, digits and underscores."""
     return "_".join("".join(letter if letter.isalnum() else "_" for letter in word) for word in words)
 
 
 def drawn(groups: Sequence[Group]) -> tuple[list[Group], str]:
-    """The groups that one figure can show, in their order, and a sentence where that is not all.
+    """Return the groups that one figure can show, in order, and a note if some are omitted.
 
-    Of each variant of the task there are as many as of the others: the best of all would be those of the easiest one.
+    Each variant of the task is represented equally; otherwise the easiest variant would have all the best groups.
     """
     if len(groups) <= MAX_SERIES:
         return list(groups), ""
@@ -52,8 +52,8 @@ def drawn(groups: Sequence[Group]) -> tuple[list[Group], str]:
 
 
 def series(runs: Sequence[Run], names: Sequence[str]) -> tuple[list[Group], str]:
-    """Groups for the lines of a figure; all runs together where there would be too many, and a sentence then."""
+    """Return the groups for the lines of a figure; if there are too many, one group of all runs and a note."""
     groups = make_groups(runs, names)
     if len(groups) <= MAX_SERIES:
         return groups, ""
-    return make_groups(runs, ()), f" Runs with different {', '.join(names)} are taken together."
+    return make_groups(runs, ()), f" Runs with different {', '.join(names)} are combined."

@@ -1,4 +1,4 @@
-"""Figures as SVG that is the same every time, readable on light and on dark, on a page or alone."""
+"""Figures as reproducible SVG, readable on light and dark backgrounds, on a page or alone."""
 
 import io
 import math
@@ -15,16 +15,16 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from rnnbench.report.fields import say
 
 COLORS = ("#2f7ed8", "#e07b00", "#1f9d68", "#d0435b", "#8c67c4", "#a56a43", "#0f9bb0", "#8a8a2a")
-"""Of the series; each stands out from white and from near-black."""
+"""Colors of the series; each has sufficient contrast to white and to near-black."""
 
 FOREGROUND = "#1b1c1d"
-"""Of text and axes; on a page it gives way to the page's own colour."""
+"""Color of text and axes; on a page it is replaced by the text color of the page."""
 
 MAX_SERIES = len(COLORS)
-"""Series in a figure; more cannot be told apart."""
+"""Maximum number of series in a figure; more cannot be distinguished."""
 
 WIDE_RATIO = 20.0
-"""Numbers whose largest is more than this times the smallest are drawn on a logarithmic axis."""
+"""Values are drawn on a logarithmic axis if the largest is more than this times the smallest."""
 
 _SETTINGS: Any = {
     "svg.hashsalt": "rnnbench",
@@ -45,20 +45,20 @@ _SETTINGS: Any = {
     "legend.frameon": False,
     "legend.fontsize": 8,
 }
-_GROUND = ' style="background: #ffffff"'  # of a picture that stands alone: its text is dark
+_GROUND = ' style="background: #ffffff"'  # for a picture outside a page: its text is dark
 _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
 def draw(paint: Callable[[Axes], None], *, width: float = 5.2, height: float = 3.6) -> str:
-    """Draw one pair of axes, with a legend below where something has a label.
+    """Draw one pair of axes, with a legend below if a series has a label.
 
     Args:
-        paint: Draws into the axes.
-        width: Inches.
-        height: Inches.
+        paint: Function that draws into the axes.
+        width: Width in inches.
+        height: Height in inches.
 
     Returns:
-        A whole SVG file.
+        A complete SVG file.
     """
 
     def paint_figure(figure: Figure) -> None:
@@ -70,16 +70,16 @@ def draw(paint: Callable[[Axes], None], *, width: float = 5.2, height: float = 3
 def draw_figure(
     paint: Callable[[Figure], None], *, width: float, height: float, form: Literal["svg", "png"] = "svg"
 ) -> bytes:
-    """Draw a figure of any number of axes, with one legend below for what has a label in any of them.
+    """Draw a figure with any number of axes and one common legend below.
 
     Args:
-        paint: Adds the axes, and draws into them.
-        width: Inches.
-        height: Inches.
-        form: svg, or png for what cannot show that, on white.
+        paint: Function that adds the axes and draws into them.
+        width: Width in inches.
+        height: Height in inches.
+        form: svg; or png on a white background, for programs that cannot show SVG.
 
     Returns:
-        A whole file; every time the same.
+        A complete file; the same figure always gives the same bytes.
     """
     with matplotlib.rc_context(_SETTINGS):
         figure = Figure(figsize=(width, height), layout="constrained")
@@ -87,7 +87,7 @@ def draw_figure(
         paint(figure)
         shown = {label: handle for axes in figure.axes for handle, label in zip(*_legend_of(axes), strict=True)}
         if shown:
-            columns = 1 if max(map(len, shown)) > 6 * width else 2  # wider ones would be cut
+            columns = 1 if max(map(len, shown)) > 6 * width else 2  # two columns of long labels would be cut off
             figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=columns)
         buffer = io.BytesIO()
         if form == "png":
@@ -103,11 +103,11 @@ def _legend_of(axes: Axes) -> tuple[list[Any], list[Any]]:
 
 
 def inline(svg: str, name: str) -> str:
-    """The figure as part of a page: scaled by it, in its text colour, without addresses, its ids its own.
+    """Convert a figure for use inside a page: scalable, in the page's text color, without URLs, with unique ids.
 
     Args:
-        svg: From `draw`.
-        name: Of the figure, which no other on the page has.
+        svg: SVG file from `draw`.
+        name: Name of the figure, unique on the page; it becomes the prefix of all ids.
     """
     text = svg[svg.index("<svg") :].replace(_GROUND, "", 1)
     text = re.sub(r'\s+xmlns(:\w+)?="[^"]*"', "", text)
@@ -120,21 +120,21 @@ def inline(svg: str, name: str) -> str:
 
 
 def plain(text: str) -> str:
-    """The text, drawn as it is: a dollar sign starts no formula."""
+    """Escape dollar signs, which would start a formula."""
     return text.replace("$", r"\$")
 
 
 def is_wide(values: Sequence[float]) -> bool:
-    """Whether positive numbers are so far apart that they need a logarithmic axis."""
+    """Whether values are positive and span so wide a range that they need a logarithmic axis."""
     finite = [value for value in values if math.isfinite(value)]
     return bool(finite) and min(finite) > 0 and max(finite) > WIDE_RATIO * min(finite)
 
 
 def set_amount_axis(axes: Axes, label: str, ends: Sequence[float]) -> None:
-    """An x axis for an amount that grows from 0; logarithmic where the series end far apart.
+    """Set up the x axis for an amount that grows from 0; logarithmic if the ends of the series differ widely.
 
     Args:
-        axes: Whose.
+        axes: Axes to change.
         label: Label of the axis.
         ends: Largest value of each series.
     """
@@ -148,7 +148,7 @@ def set_amount_axis(axes: Axes, label: str, ends: Sequence[float]) -> None:
 
 
 def set_value_axis(axes: Axes, label: str, values: Sequence[float]) -> None:
-    """An x axis with a tick at each of a field's values, or at some of many."""
+    """Set up the x axis with a tick at each value of a field, or at some of them if there are many."""
     distinct = sorted(set(values))
     axes.set_xlabel(label)
     if is_wide(distinct):
@@ -160,7 +160,7 @@ def set_value_axis(axes: Axes, label: str, values: Sequence[float]) -> None:
 
 
 def set_share_axis(axes: Axes, label: str) -> None:
-    """A y axis from 0 to 100 %."""
+    """Set up the y axis from 0 to 100 %."""
     axes.set(ylim=(-0.03, 1.03), ylabel=label)
     axes.yaxis.set_major_locator(FixedLocator([0, 0.25, 0.5, 0.75, 1]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
@@ -168,7 +168,7 @@ def set_share_axis(axes: Axes, label: str) -> None:
 
 
 def mark_baselines(axes: Axes, values: Sequence[float]) -> None:
-    """Dashed lines at the constant predictors' scores."""
+    """Draw dashed lines at the scores of the constant predictors."""
     for at, value in enumerate(values):
         label = "constant predictor" if at == 0 else None
         axes.axhline(value, color=FOREGROUND, linestyle=(0, (4, 3)), linewidth=1, alpha=0.7, label=label)

@@ -1,18 +1,18 @@
-"""What can be wrong with what a report is asked for."""
+"""Errors of a request for a report."""
 
 from collections.abc import Sequence
 
 
 class ReportError(Exception):
-    """No report can be made: one line that says what is wrong and what would be right."""
+    """No report can be made; the message is one line that names the problem and its remedy."""
 
 
 class UnknownFieldError(ReportError):
-    """A field was named that no run has.
+    """No run has the requested field.
 
     Attributes:
-        field: Name that was given.
-        fields: Those that exist.
+        field: Name of the requested field.
+        fields: Names of the existing fields.
     """
 
     def __init__(self, field: str, fields: Sequence[str]) -> None:

@@ -18,10 +18,10 @@ _LINK = re.compile(rf'href="({FIGURES}/\w+\.(?:csv|svg))"')
 
 
 def prepare(folder: Path) -> None:
-    """Make the folder of a report.
+    """Create the folder of a report.
 
     Raises:
-        ReportError: That is not possible.
+        ReportError: The folder cannot be created.
     """
     try:
         (folder / FIGURES).mkdir(parents=True, exist_ok=True)
@@ -30,10 +30,10 @@ def prepare(folder: Path) -> None:
 
 
 def write(folder: Path, page: str, charts: Sequence[Chart]) -> None:
-    """Write the page and its figures; the figures of an earlier page that this one lacks are removed.
+    """Write the page and its figures; the figures of an earlier page are removed.
 
     Raises:
-        OSError, RecordError: It cannot be written.
+        OSError, RecordError: A file cannot be written.
     """
     for stale in _earlier(folder / PAGE):
         (folder / stale).unlink(missing_ok=True)
@@ -44,10 +44,10 @@ def write(folder: Path, page: str, charts: Sequence[Chart]) -> None:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
-    """Write numbers that `pandas.read_csv` reads back as they are; None is an empty cell.
+    """Write a table that `pandas.read_csv` reads back unchanged; None is an empty cell.
 
     Raises:
-        RecordError: It cannot be written.
+        RecordError: The file cannot be written.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
@@ -57,7 +57,7 @@ def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Cell]]
 
 
 def _earlier(page: Path) -> list[str]:
-    """Figures that an earlier page links to."""
+    """Return the figures that an earlier page links to."""
     try:
         return _LINK.findall(read_file(page).decode())
     except (OSError, UnicodeDecodeError):

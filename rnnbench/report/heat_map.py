@@ -1,4 +1,4 @@
-"""The share of runs solved over two fields."""
+"""Heat maps of the share of solved runs over two fields."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -13,29 +13,29 @@ from rnnbench.report.groups import Group, make_groups
 from rnnbench.report.runs import Run
 
 MAX_MAPS = 4
-"""Maps on a page: those of the first pairs of fields."""
+"""Maximum number of maps on a page: those of the first pairs of fields."""
 
 MAX_VALUES = 24
-"""Values of a field that fit on an axis."""
+"""Maximum number of values of a field on an axis."""
 
-_COLOR_MAP = "cividis"  # even in lightness, and the same to the colour-blind
+_COLOR_MAP = "cividis"  # perceptually uniform, also for color-blind readers
 
 
 def heat_maps(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Chart]:
-    """Maps over pairs of fields: of two that are no task's one for each variant of the task, of others one for all."""
+    """Yield maps over pairs of fields; without a task field in the pair, one map per task variant, else one map."""
     pairs = [pair for pair in itertools.combinations(names, 2) if all(_fits(runs, name) for name in pair)]
     pairs.sort(key=lambda pair: any(map(fields.is_of_task, pair)))
     yield from itertools.islice(itertools.chain.from_iterable(_maps(runs, names, *pair) for pair in pairs), MAX_MAPS)
 
 
 def _maps(runs: Sequence[Run], names: Sequence[str], down: str, across: str) -> Iterator[Chart]:
-    """The maps of one pair."""
+    """Yield the maps of one pair of fields."""
     of_task = [] if any(map(fields.is_of_task, (down, across))) else [name for name in names if fields.is_of_task(name)]
     tasks = make_groups(runs, of_task)
     if len(tasks) > MAX_MAPS - 1:
         of_task, tasks = [], make_groups(runs, ())
     others = [name for name in names if name not in (down, across, *of_task)]
-    note = f" Runs with different {', '.join(others)} are taken together." if others else ""
+    note = f" Runs with different {', '.join(others)} are combined." if others else ""
     for task in tasks:
         groups = make_groups(task.runs, [down, across])
         rows: list[tuple[Cell, ...]] = [
@@ -65,7 +65,7 @@ def _draw(groups: Sequence[Group], down: str, across: str) -> str:
     color_map = matplotlib.colormaps[_COLOR_MAP]
 
     def paint(axes: Axes) -> None:
-        # cells as shapes, since a picture inside the SVG would be blurred
+        # cells as shapes, since a bitmap inside the SVG would be blurred
         axes.pcolormesh(np.ma.masked_invalid(shares), cmap=color_map, vmin=0, vmax=1, edgecolors="face", linewidth=0.3)
         for group in groups:
             place = xs.index(group.values[1]) + 0.5, ys.index(group.values[0]) + 0.5
@@ -82,7 +82,7 @@ def _draw(groups: Sequence[Group], down: str, across: str) -> str:
 
 
 def _rotation(values: Sequence[fields.Value]) -> float:
-    """Long words are turned, so that they do not run into each other."""
+    """Return the rotation of tick labels; long labels are rotated so that they do not overlap."""
     return 30.0 if sum(map(len, _words(values))) > 60 else 0.0
 
 

@@ -1,4 +1,4 @@
-"""The page: one HTML file that needs nothing beside it."""
+"""The page of a report: one self-contained HTML file."""
 
 from collections.abc import Sequence
 from html import escape
@@ -17,7 +17,7 @@ from rnnbench.report.runs import OUTCOMES, Run
 from rnnbench.report.tables import Table, cost_table, outcome_table
 
 FIGURES = "figures"
-"""Folder of the figures' own files, beside the page."""
+"""Folder of the figure files, in the folder of the page."""
 
 _STYLE = "page.css"
 
@@ -28,13 +28,13 @@ def make_page(
     charts: Sequence[Chart],
     found: Found,
 ) -> str:
-    """The whole HTML file.
+    """Make the HTML file.
 
     Args:
         runs: Runs of the report, at least one.
-        groups: The same runs, grouped.
+        groups: The same runs, grouped by fields.
         charts: The figures.
-        found: Jobs without records and folders that cannot be read.
+        found: Jobs without records, repeated runs and folders that cannot be read.
     """
     title = _text(description.title(runs, len(found.waiting)))
     everything = Group((), (), tuple(runs))
@@ -66,12 +66,12 @@ def make_page(
 
 
 def _text(words: str) -> str:
-    """Words of a record as a part of the page."""
+    """Escape a text from a record for the page."""
     return escape(printable(words))
 
 
 def _headline(everything: Group, groups: Sequence[Group], num_waiting: int) -> str:
-    """The share solved, large, what did best, and a bar of all outcomes."""
+    """Return the share solved in large type, the best settings, and a bar of all outcomes."""
     amounts = {outcome: everything.counts[outcome] for outcome in OUTCOMES} | {"no records yet": num_waiting}
     present = [(words.replace(" ", "-"), words, amount) for words, amount in amounts.items() if amount]
     pieces = "".join(f'<span class="{kind}" style="flex-grow:{amount}"></span>' for kind, _, amount in present)
@@ -88,7 +88,7 @@ def _headline(everything: Group, groups: Sequence[Group], num_waiting: int) -> s
 
 
 def _link_line(place: str, words: str, folders: Sequence[object]) -> str:
-    """A line that leads to what is said of some folders, if there are any."""
+    """Return a line that links to a section on some folders; "" if there are none."""
     return f'<p class="warning"><a href="#{place}">{words}</a></p>' if folders else ""
 
 
@@ -127,16 +127,16 @@ def _charts(charts: Sequence[Chart]) -> str:
 def _repeats(repeats: Sequence[tuple[Path, Path]]) -> str:
     if not repeats:
         return ""
-    note = "Runs of the same configuration and seed have the same numbers, and say together what one of them does."
+    note = "Runs with the same configuration and seed have the same numbers; only one of them is counted."
     rows = [(str(run), str(same)) for run, same in repeats]
-    return f'<div id="repeats">{_table(Table("Runs left out", ("folder", "the same run as"), 2, rows, note))}</div>'
+    return f'<div id="repeats">{_table(Table("Repeated runs", ("folder", "the same run as"), 2, rows, note))}</div>'
 
 
 def _problems(problems: Sequence[Problem]) -> str:
     if not problems:
         return ""
     rows = [(str(problem.folder), problem.effect, problem.message) for problem in problems]
-    table = Table("Missing or damaged records", ("folder", "in this report", "what is wrong"), 3, rows, "")
+    table = Table("Missing or damaged records", ("folder", "in this report", "problem"), 3, rows, "")
     return f'<div id="problems">{_table(table)}</div>'
 
 

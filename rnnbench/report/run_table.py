@@ -1,4 +1,4 @@
-"""runs.csv: a table with a row for each run, which a report is made from as well as from the run folders."""
+"""runs.csv: a table with one row per run. A report can be made from it instead of from run folders."""
 
 import csv
 import io
@@ -23,17 +23,17 @@ PRODUCTS = "solved_at_products"
 LIMIT = "solved_error_rate"
 
 OTHERS = {"device": "device_used", "threads": "threads_used", "git": "git", "message": "message"}
-"""Further entries of a summary -> column; `device` and `threads` are keys of the configuration."""
+"""Further entries of a summary -> column; the columns `device` and `threads` belong to the configuration."""
 
 VERSIONS = "versions."
 NEEDED = (FOLDER, "status", *NUMBERS, *SOLVED_AT.values())
 
 
 def run_rows(runs: Sequence[Run], first: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[Cell, ...]]]:
-    """Columns and rows of the table.
+    """Return the columns and rows of the table.
 
     Args:
-        runs: At least one.
+        runs: Runs of the table, at least one.
         first: Fields of the configuration that come first; all others follow.
     """
     names = list(dict.fromkeys([*first, *fields.all_fields([run.fields for run in runs])]))
@@ -62,10 +62,10 @@ def run_rows(runs: Sequence[Run], first: Sequence[str]) -> tuple[tuple[str, ...]
 
 
 def read_table(path: Path) -> list[Run]:
-    """Read the runs of a table; their curves are not in it.
+    """Read the runs of a table; it does not contain their curves.
 
     Raises:
-        RecordError: It cannot be read, or is no such table.
+        RecordError: The file cannot be read, or is not a table of runs.
     """
     try:
         reader = csv.DictReader(io.StringIO(read_file(path).decode(), newline=""), strict=True)
@@ -76,7 +76,7 @@ def read_table(path: Path) -> list[Run]:
         raise RecordError(f"cannot read {path}: {error}") from error
     missing = [name for name in NEEDED if name not in (reader.fieldnames or ())]
     if missing:
-        raise RecordError(f"{path} is no table of runs, as rnnbench report writes it: it has no column {missing[0]}")
+        raise RecordError(f"{path} is not a runs.csv of rnnbench report: it has no column {missing[0]}")
     runs = []
     for number, row in enumerate(rows, 2):
         try:
@@ -87,15 +87,15 @@ def read_table(path: Path) -> list[Run]:
 
 
 def _run(row: Mapping[str, Any]) -> Run:
-    """The run of a row.
+    """Convert a row to a run.
 
     Raises:
-        RecordError, ValueError, TypeError: A cell is not as it should be.
+        RecordError, ValueError, TypeError: A cell is not valid.
     """
     if None in row or None in row.values():
-        raise ValueError("it has more or fewer cells than the header")
+        raise ValueError("more or fewer cells than in the header")
     if row["status"] not in STATUSES:
-        raise ValueError(f"its status is {row['status']!r}, none of {', '.join(STATUSES)}")
+        raise ValueError(f"status must be one of {', '.join(STATUSES)}, got {row['status']!r}")
     at = {name: _amount(row, column) for name, column in SOLVED_AT.items()}
     solved_at = None if at["update"] is None else SolvedAt(**at)  # type: ignore[arg-type] # checked below
     versions = {name.removeprefix(VERSIONS): value for name, value in row.items() if name.startswith(VERSIONS)}
@@ -121,23 +121,23 @@ def _run(row: Mapping[str, Any]) -> Run:
 
 
 def _amount(row: Mapping[str, str], column: str) -> int | float | None:
-    """The number in a cell; None where it is empty, or there is no such column.
+    """Return the number in a cell; None: the cell is empty or the column is missing.
 
     Raises:
-        ValueError: It is no number.
+        ValueError: The cell is not a number.
     """
     cell = row.get(column, "")
     try:
         return _number(cell) if cell else None
     except ValueError as error:
-        raise ValueError(f"{column} is no number: {cell!r}") from error
+        raise ValueError(f"{column} must be a number, got {cell!r}") from error
 
 
 def _value(cell: str) -> Value:
-    """The value of a field, from `fields.say`."""
-    words: dict[str, Value] = {"null": None, "true": True, "false": False}
-    if cell in words:
-        return words[cell]
+    """Parse the value of a field; the inverse of `fields.say`."""
+    literals: dict[str, Value] = {"null": None, "true": True, "false": False}
+    if cell in literals:
+        return literals[cell]
     try:
         return _number(cell)
     except ValueError:

@@ -11,13 +11,13 @@ from rnnbench.report.groups import Group
 from rnnbench.report.statistics import NotYetSolved
 
 _CAPTION = (
-    "Kaplan-Meier estimate: each step down is a run that was solved. A tick marks a run that ended, or has got so far, "
-    "unsolved; one that diverged counts as never solved."
+    "Kaplan-Meier estimate: each step down is a solved run. A tick marks where an unsolved run ended or stands now; a "
+    "diverged run counts as never solved."
 )
 
 
 def survival_charts(groups: Sequence[Group]) -> Iterator[Chart]:
-    """One figure; none where no run has got anywhere."""
+    """Yield one figure, if any run has processed a sequence."""
     shown, note = drawn(groups)
     curves = [(group.label, group.not_yet_solved("sequences"), _end(group)) for group in shown]
     curves = [curve for curve in curves if curve[2] > 0]
@@ -35,7 +35,7 @@ def survival_charts(groups: Sequence[Group]) -> Iterator[Chart]:
             marks = [curve.share(at) for at in curve.censored]
             axes.plot(curve.censored, marks, "|", color=color, markersize=8, markeredgewidth=1.2)
         drawing.set_share_axis(axes, "runs not yet solved")
-        drawing.set_amount_axis(axes, "sequences seen", [end for _, _, end in curves])
+        drawing.set_amount_axis(axes, "sequences processed", [end for _, _, end in curves])
 
     yield Chart(
         name="not_yet_solved",
@@ -48,11 +48,11 @@ def survival_charts(groups: Sequence[Group]) -> Iterator[Chart]:
 
 
 def _end(group: Group) -> float:
-    """The last time at which something is known of a group: a solution, or a run that went on until there."""
+    """Return the last time with information on a group: the last solution or the longest run."""
     return max(float(at) if np.isfinite(at := run.time("sequences")) else run.end("sequences") for run in group.runs)
 
 
 def _steps(curve: NotYetSolved, end: float) -> tuple[list[float], list[float]]:
-    """The corners of the estimate, from all unsolved at 0 to the end."""
+    """Return the corners of the estimate, from share 1 at time 0 to the end."""
     last = float(curve.shares[-1]) if curve.shares.size else 1.0
     return [0.0, *curve.times.tolist(), end], [1.0, *curve.shares.tolist(), last]

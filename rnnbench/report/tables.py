@@ -1,4 +1,4 @@
-"""What groups came to, as tables: the same cells on the terminal and on the page, and numbers as CSV."""
+"""Tables of a report: outcomes and costs of groups of runs, for the terminal, the page and CSV files."""
 
 import math
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ from rnnbench.report.groups import Group
 from rnnbench.report.runs import MEASURES, Measure, Outcome
 
 PLAIN_WIDTH = 240
-"""Of a table that does not go to a terminal: no cell is cut."""
+"""Width of a table that is not printed on a terminal, so that no cell is cut."""
 
 QUARTILES = (0.25, 0.5, 0.75)
 
-_PADDING = 3  # between columns
-_UNLUCKY: tuple[Outcome, ...] = ("diverged", "failed", "unfinished")
+_PADDING = 3  # spaces between columns
+_UNUSUAL: tuple[Outcome, ...] = ("diverged", "failed", "unfinished")
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Table:
 
     Attributes:
         title: Heading of the table.
-        columns: Headings.
-        num_labels: How many of the first columns are words; the others are numbers.
+        columns: Headings of the columns.
+        num_labels: Number of leading text columns; the others are numbers.
         rows: Cells.
         note: Text below the table, on how to read it.
     """
@@ -44,9 +44,9 @@ class Table:
 
 
 def outcome_table(groups: Sequence[Group]) -> Table:
-    """How many runs of each group were solved, and how good they got."""
+    """Make the table of solved runs, losses and error rates of each group."""
     names = groups[0].names
-    unlucky = [outcome for outcome in _UNLUCKY if any(group.counts[outcome] for group in groups)]
+    unusual = [outcome for outcome in _UNUSUAL if any(group.counts[outcome] for group in groups)]
     rows = [
         (
             *_labels(group),
@@ -54,37 +54,37 @@ def outcome_table(groups: Sequence[Group]) -> Table:
             str(group.num_solved),
             wording.percent(group.share_solved),
             percent_range(group.interval),
-            *(str(group.counts[outcome]) for outcome in unlucky),
-            _beside(wording.number(group.loss), wording.number(group.baseline_loss)),
-            _beside(wording.percent(group.error_rate), wording.percent(group.baseline_error_rate)),
+            *(str(group.counts[outcome]) for outcome in unusual),
+            _with_reference(wording.number(group.loss), wording.number(group.baseline_loss)),
+            _with_reference(wording.percent(group.error_rate), wording.percent(group.baseline_error_rate)),
         )
         for group in groups
     ]
     note = (
-        "Share: of all runs of the group, with its 95 % interval (Wilson). Loss and error rate: median over the runs "
-        "at their last evaluation, in brackets the constant predictor's."
+        "Share: share of solved runs in the group, with its 95 % interval (Wilson). Loss and error rate: median over "
+        "the runs at their last evaluation; in parentheses, those of the constant predictor."
     )
-    if "unfinished" in unlucky:
-        note += " Unfinished runs count as not solved, until they are."
+    if "unfinished" in unusual:
+        note += " Unfinished runs count as not solved."
     if any(group.loss == math.inf for group in groups):
-        note += " A loss of inf: most of the runs diverged."
-    columns = (*_headings(names), "runs", "solved", "share", "95 % interval", *unlucky, "loss", "error rate")
+        note += " A loss of inf: most runs diverged."
+    columns = (*_headings(names), "runs", "solved", "share", "95 % interval", *unusual, "loss", "error rate")
     return Table("Outcome", columns, len(_headings(names)), rows, note)
 
 
 def cost_table(groups: Sequence[Group]) -> Table:
-    """What a solution costs in each group."""
+    """Make the table of the cost of a solution in each group."""
     names = groups[0].names
     rows = [(*_labels(group), *(_cost(group, measure) for measure in MEASURES)) for group in groups]
     note = (
-        "Median (lower .. upper quartile) over all runs of the group, by the Kaplan-Meier estimate: a run that was not "
-        "solved counts as one that takes longer than it was seen. Not reached: too few runs were solved for it."
+        "Median (lower .. upper quartile) over all runs of the group, by the Kaplan-Meier estimate: an unsolved run "
+        "counts as one that needs more than it has used. Not reached: too few runs were solved."
     )
     return Table("Cost of a solution", (*_headings(names), *MEASURES), len(_headings(names)), rows, note)
 
 
 def print_table(table: Table, stream: TextIO) -> None:
-    """Print a table; without lines and colours where the stream is no terminal, in parts where one is too narrow."""
+    """Print a table; without lines and colors if the stream is no terminal, split if the terminal is too narrow."""
     is_terminal = stream.isatty()
     console = Console(file=stream, width=None if is_terminal else PLAIN_WIDTH)
     console.print()
@@ -101,19 +101,19 @@ def print_table(table: Table, stream: TextIO) -> None:
 
 
 def parts(table: Table, width: int) -> list[list[int]]:
-    """Columns of the parts in which a table fits a width: each begins with the words, and holds a number at least."""
+    """Split a table into parts that fit a width; each has the text columns and at least one number column."""
     widths = [_PADDING + max(len(cell) for cell in cells) for cells in zip(table.columns, *table.rows, strict=True)]
     labels = list(range(table.num_labels))
-    found = [list(labels)]
+    split = [list(labels)]
     for column in range(table.num_labels, len(widths)):
-        if len(found[-1]) > table.num_labels and sum(widths[at] for at in [*found[-1], column]) > width:
-            found.append(list(labels))
-        found[-1].append(column)
-    return found
+        if len(split[-1]) > table.num_labels and sum(widths[at] for at in [*split[-1], column]) > width:
+            split.append(list(labels))
+        split[-1].append(column)
+    return split
 
 
 def group_rows(groups: Sequence[Group]) -> tuple[tuple[str, ...], list[tuple[Cell, ...]]]:
-    """Columns and rows of the numbers in both tables."""
+    """Return columns and rows with the numbers of both tables, for CSV."""
     quantiles = [f"{measure}_quantile_{round(100 * share)}" for measure in MEASURES for share in QUARTILES]
     counts = tuple(outcome.replace(" ", "_") for outcome in groups[0].counts)
     scores = ("loss", "baseline_loss", "error_rate", "baseline_error_rate")
@@ -134,20 +134,20 @@ def group_rows(groups: Sequence[Group]) -> tuple[tuple[str, ...], list[tuple[Cel
 
 
 def percent_range(bounds: tuple[float, float]) -> str:
-    """Two shares: "31 .. 86 %"."""
+    """Format two shares: "31 .. 86 %"."""
     low, high = (f"{100 * bound:.0f}" for bound in bounds)
     return f"{low} .. {high} %"
 
 
 def amount(value: float, measure: Measure) -> str:
-    """An amount with its unit where it has one."""
+    """Format an amount, with a unit if it is a time."""
     if measure != "seconds":
         return wording.number(value)
     return wording.duration(value) if value >= 10 else f"{value:.2g} s"
 
 
 def _headings(names: Sequence[str]) -> tuple[str, ...]:
-    """Headings of a group's own columns; without fields there is one."""
+    """Return the headings of a group's label columns; without fields there is one empty heading."""
     return tuple(fields.short_names(names).values()) or ("",)
 
 
@@ -155,7 +155,7 @@ def _labels(group: Group) -> tuple[str, ...]:
     return tuple(map(fields.say, group.values)) or (group.label,)
 
 
-def _beside(value: str, constant: str) -> str:
+def _with_reference(value: str, constant: str) -> str:
     return f"{value} ({constant})"
 
 

@@ -60,7 +60,7 @@ def test_success_and_heat_map_count_the_runs(tmp_path, painted):
         ("sgd", "0.001", 1, 4),
         ("sgd", "0.1", 1, 4),
     ]
-    assert "taken together" in found["share_solved_over_optim_name_and_optim_lr"].caption
+    assert "combined" in found["share_solved_over_optim_name_and_optim_lr"].caption
 
 
 def test_sensitivity_to_the_learning_rate(tmp_path, painted):
@@ -137,7 +137,7 @@ def test_too_many_groups_are_the_best_or_taken_together(tmp_path):
     assert "8 of 10 groups are drawn, the best;" in note
     lines, note = series(runs, ["model.hidden_size"])
     assert len(lines) == 1
-    assert "taken together" in note
+    assert "combined" in note
 
 
 def test_the_groups_that_are_drawn_are_not_those_of_the_easiest_task_alone(tmp_path):
@@ -182,8 +182,8 @@ def test_heat_maps_of_settings_keep_the_tasks_apart(tmp_path, painted):
     easy, hard, *together = maps.values()
     assert [row[2] for row in easy.rows] == [0, 0, 0, 0]
     assert [row[2] for row in hard.rows] == [0, 1, 0, 1]
-    assert "taken together" not in easy.caption
-    assert all("taken together" in chart.caption for chart in together)
+    assert "combined" not in easy.caption
+    assert all("combined" in chart.caption for chart in together)
     assert hard.title.endswith(", sequence_length=1")
 
 

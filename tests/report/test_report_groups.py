@@ -60,7 +60,7 @@ def test_tables(tmp_path):
     write_run(tmp_path / "c", status="diverged", optim__lr=1.0)
     with_lost = outcome_table(make_groups(read(tmp_path), ["optim.lr"]))
     assert table_rows(with_lost)[-1]["loss"] == "inf (0.167)"
-    assert "A loss of inf: most of the runs diverged." in with_lost.note
+    assert "A loss of inf: most runs diverged." in with_lost.note
     assert table_rows(cost_table(groups)) == [
         {"lr": "0.1", "updates": "30 (20 .. 40)", "sequences": "300 (200 .. 400)", "seconds": "15 s (10 s .. 20 s)"},
         {"lr": "0.5", "updates": "not reached", "sequences": "not reached", "seconds": "not reached"},

@@ -109,7 +109,7 @@ def test_damaged_folders_are_listed(tmp_path):
         "summary.json: ",
         "loss",
         "config",
-        "not when",
+        "solved_at is missing",
         "updates",
         "no such",
         "line 3",
