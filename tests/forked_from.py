@@ -1,5 +1,7 @@
 """What the process does first from which the tests' commands are forked: every import, and one composition."""
 
+import contextlib
+
 import small_sweeps  # noqa: F401 # as the others, what commands and the tests' functions in them import
 import unsynced  # noqa: F401
 
@@ -9,5 +11,8 @@ import rnnbench.sweep.hydra_jobs
 import rnnbench.sweep.resume  # noqa: F401
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import parse_request
+
+with contextlib.suppress(ImportError):  # of the sweeper that the tests ask for, where it is installed
+    import optuna  # noqa: F401
 
 make_plan(parse_request(["--cfg", "job"]))

@@ -48,7 +48,7 @@ def test_a_failing_group_fails_alone(finished, rnnbench, prepared):
     for number in range(4):
         (folder / str(number) / "metrics.csv").unlink()
     command = rnnbench("resume", folder, LONGER, status=1)  # by the same backend again, as sweep.json says
-    assert ("group 1 has ended\n" in command.err) == (plan_of(folder)["launcher"]["backend"] != "inline")
+    assert ("group 1 ended\n" in command.err) == (plan_of(folder)["launcher"]["backend"] != "inline")
     assert statuses_of(folder) == ["failed"] * 4 + ["budget"] * 4
     assert "/0/metrics.csv: no such file or directory" in command.out
     whole = prepared(*TWO_GROUPS, LONGER)
