@@ -1,5 +1,6 @@
 """docs/metrics.md: the metrics of each part of the program, with their descriptions in the code."""
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from rnnbench.config.request import Request
 from rnnbench.metrics import Metric
 from rnnbench.optim.hessian_free import HessianFree
 from rnnbench.probes.base import Probe
+from rnnbench.records.board import CONSTANT_PREDICTOR, DETAILS, OVERVIEW, QUANTILES
 from rnnbench.tasks.answers import ANSWER_LOSS, EXACT_SEQUENCE_RATE, WRONG_SYMBOLS
 from rnnbench.training.observation import LOOP_METRICS
 
@@ -28,10 +30,10 @@ INTRODUCTION = """\
 
 <!-- Made by `python -m docs.make metrics`. -->
 
-Each tag is a column of a run's `metrics.csv` and a scalar in TensorBoard. A row is written at every
-`record.log_every`-th update, and at every evaluation; an empty cell means that the number was not read there. The row
-of update k holds the gradient at the parameters before that update, and the evaluation of the parameters after it. The
-row of update 0 is the evaluation of the initial parameters. Logarithms are natural."""
+Each tag is a column of a run's `metrics.csv`, and a scalar in TensorBoard with the description that stands here. A row
+is written at every `record.log_every`-th update, and at every evaluation; an empty cell means that the number was not
+read there. The row of update k holds the gradient at the parameters before that update, and the evaluation of the
+parameters after it. The row of update 0 is the evaluation of the initial parameters. Logarithms are natural."""
 
 ANSWERS = (
     "Recorded at every evaluation: the first by `random_permutation`, all three by the `memorization` tasks. These\n"
@@ -61,6 +63,7 @@ def markdown() -> str:
 
 def _sections() -> Iterator[str]:
     yield INTRODUCTION
+    yield _in_tensorboard()
     yield _section("The training loop", LOOP_METRICS)
     yield _section(
         "Tasks with outputs besides their answers", (ANSWER_LOSS, WRONG_SYMBOLS, EXACT_SEQUENCE_RATE), ANSWERS
@@ -70,6 +73,25 @@ def _sections() -> Iterator[str]:
         yield _section(f"Probe `{name}`", probe.metrics, summary)
     yield _section("Optimizer `hf`", HessianFree.metrics)
     yield f"\n{PICTURES}"
+
+
+def _in_tensorboard() -> str:
+    """Where TensorBoard shows which metrics."""
+    metrics = [*LOOP_METRICS, *CONSTANT_PREDICTOR.values(), *HessianFree.metrics]
+    metrics += [metric for probe in PROBES.values() for metric in probe.metrics]
+    first = sorted((metric for metric in metrics if metric.overview), key=lambda metric: metric.overview)
+    rows = [(f"`{OVERVIEW}/{metric.overview}_{metric.tag}`", metric.formula) for metric in first]
+    details = ", ".join(f"`{metric.tag}`" for metric in metrics if metric.is_detail)
+    text = (
+        f"The pages TIME SERIES and SCALARS open on the group `{OVERVIEW}`, and CUSTOM SCALARS has the same numbers as "
+        "a few charts, the loss beside that of the constant predictor first. Other scalars have their column as tag; "
+        f"those that few readers need come last, as `{DETAILS}/COLUMN`: {details}. Under `aggregate/` a tag is a "
+        f"median over the replicas; the quantiles of the first group are in `{QUANTILES}`, all others in its "
+        "`metrics.csv` alone. A filter of tags such as `loss/eval` finds a column wherever it is. Runs of rnnbench "
+        "0.1.0 keep the columns as tags, also where they are resumed."
+    )
+    lines = "\n".join(textwrap.wrap(text, 120, break_long_words=False, break_on_hyphens=False))
+    return f"\n## In TensorBoard\n\n{lines}\n\n{table(('first in TensorBoard', 'what it is'), rows)}"
 
 
 def _section(title: str, metrics: Sequence[Metric], summary: str = "") -> str:

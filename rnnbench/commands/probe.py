@@ -105,7 +105,7 @@ def run_probe(options: Options) -> tuple[int, list[str]]:
     Returns:
         The exit status, and the lines to print: the table, the files and the next commands.
     """
-    from rnnbench.probing.reading import prepare, probe
+    from rnnbench.probing.reading import SCALE, prepare, probe
     from rnnbench.probing.saved import find_saved
 
     runs, num_without = find_saved(options, _requested_probes(options))
@@ -129,7 +129,7 @@ def run_probe(options: Options) -> tuple[int, list[str]]:
         try:
             # If two commands write to the same folder, the findings of the later one remain.
             with locked(saved.out / LOCK, str(saved.out), wait=True):
-                write_findings(saved.out, saved.update, findings.scalars, histograms, findings.pictures, board)
+                write_findings(saved.out, saved.update, findings.scalars, histograms, findings.pictures, board, SCALE)
         except RecordError as error:
             say(str(error))
             return FAILED, []

@@ -155,20 +155,21 @@ class Curvature(Probe):
         ),
         Metric(
             "curvature/progress_gradient_descent_K",
-            "the same for a step of gradient descent: lr * curvature",
+            "share of the way to the minimum along eigenvector K of a step of gradient descent: lr * curvature",
             "1",
             "1 at the largest eigenvalue (if lr is unset), else proportional to the curvature",
         ),
         Metric(
             "curvature/progress_momentum_K",
-            "the same for gradient descent with momentum after many updates with this gradient: lr * curvature / "
+            "share of the way along eigenvector K of momentum after many updates with this gradient: lr * curvature / "
             "(1 - momentum)",
             "1",
             "progress_gradient_descent / (1 - momentum); above 2 it oscillates and does not converge",
         ),
         Metric(
             "curvature/progress_newton_K",
-            "the same for the damped Newton step: curvature / (curvature + damping)",
+            "share of the way to the minimum along eigenvector K of the damped Newton step: curvature / (curvature + "
+            "damping)",
             "1",
             "near 1 wherever the curvature is above the damping",
         ),

@@ -1,10 +1,17 @@
-"""Pictures for TensorBoard, as PNG, readable without a legend.
+"""Pictures as PNG, readable without a legend and made for TensorBoard.
+
+Its page IMAGES shows every picture 350 pixels wide, and enlarges or reduces others without smoothing. So pictures are
+exactly this wide, or a multiple of it where `enlarged` asks for larger ones.
 
 matplotlib is imported by the first picture, on the probes' thread: half a second by which a run begins earlier. Margins
 are fixed: to find them from the labels takes longer than to draw.
 """
 
+import contextlib
 import io
+import textwrap
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,11 +23,17 @@ if TYPE_CHECKING:
 
 DATA, GUIDE = "#1f5fa8", "#b03a2e"
 
+WIDTH, DOTS_PER_INCH = 5.0, 70
+"""Width of every figure in inches, and its resolution: 350 pixels. A font of 10 points is 10 pixels high."""
+
+_TITLE_SIZE, _TITLE_PAD, _TITLE_CHARACTERS = 10, 9, 52  # points; characters of a line
+_scale: ContextVar[int] = ContextVar("scale", default=1)
+
 
 def draw_eigenvalues(eigenvalues: Tensor) -> bytes:
     """Eigenvalues (k,), complex, in the complex plane with the unit circle."""
     values = eigenvalues.numpy()
-    axes = new_axes(4.6, 4.6, left=0.15, right=0.97, bottom=0.11, top=0.88)
+    axes = new_axes(5.2, left=0.15, right=0.97, bottom=0.11)
     angle = np.linspace(0, 2 * np.pi, 400)
     axes.plot(np.cos(angle), np.sin(angle), color=GUIDE, linewidth=1.2)
     axes.annotate("unit circle", (0, 1), (0, 3), textcoords="offset points", ha="center", color=GUIDE, fontsize=9)
@@ -28,10 +41,8 @@ def draw_eigenvalues(eigenvalues: Tensor) -> bytes:
     finite = np.abs(values[np.isfinite(values)])
     limit = 1.15 * max(1.1, float(finite.max()) if finite.size else 1.1)
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xlabel="real part", ylabel="imaginary part")
-    axes.set_title(
-        f"eigenvalues of the state-transition Jacobian\n{np.mean(finite > 1) if finite.size else np.nan:.1%} outside",
-        fontsize=10,
-    )
+    outside = np.mean(finite > 1) if finite.size else np.nan
+    set_title(axes, f"eigenvalues of the state-transition Jacobian\n{outside:.1%} outside")
     axes.grid(alpha=0.25)
     return to_png(axes.get_figure(root=True))
 
@@ -41,7 +52,7 @@ def draw_lag_decay(curve: Tensor) -> bytes:
     values = curve.numpy()
     lag = np.arange(len(values))
     shown = np.isfinite(values) & (values > 0)
-    axes = new_axes(5.6, 3.6, left=0.19, right=0.97, bottom=0.13, top=0.91)
+    axes = new_axes(3.6, left=0.19, right=0.97, bottom=0.14)
     axes.plot(lag[shown], values[shown], color=DATA, marker=".", markersize=4, linewidth=1)
     if shown.any():
         axes.set_yscale("log")
@@ -50,23 +61,47 @@ def draw_lag_decay(curve: Tensor) -> bytes:
             middle = float(np.sqrt(values[shown].max()) * np.sqrt(values[shown].min()))
             axes.set_ylim(middle / 4, middle * 4)
         first, last = values[shown][0], values[shown][-1]
-        axes.set_title(
-            f"||dL/dh|| reaches back {lag[shown][-1]} steps at {last / first:.2g} times its value at the end",
-            fontsize=10,
-            loc="right",
-        )
+        reach = f"||dL/dh|| reaches back {lag[shown][-1]} steps"
+        set_title(axes, f"{reach}\nat {last / first:.2g} times its value at the end")
     axes.set(xlabel="steps before the end of the sequence", ylabel="||dL/dh||, mean over sequences")
     axes.grid(alpha=0.25)
     return to_png(axes.get_figure(root=True))
 
 
-def new_axes(width: float, height: float, *, left: float, right: float, bottom: float, top: float) -> "Axes":
-    """Axes of a new figure of a size in inches, with their edges as shares of it."""
+@contextlib.contextmanager
+def enlarged(scale: int) -> Iterator[None]:
+    """Draw pictures with so many times as many pixels in each direction, in this thread."""
+    token = _scale.set(scale)
+    try:
+        yield
+    finally:
+        _scale.reset(token)
+
+
+def new_figure(height: float, *, left: float, right: float, bottom: float) -> "Figure":
+    """Return a new figure of a height in inches; edges of its axes are shares of it, and `set_title` sets the top."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height))
-    figure.subplots_adjust(left, bottom, right, top)
-    return figure.add_subplot()
+    figure = Figure(figsize=(WIDTH, height), dpi=DOTS_PER_INCH * _scale.get())
+    figure.subplots_adjust(left, bottom, right, 1 - 10 / 72 / height)
+    return figure
+
+
+def new_axes(height: float, *, left: float, right: float, bottom: float) -> "Axes":
+    """Return the axes of a new figure; see `new_figure`."""
+    return new_figure(height, left=left, right=right, bottom=bottom).add_subplot()
+
+
+def set_title(axes: "Axes", text: str) -> None:
+    """Write a title over the whole width of a figure, in as many lines as it needs, and make room for it."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    lines = [line for part in text.split("\n") for line in textwrap.wrap(part, _TITLE_CHARACTERS)]
+    place = figure.subplotpars
+    height = (1.3 * _TITLE_SIZE * len(lines) + _TITLE_PAD + 4) / 72 / figure.get_figheight()
+    figure.subplots_adjust(top=1 - height)
+    middle = (0.5 - place.left) / (place.right - place.left)
+    axes.set_title("\n".join(lines), fontsize=_TITLE_SIZE, x=middle, pad=_TITLE_PAD)
 
 
 def to_png(figure: "Figure | None") -> bytes:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rnnbench.probes.figures import DATA, GUIDE, to_png
+from rnnbench.probes.figures import DATA, GUIDE, new_figure, set_title, to_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,9 +35,9 @@ def draw_gradient_against_curvature(
     """
     values, parts = curvature.numpy(), gradient.abs().numpy()
     shown = np.isfinite(values) & (values > 0) & (parts > 0)
-    figure, upper, lower = _two_panels(6.0, 6.4, right=0.88)
-    upper.set_title(_gradient_title(values[shown], parts[shown], float(share)), fontsize=10)
-    lower.set_xlabel("curvature along the eigenvector (eigenvalue of the Gauss-Newton matrix)")
+    figure, upper, lower = _two_panels(6.4, right=0.84)
+    set_title(upper, _gradient_title(values[shown], parts[shown], float(share)))
+    lower.set_xlabel("curvature (eigenvalue of the Gauss-Newton matrix)")
     upper.set_ylabel("|gradient| along the eigenvector")
     lower.set_ylabel("share of the way to the minimum")
     if shown.any():
@@ -60,9 +60,9 @@ def _gradient_title(values: NDArray[Any], parts: NDArray[Any], share: float) -> 
         return "fewer than two eigenvectors were found"
     flattest, steepest = np.argmin(values), np.argmax(values)
     return (
-        f"{share:.1%} of the squared gradient lies along these {len(values)} directions;\n"
-        f"in the flattest the curvature is {values[flattest] / values[steepest]:.1g} of the steepest's, "
-        f"the gradient {parts[flattest] / parts[steepest]:.1g}"
+        f"{share:.1%} of the squared gradient lies along {len(values)} directions;\n"
+        f"in the flattest the curvature is {values[flattest] / values[steepest]:.1g}\n"
+        f"of the steepest's, the gradient {parts[flattest] / parts[steepest]:.1g}"
     )
 
 
@@ -91,7 +91,7 @@ def draw_gradient_by_lag(shares: Tensor, norms: Tensor) -> bytes:
     """How much of the gradient each lag brings, (T,), and the norm of its part on a log axis, (T,)."""
     values, sizes = shares.numpy(), norms.numpy()
     lag = np.arange(len(values))
-    figure, upper, lower = _two_panels(5.8, 5.6, right=0.97)
+    figure, upper, lower = _two_panels(5.6, right=0.97)
     upper.bar(lag, 100 * values, width=0.9, color=np.where(values >= 0, DATA, GUIDE).tolist())
     upper.axhline(0, color="black", linewidth=0.6)
     upper.set_ylabel("share of the gradient, %")
@@ -103,17 +103,15 @@ def draw_gradient_by_lag(shares: Tensor, norms: Tensor) -> bytes:
     if np.isfinite(values).all():
         last = (len(values) + 1) // 2
         part = values[:last].sum()
-        upper.set_title(f"{part:.1%} of the gradient comes from the last {last} of {len(values)} steps", fontsize=10)
+        set_title(upper, f"{part:.1%} of the gradient comes from\nthe last {last} of {len(values)} steps")
     for axes in (upper, lower):
         axes.grid(alpha=0.25)
     return to_png(figure)
 
 
-def _two_panels(width: float, height: float, *, right: float) -> "tuple[Figure, Axes, Axes]":
-    """A figure of a size in inches with two panels over each other."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height))
-    figure.subplots_adjust(0.17, 0.09, right, 0.92, hspace=0.08)
+def _two_panels(height: float, *, right: float) -> "tuple[Figure, Axes, Axes]":
+    """Return a figure of a height in inches with two panels, one above the other."""
+    figure = new_figure(height, left=0.17, right=right, bottom=0.09)
+    figure.subplots_adjust(hspace=0.08)
     upper, lower = figure.subplots(2, 1, sharex=True)
     return figure, upper, lower

@@ -25,7 +25,7 @@ class GradientNorm(Probe):
         ),
         Metric(
             "gradient/norm_clipped",
-            "the same after clipping; equal to gradient/norm where nothing clips",
+            "Euclidean norm of the gradient after clipping; equal to gradient/norm where nothing clips",
             "loss per unit of theta",
             "equal to gradient/norm at most updates; if always at clip_norm, clipping determines the step size",
         ),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rnnbench.probes.figures import DATA, GUIDE, new_axes, to_png
+from rnnbench.probes.figures import DATA, GUIDE, new_axes, set_title, to_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,14 +44,14 @@ def draw_moduli(moduli: Tensor, singular_values: Tensor) -> bytes:
         _name(axes, name, (1, height), (10, offset), color)
     _powers_of_ten(axes)
     step, spectrum = (float(values[:, 0].mean()) for values in (singular_values, moduli))
-    _title(axes, f"one step amplifies at most {step:.3g} times; the largest |eigenvalue| is {spectrum:.3g}")
+    set_title(axes, f"one step amplifies at most {step:.3g} times;\nthe largest |eigenvalue| is {spectrum:.3g}")
     axes.set(xlabel="rank", ylabel="of the state-transition Jacobian")
     return to_png(axes.get_figure(root=True))
 
 
 def draw_push(growth: Tensor, size: float) -> bytes:
     """Growth of a push along the leading eigenvector, ln, (3, steps + 1, samples): real, by product, by eigenvalue."""
-    axes = _axes(right=0.77)
+    axes = _axes(right=0.7)
     powers = growth.numpy() / LN10
     steps = np.arange(powers.shape[1])
     lines = []
@@ -71,7 +71,7 @@ def draw_push(growth: Tensor, size: float) -> bytes:
     ends = {name: f"{_power(value)} times" for value, name, _ in lines}
     real, said = ends.get("the net", "0 times"), ends.get("its eigenvalue says", "0 times")
     pushed = f"a push of {size:g} along the leading eigenvector:"
-    _title(axes, f"{pushed}\n{real} after {steps[-1]} steps, by its eigenvalue {said}")
+    set_title(axes, f"{pushed}\n{real} after {steps[-1]} steps,\nby its eigenvalue {said}")
     axes.set(xlabel="steps after the push", ylabel="size of the push, over its first")
     axes.locator_params(axis="x", integer=True)
     return to_png(axes.get_figure(root=True))
@@ -93,12 +93,14 @@ def draw_product_norms(log_norms: Tensor) -> bytes:
         return _nothing(axes, "the product of Jacobians")
     last = int(known[-1])
     if last == 0:
-        _title(axes, "a change of the state is gone after one step: the product is exactly 0")
+        set_title(axes, "a change of the state is gone after one step: the product is exactly 0")
     else:
         rate, verb = 10 ** (mean[last] / last), "grows" if mean[last] > 0 else "shrinks"
-        change = f"{verb} to {_power(mean[last])} times its size over {last} steps,\n{rate:.3g} a step"
-        _title(axes, f"a change of the state {change}")
+        change = f"{verb} to {_power(mean[last])} times\nits size over {last} steps, {rate:.3g} a step"
+        set_title(axes, f"a change of the state {change}")
     _at_least_a_decade(axes)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, max(high, 0.1 * (high - low)))  # room for the name of the line at 1
     _powers_of_ten(axes)
     axes.set(xlabel="lag T - t", ylabel="||dh_T / dh_t||, largest singular value")
     return to_png(axes.get_figure(root=True))
@@ -106,7 +108,7 @@ def draw_product_norms(log_norms: Tensor) -> bytes:
 
 def draw_product_singular_values(lags: Sequence[int], logarithms: Tensor) -> bytes:
     """Singular values of dh_T/dh_t against the lag, ln, (lags, s)."""
-    axes = _axes(right=0.77)
+    axes = _axes(right=0.7)
     powers = logarithms.numpy() / LN10
     size = powers.shape[1]
     ranks = sorted({1, 2, 3, *(max(1, round(share * size)) for share in (0.1, 0.25, 0.5, 0.75, 1.0))})
@@ -125,7 +127,7 @@ def draw_product_singular_values(lags: Sequence[int], logarithms: Tensor) -> byt
     _name_lines(axes, lags[-1], lines)
     _powers_of_ten(axes)
     within = int((powers[-1] > powers[-1].max() - 1).sum())
-    _title(axes, f"over {lags[-1]} steps {within} of {size} directions\nkeep within a factor of 10 of the strongest")
+    set_title(axes, f"over {lags[-1]} steps {within} of {size} directions\nkeep within a factor of 10 of the strongest")
     axes.set(xlabel="lag T - t", ylabel="singular values of dh_T / dh_t")
     return to_png(axes.get_figure(root=True))
 
@@ -154,7 +156,7 @@ def draw_lyapunov(spectrum: Tensor, num_steps: int) -> bytes:
         meaning = (
             f"forgets by a factor of e in {-1 / largest:.3g} steps" if math.isfinite(largest) else "forgets at once"
         )
-    _title(axes, f"largest Lyapunov exponent {largest:.3g} per step:\n{meaning}")
+    set_title(axes, f"largest Lyapunov exponent {largest:.3g} per step:\n{meaning}")
     axes.set(xlabel="rank", ylabel="Lyapunov exponent, ln per step")
     return to_png(axes.get_figure(root=True))
 
@@ -162,7 +164,7 @@ def draw_lyapunov(spectrum: Tensor, num_steps: int) -> bytes:
 def _axes(*, right: float = 0.97) -> "Axes":
     """Axes of a new figure whose right edge leaves room for the names of lines."""
     # Fixed margins: a layout that fits them to their contents draws twice.
-    axes = new_axes(6.2, 4.0, left=0.15, right=right, bottom=0.125, top=0.88)
+    axes = new_axes(3.8, left=0.17, right=right, bottom=0.13)
     axes.grid(alpha=0.25)
     return axes
 
@@ -182,13 +184,9 @@ def _name(
     axes.annotate(text, place, offset, textcoords="offset points", annotation_clip=False, **style)
 
 
-def _title(axes: "Axes", text: str) -> None:
-    axes.set_title(text, fontsize=10)
-
-
 def _nothing(axes: "Axes", what: str) -> bytes:
     """A picture that says that there are no numbers to be shown."""
-    _title(axes, f"{what}: not finite")
+    set_title(axes, f"{what}: not finite")
     return to_png(axes.get_figure(root=True))
 
 
@@ -226,7 +224,7 @@ def _at_least_a_decade(axes: "Axes") -> None:
 def _name_lines(axes: "Axes", x: float, lines: Sequence[tuple[float, str, str]]) -> None:
     """Write each line's name to the right of its end at x, moved apart where ends are close."""
     low, high = axes.get_ylim()
-    gap = 0.055 * (high - low)
+    gap = 0.065 * (high - low)
     ordered = sorted(lines)
     places = [y for y, _, _ in ordered]
     for k in range(1, len(places)):

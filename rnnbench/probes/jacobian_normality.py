@@ -52,7 +52,7 @@ class JacobianNormality(Probe):
         ),
         Metric(
             "jacobian/departure_from_normality_absolute",
-            "the same, not divided by ||J||_F",
+            "Henrici's departure from normality, sqrt(||J||_F^2 - sum of |lambda|^2), not divided by ||J||_F",
             "1",
             "falls with ||J||_F where the units saturate",
         ),

@@ -56,7 +56,7 @@ class JacobianPush(Probe):
         ),
         Metric(
             "jacobian/push_growth_by_product",
-            "the same for an infinitely small push, from the product of the Jacobians along the trajectory",
+            "growth of an infinitely small push, from the product of the Jacobians along the trajectory",
             "natural logarithm per step",
             "equal to jacobian/push_growth unless the push is large enough to saturate units",
         ),

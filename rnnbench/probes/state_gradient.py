@@ -42,8 +42,8 @@ class StateGradient(Probe):
         ),
         Metric(
             AT_DEPENDENCY,
-            "the same at the largest lag of the task's dependency that every sequence has, such as 49 for the adding "
-            "problem at T = 50",
+            "mean over sequences of ||dL/dh_t|| at the largest lag of the task's dependency that every sequence has: "
+            "49 for the adding problem at T = 50",
             "loss per unit of state",
             "within a factor of 100 of lag_0; it rises when the loss leaves that of the constant predictor",
             overview=5,

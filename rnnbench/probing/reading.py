@@ -13,12 +13,16 @@ from rnnbench.objective.engine import Engine, flush_denormals
 from rnnbench.objective.objective import Objective
 from rnnbench.optim.base import Update
 from rnnbench.probes.base import View, draw_quietly
+from rnnbench.probes.figures import enlarged
 from rnnbench.probing.saved import Saved
 from rnnbench.records.messages import say
 from rnnbench.run.checkpoint_reading import load_job
 from rnnbench.run.machine import check_probe_memory
 from rnnbench.tasks.base import Stream
 from rnnbench.training.problem import EVALUATION_SEED
+
+SCALE = 2
+"""Factor by which the pictures are larger than in TensorBoard."""
 
 
 @dataclass
@@ -28,7 +32,7 @@ class Findings:
     Attributes:
         scalars: Tag -> number.
         histograms: Tag -> values.
-        pictures: Tag -> PNG.
+        pictures: Tag -> PNG, enlarged by `SCALE`.
         failures: "probe NAME" or "picture TAG" -> error.
         seconds: Name of the probe -> its processor time, including its pictures.
     """
@@ -80,7 +84,8 @@ def probe(saved: Saved, built: Built, num_sequences: int) -> Findings:
             continue
         for tag, draw in reading.pictures.items():
             try:
-                findings.pictures[tag] = draw_quietly(draw, 0)
+                with enlarged(SCALE):
+                    findings.pictures[tag] = draw_quietly(draw, 0)
             except Exception as error:  # the scalars are kept
                 findings.failures[f"picture {tag}"] = error
         findings.seconds[name] = time.thread_time() - start

@@ -1,5 +1,6 @@
 """Files that `rnnbench probe` writes for one net: numbers, pictures, and TensorBoard events with both."""
 
+import io
 import os
 import time
 from collections.abc import Mapping
@@ -41,6 +42,7 @@ def write_findings(
     histograms: Mapping[str, NDArray[np.float64]],
     pictures: Mapping[str, bytes],
     board: Board = PLAIN,
+    picture_scale: int = 1,
 ) -> None:
     """Write the results of the probes; results of an earlier call are removed.
 
@@ -51,6 +53,7 @@ def write_findings(
         histograms: Tag -> values.
         pictures: Tag -> PNG; a slash in the tag becomes _ in the file name.
         board: Tags and descriptions of the scalars in TensorBoard.
+        picture_scale: How many times as wide the pictures are as in TensorBoard.
 
     Raises:
         RecordError: A file cannot be written.
@@ -70,7 +73,19 @@ def write_findings(
     for tag, values in histograms.items():
         file.add(events.histogram(tag, update, now, values))
     for tag, png in pictures.items():
-        file.add(events.picture(tag, update, now, png))
+        file.add(events.picture(tag, update, now, _reduced(png, picture_scale)))
     file.flush(durable=True)
     (row,) = metrics_csv.rows(update, table, present)
     replace_file(folder / NUMBERS, (metrics_csv.header(columns) + row).decode())
+
+
+def _reduced(png: bytes, scale: int) -> bytes:
+    """Return a picture with so many times fewer pixels in each direction: TensorBoard would leave out rows of them."""
+    if scale == 1:
+        return png
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as picture:
+        picture.reduce(scale).save(buffer, "PNG")
+    return buffer.getvalue()

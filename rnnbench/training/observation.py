@@ -41,7 +41,7 @@ LOOP_METRICS = (
     ),
     Metric(
         "error_rate/eval",
-        "share of these 1000 sequences that the task's criterion counts as wrong",
+        "share of the 1000 held-out sequences that the task's criterion counts as wrong",
         "1",
         "solved: below the task's limit (0.01) at three consecutive evaluations, or at the last one of the budget, and "
         "on 10,000 further sequences",

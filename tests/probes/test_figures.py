@@ -9,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from rnnbench.probes import figures, gradient_figures, jacobian_figures
 from rnnbench.probes.base import draw_quietly
+from rnnbench.records.events import png_size
 
 LAGS = torch.arange(54, dtype=torch.float64)
 RANKS = torch.arange(100, dtype=torch.float64)
@@ -76,6 +77,14 @@ def test_words_are_whole_and_apart(name, monkeypatch):
         assert edge.y0 <= box.y0 < box.y1 <= edge.y1, f"{text!r} is cut"
     for (text, box), (other, another) in combinations(boxes.items(), 2):
         assert not box.overlaps(another), f"{text!r} lies on {other!r}"
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_are_as_wide_as_tensorboard_shows_them(name):
+    """It shows them 350 pixels wide and does not smooth; larger ones for a file have whole multiples."""
+    assert png_size(PICTURES[name]())[0] == 350
+    with figures.enlarged(2):
+        assert png_size(PICTURES[name]())[0] == 700
 
 
 @pytest.mark.parametrize("name", OF_NUMBERS)
