@@ -19,13 +19,13 @@ from rnnbench.config.register import CLASSES
 from rnnbench.config.usual_words import usual_keys
 from rnnbench.paths import conf_dir
 
-SIMPLE = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", list: "a list", dict: "keys"}
+SIMPLE = {int: "a whole number", float: "a number", bool: "true or false", str: "text", list: "a list", dict: "keys"}
 
 FOLDER_KEYS = ("hydra.run.dir", "hydra.sweep.dir")
-"""Keys of Hydra's that may be meant by a key without a group."""
+"""Keys of Hydra that are suggested for a key without a group."""
 
 FEW_KEYS = 6
-"""So many keys of a part are named, where none is near what was given."""
+"""Largest number of keys that a message lists if no key is similar to the given one."""
 
 
 def describe_type(hint: Any) -> str:
@@ -112,9 +112,9 @@ def unknown_key(key: str, config: DictConfig, groups: Sequence[str] = ()) -> Con
     """The error on a key that does not exist.
 
     Args:
-        key: What was given.
-        config: The whole configuration, as far as it could be composed.
-        groups: Names of the groups, which may be meant too.
+        key: Key as typed.
+        config: Complete configuration, or the part that could be composed.
+        groups: Names of the groups, as further suggestions.
     """
     keys = keys_of(config, hydra=key.startswith("hydra."))
     known = keys if "." in key else [*keys, *groups, *FOLDER_KEYS]
@@ -134,7 +134,7 @@ def unknown_key(key: str, config: DictConfig, groups: Sequence[str] = ()) -> Con
 
 
 def _where_to_look(key: str, config: DictConfig, keys: Sequence[str], groups: Sequence[str]) -> str:
-    """The end of a message where no key is near: the few keys of the same part, or the command that shows them."""
+    """The end of a message if no key is similar: the other keys of the group, or the command that lists them."""
     top = key.partition(".")[0]
     siblings = [name.removeprefix(f"{top}.") for name in keys if name.startswith(f"{top}.") and name[-1] != "_"]
     if 0 < len(siblings) <= FEW_KEYS:

@@ -121,21 +121,21 @@ def check_no_runs_below(folder: Path, key: str) -> None:
 
 
 def newest_in(folder: Path, most: int = 3) -> list[Path]:
-    """The runs and sweeps below a folder that were written last, the newest first; jobs of a sweep are left out.
+    """The newest runs and sweeps below a folder, newest first; jobs of sweeps are not included.
 
     Args:
-        folder: Its path; it need not exist.
-        most: How many, at most.
+        folder: Path of the folder; it need not exist.
+        most: Largest number of results.
     """
-    found: dict[Path, float] = {}
+    modified: dict[Path, float] = {}
     for name, inner, _ in os.walk(folder):
         path = Path(name)
         if what_is_in(path) is None:
             inner[:] = [each for each in inner if not each.startswith(".")]
         else:
             inner.clear()
-            found[path] = path.stat().st_mtime
-    return sorted(found, key=found.__getitem__, reverse=True)[:most]
+            modified[path] = path.stat().st_mtime
+    return sorted(modified, key=modified.__getitem__, reverse=True)[:most]
 
 
 def check_job_folders(sweep: Path, subdirs: Sequence[str], *, is_new: bool, has_plan: bool) -> None:

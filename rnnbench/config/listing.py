@@ -240,7 +240,7 @@ def _row(head: str, text: str) -> list[str]:
 
 
 def _nothing_to_list(request: Request, words: Sequence[str]) -> str:
-    """The message on words that name no group and choice: what to type for a choice, a group or a key of that name."""
+    """The message for arguments that are no group or choice, with suggestions."""
     from rnnbench.config.explain import choices_with
 
     given, folders = " ".join(words), folders_of(request)

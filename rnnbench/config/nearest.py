@@ -6,19 +6,19 @@ from collections.abc import Iterable
 from rnnbench.config.usual_words import remark_on, usual_choices, usual_keys
 
 SIMILARITY = 0.6  # difflib's own default
-SURE = 0.8  # of a name in another group than the one that was given
+SURE = 0.8  # least similarity of a name in another group
 MOST = 3
-CLOSE = 0.15  # those that are this much less similar than the best one are not shown
+CLOSE = 0.15  # names that are this much less similar than the best one are not shown
 
 
 def _shared_letters(one: str, other: str) -> int:
-    """How many letters two words have in common at their start."""
+    """The number of letters in the common prefix of two words."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((at for at, (left, right) in pairs if left != right), min(len(one), len(other)))
 
 
 def one_edit_apart(one: str, other: str) -> bool:
-    """Whether one letter was left out, put in, replaced, or two neighbours were swapped; difflib misses short words."""
+    """Whether two words differ by one missing, added, changed or swapped letter; difflib misses short words."""
     start = _shared_letters(one, other)
     one, other = one[start:], other[start:]
     end = _shared_letters(one[::-1], other[::-1])
@@ -27,14 +27,14 @@ def one_edit_apart(one: str, other: str) -> bool:
 
 
 def nearest_keys(key: str, keys: Iterable[str]) -> list[str]:
-    """The keys that may have been meant, best first, at most three.
+    """Suggest at most three existing keys for an unknown key, best first.
 
-    A word that other programs use means ours, unless it is a key with one letter wrong. Otherwise names are compared
-    within a group, whole keys across groups; the same name in another group is found too.
+    A word that other programs use stands for our key, unless it is one letter away from an existing key. Otherwise
+    names are compared within a group and complete keys across groups; the same name in another group counts too.
 
     Args:
-        key: What was given.
-        keys: Those that exist.
+        key: Key as typed.
+        keys: Existing keys.
     """
     keys = list(keys)
     usual = [name for name in usual_keys(key) if name in keys]
@@ -45,7 +45,7 @@ def nearest_keys(key: str, keys: Iterable[str]) -> list[str]:
     whole, last = difflib.SequenceMatcher(), difflib.SequenceMatcher(b=name)
     for candidate in keys:
         candidate_group, _, candidate_name = candidate.rpartition(".")
-        # what is common to all keys of a part says nothing
+        # ignore the prefix that all keys of a group have in common
         shared = f"{candidate.partition('.')[0]}."
         prefix = len(shared) if key.startswith(shared) else 0
         whole.set_seqs(candidate[prefix:], key[prefix:])
@@ -55,7 +55,7 @@ def nearest_keys(key: str, keys: Iterable[str]) -> list[str]:
         elif candidate_group == group:
             scores[candidate] = last.ratio()
         else:
-            # a near name in the right group is worth more than the same name elsewhere
+            # a similar name in the right group is better than the same name elsewhere
             elsewhere = last.ratio() if not group or last.ratio() >= SURE else 0.0
             scores[candidate] = max(whole.ratio(), 0.9 * elsewhere)
     least = max(SIMILARITY, max(scores.values(), default=0.0) - CLOSE)
@@ -64,12 +64,12 @@ def nearest_keys(key: str, keys: Iterable[str]) -> list[str]:
 
 
 def nearest_choices(group: str, given: str, choices: Iterable[str]) -> list[str]:
-    """The choices of a group that may have been meant: by a word that other programs use, or by their spelling.
+    """Suggest existing choices for an unknown one: by a word that other programs use, or by spelling.
 
     Args:
         group: A group, or `rnnbench` for its commands.
-        given: What was given.
-        choices: Those that exist.
+        given: Name as typed.
+        choices: Existing choices.
     """
     names = list(choices)
     usual = [name for name in usual_choices(group, given) if name in names]
@@ -77,24 +77,24 @@ def nearest_choices(group: str, given: str, choices: Iterable[str]) -> list[str]
 
 
 def did_you_mean(names: Iterable[str]) -> str:
-    """The end of a message: `; did you mean a, b?`, or nothing where there is no name."""
+    """The end of a message: `; did you mean a, b?`, or empty if there is no suggestion."""
     joined = ", ".join(names)
     return f"; did you mean {joined}?" if joined else ""
 
 
 def no_such_key(key: str) -> str:
-    """The beginning of a message on a key that does not exist, with the reason where that is known."""
+    """The beginning of a message for a key that does not exist, with the reason if it is known."""
     remark = remark_on(key)
     return f"there is no key {key}{f': {remark}' if remark else ''}"
 
 
 def not_a_choice(what: str, given: str, choices: Iterable[str]) -> str:
-    """The message on a choice that does not exist: all that do, and the nearest first where one is near.
+    """The message for a choice that does not exist: suggestions, and all existing choices.
 
     Args:
-        what: What has these choices, as a key.
-        given: What was given.
-        choices: Those that exist.
+        what: Key or option that has these choices.
+        given: Name as typed.
+        choices: Existing choices.
     """
     names = list(choices)
     near = did_you_mean(nearest_choices(what, given, names))

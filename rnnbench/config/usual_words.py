@@ -113,17 +113,17 @@ CHOICES_OF = {group: _inverted(words) for group, words in _CHOICES.items()}
 """Group -> plain word -> its choices."""
 
 REMARKS = {_plain(word): remark for word, remark in _REMARKS.items()}
-"""Plain word -> why there is no such thing."""
+"""Plain word -> why rnnbench has no such key."""
 
 
 def usual_keys(key: str) -> list[str]:
-    """Our keys for a word that other programs use, whether they exist in a configuration or not.
+    """Our keys for a word that other programs use; they need not exist in the configuration.
 
     Args:
-        key: What was given, as `learning_rate`, `optim.learning_rate` or `train.lr`.
+        key: Key as typed, such as `learning_rate`, `optim.learning_rate` or `train.lr`.
 
     Returns:
-        Those of the same group if there are any; probes and Hydra have words of their own.
+        The keys of the same group if there are any, else all; none for keys of probes and Hydra.
     """
     group, _, word = key.rpartition(".")
     found = KEYS_OF.get(_plain(word), [])
@@ -136,11 +136,11 @@ def usual_choices(group: str, given: str) -> list[str]:
 
     Args:
         group: A group, or `rnnbench` for its commands.
-        given: What was given.
+        given: Name as typed.
     """
     return CHOICES_OF.get(group, {}).get(_plain(given), [])
 
 
 def remark_on(key: str) -> str:
-    """Why there is no such thing, where that is known; else nothing."""
+    """Why rnnbench has no such key; empty if there is no remark."""
     return REMARKS.get(_plain(key.rpartition(".")[2]), "")

@@ -1,4 +1,4 @@
-"""The last lines of a sweep: what came of it, which jobs failed, and what to type next."""
+"""The summary at the end of a sweep: its results, the failed jobs and the next commands."""
 
 import math
 import os
@@ -28,27 +28,27 @@ from rnnbench.sweep import grouping
 from rnnbench.sweep.plan import SweepPlan
 from rnnbench.sweep.remaining import remaining_of
 
-MOST_ROWS, MOST_FAILURES = 24, 10
-"""Rows of the table, and reasons that are told of failed jobs."""
+MAX_ROWS, MAX_FAILURES = 24, 10
+"""Largest number of table rows, and of reasons shown for failed jobs."""
 
 ROWS_IN_ORDER = 8
-"""Up to so many rows stand in the order of the sweep, more of them best first."""
+"""Largest number of rows shown in the order of the sweep; more rows are sorted, best first."""
 
 LONGEST_LINE = 100
-"""Columns of the terminal that the table is made for."""
+"""Largest width of the table, in characters."""
 
 NOT_BEGUN, GONE, CUT_OFF = "not begun", "gone", "cut off"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a job's folder tells.
+    """The outcome of a job, read from its folder.
 
     Attributes:
-        folder: Relative to the sweep's.
-        word: How it ended, for a person.
-        summary: None: there is none that can be read.
-        message: Why it failed.
+        folder: Folder of the job, relative to the folder of the sweep.
+        word: How the job ended, in words.
+        summary: Summary of the job; None if there is none that can be read.
+        message: Why the job failed; None if it did not fail.
     """
 
     folder: str
@@ -58,47 +58,47 @@ class Outcome:
 
     @property
     def is_solved(self) -> bool:
-        """Whether it was solved, also where it went on."""
+        """Whether the job solved its task, even if it went on training."""
         return self.summary is not None and self.summary.solved
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether it would have gone on, had it not been stopped."""
+        """Whether the job was stopped before its end."""
         return self.word in (OUTCOMES["interrupted"], NOT_BEGUN, CUT_OFF)
 
 
 def print_sweep_summary(plan: SweepPlan, stream: TextIO) -> None:
-    """Print `sweep_summary`: with colour on a terminal, else as plain text; lines are never broken."""
+    """Print `sweep_summary`: with colour on a terminal, else as plain text; lines are not wrapped."""
     Console(file=stream).print(sweep_summary(plan), soft_wrap=True, highlight=False, emoji=False)
 
 
 def sweep_summary(plan: SweepPlan, *, cwd: Path | None = None) -> Text:
-    """What a person reads when a sweep has ended, made from the summaries of its jobs.
+    """Summarize a sweep from the summaries of its jobs.
 
     Args:
-        plan: Of the sweep.
-        cwd: Folder that the paths are given from; None: the current one.
+        plan: Plan of the sweep.
+        cwd: Folder that shown paths are relative to; None: the current folder.
 
     Returns:
-        Lines without a line end after the last; `.plain` is the bare text.
+        Lines without a newline at the end; `.plain` is the plain text.
     """
-    found = [_outcome(plan.folder, name) for number in plan.numbers() for name in plan.groups[number].folders]
-    text = Text(f"{printable(os.path.basename(os.path.realpath(plan.folder)))}: {_headline(found)}\n")
-    _add_results(text, plan, found)
-    unconfirmed = sum(job.summary is not None and job.summary.is_unconfirmed for job in found)
+    outcomes = [_outcome(plan.folder, name) for number in plan.numbers() for name in plan.groups[number].folders]
+    text = Text(f"{printable(os.path.basename(os.path.realpath(plan.folder)))}: {_headline(outcomes)}\n")
+    _add_results(text, plan, outcomes)
+    unconfirmed = sum(job.summary is not None and job.summary.is_unconfirmed for job in outcomes)
     if unconfirmed:
         jobs = wording.count(unconfirmed, "job")
         text.append(f"  {jobs} not solved: below the limit at the end, but not on 10,000 further sequences\n")
-    _add_failures(text, found)
+    _add_failures(text, outcomes)
     where = shortest_path(plan.folder, cwd)
     rnnbench, tensorboard = program("rnnbench", cwd), program("tensorboard", cwd)
     commands = [("report", f"{rnnbench} report {where}"), ("all runs", f"{tensorboard} --logdir {where}")]
-    if len(found) > TICKED_RUNS:
+    if len(outcomes) > TICKED_RUNS:
         commands.append(("", f"TensorBoard ticks none of more than {TICKED_RUNS} runs: tick some in its list"))
     if (plan.folder / "aggregate").is_dir():
         aggregate = shortest_path(plan.folder / "aggregate", cwd)
         commands.append(("aggregate", f"{tensorboard} --logdir {aggregate}"))
-    override = _way_on(plan, found)
+    override = _resume_override(plan, outcomes)
     if override is not None:
         commands.append(("go on", f"{rnnbench} resume {where} {override}".rstrip()))
     add_commands(text, commands)
@@ -109,7 +109,7 @@ def sweep_summary(plan: SweepPlan, *, cwd: Path | None = None) -> Text:
 
 
 def _outcome(sweep: Path, name: str) -> Outcome:
-    """What a job's folder tells."""
+    """Read the outcome of a job from its folder."""
     folder = sweep / name
     if not folder.is_dir():
         return Outcome(name, GONE, message="its folder is gone")
@@ -125,80 +125,80 @@ def _outcome(sweep: Path, name: str) -> Outcome:
     return Outcome(name, OUTCOMES[summary.status], summary, message)
 
 
-def _headline(found: Sequence[Outcome]) -> str:
-    """How many jobs were solved, and what became of the others."""
-    solved = sum(job.is_solved for job in found)
-    amount = {0: "none", len(found): "all"}.get(solved, f"{solved:,}")
-    head = f"{amount} of {wording.count(len(found), 'job')} solved"
-    if any(job.is_unfinished for job in found):
+def _headline(outcomes: Sequence[Outcome]) -> str:
+    """The number of solved jobs, and how the others ended."""
+    solved = sum(job.is_solved for job in outcomes)
+    amount = {0: "none", len(outcomes): "all"}.get(solved, f"{solved:,}")
+    head = f"{amount} of {wording.count(len(outcomes), 'job')} solved"
+    if any(job.is_unfinished for job in outcomes):
         head = f"not finished, {head} so far"
-    words = [job.word for job in found if not job.is_solved]
+    words = [job.word for job in outcomes if not job.is_solved]
     order = [*OUTCOMES.values(), CUT_OFF, NOT_BEGUN, GONE]
     others = [f"{words.count(word):,} {word}" for word in order if word in words]
     return f"{head}; {', '.join(others)}" if others else head
 
 
-def _add_failures(text: Text, found: Sequence[Outcome]) -> None:
-    """Append why jobs failed, those of the same reason in one line."""
+def _add_failures(text: Text, outcomes: Sequence[Outcome]) -> None:
+    """Append the reasons of failed jobs, one line per reason."""
     reasons: dict[str, list[str]] = {}
-    for job in found:
+    for job in outcomes:
         if job.message is not None:
             reasons.setdefault(job.message, []).append(job.folder)
-    for message, names in list(reasons.items())[:MOST_FAILURES]:
+    for message, names in list(reasons.items())[:MAX_FAILURES]:
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         text.append(f"  {printable(f'job {names[0]}{more} failed: {message}')}\n", style="bold red")
-    if len(reasons) > MOST_FAILURES:
-        num_more = sum(len(names) for names in list(reasons.values())[MOST_FAILURES:])
+    if len(reasons) > MAX_FAILURES:
+        num_more = sum(len(names) for names in list(reasons.values())[MAX_FAILURES:])
         text.append(f"  and {num_more} more failed\n", style="bold red")
 
 
 # ---------------------------------------------------------------- table
 
 
-def _add_results(text: Text, plan: SweepPlan, found: Sequence[Outcome]) -> None:
-    """Append a row for all jobs that differ in the seed alone, medians over them."""
+def _add_results(text: Text, plan: SweepPlan, outcomes: Sequence[Outcome]) -> None:
+    """Append the table of results, with one row of medians for jobs that differ only in the seed."""
     tables = [table for number in plan.numbers() for table in plan.tables(number)]
     keys = [key for key in grouping.differences(tables) if key not in grouping.NOT_SHOWN]
     rows: dict[tuple[str, ...], list[Outcome]] = {}
-    for table, job in zip(tables, found, strict=True):
+    for table, job in zip(tables, outcomes, strict=True):
         rows.setdefault(tuple(_shown(table, key) for key in keys), []).append(job)
     order = sorted(rows, key=lambda values: _rank(rows[values])) if len(rows) > ROWS_IN_ORDER else list(rows)
-    if len(rows) < len(found):
+    if len(rows) < len(outcomes):
         text.append(f"  medians over the seeds{', best first' if len(rows) > ROWS_IN_ORDER else ''}\n", style="dim")
     elif len(rows) > ROWS_IN_ORDER:
         text.append("  best first\n", style="dim")
     names = _short_names(keys) or [""]
-    with_diverged = any(job.word == OUTCOMES["diverged"] for job in found)
+    with_diverged = any(job.word == OUTCOMES["diverged"] for job in outcomes)
     cells = [[*names, *_numbers(None, with_diverged)]]
-    cells += [[*(values or ("all",)), *_numbers(rows[values], with_diverged)] for values in order[:MOST_ROWS]]
+    cells += [[*(values or ("all",)), *_numbers(rows[values], with_diverged)] for values in order[:MAX_ROWS]]
     add_table(text, _narrowed(cells, len(names)))
-    if len(rows) > MOST_ROWS:
-        text.append(f"  and {len(rows) - MOST_ROWS} rows more, none better: see the report\n")
-    constants = _constant_predictors(found)
+    if len(rows) > MAX_ROWS:
+        text.append(f"  and {len(rows) - MAX_ROWS} rows more, none better: see the report\n")
+    constants = _constant_predictors(outcomes)
     if constants:
         text.append(f"  the constant predictor: {'; '.join(constants)}\n")
 
 
 def _shown(table: Mapping[str, Any], key: str) -> str:
-    """A value of a job; `-` where it has no such key."""
+    """The value of a key; `-` if the job does not have the key."""
     return grouping.show(grouping.value_in(table, key)) if grouping.has_value(table, key) else "-"
 
 
 def _rank(jobs: Sequence[Outcome]) -> tuple[float, ...]:
-    """Key by which rows are sorted, as those of a report; without any record last."""
+    """Sort key of a row, as in a report; rows without records come last."""
     group = _group(jobs)
     unsolved = 1 - sum(job.is_solved for job in jobs) / len(jobs)
     return (unsolved, *(rank(group)[1:] if group is not None else (math.inf, math.inf)))
 
 
 def _group(jobs: Sequence[Outcome]) -> Group | None:
-    """Those jobs that have left records, as a report sees them; None: there is none."""
+    """The jobs with records as a group of a report; None if no job has records."""
     runs = tuple(Run(Path(job.folder), job.summary, {}, None) for job in jobs if job.summary is not None)
     return Group((), (), runs) if runs else None
 
 
 def _numbers(jobs: Sequence[Outcome] | None, with_diverged: bool) -> list[str]:
-    """The cells of a row; None: their titles."""
+    """The cells of a row; None: the column titles."""
     if jobs is None:
         return ["solved", *(["diverged"] if with_diverged else []), "updates to solve", "loss", "error rate"]
     group = _group(jobs)
@@ -212,10 +212,10 @@ def _numbers(jobs: Sequence[Outcome] | None, with_diverged: bool) -> list[str]:
     ]
 
 
-def _constant_predictors(found: Sequence[Outcome]) -> list[str]:
-    """What the best predictor that ignores its inputs reaches, of each task; nothing where that varies within one."""
+def _constant_predictors(outcomes: Sequence[Outcome]) -> list[str]:
+    """Loss and error rate of the best constant predictor of each task; empty if they vary within a task."""
     reached: dict[str, set[str]] = {}
-    for summary in (job.summary for job in found if job.summary is not None):
+    for summary in (job.summary for job in outcomes if job.summary is not None):
         loss, error_rate = wording.number(summary.baseline_loss), wording.percent(summary.baseline_error_rate)
         task = summary.config.get("task")
         name = str(task.get("name")) if isinstance(task, Mapping) else "?"
@@ -228,7 +228,7 @@ def _constant_predictors(found: Sequence[Outcome]) -> list[str]:
 
 
 def _short_names(keys: Sequence[str]) -> list[str]:
-    """The last parts of each key, as many as tell which is meant."""
+    """The shortest unambiguous end of each key."""
     names = []
     for key in keys:
         ends = [".".join(key.split(".")[-count:]) for count in range(1, key.count(".") + 2)]
@@ -238,7 +238,7 @@ def _short_names(keys: Sequence[str]) -> list[str]:
 
 
 def _narrowed(rows: Sequence[Sequence[str]], num_keys: int) -> list[list[str]]:
-    """The table with its longest keys and values cut, as far as it is too wide; numbers are left whole."""
+    """Shorten the longest keys and values until the table fits its width; numbers are not shortened."""
     narrowed = [list(row) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     while 2 + sum(widths) + 2 * (len(widths) - 1) > LONGEST_LINE:
@@ -256,24 +256,24 @@ def _narrowed(rows: Sequence[Sequence[str]], num_keys: int) -> list[list[str]]:
 # ---------------------------------------------------------------- what to type next
 
 
-def _way_on(plan: SweepPlan, found: Sequence[Outcome]) -> str | None:
-    """What `rnnbench resume` takes beside the folder; None: it would find nothing to do."""
-    if any(job.is_unfinished for job in found):
+def _resume_override(plan: SweepPlan, outcomes: Sequence[Outcome]) -> str | None:
+    """The override for `rnnbench resume`, empty if none is needed; None: there is nothing to resume."""
+    if any(job.is_unfinished for job in outcomes):
         return ""
-    failed = {job.folder for job in found if job.word == OUTCOMES["failed"]}
-    if failed and _can_go_on(plan, failed):
+    failed = {job.folder for job in outcomes if job.word == OUTCOMES["failed"]}
+    if failed and _can_resume(plan, failed):
         return ""
     larger = {
         larger_budget(job.summary)
-        for job in found
+        for job in outcomes
         if job.summary is not None and job.summary.status == "budget" and not job.is_solved
     }
-    # One override holds for all jobs, so it is told only where it suits all of them.
+    # The override applies to all jobs, so it is shown only if it is the same for all of them.
     return larger.pop() if len(larger) == 1 else None
 
 
-def _can_go_on(plan: SweepPlan, failed: set[str]) -> bool:
-    """Whether one of the jobs that failed is in the checkpoint of its group."""
+def _can_resume(plan: SweepPlan, failed: set[str]) -> bool:
+    """Whether a failed job is in the checkpoint of its group."""
     for number in plan.numbers():
         names = plan.groups[number].folders
         if failed.isdisjoint(names):

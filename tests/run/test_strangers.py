@@ -181,11 +181,11 @@ HOSTILE = [
     ("budget.updates", "4", "budget.updates must be"),
     ("threads", 10**9, "threads"),
     ("name", "../../x", "name"),
-    ("name", 3, "name must be a text"),
+    ("name", 3, "name must be text"),
     ("device", "cuda:${oc.env:HOME}", "device"),
     ("unknown", 3, "unknown"),
     ("task.__class__", "x", "task.__class__ is not a key"),
-    ("task._target_", 3, "task._target_ must be a text"),
+    ("task._target_", 3, "task._target_ must be text"),
     ("task._target_", "rnnbench.bench.watched.Case", "rnnbench.bench.watched.Case"),
     ("task._target_", "rnnbench.tasks.base.Batch", "rnnbench.tasks.base.Batch must be a subclass"),
 ]

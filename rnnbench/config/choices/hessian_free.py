@@ -47,7 +47,11 @@ class HfConfig(OptimizerConfig):
         1.5, "factor that increases the damping if the reduction ratio is low", above=1, per_replica=True
     )
     damping_decrease: float = option(
-        0.6666666666666666, "factor that decreases the damping if it is high", above=0, below=1, per_replica=True
+        0.6666666666666666,
+        "factor that decreases the damping if the reduction ratio is high",
+        above=0,
+        below=1,
+        per_replica=True,
     )
     low_reduction_ratio: float = option(
         0.25,
