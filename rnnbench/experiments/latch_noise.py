@@ -172,7 +172,7 @@ class LatchNoise(Experiment):
         set_value_axis(right, "w before training", nets["spectral_radius"])
         right.tick_params(axis="x", labelsize=7)
         set_share_axis(right, "nets that learned the latch")
-        right.set_title("Learned, by the start")
+        right.set_title("Success rate")
 
 
 def _task_of(nets: Nets, num_steps: int, noise: float) -> Latch:

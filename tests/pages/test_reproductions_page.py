@@ -1,5 +1,6 @@
 """docs/reproductions.md is what the records make of it."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -14,6 +15,15 @@ from rnnbench.experiments.verdict import Finding
 def test_the_page_is_the_one_that_the_records_make():
     page = (CHECKOUT / "docs/reproductions.md").read_text(encoding="utf-8")
     assert page == markdown(CHECKOUT / "results" / RECORDS), "run python -m docs.make reproductions"
+
+
+def test_the_readme_has_every_verdict():
+    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    assert readme.count("\n") <= 90
+    rows = re.findall(r"^\| (holds|does not hold|not decided) \| (.*) \|$", readme, re.MULTILINE)
+    told = {name: verdict for verdict, claims in rows for name in re.findall(r"`(\w+)`: ", claims)}
+    records = [read_result(path.parent) for path in (CHECKOUT / "results" / RECORDS).glob("*/result.json")]
+    assert told == {result.rule.name: result.verdict for result in records}
 
 
 def test_a_section_has_what_was_measured_and_the_verdict(tmp_path):
