@@ -1,4 +1,4 @@
-"""Quantiles of numbers that may be infinite: the one definition, for all that a person is shown."""
+"""Quantiles of numbers that may be infinite; all tables and figures use this definition."""
 
 import math
 from collections.abc import Sequence
@@ -6,18 +6,18 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-_ROUNDING = 1e-9  # of the product of a share and a number of values
+_ROUNDING = 1e-9  # rounding error of a share times a number of values
 
 
 def order_quantiles(values: NDArray[np.float64], shares: Sequence[float]) -> NDArray[np.float64]:
-    """Quantiles along the first axis that are values themselves, so that infinite ones do no harm.
+    """Compute quantiles along the first axis without interpolation, so that infinite values are allowed.
 
     Args:
-        values: Without NaN, (n, ...), n at least one.
-        shares: Between 0 and 1, k of them.
+        values: Values without NaN, (n, ...), n at least one.
+        shares: Shares between 0 and 1, k of them.
 
     Returns:
-        For each share the smallest value that at least this share of the values does not exceed, (k, ...).
+        For each share the smallest value that is not exceeded by at least this share of the values, (k, ...).
     """
     ranks = [max(0, math.ceil(share * len(values) - _ROUNDING) - 1) for share in shares]
     quantiles: NDArray[np.float64] = np.sort(values, axis=0)[ranks]
@@ -25,11 +25,11 @@ def order_quantiles(values: NDArray[np.float64], shares: Sequence[float]) -> NDA
 
 
 def median(values: ArrayLike | Sequence[float | None]) -> float | None:
-    """The smallest number that at least half of the numbers do not exceed; None where there is none.
+    """Return the smallest number that is not exceeded by at least half of the numbers; None: there are no numbers.
 
     Args:
-        values: Numbers, of any shape. None and NaN are left out; an infinite one, as the loss of a run that diverged,
-            counts as larger than all others.
+        values: Numbers of any shape. None and NaN are ignored; infinity, such as the loss of a diverged run, is larger
+            than all other numbers.
     """
     numbers: NDArray[np.float64] = np.asarray(values, dtype=np.float64).ravel()
     present = numbers[~np.isnan(numbers)]

@@ -37,7 +37,7 @@ def file_name(*words: str) -> str:
     return "_".join("".join(letter if letter.isalnum() else "_" for letter in word) for word in words)
 
 
-def drawn(groups: Sequence[Group]) -> tuple[list[Group], str]:
+def select_drawn(groups: Sequence[Group]) -> tuple[list[Group], str]:
     """Return the groups that one figure can show, in order, and a note if some are omitted.
 
     Each variant of the task is represented equally; otherwise the easiest variant would have all the best groups.

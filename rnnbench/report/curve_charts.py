@@ -1,4 +1,4 @@
-"""Loss and error rate against what they cost: median and band over the runs of each group."""
+"""Loss and error rate against cost: median and band over the runs of each group."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from rnnbench.records.quantiles import order_quantiles
 from rnnbench.report import drawing
-from rnnbench.report.chart import Cell, Chart, drawn
+from rnnbench.report.chart import Cell, Chart, select_drawn
 from rnnbench.report.groups import Group
 from rnnbench.report.runs import MEASURES, Measure, Run
 from rnnbench.report.statistics import Array
@@ -17,16 +17,16 @@ from rnnbench.report.statistics import Array
 Quantity = Literal["loss", "error_rate"]
 
 MAX_PLACES = 200
-"""Places along the axis at which a group's runs are compared."""
+"""Maximum number of positions on the axis at which the quantiles of a group are computed."""
 
 _SHARES = (0.1, 0.5, 0.9)
 _TITLES: dict[Quantity, str] = {"loss": "evaluation loss", "error_rate": "error rate"}
-_AXES: dict[Measure, str] = {"updates": "updates", "sequences": "sequences seen", "seconds": "seconds of training"}
+_AXES: dict[Measure, str] = {"updates": "updates", "sequences": "sequences processed", "seconds": "seconds of training"}
 _CAPTION = (
-    "Median over the runs of a group; the band holds the middle 80 %. A run that has ended keeps its last value, one "
-    "that diverged counts as worst from then on."
+    "Median over the runs of a group; the band covers the middle 80 %. A run that has ended keeps its last value; a "
+    "diverged run counts as the worst from then on."
 )
-_SECONDS = " Runs that were trained side by side share the clock."
+_SECONDS = " Runs that were trained together share the clock."
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Band:
     """Quantiles over a group's runs, along an axis.
 
     Attributes:
-        label: The group's.
-        num_runs: Runs with evaluations.
-        x: Places, (k,).
-        low: 10 % quantile, (k,); infinite where most have diverged, as the others.
-        median: (k,).
+        label: Label of the group.
+        num_runs: Number of runs with evaluations.
+        x: Positions on the axis, (k,).
+        low: 10 % quantile, (k,); like the others, infinite where so many runs have diverged.
+        median: Median, (k,).
         high: 90 % quantile, (k,).
     """
 
@@ -51,8 +51,8 @@ class Band:
 
 
 def curve_charts(groups: Sequence[Group]) -> Iterator[Chart]:
-    """A figure for each quantity and measure of cost; none where no run has an evaluation."""
-    shown, note = drawn(groups)
+    """Yield a figure for each quantity and measure of cost, if a run has an evaluation."""
+    shown, note = select_drawn(groups)
     for quantity in _TITLES:
         for measure in MEASURES:
             bands = [band for group in shown if (band := make_band(group, quantity, measure)) is not None]
@@ -61,7 +61,7 @@ def curve_charts(groups: Sequence[Group]) -> Iterator[Chart]:
 
 
 def make_band(group: Group, quantity: Quantity, measure: Measure) -> Band | None:
-    """Quantiles over a group's runs; None where none has an evaluation."""
+    """Compute quantiles over the runs of a group; None: no run has an evaluation."""
     curves = [curve for run in group.runs if (curve := _steps(run, quantity, measure)) is not None]
     if not curves:
         return None
@@ -74,7 +74,7 @@ def make_band(group: Group, quantity: Quantity, measure: Measure) -> Band | None
 
 
 def _steps(run: Run, quantity: Quantity, measure: Measure) -> tuple[Array, Array] | None:
-    """A run's evaluations (k,), (k,); one that diverged ends in the worst value."""
+    """Return positions and values of a run's evaluations, (k,) each; a diverged run ends with the worst value."""
     if run.curve is None or run.curve.loss.size == 0:
         return None
     x = run.curve.x[measure]
@@ -86,7 +86,7 @@ def _steps(run: Run, quantity: Quantity, measure: Measure) -> tuple[Array, Array
 
 
 def _baselines(groups: Sequence[Group], quantity: Quantity) -> list[float]:
-    """The constant predictors' scores, each once."""
+    """Return the distinct scores of the constant predictors."""
     scores = {group.baseline_loss if quantity == "loss" else group.baseline_error_rate for group in groups}
     return sorted(score for score in scores if score is not None)
 
@@ -114,7 +114,7 @@ def _painter(
     def paint(axes: Axes) -> None:
         finite = [value for band in bands for part in (band.low, band.median, band.high) for value in _finite(part)]
         top = 10 * max([*finite, *baselines], default=1.0)
-        opacity = 0.18 if len(bands) <= 3 else 0.07  # of many bands all but the last would be hidden
+        opacity = 0.18 if len(bands) <= 3 else 0.07  # many opaque bands would hide each other
         for band, color in zip(bands, drawing.COLORS, strict=False):
             low, median, high = (np.minimum(part, top) for part in (band.low, band.median, band.high))
             if band.num_runs > 1:

@@ -1,4 +1,4 @@
-"""What was run and how it ended, in words for a person who knows nothing of it."""
+"""Texts of a report: what was run and how it ended, for readers without prior knowledge."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,12 +30,12 @@ _MAIN: Mapping[str, tuple[str, ...]] = {
     "optim": ("lr", "momentum", "batch_size", "clip_norm", "damping", "structural_damping", "gradient_batch_size"),
 }
 _TECHNICAL = ("name", "probe.", "record.", "device", "threads")
-_MOST_VARIED = 8
-_MOST_TASKS = 5
+_MAX_VARIED = 8
+_MAX_TASKS = 5
 
 
 def title(runs: Sequence[Run], num_waiting: int) -> str:
-    """What the page is about: "adding, rnn, nag: 32 runs", or "..: 20 of 32 runs" where jobs have no records."""
+    """Return the title: "adding, rnn, nag: 32 runs", or "..: 20 of 32 runs" if some jobs have no records."""
     names = [_names(runs, group) for group in ("task", "model", "optim")]
     what = ", ".join(name for name in names if name)
     num_all = wording.count(len(runs) + num_waiting, "run")
@@ -44,57 +44,57 @@ def title(runs: Sequence[Run], num_waiting: int) -> str:
 
 
 def headline(everything: Group) -> str:
-    """The share solved: "412 of 512 runs solved: 80.5 % (95 % interval 77 .. 84 %)"."""
+    """Return the share solved: "412 of 512 runs solved: 80.5 % (95 % interval 77 .. 84 %)"."""
     solved, share = everything.num_solved, wording.percent(everything.share_solved)
     return f"{solved:,} of {wording.count(len(everything.runs), 'run')} solved: {share} ({interval(everything)})"
 
 
 def interval(group: Group) -> str:
-    """The interval of the share, named."""
+    """Return the interval of the share solved: "95 % interval 77 .. 84 %"."""
     return f"95 % interval {percent_range(group.interval)}"
 
 
 def state(everything: Group, num_waiting: int) -> str:
-    """How far it is, where it is not at its end: "96 runs are unfinished; 128 jobs have no records yet."."""
+    """Return the progress if not all runs have ended: "Not complete: 96 runs unfinished; 128 jobs without records."."""
     parts = []
     if everything.counts["unfinished"]:
         parts.append(f"{wording.count(everything.counts['unfinished'], 'run')} unfinished")
     if num_waiting:
-        parts.append(f"{wording.count(num_waiting, 'job')} without records yet, in no number here")
-    return f"Not at its end: {'; '.join(parts)}." if parts else ""
+        parts.append(f"{wording.count(num_waiting, 'job')} without records yet, not counted here")
+    return f"Not complete: {'; '.join(parts)}." if parts else ""
 
 
 def problems(found: Sequence[Problem]) -> str:
-    """How many folders are not as they should be."""
+    """Return the number of folders with problems."""
     return f"{wording.count(len(found), 'folder')} with missing or damaged records"
 
 
 def repeats(found: Sequence[tuple[Path, Path]]) -> str:
-    """How many runs are left out, and why."""
-    return f"{wording.count(len(found), 'run')} left out, of the same configuration and seed as another one"
+    """Return the number of repeated runs that are not counted."""
+    return f"{wording.count(len(found), 'run')} not counted: same configuration and seed as another run"
 
 
 def best_lines(everything: Group, groups: Sequence[Group]) -> list[str]:
-    """What a solution took; where several settings were tried, which did best, for each variant of the task.
+    """Return the cost of a solution or, if several settings were tried, the best setting for each task variant.
 
     Args:
         everything: All runs.
-        groups: The same, by fields.
+        groups: The same runs, grouped by fields.
 
     Returns:
-        One line at least.
+        At least one line.
     """
     tasks = by_task(groups)
-    if len(tasks) == len(groups):  # nothing to choose from
+    if len(tasks) == len(groups):  # one setting per task variant: nothing to compare
         return [_outcome(everything), *_unconfirmed(everything)]
     lines = [_best_line(alike) for alike in tasks]
-    if len(lines) > _MOST_TASKS:
-        lines[_MOST_TASKS:] = [f"and {len(lines) - _MOST_TASKS} more, in the table."]
+    if len(lines) > _MAX_TASKS:
+        lines[_MAX_TASKS:] = [f"and {len(lines) - _MAX_TASKS} more, in the table."]
     return [*lines, *_unconfirmed(everything)]
 
 
 def _unconfirmed(everything: Group) -> list[str]:
-    """What is said of runs that ended below the limit and are not solved, if there are any."""
+    """Return a line on runs whose final error rate is below the limit but not confirmed, if there are any."""
     count = sum(run.summary.is_unconfirmed for run in everything.runs)
     if not count:
         return []
@@ -103,28 +103,28 @@ def _unconfirmed(everything: Group) -> list[str]:
 
 
 def _outcome(everything: Group) -> str:
-    """What a solution took."""
+    """Return the cost of a solution."""
     if everything.num_solved == 0:
-        return "Not one has been solved." if len(everything.runs) > 1 else "It has not been solved."
-    took = _took(everything).removeprefix("; ")
-    return f"{took[0].upper()}{took[1:]}." if took else "Fewer than half of the runs have been solved."
+        return "No run has been solved." if len(everything.runs) > 1 else "It has not been solved."
+    cost = _median_cost(everything).removeprefix("; ")
+    return f"{cost[0].upper()}{cost[1:]}." if cost else "Fewer than half of the runs have been solved."
 
 
 def _best_line(groups: Sequence[Group]) -> str:
-    """The best of some settings for the same variant of the task, and how sure that is."""
+    """Return the best of some settings for one task variant, and how many others may be as good."""
     best, *others = best_first(groups)
     which = wording.count(len(groups), "setting") + (f" for {best.task}" if best.task else "")
     if best.num_solved == 0:
         rates = f"{wording.percent(best.error_rate)}, constant predictor {wording.percent(best.baseline_error_rate)}"
         return f"None of {which} solved it. Closest: {best.setting or best.label} (error rate {rates})."
     rivals = sum(not best.is_better_than(other) for other in others)
-    doubt = f" {rivals} of the others may be as good: the difference can be chance." if rivals else ""
-    solved = f"{best.num_solved} of {len(best.runs)} solved ({interval(best)}){_took(best)}"
+    doubt = f" {rivals} of the others may be as good: the differences are not significant." if rivals else ""
+    solved = f"{best.num_solved} of {len(best.runs)} solved ({interval(best)}){_median_cost(best)}"
     return f"Best of {which}: {best.setting or best.label}, {solved}.{doubt}"
 
 
-def _took(group: Group) -> str:
-    """The medians to the solution; nothing where half are not solved."""
+def _median_cost(group: Group) -> str:
+    """Return the median cost of a solution; "" if fewer than half of the runs are solved."""
     medians = {measure: group.not_yet_solved(measure).time(0.5) for measure in MEASURES}
     updates, sequences, seconds = medians.values()
     if updates is None or sequences is None or seconds is None:
@@ -135,11 +135,11 @@ def _took(group: Group) -> str:
 
 
 def facts(runs: Sequence[Run], groups: Sequence[Group]) -> list[tuple[str, str]]:
-    """What was run: heading and words.
+    """Describe what was run, as pairs of heading and text.
 
     Args:
         runs: All runs of the report.
-        groups: The same, by fields.
+        groups: The same runs, grouped by fields.
     """
     names = groups[0].names
     rows = []
@@ -152,17 +152,19 @@ def facts(runs: Sequence[Run], groups: Sequence[Group]) -> list[tuple[str, str]]
             rows.append((_NAMES[group], f"{name}{sentence}{f' ({details})' if details else ''}"))
     seeds = sorted({run.fields[SEED] for run in runs if SEED in run.fields}, key=fields.order)
     if seeds:
-        ends = fields.say(seeds[0]) if len(seeds) == 1 else f"{fields.say(seeds[0])} .. {fields.say(seeds[-1])}"
+        ends = " .. ".join(fields.format_value(seed) for seed in dict.fromkeys((seeds[0], seeds[-1])))
         rows.append(("Seeds", f"{len(seeds)} ({ends}){_sizes(groups)}"))
-    budget = [f"{name}={fields.say(value)}" for name, value in _common(runs, "budget.").items() if value is not None]
+    budget = [
+        f"{name}={fields.format_value(value)}" for name, value in _common(runs, "budget.").items() if value is not None
+    ]
     if budget:
         rows.append(("Budget", ", ".join(budget)))
-    rows += [(f"Compared: {name}", fields.say_values(_values(runs, name), 12)) for name in names]
+    rows += [(f"Compared: {name}", fields.format_values(_values(runs, name), 12)) for name in names]
     others = [name for name in fields.varying_fields([run.fields for run in runs]) if name not in names]
-    others = [name for name in others if not name.startswith(_TECHNICAL) and _is_everywhere(runs, name)]
+    others = [name for name in others if not name.startswith(_TECHNICAL) and _all_have(runs, name)]
     if others:
-        words = [f"{name} ({fields.say_values(_values(runs, name), 4)})" for name in others[:_MOST_VARIED]]
-        rows.append(("Differs as well", "; ".join(words) + ("; .." if len(others) > _MOST_VARIED else "")))
+        words = [f"{name} ({fields.format_values(_values(runs, name), 4)})" for name in others[:_MAX_VARIED]]
+        rows.append(("Other differences", "; ".join(words) + ("; .." if len(others) > _MAX_VARIED else "")))
     return rows
 
 
@@ -178,21 +180,21 @@ def goal_of(task: str) -> str | None:
 
 
 def _sizes(groups: Sequence[Group]) -> str:
-    """How many runs each of several groups has."""
+    """Return the number of runs in each of several groups."""
     if len(groups) == 1:
         return ""
     sizes = sorted(len(group.runs) for group in groups)
     size = f"{sizes[0]}" if sizes[0] == sizes[-1] else f"{sizes[0]} to {sizes[-1]}"
-    return f": {size} {'run' if size == '1' else 'runs'} for each of {len(groups)} combinations of what is compared"
+    return f": {size} {'run' if size == '1' else 'runs'} for each of {len(groups)} combinations of the compared fields"
 
 
 def common_settings(runs: Sequence[Run]) -> list[tuple[str, str]]:
-    """Every field in which all runs agree, and its value."""
-    return [(name, fields.say(value)) for name, value in _common(runs, "", keep_prefix=True).items()]
+    """Return all fields in which the runs agree, with their values."""
+    return [(name, fields.format_value(value)) for name, value in _common(runs, "", keep_prefix=True).items()]
 
 
 def made_with(runs: Sequence[Run]) -> list[tuple[str, str]]:
-    """Versions, revisions and devices of the runs."""
+    """Return versions, revisions and devices of the runs."""
     packages = {name: None for run in runs for name in run.summary.versions}
     rows = [(name, {str(run.summary.versions.get(name, ABSENT)) for run in runs}) for name in packages]
     rows += [
@@ -207,24 +209,26 @@ def _values(runs: Sequence[Run], name: str) -> list[Value]:
     return [run.fields.get(name, ABSENT) for run in runs]
 
 
-def _is_everywhere(runs: Sequence[Run], name: str) -> bool:
+def _all_have(runs: Sequence[Run], name: str) -> bool:
     return all(name in run.fields for run in runs)
 
 
 def _names(runs: Sequence[Run], group: str) -> str:
-    """The choices of a group, in order."""
+    """Return the choices of a config group, in order."""
     present = {run.fields[f"{group}.name"] for run in runs if f"{group}.name" in run.fields}
-    return fields.say_values(list(present))
+    return fields.format_values(list(present))
 
 
 def _details(runs: Sequence[Run], group: str) -> str:
-    """The main settings in which all runs agree."""
+    """Return the main settings of a config group in which all runs agree."""
     common = _common(runs, f"{group}.")
-    return ", ".join(f"{name}={fields.say(common[name])}" for name in _MAIN[group] if common.get(name) is not None)
+    return ", ".join(
+        f"{name}={fields.format_value(common[name])}" for name in _MAIN[group] if common.get(name) is not None
+    )
 
 
 def _common(runs: Sequence[Run], prefix: str, *, keep_prefix: bool = False) -> dict[str, Value]:
-    """Fields with a prefix in which all runs agree."""
+    """Return the fields with a prefix in which all runs agree."""
     first = runs[0].fields
     names = [name for name in fields.all_fields([first]) if name.startswith(prefix)]
     common = [name for name in names if all(run.fields.get(name, ABSENT) == first[name] for run in runs)]

@@ -12,7 +12,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from rnnbench.report.fields import say
+from rnnbench.report.fields import format_value
 
 COLORS = ("#2f7ed8", "#e07b00", "#1f9d68", "#d0435b", "#8c67c4", "#a56a43", "#0f9bb0", "#8a8a2a")
 """Colors of the series; each has sufficient contrast to white and to near-black."""
@@ -156,7 +156,7 @@ def set_value_axis(axes: Axes, label: str, values: Sequence[float]) -> None:
     shown = distinct if len(distinct) <= 9 else distinct[:: math.ceil(len(distinct) / 9)]
     axes.xaxis.set_major_locator(FixedLocator(shown))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: say(float(value))))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_value(float(value))))
 
 
 def set_share_axis(axes: Axes, label: str) -> None:

@@ -1,4 +1,4 @@
-"""Charts over one field: the share of runs solved, and the last loss against the learning rate."""
+"""Charts over one field: the share of solved runs, and the last loss against the learning rate."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from rnnbench.report.runs import Run
 
 LEARNING_RATE = "optim.lr"
 
-_DODGE = 0.012  # of the axis: neighbouring series are moved by this much, so that no bar hides another
+_DODGE = 0.012  # share of the axis by which neighbouring series are shifted, so that no bar hides another
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Point:
         y: Value of the series.
         low: Lower end of the bar.
         high: Upper end of the bar.
-        amounts: The two counts of the CSV's last columns.
+        amounts: The two counts in the last columns of the CSV file.
     """
 
     label: str
@@ -40,7 +40,7 @@ class Point:
 
 
 def success_charts(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Chart]:
-    """The share solved against each numeric field."""
+    """Yield a chart of the share solved against each numeric field."""
     for name in names:
         with_number = _with_number(runs, name)
         lines, note = series(with_number, [other for other in names if other != name])
@@ -63,7 +63,7 @@ def success_charts(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Chart]
 
 
 def sensitivity_charts(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Chart]:
-    """The last loss against the learning rate."""
+    """Yield a chart of the last loss against the learning rate."""
     with_rate = _with_number(runs, LEARNING_RATE)
     lines, note = series(with_rate, [name for name in names if name != LEARNING_RATE])
     groups = [(line, group) for line in lines for group in make_groups(line.runs, [LEARNING_RATE])]
@@ -88,7 +88,7 @@ def sensitivity_charts(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Ch
     yield Chart(
         name="learning_rate_sensitivity",
         title="Sensitivity to the learning rate",
-        caption="Median of the loss at the last evaluation; the bars hold the middle 80 % of the runs. "
+        caption="Median of the loss at the last evaluation; the bars cover the middle 80 % of the runs. "
         f"A cross at the top: most runs diverged.{note}",
         columns=("group", LEARNING_RATE, "median_loss", "quantile_10", "quantile_90", "diverged", "runs"),
         rows=rows,
@@ -97,12 +97,12 @@ def sensitivity_charts(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Ch
 
 
 def _with_number(runs: Sequence[Run], name: str) -> list[Run]:
-    """The runs in which a field is a number."""
+    """Return the runs in which a field is a number."""
     return [run for run in runs if fields.is_number(run.fields.get(name))]
 
 
 def _number(group: Group) -> float:
-    """The value of the one field of a group, which is a number."""
+    """Return the value of a group's only field, a number."""
     return float(cast(float, group.values[0]))
 
 
@@ -113,7 +113,7 @@ def _success(line: Group, group: Group) -> Point:
 
 
 def _last_loss(line: Group, group: Group) -> Point | None:
-    """None where no run was evaluated."""
+    """Return the last losses of a group as a point; None: no run was evaluated."""
     losses = np.array([run.last_loss for run in group.runs if run.last_loss is not None], dtype=np.float64)
     if losses.size == 0:
         return None
@@ -123,7 +123,7 @@ def _last_loss(line: Group, group: Group) -> Point | None:
 
 
 def _paint_points(axes: Axes, points: Sequence[Point], name: str, top: float) -> None:
-    """A line with bars for each series; what is infinite becomes a cross at the top."""
+    """Draw a line with bars for each series; infinite values become crosses at the top."""
     every_x = [point.x for point in points]
     drawing.set_value_axis(axes, name, every_x)
     labels = list(dict.fromkeys(point.label for point in points))
@@ -131,14 +131,14 @@ def _paint_points(axes: Axes, points: Sequence[Point], name: str, top: float) ->
         line = [point for point in points if point.label == label]
         x = np.array([_moved(point.x, every_x, number - (len(labels) - 1) / 2) for point in line])
         y, low, high = (np.minimum([getattr(p, part) for p in line], top) for part in ("y", "low", "high"))
-        there = np.isfinite([point.y for point in line])
-        axes.vlines(x[there], low[there], high[there], color=color, linewidth=1.4, alpha=0.7)
-        axes.plot(x[there], y[there], "o-", color=color, markersize=4, linewidth=1.6, label=drawing.plain(label))
-        axes.plot(x[~there], y[~there], "x", color=color, markersize=7, markeredgewidth=1.8)
+        finite = np.isfinite([point.y for point in line])
+        axes.vlines(x[finite], low[finite], high[finite], color=color, linewidth=1.4, alpha=0.7)
+        axes.plot(x[finite], y[finite], "o-", color=color, markersize=4, linewidth=1.6, label=drawing.plain(label))
+        axes.plot(x[~finite], y[~finite], "x", color=color, markersize=7, markeredgewidth=1.8)
 
 
 def _moved(x: float, every_x: Sequence[float], places: float) -> float:
-    """A value moved along its axis by a few hundredths of it."""
+    """Shift a value along its axis by a number of `_DODGE` places."""
     low, high = min(every_x), max(every_x)
     if drawing.is_wide(every_x):
         return float(x * (high / low) ** (_DODGE * places))

@@ -1,4 +1,4 @@
-"""Fields of the runs' configurations: which vary, how they are named and said."""
+"""Fields of the runs' configurations: which of them vary, their names and the format of their values."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ Value = bool | int | float | str | None
 Fields = Mapping[str, Value]
 
 ABSENT = "-"
-"""Stands for the value of a field that a run does not have, as optim.lr of Hessian-free."""
+"""Value of a field that a run does not have, such as optim.lr with Hessian-free."""
 
 SEED = "seed"
 
@@ -19,13 +19,13 @@ SWEEP = "sweep"
 
 CHOICES = ("task", "model", "init", "optim")
 
-# What is looked at first makes the groups; what depends on it then adds nothing.
+# Fields are considered in this order; fields that depend on earlier ones then do not split groups further.
 _ORDER = (*(f"{group}.name" for group in CHOICES), "task.", "optim.lr", "optim.", "model.", "init.")
 _LAST = ("dtype", "stop_when_solved", "budget.", "name", "probe.", "record.", "device", "threads", SWEEP)
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
-    """Values of a nested configuration by dotted name; lists as text; what names no setting is left out."""
+    """Return the values of a nested configuration by dotted name; lists as text, without keys that are no settings."""
     flat: dict[str, Value] = {}
     for name, value in config.items():
         if name in ("_target_", "cadence", "per_replica"):
@@ -39,7 +39,7 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
 
 
 def all_fields(runs: Sequence[Fields]) -> list[str]:
-    """Names of the fields of any run, the most telling first."""
+    """Return the names of all fields of the runs, the most important first."""
     names = {name: None for fields in runs for name in fields}
 
     def rank(name: str) -> int:
@@ -50,13 +50,13 @@ def all_fields(runs: Sequence[Fields]) -> list[str]:
 
 
 def varying_fields(runs: Sequence[Fields]) -> list[str]:
-    """Names of the fields in which runs differ, seed excluded, the most telling first."""
+    """Return the names of the fields in which the runs differ, without the seed, the most important first."""
     names = [name for name in all_fields(runs) if name != SEED]
     return [name for name in names if len({fields.get(name, ABSENT) for fields in runs}) > 1]
 
 
 def grouping_fields(runs: Sequence[Fields]) -> list[str]:
-    """The varying fields, without those that follow from others: where optim.name varies, optim.damping says no more.
+    """Return the varying fields, without those determined by others, such as optim.damping by optim.name.
 
     Args:
         runs: Fields of each run.
@@ -76,10 +76,10 @@ def grouping_fields(runs: Sequence[Fields]) -> list[str]:
 
 
 def resolve(name: str, runs: Sequence[Fields]) -> str:
-    """The field that a person means: a group stands for its name, as optim for optim.name.
+    """Return the full name of a field; a config group stands for its name, such as optim for optim.name.
 
     Raises:
-        UnknownFieldError: No run has it.
+        UnknownFieldError: No run has the field.
     """
     names = all_fields(runs)
     for candidate in (name, f"{name}.name"):
@@ -88,8 +88,8 @@ def resolve(name: str, runs: Sequence[Fields]) -> str:
     raise UnknownFieldError(name, names)
 
 
-def say(value: Value) -> str:
-    """A value as it is typed on the command line."""
+def format_value(value: Value) -> str:
+    """Format a value as on the command line."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -99,26 +99,26 @@ def say(value: Value) -> str:
     return printable(str(value))
 
 
-def say_values(values: Sequence[Value], most: int = 8) -> str:
-    """Some values, in order; of many, the first and the last."""
-    words = [say(value) for value in sorted(set(values), key=order)]
-    if len(words) > most:
+def format_values(values: Sequence[Value], max_shown: int = 8) -> str:
+    """Format the distinct values, sorted; if there are many, only the first and the last."""
+    words = [format_value(value) for value in sorted(set(values), key=order)]
+    if len(words) > max_shown:
         return f"{', '.join(words[:3])}, .., {words[-1]} ({len(words)} values)"
     return ", ".join(words)
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
-    """Name -> its last part, where that tells it from the others; a group for its name."""
+    """Return name -> short name: the last part if it is unique, or the config group for GROUP.name."""
     short = {name: name.removesuffix(".name") if name.endswith(".name") else name.rpartition(".")[2] for name in names}
     lasts = list(short.values())
     return {name: last if lasts.count(last) == 1 else name for name, last in short.items()}
 
 
 def label(names: Sequence[str], values: Sequence[Value]) -> str:
-    """What a group is called: "nag, lr=0.01"."""
+    """Return the label of a group: "nag, lr=0.01"."""
     short = short_names(names)
     words = [
-        say(value) if name.endswith(".name") else f"{short[name]}={say(value)}"
+        format_value(value) if name.endswith(".name") else f"{short[name]}={format_value(value)}"
         for name, value in zip(names, values, strict=True)
         if value != ABSENT
     ]
@@ -126,17 +126,17 @@ def label(names: Sequence[str], values: Sequence[Value]) -> str:
 
 
 def is_of_task(name: str) -> bool:
-    """Whether a field says what is to be learned; the others say how."""
+    """Whether a field belongs to the task."""
     return name.startswith("task.")
 
 
 def is_number(value: Value) -> bool:
-    """Whether a value has a place on an axis."""
+    """Whether a value is a number, not a boolean."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def order(value: Value) -> tuple[int, float, str]:
-    """Sorts numbers by size, then words, then what is not there."""
+    """Return a sort key: numbers by size, then texts, then missing values."""
     if isinstance(value, int | float):
         return (0, float(value), "")
     return (2, 0.0, "") if value is None or value == ABSENT else (1, 0.0, value)

@@ -1,4 +1,4 @@
-"""Find run folders: below any folder by their files, and in a sweep by its plan."""
+"""Finds run folders: below any folder by their files, and in a sweep by its plan."""
 
 import json
 import os
@@ -12,31 +12,31 @@ from rnnbench.records.folder_names import job_folder
 from rnnbench.records.plain_file import read_file
 from rnnbench.records.summary import SWEEP_FILE_NAME, SWEEP_FOLDERS, is_run_folder, is_sweep_folder
 
-Effect = Literal["left out", "curves left out", "no job is told that has no records"]
+Effect = Literal["not counted", "without curves", "jobs without records are not listed"]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A folder of which something could not be read.
+    """A folder that cannot be read completely.
 
     Attributes:
-        folder: Folder that cannot be read fully.
-        message: What is wrong, without a full stop.
+        folder: The folder.
+        message: Description of the problem, without a full stop.
         effect: Effect on the report.
     """
 
     folder: Path
     message: str
-    effect: Effect = "left out"
+    effect: Effect = "not counted"
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a sweep says of one of its jobs.
+    """Information of a sweep about one of its jobs.
 
     Attributes:
-        sweep: Folder of the sweep.
-        budget: Budget that the sweep has for it by now, by dotted name.
+        sweep: Sweep folder.
+        budget: Current budget of the job in the sweep, by dotted name.
     """
 
     sweep: Path
@@ -48,11 +48,11 @@ class Found:
     """Runs, jobs without records and problems in and below some folders.
 
     Attributes:
-        runs: Folders with records of a run, each once, in the order of their paths.
-        waiting: Folders of a sweep's jobs that have left no records, or none yet.
+        runs: Folders with records of a run, each once, sorted by path.
+        waiting: Folders of a sweep's jobs without records.
         problems: Folders that are missing or cannot be read.
         repeats: Folders of repeated runs, each with the folder that is counted.
-        jobs: Folder of each job of a sweep -> what the sweep says of it.
+        jobs: Folder of each job of a sweep -> information of the sweep about it.
     """
 
     runs: list[Path] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Found:
 
 
 def find_run_folders(folders: Sequence[Path]) -> Found:
-    """Find the runs in and below some folders; of a sweep, the jobs of its plan and nothing else."""
+    """Find the runs in and below some folders; in a sweep folder, only the jobs of its plan."""
     found = Found()
     seen: set[Path] = set()
 
@@ -78,16 +78,16 @@ def find_run_folders(folders: Sequence[Path]) -> Found:
                 jobs = _jobs(path, found.problems)
                 inner[:] = [each for each in inner if each not in SWEEP_FOLDERS] if jobs is None else []
                 for job in jobs or ():
-                    _sort_in(job, found, seen)
+                    _classify(job, found, seen)
                 found.jobs |= jobs or {}
             if is_run_folder(path):
-                _sort_in(path, found, seen)
+                _classify(path, found, seen)
     found.runs.sort()
     return found
 
 
-def _sort_in(path: Path, found: Found, seen: set[Path]) -> None:
-    """Put a folder where it belongs, unless it has been found before."""
+def _classify(path: Path, found: Found, seen: set[Path]) -> None:
+    """Add a folder to the list it belongs to, unless it is already known."""
     place = Path(os.path.realpath(path))
     if place in seen:
         return
@@ -97,18 +97,18 @@ def _sort_in(path: Path, found: Found, seen: set[Path]) -> None:
     elif path.is_dir():
         found.waiting.append(path)
     else:
-        found.problems.append(Problem(path, "the folder of this job is gone"))
+        found.problems.append(Problem(path, "the folder of this job is missing"))
 
 
 def _budget(group: Mapping[str, Any]) -> dict[str, Any]:
-    """The budget of a group of a plan; empty where it has none that is keys and values."""
+    """Return the budget of a group of a plan; empty if the plan has no valid one."""
     config = group.get("config")
     budget = config.get("budget") if isinstance(config, Mapping) else None
     return {f"budget.{name}": value for name, value in budget.items()} if isinstance(budget, Mapping) else {}
 
 
 def _jobs(folder: Path, problems: list[Problem]) -> dict[Path, Job] | None:
-    """A sweep's jobs by folder, in the plan's order; None where the plan cannot be read, which is a problem."""
+    """Return the jobs of a sweep by folder, in the order of the plan; None and a new problem if it cannot be read."""
     try:
         plan = json.loads(read_file(folder / SWEEP_FILE_NAME))
         return {
@@ -122,5 +122,5 @@ def _jobs(folder: Path, problems: list[Problem]) -> dict[Path, Job] | None:
         message = f"is damaged: {error}"
     except (ValueError, KeyError, TypeError, RecursionError):
         message = "is damaged"
-    problems.append(Problem(folder, f"{SWEEP_FILE_NAME} {message}", "no job is told that has no records"))
+    problems.append(Problem(folder, f"{SWEEP_FILE_NAME} {message}", "jobs without records are not listed"))
     return None

@@ -57,27 +57,27 @@ class Group:
 
     @cached_property
     def counts(self) -> dict[Outcome, int]:
-        """Runs of each outcome."""
+        """Number of runs with each outcome."""
         outcomes = [run.outcome for run in self.runs]
         return {outcome: outcomes.count(outcome) for outcome in OUTCOMES}
 
     @property
     def num_solved(self) -> int:
-        """Runs that were solved."""
+        """Number of solved runs."""
         return self.counts["solved"]
 
     @property
     def share_solved(self) -> float:
-        """Share of all runs that are solved; unfinished and failed runs count as not solved."""
+        """Share of solved runs; unfinished and failed runs count as not solved."""
         return self.num_solved / len(self.runs)
 
     @cached_property
     def interval(self) -> tuple[float, float]:
-        """95 % interval of the share solved."""
+        """95 % interval of the share of solved runs."""
         return wilson_interval(self.num_solved, len(self.runs))
 
     def is_better_than(self, other: "Group") -> bool:
-        """Whether its share solved is larger by more than chance makes it in 95 of 100 cases."""
+        """Whether the share solved is significantly larger than that of another group, at the 95 % level."""
         return difference_interval((self.num_solved, len(self.runs)), (other.num_solved, len(other.runs)))[0] > 0
 
     @property
@@ -86,12 +86,12 @@ class Group:
         return self.not_yet_solved("updates").time(0.5)
 
     def not_yet_solved(self, measure: Measure) -> NotYetSolved:
-        """The share not yet solved against a measure of cost."""
+        """Estimate the share of runs not yet solved as a function of cost."""
         return kaplan_meier([run.time(measure) for run in self.runs], [run.outcome == "solved" for run in self.runs])
 
     @cached_property
     def loss(self) -> float | None:
-        """Median over the runs of the loss at the last evaluation; infinite where most diverged."""
+        """Median over the runs of the loss at the last evaluation; infinite if most runs diverged."""
         return median([run.last_loss for run in self.runs])
 
     @cached_property
@@ -101,17 +101,17 @@ class Group:
 
     @cached_property
     def baseline_loss(self) -> float | None:
-        """The constant predictor's; None where it differs between the runs."""
+        """Loss of the constant predictor; None: it differs between the runs."""
         return _common([run.summary.baseline_loss for run in self.runs])
 
     @cached_property
     def baseline_error_rate(self) -> float | None:
-        """The constant predictor's; None where it differs between the runs."""
+        """Error rate of the constant predictor; None: it differs between the runs."""
         return _common([run.summary.baseline_error_rate for run in self.runs])
 
 
 def make_groups(runs: Sequence[Run], names: Sequence[str]) -> list[Group]:
-    """Groups of the runs that agree in some fields, in the order of their values."""
+    """Group the runs by the values of some fields; groups are sorted by these values."""
     members: dict[tuple[Value, ...], list[Run]] = {}
     for run in runs:
         members.setdefault(tuple(run.fields.get(name, ABSENT) for name in names), []).append(run)
@@ -120,7 +120,7 @@ def make_groups(runs: Sequence[Run], names: Sequence[str]) -> list[Group]:
 
 
 def best_first(groups: Sequence[Group]) -> list[Group]:
-    """By share solved, then by the median of sequences to the solution, then by loss."""
+    """Sort groups by share solved, then by the median number of sequences to the solution, then by loss."""
     return sorted(groups, key=rank)
 
 
@@ -131,7 +131,7 @@ def rank(group: Group) -> tuple[float, float, float]:
 
 
 def by_task(groups: Sequence[Group]) -> list[list[Group]]:
-    """The groups of each variant of the task, in their order."""
+    """Return the groups of each task variant, in order."""
     of_task: dict[str, list[Group]] = {}
     for group in groups:
         of_task.setdefault(group.task, []).append(group)

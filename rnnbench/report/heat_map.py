@@ -39,7 +39,13 @@ def _maps(runs: Sequence[Run], names: Sequence[str], down: str, across: str) -> 
     for task in tasks:
         groups = make_groups(task.runs, [down, across])
         rows: list[tuple[Cell, ...]] = [
-            (*map(fields.say, group.values), group.share_solved, *group.interval, group.num_solved, len(group.runs))
+            (
+                *map(fields.format_value, group.values),
+                group.share_solved,
+                *group.interval,
+                group.num_solved,
+                len(group.runs),
+            )
             for group in groups
         ]
         where = (task.task,) if task.task else ()
@@ -87,4 +93,4 @@ def _rotation(values: Sequence[fields.Value]) -> float:
 
 
 def _words(values: Sequence[fields.Value]) -> list[str]:
-    return [drawing.plain(fields.say(value)) for value in values]
+    return [drawing.plain(fields.format_value(value)) for value in values]

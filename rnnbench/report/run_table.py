@@ -48,7 +48,7 @@ def run_rows(runs: Sequence[Run], first: Sequence[str]) -> tuple[tuple[str, ...]
         summary, at = run.summary, run.summary.solved_at
         rows.append(
             (
-                *(str(run.folder), *(fields.say(run.fields.get(name, ABSENT)) for name in names)),
+                *(str(run.folder), *(fields.format_value(run.fields.get(name, ABSENT)) for name in names)),
                 *(run.outcome, summary.status),
                 *(getattr(summary, name) for name in NUMBERS),
                 *(None if at is None else getattr(at, name) for name in SOLVED_AT),
@@ -134,7 +134,7 @@ def _amount(row: Mapping[str, str], column: str) -> int | float | None:
 
 
 def _value(cell: str) -> Value:
-    """Parse the value of a field; the inverse of `fields.say`."""
+    """Parse the value of a field; the inverse of `fields.format_value`."""
     literals: dict[str, Value] = {"null": None, "true": True, "false": False}
     if cell in literals:
         return literals[cell]

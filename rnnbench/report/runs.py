@@ -1,4 +1,4 @@
-"""Runs as their folders tell of them; a folder that cannot be read is a problem to be listed, never an end."""
+"""Reads runs from their folders; folders that cannot be read are listed as problems and do not stop a report."""
 
 import math
 import os
@@ -26,7 +26,7 @@ Measure = Literal["updates", "sequences", "seconds"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 
 MAX_POINTS = 400
-"""Evaluations that are kept of a run."""
+"""Maximum number of evaluations that are kept per run."""
 
 _OUTCOME_OF: Mapping[Status, Outcome] = {
     "running": "unfinished",
@@ -44,12 +44,12 @@ _LOSS, _ERROR_RATE, _PRODUCTS = "loss/eval", "error_rate/eval", "cost/products"
 
 @dataclass(frozen=True)
 class Curve:
-    """Evaluations of a run, k of them.
+    """The k evaluations of a run.
 
     Attributes:
-        x: Measure -> amount at each evaluation, (k,).
-        loss: (k,); infinite where it was not finite.
-        error_rate: (k,).
+        x: Measure of cost -> amount at each evaluation, (k,).
+        loss: Loss at each evaluation, (k,); NaN is replaced by infinity.
+        error_rate: Error rate at each evaluation, (k,).
     """
 
     x: Mapping[Measure, Array]
@@ -59,14 +59,14 @@ class Curve:
 
 @dataclass(frozen=True)
 class Run:
-    """A run.
+    """A run of a report.
 
     Attributes:
         folder: Run folder.
         summary: Summary of the run.
         fields: Configuration of the run, by dotted name.
-        curve: Its evaluations; None where they cannot be read.
-        products_when_solved: Gauss-Newton products done when it was solved; None where that is not known.
+        curve: Evaluations of the run; None: they cannot be read.
+        products_when_solved: Number of Gauss-Newton products until the run was solved; None: unknown.
     """
 
     folder: Path
@@ -77,38 +77,38 @@ class Run:
 
     @cached_property
     def outcome(self) -> Outcome:
-        """What it came to; one that was solved and went on is solved."""
+        """Outcome of the run; a solved run that continued counts as solved."""
         return "solved" if self.summary.solved_at is not None else _OUTCOME_OF[self.summary.status]
 
     @property
     def has_ended(self) -> bool:
-        """Whether it has come to a result, which an error or an interruption is not."""
+        """Whether the run has a final result; a failed or interrupted run has none."""
         return self.outcome not in ("failed", "unfinished")
 
     @property
     def was_limited(self) -> bool:
-        """Whether a larger budget would have changed what it came to."""
+        """Whether a larger budget would have changed the outcome."""
         return self.outcome in ("not solved", "unfinished")
 
     def time(self, measure: Measure) -> float:
-        """When it was solved, or how long it was seen not to be; infinite where it diverged: it never will be."""
+        """Return the cost until the run was solved or, if it was not, until its end; infinite if it diverged."""
         at = self.summary.solved_at
         if at is not None:
             return float({"updates": at.update, "sequences": at.sequences, "seconds": at.seconds}[measure])
         return np.inf if self.outcome == "diverged" else self.end(measure)
 
     def end(self, measure: Measure) -> float:
-        """How long it has run."""
+        """Return the cost of the whole run."""
         return float(getattr(self.summary, measure))
 
     @cached_property
     def last_loss(self) -> float | None:
-        """At the last evaluation; infinite where it diverged; None: there was none."""
+        """Loss at the last evaluation; infinite: the run diverged; None: it was not evaluated."""
         return np.inf if self.summary.status == "diverged" else self.summary.loss
 
 
 def read_runs(folders: Sequence[Path], problems: list[Problem]) -> Iterator[Run]:
-    """Read run folders one after the other; what cannot be read is added to the problems."""
+    """Read run folders one by one; folders that cannot be read are added to the problems."""
     for folder in folders:
         try:
             summary = read_summary(folder)
@@ -121,37 +121,36 @@ def read_runs(folders: Sequence[Path], problems: list[Problem]) -> Iterator[Run]
             curve = curve_of(metrics)
             products = _products_when_solved(metrics, summary)
         except RecordError as error:
-            problems.append(Problem(folder, _without_folder(error, folder), "curves left out"))
+            problems.append(Problem(folder, _without_folder(error, folder), "without curves"))
         yield Run(folder, _up_to_date(summary, curve), flatten(summary.config), curve, products)
 
 
 def distinct(runs: Sequence[Run], repeats: list[tuple[Path, Path]]) -> list[Run]:
-    """Runs of which no two have the same configuration and seed, which would say the same twice.
+    """Return the runs without repeats, that is, runs with the same configuration and seed.
 
-    Of several such runs, as of a folder that was copied or a command that was given twice, the one that got furthest
-    counts.
+    Repeats come from copied folders or repeated commands. The run that got furthest is kept.
 
     Args:
         runs: Runs to choose from.
-        repeats: The folder of each run that does not count is added to these, with the folder of the one that does.
+        repeats: List to which the folder of each dropped run is added, with the folder of the run that is kept.
     """
     alike: dict[Hashable, list[Run]] = {}
     for number, run in enumerate(runs):
         alike.setdefault(run_identity(run.fields) if SEED in run.fields else number, []).append(run)
-    counted = []
+    kept = []
     for same in alike.values():
         first = max(same, key=lambda run: (run.has_ended, run.summary.updates, run.curve is not None))
         repeats += [(run.folder, first.folder) for run in same if run is not first]
-        counted.append(first)
-    return counted
+        kept.append(first)
+    return kept
 
 
 def with_sweeps(runs: Sequence[Run], jobs: Mapping[Path, Job]) -> list[Run]:
-    """The runs with the field `sweep`, if they are jobs of more than one sweep.
+    """Add the field `sweep` to the runs if they are jobs of more than one sweep.
 
     Args:
-        runs: Runs, no two of which are the same.
-        jobs: Folder of each job -> what its sweep says of it.
+        runs: Distinct runs.
+        jobs: Folder of each job -> information of its sweep about it.
     """
     sweeps = {jobs[run.folder].sweep for run in runs if run.folder in jobs}
     if len(sweeps) < 2:
@@ -167,14 +166,14 @@ def with_sweeps(runs: Sequence[Run], jobs: Mapping[Path, Job]) -> list[Run]:
 
 
 def comparable_fields(runs: Sequence[Run], jobs: Mapping[Path, Job]) -> list[Fields]:
-    """The fields of the runs, with one budget where it differs only because some of them were resumed.
+    """Return the fields of the runs, with one common budget if budgets differ only because some runs were resumed.
 
-    A sweep that is resumed has its new budget for all jobs, also for those that had ended by then. Of other runs that
-    agree in all else, those that did not use up their budget would have come to the same with a larger one.
+    A resumed sweep has its new budget for all jobs, including those that had already ended. Other runs that agree in
+    all other fields are treated likewise: a run that did not use up its budget has the same outcome with a larger one.
 
     Args:
         runs: The runs.
-        jobs: Folder of each job of a sweep -> what the sweep says of it.
+        jobs: Folder of each job of a sweep -> information of the sweep about it.
     """
     comparable = [dict(run.fields) for run in runs]
     for run, own in zip(runs, comparable, strict=True):
@@ -199,10 +198,10 @@ def comparable_fields(runs: Sequence[Run], jobs: Mapping[Path, Job]) -> list[Fie
 
 
 def curve_of(metrics: Mapping[str, Array]) -> Curve:
-    """A run's evaluations, evenly thinned to at most `MAX_POINTS`.
+    """Extract the evaluations of a run; if there are more than `MAX_POINTS`, an evenly spaced subset.
 
     Args:
-        metrics: Column of metrics.csv -> its values, (rows,).
+        metrics: Column of metrics.csv -> values, (rows,).
 
     Raises:
         RecordError: A column is missing.
@@ -226,7 +225,7 @@ def curve_of(metrics: Mapping[str, Array]) -> Curve:
 
 
 def _products_when_solved(metrics: Mapping[str, Array], summary: Summary) -> float | None:
-    """Gauss-Newton products done when a run was solved; None where it was not, or no row tells it."""
+    """Return the number of Gauss-Newton products until a run was solved; None: it was not, or there is no row."""
     if summary.solved_at is None or _PRODUCTS not in metrics:
         return None
     at = metrics[_PRODUCTS][metrics["update"] == summary.solved_at.update]
@@ -234,7 +233,7 @@ def _products_when_solved(metrics: Mapping[str, Array], summary: Summary) -> flo
 
 
 def _up_to_date(summary: Summary, curve: Curve | None) -> Summary:
-    """The summary of a run that goes on, or was killed, as its last evaluation has it: its own may be older."""
+    """Update the summary of a run that is training or was killed from its last evaluation, which may be newer."""
     if summary.status != "running" or curve is None or curve.loss.size == 0:
         return summary
     updates, sequences, seconds = (float(curve.x[measure][-1]) for measure in MEASURES)
@@ -252,5 +251,5 @@ def _up_to_date(summary: Summary, curve: Curve | None) -> Summary:
 
 
 def _without_folder(error: RecordError, folder: Path) -> str:
-    """The message on one line, without the folder, which is said beside it."""
+    """Return the message on one line and without the folder, which is shown next to it."""
     return " ".join(str(error).replace(f"cannot read {folder}{os.sep}", "").split())

@@ -1,4 +1,4 @@
-"""Shares, medians and rank correlations with intervals, times with censoring, quantiles that may be infinite."""
+"""Shares, medians and rank correlations with intervals, censored times, and quantiles of infinite values."""
 
 import math
 from collections.abc import Sequence
@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-# Products of fractions are compared with shares: 3/4 * 2/3 has to count as one half.
+# Products of fractions are compared with shares: 3/4 * 2/3 must count as one half.
 _ROUNDING = 1e-9
 
 
 def wilson_interval(num_successes: int, num_trials: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Score interval of a share.
+    """Compute the Wilson score interval of a share.
 
-    With p the share and z the normal quantile, (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n).
-    Unlike p -+ z sqrt(p (1 - p) / n) it is right for few trials and for shares of 0 and 1.
+    With p the share and z the normal quantile: (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n).
+    Unlike p -+ z sqrt(p (1 - p) / n), it is valid for few trials and for shares of 0 and 1.
 
     Args:
-        num_successes: Successes.
-        num_trials: Trials n, at least one.
-        confidence: Between 0 and 1.
+        num_successes: Number of successes.
+        num_trials: Number of trials n, at least one.
+        confidence: Confidence level, between 0 and 1.
 
     Returns:
         Lower and upper bound, between 0 and 1.
@@ -40,22 +40,21 @@ def wilson_interval(num_successes: int, num_trials: int, confidence: float = 0.9
     centre = share + z**2 / (2 * num_trials)
     half = z * math.sqrt(share * (1 - share) / num_trials + z**2 / (4 * num_trials**2))
     scale = 1 + z**2 / num_trials
-    # At 0 and 1 one bound is exact, and rounding must not move it.
+    # For shares of 0 and 1 one bound is exact; rounding must not change it.
     low = 0.0 if num_successes == 0 else (centre - half) / scale
     high = 1.0 if num_successes == num_trials else (centre + half) / scale
     return low, high
 
 
 def difference_interval(first: tuple[int, int], second: tuple[int, int]) -> tuple[float, float]:
-    """95 % interval of a share less another one.
+    """Compute the 95 % interval of the difference of two shares, first minus second.
 
-    With p_i the shares and l_i .. u_i their Wilson intervals, it goes from p_1 - p_2 - sqrt((p_1 - l_1)^2 +
-    (u_2 - p_2)^2) to p_1 - p_2 + sqrt((u_1 - p_1)^2 + (p_2 - l_2)^2). That is narrower than what two intervals that
-    just touch would have it.
+    With p_i the shares and l_i .. u_i their Wilson intervals, it is p_1 - p_2 - sqrt((p_1 - l_1)^2 + (u_2 - p_2)^2) to
+    p_1 - p_2 + sqrt((u_1 - p_1)^2 + (p_2 - l_2)^2). It can exclude 0 even if the two Wilson intervals overlap.
 
     Args:
-        first: Successes and trials.
-        second: Successes and trials of the share that is taken away.
+        first: Successes and trials of the first share.
+        second: Successes and trials of the second share.
 
     Source: Newcombe (1998), Statistics in Medicine 17, method 10.
     """
@@ -68,12 +67,12 @@ def difference_interval(first: tuple[int, int], second: tuple[int, int]) -> tupl
 
 @dataclass(frozen=True)
 class NotYetSolved:
-    """The Kaplan-Meier estimate of the share of runs that are not yet solved.
+    """Kaplan-Meier estimate of the share of runs that are not yet solved.
 
     Attributes:
-        times: Where something was solved, ascending, (k,).
-        shares: Not yet solved from there on, (k,).
-        censored: Where the observation of runs ended that were not solved, ascending; infinite ones are left out.
+        times: Times at which runs were solved, ascending, (k,).
+        shares: Share of runs not yet solved after each of these times, (k,).
+        censored: Times at which unsolved runs ended, ascending, without infinite ones.
     """
 
     times: Array
@@ -81,25 +80,25 @@ class NotYetSolved:
     censored: Array
 
     def share(self, time: float) -> float:
-        """The share that is not solved by a time."""
+        """Return the share that is not solved by a time."""
         index = int(np.searchsorted(self.times, time, side="right"))
         return float(self.shares[index - 1]) if index else 1.0
 
     def time(self, share_solved: float) -> float | None:
-        """The first time by which at least this share is solved; None: it was not reached."""
+        """Return the first time by which at least this share is solved; None: the share is not reached."""
         reached = np.flatnonzero(self.shares <= 1 - share_solved + _ROUNDING)
         return float(self.times[reached[0]]) if reached.size else None
 
 
 def kaplan_meier(times: Sequence[float], solved: Sequence[bool]) -> NotYetSolved:
-    """Estimate how many runs are not yet solved, from times that were cut off for some.
+    """Estimate the share of runs that are not yet solved from censored times.
 
-    The product over the solution times t_j of 1 - d_j / n_j: d_j runs solved there, n_j runs that were neither solved
-    nor cut off before. What is cut off at a solution time still counts there.
+    The estimate is the product over the solution times t_j of 1 - d_j / n_j, where d_j runs were solved at t_j and n_j
+    runs were neither solved nor censored before. Runs censored exactly at t_j are still included in n_j.
 
     Args:
-        times: When each run was solved or its observation ended; infinite: it is known that it will never be solved.
-        solved: For each run, whether it was solved at its time (else it was last seen unsolved).
+        times: Time at which each run was solved or ended (censored); infinite: the run will never be solved.
+        solved: Whether each run was solved at its time.
 
     Source: Kaplan and Meier (1958), Journal of the American Statistical Association 53.
     """
@@ -113,17 +112,18 @@ def kaplan_meier(times: Sequence[float], solved: Sequence[bool]) -> NotYetSolved
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> tuple[float, tuple[float, float]]:
-    """Spearman's rank correlation with its 95 % interval.
+    """Compute Spearman's rank correlation with its 95 % interval.
 
-    The interval is that of atanh r, whose variance is about (1 + r^2 / 2) / (n - 3), transformed back. Ties share the
-    mean of their ranks.
+    The interval is computed for atanh r, whose variance is about (1 + r^2 / 2) / (n - 3), and transformed back. Tied
+    values get the mean of their ranks.
 
     Args:
-        first: Finite numbers, n of them.
-        second: As many.
+        first: n finite numbers.
+        second: n finite numbers.
 
     Returns:
-        The correlation, and its bounds: -1 and 1 for fewer than four pairs, or where all numbers of one are equal.
+        The correlation and its bounds. The bounds are -1 and 1 for fewer than four pairs, or if all numbers of one
+        sequence are equal.
 
     Source: Bonett and Wright (2000), Psychometrika 65.
     """
@@ -138,7 +138,7 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> tuple[f
 
 
 def _ranks(values: Array) -> Array:
-    """Mean rank of each number among all, from 1 on."""
+    """Return the mean rank of each number, from 1."""
     below = (values[:, None] > values).sum(1)
     equal = (values[:, None] == values).sum(1)
     ranks: Array = below + (equal + 1) / 2
@@ -146,20 +146,20 @@ def _ranks(values: Array) -> Array:
 
 
 def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, tuple[float, float]]:
-    """The median with an interval between two of the values, which supposes nothing of their distribution.
+    """Compute the median with a distribution-free interval between two of the values.
 
-    The number of values below the median is binomial with probability 1/2. With k the largest number such that fewer
-    than k are below it with probability at most (1 - confidence) / 2, the interval goes from the k-th value to the
-    k-th from the end; it is unbounded where there are too few values for any k, that is fewer than six for 95 %.
+    The number of values below the median is binomial with probability 1/2. Let k be the largest number such that fewer
+    than k values are below the median with probability at most (1 - confidence) / 2. The interval extends from the k-th
+    smallest to the k-th largest value. It is unbounded if there is no such k (fewer than six values for 95 %).
 
     Args:
-        values: At least one; infinite ones are allowed.
-        confidence: Between 0 and 1.
+        values: Values, at least one; infinite ones are allowed.
+        confidence: Confidence level, between 0 and 1.
 
     Source: Thompson (1936), Annals of Mathematical Statistics 7.
     """
     ordered, count = sorted(values), len(values)
-    # The probability that at most `rank` values are below; whole numbers, too large for floating point, are divided.
+    # Probability that at most `rank` values are below; the integers are divided exactly, since floats would overflow.
     below, rank = 1 / 2**count, 0
     while below <= (1 - confidence) / 2:
         rank += 1
@@ -169,18 +169,18 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[
 
 
 def location_ratio(values: Sequence[float], base: Sequence[float]) -> tuple[float, float, float]:
-    """How many times as large values are as others: the median of all ratios, with a 95 % interval.
+    """Estimate the ratio of values to base values: the median of all pairwise ratios, with a 95 % interval.
 
-    If the values are distributed as the others times a factor, that is Hodges and Lehmann's estimate of the factor, and
-    the interval follows from the exact distribution of Mann and Whitney's statistic. Ties make it wider than need be.
+    If both are equally distributed up to a factor, this is the Hodges-Lehmann estimate of the factor, and the interval
+    follows from the exact distribution of the Mann-Whitney statistic. Ties make the interval conservative.
 
     Args:
-        values: Positive, at least one; infinite ones are larger than all others.
-        base: Likewise.
+        values: Positive numbers, at least one; infinity is allowed.
+        base: Positive numbers, at least one; infinity is allowed.
 
     Returns:
-        Estimate, lower and upper bound; the bounds are 0 and infinite where there are too few numbers for an interval,
-        and ratios of two infinite numbers count as 1, 0 and infinite.
+        Estimate, lower and upper bound. With too few numbers for an interval, the bounds are 0 and infinity. The ratio
+        of two infinite numbers counts as 1 in the estimate, as 0 in the lower and as infinity in the upper bound.
 
     Source: Hodges and Lehmann (1963), Annals of Mathematical Statistics 34.
     """
@@ -188,22 +188,22 @@ def location_ratio(values: Sequence[float], base: Sequence[float]) -> tuple[floa
 
     def ratios(of_two_infinite: float) -> Array:
         unknown = (math.isinf(value) and math.isinf(other) for value, other in pairs)
-        found = [of_two_infinite if no else v / o for no, (v, o) in zip(unknown, pairs, strict=True)]
-        return np.sort(np.array(found, dtype=np.float64))
+        quotients = [of_two_infinite if no else v / o for no, (v, o) in zip(unknown, pairs, strict=True)]
+        return np.sort(np.array(quotients, dtype=np.float64))
 
     estimates = ratios(1.0)
     middle = len(pairs) // 2
     estimate = float(estimates[middle] if len(pairs) % 2 else np.sqrt(estimates[middle - 1] * estimates[middle]))
     shares = _rank_sum_shares(len(values), len(base))
-    left_out = int(np.searchsorted(np.cumsum(shares), 0.025 + _ROUNDING, side="right"))
-    if left_out == 0:
+    rank = int(np.searchsorted(np.cumsum(shares), 0.025 + _ROUNDING, side="right"))
+    if rank == 0:
         return estimate, 0.0, math.inf
-    return estimate, float(ratios(0.0)[left_out - 1]), float(ratios(math.inf)[len(pairs) - left_out])
+    return estimate, float(ratios(0.0)[rank - 1]), float(ratios(math.inf)[len(pairs) - rank])
 
 
 def _rank_sum_shares(first: int, second: int) -> Array:
-    """Probability of each value 0 .. first * second of Mann and Whitney's statistic, (first * second + 1,)."""
-    # The number of partitions into at most `first` parts of at most `second`: the Gaussian binomial coefficients.
+    """Return the probability of each value 0 .. first * second of the Mann-Whitney statistic."""
+    # The counts are Gaussian binomial coefficients: partitions into at most `first` parts of at most `second`.
     counts = np.zeros((first + 1, first * second + 1))
     counts[0, 0] = 1
     for part in range(1, second + 1):

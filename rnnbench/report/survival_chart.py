@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from rnnbench.report import drawing
-from rnnbench.report.chart import Cell, Chart, drawn
+from rnnbench.report.chart import Cell, Chart, select_drawn
 from rnnbench.report.groups import Group
 from rnnbench.report.statistics import NotYetSolved
 
@@ -18,7 +18,7 @@ _CAPTION = (
 
 def survival_charts(groups: Sequence[Group]) -> Iterator[Chart]:
     """Yield one figure, if any run has processed a sequence."""
-    shown, note = drawn(groups)
+    shown, note = select_drawn(groups)
     curves = [(group.label, group.not_yet_solved("sequences"), _end(group)) for group in shown]
     curves = [curve for curve in curves if curve[2] > 0]
     if not curves:

@@ -120,7 +120,7 @@ def group_rows(groups: Sequence[Group]) -> tuple[tuple[str, ...], list[tuple[Cel
     columns = (*groups[0].names, "runs", *counts, "share_solved", "low_95", "high_95", *quantiles, *scores)
     rows: list[tuple[Cell, ...]] = [
         (
-            *map(fields.say, group.values),
+            *map(fields.format_value, group.values),
             len(group.runs),
             *group.counts.values(),
             group.share_solved,
@@ -152,7 +152,7 @@ def _headings(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _labels(group: Group) -> tuple[str, ...]:
-    return tuple(map(fields.say, group.values)) or (group.label,)
+    return tuple(map(fields.format_value, group.values)) or (group.label,)
 
 
 def _with_reference(value: str, constant: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from recorded_runs import read, write_run, write_sweep
 
 from rnnbench.report import drawing
-from rnnbench.report.chart import drawn, series
+from rnnbench.report.chart import select_drawn, series
 from rnnbench.report.curve_charts import MAX_PLACES, make_band
 from rnnbench.report.figures import make_charts
 from rnnbench.report.files import prepare, write
@@ -132,7 +132,7 @@ def test_too_many_groups_are_the_best_or_taken_together(tmp_path):
         solved = {"status": "solved", "solved_at": 10 + number} if number % 2 else {}
         write_run(tmp_path / str(number), model__hidden_size=number + 1, **solved)
     runs = read(tmp_path)
-    kept, note = drawn(make_groups(runs, ["model.hidden_size"]))
+    kept, note = select_drawn(make_groups(runs, ["model.hidden_size"]))
     assert [group.values[0] for group in kept] == [1, 2, 3, 4, 5, 6, 8, 10]
     assert "8 of 10 groups are drawn, the best;" in note
     lines, note = series(runs, ["model.hidden_size"])
@@ -152,7 +152,7 @@ def test_the_groups_that_are_drawn_are_not_those_of_the_easiest_task_alone(tmp_p
             evaluations=evaluations,
             **solved,
         )
-    kept, note = drawn(make_groups(read(tmp_path), ["task.sequence_length", "optim.lr"]))
+    kept, note = select_drawn(make_groups(read(tmp_path), ["task.sequence_length", "optim.lr"]))
     assert [group.values for group in kept] == [
         *((0, rate) for rate in range(4)),
         *((1, rate) for rate in range(6, 10)),

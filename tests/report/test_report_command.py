@@ -75,7 +75,7 @@ def test_a_sweep(rnnbench, tmp_path):
     assert lines[2].startswith(
         "Best of 4 settings for sequence_length=20: nag, lr=0.1, 2 of 2 solved (95 % interval 34 .."
     )
-    assert lines[2].endswith(" 3 of the others may be as good: the difference can be chance.")
+    assert lines[2].endswith(" 3 of the others may be as good: the differences are not significant.")
     assert lines[3].startswith("Best of 4 settings for sequence_length=50: nag, lr=0.1, 2 of 2 solved ")
     assert lines[-1] == "page: runs/report/index.html"
     text = (tmp_path / "runs/report/index.html").read_text()
@@ -153,10 +153,10 @@ def test_a_sweep_under_way(rnnbench, tmp_path, painted):
     status, out, _ = rnnbench("runs")
     assert status == 0
     assert out.startswith(
-        "adding, rnn, nag: 2 of 5 runs\n1 of 2 runs solved: 50.0 % (95 % interval 9 .. 91 %). Not at its end: "
-        "1 run unfinished; 3 jobs without records yet, in no number here.\n"
+        "adding, rnn, nag: 2 of 5 runs\n1 of 2 runs solved: 50.0 % (95 % interval 9 .. 91 %). Not complete: "
+        "1 run unfinished; 3 jobs without records yet, not counted here.\n"
     )
-    assert "1 folder with missing or damaged records:\n  runs/5: the folder of this job is gone\n" in out
+    assert "1 folder with missing or damaged records:\n  runs/5: the folder of this job is missing\n" in out
     page = Page((sweep / "report/index.html").read_text()).text
     assert "3 no records yet" in page
     assert "3 jobs without records yet" in page
@@ -174,7 +174,7 @@ def test_a_run_counts_once_however_often_it_is_there(rnnbench, tmp_path, painted
     for words in (["a", "copy"], ["."]):
         _, out, _ = rnnbench(*words, "--out", "page")
         assert out.startswith(alone.partition("\npage:")[0])
-        assert "2 runs left out, of the same configuration and seed as another one:\n" in out
+        assert "2 runs not counted: same configuration and seed as another run:\n" in out
         assert re.search(r"copy/0: as .*a/0\n", out)
         page = Page((tmp_path / "page/index.html").read_text())
         assert "#repeats" in page.links
@@ -197,7 +197,7 @@ def test_rows_of_a_table_are_the_same_runs_as_their_folders(rnnbench, tmp_path, 
     rnnbench("runs", "--out", "page")
     _, out, _ = rnnbench("runs", "page/runs.csv", "--out", "both")
     assert "7 of 16 runs solved" in out
-    assert "16 runs left out" in out
+    assert "16 runs not counted" in out
 
 
 def test_runs_below_the_limit_that_were_not_confirmed(rnnbench, tmp_path, painted):

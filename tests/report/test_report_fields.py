@@ -2,7 +2,16 @@ import pytest
 from recorded_runs import config
 
 from rnnbench.report.errors import UnknownFieldError
-from rnnbench.report.fields import all_fields, flatten, grouping_fields, label, resolve, say, say_values, varying_fields
+from rnnbench.report.fields import (
+    all_fields,
+    flatten,
+    format_value,
+    format_values,
+    grouping_fields,
+    label,
+    resolve,
+    varying_fields,
+)
 
 
 def fields(*changes):
@@ -49,13 +58,13 @@ def test_a_group_stands_for_its_name():
     [(None, "null"), (True, "true"), (1e-5, "1e-05"), (0.1234567891, "0.1234567891"), (3, "3"), ("a", "a")],
 )
 def test_values_are_said_as_they_are_typed(value, words):
-    assert say(value) == words
+    assert format_value(value) == words
 
 
 def test_many_values_are_cut_short():
-    assert say_values([3, 1, 2, 1]) == "1, 2, 3"
-    assert say_values(list(range(20))) == "0, 1, 2, .., 19 (20 values)"
-    assert say_values(["b", None, 2, "a"]) == "2, a, b, null"
+    assert format_values([3, 1, 2, 1]) == "1, 2, 3"
+    assert format_values(list(range(20))) == "0, 1, 2, .., 19 (20 values)"
+    assert format_values(["b", None, 2, "a"]) == "2, a, b, null"
 
 
 def test_labels():

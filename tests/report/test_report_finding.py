@@ -39,7 +39,7 @@ def test_a_sweep_is_the_jobs_of_its_plan(tmp_path):
     found = find_run_folders([tmp_path])
     assert names(found.runs, tmp_path / "runs") == ["alone", "sweep/0.1/0", "sweep/0.1/1", "sweep/groups/0"]
     assert names(found.waiting, sweep) == ["later/0"]
-    assert [(problem.folder.name, problem.effect) for problem in found.problems] == [("gone", "left out")]
+    assert [(problem.folder.name, problem.effect) for problem in found.problems] == [("gone", "not counted")]
 
 
 def test_a_job_whose_folder_is_a_link_in_a_circle(tmp_path):

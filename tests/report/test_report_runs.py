@@ -101,8 +101,8 @@ def test_damaged_folders_are_listed(tmp_path):
     assert [run.folder.name for run in runs] == ["6", "7", "8", "good"]
     assert [run.curve is None for run in runs] == [True, True, True, False]
     assert [(problem.folder.name, problem.effect) for problem in problems] == [
-        *((name, "left out") for name in "012345"),
-        *((name, "curves left out") for name in "678"),
+        *((name, "not counted") for name in "012345"),
+        *((name, "without curves") for name in "678"),
     ]
     parts = [
         "no such file",

@@ -57,7 +57,7 @@ def _cells(group: Group, base: Group | None, measures: Sequence[Cost]) -> list[s
 def _name(group: Group, default: dict[str, Value]) -> str:
     """Return the keys in which a group differs from the default, as on the command line; "" for the default."""
     pairs = zip(group.names, group.values, strict=True)
-    return ", ".join(f"`{name}={fields.say(value)}`" for name, value in pairs if value != default[name])
+    return ", ".join(f"`{name}={fields.format_value(value)}`" for name, value in pairs if value != default[name])
 
 
 def _place(name: str, run: Run) -> tuple[int, bool, int]:

@@ -42,7 +42,7 @@ def _rows(runs: Sequence[Run]) -> list[_Row]:
     """
     rows = []
     for own in make_groups(runs, ["optim.name", *_SIZES]):
-        name, gradient, curvature, batch = map(fields.say, own.values)
+        name, gradient, curvature, batch = map(fields.format_value, own.values)
         names = fields.grouping_fields([run.fields for run in own.runs])
         best = best_first(make_groups(own.runs, names))[0]
         if curvature != fields.ABSENT:

@@ -28,7 +28,7 @@ def result_table(runs: Sequence[Run]) -> str:
     varying = [name for name in everywhere if name in everyone_has and not name.startswith(_NOT_LISTED)]
     rows = []
     for group in make_groups(runs, [*PROBLEM, *varying]):
-        length, problem, *rest = map(fields.say, group.values)
+        length, problem, *rest = map(fields.format_value, group.values)
         error_rate = wording.percent(group.error_rate)
         costs = [say_cost(group.runs, measure) for measure in COSTS]
         own = ", ".join(f"`{name}={value}`" for name, value in zip(varying, rest, strict=True))
