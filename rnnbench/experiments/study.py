@@ -156,7 +156,8 @@ class Study:
         """
         path = f"{PARTS}/{name}.json"
         if not (self.folder / path).is_file():
-            self._tell_part(name, "" if name in self.parts else name)
+            trains_first = name in self.rule.sweeps and not (self.folder / PARTS / f"trained_{name}.json").is_file()
+            self._tell_part(name, "" if trains_first else "measuring" if name in self.parts else f"measuring {name}")
             replace_file(self.folder / path, json.dumps(measure(), allow_nan=False) + "\n")
             self.end()
         return self._read(path, {})

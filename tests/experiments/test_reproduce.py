@@ -176,13 +176,16 @@ def test_the_running_part_is_told_of_how_many(tmp_path, monkeypatch, capsys):
     study = Study(rule, tmp_path / "one", parts=["cliff", "nets", "nets_10"])
     study.begin()
     study.keep("cliff", dict)
-    study.train("nets")
+    study.keep("nets", lambda: study.train("nets") and {})
     study.keep("nets_1", dict)
+    study.train("nets_10")
     study.keep("nets_10", dict)
     study.keep("nets_10", dict)  # which is on disk by now
     told = [line.removeprefix("rnnbench: ") for line in capsys.readouterr().err.splitlines()]
-    assert told[1].startswith("part 2 of 3, nets: rnnbench train -m ")
-    assert [told[0], *told[2:]] == ["part 1 of 3, cliff", "part 2 of 3, nets: nets_1", "part 3 of 3, nets_10"]
+    assert told.pop(2).startswith("part 2 of 3, nets: rnnbench train -m ")
+    assert told.pop(3).startswith("part 3 of 3, nets_10: rnnbench train -m ")
+    parts = ["part 1 of 3, cliff: measuring", "part 2 of 3, nets", "part 2 of 3, nets: measuring nets_1"]
+    assert told == [*parts, "part 3 of 3, nets_10: measuring"]
 
 
 def test_a_part_is_measured_once(tmp_path):
