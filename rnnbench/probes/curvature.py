@@ -212,31 +212,31 @@ class Curvature(Probe):
 
         def read() -> Reading:
             step = (after.double() - before.double()).cpu()
-            found = _joined(list(self._look(sample, gradient.double().cpu(), step)))
-            largest = found.values[:, :1]
+            spectrum = _joined(list(self._spectra(sample, gradient.double().cpu(), step)))
+            largest = spectrum.values[:, :1]
             lr = 1 / largest if self.lr is None else torch.full_like(largest, self.lr)
             damping = RELATIVE_DAMPING * largest if own_damping is None else own_damping.double().cpu().unsqueeze(1)
             if self.damping is not None:
                 damping = torch.full_like(largest, self.damping)
             steps = {
-                "gradient_descent": gradient_descent_step(found.gradient, lr),
-                "momentum": momentum_step(found.gradient, lr, self.momentum),
-                "newton": newton_step(found.gradient, found.values, damping),
+                "gradient_descent": gradient_descent_step(spectrum.gradient, lr),
+                "momentum": momentum_step(spectrum.gradient, lr, self.momentum),
+                "newton": newton_step(spectrum.gradient, spectrum.values, damping),
             }
             if has_step:
-                steps["update"] = found.step
-            shares = {name: progress(one, found.gradient, found.values) for name, one in steps.items()}
+                steps["update"] = spectrum.step
+            shares = {name: progress(one, spectrum.gradient, spectrum.values) for name, one in steps.items()}
             pictures = {}
             if draw:
-                drawn = found.values.masked_fill(~_resolved(found), torch.nan)
+                drawn = spectrum.values.masked_fill(~_resolved(spectrum), torch.nan)
                 pictures["curvature/gradient_against_curvature"] = lambda k: draw_gradient_against_curvature(
-                    drawn[k], found.gradient[k], {name: one[k] for name, one in shares.items()}, found.share[k]
+                    drawn[k], spectrum.gradient[k], {name: one[k] for name, one in shares.items()}, spectrum.share[k]
                 )
-            return Reading(self._scalars(found, shares), pictures=pictures)
+            return Reading(self._scalars(spectrum, shares), pictures=pictures)
 
         return read
 
-    def _look(self, sample: Sample, gradient: Tensor, step: Tensor) -> Iterator[Spectrum]:
+    def _spectra(self, sample: Sample, gradient: Tensor, step: Tensor) -> Iterator[Spectrum]:
         """Yield the spectra of a few replicas at a time."""
         for rows, objective in sample.objectives():
             theta, g = sample.theta[rows], gradient[rows]
@@ -258,22 +258,22 @@ class Curvature(Probe):
                 rayleigh_quotient(g, hessian.product(g)),
             )
 
-    def _scalars(self, found: Spectrum, shares: dict[str, Tensor]) -> dict[str, Tensor]:
-        resolved = _resolved(found)
+    def _scalars(self, spectrum: Spectrum, shares: dict[str, Tensor]) -> dict[str, Tensor]:
+        resolved = _resolved(spectrum)
         by_number = {
-            "gauss_newton": found.values,
-            "gradient_component": found.gradient.abs(),
+            "gauss_newton": spectrum.values,
+            "gradient_component": spectrum.gradient.abs(),
             **{f"progress_{name}": share for name, share in shares.items()},
         }
-        own = found.residuals[:, [k - 1 for k in self.numbers]].amax(1) / found.values[:, 0]
-        hessian = found.hessian_residuals.amax(1) / found.hessian.abs().amax(1)
+        own = spectrum.residuals[:, [k - 1 for k in self.numbers]].amax(1) / spectrum.values[:, 0]
+        hessian = spectrum.hessian_residuals.amax(1) / spectrum.hessian.abs().amax(1)
         return {
-            "curvature/hessian_largest": found.hessian[:, 0],
-            "curvature/hessian_smallest": found.hessian[:, 1],
+            "curvature/hessian_largest": spectrum.hessian[:, 0],
+            "curvature/hessian_smallest": spectrum.hessian[:, 1],
             "curvature/largest_residual": torch.maximum(own, hessian),
-            "curvature/gauss_newton_along_gradient": found.along_gradient,
-            "curvature/hessian_along_gradient": found.hessian_along_gradient,
-            "curvature/gradient_share": found.share,
+            "curvature/gauss_newton_along_gradient": spectrum.along_gradient,
+            "curvature/hessian_along_gradient": spectrum.hessian_along_gradient,
+            "curvature/gradient_share": spectrum.share,
             **{
                 f"curvature/{name}_{k}": values[:, k - 1].masked_fill(~resolved[:, k - 1], torch.nan)
                 for name, values in by_number.items()
@@ -282,9 +282,9 @@ class Curvature(Probe):
         }
 
 
-def _resolved(found: Spectrum) -> Tensor:
+def _resolved(spectrum: Spectrum) -> Tensor:
     """Return which eigenvectors have converged, (R, m), bool; those of eigenvalues at rounding level never do."""
-    return (found.residuals < RESOLVED * found.values) & (found.values > BREAKDOWN * found.values[:, :1])
+    return (spectrum.residuals < RESOLVED * spectrum.values) & (spectrum.values > BREAKDOWN * spectrum.values[:, :1])
 
 
 def _joined(parts: list[Spectrum]) -> Spectrum:

@@ -1,10 +1,10 @@
-"""Pictures as PNG, readable without a legend and made for TensorBoard.
+"""Pictures for TensorBoard, as PNG; each curve carries its label.
 
-Its page IMAGES shows every picture 350 pixels wide, and enlarges or reduces others without smoothing. So pictures are
-exactly this wide, or a multiple of it where `enlarged` asks for larger ones.
+TensorBoard's page IMAGES shows every picture 350 pixels wide, and scales other sizes without smoothing. Pictures are
+therefore exactly this wide, or a multiple of it within `enlarged`.
 
-matplotlib is imported by the first picture, on the probes' thread: half a second by which a run begins earlier. Margins
-are fixed: to find them from the labels takes longer than to draw.
+matplotlib is imported by the first picture, on the probes' thread, so that a run starts half a second earlier. Margins
+are fixed: computing them from the labels takes longer than drawing.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ _scale: ContextVar[int] = ContextVar("scale", default=1)
 
 
 def draw_eigenvalues(eigenvalues: Tensor) -> bytes:
-    """Eigenvalues (k,), complex, in the complex plane with the unit circle."""
+    """Draw complex eigenvalues, (k,), in the complex plane with the unit circle."""
     values = eigenvalues.numpy()
     axes = new_axes(5.2, left=0.15, right=0.97, bottom=0.11)
     angle = np.linspace(0, 2 * np.pi, 400)
@@ -48,7 +48,7 @@ def draw_eigenvalues(eigenvalues: Tensor) -> bytes:
 
 
 def draw_lag_decay(curve: Tensor) -> bytes:
-    """Mean norm of dL/dh_t against the lag, (T,), on a log axis."""
+    """Draw the mean norm of dL/dh_t against the lag, (T,), on a log axis."""
     values = curve.numpy()
     lag = np.arange(len(values))
     shown = np.isfinite(values) & (values > 0)
@@ -70,7 +70,7 @@ def draw_lag_decay(curve: Tensor) -> bytes:
 
 @contextlib.contextmanager
 def enlarged(scale: int) -> Iterator[None]:
-    """Draw pictures with so many times as many pixels in each direction, in this thread."""
+    """Multiply the resolution of all pictures that are drawn in this context, in this thread."""
     token = _scale.set(scale)
     try:
         yield
@@ -105,10 +105,10 @@ def set_title(axes: "Axes", text: str) -> None:
 
 
 def to_png(figure: "Figure | None") -> bytes:
-    """A figure as the bytes of a PNG file."""
+    """Convert a figure to the bytes of a PNG file."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     buffer = io.BytesIO()
     canvas: Any = FigureCanvasAgg(figure)
-    canvas.print_png(buffer)  # draws once; Figure.savefig draws twice, to see first what there is
+    canvas.print_png(buffer)  # draws once; Figure.savefig draws twice
     return buffer.getvalue()

@@ -94,19 +94,19 @@ class GradientByLag(Probe):
 
         def read() -> Reading:
             inputs, lengths, scaled = batch.inputs.cpu(), batch.lengths.cpu(), state_gradients.cpu() * scale
-            found = StepGradients(model, theta.cpu(), states.cpu(), inputs, scaled, lengths).by_lag()
+            by_lag = StepGradients(model, theta.cpu(), states.cpu(), inputs, scaled, lengths).by_lag()
             starts = lags(num_steps)
             scalars = {
-                f"gradient_by_lag/share_from_{start}": found.shares[:, start:stop].sum(1)
+                f"gradient_by_lag/share_from_{start}": by_lag.shares[:, start:stop].sum(1)
                 for start, stop in itertools.pairwise([*starts, num_steps])
             }
             if dependency is not None:
-                scalars[OF_DEPENDENCY] = found.shares[:, dependency.start : dependency.stop].sum(1)
-            scalars |= {f"gradient_by_lag/norm_{lag}": found.norms[:, lag] for lag in lags(num_steps, dependency)}
-            scalars |= {f"gradient_by_lag/reach_{percent}": reach(found.shares, percent / 100) for percent in REACHES}
+                scalars[OF_DEPENDENCY] = by_lag.shares[:, dependency.start : dependency.stop].sum(1)
+            scalars |= {f"gradient_by_lag/norm_{lag}": by_lag.norms[:, lag] for lag in lags(num_steps, dependency)}
+            scalars |= {f"gradient_by_lag/reach_{percent}": reach(by_lag.shares, percent / 100) for percent in REACHES}
             pictures = {}
             if draw:
-                pictures["gradient_by_lag/shares"] = lambda k: draw_gradient_by_lag(found.shares[k], found.norms[k])
+                pictures["gradient_by_lag/shares"] = lambda k: draw_gradient_by_lag(by_lag.shares[k], by_lag.norms[k])
             return Reading(scalars, pictures=pictures)
 
         return read

@@ -1,4 +1,4 @@
-"""Pictures of gradients against curvature and lag, as PNG, readable without a legend."""
+"""Pictures of gradients against curvature and lag, as PNG; each curve carries its label."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -25,13 +25,13 @@ _BESIDE: dict[str, Any] = {"textcoords": "offset points", "fontsize": 9}
 def draw_gradient_against_curvature(
     curvature: Tensor, gradient: Tensor, progress: Mapping[str, Tensor], share: Tensor
 ) -> bytes:
-    """The gradient's component along each eigenvector, and how far steps go there, against the curvature.
+    """Draw the gradient's component along each eigenvector, and the progress of steps, against the curvature.
 
     Args:
         curvature: Eigenvalues, (k,), descending; NaN: not drawn.
-        gradient: Components, (k,).
-        progress: By step, (k,): share of the way to the minimum; that of the update itself is "update".
-        share: Of the gradient's squared norm along these eigenvectors, a number.
+        gradient: Components of the gradient, (k,).
+        progress: Name of a step -> share of the way to the minimum, (k,); the name of the update is "update".
+        share: Share of the gradient's squared norm along these eigenvectors, a scalar.
     """
     values, parts = curvature.numpy(), gradient.abs().numpy()
     shown = np.isfinite(values) & (values > 0) & (parts > 0)
@@ -67,7 +67,7 @@ def _gradient_title(values: NDArray[Any], parts: NDArray[Any], share: float) -> 
 
 
 def _curve(axes: "Axes", values: NDArray[Any], shares: NDArray[Any], label: str, colour: str) -> None:
-    """A step that is a smooth function of the curvature, with its name at the flat end."""
+    """Draw a step that is a smooth function of the curvature, with its name at the end of smallest curvature."""
     from matplotlib.patheffects import withStroke
 
     order = np.argsort(values)
@@ -77,7 +77,7 @@ def _curve(axes: "Axes", values: NDArray[Any], shares: NDArray[Any], label: str,
 
 
 def _update(axes: "Axes", values: NDArray[Any], shares: NDArray[Any]) -> None:
-    """The update's own step: dots where it descends, crosses where it goes against the gradient."""
+    """Draw the step of the update: dots where it descends, crosses where it ascends."""
     falls, rises = shares > 0, shares < 0
     axes.loglog(values[falls], shares[falls], "o", color=DATA, markersize=5)
     axes.loglog(values[rises], -shares[rises], "x", color=DATA, markersize=5)
@@ -88,7 +88,7 @@ def _update(axes: "Axes", values: NDArray[Any], shares: NDArray[Any]) -> None:
 
 
 def draw_gradient_by_lag(shares: Tensor, norms: Tensor) -> bytes:
-    """How much of the gradient each lag brings, (T,), and the norm of its part on a log axis, (T,)."""
+    """Draw the share of each lag in the gradient, (T,), and the norm of its contribution on a log axis, (T,)."""
     values, sizes = shares.numpy(), norms.numpy()
     lag = np.arange(len(values))
     figure, upper, lower = _two_panels(5.6, right=0.97)

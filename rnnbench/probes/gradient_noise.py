@@ -62,13 +62,13 @@ class GradientNoise(Probe):
             single = [
                 objective.mean_squared_gradient(sample.theta[rows]).sum(1) for rows, objective in sample.objectives()
             ]
-            whole = gradient.double().square().sum(1).cpu()
-            found = simple_noise_scale(torch.cat(single), 1, whole, batch_size)
+            squared_norm = gradient.double().square().sum(1).cpu()
+            noise = simple_noise_scale(torch.cat(single), 1, squared_norm, batch_size)
             return Reading(
                 {
-                    "gradient_noise/scale": found.scale,
-                    "gradient_noise/trace": found.trace,
-                    "gradient_noise/signal": found.signal,
+                    "gradient_noise/scale": noise.scale,
+                    "gradient_noise/trace": noise.trace,
+                    "gradient_noise/signal": noise.signal,
                 }
             )
 

@@ -1,6 +1,6 @@
-"""Pictures of Jacobians and their products, as PNG: each line carries its name, the title says what is seen.
+"""Pictures of Jacobians and their products, as PNG; each line carries its name, and the title states the result.
 
-What may underflow comes as natural logarithms, and is drawn against powers of ten.
+Values that may underflow are given as natural logarithms and drawn on an axis of powers of ten.
 """
 
 import math
@@ -21,7 +21,7 @@ LN10 = math.log(10)
 
 
 def draw_moduli(moduli: Tensor, singular_values: Tensor) -> bytes:
-    """Eigenvalue moduli and singular values by rank, (samples, s) each, in descending order."""
+    """Draw eigenvalue moduli and singular values by rank, (samples, s) each, in descending order."""
     axes = _axes()
     is_known = (moduli.isfinite() & singular_values.isfinite()).all(1)
     if not is_known.any():
@@ -38,7 +38,7 @@ def draw_moduli(moduli: Tensor, singular_values: Tensor) -> bytes:
     low = min(float(np.quantile(curve, 0.02)) for curve in curves.values())
     low, high = max(low, -12) - 0.3, max(0.0, *(float(curve.max()) for curve in curves.values())) + 0.5
     axes.set_ylim(low, high)
-    # The names stand where the curves are apart: the singular values are above at the left and below at the right.
+    # Place the names where the curves differ: the singular values are larger at the left and smaller at the right.
     for name, place, offset, color in (("singular values", 0, 6, DATA), ("|eigenvalues|", len(rank) // 2, -20, GUIDE)):
         height = float(np.clip(curves[name][place], low, high))
         _name(axes, name, (1, height), (10, offset), color)
@@ -50,7 +50,12 @@ def draw_moduli(moduli: Tensor, singular_values: Tensor) -> bytes:
 
 
 def draw_push(growth: Tensor, size: float) -> bytes:
-    """Growth of a push along the leading eigenvector, ln, (3, steps + 1, samples): real, by product, by eigenvalue."""
+    """Draw the growth of a push along the leading eigenvector.
+
+    Args:
+        growth: ln(growth), (3, steps + 1, samples): of the net, by the product, by the eigenvalue.
+        size: Norm of the push.
+    """
     axes = _axes(right=0.7)
     powers = growth.numpy() / LN10
     steps = np.arange(powers.shape[1])
@@ -69,16 +74,16 @@ def draw_push(growth: Tensor, size: float) -> bytes:
     _name_lines(axes, steps[-1], lines)
     _powers_of_ten(axes)
     ends = {name: f"{_power(value)} times" for value, name, _ in lines}
-    real, said = ends.get("the net", "0 times"), ends.get("its eigenvalue says", "0 times")
+    real, predicted = ends.get("the net", "0 times"), ends.get("its eigenvalue says", "0 times")
     pushed = f"a push of {size:g} along the leading eigenvector:"
-    set_title(axes, f"{pushed}\n{real} after {steps[-1]} steps,\nby its eigenvalue {said}")
+    set_title(axes, f"{pushed}\n{real} after {steps[-1]} steps,\nby its eigenvalue {predicted}")
     axes.set(xlabel="steps after the push", ylabel="size of the push, over its first")
     axes.locator_params(axis="x", integer=True)
     return to_png(axes.get_figure(root=True))
 
 
 def draw_product_norms(log_norms: Tensor) -> bytes:
-    """Spectral norm of dh_T/dh_t against the lag, ln, (lags, sequences)."""
+    """Draw the spectral norm of dh_T/dh_t against the lag, from its logarithms, (lags, sequences)."""
     axes = _axes()
     powers = log_norms.numpy() / LN10
     lag = np.arange(len(powers))
@@ -107,7 +112,7 @@ def draw_product_norms(log_norms: Tensor) -> bytes:
 
 
 def draw_product_singular_values(lags: Sequence[int], logarithms: Tensor) -> bytes:
-    """Singular values of dh_T/dh_t against the lag, ln, (lags, s)."""
+    """Draw singular values of dh_T/dh_t against the lag, from their logarithms, (lags, s)."""
     axes = _axes(right=0.7)
     powers = logarithms.numpy() / LN10
     size = powers.shape[1]
@@ -133,7 +138,7 @@ def draw_product_singular_values(lags: Sequence[int], logarithms: Tensor) -> byt
 
 
 def draw_lyapunov(spectrum: Tensor, num_steps: int) -> bytes:
-    """Lyapunov exponents by rank, (sequences, s)."""
+    """Draw Lyapunov exponents by rank, (sequences, s)."""
     axes = _axes()
     values = spectrum.numpy()
     rank = np.arange(1, values.shape[1] + 1)
@@ -162,8 +167,8 @@ def draw_lyapunov(spectrum: Tensor, num_steps: int) -> bytes:
 
 
 def _axes(*, right: float = 0.97) -> "Axes":
-    """Axes of a new figure whose right edge leaves room for the names of lines."""
-    # Fixed margins: a layout that fits them to their contents draws twice.
+    """Make axes in a new figure; the right margin leaves room for the names of lines."""
+    # Fixed margins: an automatic layout draws twice.
     axes = new_axes(3.8, left=0.17, right=right, bottom=0.13)
     axes.grid(alpha=0.25)
     return axes
@@ -185,13 +190,13 @@ def _name(
 
 
 def _nothing(axes: "Axes", what: str) -> bytes:
-    """A picture that says that there are no numbers to be shown."""
+    """Return a picture whose title says that the values are not finite."""
     set_title(axes, f"{what}: not finite")
     return to_png(axes.get_figure(root=True))
 
 
 def _powers_of_ten(axes: "Axes") -> None:
-    """Name the places of an axis of decimal logarithms."""
+    """Label an axis of decimal logarithms with powers of ten."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
     low, high = axes.get_ylim()
@@ -206,23 +211,23 @@ def _powers_of_ten(axes: "Axes") -> None:
 
 
 def _power(exponent: float) -> str:
-    """10 to an exponent, in few characters."""
+    """Format 10 to an exponent in few characters."""
     if abs(exponent) < 3:
         return f"{10**exponent:.3g}"
-    whole = math.floor(exponent)
-    digits = 10 ** (exponent - whole)
-    return f"{digits:.1f}e{whole}" if digits > 1.05 else f"1e{whole}"
+    integer = math.floor(exponent)
+    digits = 10 ** (exponent - integer)
+    return f"{digits:.1f}e{integer}" if digits > 1.05 else f"1e{integer}"
 
 
 def _at_least_a_decade(axes: "Axes") -> None:
-    """A flat curve looks flat."""
+    """Extend the axis to at least about a decade, so that a flat curve looks flat."""
     low, high = axes.get_ylim()
     if high - low < 1:
         axes.set_ylim((low + high) / 2 - 0.6, (low + high) / 2 + 0.6)
 
 
 def _name_lines(axes: "Axes", x: float, lines: Sequence[tuple[float, str, str]]) -> None:
-    """Write each line's name to the right of its end at x, moved apart where ends are close."""
+    """Write each line's name to the right of its end at x; names of close ends are moved apart."""
     low, high = axes.get_ylim()
     gap = 0.065 * (high - low)
     ordered = sorted(lines)
@@ -239,7 +244,7 @@ def _name_lines(axes: "Axes", x: float, lines: Sequence[tuple[float, str, str]])
 
 
 def _shade(share: float) -> str:
-    """From dark to light blue."""
+    """Return a shade of blue, from dark (share 0) to light (share 1)."""
     dark, light = np.array([0x12, 0x36, 0x66]), np.array([0x8F, 0xBC, 0xE6])
     mixed: NDArray[np.int64] = (dark + share * (light - dark)).astype(int)
     return "#" + "".join(f"{part:02x}" for part in mixed)

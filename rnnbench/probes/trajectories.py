@@ -74,9 +74,11 @@ class JacobiansInTurn:
             start = step - step % self._at_once
             self._steps = range(start, min(start + self._at_once, len(self)))
             part = slice(start, self._steps.stop)
-            whole = self._visited
-            self._jacobians = whole.states.new_empty(0)  # free the previous ones first
-            self._jacobians = Visited(whole.model, whole.theta, whole.states[part], whole.inputs[part]).jacobians()
+            visited = self._visited
+            self._jacobians = visited.states.new_empty(0)  # free the previous ones first
+            self._jacobians = Visited(
+                visited.model, visited.theta, visited.states[part], visited.inputs[part]
+            ).jacobians()
         return self._jacobians[step - self._steps.start]
 
 
