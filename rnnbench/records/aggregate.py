@@ -122,7 +122,7 @@ class Aggregate:
         Args:
             update: Index of the update, larger than that of the call before.
             values: Column -> one number per row, as for `Records.log`.
-            replicas: Whose rows these are, k indices, perhaps none.
+            replicas: Indices of the k replicas that the rows belong to; may be empty.
             statuses: Status of each of the R replicas after the update.
             solved: Whether each of the R replicas has been solved, whatever its status, after the update.
 

@@ -75,8 +75,8 @@ def scalars(
         update: Index of the update.
         wall_time: Now, in seconds since the epoch.
         table: Numbers, shape (C, n) for n runs.
-        present: Which of them are there, shape (C, n).
-        described: Which of them are recorded with their descriptions, as TensorBoard needs once for each run and tag,
+        present: Whether each number is present, shape (C, n).
+        described: Whether each is recorded with its description, as TensorBoard needs once for each run and tag,
             shape (C, n); None: none.
     """
     with np.errstate(over="ignore"):  # beyond float32 is infinity

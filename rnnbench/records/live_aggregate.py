@@ -92,7 +92,7 @@ class LiveAggregate:
 
         Args:
             values: Column -> one number per row.
-            replicas: Whose rows these are, by their place among the jobs that are trained now.
+            replicas: Indices of the jobs that the rows belong to, among the jobs that are trained now.
         """
         self._row = values, replicas
 
@@ -101,7 +101,7 @@ class LiveAggregate:
 
         Args:
             update: Updates done.
-            statuses: Of each of them.
+            statuses: Status of each of these jobs.
             solved: Whether each of them is solved.
         """
         for place, status, is_solved in zip(self._plan.places, statuses, solved, strict=True):

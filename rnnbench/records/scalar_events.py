@@ -44,7 +44,7 @@ class ScalarEvents:
             wall_time: Now, in seconds since the epoch.
             replicas: Indices of the replicas.
             table: Numbers, shape (C, n).
-            present: Which of them are there, shape (C, n).
+            present: Whether each number is present, shape (C, n).
         """
         if not self._is_all:
             table, present = table[self._sources], present[self._sources]

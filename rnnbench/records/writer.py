@@ -109,7 +109,7 @@ class Records:
             update: Index of the update.
             values: Column -> one number per row. A masked entry, None, or a column that is not given is an empty cell
                 and no scalar; NaN and infinity are written as such.
-            replicas: Whose rows these are, n indices; None: all R in order.
+            replicas: Indices of the n replicas that the rows belong to; None: all R in order.
 
         Raises:
             RecordError: An earlier write failed.
