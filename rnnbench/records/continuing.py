@@ -92,8 +92,13 @@ def _check_length(path: Path, size: int, length: int) -> None:
 
 
 def _check_metrics(path: Path, start: bytes, end: bytes, header: bytes) -> None:
-    """Check the first bytes of a metrics.csv, and the last one that is kept."""
-    if not start.startswith(header):
+    """Check the first bytes of a metrics.csv, and the last one that is kept.
+
+    It may lack columns of this run: those that an earlier version of rnnbench did not record stay left out.
+    """
+    line, newline, _ = start.partition(b"\n")
+    names, known = line.split(b","), header.rstrip(b"\n").split(b",")
+    if not newline or names[0] != known[0] or len({*names}) < len(names) or not {*names} <= {*known}:
         raise RecordError(f"cannot continue {path}: its columns are not those of this run")
     if end != b"\n":
         raise RecordError(f"cannot continue {path}: a row was changed after it was written")

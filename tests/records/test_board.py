@@ -21,6 +21,9 @@ from rnnbench.probes.state_jacobian import StateJacobian
 from rnnbench.records.aggregate import Aggregate
 from rnnbench.records.aggregate_board import aggregate_columns
 from rnnbench.records.board import board_of, description
+from rnnbench.records.continuing import check_continued, covered_lengths
+from rnnbench.records.errors import RecordError
+from rnnbench.records.metrics_csv import header
 from rnnbench.records.run_files import present_lengths
 from rnnbench.records.writer import Records
 from rnnbench.tasks.adding import Adding
@@ -207,6 +210,16 @@ def test_a_run_of_an_older_version_keeps_its_tags(tmp_path):
     assert {"loss/eval", "loss/eval_q10", "loss/eval_q90"} in [
         {*one.values()} for chart in page["chart"] for one in chart["margin"]["series"]
     ]
+
+
+def test_a_run_may_lack_columns_that_an_older_version_did_not_record(tmp_path):
+    with Records([tmp_path], COLUMNS[::2]) as records:
+        records.log(0, {COLUMNS[0]: [1.0]})
+    lengths = present_lengths(tmp_path)
+    check_continued(tmp_path, header(COLUMNS), lengths)
+    assert covered_lengths(tmp_path, header(COLUMNS), lengths) == lengths
+    with pytest.raises(RecordError, match="its columns are not those of this run"):
+        check_continued(tmp_path, header(COLUMNS[1:]), lengths)
 
 
 def test_hparams_shows_what_varies_and_one_trial_for_all_seeds(tmp_path):
