@@ -60,7 +60,7 @@ def test_list_of_a_choice(words, rnnbench):
     assert out.startswith("optim=sgd: Stochastic gradient descent")
     rows = {line.split()[0]: line for line in out.splitlines()[1:]}
     assert rows["optim.lr=0.01"].endswith("learning rate (>= 0; per replica)")
-    assert rows["optim.clip_norm=1"].endswith("null: never (> 0; per replica)")
+    assert rows["optim.clip_norm=1"].endswith("null: no clipping (> 0; per replica)")
     assert rows["optim.cadence.updates=50000"].endswith("(>= 1)")
     assert "per replica" not in rows["optim.batch_size=100"]
 
