@@ -120,10 +120,8 @@ class HessianFree(Optimizer):
     @override
     def num_drawn_sequences(self) -> int:
         """All batches of one update together, at their largest size."""
-        count = sum(self.batch_sizes.values())
-        if self.curvature_source == "subset":
-            count -= self.curvature_batch_size  # the curvature batch is part of the gradient batch
-        return count * self._largest_factor
+        shared = self.curvature_batch_size if self.curvature_source == "subset" else 0  # part of the gradient batch
+        return (sum(self.batch_sizes.values()) - shared) * self._largest_factor
 
     @property
     def num_kept_sequences(self) -> int:
@@ -285,16 +283,9 @@ class HessianFree(Optimizer):
         raised = ~accepted if self.rejected_damping == "increase" else torch.zeros_like(accepted)
         factor = self.structural_damping_factor
         first = self.structural_damping
-        structural_rule = replace(
-            rule,
-            increase=factor,
-            decrease=1 / factor,
-            lowest=first / STRUCTURAL_RANGE,
-            highest=first * STRUCTURAL_RANGE,
-        )
-        restart = torch.zeros_like(accepted)
-        if self.restart_after:
-            restart = failures >= self.restart_after
+        low, high = first / STRUCTURAL_RANGE, first * STRUCTURAL_RANGE
+        structural_rule = replace(rule, increase=factor, decrease=1 / factor, lowest=low, highest=high)
+        restart = failures >= self.restart_after if self.restart_after else torch.zeros_like(accepted)
         forget = restart | ~accepted if self.reset_warm_start else restart
         again = restart.unsqueeze(1)
         damping = rule(state["damping"], ratio, unknown, raised)
