@@ -66,7 +66,7 @@ def same_records(first, second):
     for folder in (first, second):
         accumulator = EventAccumulator(str(folder), {"scalars": 0})
         accumulator.Reload()
-        events.append([(item.step, item.value) for item in accumulator.Scalars("loss/train")])
+        events.append([(item.step, item.value) for item in accumulator.Scalars("Overview/8_loss/train")])
     assert events[0] == events[1]
     assert len({step for step, _ in events[0]}) == len(events[0])
 

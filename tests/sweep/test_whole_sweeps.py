@@ -52,7 +52,7 @@ def test_every_job_has_a_whole_run_folder(two_groups):
             assert summary["config"][key] == config[key]
         assert summary["config"]["optim"]["lr"] == config["optim"]["lr"]
         assert pd.read_csv(job / "metrics.csv")["update"].iloc[-1] == 30
-        assert dict(events_of(job))["loss/eval"][:, 0].tolist() == list(range(0, 31, 5))
+        assert dict(events_of(job))["Overview/1_loss/eval"][:, 0].tolist() == list(range(0, 31, 5))
 
 
 def test_the_aggregate_is_the_median_over_the_seeds(two_groups):
