@@ -14,9 +14,9 @@ from rnnbench.bench.announce import Announcer
 from rnnbench.bench.bare_run import BareRun
 from rnnbench.bench.report import Report, milliseconds, percent
 from rnnbench.bench.timing import Lanes, Statistics
+from rnnbench.config.packaged_tasks import packaged_tasks, variants
 from rnnbench.records.wording import count
 from rnnbench.tasks.base import Batch, Stream
-from rnnbench.tasks.table import TASKS, variants
 from rnnbench.training.problem import UPDATES_AT_ONCE
 
 SHORT_SECONDS, FULL_SECONDS = 45.0, 240.0
@@ -67,7 +67,7 @@ def measure_tasks(options: Options, settings: Sequence[int], announcer: Announce
 
 def _measure(options: Options, threads: int, seconds: float, announcer: Announcer) -> Report:
     end = time.perf_counter() + seconds
-    pairs = [(task, variant) for task in TASKS for variant in variants(task)]
+    pairs = [(task, variant) for task in packaged_tasks() for variant in variants(task)]
     hf_updates: dict[str, float] = {}
     rows: list[Sequence[str] | None] = []
     data = []

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from docs.make.markdown import table
-from rnnbench.tasks.table import TASKS, TaskWithVariants, shortest, variants
+from rnnbench.config.packaged_tasks import packaged_tasks, shortest, variants
 
 DOCUMENTED_LENGTH = 100
 """Sequence length of the publications, so that the page shows their numbers."""
@@ -98,7 +99,7 @@ def markdown(sequence_length: int = DOCUMENTED_LENGTH) -> str:
         ValueError: A variant is not defined at this length.
     """
     parts = [INTRODUCTION]
-    for name, build in TASKS.items():
+    for name, build in packaged_tasks().items():
         tasks = [build(sequence_length, variant) for variant in variants(name)]
         loss = ", ".join(dict.fromkeys(task.loss for task in tasks))
         rows = [_cells(name, task) for task in tasks]
@@ -106,7 +107,7 @@ def markdown(sequence_length: int = DOCUMENTED_LENGTH) -> str:
     return "\n".join([*parts, NOTES])
 
 
-def _cells(name: str, task: TaskWithVariants) -> list[str]:
+def _cells(name: str, task: Any) -> list[str]:
     description = task.description
     return [
         task.variant,

@@ -9,8 +9,8 @@ import pytest
 from built import choices
 
 from rnnbench.cli import main
+from rnnbench.config.packaged_tasks import shortest, variants
 from rnnbench.models.nonlinearity import NONLINEARITIES
-from rnnbench.tasks.table import shortest, variants
 from rnnbench.training.observation import Observer
 
 RUN = ("model.hidden_size=16", "threads=1", "dtype=float64", "record.log_every=1", "probe=none")

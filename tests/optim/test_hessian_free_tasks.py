@@ -5,9 +5,9 @@ import torch
 
 from rnnbench.config.build import build
 from rnnbench.config.compose import Composer
+from rnnbench.config.packaged_tasks import packaged_tasks, shortest, variants
 from rnnbench.config.request import Request
 from rnnbench.objective.engine import Engine
-from rnnbench.tasks.table import TASKS, shortest, variants
 from rnnbench.training.problem import Problem, draw_parameters
 
 NUM_SEEDS, NUM_UPDATES = 32, 10
@@ -35,7 +35,7 @@ def updates_of(overrides):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", packaged_tasks())
 def test_every_number_is_finite_on_every_task(name):
     length = max(15, *(shortest(name, variant) for variant in variants(name)))
     for optim, update in updates_of([f"task={name}", f"task.sequence_length={length}"]):

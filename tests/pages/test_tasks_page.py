@@ -4,7 +4,7 @@ import pytest
 
 from docs.make.__main__ import PAGES, main
 from docs.make.tasks import markdown
-from rnnbench.tasks.table import TASKS, shortest, variants
+from rnnbench.config.packaged_tasks import packaged_tasks, shortest, variants
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -33,7 +33,7 @@ def rows_of(page, task):
     return {row[0]: row[1:] for row in cells[2:]}
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", packaged_tasks())
 def test_there_is_a_row_for_every_variant(task):
     assert list(rows_of(markdown(), task)) == list(variants(task))
 
@@ -45,13 +45,13 @@ def test_a_row_has_the_numbers_of_its_length():
     assert (row[5], row[8]) == ("1", "0.1667")
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", packaged_tasks())
 def test_the_shortest_length_of_a_row_is_tight(name):
     for variant in variants(name):
         minimum = shortest(name, variant)
-        TASKS[name](minimum, variant)
+        packaged_tasks()[name](minimum, variant)
         with pytest.raises(ValueError, match=rf"^task\.sequence_length must be at least {minimum} "):
-            TASKS[name](minimum - 1, variant)
+            packaged_tasks()[name](minimum - 1, variant)
 
 
 def test_a_length_too_small_for_a_variant_is_refused():

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from rnnbench import cli
-from rnnbench.tasks.table import TASKS, shortest, variants
+from rnnbench.config.packaged_tasks import packaged_tasks, shortest, variants
 
 SMALL = ("model.hidden_size=6", "init.num_connections=4", "threads=1", "budget.updates=2", "hydra.run.dir=run")
 HF = [f"optim.{name}_batch_size=12" for name in ("gradient", "curvature", "backtracking", "line_search")]
@@ -20,7 +20,7 @@ SCORES = {
 }
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", packaged_tasks())
 def test_every_task_trains(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     length = max(shortest(name, variant) for variant in variants(name))

@@ -2,11 +2,11 @@
 
 import pytest
 
-from rnnbench.tasks.table import TASKS, shortest, variants
+from rnnbench.config.packaged_tasks import packaged_tasks, shortest, variants
 
 CASES = [
     (name, variant, sequence_length)
-    for name in TASKS
+    for name in packaged_tasks()
     for variant in variants(name)
     for sequence_length in (shortest(name, variant), 50)
 ]
@@ -15,4 +15,4 @@ CASES = [
 @pytest.fixture(params=CASES, ids=lambda case: "-".join(map(str, case)))
 def task(request):
     name, variant, sequence_length = request.param
-    return TASKS[name](sequence_length, variant)
+    return packaged_tasks()[name](sequence_length, variant)

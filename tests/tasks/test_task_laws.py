@@ -7,10 +7,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rnnbench.config.packaged_tasks import packaged_tasks, variants
 from rnnbench.losses import LOSSES
 from rnnbench.tasks.base import Batch, Stream
 from rnnbench.tasks.memorization import MAX_BALANCED_PATTERNS
-from rnnbench.tasks.table import TASKS, variants
 
 SEEDS = [0, 7, 2**40 + 3]
 LAW = settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -106,10 +106,10 @@ def test_inputs_end_with_the_sequence(task):
 
 
 @pytest.mark.parametrize("other", ["seed", "stream", "update", "row"])
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", packaged_tasks())
 def test_data_differ_with_everything_they_depend_on(name, other):
     for variant in variants(name):
-        assert_differs(TASKS[name](50, variant), other)
+        assert_differs(packaged_tasks()[name](50, variant), other)
 
 
 def assert_differs(task, other):
