@@ -61,6 +61,7 @@ class Levels:
     confirmed: object = None
     solved_error_rate: float = 0.01
     num_steps: int = 5
+    dependency: object = None
     evaluations: list = field(default_factory=list)
 
     @property

@@ -248,7 +248,7 @@ def test_a_method_of_ones_own_is_not_captured_unless_it_says_so():
     ("words", "device", "world", "said"),
     [
         ("optim=nag", CPU, ALONE, "device=cpu has no CUDA graphs"),
-        ("optim=hf", GPU, ALONE, "HessianFree does not say"),
+        ("optim=hf", GPU, ALONE, "HessianFree does not declare"),
         ("optim=nag probe=curvature", GPU, ALONE, "compares every update with the previous one"),
         ("optim=nag record.log_every=1", GPU, ALONE, "every update has a row"),
         ("optim=nag", GPU, World(0, 2), "several processes"),
