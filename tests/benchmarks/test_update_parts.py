@@ -23,7 +23,7 @@ def test_both_kinds_of_update_are_measured(announcer, monkeypatch):
 
 
 def test_batches_beside_the_updates_that_use_them(announcer, monkeypatch):
-    monkeypatch.setattr(tasks, "TASKS", ["adding"])
+    monkeypatch.setattr(tasks, "packaged_tasks", lambda: ["adding"])
     monkeypatch.setattr(tasks, "variants", lambda name: ("hf11", "urnn16"))
     (report,) = tasks.measure_tasks(Options(rounds=2), [1, 2], announcer)
     assert report.data["threads"] == 2
