@@ -22,7 +22,11 @@ with contextlib.suppress(ImportError):  # where torch takes no device in Python,
 
 # Their modules import Triton, which exists for Linux alone; pytest would import them to look for examples.
 NEED_TRITON = ["rnnbench/kernels/[!_a]*.py"]
-collect_ignore_glob = ["tests/stand_ins/*.py", *(NEED_TRITON if find_spec("triton") is None else [])]
+collect_ignore_glob = [
+    "tests/stand_ins/*.py",
+    "tests/forked_from.py",
+    *(NEED_TRITON if find_spec("triton") is None else []),
+]
 
 
 # How long an example takes is the machine's affair. All else is as Hypothesis has it: where CI is set, no chance.
