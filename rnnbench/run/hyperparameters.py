@@ -9,8 +9,8 @@ from typing import Any
 from rnnbench.config.schema import CHOICE_GROUPS, Config
 from rnnbench.config.validate import fields_of
 
-TOLD_OF_A_RUN = ("task.sequence_length", "model.hidden_size", "optim.lr", "optim.batch_size", "seed")
-"""Keys that a run shows beside its choices, as far as it has them, where nothing is known to vary."""
+MAIN_KEYS = ("task.sequence_length", "model.hidden_size", "optim.lr", "optim.batch_size", "seed")
+"""Keys that the row of a run shows beside its choices if nothing varies; keys that the run lacks are left out."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Trial:
     Attributes:
         name: Name of the row; jobs of one name are averaged.
         values: Hyperparameters by the name of their column.
-        job: What tells the job from the others of its sweep, seed included; "": nothing.
+        job: The values in which the job differs from the others of its sweep, seed included; "": there are none.
     """
 
     name: str
@@ -30,11 +30,11 @@ class Trial:
 
 def single_trial(config: Config, folder: Path) -> Trial:
     """Return the trial of a run that belongs to no sweep: a row of its own, named by its folder."""
-    return Trial("/".join(Path(os.path.realpath(folder)).parts[-3:]), told_of_a_run(config))
+    return Trial("/".join(Path(os.path.realpath(folder)).parts[-3:]), main_hyperparameters(config))
 
 
-def told_of_a_run(config: Config) -> dict[str, Any]:
-    """Return the names of a configuration's choices and its most telling keys."""
+def main_hyperparameters(config: Config) -> dict[str, Any]:
+    """Return the names of a configuration's choices and the values of `MAIN_KEYS`."""
     table = {key: value for key, value, _ in fields_of(config)}
-    told = {group: table[f"{group}.name"] for group in CHOICE_GROUPS}
-    return told | {key: table[key] for key in TOLD_OF_A_RUN if key in table}
+    names = {group: table[f"{group}.name"] for group in CHOICE_GROUPS}
+    return names | {key: table[key] for key in MAIN_KEYS if key in table}

@@ -2,7 +2,7 @@
 
 import os
 
-from rnnbench.run.hyperparameters import Trial, told_of_a_run
+from rnnbench.run.hyperparameters import Trial, main_hyperparameters
 from rnnbench.sweep import grouping
 from rnnbench.sweep.plan import SweepPlan
 
@@ -20,14 +20,14 @@ def trials_of(plan: SweepPlan, number: int) -> list[Trial]:
         number: Number of the group.
     """
     keys = grouping.differences([table for other in plan.numbers() for table in plan.tables(other)])
-    telling = [key for key in keys if key not in grouping.NOT_SHOWN]
+    varying = [key for key in keys if key not in grouping.NOT_SHOWN]
     sweep = os.path.basename(os.path.realpath(plan.folder))
-    of_all = {} if telling else told_of_a_run(plan.groups[number].configs()[0])
+    of_all = {} if varying else main_hyperparameters(plan.groups[number].configs()[0])
     of_all.pop("seed", None)
     trials = []
     for table in plan.tables(number):
-        values = {key: grouping.value_in(table, key) for key in telling if grouping.has_value(table, key)} or of_all
+        values = {key: grouping.value_in(table, key) for key in varying if grouping.has_value(table, key)} or of_all
         values = {key: value if isinstance(value, Scalar) else grouping.show(value) for key, value in values.items()}
-        name = f"{grouping.label(table, telling) or 'all seeds'} ({sweep})"
-        trials.append(Trial(name, values, grouping.label(table, [*telling, *(["seed"] if "seed" in keys else [])])))
+        name = f"{grouping.label(table, varying) or 'all seeds'} ({sweep})"
+        trials.append(Trial(name, values, grouping.label(table, [*varying, *(["seed"] if "seed" in keys else [])])))
     return trials
