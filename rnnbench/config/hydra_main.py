@@ -43,8 +43,7 @@ def run_in_hydra(run: Composed, loader: ConfigLoader, config_name: str, folder: 
     Raises:
         ConfigError: A value of Hydra's own keys cannot be applied; the job has not begun.
     """
-    tree = _tree_with_hydra(run, RunMode.RUN, "run", folder)
-    begun: list[bool] = []
+    tree = _tree_with_hydra(run, RunMode.RUN, folder)
     errors: list[Exception] = []
 
     def begin(config: DictConfig) -> float | None:
@@ -55,7 +54,7 @@ def run_in_hydra(run: Composed, loader: ConfigLoader, config_name: str, folder: 
             errors.append(error)
             raise
 
-    with _before_begin(begun, folder):
+    with _before_begin(folder) as begun:
         configure_log(tree.hydra.hydra_logging, tree.hydra.verbose)
         callbacks = Callbacks(tree)
         callbacks.on_run_start(config=tree, config_name=config_name)
@@ -78,9 +77,8 @@ def sweep_in_hydra(sweep: Composed, config_name: str, folder: Path, launch: Call
     Raises:
         ConfigError: A value of Hydra's own keys cannot be applied; no job has begun.
     """
-    tree = _tree_with_hydra(sweep, RunMode.MULTIRUN, "sweep", folder)
-    begun: list[bool] = []
-    with _before_begin(begun, folder):
+    tree = _tree_with_hydra(sweep, RunMode.MULTIRUN, folder)
+    with _before_begin(folder) as begun:
         configure_log(tree.hydra.hydra_logging, tree.hydra.verbose)
         callbacks = Callbacks(tree)
         callbacks.on_multirun_start(config=tree, config_name=config_name)
@@ -90,7 +88,7 @@ def sweep_in_hydra(sweep: Composed, config_name: str, folder: Path, launch: Call
         callbacks.on_multirun_end(config=tree, config_name=config_name)
 
 
-def _tree_with_hydra(composed: Composed, mode: RunMode, kind: str, folder: Path) -> DictConfig:
+def _tree_with_hydra(composed: Composed, mode: RunMode, folder: Path) -> DictConfig:
     """The configuration of a job or a sweep as Hydra passes it to callbacks."""
     with composed.with_hydra() as shared:
         tree: DictConfig = copy.deepcopy(shared)
@@ -98,21 +96,33 @@ def _tree_with_hydra(composed: Composed, mode: RunMode, kind: str, folder: Path)
     with read_write(tree), open_dict(tree):
         tree.hydra.mode = mode
         tree.hydra.overrides.hydra, tree.hydra.overrides.task = own, task
-        tree.hydra[kind].dir = str(folder).replace("${", "\\${")  # ${ in the name is no interpolation
+        own_part = tree.hydra.run if mode is RunMode.RUN else tree.hydra.sweep
+        own_part.dir = str(folder).replace("${", "\\${")  # ${ in the name is no interpolation
     return tree
 
 
 @contextlib.contextmanager
-def _before_begin(begun: Sequence[bool], folder: Path) -> Iterator[None]:
-    """Turn an error before a job has begun into a `ConfigError`."""
+def _before_begin(folder: Path) -> Iterator[list[bool]]:
+    """Turn an error before a job has begun into a `ConfigError`; yields a list that gets an entry when one begins."""
+    begun: list[bool] = []
     try:
-        yield
+        yield begun
     except Exception as error:
         if begun or isinstance(error, ConfigError):
             raise
-        if isinstance(error, OSError):  # Hydra cannot write its files, for example on a full disk
-            raise ConfigError(f"cannot write {error.filename or folder}: {reason(error)}") from error
-        raise explain(error) from error
+        raise error_before_jobs(error, folder) from error
+
+
+def error_before_jobs(error: Exception, folder: Path) -> ConfigError:
+    """The error of Hydra that keeps jobs from beginning, in one line.
+
+    Args:
+        error: Error of one of its files, for example on a full disk, or of its own keys, such as hydra.job_logging.
+        folder: Folder of the run or sweep.
+    """
+    if isinstance(error, OSError):
+        return ConfigError(f"cannot write {error.filename or folder}: {reason(error)}")
+    return explain(error)
 
 
 # ---------------------------------------------------------------- Hydra's own command

@@ -12,8 +12,7 @@ from typing_extensions import override
 
 from rnnbench.config.compose import Composer
 from rnnbench.config.errors import ConfigError
-from rnnbench.config.explain import explain
-from rnnbench.config.hydra_main import call_hydra
+from rnnbench.config.hydra_main import call_hydra, error_before_jobs
 from rnnbench.config.launcher_settings import BatchTask, LauncherSettings
 from rnnbench.config.objects import to_config
 from rnnbench.config.request import Request
@@ -21,7 +20,6 @@ from rnnbench.config.trust import Trusted
 from rnnbench.config.validate import validate
 from rnnbench.exit_status import BAD_INPUT, FAILED, OK, is_of_signal
 from rnnbench.records import RecordError, read_summary
-from rnnbench.records.growing_file import reason
 from rnnbench.records.identity import run_identity
 from rnnbench.records.lock import locked_folder
 from rnnbench.records.messages import say
@@ -50,16 +48,15 @@ def run_by_hydra(request: Request, folder: Path, trusted: Trusted, *, quiet: boo
     jobs = HydraJobs(request, folder, trusted, quiet=quiet)
     try:
         call_hydra(request.hydra_arguments(), request.main_dir, jobs)
-    except OSError as error:  # Hydra cannot write its files, for example on a full disk
-        message = f"cannot write {error.filename or folder}: {reason(error)}"
+    except OSError as error:
         if not jobs.statuses:
-            raise ConfigError(message) from error
-        say(message)
+            raise error_before_jobs(error, folder) from error
+        say(str(error_before_jobs(error, folder)))
         jobs.statuses.append(FAILED)
     except Exception as error:
         if jobs.have_begun or _is_of_a_job(error):
             raise
-        raise explain(error) from error  # Hydra cannot apply its own keys, for example a wrong hydra.job_logging
+        raise error_before_jobs(error, folder) from error
     return jobs.close()
 
 
