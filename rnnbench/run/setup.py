@@ -24,7 +24,7 @@ class RunSetup:
         world: The processes that train the run together.
         backend: Name of the backend of the model, for messages.
         captures: Whether updates are captured as CUDA graphs.
-        num_bytes: Estimate of the memory that the run needs.
+        num_bytes: Estimate of the memory that the run needs; 0: not estimated yet.
     """
 
     config: Config
@@ -33,13 +33,21 @@ class RunSetup:
     world: World
     backend: str
     captures: bool
-    num_bytes: int
+    num_bytes: int = 0
 
     @property
     def dtype(self) -> torch.dtype:
         """Type of the parameters and batches."""
         dtype: torch.dtype = getattr(torch, self.config.dtype)
         return dtype
+
+    def fitted(self, num_replicas: int) -> "RunSetup":
+        """The same objects, after a check that a number of replicas fits into memory.
+
+        Raises:
+            NotEnoughMemoryError: Memory is too small.
+        """
+        return replace(self, num_bytes=check_memory(self.config, self.built, num_replicas, self.device))
 
 
 def set_up(configs: Sequence[Config], world: World = ALONE, *, min_replicas: int | None = None) -> RunSetup:
@@ -60,9 +68,8 @@ def set_up(configs: Sequence[Config], world: World = ALONE, *, min_replicas: int
     _check_shares(built, world)
     backend = check_backend(config, built, device)
     captures = check_graphs(config, built, device, world)
-    num_replicas = len(configs) if min_replicas is None else min_replicas
-    num_bytes = check_memory(config, built, num_replicas, device)
-    return RunSetup(config, built, device, replace(world, device=device), backend, captures, num_bytes)
+    setup = RunSetup(config, built, device, replace(world, device=device), backend, captures)
+    return setup.fitted(len(configs) if min_replicas is None else min_replicas)
 
 
 def device_of(name: str, world: World) -> torch.device:

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from rnnbench.config.launcher_settings import LauncherSettings
 from rnnbench.config.trust import Trusted
 from rnnbench.exit_status import FAILED, OK, of_signal
 from rnnbench.run.processors import num_processors
+from rnnbench.run.setup import RunSetup
 from rnnbench.sweep.group_run import run_group_or_report
 from rnnbench.sweep.plan import read_plan
 from rnnbench.sweep.progress import outcome, progress_line
@@ -24,7 +25,14 @@ Say = Callable[[str], None]
 
 
 def run_groups(
-    folder: Path, numbers: Sequence[int], settings: LauncherSettings, trusted: Trusted, *, quiet: bool, say: Say
+    folder: Path,
+    numbers: Sequence[int],
+    settings: LauncherSettings,
+    trusted: Trusted,
+    setups: Mapping[int, RunSetup],
+    *,
+    quiet: bool,
+    say: Say,
 ) -> int:
     """Run groups of a sweep.
 
@@ -33,6 +41,7 @@ def run_groups(
         numbers: Numbers of the groups to run.
         settings: Settings of the launcher.
         trusted: Folders and modules whose classes may be imported; passed on to every process.
+        setups: Number of a group -> its objects, if this process has built them; other processes build their own.
         quiet: Whether to hide progress.
         say: Function that reports the start and end of each group.
 
@@ -40,17 +49,19 @@ def run_groups(
         The worst exit status of a group, or 128 + N if signal N ended them.
     """
     if settings.backend == "inline":
-        return _run_inline(folder, numbers, trusted, quiet=quiet, say=say)
+        return _run_inline(folder, numbers, trusted, setups, quiet=quiet)
     if settings.backend == "processes":
         return _run_in_processes(folder, numbers, trusted, int(settings.processes), say=say)
     return run_by_submitit(folder, numbers, settings, trusted, say=say)
 
 
-def _run_inline(folder: Path, numbers: Sequence[int], trusted: Trusted, *, quiet: bool, say: Say) -> int:
+def _run_inline(
+    folder: Path, numbers: Sequence[int], trusted: Trusted, setups: Mapping[int, RunSetup], *, quiet: bool
+) -> int:
     worst = OK
     with Interrupt() as interrupt:  # signals between two groups count too
         for number in numbers:
-            worst = max(worst, run_group_or_report(folder, number, trusted, quiet=quiet))
+            worst = max(worst, run_group_or_report(folder, number, trusted, quiet=quiet, setup=setups.get(number)))
             if interrupt.signal is not None:
                 return of_signal(interrupt.signal)
     return worst

@@ -97,6 +97,8 @@ class BatchedSweep:
         plan = read_plan(self._folder) if has_begun else new_plan(self._folder, settings, self._overrides)
         groups = plan_groups(batches, configs, folders, settings)
         numbers = range(len(plan.groups), len(plan.groups) + len(groups))
+        are_whole = len(groups) == len(batches)  # no batch was split into groups
+        setups = dict(zip(numbers, (batch.setup for batch in batches), strict=True)) if are_whole else {}
         plan = plan.extended(groups)
         (self._folder / "groups").mkdir(exist_ok=True)
         plan.write()
@@ -105,7 +107,7 @@ class BatchedSweep:
         # The user has named these classes in this command, so they are trusted wherever they are.
         trusted = replace(self._trusted, modules=tuple(external_targets(configs)))
         try:
-            status = run_groups(self._folder, numbers, settings, trusted, quiet=self._quiet, say=self._say)
+            status = run_groups(self._folder, numbers, settings, trusted, setups, quiet=self._quiet, say=self._say)
         except ConfigError:  # no group could begin
             if not has_begun:
                 self._discard(folders)

@@ -22,7 +22,7 @@ from rnnbench.run.job_folders import Job, SweepGroup, progress_fields
 from rnnbench.run.log import logging_to
 from rnnbench.run.machine import NotEnoughMemoryError
 from rnnbench.run.saved_run import last_update, repeated
-from rnnbench.run.setup import set_up
+from rnnbench.run.setup import RunSetup, set_up
 from rnnbench.sweep.plan import SweepPlan, changing_plan, read_plan
 from rnnbench.sweep.planning import aggregate_names
 from rnnbench.sweep.remaining import Part, Remaining, remaining_of, select_jobs, unresumable_jobs
@@ -31,16 +31,18 @@ from rnnbench.training.checkpoint import previous_checkpoint, save_checkpoint
 from rnnbench.training.replica import Snapshot
 
 
-def run_group_or_report(folder: Path, number: int, trusted: Trusted, *, quiet: bool) -> int:
-    """Run one group; an error is reported on stderr and returned as the exit status."""
+def run_group_or_report(
+    folder: Path, number: int, trusted: Trusted, *, quiet: bool, setup: RunSetup | None = None
+) -> int:
+    """Run one group as `run_group` does; an error is reported on stderr and returned as the exit status."""
     try:
-        return run_group(folder, number, trusted, quiet=quiet)
+        return run_group(folder, number, trusted, quiet=quiet, setup=setup)
     except (ConfigError, RecordError) as error:
         say(f"group {number}: {error}")
         return FAILED
 
 
-def run_group(folder: Path, number: int, trusted: Trusted, *, quiet: bool) -> int:
+def run_group(folder: Path, number: int, trusted: Trusted, *, quiet: bool, setup: RunSetup | None = None) -> int:
     """Start or resume a group of a sweep, as planned in sweep.json.
 
     Args:
@@ -48,6 +50,7 @@ def run_group(folder: Path, number: int, trusted: Trusted, *, quiet: bool) -> in
         number: Number of the group.
         trusted: Folders and modules whose classes may be imported.
         quiet: Whether to hide progress.
+        setup: Objects of all jobs of the group, if this process has built them; None: they are built here.
 
     Returns:
         The exit status: 0 ended as planned or already finished, 1 a job failed, 128 + N ended by signal N.
@@ -80,7 +83,8 @@ def run_group(folder: Path, number: int, trusted: Trusted, *, quiet: bool) -> in
             resumed = part.without(reasons)
             if not resumed.rows:
                 continue
-            ended = _run_part(plan, number, jobs, resumed, quiet=quiet)
+            own = setup if len(resumed.rows) == len(jobs) else None
+            ended = _run_part(plan, number, jobs, resumed, own, quiet=quiet)
             if ended is None:
                 status = max(status, _run_halves(plan, number, resumed, trusted, quiet=quiet))
                 break
@@ -122,7 +126,9 @@ def _record_failure(remaining: Remaining, name: str, job: Job, message: str) -> 
         write_summary(job.folder, summary)
 
 
-def _run_part(plan: SweepPlan, number: int, jobs: Sequence[Job], part: Part, *, quiet: bool) -> int | None:
+def _run_part(
+    plan: SweepPlan, number: int, jobs: Sequence[Job], part: Part, setup: RunSetup | None, *, quiet: bool
+) -> int | None:
     """Train some jobs of a group together; returns the exit status, or None if they do not fit into memory."""
     planned, trials = plan.groups[number], trials_of(plan, number)
     group = SweepGroup(
@@ -141,7 +147,7 @@ def _run_part(plan: SweepPlan, number: int, jobs: Sequence[Job], part: Part, *, 
     )
     try:
         members = [jobs[row] for row in part.rows]
-        setup = set_up([job.config for job in members])
+        setup = set_up([job.config for job in members]) if setup is None else setup.fitted(len(members))
         return BatchedRun(setup, members, quiet=quiet, start=part.start, group=group).run()
     except (TooManyReplicasError, NotEnoughMemoryError):
         if len(part.rows) == 1:

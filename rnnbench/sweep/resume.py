@@ -64,7 +64,7 @@ def resume_sweep(
         if remaining:
             num_left = sum(len(part.rows) for group in remaining.values() for part in group.parts)
             tell(f"resuming {num_left} of {count(num_jobs, 'job')} in {count(len(remaining), 'group')} -> {folder}")
-            status = max(status, run_groups(folder, list(remaining), plan.settings, trusted, quiet=quiet, say=tell))
+            status = max(status, run_groups(folder, list(remaining), plan.settings, trusted, {}, quiet=quiet, say=tell))
             print_sweep_summary(read_plan(folder), sys.stdout)
         elif not problems:
             tell(f"{folder} is finished: all of its {count(num_jobs, 'job')}")

@@ -12,6 +12,7 @@ from small_sweeps import HF, NAG, Rnnbench, assert_close_job, events_of, jobs_of
 import rnnbench.run.checkpoints
 import rnnbench.run.job_folders
 import rnnbench.sweep.batched_sweep
+import rnnbench.sweep.group_run
 
 TWO_GROUPS = ("optim=nag,sgd", "seed=0,1", "optim.lr=0.1,0.01")
 CELLS = ["optim=nag,optim.lr=0.01", "optim=nag,optim.lr=0.1", "optim=sgd,optim.lr=0.01", "optim=sgd,optim.lr=0.1"]
@@ -137,6 +138,20 @@ def kill_before_running():
     rnnbench.sweep.batched_sweep.run_groups = die
 
 
+def build_nothing_twice():
+    """Let the groups of a sweep build no objects."""
+
+    def fail(*arguments, **options):
+        raise AssertionError
+
+    rnnbench.sweep.group_run.set_up = fail
+
+
+def test_groups_in_the_process_of_the_command_train_the_objects_that_it_has_built(rnnbench):
+    words = (*NAG, *TWO_GROUPS, "budget.updates=3", "hydra.launcher.backend=inline")
+    assert len(jobs_of(rnnbench.sweep("s", *words, before=build_nothing_twice))) == 8
+
+
 def plan_only(counts):
     """Run nothing, and have Hydra's own composition of jobs counted in a file."""
 
@@ -145,7 +160,7 @@ def plan_only(counts):
             file.write("composed\n")
         raise AssertionError
 
-    def run_nothing(folder, numbers, settings, trusted, *, quiet, say):
+    def run_nothing(folder, numbers, settings, trusted, setups, *, quiet, say):
         return 0
 
     ConfigLoaderImpl.load_sweep_config = count
