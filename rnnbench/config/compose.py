@@ -24,7 +24,7 @@ from yaml import YAMLError  # type: ignore[import-untyped] # its stubs are no de
 
 from rnnbench.config.composed import Composed
 from rnnbench.config.errors import ConfigError
-from rnnbench.config.explain import explain, show_value
+from rnnbench.config.explain import explain
 from rnnbench.config.nearest import did_you_mean, nearest_keys, not_a_choice
 from rnnbench.config.objects import split_off_hydra, to_config
 from rnnbench.config.overrides import parse_override, refuse_sweep
@@ -33,6 +33,7 @@ from rnnbench.config.request import HEADER, Request
 from rnnbench.config.rule import is_rule
 from rnnbench.config.schema import CHOICE_GROUPS, REQUIRED_GROUPS, Config
 from rnnbench.config.setting import set_value
+from rnnbench.config.values import show_value
 
 EXPERIMENT = "experiment"
 GROUPS = (*REQUIRED_GROUPS, EXPERIMENT)

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import re
-import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -17,34 +16,14 @@ from rnnbench.config.errors import ConfigError
 from rnnbench.config.nearest import did_you_mean, nearest_keys, no_such_key
 from rnnbench.config.register import CLASSES
 from rnnbench.config.usual_words import usual_keys
+from rnnbench.config.values import describe_type, show_value
 from rnnbench.paths import conf_dir
-
-SIMPLE = {int: "a whole number", float: "a number", bool: "true or false", str: "text", list: "a list", dict: "keys"}
 
 FOLDER_KEYS = ("hydra.run.dir", "hydra.sweep.dir")
 """Keys of Hydra that are suggested for a key without a group."""
 
 FEW_KEYS = 6
 """Largest number of keys that a message lists if no key is similar to the given one."""
-
-
-def describe_type(hint: Any) -> str:
-    """A type in words, such as "a list, each entry a number"."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):
-        return " or ".join("null" if part is type(None) else describe_type(part) for part in arguments)
-    if origin is list:
-        return f"a list, each entry {describe_type(arguments[0])}"
-    if dataclasses.is_dataclass(hint):
-        return "keys and values"
-    return SIMPLE.get(hint, "a value")
-
-
-def show_value(value: Any) -> str:
-    """A value as it is typed on the command line."""
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def leaf_keys(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[str]:

@@ -58,8 +58,8 @@ def check_settings(settings: LauncherSettings) -> None:
     Raises:
         ConfigError: The first invalid value.
     """
-    from rnnbench.config.explain import show_value  # imported here because Hydra's plugin does not need it
     from rnnbench.config.nearest import not_a_choice
+    from rnnbench.config.values import show_value  # imported here because Hydra's plugin does not need it
 
     if settings.backend not in BACKENDS:
         raise ConfigError(not_a_choice("hydra.launcher.backend", str(settings.backend), BACKENDS))

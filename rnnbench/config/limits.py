@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from rnnbench.config.explain import show_value
 from rnnbench.config.nearest import not_a_choice
+from rnnbench.config.values import show_value
 
 MAX_INTEGER = 2**63
 """Largest absolute value of an integer in a configuration."""

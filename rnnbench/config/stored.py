@@ -15,12 +15,12 @@ from rnnbench.config import schema
 from rnnbench.config.choices.probes import ProbeConfig
 from rnnbench.config.declaration import DECLARED
 from rnnbench.config.errors import ConfigError
-from rnnbench.config.explain import describe_type, show_value
 from rnnbench.config.launcher_settings import AUTO
 from rnnbench.config.limits import MAX_INTEGER
 from rnnbench.config.nearest import did_you_mean, nearest_keys
 from rnnbench.config.schema import CHOICE_GROUPS, Choice, Config
 from rnnbench.config.validate import validate
+from rnnbench.config.values import describe_type, show_value
 
 RESUMABLE = ("budget.updates", "budget.sequences", "budget.minutes", "stop_when_solved")
 """Keys that may change when a run is resumed: they do not affect the numbers of an update."""

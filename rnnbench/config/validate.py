@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from rnnbench.config.choices.first_order import FirstOrderConfig
-from rnnbench.config.choices.hessian_free import HfConfig
+from rnnbench.config.choices.hessian_free import HfConfig, conflict
 from rnnbench.config.errors import ConfigError
-from rnnbench.config.explain import show_value
 from rnnbench.config.limits import limit_problem
 from rnnbench.config.nearest import did_you_mean, nearest_keys
 from rnnbench.config.objects import values_of
 from rnnbench.config.schema import CHOICE_GROUPS, Choice, Config
+from rnnbench.config.values import show_value
 from rnnbench.tasks.variants import MINIMUM_LENGTHS, check_variant
 
 PER_REPLICA = "per_replica"
@@ -172,34 +172,11 @@ def _check_task(task: Choice) -> None:
 
 def _check_optimizer(optim: Choice) -> None:
     """Check conditions on several keys of an optimizer."""
-    if isinstance(optim, HfConfig):
-        _check_hessian_free(optim)
+    problem = conflict(optim) if isinstance(optim, HfConfig) else None
+    if problem:
+        raise ConfigError(problem)
     if isinstance(optim, FirstOrderConfig) and optim.clip_norm is not None and optim.clip_value is not None:
         raise ConfigError(
             f"optim.clip_norm and optim.clip_value exclude each other, got {optim.clip_norm:g} and "
             f"{optim.clip_value:g}; set one of them to null"
-        )
-
-
-def _check_hessian_free(optim: HfConfig) -> None:
-    sizes = optim.curvature_batch_size, optim.gradient_batch_size
-    if optim.curvature_source == "subset" and sizes[0] > sizes[1]:
-        raise ConfigError(
-            f"optim.curvature_batch_size must be <= optim.gradient_batch_size if optim.curvature_source=subset, "
-            f"got {sizes[0]} and {sizes[1]}"
-        )
-    if not optim.min_damping <= optim.damping <= optim.max_damping:
-        raise ConfigError(
-            f"optim.min_damping <= optim.damping <= optim.max_damping must hold, "
-            f"got {optim.min_damping:g}, {optim.damping:g}, {optim.max_damping:g}"
-        )
-    if optim.low_reduction_ratio >= optim.high_reduction_ratio:
-        raise ConfigError(
-            f"optim.low_reduction_ratio < optim.high_reduction_ratio must hold, "
-            f"got {optim.low_reduction_ratio:g} and {optim.high_reduction_ratio:g}"
-        )
-    if optim.min_cg_iterations > optim.max_cg_iterations:
-        raise ConfigError(
-            f"optim.min_cg_iterations must be <= optim.max_cg_iterations, "
-            f"got {optim.min_cg_iterations} and {optim.max_cg_iterations}"
         )

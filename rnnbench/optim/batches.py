@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from rnnbench.optim.quadratic_model import Penalized
+from rnnbench.objective.second_order import SecondOrderObjective
 
 
 @dataclass(frozen=True)
 class Batches:
     """The batches of one update; several of them may be the same."""
 
-    gradient: Penalized
-    curvature: Penalized
-    backtracking: Penalized
-    line_search: Penalized
+    gradient: SecondOrderObjective
+    curvature: SecondOrderObjective
+    backtracking: SecondOrderObjective
+    line_search: SecondOrderObjective
 
     def cost(
         self,
@@ -39,10 +39,10 @@ class Batches:
             has_preconditioner: Whether squared gradients of the curvature batch were computed.
             has_undamped_value: Whether the quadratic model was also evaluated without damping.
         """
-        curvature, judge = self.curvature.objective.size, self.backtracking.objective.size
-        both = self.gradient.objective.size + curvature * (products + has_preconditioner)  # forward and backward
+        curvature, judge = self.curvature.size, self.backtracking.size
+        both = self.gradient.size + curvature * (products + has_preconditioner)  # forward and backward
         # The states at theta, and the loss after the step.
-        forward = both + curvature * (2 + has_undamped_value) + self.line_search.objective.size * (1 + tried)
+        forward = both + curvature * (2 + has_undamped_value) + self.line_search.size * (1 + tried)
         forward = forward + judge * (judged + 2 * judges_quadratic)
         backward = both + judge * (1 + judged) * judges_quadratic
         return {

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rnnbench.objective.gauss_newton import GaussNewton, Matching
-from rnnbench.objective.objective import Objective
+from rnnbench.objective.gauss_newton import Matching
+from rnnbench.objective.second_order import Curvature, SecondOrderObjective
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Penalized:
         weight_decay: (R, 1), float64.
     """
 
-    objective: Objective
+    objective: SecondOrderObjective
     weight_decay: Tensor
 
     def loss(self, theta: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ class QuadraticModel:
 
     def __init__(self, batch: Penalized, theta: Tensor, gradient: Tensor, damping: Damping) -> None:
         self.gradient = gradient
-        self._curvature: GaussNewton = batch.objective.linearize(theta, damping.structural, damping.matching)
+        self._curvature: Curvature = batch.objective.linearize(theta, damping.structural, damping.matching)
         self._weight_decay = batch.weight_decay
         self.loss = self._curvature.loss + batch.penalty(theta)
         self.diagonal = damping.diagonal + batch.weight_decay

@@ -170,3 +170,29 @@ class HfConfig(OptimizerConfig):
         below=1,
         per_replica=True,
     )
+
+
+def conflict(optim: HfConfig) -> str | None:
+    """The message for values that exclude each other; None if there are none."""
+    sizes = optim.curvature_batch_size, optim.gradient_batch_size
+    if optim.curvature_source == "subset" and sizes[0] > sizes[1]:
+        return (
+            f"optim.curvature_batch_size must be <= optim.gradient_batch_size if optim.curvature_source=subset, "
+            f"got {sizes[0]} and {sizes[1]}"
+        )
+    if not optim.min_damping <= optim.damping <= optim.max_damping:
+        return (
+            f"optim.min_damping <= optim.damping <= optim.max_damping must hold, "
+            f"got {optim.min_damping:g}, {optim.damping:g}, {optim.max_damping:g}"
+        )
+    if optim.low_reduction_ratio >= optim.high_reduction_ratio:
+        return (
+            f"optim.low_reduction_ratio < optim.high_reduction_ratio must hold, "
+            f"got {optim.low_reduction_ratio:g} and {optim.high_reduction_ratio:g}"
+        )
+    if optim.min_cg_iterations > optim.max_cg_iterations:
+        return (
+            f"optim.min_cg_iterations must be <= optim.max_cg_iterations, "
+            f"got {optim.min_cg_iterations} and {optim.max_cg_iterations}"
+        )
+    return None

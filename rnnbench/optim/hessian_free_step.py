@@ -1,0 +1,255 @@
+"""The arithmetic of a Hessian-free update on batches that are given.
+
+Letters: R replicas, P parameters of one replica.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from rnnbench.objective.conjugate_gradient import CgResult, CgRules, conjugate_gradient
+from rnnbench.objective.gauss_newton import OWN_MATCHING, Matching
+from rnnbench.objective.second_order import SecondOrderObjective
+from rnnbench.optim.backtracking import CHOOSE, ChosenStep, last_iterate
+from rnnbench.optim.base import Optimizer, State
+from rnnbench.optim.batches import Batches
+from rnnbench.optim.damping import DampingRule, finite_change, reduction_ratio, weight_scales
+from rnnbench.optim.hessian_free_metrics import outcome_of
+from rnnbench.optim.line_search import LineSearch, rounding
+from rnnbench.optim.quadratic_model import Damping, Penalized, QuadraticModel
+
+STRUCTURAL_RANGE = 1000.0
+"""mu, if it adapts to the reduction ratio, stays within this factor of its initial value."""
+
+SYNC_EVERY = 10
+"""On a GPU: iterations of conjugate gradients between two reads of which replicas have stopped."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of every replica.
+
+    Attributes:
+        theta: Parameters after the step, (R, P), a new tensor; a replica whose step was rejected keeps its row.
+        state: The new optimizer state.
+        cost: Costs by the names in `rnnbench.optim.base.Update`, each (R,).
+        metrics: Numbers by the tags in `rnnbench.optim.hessian_free_metrics`, each (R,).
+    """
+
+    theta: Tensor
+    state: State
+    cost: Mapping[str, Tensor]
+    metrics: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class HessianFreeStep(Optimizer):
+    """The hyperparameters of Hessian-free, without the sizes of its batches, and what they do.
+
+        q(d) = g^T d + d^T (G + lambda I + lambda mu S) d / 2
+
+    g is the gradient, G the Gauss-Newton matrix, lambda the damping, S the structural-damping matrix and mu its weight.
+    One update: CG from the decayed last solution; backtracking to an iterate that is better on other sequences;
+    adaptation of lambda to the reduction ratio on the curvature batch; line search on further sequences. If no step
+    size lowers the loss, the step is rejected and theta is unchanged.
+
+    Attributes: hyperparameters as in the configuration schema (`rnnbench.config.choices.hessian_free`); tensors are
+    (R, 1), float64.
+
+    Source: Martens (2010), ICML; Martens and Sutskever (2011), ICML.
+    """
+
+    weight_decay: Tensor
+    damping: Tensor
+    damping_increase: Tensor
+    damping_decrease: Tensor
+    low_reduction_ratio: Tensor
+    high_reduction_ratio: Tensor
+    reduction_ratio: str
+    rejected_damping: str
+    min_damping: Tensor
+    max_damping: Tensor
+    damping_scaling: str
+    restart_after: int
+    structural_damping: Tensor
+    matching_distance: str
+    structural_normalization: str
+    structural_scaling: str
+    structural_damping_factor: Tensor
+    max_cg_iterations: int
+    min_cg_iterations: int
+    cg_tolerance: Tensor
+    cg_window: int
+    cg_residual_tolerance: Tensor
+    cg_dtype: str
+    preconditioner: str
+    preconditioner_exponent: Tensor
+    warm_start_decay: Tensor
+    reset_warm_start: bool
+    backtracking: str
+    backtracking_batch: str
+    backtracking_judge: str
+    keep_iterates_every: int | None
+    line_search_batch: str
+    line_search_decrease: float
+    max_line_search_steps: int
+    line_search_sufficient_decrease: Tensor
+
+    @cached_property
+    def _has_structural(self) -> bool:
+        """Whether any replica uses structural damping; cached, since reading the tensor waits for the device."""
+        return bool((self.structural_damping != 0).any())
+
+    @property
+    def matching(self) -> Matching | None:
+        """How structural damping measures changes of the hidden states; None: no replica uses it."""
+        if not self._has_structural:
+            return None
+        return Matching(self.matching_distance, self.structural_normalization)
+
+    @property
+    @override
+    def bytes_per_parameter(self) -> int:
+        return 280 + 8 * len(self._cg_rules().kept_iterations())  # vectors of CG and backtracking, kept iterates
+
+    @override
+    def initial_state(self, theta: Tensor) -> State:
+        return {
+            "damping": self.damping.to(theta.device),
+            "structural_damping": self.structural_damping.to(theta.device),
+            "failures": torch.zeros(len(theta), dtype=torch.float64, device=theta.device),
+            "solution": torch.zeros_like(theta),
+        }
+
+    def step(self, theta: Tensor, state: State, batches: Batches, gradient: Tensor) -> Step:
+        """Make one step of every replica.
+
+        Args:
+            theta: (R, P); not changed.
+            state: From `initial_state` or the last step; not changed.
+            batches: The batches of this step.
+            gradient: Gradient of the gradient batch at theta, without weight decay, (R, P).
+        """
+        own = self.cast_like(theta.new_empty(0, dtype=torch.float64))  # on theta's device, not of its dtype
+        return own._step(theta, state, batches, gradient)
+
+    def _step(self, theta: Tensor, state: State, batches: Batches, gradient: Tensor) -> Step:
+        curvature, judge, searched = (
+            Penalized(objective, self.weight_decay)
+            for objective in (batches.curvature, batches.backtracking, batches.line_search)
+        )
+        gradient = Penalized(batches.gradient, self.weight_decay).gradient(theta, gradient)
+        damping = self._damping(theta, state, batches.curvature)
+        model = QuadraticModel(curvature, theta, gradient, damping)
+        solved = self._solve(model, batches.curvature, theta, state["solution"])
+        chosen = self._backtrack(judge, theta, solved, damping)
+        actual = finite_change(curvature.loss(theta + chosen.step) - model.loss)
+        predicted = chosen.quadratic if self.reduction_ratio == "damped" else model.undamped_value(chosen.step)
+        ratio, noise = reduction_ratio(actual, predicted), rounding(model.loss, theta.dtype)
+        unknown = (actual.abs() <= noise) & (predicted.abs() <= noise)
+        slope = (gradient * chosen.step).sum(1, dtype=torch.float64)
+        search = LineSearch(self.line_search_decrease, self.max_line_search_steps, self.line_search_sufficient_decrease)
+        step_size, tried = search(searched.loss, theta, chosen.step, slope)
+        accepted, size = step_size > 0, step_size.unsqueeze(1).to(theta.dtype)
+        failed = ~accepted | ((ratio <= 0) & ~unknown)
+        failures = torch.where(failed, state["failures"] + 1, 0.0)
+        cost = batches.cost(
+            solved.num_iterations + 1,
+            chosen.num_judged,
+            tried,
+            judges_quadratic=self.backtracking != "none" and self.backtracking_judge == "quadratic",
+            has_preconditioner=self.preconditioner == "diagonal",
+            has_undamped_value=self.reduction_ratio == "undamped",
+        )
+        return Step(
+            theta=torch.where(accepted.unsqueeze(1), torch.addcmul(theta, size, chosen.step), theta),
+            state=self._next_state(state, solved.solution.to(theta.dtype), ratio, unknown, accepted, failures),
+            cost=cost,
+            metrics={
+                "hf/damping": state["damping"].squeeze(1),
+                "hf/structural_damping": state["structural_damping"].squeeze(1),
+                "hf/cg_iterations": solved.num_iterations,
+                "hf/cg_termination": solved.reasons,
+                "hf/cg_backtracked": chosen.num_given_up,
+                "hf/reduction_ratio": ratio,
+                "hf/predicted_reduction": -predicted,
+                "hf/actual_reduction": -actual,
+                "hf/step_size": step_size,
+                "hf/outcome": outcome_of(accepted, unknown, predicted),
+                "hf/failures": failures,
+            },
+        )
+
+    def _damping(self, theta: Tensor, state: State, objective: SecondOrderObjective) -> Damping:
+        diagonal, structural = state["damping"], state["structural_damping"] if self._has_structural else None
+        if structural is not None and self.structural_scaling == "damping":
+            structural = structural * diagonal
+        if self.damping_scaling == "weights":
+            diagonal = diagonal * weight_scales(theta, objective.group_sizes)
+        return Damping(diagonal, structural, self.matching or OWN_MATCHING)
+
+    def _cg_rules(self) -> CgRules:
+        return CgRules(
+            max_iterations=self.max_cg_iterations,
+            min_iterations=self.min_cg_iterations,
+            tolerance=self.cg_tolerance.squeeze(1),
+            window=self.cg_window,
+            residual_tolerance=self.cg_residual_tolerance.squeeze(1),
+            keep_every=self.keep_iterates_every,
+            dtype=getattr(torch, self.cg_dtype),
+            sync_every=1 if self.damping.device.type == "cpu" else SYNC_EVERY,
+        )
+
+    def _solve(self, model: QuadraticModel, objective: SecondOrderObjective, theta: Tensor, last: Tensor) -> CgResult:
+        """CG on the damped system from the decayed last solution."""
+        start = last * self.warm_start_decay.to(last.dtype)
+        preconditioner = None
+        if self.preconditioner == "diagonal":
+            fisher = objective.mean_squared_gradient(theta).double()
+            preconditioner = (fisher + model.diagonal).pow(self.preconditioner_exponent)
+        return conjugate_gradient(model.product, -model.gradient, start, self._cg_rules(), preconditioner)
+
+    def _backtrack(self, batch: Penalized, theta: Tensor, solved: CgResult, damping: Damping) -> ChosenStep:
+        if self.backtracking == "none":
+            return last_iterate(solved, theta.dtype)
+        if self.backtracking_judge == "loss":
+
+            def judge(step: Tensor) -> Tensor:
+                return batch.loss(theta + step)
+
+        else:
+            gradient = batch.gradient(theta, batch.objective.loss_and_gradient(theta).gradient)
+            judge = QuadraticModel(batch, theta, gradient, damping).value
+        return CHOOSE[self.backtracking](judge, solved, theta.dtype)
+
+    def _next_state(
+        self, state: State, solution: Tensor, ratio: Tensor, unknown: Tensor, accepted: Tensor, failures: Tensor
+    ) -> State:
+        rule = DampingRule(
+            self.low_reduction_ratio,
+            self.high_reduction_ratio,
+            self.damping_increase,
+            self.damping_decrease,
+            self.min_damping,
+            self.max_damping,
+        )
+        raised = ~accepted if self.rejected_damping == "increase" else torch.zeros_like(accepted)
+        factor = self.structural_damping_factor
+        first = self.structural_damping
+        low, high = first / STRUCTURAL_RANGE, first * STRUCTURAL_RANGE
+        structural_rule = replace(rule, increase=factor, decrease=1 / factor, lowest=low, highest=high)
+        restart = failures >= self.restart_after if self.restart_after else torch.zeros_like(accepted)
+        forget = restart | ~accepted if self.reset_warm_start else restart
+        again = restart.unsqueeze(1)
+        damping = rule(state["damping"], ratio, unknown, raised)
+        structural = structural_rule(state["structural_damping"], ratio, unknown, raised)
+        return {
+            "damping": torch.where(again, self.damping, damping),
+            "structural_damping": torch.where(again, first, structural),
+            "failures": torch.where(restart, 0.0, failures),
+            "solution": torch.where(forget.unsqueeze(1), 0.0, solution),
+        }
