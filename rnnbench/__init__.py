@@ -1,3 +1,38 @@
-"""rnnbench: train recurrent nets on long-term dependencies, and see why they learn or do not."""
+"""rnnbench: train recurrent nets on long-term dependencies, and see why they learn or do not.
+
+The public names are imported at their first use, so that `import rnnbench` takes no time; `__init__.pyi` has their
+types.
+"""
+
+from importlib import import_module
+from typing import Any
+
+# These packages have the names of public functions. A package becomes an attribute of this one when it is first
+# imported, so that is done here, before the functions.
+from rnnbench import report, sweep
+
+del report, sweep
 
 __version__ = "0.1.0"
+
+PUBLIC = {
+    "ConfigError": "rnnbench.config.errors",
+    "RecordError": "rnnbench.records.errors",
+    "Run": "rnnbench.api.run",
+    "Sweep": "rnnbench.api.sweep",
+    "load": "rnnbench.api.loading",
+}
+"""Public name -> the module that defines it."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name."""
+    if name not in PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(PUBLIC[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    """The names of this module, including those that are not imported yet."""
+    return sorted({*globals(), *PUBLIC})

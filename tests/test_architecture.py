@@ -13,7 +13,7 @@ ABOVE = {"benchmarks", "docs", "scripts", "tests"}  # what a checkout has beside
 BASE = {"kernels", "linear_algebra", "losses", "tasks", "models", "init"}
 BELOW_TRAINING = {*BASE, "metrics", "objective", "optim", "diagnostics", "probes", "records"}
 MAY_IMPORT = {  # a package imports itself and these
-    "__init__": set(),
+    "__init__": {"report", "sweep"},  # see there
     "exit_status": set(),
     "paths": set(),
     "metrics": set(),
@@ -50,6 +50,7 @@ MAY_IMPORT = {  # a package imports itself and these
         "bench",
     }
     | {"__version__"},
+    "api": {"commands", "config", "exit_status", "records", "report", "run", "sweep", "training"},
     "cli": {"commands", "config", "exit_status", "records", "training", "__version__"},
     "__main__": {"cli", "run"},
 }
@@ -81,7 +82,7 @@ LAPACK = {  # functions of torch, and methods of its tensors
     "triangular_solve",
 }
 BATCHES = "rnnbench.tasks.base"  # all that the others know of tasks
-STARTS_WITHOUT_TORCH = {"_hydra", "cli", "commands", "exit_status", "config", "__init__", "paths", "report"}
+STARTS_WITHOUT_TORCH = {"_hydra", "api", "cli", "commands", "exit_status", "config", "__init__", "paths", "report"}
 
 
 def part(module):

@@ -5,7 +5,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 LAYERS: Sequence[tuple[str, Sequence[tuple[str, str]]]] = (
-    ("terminal", (("cli", "dispatch"), ("commands", "one file a command"))),
+    ("terminal, Python", (("cli", "dispatch"), ("api", "commands as functions"), ("commands", "one file a command"))),
     (
         "what a command runs",
         (

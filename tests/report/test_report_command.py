@@ -11,6 +11,7 @@ from recorded_runs import write_run, write_sweep
 
 from rnnbench import cli
 from rnnbench.commands.report import parse_options
+from rnnbench.report import files
 
 VOID = {"meta", "br", "link", "img", "input"}
 
@@ -313,7 +314,7 @@ def test_a_full_disk_is_said_and_the_table_is_there(rnnbench, tmp_path, monkeypa
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("rnnbench.report.files.write_csv", fail)
+    monkeypatch.setattr(files, "write_csv", fail)
     status, out, err = rnnbench("runs")
     assert status == 1
     assert "Outcome" in out

@@ -10,6 +10,7 @@ from planned import plan_jobs
 from rnnbench.cli import main
 from rnnbench.config.classes import places_of
 from rnnbench.config.trust import NOTHING, Trusted
+from rnnbench.sweep import group_run
 from rnnbench.sweep.backends import run_group_or_report
 
 SIDE_EFFECT = """
@@ -87,7 +88,7 @@ def test_the_refusal_is_the_command_that_goes_on(resume, tmp_path):
 def test_a_worker_finds_a_class_in_a_folder_that_is_named(tmp_path, monkeypatch, capsys):
     """A process of submitit's or of a cluster has no more than that: the folder is not on its path yet."""
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr("rnnbench.sweep.group_run._run_part", lambda *_, **__: 0)
+    monkeypatch.setattr(group_run, "_run_part", lambda *_, **__: 0)
     sweep, own = tmp_path / "sweep", tmp_path / "my"
     for folder in (sweep / "0", sweep / "1", sweep / "groups", own):
         folder.mkdir(parents=True)

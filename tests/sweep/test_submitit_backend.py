@@ -11,7 +11,7 @@ from rnnbench.cli import main
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.launcher_settings import LauncherSettings
 from rnnbench.config.trust import NOTHING
-from rnnbench.sweep import submitit_backend
+from rnnbench.sweep import slurm, submitit_backend
 from rnnbench.sweep.progress import outcome
 from rnnbench.sweep.slurm import OwnJob, SlurmWatch, job_states, own_job
 from rnnbench.sweep.submitit_backend import GroupTask, run_by_submitit
@@ -87,7 +87,7 @@ def test_a_job_without_a_result_has_ended_if_slurm_says_so_twice(states, ended, 
     answers = [
         None if state is None else dict([("8", "RUNNING"), *([("7", state)] if state else [])]) for state in states
     ]
-    monkeypatch.setattr("rnnbench.sweep.slurm.job_states", lambda: answers.pop(0))
+    monkeypatch.setattr(slurm, "job_states", lambda: answers.pop(0))
     first, second = jobs_in(tmp_path, "7", "8")
     watch = SlurmWatch(tmp_path, [first, second])
     found = [watch.running(0) for _ in states]
@@ -105,9 +105,9 @@ def test_a_result_is_the_end_whatever_slurm_says(tmp_path, monkeypatch):
         second.paths.result_pickle.touch()
         return {"8": "COMPLETED"}
 
-    monkeypatch.setattr("rnnbench.sweep.slurm.job_states", lambda: {"8": "COMPLETED"})
+    monkeypatch.setattr(slurm, "job_states", lambda: {"8": "COMPLETED"})
     assert watch.running(0) == [second]
-    monkeypatch.setattr("rnnbench.sweep.slurm.job_states", late_result)
+    monkeypatch.setattr(slurm, "job_states", late_result)
     assert watch.running(0) == []
     assert watch.ended == {}
 

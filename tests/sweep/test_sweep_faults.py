@@ -24,9 +24,9 @@ from small_sweeps import (
 
 import rnnbench.run.checkpoints
 import rnnbench.run.job_folders
-import rnnbench.sweep.group_run
 from rnnbench.records.errors import MachineError
 from rnnbench.run.callbacks import RunCallbacks
+from rnnbench.sweep import group_run
 
 # ---------------------------------------------------------------- folders
 
@@ -173,7 +173,7 @@ ERRORS = {
 
 def have_memory_for(most, update, kind):
     """Have memory used up by more than so many replicas, from an update on; they may not be kept any longer then."""
-    on_update, run_group = RunCallbacks.on_update, rnnbench.sweep.group_run.run_group
+    on_update, run_group = RunCallbacks.on_update, group_run.run_group
     failed = []
 
     def failing(self, training, made):
@@ -188,7 +188,7 @@ def have_memory_for(most, update, kind):
         return run_group(*arguments, **options)
 
     RunCallbacks.on_update = failing
-    rnnbench.sweep.group_run.run_group = run_half
+    group_run.run_group = run_half
 
 
 @pytest.mark.parametrize(("update", "kind"), [(0, "cpu"), (15, "gpu")])

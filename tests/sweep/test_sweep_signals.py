@@ -10,7 +10,7 @@ import pytest
 from forked import SECONDS_AT_MOST
 from small_sweeps import NAG, assert_same_sweep, at_update, jobs_of, statuses_of, summary_of
 
-import rnnbench.sweep.submitit_backend
+from rnnbench.sweep import submitit_backend
 from rnnbench.training.interrupt import Interrupt
 
 WORDS = (*NAG, "optim=nag,sgd", "seed=0,1", "optim.lr=1e-3,1e-4", "stop_when_solved=false")
@@ -73,7 +73,7 @@ def end_slowly():
             Path(self.folder, f"ended-{self.number}").touch()
             return 143
 
-    rnnbench.sweep.submitit_backend.GroupTask = SlowTask
+    submitit_backend.GroupTask = SlowTask
     os.setsid()
 
 

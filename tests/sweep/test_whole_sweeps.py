@@ -11,8 +11,7 @@ from small_sweeps import HF, NAG, Rnnbench, assert_close_job, events_of, jobs_of
 
 import rnnbench.run.checkpoints
 import rnnbench.run.job_folders
-import rnnbench.sweep.batched_sweep
-import rnnbench.sweep.group_run
+from rnnbench.sweep import batched_sweep, group_run
 
 TWO_GROUPS = ("optim=nag,sgd", "seed=0,1", "optim.lr=0.1,0.01")
 CELLS = ["optim=nag,optim.lr=0.01", "optim=nag,optim.lr=0.1", "optim=sgd,optim.lr=0.01", "optim=sgd,optim.lr=0.1"]
@@ -135,7 +134,7 @@ def kill_before_running():
     def die(*arguments, **options):
         os.kill(os.getpid(), signal.SIGKILL)
 
-    rnnbench.sweep.batched_sweep.run_groups = die
+    batched_sweep.run_groups = die
 
 
 def build_nothing_twice():
@@ -144,7 +143,7 @@ def build_nothing_twice():
     def fail(*arguments, **options):
         raise AssertionError
 
-    rnnbench.sweep.group_run.set_up = fail
+    group_run.set_up = fail
 
 
 def test_groups_in_the_process_of_the_command_train_the_objects_that_it_has_built(rnnbench):
@@ -164,7 +163,7 @@ def plan_only(counts):
         return 0
 
     ConfigLoaderImpl.load_sweep_config = count
-    rnnbench.sweep.batched_sweep.run_groups = run_nothing
+    batched_sweep.run_groups = run_nothing
 
 
 @pytest.mark.slow

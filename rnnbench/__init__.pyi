@@ -1,0 +1,10 @@
+"""Types of the public names; `PUBLIC` in `__init__.py` is the table by which they are imported."""
+
+from rnnbench.api.loading import load as load
+from rnnbench.api.run import Run as Run
+from rnnbench.api.sweep import Sweep as Sweep
+from rnnbench.config.errors import ConfigError as ConfigError
+from rnnbench.records.errors import RecordError as RecordError
+
+__version__: str
+PUBLIC: dict[str, str]

@@ -1,0 +1,111 @@
+"""A run, as its folder has it."""
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnbench.api.frames import frame_of
+from rnnbench.api.settings import Settings
+from rnnbench.records import Summary, read_summary
+from rnnbench.records.closing import closing_summary, shortest_path
+from rnnbench.records.messages import printable
+from rnnbench.records.metrics_csv import read_metrics
+from rnnbench.records.wording import percent
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Run:
+    """A run, read from its folder; what the folder gets later is seen by a new `rnnbench.load`.
+
+    Args:
+        folder: Folder of the run.
+
+    Attributes:
+        folder: The folder, an absolute path.
+        summary: Summary of the run: summary.json.
+        exit_status: Exit status that the command would have had: 0, or 1 if the run failed. None: the run was loaded.
+
+    Raises:
+        RecordError: The summary is missing or damaged.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder).absolute()
+        self.summary: Summary = read_summary(self.folder)
+        self.exit_status: int | None = None
+
+    @property
+    def status(self) -> str:
+        """How the run ended: solved, budget, diverged, interrupted or failed; running: it has not ended."""
+        return self.summary.status
+
+    @property
+    def solved(self) -> bool:
+        """Whether the run was solved."""
+        return self.summary.solved
+
+    @cached_property
+    def config(self) -> Settings:
+        """Configuration of the run, as in `run.config.optim.lr`."""
+        return Settings(self.summary.config)
+
+    @cached_property
+    def metrics(self) -> Mapping[str, NDArray[np.float64]]:
+        """Recorded numbers: column of metrics.csv -> values, (rows,); NaN: no value.
+
+        Raises:
+            RecordError: metrics.csv is missing or damaged.
+        """
+        return read_metrics(self.folder)
+
+    def frame(self) -> Any:
+        """The recorded numbers as a pandas.DataFrame, a row for each logged update.
+
+        Raises:
+            RecordError: metrics.csv is missing or damaged.
+            ImportError: pandas is not installed.
+        """
+        return frame_of(self.metrics)
+
+    @cached_property
+    def weights(self) -> "Mapping[str, Tensor]":
+        """Saved parameters by name, each in the shape that the model gives it, on the CPU.
+
+        The file is that of the run's last checkpoint. While the run is trained together with others of a sweep, it is
+        the checkpoint of their group.
+
+        Raises:
+            RecordError: There is no checkpoint yet, or it is damaged.
+        """
+        from rnnbench.sweep.last_checkpoint import parameters_of, read_last_checkpoint
+
+        return parameters_of(read_last_checkpoint(self.folder))
+
+    @cached_property
+    def theta(self) -> "Tensor":
+        """Saved parameters as one vector (P,): those of `weights`, one after another; raises as `weights` does."""
+        import torch
+
+        return torch.cat([weight.reshape(-1) for weight in self.weights.values()])
+
+    def __str__(self) -> str:
+        """The lines that the command prints when the run has ended."""
+        return closing_summary(self.summary, self.folder).plain
+
+    def __repr__(self) -> str:
+        """One line: name, status, number of updates, error rate and folder."""
+        name, summary = printable(str(self.summary.config.get("name", "run"))), self.summary
+        rate = f"error rate {percent(summary.error_rate)}"
+        return f"<Run {name}: {summary.status}, update {summary.updates:,}, {rate}, {shortest_path(self.folder)}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return f"<pre>{escape(str(self))}</pre>"

@@ -1,0 +1,57 @@
+"""A sweep, or another folder with several runs."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from rnnbench.api.run import Run
+from rnnbench.records import RecordError
+from rnnbench.records.closing import shortest_path
+from rnnbench.records.wording import count
+from rnnbench.report.finding import find_run_folders
+
+
+class Sweep:
+    """The runs in a folder, read from it: of a sweep, its jobs.
+
+    Args:
+        folder: Folder of a sweep, or another one that contains runs.
+
+    Attributes:
+        folder: The folder, an absolute path.
+        runs: The runs, in the order of their folders.
+        problems: Folder without a usable summary -> what is wrong with it; a job that has not begun is no problem.
+        waiting: Folders of jobs that have not begun.
+        exit_status: Exit status that the command would have had: 0, or 1 if a job failed. None: the sweep was loaded.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder).absolute()
+        found = find_run_folders([self.folder])
+        self.waiting = found.waiting
+        self.problems = {problem.folder: problem.message for problem in found.problems}
+        self.runs: list[Run] = []
+        self.exit_status: int | None = None
+        for path in sorted(found.runs, key=_natural_order):
+            try:
+                self.runs.append(Run(path))
+            except RecordError as error:
+                self.problems[path] = str(error)
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Status -> number of runs, and the number of jobs that wait, if there are any."""
+        return Counter([*(run.status for run in self.runs), *("waiting" for _ in self.waiting)])
+
+    def __repr__(self) -> str:
+        """One line: the number of runs, how many have which status, and the folder."""
+        counts = ", ".join(f"{number:,} {status}" for status, number in self.counts.items())
+        return f"<Sweep of {count(len(self.runs), 'run')}: {counts}, {shortest_path(self.folder)}>"
+
+
+def _natural_order(path: Path) -> list[tuple[int, str]]:
+    """Sort key by which 2 comes before 10."""
+    parts = re.split(r"(\d+)", str(path))
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
