@@ -10,7 +10,9 @@ from rnnbench.diagnostics.jacobians import Matrices
 from rnnbench.linear_algebra import qr
 
 
-def lyapunov_spectrum(jacobians: Matrices, num_aligning: int = 0, begins: Tensor | None = None) -> Tensor:
+def lyapunov_spectrum(
+    jacobians: Matrices, num_aligning: int = 0, begins: Tensor | None = None, num_exponents: int | None = None
+) -> Tensor:
     """Compute Lyapunov exponents over the steps of a trajectory by QR decompositions.
 
     With J_t Q_{t-1} = Q_t R_t, the exponents are the means over t of ln |diagonal of R_t|. Their sum is exactly the
@@ -23,9 +25,12 @@ def lyapunov_spectrum(jacobians: Matrices, num_aligning: int = 0, begins: Tensor
         num_aligning: Number of initial steps that only align the directions and are not counted; less than T.
         begins: First step of each trajectory, counted from 0, int64, broadcastable to (...); earlier steps are
             ignored. None: the first step.
+        num_exponents: Compute only so many exponents, the leading ones as T grows, from random directions (the same in
+            every call); None: all, from the axes of the state.
 
     Returns:
-        (..., n), float64, natural logarithm per step, largest first; -inf if a Jacobian is singular.
+        (..., n) or (..., num_exponents), float64, natural logarithm per step, largest first; -inf if a Jacobian is
+        singular.
 
     Raises:
         ValueError: No step would be counted.
@@ -37,18 +42,26 @@ def lyapunov_spectrum(jacobians: Matrices, num_aligning: int = 0, begins: Tensor
     if num_counted < 1:
         raise ValueError(f"num_aligning must be less than the {len(jacobians)} steps, got {num_aligning}")
     first = jacobians[0].double()
-    directions = torch.eye(first.shape[-1], dtype=first.dtype, device=first.device).expand(first.shape)
-    total = torch.zeros(first.shape[:-1], dtype=first.dtype, device=first.device)
+    directions = _directions(first.shape[-1], num_exponents).to(first.device).expand(*first.shape[:-1], -1)
+    total = torch.zeros_like(directions[..., 0, :])
     if begins is None:
         begins = torch.zeros((), dtype=torch.int64, device=first.device)
-    identity, begins = directions, begins.expand(first.shape[:-2]).unsqueeze(-1)  # (..., 1)
+    initial, begins = directions, begins.expand(first.shape[:-2]).unsqueeze(-1)  # (..., 1)
     latest = int(begins.max())
     for t in range(len(jacobians)):
         directions, triangle = qr(jacobians[t].double() @ directions)
         growth = triangle.diagonal(dim1=-2, dim2=-1).abs().log()
         if t < latest:
-            directions = torch.where((t >= begins).unsqueeze(-1), directions, identity)
+            directions = torch.where((t >= begins).unsqueeze(-1), directions, initial)
         if t < latest + num_aligning:
             growth = torch.where(t >= begins + num_aligning, growth, 0.0)
         total = total + growth
     return (total / (num_counted - begins)).sort(dim=-1, descending=True).values
+
+
+def _directions(size: int, count: int | None) -> Tensor:
+    """Return orthonormal directions as columns, (n, n) or (n, count), float64."""
+    if count is None or count >= size:
+        return torch.eye(size, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    return qr(torch.randn(size, count, dtype=torch.float64, generator=generator))[0]

@@ -206,6 +206,21 @@ class Model(ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has no state_jacobians")
 
+    def input_jacobians(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:
+        """Derivatives of the whole state with respect to the inputs of the same step, dstate_t/dx_t.
+
+        Through them the layers of a stacked net are coupled.
+
+        Args:
+            theta: (R, P).
+            states: state_{t-1}, (..., R, b, s): the state *before* the step.
+            inputs: x_t, (..., R, b, d).
+
+        Returns:
+            (..., R, b, s, d).
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no input_jacobians")
+
     def min_gradient_blocks(self, shape: BlockShape) -> int:
         """Minimum number of blocks into which a gradient batch of this shape is split."""
         return 1

@@ -50,6 +50,29 @@ class Gru(FusedCell):
         return (candidate + update_gate * (hidden - candidate),)
 
     @override
+    def state_jacobians(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:
+        weight = self.parameters(theta)["weight_hh"].unsqueeze(1)
+        by_gate, update_gate, reset_gate = self._slopes(theta, states, inputs)
+        by_gate = torch.stack([*by_gate[:2], by_gate[2] * reset_gate])
+        return _weighted(by_gate, weight) + torch.diag_embed(update_gate)
+
+    @override
+    def input_jacobians(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:
+        return _weighted(self._slopes(theta, states, inputs)[0], self.parameters(theta)["weight_ih"].unsqueeze(1))
+
+    def _slopes(self, theta: Tensor, states: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return dh_t / d(preactivation) of r, z and n, (3, ..., n), and the gates z and r."""
+        p = self.parameters(theta)
+        from_inputs = (inputs @ p["weight_ih"].mT + p["bias"].unsqueeze(1)).chunk(3, -1)
+        from_hidden = (states @ p["weight_hh"].mT).chunk(3, -1)
+        r, z = (torch.sigmoid(from_inputs[k] + from_hidden[k]) for k in (0, 1))
+        recurrent = from_hidden[2] + p["bias_hn"].unsqueeze(1)
+        candidate = torch.tanh(from_inputs[2] + r * recurrent)
+        of_candidate = (1 - z) * (1 - candidate * candidate)
+        slopes = [of_candidate * recurrent * r * (1 - r), (states - candidate) * z * (1 - z), of_candidate]
+        return torch.stack(slopes), z, r
+
+    @override
     def to_torch(self, parameters: Parameters) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         bias, bias_hn = parameters["bias"], parameters["bias_hn"]
         recurrent_bias = torch.nn.functional.pad(bias_hn, (2 * self.hidden_size, 0))
@@ -64,3 +87,9 @@ class Gru(FusedCell):
     @override
     def recurrent_weight(self, theta: Tensor) -> Tensor:
         return self.parameters(theta)["weight_hh"].chunk(3, 1)[2]
+
+
+def _weighted(slopes: Tensor, weight: Tensor) -> Tensor:
+    """Sum over the gates of slope times weight: slopes (3, ..., n), weight (..., 3n, k) -> (..., n, k)."""
+    first, second, third = weight.chunk(3, -2)
+    return slopes[0].unsqueeze(-1) * first + slopes[1].unsqueeze(-1) * second + slopes[2].unsqueeze(-1) * third

@@ -113,6 +113,13 @@ class SimpleRnn(Model):
 
     @override
     def state_jacobians(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:
-        p = self.parameters(theta)
-        (after,) = self.step(p, (states,), inputs)
-        return self.nonlinearity.derivative(after).unsqueeze(-1) * p["weight_hh"].unsqueeze(1)
+        return self._slopes(theta, states, inputs) * self.parameters(theta)["weight_hh"].unsqueeze(1)
+
+    @override
+    def input_jacobians(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:
+        return self._slopes(theta, states, inputs) * self.parameters(theta)["weight_ih"].unsqueeze(1)
+
+    def _slopes(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:
+        """f'(a_t) as a column, (..., R, b, n, 1)."""
+        (after,) = self.step(self.parameters(theta), (states,), inputs)
+        return self.nonlinearity.derivative(after).unsqueeze(-1)

@@ -7,7 +7,7 @@ These terms are computed from the states and dL/dstate_t alone, which an update 
 Letters: R replicas, P parameters of one replica, T time steps, b sequences, s size of the whole state, d inputs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,7 +24,7 @@ class LagShares:
     """The gradient of the weights of the step, by lag from each sequence's own end, lag 0 first; float64.
 
     Attributes:
-        whole: Sum over all lags, (R, p): the gradient with respect to the parameters that `Model.step` uses.
+        whole: Sum over all lags, (R, p): the gradient with respect to the weights of the step.
         shares: Component of each lag's gradient along `whole`, divided by the norm of `whole`, (R, T). They sum to 1; a
             negative share points against the whole.
         norms: Norm of each lag's gradient, (R, T).
@@ -33,6 +33,26 @@ class LagShares:
     whole: Tensor
     shares: Tensor
     norms: Tensor
+
+    @classmethod
+    def of(cls, whole: Tensor, pieces: Iterable[Tensor]) -> "LagShares":
+        """Compare the gradient of each lag, in chunks of some lags, (lags, R, p), with their sum, (R, p)."""
+        squared = whole.square().sum(1)
+        shares, norms = [], []
+        for piece in pieces:
+            shares.append(torch.linalg.vecdot(piece, whole) / squared)
+            norms.append(piece.norm(dim=2))
+        return cls(whole, torch.cat(shares).T, torch.cat(norms).T)
+
+    @classmethod
+    def joined(cls, parts: Sequence["LagShares"]) -> "LagShares":
+        """The gradient of several sets of weights together, such as those of the layers of a stacked net."""
+        whole = torch.cat([part.whole for part in parts], 1)
+        squared = torch.stack([part.whole.square().sum(1, keepdim=True) for part in parts])  # (parts, R, 1)
+        shares = torch.stack([part.shares for part in parts])
+        weighted = torch.where(squared > 0, shares * squared, 0.0).sum(0)  # weights without a gradient have no shares
+        norms = torch.stack([part.norms for part in parts]).square().sum(0).sqrt()
+        return cls(whole, weighted / squared.sum(0), norms)
 
 
 @dataclass(frozen=True)
@@ -46,6 +66,7 @@ class StepGradients:
         inputs: (T, R, b, d).
         state_gradients: dL/dstate_t of the loss L, t = 1 .. T, (T, R, b, s); 0 after the end of a sequence.
         lengths: (R, b).
+        names: Names of the weights; None: all that `Model.step` uses.
     """
 
     model: Model
@@ -54,6 +75,7 @@ class StepGradients:
     inputs: Tensor
     state_gradients: Tensor
     lengths: Tensor
+    names: Sequence[str] | None = None
 
     def by_lag(self) -> LagShares:
         """The term of each lag, counted from the end of each sequence; lag 0 is the last step of a sequence.
@@ -69,13 +91,7 @@ class StepGradients:
         steps = self.lengths - 1 - lags.view(-1, 1, 1)  # (T, R, b): the 0-based step of each lag
         # Lags before the first step of a sequence get an arbitrary step and a gradient of 0.
         present, steps = steps >= 0, steps.clamp(min=0)
-        whole = self._whole()
-        squared = whole.square().sum(1)
-        shares, norms = [], []
-        for piece in self._pieces(steps, present):
-            shares.append(torch.linalg.vecdot(piece, whole) / squared)
-            norms.append(piece.norm(dim=2))
-        return LagShares(whole, torch.cat(shares).T, torch.cat(norms).T)
+        return LagShares.of(self._whole(), self._pieces(steps, present))
 
     def _whole(self) -> Tensor:
         """The sum over all steps, (R, p): each replica's weights are shared by its steps as by its sequences."""
@@ -114,8 +130,11 @@ class StepGradients:
     def _pull_back(self, theta: Tensor, states: Tensor, inputs: Tensor, gradients: Tensor) -> Tensor:
         """Pull gradients after one step, (r, k, s), back to its weights, (r, p)."""
         named = self.model.parameters(theta.double())
-        weights = {name: named[name].detach().requires_grad_() for name in self.model.step_parameters}
+        names = self.model.step_parameters if self.names is None else self.names
+        weights = {name: named[name].detach().requires_grad_() for name in names}
         with torch.enable_grad():
-            after = torch.cat(self.model.step(weights, states.chunk(self.model.num_state_parts, -1), inputs), -1)
+            after = torch.cat(
+                self.model.step({**named, **weights}, states.chunk(self.model.num_state_parts, -1), inputs), -1
+            )
         pieces = torch.autograd.grad(after, list(weights.values()), gradients)
         return torch.cat([piece.flatten(1) for piece in pieces], 1)

@@ -20,6 +20,7 @@ from rnnbench.diagnostics.steps import (
 from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
 from rnnbench.probes.base import Probe, Reading, View
+from rnnbench.probes.figures import to_png
 from rnnbench.probes.gradient_figures import draw_gradient_against_curvature
 from rnnbench.probes.sample import Sample, sample_bytes, sequences_at_once, take_sample
 from rnnbench.tasks.base import Task
@@ -229,9 +230,14 @@ class Curvature(Probe):
             pictures = {}
             if draw:
                 drawn = spectrum.values.masked_fill(~_resolved(spectrum), torch.nan)
-                pictures["curvature/gradient_against_curvature"] = lambda k: draw_gradient_against_curvature(
-                    drawn[k], spectrum.gradient[k], {name: one[k] for name, one in shares.items()}, spectrum.share[k]
-                )
+
+                def picture(k: int) -> bytes:
+                    ways = {name: one[k] for name, one in shares.items()}
+                    return to_png(
+                        draw_gradient_against_curvature(drawn[k], spectrum.gradient[k], ways, spectrum.share[k])
+                    )
+
+                pictures["curvature/gradient_against_curvature"] = picture
             return Reading(self._scalars(spectrum, shares), pictures=pictures)
 
         return read

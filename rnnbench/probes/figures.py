@@ -1,4 +1,4 @@
-"""Pictures for TensorBoard, as PNG; each curve carries its label.
+"""Figures for TensorBoard, and their PNG; each curve carries its label.
 
 TensorBoard's page IMAGES shows every picture 350 pixels wide, and scales other sizes without smoothing. Pictures are
 therefore exactly this wide, or a multiple of it within `enlarged`.
@@ -30,7 +30,7 @@ _TITLE_SIZE, _TITLE_PAD, _TITLE_CHARACTERS = 10, 9, 52  # points; characters of 
 _scale: ContextVar[int] = ContextVar("scale", default=1)
 
 
-def draw_eigenvalues(eigenvalues: Tensor) -> bytes:
+def draw_eigenvalues(eigenvalues: Tensor) -> "Figure":
     """Draw complex eigenvalues, (k,), in the complex plane with the unit circle."""
     values = eigenvalues.numpy()
     axes = new_axes(5.2, left=0.15, right=0.97, bottom=0.11)
@@ -44,10 +44,10 @@ def draw_eigenvalues(eigenvalues: Tensor) -> bytes:
     outside = np.mean(finite > 1) if finite.size else np.nan
     set_title(axes, f"eigenvalues of the state-transition Jacobian\n{outside:.1%} outside")
     axes.grid(alpha=0.25)
-    return to_png(axes.get_figure(root=True))
+    return figure_of(axes)
 
 
-def draw_lag_decay(curve: Tensor) -> bytes:
+def draw_lag_decay(curve: Tensor) -> "Figure":
     """Draw the mean norm of dL/dh_t against the lag, (T,), on a log axis."""
     values = curve.numpy()
     lag = np.arange(len(values))
@@ -65,7 +65,7 @@ def draw_lag_decay(curve: Tensor) -> bytes:
         set_title(axes, f"{reach}\nat {last / first:.2g} times its value at the end")
     axes.set(xlabel="steps before the end of the sequence", ylabel="||dL/dh||, mean over sequences")
     axes.grid(alpha=0.25)
-    return to_png(axes.get_figure(root=True))
+    return figure_of(axes)
 
 
 @contextlib.contextmanager
@@ -94,8 +94,7 @@ def new_axes(height: float, *, left: float, right: float, bottom: float) -> "Axe
 
 def set_title(axes: "Axes", text: str) -> None:
     """Write a title over the whole width of a figure, in as many lines as it needs, and make room for it."""
-    figure = axes.get_figure(root=True)
-    assert figure is not None
+    figure = figure_of(axes)
     lines = [line for part in text.split("\n") for line in textwrap.wrap(part, _TITLE_CHARACTERS)]
     place = figure.subplotpars
     height = (1.3 * _TITLE_SIZE * len(lines) + _TITLE_PAD + 4) / 72 / figure.get_figheight()
@@ -104,7 +103,14 @@ def set_title(axes: "Axes", text: str) -> None:
     axes.set_title("\n".join(lines), fontsize=_TITLE_SIZE, x=middle, pad=_TITLE_PAD)
 
 
-def to_png(figure: "Figure | None") -> bytes:
+def figure_of(axes: "Axes") -> "Figure":
+    """Return the figure that holds some axes."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    return figure
+
+
+def to_png(figure: "Figure") -> bytes:
     """Convert a figure to the bytes of a PNG file."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 

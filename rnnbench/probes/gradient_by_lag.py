@@ -10,8 +10,9 @@ from typing_extensions import override
 
 from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
-from rnnbench.objective.step_gradients import NUMBERS_AT_ONCE, StepGradients
+from rnnbench.objective.step_gradients import NUMBERS_AT_ONCE, LagShares, StepGradients
 from rnnbench.probes.base import Probe, Reading, View
+from rnnbench.probes.figures import to_png
 from rnnbench.probes.gradient_figures import draw_gradient_by_lag
 from rnnbench.probes.state_gradient import lags
 from rnnbench.tasks.base import Task
@@ -95,21 +96,32 @@ class GradientByLag(Probe):
         def read() -> Reading:
             inputs, lengths, scaled = batch.inputs.cpu(), batch.lengths.cpu(), state_gradients.cpu() * scale
             by_lag = StepGradients(model, theta.cpu(), states.cpu(), inputs, scaled, lengths).by_lag()
-            starts = lags(num_steps)
-            scalars = {
-                f"gradient_by_lag/share_from_{start}": by_lag.shares[:, start:stop].sum(1)
-                for start, stop in itertools.pairwise([*starts, num_steps])
-            }
-            if dependency is not None:
-                scalars[OF_DEPENDENCY] = by_lag.shares[:, dependency.start : dependency.stop].sum(1)
-            scalars |= {f"gradient_by_lag/norm_{lag}": by_lag.norms[:, lag] for lag in lags(num_steps, dependency)}
-            scalars |= {f"gradient_by_lag/reach_{percent}": reach(by_lag.shares, percent / 100) for percent in REACHES}
-            pictures = {}
-            if draw:
-                pictures["gradient_by_lag/shares"] = lambda k: draw_gradient_by_lag(by_lag.shares[k], by_lag.norms[k])
-            return Reading(scalars, pictures=pictures)
+            scalars = by_lag_scalars(by_lag, num_steps, dependency)
+
+            def picture(replica: int) -> bytes:
+                return to_png(draw_gradient_by_lag(by_lag.shares[replica], by_lag.norms[replica]))
+
+            return Reading(scalars, pictures={"gradient_by_lag/shares": picture} if draw else {})
 
         return read
+
+
+def by_lag_scalars(by_lag: LagShares, num_steps: int, dependency: range | None = None) -> dict[str, Tensor]:
+    """Return the scalars of a gradient by lag, by tag, (R,) each.
+
+    Args:
+        by_lag: The gradient by lag.
+        num_steps: T.
+        dependency: Lags of the task's dependency; None: not known.
+    """
+    scalars = {
+        f"gradient_by_lag/share_from_{start}": by_lag.shares[:, start:stop].sum(1)
+        for start, stop in itertools.pairwise([*lags(num_steps), num_steps])
+    }
+    if dependency is not None:
+        scalars[OF_DEPENDENCY] = by_lag.shares[:, dependency.start : dependency.stop].sum(1)
+    scalars |= {f"gradient_by_lag/norm_{lag}": by_lag.norms[:, lag] for lag in lags(num_steps, dependency)}
+    return scalars | {f"gradient_by_lag/reach_{percent}": reach(by_lag.shares, percent / 100) for percent in REACHES}
 
 
 def reach(shares: Tensor, part: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Pictures of gradients against curvature and lag, as PNG; each curve carries its label."""
+"""Figures of gradients against curvature and lag; each curve carries its label."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rnnbench.probes.figures import DATA, GUIDE, new_figure, set_title, to_png
+from rnnbench.probes.figures import DATA, GUIDE, new_figure, set_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,7 @@ _BESIDE: dict[str, Any] = {"textcoords": "offset points", "fontsize": 9}
 
 def draw_gradient_against_curvature(
     curvature: Tensor, gradient: Tensor, progress: Mapping[str, Tensor], share: Tensor
-) -> bytes:
+) -> "Figure":
     """Draw the gradient's component along each eigenvector, and the progress of steps, against the curvature.
 
     Args:
@@ -52,7 +52,7 @@ def draw_gradient_against_curvature(
         )
     for axes in (upper, lower):
         axes.grid(alpha=0.25)
-    return to_png(figure)
+    return figure
 
 
 def _gradient_title(values: NDArray[Any], parts: NDArray[Any], share: float) -> str:
@@ -87,7 +87,7 @@ def _update(axes: "Axes", values: NDArray[Any], shares: NDArray[Any]) -> None:
     axes.annotate(label, (0.02, 0.98), xycoords="axes fraction", va="top", color=DATA, fontsize=9)
 
 
-def draw_gradient_by_lag(shares: Tensor, norms: Tensor) -> bytes:
+def draw_gradient_by_lag(shares: Tensor, norms: Tensor) -> "Figure":
     """Draw the share of each lag in the gradient, (T,), and the norm of its contribution on a log axis, (T,)."""
     values, sizes = shares.numpy(), norms.numpy()
     lag = np.arange(len(values))
@@ -106,7 +106,7 @@ def draw_gradient_by_lag(shares: Tensor, norms: Tensor) -> bytes:
         set_title(upper, f"{part:.1%} of the gradient comes from\nthe last {last} of {len(values)} steps")
     for axes in (upper, lower):
         axes.grid(alpha=0.25)
-    return to_png(figure)
+    return figure
 
 
 def _two_panels(height: float, *, right: float) -> "tuple[Figure, Axes, Axes]":

@@ -1,4 +1,4 @@
-"""Pictures of Jacobians and their products, as PNG; each line carries its name, and the title states the result.
+"""Figures of Jacobians and their products; each line carries its name, and the title states the result.
 
 Values that may underflow are given as natural logarithms and drawn on an axis of powers of ten.
 """
@@ -11,16 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rnnbench.probes.figures import DATA, GUIDE, new_axes, set_title, to_png
+from rnnbench.probes.figures import DATA, GUIDE, figure_of, new_axes, set_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 OTHER = "#4b8b3b"
 LN10 = math.log(10)
 
 
-def draw_moduli(moduli: Tensor, singular_values: Tensor) -> bytes:
+def draw_moduli(moduli: Tensor, singular_values: Tensor) -> "Figure":
     """Draw eigenvalue moduli and singular values by rank, (samples, s) each, in descending order."""
     axes = _axes()
     is_known = (moduli.isfinite() & singular_values.isfinite()).all(1)
@@ -46,10 +47,10 @@ def draw_moduli(moduli: Tensor, singular_values: Tensor) -> bytes:
     step, spectrum = (float(values[:, 0].mean()) for values in (singular_values, moduli))
     set_title(axes, f"one step amplifies at most {step:.3g} times;\nthe largest |eigenvalue| is {spectrum:.3g}")
     axes.set(xlabel="rank", ylabel="of the state-transition Jacobian")
-    return to_png(axes.get_figure(root=True))
+    return figure_of(axes)
 
 
-def draw_push(growth: Tensor, size: float) -> bytes:
+def draw_push(growth: Tensor, size: float) -> "Figure":
     """Draw the growth of a push along the leading eigenvector.
 
     Args:
@@ -79,14 +80,14 @@ def draw_push(growth: Tensor, size: float) -> bytes:
     set_title(axes, f"{pushed}\n{real} after {steps[-1]} steps,\nby its eigenvalue {predicted}")
     axes.set(xlabel="steps after the push", ylabel="size of the push, over its first")
     axes.locator_params(axis="x", integer=True)
-    return to_png(axes.get_figure(root=True))
+    return figure_of(axes)
 
 
-def draw_product_norms(log_norms: Tensor) -> bytes:
+def draw_product_norms(lags: Sequence[int], log_norms: Tensor) -> "Figure":
     """Draw the spectral norm of dh_T/dh_t against the lag, from its logarithms, (lags, sequences)."""
     axes = _axes()
     powers = log_norms.numpy() / LN10
-    lag = np.arange(len(powers))
+    lag = np.array(lags)
     mean = powers.mean(1)
     axes.plot(lag, np.where(np.isfinite(powers), powers, np.nan), color=DATA, alpha=0.35, linewidth=0.8)
     axes.plot(lag, np.where(np.isfinite(mean), mean, np.nan), color=DATA, linewidth=2)
@@ -96,22 +97,22 @@ def draw_product_norms(log_norms: Tensor) -> bytes:
     known = np.flatnonzero(np.isfinite(mean))
     if not known.size:
         return _nothing(axes, "the product of Jacobians")
-    last = int(known[-1])
+    last, end = int(lag[known[-1]]), mean[known[-1]]
     if last == 0:
         set_title(axes, "a change of the state is gone after one step: the product is exactly 0")
     else:
-        rate, verb = 10 ** (mean[last] / last), "grows" if mean[last] > 0 else "shrinks"
-        change = f"{verb} to {_power(mean[last])} times\nits size over {last} steps, {rate:.3g} a step"
+        rate, verb = 10 ** (end / last), "grows" if end > 0 else "shrinks"
+        change = f"{verb} to {_power(end)} times\nits size over {last} steps, {rate:.3g} a step"
         set_title(axes, f"a change of the state {change}")
     _at_least_a_decade(axes)
     low, high = axes.get_ylim()
     axes.set_ylim(low, max(high, 0.1 * (high - low)))  # room for the name of the line at 1
     _powers_of_ten(axes)
     axes.set(xlabel="lag T - t", ylabel="||dh_T / dh_t||, largest singular value")
-    return to_png(axes.get_figure(root=True))
+    return figure_of(axes)
 
 
-def draw_product_singular_values(lags: Sequence[int], logarithms: Tensor) -> bytes:
+def draw_product_singular_values(lags: Sequence[int], logarithms: Tensor) -> "Figure":
     """Draw singular values of dh_T/dh_t against the lag, from their logarithms, (lags, s)."""
     axes = _axes(right=0.7)
     powers = logarithms.numpy() / LN10
@@ -134,10 +135,10 @@ def draw_product_singular_values(lags: Sequence[int], logarithms: Tensor) -> byt
     within = int((powers[-1] > powers[-1].max() - 1).sum())
     set_title(axes, f"over {lags[-1]} steps {within} of {size} directions\nkeep within a factor of 10 of the strongest")
     axes.set(xlabel="lag T - t", ylabel="singular values of dh_T / dh_t")
-    return to_png(axes.get_figure(root=True))
+    return figure_of(axes)
 
 
-def draw_lyapunov(spectrum: Tensor, num_steps: int) -> bytes:
+def draw_lyapunov(spectrum: Tensor, num_steps: int) -> "Figure":
     """Draw Lyapunov exponents by rank, (sequences, s)."""
     axes = _axes()
     values = spectrum.numpy()
@@ -163,7 +164,7 @@ def draw_lyapunov(spectrum: Tensor, num_steps: int) -> bytes:
         )
     set_title(axes, f"largest Lyapunov exponent {largest:.3g} per step:\n{meaning}")
     axes.set(xlabel="rank", ylabel="Lyapunov exponent, ln per step")
-    return to_png(axes.get_figure(root=True))
+    return figure_of(axes)
 
 
 def _axes(*, right: float = 0.97) -> "Axes":
@@ -189,10 +190,10 @@ def _name(
     axes.annotate(text, place, offset, textcoords="offset points", annotation_clip=False, **style)
 
 
-def _nothing(axes: "Axes", what: str) -> bytes:
-    """Return a picture whose title says that the values are not finite."""
+def _nothing(axes: "Axes", what: str) -> "Figure":
+    """Return a figure whose title says that the values are not finite."""
     set_title(axes, f"{what}: not finite")
-    return to_png(axes.get_figure(root=True))
+    return figure_of(axes)
 
 
 def _powers_of_ten(axes: "Axes") -> None:

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from torch import Tensor
 from typing_extensions import override
 
 from rnnbench.diagnostics.jacobians import departure_from_normality, eigenvalues, singular_values
 from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
 from rnnbench.probes.base import Probe, Reading, View
+from rnnbench.probes.figures import to_png
 from rnnbench.probes.jacobian_figures import draw_moduli
 from rnnbench.probes.trajectories import sample
 
@@ -71,14 +73,26 @@ class JacobianNormality(Probe):
         def read() -> Reading:
             jacobians = visited.on_host().jacobians().transpose(0, 1).flatten(1, 2)  # (R, samples, s, s)
             values, sizes = eigenvalues(jacobians), singular_values(jacobians)
-            absolute, relative = departure_from_normality(jacobians, values)
-            columns = (sizes[..., 0], sizes[..., -1], relative, absolute)
-            scalars = {metric.tag: column.mean(1) for metric, column in zip(self.metrics, columns, strict=True)}
-            pictures = (
-                {"jacobian/singular_values": lambda replica: draw_moduli(values[replica].abs(), sizes[replica])}
-                if draw
-                else {}
-            )
+            scalars = normality_scalars(jacobians, values, sizes)
+
+            def picture(replica: int) -> bytes:
+                return to_png(draw_moduli(values[replica].abs(), sizes[replica]))
+
+            pictures = {"jacobian/singular_values": picture} if draw else {}
             return Reading(scalars, {"jacobian/singular_value": sizes.flatten(1)}, pictures)
 
         return read
+
+
+def normality_scalars(jacobians: Tensor, eigenvalues: Tensor, singular_values: Tensor) -> dict[str, Tensor]:
+    """Return the scalars of Jacobians (R, samples, s, s), by tag, (R,) each.
+
+    Args:
+        jacobians: The Jacobians.
+        eigenvalues: Their eigenvalues, (R, samples, s).
+        singular_values: Their singular values, largest first, (R, samples, s).
+    """
+    absolute, relative = departure_from_normality(jacobians, eigenvalues)
+    columns = (singular_values[..., 0], singular_values[..., -1], relative, absolute)
+    tags = (metric.tag for metric in JacobianNormality.metrics)
+    return {tag: column.mean(1) for tag, column in zip(tags, columns, strict=True)}

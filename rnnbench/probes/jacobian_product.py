@@ -7,13 +7,15 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.diagnostics.jacobian_products import log_singular_values, product_norms
+from rnnbench.diagnostics.jacobian_products import ProductNorms, log_singular_values, product_norms
+from rnnbench.diagnostics.jacobians_in_turn import BYTES_AT_ONCE
 from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
 from rnnbench.probes.base import Probe, Reading, View
+from rnnbench.probes.figures import to_png
 from rnnbench.probes.jacobian_figures import draw_product_norms, draw_product_singular_values
 from rnnbench.probes.state_gradient import lags
-from rnnbench.probes.trajectories import BYTES_AT_ONCE, JacobiansInTurn, ends
+from rnnbench.probes.trajectories import ends
 from rnnbench.tasks.base import Task
 
 NUM_PICTURED_LAGS = 12
@@ -78,27 +80,18 @@ class JacobianProduct(Probe):
 
         def read() -> Reading:
             along = visited.on_host()
-            norms = product_norms(JacobiansInTurn(along))
-            lag, own = torch.arange(len(along.states) + 1).unsqueeze(1), own_steps.cpu()
-            means = (norms.log_spectral.mean(-1), norms.stable_rank.mean(-1))  # (K + 1, R)
-            logarithm, rank = (mean.masked_fill(lag > own, torch.nan) for mean in means)
-            missing = torch.full_like(logarithm[0], torch.nan)
-
-            def at(curve: Tensor, lag: int) -> Tensor:
-                return curve[lag] if lag < len(curve) else missing
-
-            scalars = {f"jacobian/product_log_norm_lag_{lag}": at(logarithm, lag) for lag in wanted}
-            scalars["jacobian/product_log_norm_per_step"] = slope_against_lag(logarithm)
-            scalars |= {f"jacobian/product_stable_rank_lag_{lag}": at(rank, lag) for lag in wanted}
+            norms, own = product_norms(along.jacobians_in_turn()), own_steps.cpu()
+            scalars = product_scalars(norms, own, wanted)
 
             def draw_values(replica: int) -> bytes:
                 followed = int(own[replica])
                 chosen = pictured_lags(followed)
-                values = log_singular_values(JacobiansInTurn(along.first_of(replica, followed)), chosen)
-                return draw_product_singular_values(chosen, values[:, 0, 0])
+                values = log_singular_values(along.first_of(replica, followed).jacobians_in_turn(), chosen)
+                return to_png(draw_product_singular_values(chosen, values[:, 0, 0]))
 
             def draw_norms(replica: int) -> bytes:
-                return draw_product_norms(norms.log_spectral[: int(own[replica]) + 1, replica])
+                steps = int(own[replica]) + 1
+                return to_png(draw_product_norms(range(steps), norms.log_spectral[:steps, replica]))
 
             pictures = {
                 "jacobian/product_against_lag": draw_norms,
@@ -109,9 +102,29 @@ class JacobianProduct(Probe):
         return read
 
 
-def slope_against_lag(logarithm: Tensor) -> Tensor:
-    """Return the slope, (R,), of the least-squares line through the finite values, (K + 1, R), against the lag."""
-    lag = torch.arange(len(logarithm), dtype=logarithm.dtype).unsqueeze(1)
+def product_scalars(norms: ProductNorms, num_steps: Tensor, shown: Sequence[int]) -> dict[str, Tensor]:
+    """Return the scalars of products of Jacobians, by tag, (R,) each; NaN at a lag that was not computed.
+
+    Args:
+        norms: Norms at lags of the followed sequences, (lags, R, b).
+        num_steps: Number of steps that were followed, (R,); norms at larger lags are ignored.
+        shown: Lags that have scalars.
+    """
+    lag = torch.tensor(norms.lags).unsqueeze(1)
+    means = (norms.log_spectral.mean(-1), norms.stable_rank.mean(-1))  # (lags, R)
+    logarithm, rank = (mean.masked_fill(lag > num_steps, torch.nan) for mean in means)
+    missing = torch.full_like(logarithm[0], torch.nan)
+
+    def at(curve: Tensor, lag: int) -> Tensor:
+        return curve[norms.lags.index(lag)] if lag in norms.lags else missing
+
+    scalars = {f"jacobian/product_log_norm_lag_{lag}": at(logarithm, lag) for lag in shown}
+    scalars["jacobian/product_log_norm_per_step"] = slope_against_lag(logarithm, lag)
+    return scalars | {f"jacobian/product_stable_rank_lag_{lag}": at(rank, lag) for lag in shown}
+
+
+def slope_against_lag(logarithm: Tensor, lag: Tensor) -> Tensor:
+    """Return the slope, (R,), of the least-squares line through finite values (lags, R) against their lag (lags, 1)."""
     usable = logarithm.isfinite()
     weight, known = usable.to(logarithm.dtype), torch.where(usable, logarithm, 0.0)
     total = weight.sum(0)

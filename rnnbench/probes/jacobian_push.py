@@ -16,8 +16,9 @@ from rnnbench.diagnostics.jacobians import (
 from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
 from rnnbench.probes.base import Probe, Reading, View
+from rnnbench.probes.figures import to_png
 from rnnbench.probes.jacobian_figures import draw_push
-from rnnbench.probes.trajectories import JacobiansInTurn, Visited, sample, shortest
+from rnnbench.probes.trajectories import Visited, sample, shortest
 
 
 @dataclass(frozen=True)
@@ -88,16 +89,11 @@ class JacobianPush(Probe):
             means = ends.movedim(3, 1).flatten(2).nanmean(2)  # (3, R)
             scalars = {metric.tag: mean for metric, mean in zip(self.metrics, means, strict=True)}
             leading = growth[:, :, 0].movedim(3, 0).flatten(3)  # (R, 3, steps + 1, samples)
-            pictures = (
-                {
-                    "jacobian/push_against_steps": lambda replica: draw_push(
-                        leading[replica, :, : int(own[replica]) + 1], self.push_size
-                    )
-                }
-                if draw
-                else {}
-            )
-            return Reading(scalars, pictures=pictures)
+
+            def picture(replica: int) -> bytes:
+                return to_png(draw_push(leading[replica, :, : int(own[replica]) + 1], self.push_size))
+
+            return Reading(scalars, pictures={"jacobian/push_against_steps": picture} if draw else {})
 
         return read
 
@@ -115,7 +111,7 @@ class JacobianPush(Probe):
             along.append(step(k, along[-1]))
         # Treat each sampled state of a replica as the start of a sequence.
         steps = [torch.stack([_together(one) for one in part]) for part in (along, following)]
-        taken = JacobiansInTurn(Visited(model, theta, *steps))
+        taken = Visited(model, theta, *steps).jacobians_in_turn()
         by_product = product_log_growth(taken, _together(vectors))  # (steps + 1, directions, R, K b)
         num_samples = visited.states.shape[0]
         by_product = by_product.view(*by_product.shape[:-1], num_samples, -1).movedim(-2, -3)

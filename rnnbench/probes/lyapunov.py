@@ -3,15 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from torch import Tensor
 from typing_extensions import override
 
 from rnnbench.diagnostics.jacobians import share_above
+from rnnbench.diagnostics.jacobians_in_turn import BYTES_AT_ONCE
 from rnnbench.diagnostics.lyapunov import lyapunov_spectrum
 from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
 from rnnbench.probes.base import Probe, Reading, View
+from rnnbench.probes.figures import to_png
 from rnnbench.probes.jacobian_figures import draw_lyapunov
-from rnnbench.probes.trajectories import BYTES_AT_ONCE, JacobiansInTurn, ends
+from rnnbench.probes.trajectories import ends
 
 
 @dataclass(frozen=True)
@@ -58,17 +61,26 @@ class Lyapunov(Probe):
         draw = self.picture_every > 0 and view.num_logged % self.picture_every == 0
 
         def read() -> Reading:
-            own = num_steps.cpu().unsqueeze(1)  # (R, 1)
-            jacobians = JacobiansInTurn(visited.on_host())
-            spectrum = lyapunov_spectrum(jacobians, begins=len(jacobians) - own)  # (R, b, s)
-            kept = share_above(spectrum, -1 / own.unsqueeze(2))
-            columns = (spectrum[..., 0], spectrum.mean(-1), kept)
-            scalars = {metric.tag: column.mean(1) for metric, column in zip(self.metrics, columns, strict=True)}
-            pictures = (
-                {"lyapunov/spectrum": lambda replica: draw_lyapunov(spectrum[replica], int(own[replica]))}
-                if draw
-                else {}
-            )
-            return Reading(scalars, pictures=pictures)
+            own = num_steps.cpu()
+            jacobians = visited.on_host().jacobians_in_turn()
+            spectrum = lyapunov_spectrum(jacobians, begins=len(jacobians) - own.unsqueeze(1))  # (R, b, s)
+
+            def picture(replica: int) -> bytes:
+                return to_png(draw_lyapunov(spectrum[replica], int(own[replica])))
+
+            return Reading(exponent_scalars(spectrum, own), pictures={"lyapunov/spectrum": picture} if draw else {})
 
         return read
+
+
+def exponent_scalars(spectrum: Tensor, num_steps: Tensor) -> dict[str, Tensor]:
+    """Return the scalars of Lyapunov exponents, by tag, (R,) each.
+
+    Args:
+        spectrum: Exponents of the followed sequences, largest first, (R, b, s).
+        num_steps: Number of steps that were followed, (R,).
+    """
+    kept = share_above(spectrum, -1 / num_steps.view(-1, 1, 1))
+    columns = (spectrum[..., 0], spectrum.mean(-1), kept)
+    tags = (metric.tag for metric in Lyapunov.metrics)
+    return {tag: column.mean(1) for tag, column in zip(tags, columns, strict=True)}

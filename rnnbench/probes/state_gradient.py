@@ -10,7 +10,7 @@ from typing_extensions import override
 from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
 from rnnbench.probes.base import Probe, Reading, View
-from rnnbench.probes.figures import draw_lag_decay
+from rnnbench.probes.figures import draw_lag_decay, to_png
 from rnnbench.tasks.base import Task
 
 NUM_SEQUENCES = 8
@@ -73,12 +73,12 @@ class StateGradient(Probe):
 
         def read() -> Reading:
             curve = (lag_curve(state_gradients, lengths) * size).cpu()
-            scalars = {f"state_gradient/lag_{lag}": curve[:, lag] for lag in shown}
-            if dependency is not None:
-                scalars[AT_DEPENDENCY] = curve[:, dependency[-1]]
-            scalars["state_gradient/decay_per_step"] = decay_per_step(curve)
-            pictures = {"state_gradient/against_lag": lambda replica: draw_lag_decay(curve[replica])} if draw else {}
-            return Reading(scalars, pictures=pictures)
+            scalars = curve_scalars(curve, shown, dependency)
+
+            def picture(replica: int) -> bytes:
+                return to_png(draw_lag_decay(curve[replica]))
+
+            return Reading(scalars, pictures={"state_gradient/against_lag": picture} if draw else {})
 
         return read
 
@@ -99,6 +99,20 @@ def lags(num_steps: int, dependency: range | None = None) -> Sequence[int]:
         decade *= 10
     chosen = [lag for lag in chosen if lag < num_steps / 1.1]
     return chosen if dependency is None else sorted({*chosen, dependency[0], dependency[-1]})
+
+
+def curve_scalars(curve: Tensor, shown: Sequence[int], dependency: range | None = None) -> dict[str, Tensor]:
+    """Return the scalars of a curve ||dL/dh_t|| against the lag, by tag, (R,) each.
+
+    Args:
+        curve: Mean over sequences at each lag, (R, T).
+        shown: Lags that have a scalar.
+        dependency: Lags of the task's dependency; None: not known.
+    """
+    scalars = {f"state_gradient/lag_{lag}": curve[:, lag] for lag in shown}
+    if dependency is not None:
+        scalars[AT_DEPENDENCY] = curve[:, dependency[-1]]
+    return {**scalars, "state_gradient/decay_per_step": decay_per_step(curve)}
 
 
 def lag_curve(state_gradients: Tensor, lengths: Tensor) -> Tensor:

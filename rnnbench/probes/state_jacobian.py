@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 from typing_extensions import override
 
 from rnnbench.diagnostics.jacobians import share_above
@@ -11,7 +12,7 @@ from rnnbench.linear_algebra import eigvals
 from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
 from rnnbench.probes.base import Probe, Reading, View
-from rnnbench.probes.figures import draw_eigenvalues
+from rnnbench.probes.figures import draw_eigenvalues, to_png
 from rnnbench.probes.trajectories import sample
 from rnnbench.tasks.base import Task
 
@@ -80,20 +81,25 @@ class StateJacobian(Probe):
         def read() -> Reading:
             jacobians = visited.jacobians().cpu()
             eigenvalues = eigvals(jacobians).transpose(0, 1).flatten(1, 2)  # (R, samples, s)
-            modulus = eigenvalues.abs()
-            radius, flat = modulus.amax(-1), modulus.flatten(1)
-            quantiles = torch.quantile(flat, torch.tensor(QUANTILES, dtype=flat.dtype), dim=1)
-            scalars = {
-                "jacobian/spectral_radius": radius.mean(1),
-                "jacobian/spectral_radius_max": radius.amax(1),
-                **{f"jacobian/modulus_q{round(100 * q)}": row for q, row in zip(QUANTILES, quantiles, strict=True)},
-                "jacobian/share_above_one": share_above(flat, 1.0),
-            }
-            pictures = (
-                {"jacobian/eigenvalues": lambda replica: draw_eigenvalues(eigenvalues[replica].flatten())}
-                if draw
-                else {}
-            )
-            return Reading(scalars, {"jacobian/eigenvalue_modulus": flat}, pictures)
+
+            def picture(replica: int) -> bytes:
+                return to_png(draw_eigenvalues(eigenvalues[replica].flatten()))
+
+            histograms = {"jacobian/eigenvalue_modulus": eigenvalues.abs().flatten(1)}
+            pictures = {"jacobian/eigenvalues": picture} if draw else {}
+            return Reading(spectrum_scalars(eigenvalues), histograms, pictures)
 
         return read
+
+
+def spectrum_scalars(eigenvalues: Tensor) -> dict[str, Tensor]:
+    """Return the scalars of Jacobians' eigenvalues, (R, samples, s), by tag, (R,) each."""
+    modulus = eigenvalues.abs()
+    radius, flat = modulus.amax(-1), modulus.flatten(1)
+    quantiles = torch.quantile(flat, torch.tensor(QUANTILES, dtype=flat.dtype), dim=1)
+    return {
+        "jacobian/spectral_radius": radius.mean(1),
+        "jacobian/spectral_radius_max": radius.amax(1),
+        **{f"jacobian/modulus_q{round(100 * q)}": row for q, row in zip(QUANTILES, quantiles, strict=True)},
+        "jacobian/share_above_one": share_above(flat, 1.0),
+    }

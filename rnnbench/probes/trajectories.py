@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rnnbench.diagnostics.jacobians_in_turn import JacobiansInTurn
 from rnnbench.models.base import Model
 from rnnbench.probes.base import View
-
-BYTES_AT_ONCE = 2**25
-"""Maximum memory for Jacobians, unless a single step takes more."""
 
 
 @dataclass(frozen=True)
@@ -45,41 +43,14 @@ class Visited:
         """Return the Jacobians of all steps, (K, R, b, s, s)."""
         return self.model.state_jacobians(self.theta, self.states, self.inputs)
 
+    def jacobians_in_turn(self) -> JacobiansInTurn:
+        """Return the Jacobians of each step, (R, b, s, s), as a sequence that computes them when they are read."""
+        num_steps, num_replicas, num_sequences, size = self.states.shape
+        bytes_per_step = num_replicas * num_sequences * size**2 * self.states.itemsize
+        return JacobiansInTurn(num_steps, bytes_per_step, lambda steps: self._during(steps).jacobians())
 
-class JacobiansInTurn:
-    """Sequence of the Jacobians of each step, (R, b, s, s) each; only a few steps are in memory at a time.
-
-    Args:
-        visited: States in the order of the steps.
-    """
-
-    def __init__(self, visited: Visited) -> None:
-        self._visited = visited
-        _, num_replicas, num_sequences, size = visited.states.shape
-        self._at_once = max(1, BYTES_AT_ONCE // (num_replicas * num_sequences * size**2 * visited.states.itemsize))
-        self._steps, self._jacobians = range(0), visited.states.new_empty(0)
-
-    def __len__(self) -> int:
-        """Number of steps."""
-        return len(self._visited.states)
-
-    def __getitem__(self, step: int, /) -> Tensor:
-        """Return the Jacobian of a step; the index is that of a list, negative ones count from the end.
-
-        Raises:
-            IndexError: There is no such step.
-        """
-        step = range(len(self))[step]
-        if step not in self._steps:
-            start = step - step % self._at_once
-            self._steps = range(start, min(start + self._at_once, len(self)))
-            part = slice(start, self._steps.stop)
-            visited = self._visited
-            self._jacobians = visited.states.new_empty(0)  # free the previous ones first
-            self._jacobians = Visited(
-                visited.model, visited.theta, visited.states[part], visited.inputs[part]
-            ).jacobians()
-        return self._jacobians[step - self._steps.start]
+    def _during(self, steps: slice) -> "Visited":
+        return Visited(self.model, self.theta, self.states[steps], self.inputs[steps])
 
 
 def num_traced(view: View, num_sequences: int) -> int:

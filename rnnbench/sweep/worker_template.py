@@ -7,9 +7,9 @@ import os
 import torch
 
 import rnnbench.sweep.group_run  # noqa: F401 - preloads it for the workers
-from rnnbench.probes.figures import draw_lag_decay
+from rnnbench.probes.figures import draw_lag_decay, to_png
 
-draw_lag_decay(torch.tensor([1.0, 0.1]))
+to_png(draw_lag_decay(torch.tensor([1.0, 0.1])))
 
 # These objects are never freed. The collector must not visit them, because that would copy shared memory pages.
 gc.freeze()

@@ -38,6 +38,9 @@ def test_norms_are_those_of_dense_products():
             assert norms.log_frobenius[lag, r].item() == pytest.approx(math.log(np.linalg.norm(product)), abs=1e-12)
             rank = (np.linalg.norm(product) / np.linalg.norm(product, 2)) ** 2
             assert norms.stable_rank[lag, r].item() == pytest.approx(rank, rel=1e-11)
+    some = product_norms(jacobians, [0, 3, 5])
+    assert torch.equal(some.log_spectral, norms.log_spectral[[0, 3, 5]])
+    assert torch.equal(some.log_frobenius, norms.log_frobenius[[0, 3, 5]])
 
 
 def test_products_of_a_linear_net_are_powers():

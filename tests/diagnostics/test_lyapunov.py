@@ -50,6 +50,15 @@ def test_the_henon_map():
     assert abs(mean[1].item() + 1.6232) < 3 * deviation[1].item()
 
 
+def test_leading_exponents_are_those_of_the_system_wherever_they_lie():
+    """Also if the axes are invariant: the growing direction is the last one."""
+    factors = torch.tensor([0.1, 0.2, 0.5, 2.0, 0.9], dtype=torch.float64)
+    leading = lyapunov_spectrum(torch.diag(factors).expand(300, 2, 5, 5), num_aligning=100, num_exponents=2)
+    assert torch.allclose(leading, torch.tensor([2.0, 0.9], dtype=torch.float64).log().expand(2, 2), atol=1e-12)
+    jacobians = matrices(7, 3, 3)
+    assert torch.equal(lyapunov_spectrum(jacobians, num_exponents=3), lyapunov_spectrum(jacobians))
+
+
 @settings(max_examples=15)
 @given(st.integers(0, 10**6), st.integers(1, 5), st.integers(1, 20))
 def test_the_sum_is_the_mean_logarithm_of_the_determinant(seed, size, num_steps):

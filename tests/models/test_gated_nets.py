@@ -106,13 +106,15 @@ def test_state_jacobians_equal_autograd_on_torchs_cell(name):
     states = torch.randn(4, 3, 2, model.state_size, generator=generator, dtype=torch.float64)
     inputs = torch.randn(4, 3, 2, 2, generator=generator, dtype=torch.float64)
     jacobians, after = model.state_jacobians(theta, states, inputs), model.next_states(theta, states, inputs)
+    by_inputs = model.input_jacobians(theta, states, inputs)
     assert after.shape == states.shape
     assert jacobians.shape == (4, 3, 2, model.state_size, model.state_size)
     for t, r, k in ((0, 0, 0), (3, 2, 1), (1, 2, 0), (2, 0, 1)):
-        expected = torch.autograd.functional.jacobian(
-            lambda state, t=t, r=r, k=k: torch_step(model, theta[r : r + 1], state, inputs[t, r, k]), states[t, r, k]
+        by_state, by_input = torch.autograd.functional.jacobian(
+            lambda *given, r=r: torch_step(model, theta[r : r + 1], *given), (states[t, r, k], inputs[t, r, k])
         )
-        assert_close(jacobians[t, r, k], expected)
+        assert_close(jacobians[t, r, k], by_state)
+        assert_close(by_inputs[t, r, k], by_input)
         assert_close(after[t, r, k], torch_step(model, theta[r : r + 1], states[t, r, k], inputs[t, r, k]))
     assert_close(model.state_jacobians(theta, states[0], inputs[0]), jacobians[0])
     assert_close(model.next_states(theta, states[0], inputs[0]), after[0])

@@ -53,15 +53,18 @@ def test_state_jacobians_equal_autograd(nonlinearity):
     inputs = torch.randn(3, 2, 2, generator=generator, dtype=torch.float64)
     activate = {"tanh": torch.tanh, "sigmoid": torch.sigmoid, "relu": torch.relu, "linear": lambda x: x}[nonlinearity]
 
-    def step(state, r, k):
-        return activate(p["weight_hh"][r] @ state + p["weight_ih"][r] @ inputs[r, k] + p["bias"][r])
+    def step(state, given, r):
+        return activate(p["weight_hh"][r] @ state + p["weight_ih"][r] @ given + p["bias"][r])
 
     jacobians, after = model.state_jacobians(theta, before, inputs), model.next_states(theta, before, inputs)
+    by_inputs = model.input_jacobians(theta, before, inputs)
     for r in range(3):
         for k in range(2):
-            assert torch.allclose(after[r, k], step(before[r, k], r, k), rtol=1e-12)
-            expected = torch.autograd.functional.jacobian(lambda h, r=r, k=k: step(h, r, k), before[r, k])
-            assert torch.allclose(jacobians[r, k], expected, rtol=1e-12)
+            given = before[r, k], inputs[r, k]
+            assert torch.allclose(after[r, k], step(*given, r), rtol=1e-12)
+            by_state, by_input = torch.autograd.functional.jacobian(lambda *given, r=r: step(*given, r), given)
+            assert torch.allclose(jacobians[r, k], by_state, rtol=1e-12)
+            assert torch.allclose(by_inputs[r, k], by_input, rtol=1e-12)
 
 
 @pytest.mark.parametrize("nonlinearity", NONLINEARITIES)

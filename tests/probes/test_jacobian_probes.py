@@ -14,7 +14,7 @@ from rnnbench.probes.jacobian_normality import JacobianNormality
 from rnnbench.probes.jacobian_product import JacobianProduct, pictured_lags, slope_against_lag
 from rnnbench.probes.jacobian_push import JacobianPush
 from rnnbench.probes.lyapunov import Lyapunov
-from rnnbench.probes.trajectories import BYTES_AT_ONCE, JacobiansInTurn, Visited, evenly_spaced
+from rnnbench.probes.trajectories import Visited, evenly_spaced
 
 PUSH = {"num_directions": 2, "push_size": 1e-4, "push_steps": 5}
 PROBES = [
@@ -166,9 +166,8 @@ def test_jacobians_in_turn_are_those_at_once(monkeypatch):
     generator = torch.Generator().manual_seed(1)
     states = torch.randn(10, 2, 2, 3, generator=generator, dtype=torch.float64)
     visited = Visited(model, theta, states, torch.randn(10, 2, 2, 1, generator=generator, dtype=torch.float64))
-    assert BYTES_AT_ONCE > 0
-    monkeypatch.setattr("rnnbench.probes.trajectories.BYTES_AT_ONCE", 3 * 2 * 2 * 9 * 8)
-    in_turn, at_once = JacobiansInTurn(visited), visited.jacobians()
+    monkeypatch.setattr("rnnbench.diagnostics.jacobians_in_turn.BYTES_AT_ONCE", 3 * 2 * 2 * 9 * 8)
+    in_turn, at_once = visited.jacobians_in_turn(), visited.jacobians()
     for step in (0, 4, 9, -1, -7, 5):
         assert torch.equal(in_turn[step], at_once[step])
     assert torch.equal(torch.stack([in_turn[k] for k in range(len(in_turn))]), at_once)
@@ -178,8 +177,10 @@ def test_jacobians_in_turn_are_those_at_once(monkeypatch):
 
 def test_slopes_and_lags():
     curve = torch.tensor([[0.0, 0.0], [-1.0, -2.0], [-math.inf, -4.0], [-3.0, -6.0]], dtype=torch.float64)
-    assert slope_against_lag(curve).tolist() == pytest.approx([-1.0, -2.0])
-    assert slope_against_lag(torch.full((3, 1), -math.inf).double()).isnan().all()
+    lag = torch.arange(4).unsqueeze(1)
+    assert slope_against_lag(curve, lag).tolist() == pytest.approx([-1.0, -2.0])
+    assert slope_against_lag(curve[[0, 1, 3]], lag[[0, 1, 3]]).tolist() == pytest.approx([-1.0, -2.0])
+    assert slope_against_lag(torch.full((4, 1), -math.inf).double(), lag).isnan().all()
     assert pictured_lags(3) == [0, 1, 2, 3]
     assert (pictured_lags(500)[0], pictured_lags(500)[-1], len(pictured_lags(500))) == (0, 500, 12)
 
