@@ -13,6 +13,7 @@ import pytest
 from benchmarks.options import parse_options as read_benchmarks
 from docs.make import architecture
 from rnnbench.commands.bench import parse_options as read_bench
+from rnnbench.config.build import build_task
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import parse_request
 
@@ -37,7 +38,10 @@ def train_commands():
 @pytest.mark.parametrize("words", list(train_commands()))
 def test_every_train_command_composes(words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert make_plan(parse_request(words)).configs
+    configs = make_plan(parse_request(words)).configs
+    assert configs
+    for config in {repr(config.task): config for config in configs}.values():
+        build_task(config)
 
 
 READERS = {"python -m benchmarks": read_benchmarks, "rnnbench bench": read_bench}

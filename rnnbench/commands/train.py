@@ -78,8 +78,6 @@ def train(request: Request) -> int:
     plan = make_plan(request, None if quiet else _show_planning)
     if plan.sweep and num_processes > 1:
         raise ConfigError("torchrun distributes a single run over its processes; start a sweep (-m) without torchrun")
-    if not quiet:
-        say(_first_line(plan))
     prepare_process()
     trusted = folders_of_classes(request.config_dir)
     trusted.add_to_path()
@@ -93,6 +91,8 @@ def train(request: Request) -> int:
     batches = batch_jobs(plan.configs, this_world())
     if rank > 0:
         return work_on_run(batches[0].setup, plan.configs[0].seed)
+    if not quiet:
+        say(_first_line(plan))
     missing = [path for path in (plan.folder, *plan.folder.parents) if not path.exists()]
     with plan.locked_folder() as folder:
         if folder != plan.folder and not quiet:

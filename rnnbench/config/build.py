@@ -124,7 +124,7 @@ def build(configs: Sequence[Config]) -> Built:
     """
     check_agreement(configs)
     first = configs[0]
-    task = _make("task", first.task, _arguments(first.task))
+    task = build_task(first)
     sizes = {"input_size": task.input_size, "output_size": task.output_size}
     model = _make("model", first.model, {**sizes, **_arguments(first.model)})
     inits = tuple(_make("init", config.init, _arguments(config.init)) for config in configs)
@@ -137,6 +137,16 @@ def build(configs: Sequence[Config]) -> Built:
     check_optimizer(task, model, optimizer)
     probes = build_probes(first, model)
     return Built(task, model, inits, optimizer, probes)
+
+
+def build_task(config: Config) -> "Task":
+    """Build the task of a configuration.
+
+    Raises:
+        ConfigError: The class does not exist, does not take its keys, or rejects a value, such as a variant.
+    """
+    task: Task = _make("task", config.task, _arguments(config.task))
+    return task
 
 
 def build_probes(config: Config, model: "Model") -> dict[str, "Probe"]:

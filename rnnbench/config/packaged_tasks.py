@@ -9,7 +9,6 @@ from rnnbench.config.classes import import_class
 from rnnbench.config.compose import Composer
 from rnnbench.config.objects import values_of
 from rnnbench.config.request import Request
-from rnnbench.tasks.variants import MINIMUM_LENGTHS, minimum_length
 
 
 @cache
@@ -27,11 +26,12 @@ def packaged_tasks() -> Mapping[str, Any]:
 
 
 def variants(name: str) -> tuple[str, ...]:
-    """The variants of a task."""
-    return tuple(MINIMUM_LENGTHS[packaged_tasks()[name].func.__name__])
+    """The variants of a task; the default variant comes first."""
+    return tuple(packaged_tasks()[name].func.variants)
 
 
 def shortest(name: str, variant: str) -> int:
     """The smallest `task.sequence_length` of a variant of a task."""
     build = packaged_tasks()[name]
-    return minimum_length(build.func.__name__, variant, build.keywords.get("num_positions", 0))
+    length: int = build.func.smallest_length(variant, build.keywords.get("num_positions", 0))
+    return length

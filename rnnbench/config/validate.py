@@ -16,7 +16,6 @@ from rnnbench.config.nearest import did_you_mean, nearest_keys
 from rnnbench.config.objects import values_of
 from rnnbench.config.schema import CHOICE_GROUPS, Choice, Config
 from rnnbench.config.values import show_value
-from rnnbench.tasks.variants import MINIMUM_LENGTHS, check_variant
 
 PER_REPLICA = "per_replica"
 """In the metadata of a field: whether replicas may differ in it. As a key of a choice: those of its own keys."""
@@ -83,7 +82,6 @@ def validate(config: Config) -> None:
     _check_name(config.name)
     _check_device(config.device)
     _check_threads(config.threads)
-    _check_task(config.task)
     _check_optimizer(config.optim)
 
 
@@ -156,18 +154,6 @@ def _check_threads(threads: Any) -> None:
     most = os.cpu_count() or 1
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= most:
         raise ConfigError(f"threads must be auto or a whole number from 1 to {most}, got {threads!r}")
-
-
-def _check_task(task: Choice) -> None:
-    """Check that a task of rnnbench has the variant, and that the variant has this length."""
-    package, _, name = task._target_.rpartition(".")
-    if not package.startswith("rnnbench.tasks.") or name not in MINIMUM_LENGTHS:
-        return
-    values = values_of(task)
-    try:
-        check_variant(name, values["variant"], values["sequence_length"], values.get("num_positions", 0))
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
 
 
 def _check_optimizer(optim: Choice) -> None:

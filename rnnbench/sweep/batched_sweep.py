@@ -11,6 +11,7 @@ from rnnbench.config.composed import Composed
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.hydra_files import write_job_folder
 from rnnbench.config.launcher_settings import LauncherSettings
+from rnnbench.config.schema import Config
 from rnnbench.config.trust import Trusted
 from rnnbench.exit_status import OK
 from rnnbench.records import is_sweep_folder
@@ -65,32 +66,33 @@ class BatchedSweep:
         Raises:
             ConfigError: A job cannot be run.
         """
-        new, folders = [], []
-        names = []
-        for number, job in enumerate(jobs, first):
-            identity = run_identity(job.config)
-            if identity in self._folder_of:  # a searching sweeper may propose the same values twice
-                self._say(f"job {number} has the same values as job {self._folder_of[identity]} and reuses its result")
-            else:
-                folder = write_job_folder(job, self._folder, number)
+        identities = [run_identity(job.config) for job in jobs]
+        new: dict[Hashable, int] = {}  # a searching sweeper may propose the same values twice
+        for index, identity in enumerate(identities):
+            if identity not in self._folder_of:
+                new.setdefault(identity, index)
+        configs, numbers = [jobs[index].config for index in new.values()], [first + index for index in new.values()]
+        if batches is None:
+            batches = batch_jobs(configs, numbers=numbers)
+        for index, identity in enumerate(identities):
+            number = first + index
+            if new.get(identity) == index:
+                folder = write_job_folder(jobs[index], self._folder, number)
                 self._folder_of[identity] = str(folder.relative_to(self._folder))
-                new.append(job)
-                folders.append(self._folder_of[identity])
-            names.append(self._folder_of[identity])
+            else:
+                self._say(f"job {number} has the same values as job {self._folder_of[identity]} and reuses its result")
         if new:
-            self._run(settings, new, folders, batches)
-        return [objective_of(self._folder / name) for name in names]
+            self._run(settings, configs, [self._folder_of[identity] for identity in new], batches)
+        return [objective_of(self._folder / self._folder_of[identity]) for identity in identities]
 
     def _run(
         self,
         settings: LauncherSettings,
-        jobs: Sequence[Composed],
+        configs: Sequence[Config],
         folders: Sequence[str],
-        batches: Sequence[JobBatch] | None,
+        batches: Sequence[JobBatch],
     ) -> None:
         """Add jobs to the plan of the sweep and run them."""
-        configs = [job.config for job in jobs]
-        batches = batch_jobs(configs) if batches is None else batches
         on_cpu = all(batch.setup.device.type == "cpu" for batch in batches)
         settings = choose_backend(settings, configs, on_cpu=on_cpu)
         has_begun = is_sweep_folder(self._folder)

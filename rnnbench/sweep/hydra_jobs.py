@@ -89,8 +89,9 @@ class HydraJobs(BatchTask):
                     first = self._folder_of[identity].name
                     say(f"job {folder.name} has the same values as job {first} and reuses its result")
                 return objective_of(self._folder_of[identity])
+            setup = set_up([config])
             with self._locked(folder):
-                status = run_job(Job(config, folder), set_up([config]), quiet=self._quiet)
+                status = run_job(Job(config, folder), setup, quiet=self._quiet)
             self._folder_of[identity] = folder
         if is_of_signal(status):
             raise SystemExit(status)

@@ -1,12 +1,12 @@
 """The adding problem (Hochreiter and Schmidhuber 1997, section 5.4) in six variants."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import Tensor
 from typing_extensions import override
 
 from rnnbench.tasks.marked_operands import MarkedOperands
-from rnnbench.tasks.variants import variants_of
 
 
 class Adding(MarkedOperands):
@@ -18,8 +18,14 @@ class Adding(MarkedOperands):
     `MarkedOperands` for inputs and lengths.
     """
 
-    problem: ClassVar[str] = "Adding"
-    variants: ClassVar[tuple[str, ...]] = variants_of(problem)
+    variants: ClassVar[Mapping[str, int]] = {
+        "hf11": 6,
+        "thesis": 10,
+        "pascanu13": 10,
+        "urnn16": 2,
+        "cornn21": 2,
+        "hs97": 11,
+    }
     neutral_element = 0.0
 
     def _formula(self) -> str:

@@ -1,5 +1,7 @@
 """Contract of a task: a source of batches, a loss, and a criterion for being solved.
 
+Variants are named after publications, which docs/tasks.md lists.
+
 Letters: R replicas, T time steps, B sequences, S outputs of a sequence, d inputs, o outputs.
 """
 
@@ -114,6 +116,10 @@ class Task(ABC):
     """A problem over sequences; independent of model and optimizer, and of the loss except for its name.
 
     Attributes:
+        variants: Variant -> smallest sequence length, the default variant first; see `check_variant`. Empty: the task
+            has no variants.
+        steps_per_position: Variant -> steps that each position to memorize adds to its smallest length: one to show it
+            and one for the answer, if any.
         input_size: d.
         output_size: o.
         loss: Name of the loss in `rnnbench.losses`.
@@ -127,7 +133,8 @@ class Task(ABC):
             sequence, which has lag 0; None: not known. The probes record the gradient at its first and last lag.
     """
 
-    variants: ClassVar[tuple[str, ...]]
+    variants: ClassVar[Mapping[str, int]] = {}
+    steps_per_position: ClassVar[Mapping[str, int]] = {}
 
     input_size: int
     output_size: int
@@ -139,6 +146,42 @@ class Task(ABC):
     solved_error_rate: float = 0.01
     evaluation_metrics: tuple[Metric, ...] = ()
     dependency: range | None = None
+
+    @classmethod
+    def smallest_length(cls, variant: str, num_positions: int = 0) -> int:
+        """The smallest sequence length of a variant.
+
+        From this length on, every window of steps that a variant draws from has at least one step, no two windows
+        overlap, and all lie inside the shortest sequence.
+
+        Args:
+            variant: Name of one of the variants.
+            num_positions: Number of positions to memorize, for tasks that have this key.
+        """
+        return cls.variants[variant] + num_positions * cls.steps_per_position.get(variant, 0)
+
+    @classmethod
+    def check_variant(cls, variant: str, sequence_length: int, num_positions: int = 0) -> None:
+        """Check that the task has a variant, and that the variant is defined at a length.
+
+        Args:
+            variant: Name of the variant.
+            sequence_length: Nominal length T.
+            num_positions: Number of positions to memorize, for tasks that have this key.
+
+        Raises:
+            ValueError: The task has no such variant, or the length is too small for it; the message names the key.
+        """
+        if variant not in cls.variants:
+            known = ", ".join(cls.variants)
+            raise ValueError(f"task.variant: {cls.__name__} has no variant {variant!r}; it has {known}")
+        smallest = cls.smallest_length(variant, num_positions)
+        if sequence_length < smallest:
+            positions = f" with task.num_positions={num_positions}" if variant in cls.steps_per_position else ""
+            raise ValueError(
+                f"task.sequence_length must be at least {smallest} for variant {variant} of {cls.__name__}{positions}, "
+                f"got {sequence_length}"
+            )
 
     @abstractmethod
     def draw(self, draw: Draw) -> Batch:

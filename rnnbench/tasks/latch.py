@@ -3,6 +3,7 @@
 Letters: R replicas, T steps, B sequences, L steps that show the class, m noise inputs.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -13,7 +14,6 @@ from rnnbench.tasks.base import Batch, Draw, Task
 from rnnbench.tasks.description import Description, describe_range
 from rnnbench.tasks.normal_numbers import normal
 from rnnbench.tasks.placement import lags_of
-from rnnbench.tasks.variants import check_variant, variants_of
 
 TARGET = 0.8
 """Target of the first class; that of the second is its negative."""
@@ -39,8 +39,8 @@ class Latch(Task):
         ValueError: The variant does not exist or is not defined at this length.
     """
 
-    problem: ClassVar[str] = "Latch"
-    variants: ClassVar[tuple[str, ...]] = variants_of(problem)
+    variants: ClassVar[Mapping[str, int]] = {"bengio94": 1}
+    steps_per_position: ClassVar[Mapping[str, int]] = {"bengio94": 1}
     loss = "squared_error"
     output_size = 1
     baseline_loss = TARGET**2
@@ -54,7 +54,7 @@ class Latch(Task):
         noise: float = 0.2,
         num_noise_inputs: int = 1,
     ) -> None:
-        check_variant(self.problem, variant, sequence_length, num_positions)
+        self.check_variant(variant, sequence_length, num_positions)
         self.sequence_length = self.num_steps = sequence_length
         self.dependency = lags_of(range(num_positions), sequence_length)
         self.variant, self.num_positions, self.noise = variant, num_positions, noise

@@ -6,7 +6,6 @@ Letters: R replicas, T steps, B sequences; L is the length of one sequence, step
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -15,7 +14,6 @@ from rnnbench.tasks.base import Batch, Draw, Task
 from rnnbench.tasks.description import Description, describe_range
 from rnnbench.tasks.placement import draw_from, fill_padding, hf11_lengths, lags_of, percent_range, scaled_windows
 from rnnbench.tasks.random_numbers import integers, uniform
-from rnnbench.tasks.variants import check_variant
 
 NUM_CHOICES = 3  # random words of a sequence before those of its values: length, first step, second step
 
@@ -155,8 +153,6 @@ class MarkedOperands(Task):
     input_size = 2
     output_size = 1
     loss = "squared_error"
-    problem: ClassVar[str]
-    """Key of the task in `rnnbench.tasks.variants`; a subclass of a task keeps its parent's key."""
     neutral_element: float
 
     def __init__(self, sequence_length: int, variant: str = "hf11") -> None:
@@ -169,7 +165,7 @@ class MarkedOperands(Task):
         Raises:
             ValueError: There is no such variant, or T is too small for it.
         """
-        check_variant(self.problem, variant, sequence_length)
+        self.check_variant(variant, sequence_length)
         self.sequence_length = sequence_length
         self.variant = variant
         self.places = self._places()

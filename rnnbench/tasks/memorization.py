@@ -17,7 +17,6 @@ from rnnbench.tasks.description import Description, describe_range
 from rnnbench.tasks.one_hot import one_hot
 from rnnbench.tasks.placement import lags_of
 from rnnbench.tasks.random_numbers import integers
-from rnnbench.tasks.variants import check_variant, variants_of
 
 MAX_BALANCED_PATTERNS = 1000
 """Largest number of patterns for which batches are balanced: the batch size of the publication."""
@@ -40,8 +39,8 @@ class Memorization(Task):
     batch size. Otherwise symbols are drawn independently and uniformly.
     """
 
-    problem: ClassVar[str] = "Memorization"
-    variants: ClassVar[tuple[str, ...]] = variants_of(problem)
+    variants: ClassVar[Mapping[str, int]] = {"hf11": 1, "hf11_answers": 1, "pascanu13": 1}
+    steps_per_position: ClassVar[Mapping[str, int]] = {"hf11": 2, "hf11_answers": 2}
     loss = "softmax_cross_entropy"
     evaluation_metrics = (ANSWER_LOSS, WRONG_SYMBOLS, EXACT_SEQUENCE_RATE)
 
@@ -63,7 +62,7 @@ class Memorization(Task):
             raise ValueError(f"task.num_symbols must be at least 2, got {num_symbols}")
         if num_positions < 1:
             raise ValueError(f"task.num_positions must be at least 1, got {num_positions}")
-        check_variant(self.problem, variant, sequence_length, num_positions)
+        self.check_variant(variant, sequence_length, num_positions)
         self.sequence_length, self.variant = sequence_length, variant
         self.num_symbols, self.num_positions = num_symbols, num_positions
         if variant == "pascanu13":

@@ -15,7 +15,6 @@ from rnnbench.tasks.base import Batch, Draw
 from rnnbench.tasks.description import Description
 from rnnbench.tasks.memorization import Memorization
 from rnnbench.tasks.placement import lags_of
-from rnnbench.tasks.variants import check_variant, variants_of
 
 
 class OneBit(Memorization):
@@ -28,15 +27,15 @@ class OneBit(Memorization):
       wrong sign. There is no blank and no trigger.
     """
 
-    problem: ClassVar[str] = "OneBit"
-    variants: ClassVar[tuple[str, ...]] = variants_of(problem)
+    variants: ClassVar[Mapping[str, int]] = {"hf11": 3, "hf11_answers": 3, "pascanu13": 1, "boulanger13": 2}
+    steps_per_position: ClassVar[Mapping[str, int]] = {}  # there is one position, which the smallest lengths include
 
     def __init__(self, sequence_length: int, variant: str = "hf11") -> None:
         """Build a variant at one length; see `Memorization`."""
         if variant != "boulanger13":
             super().__init__(sequence_length, variant, num_symbols=2, num_positions=1)
             return
-        check_variant(self.problem, variant, sequence_length)
+        self.check_variant(variant, sequence_length)
         self.sequence_length = self.num_steps = sequence_length
         self.dependency = lags_of(range(1), sequence_length)
         self.variant = variant

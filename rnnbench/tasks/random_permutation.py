@@ -16,7 +16,6 @@ from rnnbench.tasks.description import Description
 from rnnbench.tasks.one_hot import one_hot
 from rnnbench.tasks.placement import lags_of
 from rnnbench.tasks.random_numbers import integers
-from rnnbench.tasks.variants import check_variant, variants_of
 
 NUM_SYMBOLS = 100
 NUM_FIRST_SYMBOLS = 2  # symbols 0 and 1, shown only at step 0
@@ -36,7 +35,7 @@ class RandomPermutation(Task):
     lower the loss by ln 2 / T only; `answer_loss/eval` is the loss of the last output.
     """
 
-    variants: ClassVar[tuple[str, ...]] = variants_of("RandomPermutation")
+    variants: ClassVar[Mapping[str, int]] = {"hf11": 2, "pascanu13": 2}
     input_size = NUM_SYMBOLS
     output_size = NUM_SYMBOLS
     loss = "softmax_cross_entropy"
@@ -52,7 +51,7 @@ class RandomPermutation(Task):
         Raises:
             ValueError: There is no such variant, or T is below 2.
         """
-        check_variant("RandomPermutation", variant, sequence_length)
+        self.check_variant(variant, sequence_length)
         self.sequence_length = self.num_steps = sequence_length
         self.dependency = lags_of(range(1), sequence_length)
         self.variant = variant

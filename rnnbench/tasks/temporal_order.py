@@ -4,6 +4,7 @@ Letters: R replicas, T steps, B sequences, K symbols, C = 2^K classes; L is the 
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,7 +17,6 @@ from rnnbench.tasks.description import Description, describe_range
 from rnnbench.tasks.one_hot import one_hot
 from rnnbench.tasks.placement import draw_from, fill_padding, hf11_lengths, lags_of, percent_range, scaled_windows
 from rnnbench.tasks.random_numbers import bit_fields, integers, num_field_words
-from rnnbench.tasks.variants import check_variant, variants_of
 
 DISTRACTOR_BITS = 2  # inputs 0 to 3
 FIRST_SYMBOL = 4  # inputs 4 and 5 are X and Y
@@ -89,7 +89,7 @@ class TemporalOrder(Task):
       publication has logistic outputs; here they are linear.
     """
 
-    variants: ClassVar[tuple[str, ...]] = variants_of("TemporalOrder")
+    variants: ClassVar[Mapping[str, int]] = {"hf11": 4, "pascanu13": 10, "hs97": 10}
 
     def __init__(self, sequence_length: int, variant: str = "hf11", num_symbols: int = 2) -> None:
         """Build a variant at one length.
@@ -102,7 +102,7 @@ class TemporalOrder(Task):
         Raises:
             ValueError: There is no such variant, T is too small for it, or K is neither 2 nor 3.
         """
-        check_variant("TemporalOrder", variant, sequence_length)
+        self.check_variant(variant, sequence_length)
         if num_symbols not in (2, 3):
             raise ValueError(f"task.num_symbols must be 2 or 3, got {num_symbols}")
         self.sequence_length = sequence_length

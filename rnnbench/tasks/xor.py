@@ -1,6 +1,7 @@
 """The xor problem (Martens and Sutskever 2011) in two variants."""
 
 import math
+from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import Tensor
@@ -9,7 +10,6 @@ from typing_extensions import override
 from rnnbench.tasks.base import Batch
 from rnnbench.tasks.marked_operands import MarkedOperands, Places, hf11_places
 from rnnbench.tasks.random_numbers import bit_fields, num_field_words
-from rnnbench.tasks.variants import variants_of
 
 
 class Xor(MarkedOperands):
@@ -25,8 +25,7 @@ class Xor(MarkedOperands):
     See `MarkedOperands` for the rest.
     """
 
-    problem: ClassVar[str] = "Xor"
-    variants: ClassVar[tuple[str, ...]] = variants_of(problem)
+    variants: ClassVar[Mapping[str, int]] = {"hf11": 12, "thesis": 10}
     neutral_element = 0.0
 
     def __init__(self, sequence_length: int, variant: str = "hf11") -> None:

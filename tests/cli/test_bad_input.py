@@ -55,8 +55,6 @@ BAD = [
     ("optim.curvature_batch_size=9000", "optim.curvature_batch_size", "optim.gradient_batch_size"),
     ("optim.min_damping=5", "optim.min_damping", "optim.damping"),
     ("optim=sgd optim.clip_value=1", "optim.clip_norm", "optim.clip_value"),
-    ("task.sequence_length=2", "task.sequence_length", "hf11", "6"),
-    ("task.variant=hf12", "task.variant", "hf11", "urnn16"),
     ("task._target_=os.system", "task._target_", "os.system"),
     # syntax and options
     ("seed=1,2", "seed", "-m"),
@@ -95,6 +93,31 @@ def test_train(case, rnnbench, runs):
     assert answer.out == ""
     assert os.listdir() == []
     assert (runs.checked, runs.jobs) == ([], [])
+
+
+LENGTH = "task.sequence_length must be at least 11 for variant hs97 of Adding, got 5"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            "task.variant=hf12",
+            "task.variant: Adding has no variant 'hf12'; it has hf11, thesis, pascanu13, urnn16, cornn21, hs97",
+        ),
+        ("task.variant=hs97 task.sequence_length=5", LENGTH),
+        ("-m task.variant=hs97 task.sequence_length=50,5", f"job 1 (task.sequence_length=5): {LENGTH}"),
+        (
+            "-m task.variant=hs97 task.sequence_length=50,5 seed=0,1 hydra/launcher=basic",
+            f"job 2 (task.sequence_length=5): {LENGTH}",
+        ),
+    ],
+)
+def test_what_a_task_refuses(words, message, rnnbench):
+    """The objects of every job are built before anything is written, also those of a sweep's last job."""
+    answer = rnnbench("train", *words.split())
+    assert (answer.status, answer.out, answer.err) == (2, "", f"rnnbench: {message}\n")
+    assert os.listdir() == []
 
 
 @pytest.mark.parametrize(

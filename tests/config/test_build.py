@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from rnnbench.config.build import build, check_agreement
+from rnnbench.config.build import build, build_task, check_agreement
 from rnnbench.config.classes import check_targets
 from rnnbench.config.compose import Composer
 from rnnbench.config.errors import ConfigError
@@ -105,7 +105,7 @@ def test_names_of_runs_may_differ(configs):
     [
         ("nowhere_at_all.Pulses", "cannot import nowhere_at_all.Pulses"),
         ("rnnbench.tasks.adding.Addin", "cannot import rnnbench.tasks.adding.Addin"),
-        ("rnnbench.tasks.variants.check_variant", "is not a class"),
+        ("rnnbench.tasks.one_hot.one_hot", "is not a class"),
         ("rnnbench.tasks.base.Batch", "rnnbench.tasks.base.Batch must be a subclass of rnnbench.tasks."),
         (
             "rnnbench.tasks.base.Task",
@@ -163,3 +163,27 @@ def test_values_that_a_class_refuses(configs, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
     with pytest.raises(ConfigError, match="task: never that long"):
         build(configs("task._target_=refusing_task.Refusing"))
+
+
+@pytest.mark.parametrize(
+    ("job", "message"),
+    [
+        (
+            "task.variant=urnn16 task.sequence_length=1",
+            "task.sequence_length must be at least 2 for variant urnn16 of Adding, got 1",
+        ),
+        (
+            "task=xor task.variant=pascanu13",
+            "task.variant: Xor has no variant 'pascanu13'; it has hf11, thesis",
+        ),
+        (
+            "task=memorization_5 task.num_positions=30",
+            "task.sequence_length must be at least 61 for variant hf11 of Memorization with task.num_positions=30, "
+            "got 50",
+        ),
+    ],
+)
+def test_variants_and_lengths_that_a_task_refuses(configs, job, message):
+    with pytest.raises(ConfigError) as caught:
+        build_task(*configs(job))
+    assert str(caught.value) == message

@@ -10,8 +10,6 @@ from rnnbench.config.limits import describe_bounds, limit_problem
 from rnnbench.config.objects import to_dict
 from rnnbench.config.request import Request
 from rnnbench.config.validate import per_replica_fields, validate
-from rnnbench.paths import conf_dir
-from rnnbench.tasks.variants import MINIMUM_LENGTHS, minimum_length
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +37,7 @@ def complaint(composer, *overrides):
         (["optim=sgd", "optim.clip_value=2"], ["optim.clip_norm", "optim.clip_value", "null"]),
         (["optim=adam", "optim.betas=[0.9]"], ["optim.betas", "2 entries"]),
         (["optim=adam", "optim.betas=[0.9,1.0]"], ["optim.betas[1]", "< 1"]),
-        (["task.variant=urnn16", "task.sequence_length=1"], ["task.sequence_length", "at least"]),
-        (["task=multiplication", "task.variant=urnn16"], ["task.variant", "hf11"]),
-        (["task=temporal_order_3", "task.sequence_length=2"], ["task.sequence_length"]),
-        (["task=memorization_5", "task.num_positions=30"], ["task.sequence_length", "61", "task.num_positions=30"]),
         (["task=memorization_5", "task.num_symbols=1"], ["task.num_symbols", ">= 2"]),
-        (["task=xor", "task.variant=pascanu13"], ["task.variant", "hf11, thesis"]),
         (["objective=los"], ["objective", "did you mean loss", "updates_to_solve", "error_rate"]),
         (["threads=2.5"], ["threads", "whole number"]),
         (["threads=100000"], ["threads", "100000"]),
@@ -87,21 +80,6 @@ def test_refused(composer, overrides, words):
 )
 def test_accepted(composer, overrides):
     validate(composer.compose(overrides).config)
-
-
-TASKS = [path.stem for path in sorted((conf_dir() / "task").glob("*.yaml"))]
-
-
-@pytest.mark.parametrize("task", TASKS)
-def test_every_variant_is_accepted_from_its_shortest_length_on(composer, task):
-    composed = composer.compose([f"task={task}"]).config.task
-    name = composed._target_.rpartition(".")[2]
-    for variant in MINIMUM_LENGTHS[name]:
-        shortest = minimum_length(name, variant, getattr(composed, "num_positions", 0))
-        choice = [f"task={task}", f"task.variant={variant}"]
-        validate(composer.compose([*choice, f"task.sequence_length={shortest}"]).config)
-        if shortest > 1:
-            assert str(shortest) in complaint(composer, *choice, f"task.sequence_length={shortest - 1}")
 
 
 BOUNDS = st.fixed_dictionaries({}, optional={name: st.integers(-5, 5) for name in ("low", "high", "above", "below")})

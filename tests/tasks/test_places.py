@@ -15,7 +15,6 @@ from rnnbench.tasks.adding import Adding
 from rnnbench.tasks.memorization import Memorization
 from rnnbench.tasks.multiplication import Multiplication
 from rnnbench.tasks.temporal_order import TemporalOrder
-from rnnbench.tasks.variants import MINIMUM_LENGTHS
 from rnnbench.tasks.xor import Xor
 
 LENGTHS = range(10, 301)
@@ -139,7 +138,7 @@ def extreme_words(num_lengths):
 
 @pytest.mark.parametrize(("builder", "variant", "formula"), MARKED)
 def test_operands_and_cues_are_where_the_publication_has_them(builder, variant, formula):
-    for t in range(max(LENGTHS.start, MINIMUM_LENGTHS[builder.__name__][variant]), LENGTHS.stop):
+    for t in range(max(LENGTHS.start, builder.smallest_length(variant)), LENGTHS.stop):
         task, last_steps = builder(t, variant), formula.last_steps(t)
         lasts = list(last_steps or [last_steps.start])
         expected = [[[last + 1, *steps] for steps in itertools.product(*formula.windows(t, last))] for last in lasts]
@@ -152,7 +151,7 @@ def test_operands_and_cues_are_where_the_publication_has_them(builder, variant, 
 @pytest.mark.parametrize("builder", [Adding, Multiplication])
 def test_operands_and_cues_of_hs97(builder):
     """I is one of the first ten steps, J one of the first T/2 - 1 others; the first and the last step show cues."""
-    for t in range(MINIMUM_LENGTHS[builder.__name__]["hs97"], LENGTHS.stop):
+    for t in range(builder.smallest_length("hs97"), LENGTHS.stop):
         places = builder(t, "hs97").places
         assert list(places.lengths) == [last + 1 for last in to_eleven_tenths(t)], t
         first_and_last = []

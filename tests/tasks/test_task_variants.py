@@ -1,61 +1,37 @@
-import subprocess
-import sys
-
 import pytest
 
+from rnnbench.config.packaged_tasks import packaged_tasks, shortest, variants
 from rnnbench.tasks.adding import Adding
 from rnnbench.tasks.latch import Latch
 from rnnbench.tasks.marked_operands import MarkedOperands
 from rnnbench.tasks.memorization import Memorization
-from rnnbench.tasks.multiplication import Multiplication
-from rnnbench.tasks.one_bit import OneBit
 from rnnbench.tasks.placement import percent_range, scaled_windows
-from rnnbench.tasks.random_permutation import RandomPermutation
 from rnnbench.tasks.temporal_order import TemporalOrder
-from rnnbench.tasks.variants import MINIMUM_LENGTHS, check_variant, minimum_length, variants_of
 from rnnbench.tasks.xor import Xor
 
-CLASSES = {
-    each.__name__: each
-    for each in (Adding, Multiplication, TemporalOrder, Xor, RandomPermutation, Memorization, Latch, OneBit)
-}
-NUM_POSITIONS = {"Memorization": 5, "Latch": 3}  # the defaults
-PAIRS = [(name, variant) for name, variants in MINIMUM_LENGTHS.items() for variant in variants]
-
-
-def test_the_table_needs_no_torch():
-    code = "import sys, rnnbench.tasks.variants; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_every_class_is_in_the_table():
-    assert set(MINIMUM_LENGTHS) == set(CLASSES)
-    for name, task_class in CLASSES.items():
-        assert task_class.variants == variants_of(name) == tuple(MINIMUM_LENGTHS[name])
-        assert task_class.variants[0] == "hf11" or "hf11" not in task_class.variants
+PAIRS = [(name, variant) for name in packaged_tasks() for variant in variants(name)]
 
 
 @pytest.mark.parametrize(("name", "variant"), PAIRS)
 def test_the_smallest_length_is_accepted_and_one_less_refused(name, variant):
-    minimum = minimum_length(name, variant, NUM_POSITIONS.get(name, 0))
-    assert CLASSES[name](minimum, variant).sequence_length == minimum
+    build, smallest = packaged_tasks()[name], shortest(name, variant)
+    assert build(smallest, variant).sequence_length == smallest
     with pytest.raises(
-        ValueError, match=rf"^task\.sequence_length must be at least {minimum} .*{variant}.* {minimum - 1}$"
+        ValueError, match=rf"^task\.sequence_length must be at least {smallest} .*{variant}.* {smallest - 1}$"
     ):
-        CLASSES[name](minimum - 1, variant)
+        build(smallest - 1, variant)
 
 
-@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("name", packaged_tasks())
 def test_a_variant_that_is_lacking_lists_those_there_are(name):
-    with pytest.raises(ValueError, match=rf"^task\.variant: {name} .*'hf12'.* {', '.join(variants_of(name))}$"):
-        check_variant(name, "hf12", 50)
-    with pytest.raises(ValueError, match="hf12"):
-        CLASSES[name](50, "hf12")
+    with pytest.raises(ValueError, match=rf"^task\.variant: .* 'hf12'; it has {', '.join(variants(name))}$"):
+        packaged_tasks()[name](50, "hf12")
 
 
-def test_hf11_is_the_default_where_it_exists():
-    for task_class in CLASSES.values():
-        assert task_class(50).variant == task_class.variants[0]
+@pytest.mark.parametrize("name", packaged_tasks())
+def test_the_first_variant_is_the_default_and_hf11_where_it_exists(name):
+    assert packaged_tasks()[name](50).variant == variants(name)[0]
+    assert variants(name)[0] == "hf11" or "hf11" not in variants(name)
 
 
 @pytest.mark.parametrize("num_symbols", [1, 4, 0])
@@ -80,6 +56,9 @@ def test_every_position_needs_its_steps():
     with pytest.raises(ValueError, match=message):
         Memorization(20, num_positions=10)
     assert Memorization(1, "pascanu13", num_positions=10).num_steps == 21
+    assert Latch(11, num_positions=10).dependency == range(1, 11)
+    with pytest.raises(ValueError, match=r"at least 11 for variant bengio94 of Latch with task\.num_positions=10, got"):
+        Latch(10, num_positions=10)
 
 
 def test_scaled_windows_at_the_publications_length():
@@ -96,7 +75,7 @@ def test_scaled_windows_below_it():
 @pytest.mark.parametrize("variant", TemporalOrder.variants)
 @pytest.mark.parametrize("num_symbols", [2, 3])
 def test_windows_of_temporal_order_are_disjoint_and_inside_at_any_length(variant, num_symbols):
-    for sequence_length in [*range(MINIMUM_LENGTHS["TemporalOrder"][variant], 130), 199, 200, 1000, 1001]:
+    for sequence_length in [*range(TemporalOrder.smallest_length(variant), 130), 199, 200, 1000, 1001]:
         arrangement = TemporalOrder(sequence_length, variant, num_symbols).arrangement
         steps = [step for window in arrangement.windows for step in window]
         assert len(arrangement.windows) == num_symbols
@@ -115,7 +94,7 @@ def test_hf11_operands_keep_clear_of_the_cues_at_any_length():
 
 
 def test_hf11_bits_of_xor_keep_clear_of_the_cues_at_any_length():
-    for sequence_length in [*range(MINIMUM_LENGTHS["Xor"]["hf11"], 130), 199, 200, 1000, 1001]:
+    for sequence_length in [*range(Xor.smallest_length("hf11"), 130), 199, 200, 1000, 1001]:
         first, second = scaled_windows(sequence_length, [(1, 10), (15, 25)])
         lengths = Xor(sequence_length).places.lengths
         assert 1 <= first.start < first.stop <= second.start < second.stop
