@@ -32,7 +32,7 @@ from rnnbench.config.register import register_schema
 from rnnbench.config.request import HEADER, Request
 from rnnbench.config.rule import is_rule
 from rnnbench.config.schema import CHOICE_GROUPS, REQUIRED_GROUPS, Config
-from rnnbench.config.setting import set_value
+from rnnbench.config.setting import check_key, set_value
 from rnnbench.config.values import show_value
 
 EXPERIMENT = "experiment"
@@ -118,6 +118,21 @@ class Composer:
             return True
         return "." not in key and key not in PLAIN_KEYS and bool(self.choices(key))
 
+    def check_exists(self, override: Override, composed: Composed) -> None:
+        """Check that the group or the key of an override exists; its values are not checked.
+
+        Args:
+            override: Override with one or several values.
+            composed: Configuration in which a key is looked up.
+
+        Raises:
+            ConfigError: There is no such group or key.
+        """
+        if self.is_group(override):
+            self._choices_of(override.key_or_group)
+        else:
+            check_key(override, composed.hydra if _sets_hydra_key(override) else composed.tree, GROUPS)
+
     def compose(self, lines: Sequence[str]) -> Composed:
         """Compose one configuration.
 
@@ -128,12 +143,10 @@ class Composer:
             The typed configuration; its values are not checked against their limits.
 
         Raises:
-            ConfigError: A key or a choice does not exist, a value is missing or has the wrong type, or a key has
-                several values.
+            ConfigError: A key or a choice does not exist, a key has several values, or a value is missing or has the
+                wrong type; for one override the first of these is reported.
         """
         overrides = self.parse(lines)
-        for override in overrides:
-            refuse_sweep(override)
         shared = [override for override in overrides if self.is_group(override) or _sets_hydra_key(override)]
         base, hydra = self._base(shared, self._searchpath(overrides))
         tree = copy.deepcopy(base)
@@ -200,11 +213,10 @@ class Composer:
         return explained
 
     def _check_choice(self, override: Override) -> None:
-        """Check that a choice exists."""
+        """Check that a group and its choice exist."""
         group = override.key_or_group
-        known = self.choices(group)
-        if not known:
-            raise self._no_group(group)
+        known = self._choices_of(group)
+        refuse_sweep(override)
         if group in GROUPS:
             _check_choice_override(override, known)
         if override.is_delete():
@@ -223,6 +235,13 @@ class Composer:
                 raise ConfigError(not_a_choice(inside, last, self.choices(inside)))
             if group == EXPERIMENT and is_rule(self.request.main_dir / group / f"{last}.yaml"):
                 raise ConfigError(f"experiment={last} is the rule of a claim: rnnbench reproduce {last} tests it")
+
+    def _choices_of(self, group: str) -> list[str]:
+        """The choices of a group; an error if it has none."""
+        known = self.choices(group)
+        if not known:
+            raise self._no_group(group)
+        return known
 
     def _no_group(self, group: str) -> ConfigError:
         """The error for a group without choices."""

@@ -12,7 +12,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from rnnbench.config.compose import Composer
+from rnnbench.config.compose import EXPERIMENT, GROUPS, Composer
 from rnnbench.config.composed import Composed
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.folders import (
@@ -171,6 +171,7 @@ def _plan_sweep(request: Request, composer: Composer, hydra: DictConfig, progres
     overrides = composer.parse(lines)
     main = composer.compose([str(item.input_line) for item in overrides if not item.is_sweep_override()])
     main = replace(main, overrides=tuple(overrides))  # for multirun.yaml, as Hydra itself has it
+    _check_keys(composer, main, [*in_file, *(item for item in given if item.is_sweep_override())], swept_groups)
     folder, numbered = _folder(main, SWEEP_DIR)
     check_sweep(folder, numbered=numbered)
     check_hydra(main)
@@ -195,6 +196,17 @@ def _plan_sweep(request: Request, composer: Composer, hydra: DictConfig, progres
         launcher=launcher,
         subdirs=subdirs,
     )
+
+
+def _check_keys(composer: Composer, main: Composed, swept: Sequence[Override], swept_groups: Sequence[str]) -> None:
+    """Check that all swept groups and keys exist, before their values are looked at.
+
+    Keys of a group whose choice is swept are left to the jobs, because the choices have different keys.
+    """
+    depends_on_job = tuple(f"{group}." for group in (GROUPS if EXPERIMENT in swept_groups else swept_groups))
+    for override in swept:
+        if not override.key_or_group.startswith(depends_on_job):
+            composer.check_exists(override, main)
 
 
 def _jobs_of_grid(
