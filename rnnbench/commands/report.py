@@ -10,7 +10,7 @@ from typing import TextIO
 from rnnbench.commands.output import output_status
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.nearest import did_you_mean, nearest_keys
-from rnnbench.config.parser import CommandParser
+from rnnbench.config.parser import CommandParser, option_folder
 from rnnbench.exit_status import FAILED, OK
 from rnnbench.records.errors import RecordError
 from rnnbench.records.messages import printable, say
@@ -75,7 +75,8 @@ def parse_options(words: Sequence[str]) -> Options:
     """Parse the arguments after `rnnbench report`; --help prints the options and ends the process.
 
     Raises:
-        ReportError: A folder is missing, an option does not exist, or the folder of the page is not clear.
+        ReportError: A folder is missing, or the folder of the page is not clear.
+        ConfigError: An option does not exist, or its folder is missing.
     """
     given = _parser().parse_intermixed_args(words)
     choices = [word for word in given.words if word.startswith(_BY)]
@@ -89,8 +90,8 @@ def parse_options(words: Sequence[str]) -> Options:
     for folder in folders:
         if not folder.is_dir():
             raise ReportError(f"there is no folder {folder}, nor a table TABLE{TABLE_SUFFIX} of that name")
-    if given.config_dir is not None and not Path(given.config_dir).expanduser().is_dir():
-        raise ReportError(f"--config-dir: there is no folder {given.config_dir}")
+    if given.config_dir is not None:
+        option_folder("--config-dir", given.config_dir)
     if given.out is None and len(sources) > 1:
         raise ReportError("a report on several folders or tables needs --out DIR, the folder of its page")
     beside = sources[0].with_suffix("") if tables else sources[0]

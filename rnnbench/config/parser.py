@@ -1,6 +1,8 @@
-"""An argument parser whose errors are reported like any other bad input."""
+"""Arguments of the commands: invalid ones are reported like any other bad input."""
 
 import argparse
+import os
+from pathlib import Path
 from typing import NoReturn
 
 from rnnbench.config.errors import ConfigError
@@ -16,3 +18,22 @@ class CommandParser(argparse.ArgumentParser):
             ConfigError: Always.
         """
         raise ConfigError(f"{message} (see {self.prog} --help)")
+
+
+def option_folder(option: str, given: str) -> Path:
+    """The folder that an option names.
+
+    Args:
+        option: Name of the option, for the message.
+        given: Path as typed.
+
+    Returns:
+        The absolute path, with symbolic links resolved.
+
+    Raises:
+        ConfigError: The folder does not exist.
+    """
+    folder = Path(os.path.realpath(Path(given).expanduser()))
+    if not folder.is_dir():
+        raise ConfigError(f"{option}: there is no folder {given}")
+    return folder

@@ -1,14 +1,13 @@
 """The request of a command: the options and overrides after `rnnbench train`."""
 
 import argparse
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rnnbench.config.errors import ConfigError
-from rnnbench.config.parser import CommandParser
+from rnnbench.config.parser import CommandParser, option_folder
 from rnnbench.paths import conf_dir
 
 
@@ -94,13 +93,8 @@ INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 
 
 def _folder(option: str, given: str | None) -> Path | None:
-    """The absolute path of a folder given by an option."""
-    if given is None:
-        return None
-    path = Path(os.path.realpath(Path(given).expanduser()))
-    if not path.is_dir():
-        raise ConfigError(f"{option}: there is no folder {given}")
-    return path
+    """The folder that an option names; None: the option is not given."""
+    return None if given is None else option_folder(option, given)
 
 
 def _plain_experiment(override: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 
 from rnnbench.config.classes import external_targets, import_origins
 from rnnbench.config.errors import ConfigError
+from rnnbench.config.parser import option_folder
 from rnnbench.config.schema import Config
 
 MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -87,10 +88,7 @@ def trusted_by(options: argparse.Namespace, command: Sequence[str]) -> Trusted:
     Raises:
         ConfigError: A folder does not exist, or a module's name is not valid.
     """
-    folders = [Path(os.path.realpath(Path(folder).expanduser())) for folder in options.config_dir]
-    for folder in folders:
-        if not folder.is_dir():
-            raise ConfigError(f"--config-dir: there is no folder {folder}")
+    folders = [option_folder("--config-dir", folder) for folder in options.config_dir]
     for module in options.trust:
         if not MODULE.fullmatch(module):
             raise ConfigError(f"--trust takes the name of a module, as in my_package, got {module!r}")

@@ -161,7 +161,7 @@ def test_a_probe_that_fails_is_said_and_left_out(probe, monkeypatch):
         (["rnn", "--nope"], "--help"),
         (["rnn", "--sequences", "0"], "--sequences must be a whole number >= 1, got '0'"),
         (["rnn", "--out", "other"], "other holds other files"),
-        (["rnn", "--config-dir", "nope"], "there is no folder "),
+        (["rnn", "--config-dir", "nope"], "--config-dir: there is no folder nope"),
         (["rnn", "seed=3"], "seed=3: only probe=CHOICE"),
         (["rnn", "probe=jacobean"], "jacobian"),
         (["rnn", "probe.lyapunov.evry=2"], "probe.lyapunov.every"),
