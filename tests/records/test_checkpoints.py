@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 from run_folders import make_folders
 
-from rnnbench.records import writer
+from rnnbench.records import writer_thread
 from rnnbench.records.errors import RecordError
 from rnnbench.records.metrics_csv import read_metrics
 from rnnbench.records.writer import Records
@@ -42,7 +42,7 @@ def test_returns_while_an_earlier_one_is_saved_but_not_without_bound(tmp_path):
         saved.append(number)
 
     with Records([tmp_path], ["x"]) as records:
-        bound = writer._NUM_WAITING_CHECKPOINTS
+        bound = writer_thread._NUM_WAITING_CHECKPOINTS
         for number in range(bound):
             records.log(number, {"x": [0.0]})
             records.checkpoint(lambda lengths, number=number: save(number, lengths))

@@ -119,7 +119,7 @@ def test_any_error_of_the_thread_surfaces(tmp_path, monkeypatch):
 
 def test_slow_disk_holds_up_the_caller(tmp_path, monkeypatch):
     """Rows that wait are bounded in number, and all of them arrive in order."""
-    monkeypatch.setattr("rnnbench.records.writer._QUEUE_SIZE", 2)
+    monkeypatch.setattr("rnnbench.records.writer_thread._QUEUE_SIZE", 2)
     with Records([tmp_path], ["x"], flush_seconds=0) as records:
         for update in range(200):
             records.log(update, {"x": [update]})
