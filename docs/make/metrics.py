@@ -30,24 +30,31 @@ INTRODUCTION = """\
 
 <!-- Made by `python -m docs.make metrics`. -->
 
-Each tag is a column of a run's `metrics.csv`, and a scalar in TensorBoard with the description that stands here. A row
-is written at every `record.log_every`-th update, and at every evaluation; an empty cell means that the number was not
-read there. The row of update k holds the gradient at the parameters before that update, and the evaluation of the
-parameters after it. The row of update 0 is the evaluation of the initial parameters. Logarithms are natural."""
+Each tag is a column of a run's `metrics.csv`, and a scalar in TensorBoard with the same description. A row is written
+at every `record.log_every`-th update and at every evaluation; an empty cell means that the value was not computed
+there. The row of update k has the gradient at the parameters before that update, and the evaluation of the parameters
+after it. The row of update 0 is the evaluation of the initial parameters. Logarithms are natural.
+
+Medians and quantiles over replicas or runs, here and in reports, are not interpolated: the q-quantile is the smallest
+value for which at least a share q of the values is not larger. So the median of two values is the smaller one. Infinite
+values count, missing ones do not."""
 
 ANSWERS = (
-    "Recorded at every evaluation: the first by `random_permutation`, all three by the `memorization` tasks. These\n"
-    "look at the answers alone, where `error_rate/eval` of memorization counts a sequence as wrong for any output."
+    "Recorded at every evaluation: the first by `random_permutation`, all three by the `memorization` tasks. They\n"
+    "consider only the answers, whereas `error_rate/eval` of memorization counts a sequence as wrong if any of its\n"
+    "outputs is wrong."
 )
 
 PICTURES = """\
 ## Pictures and histograms
 
-For the first two replicas of a run, at every `picture_every`-th logged update; what each shows is in
-[probes.md](probes.md): `state_gradient/against_lag`, `gradient_by_lag/shares`, `curvature/gradient_against_curvature`,
-`jacobian/eigenvalues`, `jacobian/singular_values`, `jacobian/push_against_steps`, `jacobian/product_against_lag`,
-`jacobian/product_singular_values`, `lyapunov/spectrum`. Histograms at every reading: `jacobian/eigenvalue_modulus`,
-`jacobian/singular_value`,
+Pictures of the first two replicas of a run are drawn at every `picture_every`-th logged update:
+`state_gradient/against_lag`, `gradient_by_lag/shares`, `curvature/gradient_against_curvature`, `jacobian/eigenvalues`,
+`jacobian/singular_values`, `jacobian/push_against_steps`, `jacobian/product_against_lag`,
+`jacobian/product_singular_values`, `lyapunov/spectrum`. [probes.md](probes.md) and
+[probes_curvature.md](probes_curvature.md) explain them.
+
+Histograms of the same replicas are recorded at every reading: `jacobian/eigenvalue_modulus`, `jacobian/singular_value`,
 `recurrent_weight/eigenvalue_modulus`."""
 
 
@@ -83,12 +90,12 @@ def _in_tensorboard() -> str:
     rows = [(f"`{OVERVIEW}/{metric.overview}_{metric.tag}`", metric.formula) for metric in first]
     details = ", ".join(f"`{metric.tag}`" for metric in metrics if metric.is_detail)
     text = (
-        f"The pages TIME SERIES and SCALARS open on the group `{OVERVIEW}`, and CUSTOM SCALARS has the same numbers as "
-        "a few charts, the loss beside that of the constant predictor first. Other scalars have their column as tag; "
-        f"those that few readers need come last, as `{DETAILS}/COLUMN`: {details}. Under `aggregate/` a tag is a "
-        f"median over the replicas; the quantiles of the first group are in `{QUANTILES}`, all others in its "
-        "`metrics.csv` alone. A filter of tags such as `loss/eval` finds a column wherever it is. Runs of rnnbench "
-        "0.1.0 keep the columns as tags, also where they are resumed."
+        f"The pages TIME SERIES and SCALARS open on the group `{OVERVIEW}`. CUSTOM SCALARS shows the same numbers in a "
+        "few charts; the first compares the loss with that of the constant predictor. Every other scalar has the name "
+        f"of its column as tag. Scalars that few readers need come last, as `{DETAILS}/COLUMN`: {details}. Under "
+        "`aggregate/` a tag is a median over the replicas; the quantiles of the overview are in the group "
+        f"`{QUANTILES}`, all other quantiles only in its `metrics.csv`. A filter of tags such as `loss/eval` finds a "
+        "column in every group. Runs of rnnbench 0.1.0 keep the columns as tags, also when they are resumed."
     )
     lines = "\n".join(textwrap.wrap(text, 120, break_long_words=False, break_on_hyphens=False))
     return f"\n## In TensorBoard\n\n{lines}\n\n{table(('first in TensorBoard', 'what it is'), rows)}"

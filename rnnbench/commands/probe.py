@@ -27,6 +27,7 @@ from rnnbench.records.lock import FILE_NAME as LOCK
 from rnnbench.records.lock import locked
 from rnnbench.records.messages import printable, say
 from rnnbench.records.probe_files import NUMBERS, prepare_folder, write_findings
+from rnnbench.records.quantiles import order_quantiles
 from rnnbench.records.wording import count
 from rnnbench.run.process import prepare_process
 
@@ -184,9 +185,7 @@ def _rows(findings: "Sequence[Findings]") -> list[list[str]]:
     rows = [["", "median", "lowest", "highest"]]
     for tag in tags:
         values = np.array([each.scalars.get(tag, math.nan) for each in findings])
-        known = values[~np.isnan(values)]
-        shown = (np.median(known), known.min(), known.max()) if known.size else (math.nan,) * 3
-        rows.append([tag, *(_number(float(value)) for value in shown)])
+        rows.append([tag, *map(_number, order_quantiles(values, [0.5, 0, 1]).tolist())])
     return rows
 
 

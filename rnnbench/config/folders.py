@@ -231,7 +231,7 @@ def make_folder(folder: Path, key: str, *, numbered: bool) -> Path:
             return candidate
         raise AssertionError("the count does not end")
     except OSError as error:
-        raise ConfigError(f"{key}: {folder} cannot be made: {error.strerror}") from error
+        raise ConfigError(f"{key}: {folder} cannot be created: {error.strerror}") from error
 
 
 def discard_folders(folders: Sequence[Path]) -> None:

@@ -45,7 +45,7 @@ def write_job_folder(composed: Composed, sweep_folder: Path, number: int) -> Pat
             for name, content in _contents(composed, folder, number).items():
                 (folder / output_subdir / name).write_text(_to_yaml(content), encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"{SUBDIR}: {folder} cannot be made: {error.strerror}") from error
+        raise ConfigError(f"{SUBDIR}: {folder} cannot be created: {error.strerror}") from error
     return folder
 
 

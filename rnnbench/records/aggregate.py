@@ -1,6 +1,6 @@
 """The live summary of a batched run: medians, percentiles and shares over the replicas of each cell.
 
-A *cell* is a set of replicas of one batched run that differ in the seed alone. It gets a run folder of its own, so that
+A *cell* is a set of replicas of one batched run that differ only in the seed. Each cell has its own run folder, so that
 TensorBoard shows a sweep of hundreds of runs as a few curves with their spread.
 """
 
@@ -11,37 +11,37 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from rnnbench.records import events, metrics_csv
 from rnnbench.records.aggregate_board import LEVELS, SHARES, aggregate_board, aggregate_columns
 from rnnbench.records.board import PLAIN, Board
 from rnnbench.records.errors import RecordError
 from rnnbench.records.growing_file import failure
+from rnnbench.records.quantiles import order_quantiles
 from rnnbench.records.summary import Status
 from rnnbench.records.writer import Records
 
-# Sorts before the events files of Records: TensorBoard reads a folder's files in the order of their names and does not
-# come back to an earlier one.
+# Sorts before the events files of Records: TensorBoard reads a folder's files in the order of their names and never
+# returns to an earlier one.
 _LAYOUT_FILE = f"{events.FILE_PREFIX}{0:010d}.layout"
 
 _MAX_NAME_BYTES = 200
 
 
 class Aggregate:
-    """Records each cell of a batched run of R replicas in a folder of its own, as `Records` does a replica.
+    """Records each cell of a batched run of R replicas in its own folder, as `Records` does for a replica.
 
     For each metric TAG of the run there are three columns: TAG, the median over the cell's replicas, and TAG_q10 and
-    TAG_q90, the 10th and 90th percentile (see `quantiles`). A replica that gives no number any more, since it has ended
-    or diverged, keeps contributing its last one, so that the median is always one over all seeds and not over those
-    that are not solved yet; one that never gave a number is left out. Infinities take part. The columns of `SHARES`
-    come first.
+    TAG_q90, the 10th and 90th percentile, as `order_quantiles` defines them. A replica that has ended or diverged
+    contributes its last value to all later rows, so that every row summarizes all seeds, not only those that are still
+    unsolved. A replica without any value so far is left out. The columns of `SHARES` come first.
 
-    It depends on a cell's own replicas alone: the rows are the same whatever other cells the batched run has.
+    The rows of a cell depend on its own replicas only, whatever other cells the batched run has.
 
     Attributes:
-        records: What writes the files; its replicas are the cells, in their order. Sync, continue from and close the
-            aggregate through it.
+        records: Writer of the files. Its replicas are the cells, in their order. Use it to sync, continue and close the
+            aggregate.
 
     Example:
         aggregate = Aggregate(folder, {"optim.lr=0.1": [0, 1], "optim.lr=0.01": [2, 3]}, ["loss/eval"])
@@ -63,17 +63,18 @@ class Aggregate:
         """Start new records, or continue those of an earlier process.
 
         Args:
-            folder: Where the cells' folders are made, each under the `folder_name` of its name.
-            cells: Name -> its replicas; each of the R replicas belongs to exactly one cell.
+            folder: Parent folder of the cells' folders, each named by `folder_name`.
+            cells: Name of each cell -> its replicas; each of the R replicas belongs to exactly one cell.
             columns: Names of the run's metrics, C of them.
-            last: Last number of each metric of each replica, (R, C), NaN where there was none: `last_values` of the
+            last: Last value of each metric of each replica, (R, C), NaN if there was none: `last_values` of the
                 replicas' folders as they were at the checkpoint. None: a new run.
-            lengths: For each cell the lengths that `records.checkpoint` gave then. None: new records.
-            restart: New records in place of those that an earlier process left, which are removed.
-            board: What TensorBoard shows of a single run.
+            lengths: For each cell, the file lengths that `records.checkpoint` passed on at the checkpoint. None: new
+                records.
+            restart: Whether to remove records of an earlier process and start new ones.
+            board: Contents of a single run's TensorBoard pages.
 
         Raises:
-            RecordError: As for `Records`, or a cell's folder cannot be made.
+            RecordError: As for `Records`, or a cell's folder cannot be created.
             ValueError: As for `Records`, or a replica belongs to no cell or to several, a cell is empty, or `last` is
                 not of shape (R, C).
         """
@@ -81,14 +82,14 @@ class Aggregate:
         self._members = _members(cells)  # (cells, largest cell), R where a cell is smaller
         self._sizes = np.array([len(replicas) for replicas in cells.values()])
         num_replicas = int(self._sizes.sum())
-        # One replica more, which never gives a number, stands in where a cell is smaller than the largest.
+        # One more replica, which never has a value, fills up the cells that are smaller than the largest.
         self._last = np.full((len(columns), num_replicas + 1), np.nan)
         if last is not None:
             if last.shape != (num_replicas, len(columns)):
                 raise ValueError(f"last must be of shape {(num_replicas, len(columns))}, got {last.shape}")
             self._last[:, :-1] = last.T
         folders = [_make_folder(folder / folder_name(name)) for name in cells]
-        if lengths is not None:  # the layout is written anew, and need not be as long as it was
+        if lengths is not None:  # the layout is written again, possibly with another length
             lengths = [{name: size for name, size in each.items() if name != _LAYOUT_FILE} for each in lengths]
         self.records = Records(
             folders,
@@ -114,17 +115,17 @@ class Aggregate:
         statuses: Sequence[Status],
         solved: Sequence[bool],
     ) -> None:
-        """Log a row for each cell of which a replica has a row, and for each whose shares have changed.
+        """Log a row for each cell in which a replica has a row or a share has changed.
 
-        A cell has a value of a metric where one of its replicas gives a number now. Once a cell's last replica has
-        ended, the cell gets at most one more row, which tells so.
+        A cell has a value of a metric if at least one of its replicas has one in this call. After a cell's last replica
+        has ended, the cell gets at most one more row, with the final shares.
 
         Args:
             update: Index of the update, larger than that of the call before.
             values: Column -> one number per row, as for `Records.log`.
             replicas: Indices of the k replicas that the rows belong to; may be empty.
             statuses: Status of each of the R replicas after the update.
-            solved: Whether each of the R replicas has been solved, whatever its status, after the update.
+            solved: Whether each of the R replicas has been solved by then, whatever its status.
 
         Raises:
             RecordError: An earlier write failed.
@@ -140,20 +141,21 @@ class Aggregate:
         members = self._members[due]
         has_number: NDArray[np.bool_] = np.any(given[:, members], axis=2)  # (C, n)
         shown = np.flatnonzero(has_number.any(axis=1))
-        numbers = quantiles(self._last[shown][:, members], list(LEVELS.values()))  # (shown, n, 3)
+        samples = self._last[shown].T[members.T]  # (largest cell, n, shown)
+        numbers = order_quantiles(samples, list(LEVELS.values()))  # (3, n, shown)
         row: dict[str, metrics_csv.Column] = dict(zip(SHARES, shares[due].T, strict=True))
-        for metric, levels in zip(shown, numbers, strict=True):
+        for metric, levels in zip(shown, np.moveaxis(numbers, -1, 0), strict=True):
             is_missing = ~has_number[metric]
-            for suffix, level in zip(LEVELS, levels.T, strict=True):
+            for suffix, level in zip(LEVELS, levels, strict=True):
                 column = np.ma.masked_array(level, is_missing) if is_missing.any() else level
                 row[f"{self._columns[metric]}{suffix}"] = column
         self.records.log(update, row, due.tolist())
 
     def _take(self, values: Mapping[str, metrics_csv.Column], rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Keep the numbers of the replicas that have rows.
+        """Store the values of the replicas that have rows.
 
         Returns:
-            Which metrics of which replicas are numbers now, (C, R + 1).
+            Whether each metric of each replica has a value in this call, (C, R + 1).
         """
         table, present = metrics_csv.tabulate(self._columns, values, len(rows))
         is_number = present & ~np.isnan(table)
@@ -173,43 +175,15 @@ class Aggregate:
         return shares
 
 
-def quantiles(samples: NDArray[np.float64], levels: ArrayLike) -> NDArray[np.float64]:
-    """Quantiles of the numbers among some samples, interpolated linearly between order statistics.
-
-    The q-quantile of n numbers lies at position q (n - 1) of the sorted ones (type 7 of Hyndman and Fan, Sample
-    Quantiles in Statistical Packages, 1996), as in `numpy.nanquantile`. Unlike there, an infinity takes part as a
-    number that is larger or smaller than all others, and a sum never overflows.
-
-    Args:
-        samples: Numbers, infinities among them, and NaN, which is left out; shape (..., m).
-        levels: Shares q in [0, 1], shape (l,).
-
-    Returns:
-        Shape (..., l); NaN where all samples are NaN, or where the place is between minus and plus infinity.
-    """
-    ordered = np.sort(samples, axis=-1)  # NaN comes last
-    top = np.maximum(np.count_nonzero(~np.isnan(ordered), axis=-1) - 1, 0)[..., None]
-    position = top * np.asarray(levels, dtype=np.float64)
-    below = np.floor(position).astype(np.intp)
-    weight = position - below
-    lower = np.take_along_axis(ordered, below, axis=-1)
-    upper = np.take_along_axis(ordered, np.minimum(below + 1, top), axis=-1)
-    with np.errstate(invalid="ignore"):
-        between = np.clip(lower * (1 - weight) + upper * weight, lower, upper)
-    # Where the upper one is infinite its weight of 0 does not take it out: 0 times infinity is not 0.
-    result: NDArray[np.float64] = np.where((weight == 0) | (lower == upper), lower, between)
-    return result
-
-
 def last_values(folders: Sequence[Path | None], columns: Sequence[str]) -> NDArray[np.float64]:
-    """Last number of each column of some run folders.
+    """Last value of each column in some run folders.
 
     Args:
-        folders: Run folders, R of them; None: nothing is known of this one.
-        columns: C names.
+        folders: Run folders, R of them; None: a replica without records.
+        columns: Names of the columns, C of them.
 
     Returns:
-        Shape (R, C); NaN where a column holds no number, or is not there.
+        The values, (R, C); NaN if a column has no value or does not exist.
 
     Raises:
         RecordError: A metrics.csv is missing or damaged.
@@ -226,13 +200,13 @@ def last_values(folders: Sequence[Path | None], columns: Sequence[str]) -> NDArr
 
 
 def folder_name(name: str) -> str:
-    """Name of a cell's folder: the cell's name where that is safe, else a readable part of it and a digest.
+    """Name of a cell's folder: the cell's name if it is safe as a file name, else a readable part of it and a digest.
 
     Args:
         name: Any text, for example "optim.lr=0.001,optim.momentum=0.9".
 
     Returns:
-        1 to 200 letters, digits and `.,=+-_`, not beginning with a dot; other names give other folders.
+        1 to 200 letters, digits and `.,=+-_`, not beginning with a dot; different for different names.
     """
     safe = re.sub(r"[^A-Za-z0-9.,=+_-]", "_", name)
     if safe == name and name and not name.startswith(".") and len(name) <= _MAX_NAME_BYTES:
@@ -242,10 +216,10 @@ def folder_name(name: str) -> str:
 
 
 def _members(cells: Mapping[str, Sequence[int]]) -> NDArray[np.intp]:
-    """Replicas of each cell, (cells, m) with m the largest cell's size; R, the number of all, fills up the others."""
+    """Replicas of each cell, (cells, m), where m is the size of the largest cell; smaller cells are padded with R."""
     replicas = [replica for members in cells.values() for replica in members]
     if not replicas or not all(cells.values()) or sorted(replicas) != list(range(len(replicas))):
-        raise ValueError(f"each replica must belong to exactly one cell, and each cell have one, got {dict(cells)}")
+        raise ValueError(f"each replica must belong to exactly one cell, and no cell may be empty, got {dict(cells)}")
     table = np.full((len(cells), max(map(len, cells.values()))), len(replicas), dtype=np.intp)
     for row, members in zip(table, cells.values(), strict=True):
         row[: len(members)] = members
@@ -258,12 +232,12 @@ def _make_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise failure(f"cannot make {folder}", error) from error
+        raise failure(f"cannot create {folder}", error) from error
     return folder
 
 
 def _write_layout(folder: Path, records: Records) -> None:
-    """Lay out the CUSTOM SCALARS page in a file of its own, which `Records` removes whenever it goes on."""
+    """Write the layout of the CUSTOM SCALARS page to a separate file, which `Records` removes when it continues."""
     path, board = folder / _LAYOUT_FILE, records.board
     layout = events.custom_scalars(time.time(), board.page, board.charts, records.tags)
     try:
@@ -275,9 +249,9 @@ def _write_layout(folder: Path, records: Records) -> None:
 
 
 def _last_shares(folder: Path) -> NDArray[np.float64]:
-    """Shares in the last row of a cell, so that one that had ended before a restart does not get that row again."""
+    """Shares in the last row of a cell, so that a cell that ended before a restart does not repeat that row."""
     try:
         shares: NDArray[np.float64] = last_values([folder], SHARES)[0]
-    except RecordError:  # Records, which could not go on with it either, tells of it
+    except RecordError:  # Records cannot continue this cell either and reports it
         return np.full(len(SHARES), np.nan)
     return shares

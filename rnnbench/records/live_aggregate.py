@@ -22,15 +22,16 @@ Lengths = Mapping[str, int]
 
 @dataclass(frozen=True)
 class AggregatePlan:
-    """What a group's aggregate is made of.
+    """The cells and jobs of a group's aggregate.
 
     Attributes:
-        folder: The logdir.
-        cells: Name of each cell -> places of its jobs in the group.
+        folder: Parent folder of the cells' folders.
+        cells: Name of each cell -> indices of its jobs in the group.
         jobs: Run folder of every job of the group.
-        places: In the group, of each job that is trained now.
-        lengths: Bytes of the files of each cell at the checkpoint that is gone on from; None: go on from their ends.
-        restart: The jobs begin anew, so what an earlier process left of the aggregate is removed.
+        places: Index in the group of each job in training.
+        lengths: Lengths in bytes of the files of each cell at the checkpoint from which the group continues; None: the
+            aggregate continues from the end of its files.
+        restart: Whether the jobs start from the beginning; the aggregate of an earlier process is then removed.
     """
 
     folder: Path
@@ -42,22 +43,22 @@ class AggregatePlan:
 
 
 class LiveAggregate:
-    """Keeps an aggregate up to date with a training; use it as a context manager.
+    """Keeps the aggregate of a group up to date during training; use it as a context manager.
 
-    It is a view, so what goes wrong with it is said once, and the training goes on without it. Jobs of the group that
-    are not trained now count with what they recorded.
+    The aggregate is only a view of other records. An error in it is therefore reported once, and training continues
+    without the aggregate. Jobs of the group that are no longer in training contribute their recorded values.
     """
 
     def __init__(
         self, plan: AggregatePlan, columns: Sequence[str], notify: Callable[[str], None], board: Board = PLAIN
     ) -> None:
-        """Begin it, or go on with it.
+        """Start the aggregate, or continue that of an earlier process.
 
         Args:
-            plan: What it is made of.
-            columns: Metrics of the jobs.
-            notify: Told of what goes wrong.
-            board: What TensorBoard shows of a job.
+            plan: Cells and jobs of the group.
+            columns: Names of the jobs' metrics.
+            notify: Called with the message of an error.
+            board: Contents of a job's TensorBoard pages.
         """
         self._board = board
         self._plan, self._notify = plan, notify
@@ -88,21 +89,21 @@ class LiveAggregate:
         )
 
     def row(self, values: Mapping[str, Column], replicas: Sequence[int]) -> None:
-        """Take what has just been logged; it is recorded by the `settle` that follows.
+        """Store the rows that have just been logged; the next call of `settle` records them.
 
         Args:
             values: Column -> one number per row.
-            replicas: Indices of the jobs that the rows belong to, among the jobs that are trained now.
+            replicas: Job of each row, as an index into the jobs in training.
         """
         self._row = values, replicas
 
     def settle(self, update: int, statuses: Sequence[Status], solved: Sequence[bool]) -> None:
-        """Record the row taken last, and how the jobs that are trained now stand after it.
+        """Record the rows of the last call of `row` with the status of the jobs after the update.
 
         Args:
-            update: Updates done.
-            statuses: Status of each of these jobs.
-            solved: Whether each of them is solved.
+            update: Index of the update.
+            statuses: Status of each job in training.
+            solved: Whether each of these jobs is solved.
         """
         for place, status, is_solved in zip(self._plan.places, statuses, solved, strict=True):
             self._statuses[place], self._solved[place] = status, is_solved
@@ -113,7 +114,7 @@ class LiveAggregate:
             self._attempt(lambda: aggregate.log(update, values, places, statuses=self._statuses, solved=self._solved))
 
     def lengths(self) -> list[Lengths] | None:
-        """Bytes of the files of each cell, once everything so far is on disk; None where there is no aggregate."""
+        """Write everything to disk and return the file lengths of each cell in bytes; None: there is no aggregate."""
         found: list[Lengths] = []
         aggregate = self._aggregate
         if aggregate is not None:
@@ -125,7 +126,7 @@ class LiveAggregate:
         aggregate.records.sync()
 
     def _attempt(self, work: Callable[[], object]) -> None:
-        """Do it; what goes wrong ends the aggregate, not the training."""
+        """Call a function; an error in it ends the aggregate, but not the training."""
         try:
             work()
         except (RecordError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Quantiles of numbers that may be infinite; all tables and figures use this definition."""
+"""Quantiles over replicas or runs: the one definition that records, commands and reports use."""
 
 import math
 from collections.abc import Sequence
@@ -10,27 +10,34 @@ _ROUNDING = 1e-9  # rounding error of a share times a number of values
 
 
 def order_quantiles(values: NDArray[np.float64], shares: Sequence[float]) -> NDArray[np.float64]:
-    """Compute quantiles along the first axis without interpolation, so that infinite values are allowed.
+    """Compute quantiles along the first axis, without interpolation.
+
+    A quantile is one of the values, so infinite values are allowed. NaN is ignored.
 
     Args:
-        values: Values without NaN, (n, ...), n at least one.
+        values: Values, (n, ...), n at least one.
         shares: Shares between 0 and 1, k of them.
 
     Returns:
-        For each share the smallest value that is not exceeded by at least this share of the values, (k, ...).
+        For each share, the smallest value for which at least this share of the values is not larger, (k, ...); NaN if
+        all values are NaN.
+
+    Source: definition 1 of Hyndman and Fan (1996), The American Statistician 50.
     """
-    ranks = [max(0, math.ceil(share * len(values) - _ROUNDING) - 1) for share in shares]
-    quantiles: NDArray[np.float64] = np.sort(values, axis=0)[ranks]
+    ordered = np.sort(values, axis=0)  # NaN comes last
+    counts = np.count_nonzero(~np.isnan(ordered), axis=0)
+    ranks = np.ceil(np.multiply.outer(np.asarray(shares), counts) - _ROUNDING).astype(np.intp) - 1
+    quantiles: NDArray[np.float64] = np.take_along_axis(ordered, np.maximum(ranks, 0), axis=0)
     return quantiles
 
 
 def median(values: ArrayLike | Sequence[float | None]) -> float | None:
-    """Return the smallest number that is not exceeded by at least half of the numbers; None: there are no numbers.
+    """Return the median of some numbers, as `order_quantiles` defines it; None: there are no numbers.
 
     Args:
         values: Numbers of any shape. None and NaN are ignored; infinity, such as the loss of a diverged run, is larger
             than all other numbers.
     """
     numbers: NDArray[np.float64] = np.asarray(values, dtype=np.float64).ravel()
-    present = numbers[~np.isnan(numbers)]
-    return float(order_quantiles(present, [0.5])[0]) if present.size else None
+    middle = float(order_quantiles(numbers, [0.5])[0]) if numbers.size else math.nan
+    return None if math.isnan(middle) else middle

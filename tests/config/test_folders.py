@@ -138,7 +138,7 @@ def test_jobs_have_folders_of_their_own(current_folder):
 def test_a_link_that_leads_in_a_circle(current_folder):
     (current_folder / "loop").symlink_to("loop")
     check_run(Path("loop"), numbered=False)
-    with pytest.raises(ConfigError, match=r"hydra\.run\.dir: loop cannot be made"):
+    with pytest.raises(ConfigError, match=r"hydra\.run\.dir: loop cannot be created"):
         make_folder(Path("loop"), "hydra.run.dir", numbered=False)
 
 
@@ -165,5 +165,5 @@ def test_two_runs_in_the_same_second(current_folder):
 
 
 def test_taking_a_folder_can_fail():
-    with pytest.raises(ConfigError, match=r"hydra\.run\.dir: /proc/nothing/x cannot be made"):
+    with pytest.raises(ConfigError, match=r"hydra\.run\.dir: /proc/nothing/x cannot be created"):
         make_folder(Path("/proc/nothing/x"), "hydra.run.dir", numbered=True)

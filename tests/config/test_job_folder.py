@@ -116,5 +116,5 @@ def test_without_files(tmp_path):
 
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "0").touch()
-    with pytest.raises(ConfigError, match=r"hydra\.sweep\.subdir: .*/0 cannot be made: File exists"):
+    with pytest.raises(ConfigError, match=r"hydra\.sweep\.subdir: .*/0 cannot be created: File exists"):
         write_job_folder(compose(), tmp_path, 0)

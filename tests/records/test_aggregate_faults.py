@@ -35,7 +35,7 @@ def test_what_does_not_fit_is_refused(tmp_path):
 
 def test_no_folder_can_be_made(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RecordError, match=r"cannot make .*not a directory"):
+    with pytest.raises(RecordError, match=r"cannot create .*not a directory"):
         Aggregate(tmp_path / "file", CELLS, ["x"])
 
 

@@ -47,8 +47,8 @@ def test_rows_and_standings(tmp_path):
         step(aggregate, 0, [1.0, 2.0, 3.0, 4.0])
         step(aggregate, 5, [5.0, 6.0, 7.0, 8.0], [True, False, False, False])
         aggregate.settle(9, ["solved", "running", "solved", "running"], [True, False, True, False])  # no row
-    assert rows(tmp_path, "lr=0.1") == pytest.approx({0: 2.0, 5: 6.0, 9: np.nan}, nan_ok=True)
-    assert rows(tmp_path, "lr=0.01") == {0: 3.0, 5: 7.0}
+    assert rows(tmp_path, "lr=0.1") == pytest.approx({0: 1.0, 5: 5.0, 9: np.nan}, nan_ok=True)
+    assert rows(tmp_path, "lr=0.01") == {0: 2.0, 5: 6.0}
     assert rows(tmp_path, "lr=0.1", SHARES[0]) == {0: 0.0, 5: 0.5, 9: 1.0}
     assert rows(tmp_path, "lr=0.1", SHARES[1]) == {0: 1.0, 5: 0.5, 9: 0.0}
 
@@ -70,9 +70,9 @@ def test_jobs_that_are_not_trained_now_count_with_what_they_recorded(tmp_path):
     write_summary(jobs[0], Summary(status="solved", solved=True, solved_at=SolvedAt(0, 1, 1.0)))
     write_summary(jobs[1], Summary(status="diverged"))
     with LiveAggregate(plan(tmp_path, jobs, places=[3, 2]), ["x"], refuse) as aggregate:
-        step(aggregate, 7, [4.0, 2.0])
-    assert rows(tmp_path, "lr=0.1") == {7: 6.0}
-    assert rows(tmp_path, "lr=0.01") == {7: 12.0}
+        step(aggregate, 7, [40.0, 30.0])
+    assert rows(tmp_path, "lr=0.1") == {7: 10.0}
+    assert rows(tmp_path, "lr=0.01") == {7: 20.0}
     assert rows(tmp_path, "lr=0.1", SHARES[0]) == {7: 0.5}
     assert rows(tmp_path, "lr=0.01", SHARES[2]) == {7: 0.5}
 
@@ -137,7 +137,7 @@ def test_an_aggregate_that_cannot_begin_is_left_out(tmp_path):
             step(aggregate, update, [1.0] * 4)
         assert aggregate.lengths() is None
     (message,) = told
-    assert message.startswith("the aggregate is left out from now on: cannot make")
+    assert message.startswith("the aggregate is left out from now on: cannot create")
 
 
 def test_an_aggregate_that_cannot_go_on_is_left_out(tmp_path):

@@ -3,17 +3,21 @@ import math
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from rnnbench.records.quantiles import median, order_quantiles
 
+LEVELS = st.lists(st.sampled_from([0, 0.1, 0.25, 0.5, 0.9, 1]), min_size=1, max_size=4)
+
 
 @given(
-    st.lists(st.integers(0, 9), min_size=1, max_size=40),
-    st.lists(st.sampled_from([0, 0.1, 0.25, 0.5, 0.9, 1]), min_size=1, max_size=4),
+    arrays(np.float64, (7, 3), elements=st.integers(0, 9) | st.sampled_from([math.inf, -math.inf, math.nan])), LEVELS
 )
-def test_order_quantiles_are_those_of_the_inverted_distribution(values, levels):
-    values = np.array(values, dtype=np.float64)
-    assert order_quantiles(values, levels).tolist() == np.quantile(values, levels, method="inverted_cdf").tolist()
+def test_order_quantiles_are_those_of_the_inverted_distribution_of_the_numbers(values, levels):
+    for column, quantiles in zip(values.T, order_quantiles(values, levels).T, strict=True):
+        numbers = column[~np.isnan(column)]
+        expected = np.quantile(numbers, levels, method="inverted_cdf") if numbers.size else [math.nan] * len(levels)
+        np.testing.assert_array_equal(quantiles, expected)
 
 
 def test_order_quantiles():
