@@ -38,9 +38,9 @@ class DrawingTime:
     def __init__(self, run: BareRun) -> None:
         """Replace the task of a run by a timed one."""
         self.seconds = 0.0
-        self._draw = run.problem.task.batch
+        self._draw = run.problem.task.replica_batch
         task: Any = copy.copy(run.problem.task)
-        task.batch = self._timed
+        task.replica_batch = self._timed
         run.problem = replace(run.problem, task=task)
 
     def _timed(self, *arguments: Any, **named: Any) -> Batch:

@@ -67,7 +67,7 @@ def train_seeds(
     """
     task = Adding(shape.steps)
     model = SimpleRnn(task.input_size, task.output_size, shape.units)
-    held_out = task.batch([EVALUATION_SEED], Stream.EVALUATION, 0, NUM_EVALUATION_SEQUENCES, dtype=dtype)
+    held_out = task.replica_batch([EVALUATION_SEED], Stream.EVALUATION, 0, NUM_EVALUATION_SEQUENCES, dtype=dtype)
     losses = []
     for seed in range(shape.replicas):
         theta = model.flatten(INIT(torch.Generator().manual_seed(seed), model.layout)).to(dtype).unsqueeze(0)
@@ -76,7 +76,9 @@ def train_seeds(
         for first in range(0, updates, UPDATES_AT_ONCE):
             numbers = range(first, min(first + UPDATES_AT_ONCE, updates))
             # Draw the sequences of several updates together, as rnnbench does: each draw has a fixed cost.
-            drawn = task.batch([seed] * len(numbers), Stream.GRADIENT, list(numbers), shape.sequences, dtype=dtype)
+            drawn = task.replica_batch(
+                [seed] * len(numbers), Stream.GRADIENT, list(numbers), shape.sequences, dtype=dtype
+            )
             for place in range(len(numbers)):
                 optimizer.zero_grad()
                 net.loss(*_sequences(drawn, place)).backward()  # type: ignore[no-untyped-call] # torch has no type

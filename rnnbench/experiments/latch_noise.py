@@ -84,7 +84,7 @@ class LatchNoise(Experiment):
         settings = self.rule.settings
         task = _task_of(nets, settings["num_holding"], noise)
         seeds = [config.seed for config in nets.configs]
-        batch = task.batch(seeds, Stream.PROBE, 1, settings["num_sequences"], dtype=torch.float64)
+        batch = task.replica_batch(seeds, Stream.PROBE, 1, settings["num_sequences"], dtype=torch.float64)
         _, outputs = _hold(nets, batch.inputs)
         return 1 - task.misses(outputs.unsqueeze(-1).unsqueeze(0), batch).double().mean(1)
 

@@ -59,7 +59,7 @@ def follow(
         first_row: Index of the first sequence in the stream; ranges that do not overlap give different sequences.
     """
     engine = Engine(model, 1, "cpu", torch.float64)
-    batch = task.batch(seeds, Stream.PROBE, 0, num_sequences, first_row=first_row, dtype=torch.float64)
+    batch = task.replica_batch(seeds, Stream.PROBE, 0, num_sequences, first_row=first_row, dtype=torch.float64)
     gradient = Objective(engine, LOSSES[task.loss], batch).loss_and_gradient(theta)
     states = gradient.trace.states(num_sequences)
     state_gradients = gradient.trace.state_gradients(num_sequences) * num_sequences

@@ -98,7 +98,7 @@ def _view(saved: Saved, built: Built, num_sequences: int) -> View:
     """Make the view that a probe gets in training, without a step."""
     theta: Tensor = load_job(saved.checkpoint)["theta"]
     task, engine = built.task, Engine(built.model, dtype=theta.dtype, num_traced=built.num_traced)
-    batch = task.batch([EVALUATION_SEED], Stream.PROBE, 0, num_sequences, dtype=theta.dtype)
+    batch = task.replica_batch([EVALUATION_SEED], Stream.PROBE, 0, num_sequences, dtype=theta.dtype)
     gradient = Objective(engine, LOSSES[task.loss], batch).loss_and_gradient(theta)
     no_cost = torch.zeros(len(theta), dtype=torch.float64)
     update = Update(

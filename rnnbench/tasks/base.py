@@ -187,7 +187,7 @@ class Task(ABC):
     def draw(self, draw: Draw) -> Batch:
         """The requested sequences: a pure function of (seed, stream, update, row), separately for each replica."""
 
-    def batch(
+    def replica_batch(
         self,
         seeds: Sequence[int],
         stream: Stream,
@@ -198,7 +198,7 @@ class Task(ABC):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> Batch:
-        """Draw the batch of one update: a pure function of (seed, stream, update, row), separately for each replica.
+        """Draw the batch of one update for all replicas: for each a pure function of (seed, stream, update, row).
 
         Row k of a batch does not depend on the batch's size, dtype or device, or on the other replicas.
 

@@ -86,7 +86,7 @@ class Problem:
         updates, drawn = self._drawn.get((stream, rows), (range(0), None))
         if drawn is None or update not in updates:
             updates = range(update - update % count, update - update % count + count)
-            drawn = self.task.batch(
+            drawn = self.task.replica_batch(
                 list(self.seeds) * count,
                 stream,
                 [one for one in updates for _ in self.seeds] if count > 1 else update,
@@ -112,7 +112,7 @@ class Problem:
             Column -> values, (R,), float64.
         """
         rows = self.world.share(range(first_row, first_row + NUM_EVALUATION_SEQUENCES))
-        batch = self.task.batch(
+        batch = self.task.replica_batch(
             [EVALUATION_SEED],
             stream,
             0,

@@ -49,7 +49,7 @@ def fastest_recurrence(
 
     Cost: eighteen gradients.
     """
-    batch = task.batch(range(num_replicas), Stream.PROBE, 0, num_sequences, dtype=dtype, device=device)
+    batch = task.replica_batch(range(num_replicas), Stream.PROBE, 0, num_sequences, dtype=dtype, device=device)
     theta = torch.linspace(-0.1, 0.1, model.num_parameters, dtype=dtype, device=device).repeat(num_replicas, 1)
     seconds = {}
     for recurrence in RECURRENCES:

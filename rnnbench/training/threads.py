@@ -70,7 +70,7 @@ def fastest_threads(
         return numbers[0]
     most = -(-BLOCKS_MEASURED * num_processors * ROWS_PER_BLOCK // num_sequences)
     num_replicas = min(num_replicas, most)
-    batch = task.batch(range(num_replicas), Stream.PROBE, 0, num_sequences, dtype=dtype)
+    batch = task.replica_batch(range(num_replicas), Stream.PROBE, 0, num_sequences, dtype=dtype)
     theta = torch.linspace(-0.1, 0.1, model.num_parameters, dtype=dtype).expand(num_replicas, -1)
     engines = {threads: Engine(model, threads, dtype=dtype) for threads in numbers}
     objectives = {threads: Objective(engine, LOSSES[task.loss], batch) for threads, engine in engines.items()}

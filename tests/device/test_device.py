@@ -23,7 +23,7 @@ def assert_same(found, expected):
 def test_batch_has_the_same_bits(task, dtype, device):
     built = built_from([f"task={task}", "task.sequence_length=30", "model.hidden_size=3"])
     expected, found = (
-        built.task.batch([3, 5], Stream.GRADIENT, 7, 9, dtype=dtype, device=place) for place in (CPU, device)
+        built.task.replica_batch([3, 5], Stream.GRADIENT, 7, 9, dtype=dtype, device=place) for place in (CPU, device)
     )
     for name in ("inputs", "lengths", "output_steps", "targets"):
         assert_same(getattr(found, name), getattr(expected, name))

@@ -75,7 +75,7 @@ def test_objective_comes_to_the_same():
         theta, vector = 0.3 * torch.randn(2, 2, model.num_parameters, generator=generator, dtype=torch.float64).to(
             dtype
         )
-        batch = task.batch([0, 1], Stream.GRADIENT, 0, 5, dtype=dtype)
+        batch = task.replica_batch([0, 1], Stream.GRADIENT, 0, 5, dtype=dtype)
         objective = Objective(Engine(model, dtype=dtype), LOSSES[task.loss], batch)
         damping = torch.tensor([[0.1], [0.2]], dtype=dtype)
         result, curvature = objective.loss_and_gradient(theta), objective.linearize(theta, damping)

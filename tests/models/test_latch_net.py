@@ -17,7 +17,7 @@ def test_loss_and_gradient_equal_a_plain_loop():
     task = LatchTask(7, noise=0.5, num_noise_inputs=3)
     model = Latch(task.input_size, 1, 3)
     theta = torch.randn(2, model.num_parameters, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    batch = task.batch([1, 2], Stream.GRADIENT, 0, 4, dtype=torch.float64)
+    batch = task.replica_batch([1, 2], Stream.GRADIENT, 0, 4, dtype=torch.float64)
     theta.requires_grad_()
     p = model.parameters(theta)
     state = p["initial_state"].unsqueeze(1).expand(2, 4, 3)

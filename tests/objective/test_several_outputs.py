@@ -25,7 +25,7 @@ TASKS = {
 
 def case(task, seeds, size, make=SimpleRnn, hidden_size=3):
     model = make(task.input_size, task.output_size, hidden_size)
-    return case_of(model, task.loss, task.batch(seeds, Stream.GRADIENT, 3, size, dtype=torch.float64))
+    return case_of(model, task.loss, task.replica_batch(seeds, Stream.GRADIENT, 3, size, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -121,7 +121,7 @@ def train(num_updates, seeds, optimizer, dtype=torch.float64):
     for k in range(num_updates):
 
         def draw(stream, size, k=k):
-            return Objective(engine, LOSSES["squared_error"], task.batch(seeds, stream, k, size, dtype=dtype))
+            return Objective(engine, LOSSES["squared_error"], task.replica_batch(seeds, stream, k, size, dtype=dtype))
 
         update = optimizer.update(theta, state, k, draw)
         theta, state = update.theta, update.state

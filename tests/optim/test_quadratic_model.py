@@ -17,7 +17,7 @@ def case(num_replicas, num_sequences, seed=0):
     theta, gradient, vector = 0.4 * torch.randn(
         3, num_replicas, model.num_parameters, generator=generator, dtype=torch.float64
     )
-    batch = Adding(12, "hf11").batch(range(num_replicas), 0, 0, num_sequences, dtype=torch.float64)
+    batch = Adding(12, "hf11").replica_batch(range(num_replicas), 0, 0, num_sequences, dtype=torch.float64)
     weight = torch.rand(3, num_replicas, 1, generator=generator, dtype=torch.float64)
     objective = Penalized(Objective(Engine(model, dtype=torch.float64), LOSSES["squared_error"], batch), weight[0])
     damping = Damping(weight[1], weight[2], Matching("squared_error", "batch_time"))

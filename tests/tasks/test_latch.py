@@ -13,7 +13,7 @@ from rnnbench.tasks.random_numbers import random_words
 
 def test_the_first_steps_show_the_class_and_the_others_noise_alone():
     task = Latch(8, num_positions=3, num_noise_inputs=2)
-    batch = task.batch([1, 2], Stream.GRADIENT, 0, 50, dtype=torch.float64)
+    batch = task.replica_batch([1, 2], Stream.GRADIENT, 0, 50, dtype=torch.float64)
     is_first = batch.targets[0, :, :, 0] == TARGET
     assert set(batch.targets.unique().tolist()) == {-TARGET, TARGET}
     shown = torch.zeros(2, 50, 8, 6, dtype=torch.float64)
@@ -27,7 +27,7 @@ def test_the_first_steps_show_the_class_and_the_others_noise_alone():
 
 @pytest.mark.parametrize("noise", [0.0, 0.2, 1.5])
 def test_the_noise_is_normal_with_its_standard_deviation(noise):
-    batch = Latch(50, noise=noise).batch([3], Stream.GRADIENT, 0, 2000, dtype=torch.float64)
+    batch = Latch(50, noise=noise).replica_batch([3], Stream.GRADIENT, 0, 2000, dtype=torch.float64)
     drawn = batch.inputs[3:, 0, :, 6]
     error = noise / math.sqrt(drawn.numel())
     assert abs(float(drawn.mean())) <= 4.5 * error
@@ -40,7 +40,7 @@ def test_the_noise_is_normal_with_its_standard_deviation(noise):
 def test_steps_of_a_pair_share_words(num_steps):
     """Word 0 is the class's, then a pair has one for each noise input; the lower half is for the earlier step."""
     task = Latch(num_steps, noise=0.3, num_noise_inputs=2)
-    inputs = task.batch([4, 9], Stream.PROBE, 6, 3, first_row=5).inputs
+    inputs = task.replica_batch([4, 9], Stream.PROBE, 6, 3, first_row=5).inputs
     words = random_words([4, 9], Stream.PROBE, 6, 7, 3, first_row=5)
     numbers = normal(words, 0.3, torch.empty((14, 2, 3))).view(7, 2, 2, 3)
     for step in range(num_steps - 3):
@@ -54,13 +54,13 @@ def test_a_row_is_the_same_in_any_batch(data, num_steps, num_noise_inputs):
     size = data.draw(st.integers(1, 9))
     start = data.draw(st.integers(0, size - 1))
     stop = data.draw(st.integers(start + 1, size))
-    whole = task.batch([1, 8], Stream.GRADIENT, 3, size, first_row=2)
-    part = task.batch([8], Stream.GRADIENT, 3, stop - start, first_row=2 + start)
+    whole = task.replica_batch([1, 8], Stream.GRADIENT, 3, size, first_row=2)
+    part = task.replica_batch([8], Stream.GRADIENT, 3, stop - start, first_row=2 + start)
     assert torch.equal(part.inputs, whole.rows(start, stop).inputs[:, 1:])
     assert torch.equal(part.targets, whole.rows(start, stop).targets[:, 1:])
 
 
 def test_more_noise_inputs_keep_the_class():
-    one, two = (Latch(10, num_noise_inputs=count).batch([5], Stream.GRADIENT, 2, 30) for count in (1, 2))
+    one, two = (Latch(10, num_noise_inputs=count).replica_batch([5], Stream.GRADIENT, 2, 30) for count in (1, 2))
     assert torch.equal(one.targets, two.targets)
     assert torch.equal(one.inputs[..., :6], two.inputs[..., :6])

@@ -62,7 +62,7 @@ def target_by_hand(name, variant, operands):
 @pytest.mark.parametrize("sequence_length", [11, 50, 100])
 def test_every_sequence_shows_what_its_target_says(name, variant, sequence_length):
     task = BUILDERS[name](sequence_length, variant)
-    batch = task.batch([3], Stream.GRADIENT, 5, 200, dtype=torch.float64)
+    batch = task.replica_batch([3], Stream.GRADIENT, 5, 200, dtype=torch.float64)
     values, markers = channels(task, batch)
     hidden = 0
     targets = batch.targets[0, 0, :, 0].tolist()
@@ -86,9 +86,9 @@ def test_every_sequence_shows_what_its_target_says(name, variant, sequence_lengt
 def test_lengths_are_uniform(name, variant):
     task = BUILDERS[name](50, variant)
     if variant == "pascanu13":
-        lengths = torch.cat([task.batch(range(300), Stream.GRADIENT, u, 1).lengths.flatten() for u in range(4)])
+        lengths = torch.cat([task.replica_batch(range(300), Stream.GRADIENT, u, 1).lengths.flatten() for u in range(4)])
     else:
-        lengths = task.batch([4], Stream.GRADIENT, 0, NUM_ROWS).lengths[0]
+        lengths = task.replica_batch([4], Stream.GRADIENT, 0, NUM_ROWS).lengths[0]
     assert_uniform(lengths, LENGTHS_AT_50[variant])
     assert task.num_steps == LENGTHS_AT_50[variant][-1]
 
@@ -96,11 +96,11 @@ def test_lengths_are_uniform(name, variant):
 @pytest.mark.parametrize("builder", BUILDERS.values())
 def test_pascanu13_has_one_length_for_a_replica_and_update(builder):
     task = builder(100, "pascanu13")
-    lengths = torch.stack([task.batch([1, 2, 3], Stream.GRADIENT, update, 9).lengths for update in range(8)])
+    lengths = torch.stack([task.replica_batch([1, 2, 3], Stream.GRADIENT, update, 9).lengths for update in range(8)])
     assert bool((lengths == lengths[:, :, :1]).all())
     assert len(lengths[:, 0, 0].unique()) > 1
     assert not torch.equal(lengths[:, 0], lengths[:, 1])
-    later = task.batch([1, 2, 3], Stream.GRADIENT, 0, 9, first_row=900).lengths
+    later = task.replica_batch([1, 2, 3], Stream.GRADIENT, 0, 9, first_row=900).lengths
     assert torch.equal(later, lengths[0])
 
 
@@ -117,7 +117,7 @@ def test_pascanu13_has_one_length_for_a_replica_and_update(builder):
 )
 def test_marked_steps_are_uniform_over_their_windows(variant, sequence_length, first, second):
     task = Adding(sequence_length, variant)
-    steps = marked_steps(channels(task, task.batch([5], Stream.GRADIENT, 0, NUM_ROWS))[1])
+    steps = marked_steps(channels(task, task.replica_batch([5], Stream.GRADIENT, 0, NUM_ROWS))[1])
     assert_uniform(steps[0], first)
     assert_uniform(steps[1], second)
 
@@ -125,7 +125,7 @@ def test_marked_steps_are_uniform_over_their_windows(variant, sequence_length, f
 @pytest.mark.parametrize("variant", ["thesis", "pascanu13"])
 def test_marked_steps_are_uniform_over_fractions_of_their_own_sequence(variant):
     task = Adding(95, variant)  # lengths 95..104: the tenth is 9 or 10; of pascanu13, the last steps differ at 102, 104
-    batches = [task.batch([6], Stream.GRADIENT, update, NUM_ROWS // 10) for update in range(20)]
+    batches = [task.replica_batch([6], Stream.GRADIENT, update, NUM_ROWS // 10) for update in range(20)]
     steps = torch.cat([marked_steps(channels(task, batch)[1]) for batch in batches], dim=1)
     lengths = torch.cat([batch.lengths[0] for batch in batches])
     for tenth in (9, 10):
@@ -139,7 +139,7 @@ def test_marked_steps_are_uniform_over_fractions_of_their_own_sequence(variant):
 def test_marked_steps_of_hs97():
     """I is one of ten steps, J the k-th still unmarked one; the pair of them has closed-form frequencies."""
     task = Adding(24, "hs97")  # eleven candidates for J
-    markers = channels(task, task.batch([7], Stream.GRADIENT, 0, 50_000))[1]
+    markers = channels(task, task.replica_batch([7], Stream.GRADIENT, 0, 50_000))[1]
     cells = {}
     for i in range(10):
         unmarked = [step for step in range(24) if step != i][:11]
@@ -158,7 +158,7 @@ def test_marked_steps_of_hs97():
 @pytest.mark.parametrize(("name", "variant"), PAIRS)
 def test_values_are_uniform(name, variant):
     task = BUILDERS[name](50, variant)
-    values = channels(task, task.batch([8], Stream.GRADIENT, 0, 2000, dtype=torch.float64))[0][:50]
+    values = channels(task, task.replica_batch([8], Stream.GRADIENT, 0, 2000, dtype=torch.float64))[0][:50]
     low = -1.0 if (name, variant) == ("adding", "hs97") else 0.0
     assert float(values.min()) >= low
     assert float(values.max()) < 1
@@ -212,7 +212,7 @@ def test_when_it_counts_as_solved():
 
 def test_the_stream_never_changes():
     """What seed 7 means: a change here makes every recorded run irreproducible."""
-    batch = Adding(20).batch([7], Stream.GRADIENT, 3, 4)
+    batch = Adding(20).replica_batch([7], Stream.GRADIENT, 3, 4)
     assert batch.lengths.tolist() == [[21, 22, 21, 22]]
     assert (batch.inputs[:4, 0, 0, 0] * 2**24).tolist() == [8761003.0, 15400722.0, 5767386.0, 9885195.0]
     assert batch.inputs[:, 0, 0, 1].tolist() == [-1.0, 1.0, *[0.0] * 3, 1.0, *[0.0] * 11, -1.0, *[0.0] * 4]

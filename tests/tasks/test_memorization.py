@@ -28,7 +28,7 @@ def test_every_sequence_shows_what_its_targets_say(variant, num_symbols, num_pos
     blank, trigger = n, n + 1
     length = more_steps + (0 if variant == "pascanu13" else 2 * p)
     task = Memorization(length, variant, n, p)
-    batch = task.batch([3], Stream.GRADIENT, 5, 60)
+    batch = task.replica_batch([3], Stream.GRADIENT, 5, 60)
     assert (task.input_size, task.output_size) == (n + 2, n + 1)
     for symbols, targets in zip(shown(batch), batch.targets[:, 0].t().tolist(), strict=True):
         data = symbols[:p]
@@ -47,19 +47,19 @@ def test_every_sequence_shows_what_its_targets_say(variant, num_symbols, num_pos
 def test_a_batch_goes_through_all_patterns_in_turn(num_symbols, num_positions):
     task = Memorization(20, num_symbols=num_symbols, num_positions=num_positions)
     patterns = sorted(itertools.product(range(num_symbols), repeat=num_positions))
-    batch = task.batch([1, 2], Stream.GRADIENT, 9, 3 * len(patterns), first_row=5)
+    batch = task.replica_batch([1, 2], Stream.GRADIENT, 9, 3 * len(patterns), first_row=5)
     for replica in range(2):
         found = sorted(tuple(symbols[:num_positions]) for symbols in shown(batch, replica))
         assert found == sorted(3 * patterns)
-    singles = [task.batch([1], Stream.GRADIENT, update, 1) for update in range(40, 40 + len(patterns))]
+    singles = [task.replica_batch([1], Stream.GRADIENT, update, 1) for update in range(40, 40 + len(patterns))]
     assert sorted(tuple(shown(one)[0][:num_positions]) for one in singles) == patterns
-    later = task.batch([1, 2], Stream.GRADIENT, [9, 10], 4)
+    later = task.replica_batch([1, 2], Stream.GRADIENT, [9, 10], 4)
     assert shown(later, 0)[1:] == shown(later, 1)[:3]
 
 
 def test_many_patterns_are_drawn():
     task = Memorization(30, num_symbols=5, num_positions=10)
-    symbols = torch.tensor(shown(task.batch([4], Stream.GRADIENT, 0, 5000)))[:, :10]
+    symbols = torch.tensor(shown(task.replica_batch([4], Stream.GRADIENT, 0, 5000)))[:, :10]
     for position in symbols.t():
         counts = position.bincount(minlength=5).double()
         z = (float(((counts - 1000) ** 2 / 1000).sum()) - 4) / 8**0.5
@@ -70,7 +70,7 @@ def test_many_patterns_are_drawn():
 def hand_made(wrong, variant):
     """Outputs for two sequences of nine steps, wrong at some pairs of a step and a row."""
     task = Memorization(9, variant, num_symbols=3, num_positions=2)
-    batch = task.batch([1], Stream.GRADIENT, 0, 2)
+    batch = task.replica_batch([1], Stream.GRADIENT, 0, 2)
     outputs = torch.nn.functional.one_hot(batch.targets, 4).float()
     for step, row in wrong:
         outputs[step, 0, row] *= -1
@@ -123,7 +123,7 @@ def test_scores_of_the_constant_predictor(variant, num_symbols, num_positions, n
     nats = {2: 3.4657, 5: 16.0944}[num_symbols]
     assert task.baseline_loss * num_outputs == pytest.approx(nats, abs=1e-4)
     assert task.baseline_error_rate == pytest.approx(1 - {2: 1 / 32, 5: 5**-10}[num_symbols], rel=1e-12)
-    batch = task.batch([1], Stream.GRADIENT, 0, 32 if num_symbols == 2 else 4000)
+    batch = task.replica_batch([1], Stream.GRADIENT, 0, 32 if num_symbols == 2 else 4000)
     outputs = torch.nn.functional.one_hot(torch.zeros_like(batch.targets), num_symbols + 1)  # always symbol 0
     scores = task.scores(outputs, torch.zeros(outputs.shape[:3]), batch)
     expected = {2: 2.5, 5: 8.0}[num_symbols]
@@ -136,14 +136,14 @@ def test_one_bit_is_memorization_of_one_of_two_symbols(variant):
     ours, theirs = OneBit(12, variant), Memorization(12, variant, 2, 1)
     assert ours.baseline_loss == theirs.baseline_loss
     assert ours.description == theirs.description
-    left, right = (task.batch([3], Stream.GRADIENT, 2, 5) for task in (ours, theirs))
+    left, right = (task.replica_batch([3], Stream.GRADIENT, 2, 5) for task in (ours, theirs))
     assert torch.equal(left.inputs, right.inputs)
     assert torch.equal(left.targets, right.targets)
 
 
 def test_boulanger13_shows_the_bit_among_noise():
     task = OneBit(12, "boulanger13")
-    batch = task.batch([3], Stream.GRADIENT, 2, 4000)
+    batch = task.replica_batch([3], Stream.GRADIENT, 2, 4000)
     assert batch.inputs.unique().tolist() == [0, 1]
     assert torch.equal(batch.targets, batch.inputs[:1])
     assert batch.output_steps is not None
@@ -170,12 +170,12 @@ def test_boulanger13_asks_for_a_sign(output, wrong):
 
 def test_the_stream_never_changes():
     """What seed 7 means: a change here makes every recorded run irreproducible."""
-    drawn = Memorization(22, num_symbols=5, num_positions=10).batch([7], Stream.GRADIENT, 3, 2)
+    drawn = Memorization(22, num_symbols=5, num_positions=10).replica_batch([7], Stream.GRADIENT, 3, 2)
     assert ["".join(map(str, symbols)) for symbols in shown(drawn)] == [
         "0222412023565555555555",
         "2020111133565555555555",
     ]
-    in_turn = Memorization(11).batch([7], Stream.GRADIENT, 3, 2)
+    in_turn = Memorization(11).replica_batch([7], Stream.GRADIENT, 3, 2)
     assert ["".join(map(str, symbols)) for symbols in shown(in_turn)] == ["11000322222", "00100322222"]
-    noise = OneBit(12, "boulanger13").batch([7], Stream.GRADIENT, 3, 1)
+    noise = OneBit(12, "boulanger13").replica_batch([7], Stream.GRADIENT, 3, 1)
     assert "".join(str(int(bit)) for bit in noise.inputs.flatten()) == "010110101100"

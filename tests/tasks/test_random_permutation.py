@@ -21,7 +21,7 @@ def symbols_of(batch):
 @pytest.mark.parametrize("sequence_length", [2, 3, 50])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_sequence_shows_what_its_targets_say(variant, sequence_length):
-    batch = RandomPermutation(sequence_length, variant).batch([3], Stream.GRADIENT, 5, 100)
+    batch = RandomPermutation(sequence_length, variant).replica_batch([3], Stream.GRADIENT, 5, 100)
     shown = symbols_of(batch)
     assert batch.lengths.tolist() == [[sequence_length] * 100]
     for row, targets in enumerate(batch.targets[:, 0].t().tolist()):
@@ -34,7 +34,7 @@ def test_every_sequence_shows_what_its_targets_say(variant, sequence_length):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_symbols_are_uniform(variant):
-    shown = symbols_of(RandomPermutation(50, variant).batch([4], Stream.GRADIENT, 0, 2000))
+    shown = symbols_of(RandomPermutation(50, variant).replica_batch([4], Stream.GRADIENT, 0, 2000))
     counts = shown[1:].flatten().bincount(minlength=100)[2:].double()
     expected = counts.sum() / 98
     z = (float(((counts - expected) ** 2 / expected).sum()) - 97) / (2 * 97) ** 0.5
@@ -45,17 +45,17 @@ def test_symbols_are_uniform(variant):
 
 def test_hf11_balances_the_first_symbol_within_a_batch_and_over_updates():
     task = RandomPermutation(10)
-    batch = task.batch([1, 2], Stream.GRADIENT, 9, 10, first_row=3)
+    batch = task.replica_batch([1, 2], Stream.GRADIENT, 9, 10, first_row=3)
     assert batch.targets[-1].tolist() == [[0, 1] * 5] * 2
-    assert [int(task.batch([1], Stream.GRADIENT, update, 1).targets[-1]) for update in range(4)] == [0, 1, 0, 1]
-    several = task.batch([1, 2], Stream.GRADIENT, [4, 5], 2)
+    assert [int(task.replica_batch([1], Stream.GRADIENT, update, 1).targets[-1]) for update in range(4)] == [0, 1, 0, 1]
+    several = task.replica_batch([1, 2], Stream.GRADIENT, [4, 5], 2)
     assert several.targets[-1].tolist() == [[0, 1], [1, 0]]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_only_the_last_output_counts(variant):
     task = RandomPermutation(5, variant)
-    batch = task.batch([1], Stream.GRADIENT, 0, 3)
+    batch = task.replica_batch([1], Stream.GRADIENT, 0, 3)
     outputs = torch.nn.functional.one_hot(batch.targets, 100).float()
     outputs[:-1] = 0  # knows nothing of the others
     outputs[-1, 0, 1] *= -1
@@ -74,5 +74,5 @@ def test_scores_of_the_constant_predictor():
 
 def test_the_stream_never_changes():
     """What seed 7 means: a change here makes every recorded run irreproducible."""
-    batch = RandomPermutation(8).batch([7], Stream.GRADIENT, 3, 2)
+    batch = RandomPermutation(8).replica_batch([7], Stream.GRADIENT, 3, 2)
     assert symbols_of(batch).t().tolist() == [[1, 60, 47, 53, 91, 35, 59, 10], [0, 17, 59, 8, 38, 31, 40, 27]]

@@ -31,7 +31,7 @@ def assert_equal(left, right):
 
 
 def test_shapes_and_types(task):
-    batch = task.batch(SEEDS, Stream.GRADIENT, 2, 5)
+    batch = task.replica_batch(SEEDS, Stream.GRADIENT, 2, 5)
     assert batch.inputs.shape == (task.num_steps, 3, 5, task.input_size)
     assert batch.inputs.is_contiguous()
     assert batch.inputs.dtype == torch.float32
@@ -61,23 +61,23 @@ def test_a_row_is_the_same_in_any_batch(task, data):
     start = data.draw(st.integers(0, size - 1))
     stop = data.draw(st.integers(start + 1, size))
     offset = data.draw(st.integers(0, 100))
-    whole = task.batch(SEEDS, Stream.CURVATURE, 3, size, first_row=offset)
-    part = task.batch(SEEDS, Stream.CURVATURE, 3, stop - start, first_row=offset + start)
+    whole = task.replica_batch(SEEDS, Stream.CURVATURE, 3, size, first_row=offset)
+    part = task.replica_batch(SEEDS, Stream.CURVATURE, 3, stop - start, first_row=offset + start)
     assert_equal(part, whole.rows(start, stop))
 
 
 @LAW
 @given(seeds=st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=4), update=st.integers(0, 2**32 - 1))
 def test_a_replica_is_the_one_of_its_seed_alone(task, seeds, update):
-    together = task.batch(seeds, Stream.GRADIENT, update, 6)
+    together = task.replica_batch(seeds, Stream.GRADIENT, update, 6)
     for replica, seed in enumerate(seeds):
-        alone = task.batch([seed], Stream.GRADIENT, update, 6)
+        alone = task.replica_batch([seed], Stream.GRADIENT, update, 6)
         assert_equal(alone, together.replicas(slice(replica, replica + 1)))
 
 
 def test_float32_is_float64_rounded(task):
-    single = task.batch(SEEDS, Stream.GRADIENT, 1, 50)
-    double = task.batch(SEEDS, Stream.GRADIENT, 1, 50, dtype=torch.float64)
+    single = task.replica_batch(SEEDS, Stream.GRADIENT, 1, 50)
+    double = task.replica_batch(SEEDS, Stream.GRADIENT, 1, 50, dtype=torch.float64)
     assert double.inputs.dtype == torch.float64
     assert torch.equal(single.inputs.double(), double.inputs)
     assert torch.equal(single.lengths, double.lengths)
@@ -89,17 +89,17 @@ def test_float32_is_float64_rounded(task):
 
 
 def test_the_default_dtype_changes_nothing(task):
-    before = task.batch(SEEDS, Stream.GRADIENT, 1, 5)
+    before = task.replica_batch(SEEDS, Stream.GRADIENT, 1, 5)
     torch.set_default_dtype(torch.float64)
     try:
-        after = task.batch(SEEDS, Stream.GRADIENT, 1, 5)
+        after = task.replica_batch(SEEDS, Stream.GRADIENT, 1, 5)
     finally:
         torch.set_default_dtype(torch.float32)
     assert_equal(before, after)
 
 
 def test_inputs_end_with_the_sequence(task):
-    batch = task.batch(SEEDS, Stream.GRADIENT, 1, 50)
+    batch = task.replica_batch(SEEDS, Stream.GRADIENT, 1, 50)
     steps = torch.arange(task.num_steps).view(-1, 1, 1)
     assert bool((batch.inputs[(steps >= batch.lengths).expand(batch.inputs.shape[:3])] == 0).all())
     assert bool((batch.lengths <= task.num_steps).all())
@@ -114,12 +114,12 @@ def test_data_differ_with_everything_they_depend_on(name, other):
 
 def assert_differs(task, other):
     is_balanced = getattr(task, "num_patterns", math.inf) <= MAX_BALANCED_PATTERNS
-    base = task.batch([1], Stream.GRADIENT, 0, 20)
+    base = task.replica_batch([1], Stream.GRADIENT, 0, 20)
     changed = {
-        "seed": lambda: task.batch([2], Stream.GRADIENT, 0, 20),
-        "stream": lambda: task.batch([1], Stream.EVALUATION, 0, 20),
-        "update": lambda: task.batch([1], Stream.GRADIENT, 1, 20),
-        "row": lambda: task.batch([1], Stream.GRADIENT, 0, 20, first_row=21),
+        "seed": lambda: task.replica_batch([2], Stream.GRADIENT, 0, 20),
+        "stream": lambda: task.replica_batch([1], Stream.EVALUATION, 0, 20),
+        "update": lambda: task.replica_batch([1], Stream.GRADIENT, 1, 20),
+        "row": lambda: task.replica_batch([1], Stream.GRADIENT, 0, 20, first_row=21),
     }[other]()
     if is_balanced and other in ("seed", "stream"):
         assert_equal(base, changed)  # all there are, in their order
@@ -148,7 +148,10 @@ def test_the_constant_predictor_scores_as_its_closed_form(task):
     num_rows = 400 if task.num_outputs > 1 else 40_000 if task.num_steps < 20 else 8_000
     # Of each batch only the targets are kept: the inputs of all at once would be gigabytes.
     targets = torch.cat(
-        [task.batch([seed], Stream.EVALUATION, 0, num_rows, dtype=torch.float64).targets for seed in range(1, 6)],
+        [
+            task.replica_batch([seed], Stream.EVALUATION, 0, num_rows, dtype=torch.float64).targets
+            for seed in range(1, 6)
+        ],
         dim=2,
     )
     batch = Batch(torch.empty(0), torch.empty(0), None, targets)
@@ -167,7 +170,7 @@ def test_the_constant_predictor_scores_as_its_closed_form(task):
 
 
 def test_exact_answers_are_hits_and_nan_is_a_miss(task):
-    batch = task.batch([1, 2], Stream.GRADIENT, 0, 6)
+    batch = task.replica_batch([1, 2], Stream.GRADIENT, 0, 6)
     exact = batch.targets
     if task.loss == "softmax_cross_entropy":
         exact = 10.0 * torch.nn.functional.one_hot(batch.targets, task.output_size)
@@ -185,7 +188,7 @@ def test_exact_answers_are_hits_and_nan_is_a_miss(task):
 
 def test_the_dependency_is_where_the_answer_comes_from(task):
     """In the shortest sequences what is marked, or is a symbol to be remembered, lies at its lags, first and last."""
-    batch = task.batch(list(range(12)), Stream.GRADIENT, 0, 300)
+    batch = task.replica_batch(list(range(12)), Stream.GRADIENT, 0, 300)
     lengths = batch.lengths.flatten()
     assert 0 <= task.dependency[0] <= task.dependency[-1] < int(lengths.min())
     steps, places = told_steps(task, batch)
@@ -211,8 +214,8 @@ def told_steps(task, batch):
 
 def test_bad_places_are_refused(task):
     with pytest.raises(ValueError, match="seed"):
-        task.batch([-1], Stream.GRADIENT, 0, 4)
+        task.replica_batch([-1], Stream.GRADIENT, 0, 4)
     with pytest.raises(ValueError, match="update"):
-        task.batch([1], Stream.GRADIENT, -1, 4)
+        task.replica_batch([1], Stream.GRADIENT, -1, 4)
     with pytest.raises(ValueError, match="batch_size"):
-        task.batch([1], Stream.GRADIENT, 0, 0)
+        task.replica_batch([1], Stream.GRADIENT, 0, 0)

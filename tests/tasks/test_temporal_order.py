@@ -51,7 +51,7 @@ def classes_of(batch):
 @pytest.mark.parametrize("sequence_length", [10, 50, 100])
 def test_every_sequence_shows_its_class(variant, num_symbols, sequence_length):
     task = TemporalOrder(sequence_length, variant, num_symbols)
-    batch = task.batch([3], Stream.GRADIENT, 5, 100)
+    batch = task.replica_batch([3], Stream.GRADIENT, 5, 100)
     assert bool(((batch.inputs == 0) | (batch.inputs == 1)).all())
     shown = batch.inputs[:, 0].argmax(-1)
     for row, (length, label) in enumerate(zip(batch.lengths[0].tolist(), classes_of(batch).tolist(), strict=True)):
@@ -72,7 +72,7 @@ def test_every_sequence_shows_its_class(variant, num_symbols, sequence_length):
 
 @pytest.mark.parametrize(("variant", "num_symbols"), CASES)
 def test_lengths_and_places_are_uniform_over_the_published_ranges(variant, num_symbols):
-    batch = TemporalOrder(100, variant, num_symbols).batch([4], Stream.GRADIENT, 0, NUM_ROWS)
+    batch = TemporalOrder(100, variant, num_symbols).replica_batch([4], Stream.GRADIENT, 0, NUM_ROWS)
     lengths, *windows = PUBLISHED[variant, num_symbols]
     assert_uniform(batch.lengths[0], lengths)
     symbols = batch.inputs[:, 0, :, 4:6].sum(-1).t().nonzero()[:, 1].view(NUM_ROWS, num_symbols)
@@ -82,7 +82,7 @@ def test_lengths_and_places_are_uniform_over_the_published_ranges(variant, num_s
 
 @pytest.mark.parametrize("variant", TemporalOrder.variants)
 def test_distractors_are_uniform_at_every_step(variant):
-    batch = TemporalOrder(20, variant).batch([5], Stream.GRADIENT, 0, NUM_ROWS)
+    batch = TemporalOrder(20, variant).replica_batch([5], Stream.GRADIENT, 0, NUM_ROWS)
     shown = batch.inputs[:, 0].argmax(-1)
     present = batch.inputs[:, 0].any(-1)
     for step in range(1, 20):
@@ -93,7 +93,7 @@ def test_distractors_are_uniform_at_every_step(variant):
 
 @pytest.mark.parametrize(("variant", "num_symbols"), [case for case in CASES if case[0] != "hf11"])
 def test_classes_are_uniform(variant, num_symbols):
-    batch = TemporalOrder(50, variant, num_symbols).batch([6], Stream.GRADIENT, 0, NUM_ROWS)
+    batch = TemporalOrder(50, variant, num_symbols).replica_batch([6], Stream.GRADIENT, 0, NUM_ROWS)
     assert_uniform(classes_of(batch), range(2**num_symbols))
 
 
@@ -101,10 +101,12 @@ def test_classes_are_uniform(variant, num_symbols):
 def test_hf11_balances_classes_within_a_batch_and_over_updates(num_symbols):
     task = TemporalOrder(50, num_symbols=num_symbols)
     num_classes = 2**num_symbols
-    batch = task.batch([1, 2], Stream.GRADIENT, 9, 5 * num_classes, first_row=3)
+    batch = task.replica_batch([1, 2], Stream.GRADIENT, 9, 5 * num_classes, first_row=3)
     for replica in range(2):
         assert batch.targets[0, replica].bincount().tolist() == [5] * num_classes
-    single = [int(task.batch([1], Stream.GRADIENT, update, 1).targets) for update in range(40, 40 + num_classes)]
+    single = [
+        int(task.replica_batch([1], Stream.GRADIENT, update, 1).targets) for update in range(40, 40 + num_classes)
+    ]
     assert sorted(single) == list(range(num_classes))
 
 
@@ -170,7 +172,7 @@ def test_the_stream_never_changes():
     """What seed 7 means: a change here makes every recorded run irreproducible."""
     recorded = {2: ("705120103533222311362", [3, 0, 1, 2]), 3: ("715322150004021112116", [3, 4, 5, 6])}
     for num_symbols, (symbols, classes) in recorded.items():
-        batch = TemporalOrder(20, num_symbols=num_symbols).batch([7], Stream.GRADIENT, 3, 4)
+        batch = TemporalOrder(20, num_symbols=num_symbols).replica_batch([7], Stream.GRADIENT, 3, 4)
         assert batch.lengths.tolist() == [[21, 22, 21, 22]]
         assert "".join(map(str, batch.inputs[: batch.lengths[0, 0], 0, 0].argmax(-1).tolist())) == symbols
         assert batch.targets.tolist() == [[classes]]

@@ -27,7 +27,7 @@ def assert_uniform(drawn, numbers):
 @pytest.mark.parametrize("sequence_length", [12, 50, 100])
 def test_every_sequence_shows_what_its_target_says(variant, sequence_length):
     task = Xor(sequence_length, variant)
-    batch = task.batch([3], Stream.GRADIENT, 5, 200, dtype=torch.float64)
+    batch = task.replica_batch([3], Stream.GRADIENT, 5, 200, dtype=torch.float64)
     bits, markers = batch.inputs[:, 0].unbind(-1)
     for row, (length, target) in enumerate(
         zip(batch.lengths[0].tolist(), batch.targets[0, 0, :, 0].tolist(), strict=True)
@@ -43,7 +43,7 @@ def test_every_sequence_shows_what_its_target_says(variant, sequence_length):
 
 
 def test_hf11_draws_lengths_and_steps_from_the_published_ranges():
-    batch = Xor(100).batch([4], Stream.GRADIENT, 0, NUM_ROWS)
+    batch = Xor(100).replica_batch([4], Stream.GRADIENT, 0, NUM_ROWS)
     steps = (batch.inputs[:, 0, :, 1] == 1).t().nonzero()[:, 1].view(-1, 2).t()
     assert_uniform(steps[0], range(1, 10))
     assert_uniform(steps[1], range(15, 25))
@@ -51,7 +51,7 @@ def test_hf11_draws_lengths_and_steps_from_the_published_ranges():
 
 @pytest.mark.parametrize("variant", Xor.variants)
 def test_lengths_bits_and_targets_are_uniform(variant):
-    batch = Xor(100, variant).batch([4], Stream.GRADIENT, 0, NUM_ROWS)
+    batch = Xor(100, variant).replica_batch([4], Stream.GRADIENT, 0, NUM_ROWS)
     assert_uniform(batch.lengths[0], LENGTHS[variant])
     assert_uniform(batch.inputs[: LENGTHS[variant][0], 0, :, 0].long().flatten(), range(2))
     assert_uniform(batch.targets[0, 0, :, 0].long(), range(2))
@@ -59,7 +59,7 @@ def test_lengths_bits_and_targets_are_uniform(variant):
 
 def test_one_bit_alone_says_nothing():
     """The four pairs of a marked bit and the target are equally frequent."""
-    batch = Xor(50).batch([5], Stream.GRADIENT, 0, NUM_ROWS)
+    batch = Xor(50).replica_batch([5], Stream.GRADIENT, 0, NUM_ROWS)
     bits, markers = batch.inputs[:, 0].unbind(-1)
     operands = bits.t()[(markers == 1).t()].view(-1, 2).long()
     for operand in operands.t():
@@ -88,7 +88,7 @@ def test_scores_of_the_constant_predictor():
 
 def test_the_stream_never_changes():
     """What seed 7 means: a change here makes every recorded run irreproducible."""
-    batch = Xor(40).batch([7], Stream.GRADIENT, 3, 4)
+    batch = Xor(40).replica_batch([7], Stream.GRADIENT, 3, 4)
     assert batch.lengths.tolist() == [[21, 22, 21, 22]]
     assert "".join(str(int(bit)) for bit in batch.inputs[:, 0, 0, 0]) == "0010011111010101011100"
     assert batch.targets[0, 0, :, 0].tolist() == [0.0, 0.0, 0.0, 1.0]

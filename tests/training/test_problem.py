@@ -44,16 +44,16 @@ def test_batches_do_not_depend_on_how_many_updates_are_drawn_at_once(task, at_on
         for update in (0, 1, 2, 31, 32, 33, 100, 7):
             draw = problem.draw(update)
             for stream, size in ((Stream.GRADIENT, 4), (Stream.LINE_SEARCH, 3), (Stream.GRADIENT, 4)):
-                same(draw(stream, size).batch, task.batch(seeds, stream, update, size))
+                same(draw(stream, size).batch, task.replica_batch(seeds, stream, update, size))
 
 
 def test_small_batches_are_drawn_several_at_once():
     calls = []
 
     class Counted(Adding):
-        def batch(self, seeds, *arguments, **options):
+        def replica_batch(self, seeds, *arguments, **options):
             calls.append(len(seeds))
-            return super().batch(seeds, *arguments, **options)
+            return super().replica_batch(seeds, *arguments, **options)
 
     problem = Problem(Counted(10), Engine(SimpleRnn(2, 1, 3)), [1, 2])
     for update in range(40):
@@ -76,7 +76,7 @@ def test_an_evaluation_is_the_mean_over_the_held_out_sequences(task, monkeypatch
     found = problem.evaluate(theta, Stream.CONFIRMATION, 40)
     columns = {"loss/eval", "error_rate/eval", *(metric.tag for metric in task.evaluation_metrics)}
     assert set(found) == columns
-    batch = task.batch([0], Stream.CONFIRMATION, 0, 150, first_row=40, dtype=torch.float64)
+    batch = task.replica_batch([0], Stream.CONFIRMATION, 0, 150, first_row=40, dtype=torch.float64)
     for replica in range(3):
         row = theta[replica : replica + 1]
         objective = Objective(problem.engine, problem.loss, batch)
