@@ -104,3 +104,17 @@ LOSSES: dict[str, Loss] = {
     "softmax_cross_entropy": SoftmaxCrossEntropy(),
     "sigmoid_cross_entropy": SigmoidCrossEntropy(),
 }
+"""Name -> loss, for the losses that a task can name."""
+
+
+def loss_of(loss: str | Loss) -> Loss:
+    """The loss of a task: one of `LOSSES` by its name, or a loss of the task's own.
+
+    Raises:
+        ValueError: There is no such loss.
+    """
+    if isinstance(loss, Loss):
+        return loss
+    if not isinstance(loss, str) or loss not in LOSSES:
+        raise ValueError(f"loss must be one of {', '.join(LOSSES)}, or a Loss, got {loss!r}")
+    return LOSSES[loss]

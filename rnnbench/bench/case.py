@@ -121,12 +121,12 @@ def make_case(shape: Shape, net: Callable[[int, int, int], Model] = SimpleRnn) -
     generator = torch.Generator().manual_seed(0)
     replicas, sequences, steps, units = shape
     model = net(INPUT_SIZE, OUTPUT_SIZE, units)
-    scales = {"weight_hh": SPECTRAL_RADIUS * units**-0.5, "weight_out": units**-0.5}
+    scales = {"recurrent": SPECTRAL_RADIUS * units**-0.5, "readout": units**-0.5}
     rows = [
         model.flatten(
             {
-                name: torch.randn(size, generator=generator) * scales.get(name, INPUT_SCALE)
-                for name, size in model.layout.items()
+                name: torch.randn(each.shape, generator=generator) * scales.get(each.kind, INPUT_SCALE)
+                for name, each in model.layout.items()
             }
         )
         for _ in range(replicas)

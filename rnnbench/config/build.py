@@ -1,14 +1,17 @@
 """Builds the objects of one batched run from R configurations: task, model, one init per replica, optimizer, probes."""
 
+import dataclasses
 import inspect
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rnnbench.config.classes import built_choices, import_class
+from rnnbench.config.classes import built_choices, import_class, is_own
 from rnnbench.config.compatibility import check_optimizer, check_probes
+from rnnbench.config.contract import check_attributes, check_model, check_task
 from rnnbench.config.errors import ConfigError
+from rnnbench.config.faults import fault
 from rnnbench.config.objects import values_of
 from rnnbench.config.schema import Choice, Config
 from rnnbench.config.validate import PER_REPLICA, fields_of, per_replica_fields
@@ -85,11 +88,26 @@ def _make(key: str, choice: Choice, arguments: Mapping[str, Any]) -> Any:
     try:
         inspect.signature(built_class).bind(**arguments)
     except TypeError as error:
-        raise ConfigError(f"{key}: {choice._target_} does not take its keys as arguments: {error}") from error
+        hint = _forgotten_decorator(built_class)
+        raise ConfigError(f"{key}: {choice._target_} does not take its keys as arguments: {error}{hint}") from error
     try:
-        return built_class(**arguments)
+        made = built_class(**arguments)
+        check_attributes(key, made)
     except ValueError as error:
         raise ConfigError(f"{key}: {error}" if key not in str(error) else str(error)) from error
+    except Exception as error:
+        if not is_own(built_class):
+            raise
+        raise fault(key, error) from error
+    return made
+
+
+def _forgotten_decorator(built_class: type[Any]) -> str:
+    """The end of a message on a class with fields of its own that is no dataclass, though its base is one."""
+    is_plain = dataclasses.is_dataclass(built_class) and "__dataclass_fields__" not in vars(built_class)
+    if not is_plain or not vars(built_class).get("__annotations__"):
+        return ""
+    return f"; write @dataclass(frozen=True, kw_only=True) above class {built_class.__name__}"
 
 
 def _arguments(choice: Choice, without: Collection[str] = NOT_ARGUMENTS) -> dict[str, Any]:
@@ -127,6 +145,12 @@ def build(configs: Sequence[Config]) -> Built:
     task = build_task(first)
     sizes = {"input_size": task.input_size, "output_size": task.output_size}
     model = _make("model", first.model, {**sizes, **_arguments(first.model)})
+    check_task(task)
+    if is_own(type(model)):
+        try:
+            check_model(model)
+        except Exception as error:
+            raise fault("model", error) from error
     inits = tuple(_make("init", config.init, _arguments(config.init)) for config in configs)
     hyperparameters = _arguments(first.optim)
     for key in per_replica_fields(first):

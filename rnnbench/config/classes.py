@@ -44,6 +44,22 @@ def is_packaged(key: str, target: str) -> bool:
     return target.startswith(f"{package}.")
 
 
+def is_own(kind: type[Any]) -> bool:
+    """Whether a class is not part of rnnbench."""
+    return kind.__module__.partition(".")[0] != "rnnbench"
+
+
+def base_of(key: str) -> type[Any]:
+    """The base class of a group, or of another kind of class.
+
+    Args:
+        key: Key of `BASES`, or a dotted key that begins with one.
+    """
+    module, _, name = BASES[key.partition(".")[0]].rpartition(".")
+    base: type[Any] = getattr(importlib.import_module(module), name)
+    return base
+
+
 def external_targets(configs: Sequence[Config]) -> list[str]:
     """The distinct classes of some configurations that are not part of rnnbench."""
     named = {choice._target_: key for config in configs for key, choice in built_choices(config).items()}
@@ -107,8 +123,7 @@ def import_class(key: str, target: str, kind: str | None = None) -> type[Any]:
     if not isinstance(imported, type):
         raise ConfigError(f"{key}._target_: {target} is not a class")
     group = kind or key.partition(".")[0]
-    base_module, _, base_name = BASES[group].rpartition(".")
-    if not issubclass(imported, getattr(importlib.import_module(base_module), base_name)):
+    if not issubclass(imported, base_of(group)):
         raise ConfigError(f"{key}._target_: {target} must be a subclass of {BASES[group]}")
     if inspect.isabstract(imported):
         missing = ", ".join(sorted(getattr(imported, "__abstractmethods__", ())))

@@ -16,26 +16,23 @@ if TYPE_CHECKING:
 
 
 def check_optimizer(task: "Task", model: "Model", optimizer: "Optimizer") -> None:
-    """Check that the task's loss exists, and that Gauss-Newton products are possible if the optimizer needs them.
+    """Check that Gauss-Newton products are possible if the optimizer needs them.
 
     Args:
-        task: Task, which names the loss.
+        task: Task, which has the loss.
         model: Model.
         optimizer: Optimizer, which may need Gauss-Newton products and may damp the model's states.
 
     Raises:
-        ConfigError: The loss does not exist, or loss or model does not support what the optimizer needs.
+        ConfigError: Loss or model does not support what the optimizer needs.
     """
-    from rnnbench.losses import LOSSES, Loss
+    from rnnbench.losses import Loss, loss_of
 
-    loss = LOSSES.get(task.loss)
-    if loss is None:
-        raise ConfigError(f"task: {_name(task)} has the loss {task.loss!r}; it must be one of {', '.join(LOSSES)}")
     if not optimizer.needs_products:
         return
-    advice = "choose a first-order optimizer, such as optim=adam"
+    advice, loss = "choose a first-order optimizer, such as optim=adam", loss_of(task.loss)
     if type(loss).hessian_product is Loss.hessian_product:
-        raise ConfigError(f"optim: the loss {task.loss} has no Hessian product, so no Gauss-Newton product; {advice}")
+        raise ConfigError(f"optim: the loss {_name(loss)} has no hessian_product, so no Gauss-Newton product; {advice}")
     if not _is_linearized(model):
         raise ConfigError(f"optim: {_name(model)} has no linearized sweeps, so no Gauss-Newton product; {advice}")
     if optimizer.matching is not None:
@@ -55,10 +52,17 @@ def check_probes(model: "Model", probes: Mapping[str, "Probe"]) -> None:
     """
     from rnnbench.models.base import Model
 
+    has_recurrent = any(parameter.kind == "recurrent" for parameter in model.layout.values())
     for name, probe in probes.items():
         for method in probe.needed:
-            if getattr(type(model), method) is getattr(Model, method):
+            if getattr(type(model), method) is not getattr(Model, method):
+                continue
+            if method != "recurrent_weight":
                 raise ConfigError(f"probe.{name}: {_name(model)} has no {method}; set probe.{name}.every=0")
+            if not has_recurrent:
+                raise ConfigError(
+                    f'probe.{name}: {_name(model)} has no parameter of kind "recurrent"; set probe.{name}.every=0'
+                )
 
 
 def _is_linearized(model: "Model") -> bool:

@@ -18,7 +18,7 @@ from rnnbench.experiments.nets import Nets, read_nets
 from rnnbench.experiments.study import Study
 from rnnbench.experiments.trajectories import Trajectories, follow
 from rnnbench.experiments.verdict import Finding, context, share_at_least, share_context
-from rnnbench.losses import LOSSES
+from rnnbench.losses import loss_of
 from rnnbench.report.drawing import COLORS, FOREGROUND
 from rnnbench.report.statistics import median_interval
 from rnnbench.tasks.adding import Adding
@@ -46,7 +46,7 @@ class DerivativesTogether(Experiment):
 
     def _measure(self, nets: Nets) -> dict[str, Any]:
         """Measure the rate per step of each derivative of each net, and the curves of some nets."""
-        distances, loss = self._distances(), LOSSES[nets.task.loss]
+        distances, loss = self._distances(), loss_of(nets.task.loss)
         longest = self._follow(nets, distances[-1] + self.rule.settings["num_settling"])
         sizes = {
             "initial_state": [by_initial_state(self._follow(nets, length), loss).log_sizes() for length in distances],

@@ -17,7 +17,7 @@ from rnnbench.experiments.study import Study
 from rnnbench.experiments.trajectories import Trajectories, follow
 from rnnbench.experiments.verdict import Finding, context, share_at_least
 from rnnbench.linear_algebra import eigh
-from rnnbench.losses import LOSSES
+from rnnbench.losses import loss_of
 from rnnbench.objective.engine import Engine
 from rnnbench.objective.objective import Objective
 from rnnbench.report.drawing import COLORS, FOREGROUND
@@ -110,7 +110,7 @@ def recurrent_gauss_newton(nets: Nets, trajectories: Trajectories) -> Tensor:
     """Compute the block of W in the Gauss-Newton matrix of the trajectories' batch, (R, n n, n n)."""
     model = nets.model
     engine = Engine(model, 1, "cpu", torch.float64)
-    operator = Objective(engine, LOSSES[nets.task.loss], trajectories.batch).linearize(nets.theta)
+    operator = Objective(engine, loss_of(nets.task.loss), trajectories.batch).linearize(nets.theta)
     size = model.hidden_size**2
     columns = []
     for column in range(size):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rnnbench.losses import LOSSES
+from rnnbench.losses import loss_of
 from rnnbench.models.base import Model
 from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.objective.engine import Engine
@@ -60,7 +60,7 @@ def follow(
     """
     engine = Engine(model, 1, "cpu", torch.float64)
     batch = task.replica_batch(seeds, Stream.PROBE, 0, num_sequences, first_row=first_row, dtype=torch.float64)
-    gradient = Objective(engine, LOSSES[task.loss], batch).loss_and_gradient(theta)
+    gradient = Objective(engine, loss_of(task.loss), batch).loss_and_gradient(theta)
     states = gradient.trace.states(num_sequences)
     state_gradients = gradient.trace.state_gradients(num_sequences) * num_sequences
     return Trajectories(model, theta, batch, states, state_gradients)

@@ -4,23 +4,20 @@ The order of the draws is part of an initialization: it determines the parameter
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-Layout = Mapping[str, tuple[int, ...]]
-"""Names and shapes of one replica's parameters, in theta's order."""
+from rnnbench.models.parameters import Layout, Parameter
 
 
 @dataclass(frozen=True, kw_only=True)
 class Init(ABC):
     """Draws all parameters of one replica, in float64 on the CPU.
 
-    A subclass draws the recurrent weights (`weight_hh`, (k n, n): k stacked square blocks, k = 1 for the simple
-    recurrent net). The rest is the same for all: weight_ih ~ N(0, input_scale^2),
-    weight_out ~ N(0, output_scale^2), every bias and the initial state ~ N(0, scale^2) with their own scales.
+    A subclass draws the square blocks of recurrent weights. The rest is the same for all initializations, and is drawn
+    by the kind of each parameter; see `rnnbench.models.parameters.Parameter`.
 
     Attributes:
         input_scale: Standard deviation of the input weights.
@@ -39,32 +36,42 @@ class Init(ABC):
         """One square block of recurrent weights, (n, n), float64."""
 
     def __call__(self, generator: torch.Generator, layout: Layout) -> dict[str, Tensor]:
-        """Draw the parameters named in `layout`.
+        """Draw the parameters of `layout`, in its order.
 
         Args:
             generator: A CPU generator, seeded by the replica's seed.
-            layout: Names and shapes; known names are weight_ih, weight_hh, bias, bias_hn, initial_state,
-                weight_out, bias_out.
+            layout: The parameters of a model, by name.
 
         Returns:
             One float64 tensor per name, of its shape.
 
         Raises:
-            KeyError: A name is not known.
+            ValueError: A block of recurrent weights has a wrong shape or type, or cannot be rescaled.
         """
+        return {name: self._draw(generator, parameter) for name, parameter in layout.items()}
+
+    def _draw(self, generator: torch.Generator, parameter: Parameter) -> Tensor:
+        """Draw one parameter, float64."""
+        if parameter.kind == "recurrent":
+            rows, hidden_size = parameter.shape
+            return torch.cat([self._draw_block(generator, hidden_size) for _ in range(rows // hidden_size)])
+        normal = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        if parameter.kind == "own":
+            assert parameter.scale is not None
+            return parameter.mean + parameter.scale * normal
         scales = {
-            "weight_ih": self.input_scale,
+            "input": self.input_scale,
             "bias": self.bias_scale,
-            "bias_hn": self.bias_scale,
             "initial_state": self.initial_state_scale,
-            "weight_out": self.output_scale,
-            "bias_out": 0.0,
+            "readout": self.output_scale,
+            "readout_bias": 0.0,
         }
-        drawn = {}
-        for name, shape in layout.items():
-            if name == "weight_hh":
-                blocks = [self.recurrent_block(generator, shape[1]) for _ in range(shape[0] // shape[1])]
-                drawn[name] = torch.cat(blocks)
-            else:
-                drawn[name] = scales[name] * torch.randn(shape, generator=generator, dtype=torch.float64)
-        return drawn
+        return scales[parameter.kind] * normal
+
+    def _draw_block(self, generator: torch.Generator, hidden_size: int) -> Tensor:
+        """Draw one block of recurrent weights, and check its shape and type."""
+        block, size = self.recurrent_block(generator, hidden_size), (hidden_size, hidden_size)
+        if not isinstance(block, Tensor) or block.shape != size or block.dtype != torch.float64:
+            found = f"{tuple(block.shape)} of {block.dtype}" if isinstance(block, Tensor) else repr(block)
+            raise ValueError(f"{type(self).__name__}.recurrent_block must return {size} of torch.float64, got {found}")
+        return block

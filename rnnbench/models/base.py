@@ -5,7 +5,6 @@ P parameters of one replica, T time steps, S outputs of a sequence, n hidden uni
 o outputs; r and b are the replicas and sequences of one block.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,14 +13,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from rnnbench.models.parameters import STEP_KINDS, Layout
 from rnnbench.tasks.base import Batch
 
 Parameters = Mapping[str, Tensor]
 State = tuple[Tensor, ...]
 
-INITIAL_STATE = "initial_state"
-READOUT = frozenset({"weight_out", "bias_out"})
-"""Parameters of the readout; `step` does not take them."""
+INITIAL_STATE, WEIGHT_OUT, BIAS_OUT = "initial_state", "weight_out", "bias_out"
+"""Names of the parameters that `Model.initial_state` and `Model.readout` use."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +93,10 @@ class Model(ABC):
     """A recurrent net. It stores no parameters; they are passed as rows of theta (R, P).
 
     Attributes:
-        input_size: d.
-        hidden_size: n.
-        output_size: o.
-        layout: Name and shape of each parameter, in the order in which they lie in theta.
+        input_size: Number of inputs d.
+        hidden_size: Number of hidden units n.
+        output_size: Number of outputs o.
+        layout: Shape and kind of each parameter by name, in the order in which they lie in theta.
         matching_distances: Distances between the hidden states before and after a change of theta that structural
             damping supports, the default first: "cross_entropy", "squared_error". Empty: no structural damping.
         num_state_parts: Number of parts of the whole state, n units each; the hidden state is the first.
@@ -108,7 +107,7 @@ class Model(ABC):
     input_size: int
     hidden_size: int
     output_size: int
-    layout: Mapping[str, tuple[int, ...]]
+    layout: Layout
 
     @property
     def state_size(self) -> int:
@@ -118,19 +117,19 @@ class Model(ABC):
     @property
     def num_parameters(self) -> int:
         """P, the number of parameters of one replica."""
-        return sum(math.prod(shape) for shape in self.layout.values())
+        return sum(parameter.size for parameter in self.layout.values())
 
     @property
     def step_parameters(self) -> list[str]:
         """Names of the parameters that `step` takes, in the layout's order."""
-        return [name for name in self.layout if name != INITIAL_STATE and name not in READOUT]
+        return [name for name, parameter in self.layout.items() if parameter.kind in STEP_KINDS]
 
     def parameters(self, theta: Tensor) -> dict[str, Tensor]:
         """Named views of theta (R, P), each (R, *shape)."""
         views, start = {}, 0
-        for name, shape in self.layout.items():
-            stop = start + math.prod(shape)
-            views[name] = theta[:, start:stop].view(theta.shape[0], *shape)
+        for name, parameter in self.layout.items():
+            stop = start + parameter.size
+            views[name] = theta[:, start:stop].view(theta.shape[0], *parameter.shape)
             start = stop
         return views
 
@@ -160,7 +159,7 @@ class Model(ABC):
 
     def readout(self, parameters: Parameters, hidden: Tensor) -> Tensor:
         """Outputs of hidden states, (..., r, b, n) -> (..., r, b, o)."""
-        return torch.matmul(hidden, parameters["weight_out"].mT) + parameters["bias_out"].unsqueeze(1)
+        return torch.matmul(hidden, parameters[WEIGHT_OUT].mT) + parameters[BIAS_OUT].unsqueeze(1)
 
     @abstractmethod
     def weights(self, theta: Tensor) -> object:
@@ -175,8 +174,18 @@ class Model(ABC):
         """Allocate the sweeps and their buffers for blocks of a shape."""
 
     def recurrent_weight(self, theta: Tensor) -> Tensor:
-        """W_hh, (R, n, n); in a gated net the block of weight_hh that computes the candidate state."""
-        return self.parameters(theta)["weight_hh"]
+        """The square block of the recurrent weights that carries the state, (R, n, n), for probes.
+
+        By default the last block of the last parameter of kind "recurrent": where a step has gates, their weights
+        usually come before those of the candidate state. A model with another order overrides this.
+
+        Raises:
+            NotImplementedError: The model has no parameter of kind "recurrent".
+        """
+        names = [name for name, parameter in self.layout.items() if parameter.kind == "recurrent"]
+        if not names:
+            raise NotImplementedError(f'{type(self).__name__} has no parameter of kind "recurrent"')
+        return self.parameters(theta)[names[-1]][:, -self.hidden_size :]
 
     def next_states(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:
         """One step from given whole states.

@@ -15,8 +15,18 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.models.base import BlockShape, Model, Parameters, State, rows_of_replicas
+from rnnbench.models.base import (
+    BIAS_OUT,
+    INITIAL_STATE,
+    WEIGHT_OUT,
+    BlockShape,
+    Model,
+    Parameters,
+    State,
+    rows_of_replicas,
+)
 from rnnbench.models.cell_sweeps import CellSweeps
+from rnnbench.models.parameters import STEP_KINDS, Layout, Parameter, check_layout
 from rnnbench.models.readout_sweeps import ReadoutSweeps
 
 NUM_OTHER_BUFFERS = 2
@@ -37,22 +47,41 @@ class Cell(Model):
         input_size: d.
         output_size: o.
         hidden_size: n.
+
+    Raises:
+        ValueError: A parameter of `step_layout` has a wrong shape or kind.
     """
 
     matching_distances: ClassVar[Sequence[str]] = ("squared_error",)  # cross_entropy too where h lies in (-1, 1)
 
     def __init__(self, input_size: int, output_size: int, hidden_size: int) -> None:
         self.input_size, self.output_size, self.hidden_size = input_size, output_size, hidden_size
-        self.layout = {
-            **self.step_layout(),
-            "initial_state": (self.state_size,),
-            "weight_out": (output_size, hidden_size),
-            "bias_out": (output_size,),
+        around = {
+            INITIAL_STATE: Parameter((self.state_size,), "initial_state"),
+            WEIGHT_OUT: Parameter((output_size, hidden_size), "readout"),
+            BIAS_OUT: Parameter((output_size,), "readout_bias"),
         }
+        step = self.step_layout()
+        self._check_step_layout(step, around)
+        self.layout = {**step, **around}
+
+    def _check_step_layout(self, step: Layout, around: Layout) -> None:
+        """Check the parameters of `step` beside those that every cell has."""
+        if not isinstance(step, Mapping):
+            raise ValueError(f"step_layout must return a Parameter for each name, got {step!r}")
+        check_layout(step, self.hidden_size)
+        for name, parameter in step.items():
+            if name in around:
+                raise ValueError(f"every cell has {name} already; give the parameter of step another name")
+            if parameter.kind not in STEP_KINDS:
+                raise ValueError(f"{name}: kind must be one of {', '.join(STEP_KINDS)}, got {parameter.kind!r}")
 
     @abstractmethod
-    def step_layout(self) -> Mapping[str, tuple[int, ...]]:
-        """Name and shape of each parameter of `step`, in theta's order; only the sizes are set when it is called."""
+    def step_layout(self) -> Layout:
+        """Shape and kind of each parameter of `step` by name, in theta's order; the names are free.
+
+        Only `input_size`, `output_size` and `hidden_size` are set when it is called.
+        """
 
     @abstractmethod
     @override

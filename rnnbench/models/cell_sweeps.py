@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.models.base import READOUT, BlockShape, Model, State
+from rnnbench.models.base import BIAS_OUT, INITIAL_STATE, WEIGHT_OUT, BlockShape, Model, State
 from rnnbench.models.forward_mode import dual_level, make_dual, tangent_of
 from rnnbench.models.readout_sweeps import ReadoutSweeps, named
 from rnnbench.tasks.base import Batch
@@ -50,7 +50,8 @@ class CellSweeps(ReadoutSweeps):
     @override
     def forward(self, weights: object) -> Tensor:
         self.weights = weights = named(weights)
-        self.parameters = {name: x.detach().requires_grad_() for name, x in weights.items() if name not in READOUT}
+        names = [*self.model.step_parameters, INITIAL_STATE]
+        self.parameters = {name: weights[name].detach().requires_grad_() for name in names}
         with torch.enable_grad():
             self.record = [self.model.initial_state(self.parameters, self.shape.sequences)]
             for inputs in self.inputs:
@@ -106,9 +107,9 @@ class CellSweeps(ReadoutSweeps):
             # States after a sequence's end affect no output; they must not enter structural damping either.
             self.tangents[self.first :].mul_(self.running)
         tangents = self._at_outputs(self.tangents[self.first : self.last + 1])
-        through_states = torch.matmul(tangents, weights["weight_out"].mT)
-        readout = torch.matmul(self.output_states, direction["weight_out"].mT)
-        return through_states + readout + direction["bias_out"].unsqueeze(1)
+        through_states = torch.matmul(tangents, weights[WEIGHT_OUT].mT)
+        readout = torch.matmul(self.output_states, direction[WEIGHT_OUT].mT)
+        return through_states + readout + direction[BIAS_OUT].unsqueeze(1)
 
     @override
     def states(self, sequences: int) -> Tensor:

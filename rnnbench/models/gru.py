@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from rnnbench.models.base import Parameters, State
 from rnnbench.models.fused_cell import FusedCell
+from rnnbench.models.parameters import Layout, Parameter
 
 
 class Gru(FusedCell):
@@ -34,9 +35,14 @@ class Gru(FusedCell):
     matching_distances = ("squared_error", "cross_entropy")
 
     @override
-    def step_layout(self) -> Mapping[str, tuple[int, ...]]:
+    def step_layout(self) -> Layout:
         n = self.hidden_size
-        return {"weight_hh": (3 * n, n), "weight_ih": (3 * n, self.input_size), "bias": (3 * n,), "bias_hn": (n,)}
+        return {
+            "weight_hh": Parameter((3 * n, n), "recurrent"),
+            "weight_ih": Parameter((3 * n, self.input_size), "input"),
+            "bias": Parameter((3 * n,), "bias"),
+            "bias_hn": Parameter((n,), "bias"),
+        }
 
     @override
     def step(self, parameters: Parameters, state: State, inputs: Tensor) -> State:
@@ -83,10 +89,6 @@ class Gru(FusedCell):
         weight_ih, weight_hh, bias, recurrent_bias = gradients
         bias_hn = recurrent_bias[:, 2 * self.hidden_size :]
         return {"weight_hh": weight_hh, "weight_ih": weight_ih, "bias": bias, "bias_hn": bias_hn}
-
-    @override
-    def recurrent_weight(self, theta: Tensor) -> Tensor:
-        return self.parameters(theta)["weight_hh"].chunk(3, 1)[2]
 
 
 def _weighted(slopes: Tensor, weight: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """The net of Bengio, Simard and Frasconi (1994): noise is added to every unit without a trainable weight."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from rnnbench.models.base import Parameters, State
 from rnnbench.models.cell import Cell
+from rnnbench.models.parameters import Layout, Parameter
 
 NONLINEARITIES: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "linear": torch.clone}
 
@@ -46,9 +47,12 @@ class Latch(Cell):
         super().__init__(input_size, output_size, hidden_size)
 
     @override
-    def step_layout(self) -> Mapping[str, tuple[int, ...]]:
+    def step_layout(self) -> Layout:
         n = self.hidden_size
-        return {"weight_hh": (n, n), "weight_ih": (n, self.input_size - n)}
+        return {
+            "weight_hh": Parameter((n, n), "recurrent"),
+            "weight_ih": Parameter((n, self.input_size - n), "input"),
+        }
 
     @override
     def step(self, parameters: Parameters, state: State, inputs: Tensor) -> State:

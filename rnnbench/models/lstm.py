@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from rnnbench.models.base import Parameters, State
 from rnnbench.models.fused_cell import FusedCell
+from rnnbench.models.parameters import Layout, Parameter
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,13 @@ class Lstm(FusedCell):
     matching_distances = ("squared_error", "cross_entropy")
 
     @override
-    def step_layout(self) -> Mapping[str, tuple[int, ...]]:
+    def step_layout(self) -> Layout:
         rows = 4 * self.hidden_size
-        return {"weight_hh": (rows, self.hidden_size), "weight_ih": (rows, self.input_size), "bias": (rows,)}
+        return {
+            "weight_hh": Parameter((rows, self.hidden_size), "recurrent"),
+            "weight_ih": Parameter((rows, self.input_size), "input"),
+            "bias": Parameter((rows,), "bias"),
+        }
 
     @override
     def step(self, parameters: Parameters, state: State, inputs: Tensor) -> State:

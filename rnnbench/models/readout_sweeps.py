@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.models.base import BlockShape, Model, Sweeps, steps_with_outputs
+from rnnbench.models.base import BIAS_OUT, WEIGHT_OUT, BlockShape, Model, Sweeps, steps_with_outputs
 from rnnbench.tasks.base import Batch
 
 
@@ -49,7 +49,7 @@ class ReadoutSweeps(Sweeps):
 
     def _inject(self, output_gradients: Tensor) -> Tensor:
         """The readout's dL/dh at the steps from first to last, (steps, r, b, n)."""
-        at_outputs = torch.matmul(output_gradients, self.weights["weight_out"])
+        at_outputs = torch.matmul(output_gradients, self.weights[WEIGHT_OUT])
         if self.output_steps is None:
             return at_outputs
         injected = at_outputs.new_zeros(self.last - self.first + 1, *at_outputs.shape[1:])
@@ -60,7 +60,7 @@ class ReadoutSweeps(Sweeps):
         """Concatenate the gradients of step parameters and readout, (r, P), in the layout's order."""
         states = self.output_states.transpose(0, 1).flatten(1, 2)  # (r, S b, n)
         outputs = output_gradients.transpose(0, 1).flatten(1, 2)  # (r, S b, o)
-        readout = {"weight_out": torch.matmul(outputs.mT, states), "bias_out": outputs.sum(1)}
+        readout = {WEIGHT_OUT: torch.matmul(outputs.mT, states), BIAS_OUT: outputs.sum(1)}
         gradients = {**pieces, **readout}
         return torch.cat([gradients[name].flatten(1) for name in self.model.layout], dim=1)
 

@@ -15,6 +15,7 @@ from rnnbench.kernels.availability import unavailable_reason
 from rnnbench.models.base import BlockShape, Model, Parameters, State
 from rnnbench.models.kernel_sweeps import KernelSweeps
 from rnnbench.models.nonlinearity import NONLINEARITIES
+from rnnbench.models.parameters import Parameter
 from rnnbench.models.simple_rnn_sweeps import SimpleRnnSweeps, Weights, padded
 from rnnbench.models.step_sweeps import StepSweeps
 
@@ -53,12 +54,12 @@ class SimpleRnn(Model):
         self.input_size, self.output_size, self.hidden_size = input_size, output_size, hidden_size
         self.recurrence, self.nonlinearity = recurrence, NONLINEARITIES[nonlinearity]
         self.layout = {
-            "weight_hh": (hidden_size, hidden_size),
-            "weight_ih": (hidden_size, input_size),
-            "bias": (hidden_size,),
-            "initial_state": (hidden_size,),
-            "weight_out": (output_size, hidden_size),
-            "bias_out": (output_size,),
+            "weight_hh": Parameter((hidden_size, hidden_size), "recurrent"),
+            "weight_ih": Parameter((hidden_size, input_size), "input"),
+            "bias": Parameter((hidden_size,), "bias"),
+            "initial_state": Parameter((hidden_size,), "initial_state"),
+            "weight_out": Parameter((output_size, hidden_size), "readout"),
+            "bias_out": Parameter((output_size,), "readout_bias"),
         }
 
     @override

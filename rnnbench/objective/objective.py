@@ -4,7 +4,6 @@ Letters: R replicas, P parameters of one replica, T time steps, S outputs of a s
 the model's whole state, o output units.
 """
 
-import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -66,7 +65,7 @@ class Objective(BlockedBatch):
     @property
     def group_sizes(self) -> list[int]:
         """Number of elements of each named parameter of the model, in their order in theta; they sum to P."""
-        return [math.prod(shape) for shape in self.engine.model.layout.values()]
+        return [parameter.size for parameter in self.engine.model.layout.values()]
 
     def rows(self, start: int, stop: int) -> "Objective":
         """The objective of sequences start to stop of every replica."""

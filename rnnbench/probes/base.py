@@ -107,7 +107,8 @@ class Probe(ABC):
     """Whether the probe reads `View.previous`. It is kept (also in checkpoints) only if a probe reads it."""
 
     needed: ClassVar[Sequence[str]] = ()
-    """Optional methods of the model that this probe calls: "state_jacobians", "step"."""
+    """Methods of the model that this probe calls and not every model has: "state_jacobians", "step",
+    "recurrent_weight"."""
 
     def num_bytes(self, model: Model, num_steps: int, num_replicas: int) -> int:
         """Return the approximate memory of one reading in bytes, without the copied data; 0: negligible.

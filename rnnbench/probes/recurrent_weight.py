@@ -12,6 +12,7 @@ from rnnbench.probes.base import Probe, Reading, View
 class RecurrentWeight(Probe):
     """The spectrum of W_hh, independent of the states; for a gated cell, the spectrum of the candidate's block."""
 
+    needed = ("recurrent_weight",)
     metrics = (
         Metric(
             "recurrent_weight/spectral_radius",

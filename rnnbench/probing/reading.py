@@ -8,7 +8,7 @@ from torch import Tensor
 
 from rnnbench.config.build import Built, build
 from rnnbench.config.errors import ConfigError
-from rnnbench.losses import LOSSES
+from rnnbench.losses import loss_of
 from rnnbench.objective.engine import Engine, flush_denormals
 from rnnbench.objective.objective import Objective
 from rnnbench.optim.base import Update
@@ -99,7 +99,7 @@ def _view(saved: Saved, built: Built, num_sequences: int) -> View:
     theta: Tensor = load_job(saved.checkpoint)["theta"]
     task, engine = built.task, Engine(built.model, dtype=theta.dtype, num_traced=built.num_traced)
     batch = task.replica_batch([EVALUATION_SEED], Stream.PROBE, 0, num_sequences, dtype=theta.dtype)
-    gradient = Objective(engine, LOSSES[task.loss], batch).loss_and_gradient(theta)
+    gradient = Objective(engine, loss_of(task.loss), batch).loss_and_gradient(theta)
     no_cost = torch.zeros(len(theta), dtype=torch.float64)
     update = Update(
         theta=theta,

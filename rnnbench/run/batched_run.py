@@ -90,7 +90,7 @@ class BatchedRun:
             "git": git_revision(),
             "classes": places_of([setup.config]),
         }
-        self.folders = JobFolders(jobs, facts, built.model.layout)
+        self.folders = JobFolders(jobs, facts, {name: part.shape for name, part in built.model.layout.items()})
         if start is not None and start.snapshot is not None:
             self.folders.refresh(start.snapshot.replicas)
         self._setup, self._jobs, self._start, self._group = setup, jobs, start, group

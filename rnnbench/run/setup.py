@@ -10,6 +10,7 @@ from rnnbench.config.build import Built, build
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.schema import Config
 from rnnbench.run.machine import check_backend, check_graphs, check_memory, resolve_device
+from rnnbench.run.rehearsal import rehearse
 from rnnbench.training.world import ALONE, World
 
 
@@ -60,8 +61,8 @@ def set_up(configs: Sequence[Config], world: World = ALONE, *, min_replicas: int
 
     Raises:
         ConfigError: The configurations differ in a shared key, a class cannot be built from its keys, the device does
-            not exist or cannot run the model, a batch has fewer sequences than there are processes, or memory is too
-            small (`NotEnoughMemoryError`).
+            not exist or cannot run the model, a batch has fewer sequences than there are processes, memory is too
+            small (`NotEnoughMemoryError`), or a class of the user's own fails at its first use.
     """
     config = configs[0]
     device, built = device_of(config.device, world), build(configs)
@@ -69,7 +70,9 @@ def set_up(configs: Sequence[Config], world: World = ALONE, *, min_replicas: int
     backend = check_backend(config, built, device)
     captures = check_graphs(config, built, device, world)
     setup = RunSetup(config, built, device, replace(world, device=device), backend, captures)
-    return setup.fitted(len(configs) if min_replicas is None else min_replicas)
+    setup = setup.fitted(len(configs) if min_replicas is None else min_replicas)
+    rehearse(built, setup.dtype)
+    return setup
 
 
 def device_of(name: str, world: World) -> torch.device:

@@ -14,6 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from rnnbench.losses import Loss
 from rnnbench.metrics import Metric
 from rnnbench.tasks.random_numbers import Updates, batch_words, per_replica, random_words
 
@@ -113,18 +114,18 @@ class Draw:
 
 
 class Task(ABC):
-    """A problem over sequences; independent of model and optimizer, and of the loss except for its name.
+    """A problem over sequences; independent of model and optimizer.
 
     Attributes:
         variants: Variant -> smallest sequence length, the default variant first; see `check_variant`. Empty: the task
             has no variants.
         steps_per_position: Variant -> steps that each position to memorize adds to its smallest length: one to show it
             and one for the answer, if any.
-        input_size: d.
-        output_size: o.
-        loss: Name of the loss in `rnnbench.losses`.
+        input_size: Number of inputs d.
+        output_size: Number of outputs o.
+        loss: Name of a loss in `rnnbench.losses.LOSSES`, or a `Loss` of the task's own.
         num_steps: T, the length of the longest sequence of this variant.
-        num_outputs: S.
+        num_outputs: Number of outputs S of a sequence.
         baseline_loss: Loss of the best predictor that ignores its inputs but knows the step (closed form).
         baseline_error_rate: Error rate of that predictor (closed form).
         solved_error_rate: The task is solved when the share of wrong sequences is below this.
@@ -138,7 +139,7 @@ class Task(ABC):
 
     input_size: int
     output_size: int
-    loss: str
+    loss: str | Loss
     num_steps: int
     num_outputs: int = 1
     baseline_loss: float

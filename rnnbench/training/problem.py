@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rnnbench.init.base import Init
-from rnnbench.losses import LOSSES, Loss, mean_of
+from rnnbench.losses import Loss, loss_of, mean_of
 from rnnbench.models.base import Model
 from rnnbench.objective.engine import Engine
 from rnnbench.objective.objective import Objective
@@ -58,7 +58,7 @@ class Problem:
     @property
     def loss(self) -> Loss:
         """The task's loss."""
-        return LOSSES[self.task.loss]
+        return loss_of(self.task.loss)
 
     def replicas(self, index: Sequence[int]) -> "Problem":
         """Return the problem of some of the replicas, by their rows."""

@@ -11,7 +11,7 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from rnnbench.losses import LOSSES
+from rnnbench.losses import loss_of
 from rnnbench.models.fused_cell import FusedCell
 from rnnbench.objective.engine import Engine
 from rnnbench.objective.objective import Objective
@@ -54,7 +54,7 @@ def fastest_recurrence(
     seconds = {}
     for recurrence in RECURRENCES:
         engine = Engine(model.with_recurrence(recurrence), device=device, dtype=dtype)
-        objective = Objective(engine, LOSSES[task.loss], batch)
+        objective = Objective(engine, loss_of(task.loss), batch)
         seconds[recurrence] = _seconds(objective, theta, make_graph, wait)
         engine.close()
     return min(RECURRENCES, key=lambda recurrence: seconds[recurrence])

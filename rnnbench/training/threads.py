@@ -12,7 +12,7 @@ from statistics import median
 
 import torch
 
-from rnnbench.losses import LOSSES
+from rnnbench.losses import loss_of
 from rnnbench.models.base import Model
 from rnnbench.objective.engine import ROWS_PER_BLOCK, Engine
 from rnnbench.objective.objective import Objective
@@ -73,7 +73,7 @@ def fastest_threads(
     batch = task.replica_batch(range(num_replicas), Stream.PROBE, 0, num_sequences, dtype=dtype)
     theta = torch.linspace(-0.1, 0.1, model.num_parameters, dtype=dtype).expand(num_replicas, -1)
     engines = {threads: Engine(model, threads, dtype=dtype) for threads in numbers}
-    objectives = {threads: Objective(engine, LOSSES[task.loss], batch) for threads, engine in engines.items()}
+    objectives = {threads: Objective(engine, loss_of(task.loss), batch) for threads, engine in engines.items()}
     seconds: dict[int, list[float]] = defaultdict(list)
     start = time.perf_counter()
     for round_number in range(-1, NUM_ROUNDS):  # the first round allocates the buffers and is not counted

@@ -7,9 +7,10 @@ from rnnbench.config.build import build
 from rnnbench.config.compose import Composer
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.request import Request
-from rnnbench.losses import LOSSES, Loss
+from rnnbench.losses import Loss
 from rnnbench.models.base import Model, Sweeps
 from rnnbench.models.cell import Cell
+from rnnbench.models.parameters import Parameter
 from rnnbench.tasks.adding import Adding
 
 
@@ -28,7 +29,7 @@ class Unknown(Adding):
 
 
 class Absolute(Adding):
-    loss = "absolute_error"
+    loss = AbsoluteError()
 
 
 class OneWaySweeps(Sweeps):
@@ -55,7 +56,7 @@ class OneWay(Model):
 
     def __init__(self, input_size, output_size, hidden_size):
         self.input_size, self.output_size, self.hidden_size = input_size, output_size, hidden_size
-        self.layout = {"bias_out": (1,)}
+        self.layout = {"bias_out": Parameter((1,), "readout_bias")}
 
     def weights(self, theta):
         return theta
@@ -89,15 +90,21 @@ class Unbounded(Cell):
     """A cell whose state is not inside (-1, 1)."""
 
     def step_layout(self):
-        return {"weight_ih": (self.hidden_size, self.input_size)}
+        n = self.hidden_size
+        return {"W": Parameter((n, n), "recurrent"), "U": Parameter((n, self.input_size), "input")}
 
     def step(self, parameters, state, inputs):
-        return (state[0] + inputs @ parameters["weight_ih"].mT,)
+        return (state[0] @ parameters["W"].mT + inputs @ parameters["U"].mT,)
 
 
-@pytest.fixture(autouse=True)
-def _absolute_error(monkeypatch):
-    monkeypatch.setitem(LOSSES, "absolute_error", AbsoluteError())
+class Feedforward(Cell):
+    """A cell without recurrent weights."""
+
+    def step_layout(self):
+        return {"U": Parameter((self.hidden_size, self.input_size), "input")}
+
+    def step(self, parameters, state, inputs):
+        return (inputs @ parameters["U"].mT + 0 * state[0],)
 
 
 def built(*overrides, **targets):
@@ -113,13 +120,9 @@ def built(*overrides, **targets):
 @pytest.mark.parametrize(
     ("overrides", "targets", "message"),
     [
-        ((), {"task": Unknown}, "task: Unknown has the loss 'cubic_error'; it must be one of squared_error, "),
-        (
-            ("optim=adam",),
-            {"task": Unknown},
-            "task: Unknown has the loss 'cubic_error'; it must be one of squared_error",
-        ),
-        ((), {"task": Absolute}, "optim: the loss absolute_error has no Hessian product, so no Gauss-Newton product"),
+        ((), {"task": Unknown}, "task: Unknown.loss must be one of squared_error, softmax_cross_entropy, sigmoid_"),
+        ((), {"task": Absolute}, "optim: the loss AbsoluteError has no hessian_product, so no Gauss-Newton product"),
+        (("optim=adam",), {"model": Feedforward}, "probe.recurrent_weight: Feedforward has no parameter of kind "),
         (("optim=adam",), {"model": OneWay}, "probe.state_jacobian: OneWay has no state_jacobians; set "),
         ((), {"model": OneWay}, "optim: OneWay has no linearized sweeps, so no Gauss-Newton product"),
         ((), {"model": Stateless}, "optim: Stateless has no hidden states that structural damping could act on"),
@@ -141,7 +144,7 @@ def test_is_refused_by_one_line(overrides, targets, message):
     ("overrides", "targets"),
     [
         (("optim=adam",), {"task": Absolute}),
-        (("optim=adam", "probe.state_jacobian.every=0"), {"model": OneWay}),
+        (("optim=adam", "probe.state_jacobian.every=0", "probe.recurrent_weight.every=0"), {"model": OneWay}),
         (("optim.structural_damping=0", "probe=none"), {"model": Stateless}),
         ((), {"model": Unbounded}),
         (("model=lstm", "optim.matching_distance=cross_entropy"), {}),

@@ -1,6 +1,7 @@
 """Laws of the initializations: counts, spectra, distributions, and what a seed means."""
 
 import math
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -12,6 +13,11 @@ from rnnbench.init.identity import IdentityInit
 from rnnbench.init.orthogonal import OrthogonalInit
 from rnnbench.init.sparse import SparseInit
 from rnnbench.init.spectral_radius import rescale
+from rnnbench.models.gru import Gru
+from rnnbench.models.latch import Latch
+from rnnbench.models.lstm import Lstm
+from rnnbench.models.parameters import Parameter
+from rnnbench.models.simple_rnn import SimpleRnn
 
 SCALES = {"input_scale": 0.1, "output_scale": 0.2, "bias_scale": 0.3, "initial_state_scale": 0.4}
 INITS = {
@@ -30,18 +36,13 @@ def generator(seed=0):
 def layout(hidden_size, num_blocks=1):
     rows = num_blocks * hidden_size
     return {
-        "weight_ih": (rows, 2),
-        "weight_hh": (rows, hidden_size),
-        "bias": (rows,),
-        "initial_state": (hidden_size,),
-        "weight_out": (1, hidden_size),
-        "bias_out": (1,),
+        "weight_ih": Parameter((rows, 2), "input"),
+        "weight_hh": Parameter((rows, hidden_size), "recurrent"),
+        "bias": Parameter((rows,), "bias"),
+        "initial_state": Parameter((hidden_size,), "initial_state"),
+        "weight_out": Parameter((1, hidden_size), "readout"),
+        "bias_out": Parameter((1,), "readout_bias"),
     }
-
-
-def test_the_bias_inside_a_reset_gate_has_the_biases_scale():
-    drawn = INITS["identity"](generator(), {"bias_hn": (5000,)})["bias_hn"]
-    assert z_score(drawn.square(), SCALES["bias_scale"] ** 2) < 4
 
 
 def moduli(block):
@@ -176,7 +177,7 @@ def test_layout_is_obeyed(init, num_blocks):
     shapes = layout(6, num_blocks)
     drawn = init(generator(), shapes)
     assert list(drawn) == list(shapes)
-    assert {name: tuple(value.shape) for name, value in drawn.items()} == shapes
+    assert {name: tuple(value.shape) for name, value in drawn.items()} == {k: v.shape for k, v in shapes.items()}
     assert all(value.dtype == torch.float64 for value in drawn.values())
 
 
@@ -204,9 +205,34 @@ def test_a_spectral_radius_changes_no_other_draw():
         assert all(torch.equal(one[name], other[name]) for name in one if name != "weight_hh")
 
 
-def test_an_unknown_parameter_is_refused():
-    with pytest.raises(KeyError, match="weight_xy"):
-        INITS["identity"](generator(), {"weight_xy": (2, 2)})
+def test_the_kind_decides_and_not_the_name():
+    named = {f"p{k}": parameter for k, parameter in enumerate(layout(6).values())}
+    for init in INITS.values():
+        for one, other in zip(init(generator(), layout(6)).values(), init(generator(), named).values(), strict=True):
+            assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("init", INITS.values(), ids=INITS)
+def test_a_parameter_of_its_own_has_its_own_mean_and_scale(init):
+    drawn = init(generator(), {"gain": Parameter((5000,), scale=0.5, mean=2.0), "ones": Parameter((2,), "own", 0, 1)})
+    assert z_score(drawn["gain"], 2.0) < 4
+    assert z_score((drawn["gain"] - 2).square(), 0.25) < 4
+    assert drawn["ones"].tolist() == [1, 1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Single(IdentityInit):
+    """Draws in single precision, by mistake."""
+
+    def recurrent_block(self, generator, hidden_size):
+        return torch.eye(hidden_size)
+
+
+def test_a_block_of_another_type_is_refused():
+    with pytest.raises(
+        ValueError, match=r"^Single.recurrent_block must return \(6, 6\) of torch.float64, got \(6, 6\) of"
+    ):
+        Single(**SCALES)(generator(), layout(6))
 
 
 # What a seed means, forever: the first row of weight_hh, and the last entry of weight_out.
@@ -235,3 +261,45 @@ def test_known_answers(name):
     # The generator's bits are exact; libm and LAPACK may differ between machines in the last digits.
     assert drawn["weight_hh"][0].tolist() == pytest.approx(known_row, rel=1e-12)
     assert drawn["weight_out"][0, -1].item() == pytest.approx(known_last, rel=1e-12)
+
+
+# The parameters of every packaged model from one seed, as sum over k of theta_k cos(k), k = 1 .. P.
+KNOWN_SUMS = {
+    SimpleRnn: {
+        "sparse": -1.1048199278891637,
+        "gaussian": 0.0688325773660412,
+        "gaussian_rescaled": 0.06654831417506002,
+        "orthogonal": 0.6665940718756688,
+        "identity": 3.7276521519930435,
+    },
+    Lstm: {
+        "sparse": -8.368691005201173,
+        "gaussian": -0.14641338836589535,
+        "gaussian_rescaled": -0.8593275383634407,
+        "orthogonal": -1.5696734007720692,
+        "identity": 20.628663426473565,
+    },
+    Gru: {
+        "sparse": -7.090338289188022,
+        "gaussian": -1.3355187152419168,
+        "gaussian_rescaled": -1.943676698761081,
+        "orthogonal": -0.9954268182767536,
+        "identity": 9.06214995932334,
+    },
+    Latch: {
+        "sparse": -2.1334038867618244,
+        "gaussian": 0.1974990982683945,
+        "gaussian_rescaled": 0.19521483507741283,
+        "orthogonal": 0.7952605927780219,
+        "identity": 3.8368851859500808,
+    },
+}
+
+
+@pytest.mark.parametrize("name", INITS)
+@pytest.mark.parametrize("model", KNOWN_SUMS)
+def test_a_seed_means_the_same_parameters_forever(model, name):
+    net = model(7, 2, 5)
+    theta = net.flatten(INITS[name](generator(2024), net.layout))
+    weights = torch.arange(1, len(theta) + 1, dtype=torch.float64).cos()
+    assert float(theta @ weights) == pytest.approx(KNOWN_SUMS[model][name], abs=1e-11)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from rnnbench.losses import LOSSES
 from rnnbench.models.cell import Cell
+from rnnbench.models.parameters import Parameter
 from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.objective.engine import Engine
 from rnnbench.objective.gauss_newton import Matching
@@ -26,7 +27,11 @@ class PlainCell(Cell):
 
     def step_layout(self):
         n = self.hidden_size
-        return {"weight_hh": (n, n), "weight_ih": (n, self.input_size), "bias": (n,)}
+        return {
+            "weight_hh": Parameter((n, n), "recurrent"),
+            "weight_ih": Parameter((n, self.input_size), "input"),
+            "bias": Parameter((n,), "bias"),
+        }
 
     def step(self, parameters, state, inputs):
         recurrent = state[0] @ parameters["weight_hh"].mT

@@ -17,7 +17,8 @@ def test_parameters_are_named_views_of_theta():
     assert model.num_parameters == 25 + 10 + 5 + 5 + 15 + 3
     theta = torch.arange(2 * model.num_parameters, dtype=torch.float64).view(2, -1)
     parameters = model.parameters(theta)
-    assert {name: tuple(view.shape[1:]) for name, view in parameters.items()} == dict(model.layout)
+    shapes = {name: parameter.shape for name, parameter in model.layout.items()}
+    assert {name: tuple(view.shape[1:]) for name, view in parameters.items()} == shapes
     for r in range(2):
         assert torch.equal(model.flatten({name: view[r] for name, view in parameters.items()}), theta[r])
     parameters["bias"][1] = -1
