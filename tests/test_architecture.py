@@ -34,6 +34,7 @@ MAY_IMPORT = {  # a package imports itself and these
     "run": {*BELOW_TRAINING, "training", "config", "exit_status"},
     "sweep": {*BELOW_TRAINING, "training", "config", "exit_status", "report", "run"},
     "probing": {*BELOW_TRAINING, "training", "config", "report", "run"},
+    "modules": {"config", "models", "objective", "optim"},
     "experiments": {*BELOW_TRAINING, "training", "config", "exit_status", "report", "run", "sweep"},
     "bench": {*BELOW_TRAINING, "training", "config", "exit_status", "run", "sweep"},
     "_hydra": {"config"},

@@ -1,0 +1,1 @@
+"""What works on any torch.nn.Module."""

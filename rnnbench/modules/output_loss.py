@@ -1,0 +1,146 @@
+"""The loss of a batch as a function of what a module returns, and products with its Hessian there.
+
+Letters: N terms of a mean.
+"""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+LossFunction = Callable[[Any, Any], Tensor]
+"""Maps what the module returns, and the targets, to the mean loss of the batch."""
+
+HessianProduct = Callable[[Sequence[Tensor]], Sequence[Tensor]]
+"""Multiplies the Hessian of the loss with respect to the outputs by a vector, a tensor for each output."""
+
+_FUNCTIONS: Sequence[tuple[Any, type[torch.nn.Module]]] = (
+    (F.mse_loss, torch.nn.MSELoss),
+    (F.cross_entropy, torch.nn.CrossEntropyLoss),
+    (F.binary_cross_entropy_with_logits, torch.nn.BCEWithLogitsLoss),
+)
+"""Functions that equal a module of torch with the same arguments."""
+
+
+def check_loss(loss: LossFunction) -> None:
+    """Check that a loss is a mean over the batch, as far as it says so.
+
+    Raises:
+        ValueError: It is not callable, or its `reduction` is not a mean.
+    """
+    if not callable(loss):
+        raise ValueError(f"loss must be a function of (outputs, targets), got {loss!r}")
+    reduction = _arguments(loss).get("reduction", "mean")
+    if reduction not in ("mean", "batchmean"):
+        raise ValueError(f"the loss must be a mean over the batch: use reduction='mean', got {reduction!r}")
+
+
+def mean_loss(loss: LossFunction, outputs: Any, targets: Any) -> Tensor:
+    """The loss of a batch, a scalar.
+
+    Raises:
+        ValueError: The loss is not a scalar.
+    """
+    value = loss(outputs, targets)
+    if not isinstance(value, Tensor) or value.dim() > 0:
+        got = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        raise ValueError(f"the loss must be a scalar tensor, the mean over the batch, got {got}")
+    return value
+
+
+def hessian_product(
+    loss: LossFunction, outputs: Sequence[Tensor], rebuild: Callable[[Sequence[Tensor]], Any], targets: Any
+) -> HessianProduct:
+    """Products with the Hessian of the loss at the outputs: in closed form for the common losses, else by autograd.
+
+    Args:
+        loss: The loss.
+        outputs: The floating-point tensors in what the module returned, detached.
+        rebuild: Puts such tensors back into what the module returned.
+        targets: Targets of the batch.
+
+    Raises:
+        ValueError: The loss is linear in the outputs, so that its Hessian is zero.
+    """
+    if isinstance(rebuild(outputs), Tensor) and isinstance(targets, Tensor):
+        known = _closed_form(loss, outputs[0], targets)
+        if known is not None:
+            return lambda vectors: [known(vectors[0])]
+    return _by_autograd(loss, outputs, rebuild, targets)
+
+
+def _kind(loss: LossFunction) -> type[torch.nn.Module] | None:
+    """The class of a loss module of torch, also for its function; None: another loss."""
+    if isinstance(loss, functools.partial):
+        return None if loss.args else _kind(loss.func)
+    return next((kind for function, kind in _FUNCTIONS if loss is function or type(loss) is kind), None)
+
+
+def _arguments(loss: LossFunction) -> Mapping[str, Any]:
+    """The arguments of a loss that are not at their defaults, as far as they can be read."""
+    if isinstance(loss, functools.partial):
+        return {**_arguments(loss.func), **loss.keywords}
+    if isinstance(loss, torch.nn.Module):
+        return {**vars(loss), **dict(loss.named_buffers(recurse=False))}
+    return {}
+
+
+def _closed_form(loss: LossFunction, outputs: Tensor, targets: Tensor) -> Callable[[Tensor], Tensor] | None:
+    """Hessian products of the plain forms of the common losses; None for other losses and forms."""
+    kind, arguments = _kind(loss), _arguments(loss)
+    if kind is None or any(arguments.get(name) is not None for name in ("weight", "pos_weight")):
+        return None
+    if kind is torch.nn.CrossEntropyLoss:
+        if targets.is_floating_point() or arguments.get("label_smoothing", 0.0) or outputs.dim() == 0:
+            return None
+        return _softmax_product(outputs, targets, arguments.get("ignore_index", -100))
+    if outputs.shape != targets.shape:  # torch broadcasts them
+        return None
+    if kind is torch.nn.MSELoss:
+        return lambda vector: (2 / outputs.numel()) * vector
+    probabilities = torch.sigmoid(outputs)
+    curvature = probabilities * (1 - probabilities) / outputs.numel()
+    return lambda vector: curvature * vector
+
+
+def _softmax_product(outputs: Tensor, targets: Tensor, ignore_index: int) -> Callable[[Tensor], Tensor]:
+    """(diag(p) - p p^T) / N for the N targets that count; classes lie along dimension 1, or 0 of a single output."""
+    dim = min(1, outputs.dim() - 1)
+    counted = (targets != ignore_index).unsqueeze(dim).to(outputs.dtype)
+    probabilities = torch.softmax(outputs, dim)
+    scaled = probabilities * (counted / counted.sum())
+
+    def product(vector: Tensor) -> Tensor:
+        return scaled * (vector - (probabilities * vector).sum(dim, keepdim=True))
+
+    return product
+
+
+def _by_autograd(
+    loss: LossFunction, outputs: Sequence[Tensor], rebuild: Callable[[Sequence[Tensor]], Any], targets: Any
+) -> HessianProduct:
+    """Hessian products by differentiating the gradient of the loss, recorded once."""
+    with torch.enable_grad():
+        variables = [output.detach().requires_grad_() for output in outputs]
+        value = mean_loss(loss, rebuild(variables), targets)
+        gradients = torch.autograd.grad(value, variables, create_graph=True, materialize_grads=True)
+    kept = [k for k, gradient in enumerate(gradients) if gradient.requires_grad]
+    if not kept:
+        raise ValueError(
+            "the loss is linear in what the module returns, so the Gauss-Newton matrix is zero: let the module return "
+            "logits and use a loss that is curved in them, as CrossEntropyLoss in place of NLLLoss"
+        )
+
+    def product(vectors: Sequence[Tensor]) -> Sequence[Tensor]:
+        return torch.autograd.grad(
+            [gradients[k] for k in kept],
+            variables,
+            [vectors[k] for k in kept],
+            retain_graph=True,
+            materialize_grads=True,
+        )
+
+    return product
