@@ -22,7 +22,7 @@ myst_enable_extensions = ["html_image"]
 myst_heading_anchors = 3
 
 # The reference is made from the docstrings of the arithmetic, which a class of one's own builds on.
-REFERENCE = ("tasks", "models", "init", "optim", "objective", "probes", "diagnostics")
+REFERENCE = ("tasks", "models", "init", "optim", "objective", "probes", "diagnostics", "modules")
 PACKAGE = Path(rnnbench.__file__).parent
 apidoc_modules = [
     {

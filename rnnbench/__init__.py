@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 
 PUBLIC = {
     "ConfigError": "rnnbench.config.errors",
+    "HessianFree": "rnnbench.modules.hessian_free",
     "RecordError": "rnnbench.records.errors",
     "Run": "rnnbench.api.run",
     "Sweep": "rnnbench.api.sweep",

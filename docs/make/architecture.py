@@ -15,7 +15,10 @@ LAYERS: Sequence[tuple[str, Sequence[tuple[str, str]]]] = (
             ("bench", "speed here"),
         ),
     ),
-    ("one batched run", (("run", "device, folders, checkpoints"), ("report", "tables, figures"))),
+    (
+        "one batched run",
+        (("run", "device, folders, checkpoints"), ("report", "tables, figures"), ("modules", "any torch module")),
+    ),
     ("configuration and loop", (("config", "schema, composition, build"), ("training", "loop, observer"))),
     (
         "one update, its rows",

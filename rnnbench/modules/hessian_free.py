@@ -80,8 +80,9 @@ class HessianFree:
     Source: Martens (2010), ICML; Martens and Sutskever (2011), ICML.
 
     Example:
+        >>> import rnnbench
         >>> net = torch.nn.Linear(1, 1, bias=False, dtype=torch.float64)
-        >>> optimizer = HessianFree(net, torch.nn.MSELoss(), damping=1e-8)
+        >>> optimizer = rnnbench.HessianFree(net, torch.nn.MSELoss(), damping=1e-8)
         >>> x = torch.tensor([[1.0], [3.0]], dtype=torch.float64)
         >>> optimizer.step((x, 2 * x)).accepted
         True
