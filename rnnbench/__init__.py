@@ -22,6 +22,9 @@ PUBLIC = {
     "Run": "rnnbench.api.run",
     "Sweep": "rnnbench.api.sweep",
     "load": "rnnbench.api.loading",
+    "resume": "rnnbench.api.training",
+    "sweep": "rnnbench.api.training",
+    "train": "rnnbench.api.training",
 }
 """Public name -> the module that defines it."""
 

@@ -3,6 +3,9 @@
 from rnnbench.api.loading import load as load
 from rnnbench.api.run import Run as Run
 from rnnbench.api.sweep import Sweep as Sweep
+from rnnbench.api.training import resume as resume
+from rnnbench.api.training import sweep as sweep
+from rnnbench.api.training import train as train
 from rnnbench.config.errors import ConfigError as ConfigError
 from rnnbench.modules.hessian_free import HessianFree as HessianFree
 from rnnbench.records.errors import RecordError as RecordError

@@ -87,7 +87,16 @@ def main(words: Sequence[str]) -> int:
             this machine; or an override is invalid.
         RecordError: A record is damaged, or another process has locked the run or sweep.
     """
-    options = parse_options(words)
+    return resume(parse_options(words))
+
+
+def resume(options: Options, *, closing: bool = True) -> int:
+    """Continue a run or a sweep; returns and raises as `main` does.
+
+    Args:
+        options: Options and overrides of the command.
+        closing: Whether to print a summary at the end.
+    """
     folder, overrides, trusted = options.folder, options.overrides, options.trusted
     check_utf8(folder)
     is_sweep = is_sweep_folder(folder)
@@ -98,12 +107,21 @@ def main(words: Sequence[str]) -> int:
     if is_sweep:
         from rnnbench.sweep.resume import resume_sweep
 
-        return resume_sweep(folder, overrides, quiet=options.quiet, trusted=trusted, accept_gap=options.accept_gap)
+        return resume_sweep(
+            folder,
+            overrides,
+            quiet=options.quiet,
+            closing=closing,
+            trusted=trusted,
+            accept_gap=options.accept_gap,
+        )
     from rnnbench.run.single_run import resume_run, work_on_resumed_run
 
     if place_in_torchrun()[0] > 0:
         return work_on_resumed_run(folder, overrides, trusted=trusted, accept_gap=options.accept_gap)
-    return resume_run(folder, overrides, quiet=options.quiet, trusted=trusted, accept_gap=options.accept_gap)
+    return resume_run(
+        folder, overrides, quiet=options.quiet, closing=closing, trusted=trusted, accept_gap=options.accept_gap
+    )
 
 
 def _check_run(folder: Path) -> None:

@@ -4,6 +4,7 @@ torch is not imported before the jobs have been composed, so that bad input is r
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,7 @@ def main(words: Sequence[str]) -> int:
     if request.show or request.hydra_help:
         make_plan(request)
         return show(lambda: hydra_output(request))
-    return train(request)
+    return train(plan_of(request)).status
 
 
 def _help(request: Request) -> Iterator[str]:
@@ -71,11 +72,37 @@ def _help(request: Request) -> Iterator[str]:
     yield from group_lines(request, list(GROUPS))
 
 
-def train(request: Request) -> int:
-    """Train the run or sweep of a request; returns and raises as `main` does."""
-    rank, num_processes = place_in_torchrun()
-    quiet = request.quiet or rank > 0
-    plan = make_plan(request, None if quiet else _show_planning)
+@dataclass(frozen=True)
+class Trained:
+    """How a training ended.
+
+    Attributes:
+        status: Exit status of the command; for a sweep, the worst of its jobs.
+        folder: Absolute path of the folder of the run or sweep.
+    """
+
+    status: int
+    folder: Path
+
+
+def plan_of(request: Request) -> Plan:
+    """Compose and check every job of a request, as `make_plan` does, and report the progress."""
+    return make_plan(request, None if _is_quiet(request) else _show_planning)
+
+
+def train(plan: Plan, *, closing: bool = True) -> Trained:
+    """Train a run or sweep.
+
+    Args:
+        plan: Composed jobs of the run or sweep.
+        closing: Whether to print a summary at the end.
+
+    Raises:
+        ConfigError: A job cannot be run; nothing has been done.
+        SystemExit: A job that Hydra launches is bad input, which has been reported; the cause is the error.
+    """
+    request, (rank, num_processes) = plan.request, place_in_torchrun()
+    quiet = _is_quiet(request)
     if plan.sweep and num_processes > 1:
         raise ConfigError("torchrun distributes a single run over its processes; start a sweep (-m) without torchrun")
     prepare_process()
@@ -90,7 +117,7 @@ def train(request: Request) -> int:
 
     batches = batch_jobs(plan.configs, this_world())
     if rank > 0:
-        return work_on_run(batches[0].setup, plan.configs[0].seed)
+        return Trained(work_on_run(batches[0].setup, plan.configs[0].seed), plan.folder.absolute())
     if not quiet:
         say(_first_line(plan))
     missing = [path for path in (plan.folder, *plan.folder.parents) if not path.exists()]
@@ -98,20 +125,32 @@ def train(request: Request) -> int:
         if folder != plan.folder and not quiet:
             say(f"another run already uses {plan.folder}; this one uses {folder}")
         try:
-            if plan.is_left_to_hydra:
-                from rnnbench.sweep.hydra_jobs import run_by_hydra
-
-                return run_by_hydra(plan.request_in(folder), folder, trusted, quiet=quiet)
-            if plan.sweep:
-                return _train_sweep(plan, batches, folder, trusted, quiet=quiet)
-            return _train_one(plan, batches[0].setup, folder, quiet=quiet)
+            return Trained(_train(plan, batches, folder, trusted, quiet=quiet, closing=closing), folder.absolute())
         except ConfigError:
             if folder != plan.folder or folder in missing:
                 discard_folders([folder, *missing])
             raise
 
 
-def _train_one(plan: Plan, setup: "RunSetup", folder: Path, *, quiet: bool) -> int:
+def _is_quiet(request: Request) -> bool:
+    """Whether to hide progress: of the processes of torchrun, the first one shows it."""
+    return request.quiet or place_in_torchrun()[0] > 0
+
+
+def _train(
+    plan: Plan, batches: "Sequence[JobBatch]", folder: Path, trusted: Trusted, *, quiet: bool, closing: bool
+) -> int:
+    """Train a run or sweep in its folder; returns the worst exit status."""
+    if plan.is_left_to_hydra:
+        from rnnbench.sweep.hydra_jobs import run_by_hydra
+
+        return run_by_hydra(plan.request_in(folder), folder, trusted, quiet=quiet, closing=closing)
+    if plan.sweep:
+        return _train_sweep(plan, batches, folder, trusted, quiet=quiet, closing=closing)
+    return _train_one(plan, batches[0].setup, folder, quiet=quiet, closing=closing)
+
+
+def _train_one(plan: Plan, setup: "RunSetup", folder: Path, *, quiet: bool, closing: bool) -> int:
     """Train a single run in its folder; returns its exit status."""
     from rnnbench.run.job_folders import Job
     from rnnbench.run.single_run import run_job
@@ -119,13 +158,15 @@ def _train_one(plan: Plan, setup: "RunSetup", folder: Path, *, quiet: bool) -> i
     job, statuses = Job(plan.configs[0], folder.absolute()), [OK]  # wherever hydra.job.chdir leads
 
     def run(_: DictConfig) -> None:
-        statuses.append(run_job(job, setup, quiet=quiet))
+        statuses.append(run_job(job, setup, quiet=quiet, closing=closing))
 
     run_in_hydra(plan.main, plan.loader, plan.request.config_name, folder, run)
     return statuses[-1]
 
 
-def _train_sweep(plan: Plan, batches: "Sequence[JobBatch]", folder: Path, trusted: Trusted, *, quiet: bool) -> int:
+def _train_sweep(
+    plan: Plan, batches: "Sequence[JobBatch]", folder: Path, trusted: Trusted, *, quiet: bool, closing: bool
+) -> int:
     """Train the jobs of a sweep in its folder; returns the worst exit status."""
     from rnnbench.sweep.batched_sweep import BatchedSweep
 
@@ -141,7 +182,8 @@ def _train_sweep(plan: Plan, batches: "Sequence[JobBatch]", folder: Path, truste
                 break
 
     sweep_in_hydra(plan.main, plan.request.config_name, folder, launch)
-    sweep.print_summary()
+    if closing:
+        sweep.print_summary()
     return sweep.status
 
 

@@ -47,7 +47,8 @@ def refuse_sweep(override: Override) -> None:
     """
     if override.is_sweep_override():
         key, values = override.get_key_element(), override.get_value_string()
-        raise ConfigError(f"{key}={values} has several values, which needs -m; a list is written {key}=[{values}]")
+        needed = "which needs -m (in Python: rnnbench.sweep)"
+        raise ConfigError(f"{key}={values} has several values, {needed}; a list is written {key}=[{values}]")
 
 
 def _alternatives(override: Override) -> list[str]:

@@ -24,19 +24,20 @@ from rnnbench.run.worker import work
 from rnnbench.training.world import World, joined
 
 
-def run_job(job: Job, setup: RunSetup, *, quiet: bool) -> int:
+def run_job(job: Job, setup: RunSetup, *, quiet: bool, closing: bool = True) -> int:
     """Train a single run.
 
     Args:
         job: Configuration and folder of the run; the caller has locked the folder.
         setup: Objects of the run.
         quiet: Whether to show no progress on the terminal.
+        closing: Whether to print the closing summary.
 
     Returns:
         The exit status: 0 ended as planned, 1 failed, 128 + N ended by signal N.
     """
     with _joined_world(setup):
-        return _finish(BatchedRun(setup, [job], quiet=quiet))
+        return _finish(BatchedRun(setup, [job], quiet=quiet), closing=closing)
 
 
 def work_on_run(setup: RunSetup, seed: int) -> int:
@@ -73,7 +74,13 @@ def _joined_world(setup: RunSetup) -> Iterator[None]:
 
 
 def resume_run(
-    folder: Path, overrides: Sequence[str], *, quiet: bool, trusted: Trusted = NOTHING, accept_gap: bool = False
+    folder: Path,
+    overrides: Sequence[str],
+    *,
+    quiet: bool,
+    closing: bool = True,
+    trusted: Trusted = NOTHING,
+    accept_gap: bool = False,
 ) -> int:
     """Resume a run from its checkpoint; the results are bit-identical to those of an uninterrupted run.
 
@@ -83,6 +90,7 @@ def resume_run(
         folder: Run folder.
         overrides: A larger budget, as KEY=VALUE.
         quiet: Whether to show no progress on the terminal.
+        closing: Whether to print the closing summary.
         trusted: Folders and modules whose classes may be imported.
         accept_gap: Whether to resume even if rows are missing that were on disk at the checkpoint.
 
@@ -98,10 +106,11 @@ def resume_run(
         for locked in (sweep_of(folder), folder):
             if locked is not None:
                 locks.enter_context(locked_folder(locked))
-        return _resume(read_saved_run(folder, overrides, trusted, this_world(), accept_gap=accept_gap), quiet=quiet)
+        saved = read_saved_run(folder, overrides, trusted, this_world(), accept_gap=accept_gap)
+        return _resume(saved, quiet=quiet, closing=closing)
 
 
-def _resume(saved: SavedRun, *, quiet: bool) -> int:
+def _resume(saved: SavedRun, *, quiet: bool, closing: bool) -> int:
     """Resume a run whose folder is locked."""
     if saved.is_finished:
         say(f"{saved.folder} is finished: {saved.status} after {saved.updates} updates")
@@ -116,11 +125,12 @@ def _resume(saved: SavedRun, *, quiet: bool) -> int:
     with _joined_world(saved.setup), logging:  # waits until all processes have read the checkpoint
         run = BatchedRun(saved.setup, [Job(saved.config, saved.folder)], quiet=quiet, start=saved.start)
         saved.settle()
-        return _finish(run)
+        return _finish(run, closing=closing)
 
 
-def _finish(run: BatchedRun) -> int:
-    """Train and print the closing summary."""
+def _finish(run: BatchedRun, *, closing: bool) -> int:
+    """Train and, if wanted, print the closing summary."""
     status = run.run()
-    print_closing_summary(run.folders.summaries[0], run.folders.jobs[0].folder, sys.stdout)
+    if closing:
+        print_closing_summary(run.folders.summaries[0], run.folders.jobs[0].folder, sys.stdout)
     return status

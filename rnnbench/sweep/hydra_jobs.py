@@ -30,7 +30,7 @@ from rnnbench.run.single_run import run_job
 from rnnbench.sweep.batched_sweep import BatchedSweep
 
 
-def run_by_hydra(request: Request, folder: Path, trusted: Trusted, *, quiet: bool) -> int:
+def run_by_hydra(request: Request, folder: Path, trusted: Trusted, *, quiet: bool, closing: bool = True) -> int:
     """Let Hydra compose and launch the jobs of a request.
 
     Args:
@@ -38,14 +38,16 @@ def run_by_hydra(request: Request, folder: Path, trusted: Trusted, *, quiet: boo
         folder: Folder of the run or sweep, which this process has locked.
         trusted: Folders that contain the classes of the jobs.
         quiet: Whether to hide progress.
+        closing: Whether to print a summary of each job and of the sweep.
 
     Returns:
         The worst exit status of a job.
 
     Raises:
         ConfigError: No job could start.
+        SystemExit: A job is bad input, which has been reported; the cause is the error.
     """
-    jobs = HydraJobs(request, folder, trusted, quiet=quiet)
+    jobs = HydraJobs(request, folder, trusted, quiet=quiet, closing=closing)
     try:
         call_hydra(request.hydra_arguments(), request.main_dir, jobs)
     except OSError as error:
@@ -53,6 +55,10 @@ def run_by_hydra(request: Request, folder: Path, trusted: Trusted, *, quiet: boo
             raise error_before_jobs(error, folder) from error
         say(str(error_before_jobs(error, folder)))
         jobs.statuses.append(FAILED)
+    except SystemExit as ended:
+        if not isinstance(ended.code, int) or not is_of_signal(ended.code):
+            raise
+        return ended.code
     except Exception as error:
         if jobs.have_begun or _is_of_a_job(error):
             raise
@@ -68,10 +74,10 @@ class HydraJobs(BatchTask):
         statuses: Exit statuses of the jobs so far.
     """
 
-    def __init__(self, request: Request, folder: Path, trusted: Trusted, *, quiet: bool) -> None:
+    def __init__(self, request: Request, folder: Path, trusted: Trusted, *, quiet: bool, closing: bool) -> None:
         self.have_begun = False
         self.statuses: list[int] = []
-        self._request, self._quiet = request, quiet
+        self._request, self._quiet, self._closing = request, quiet, closing
         self._folder = folder.absolute()  # wherever hydra.job.chdir leads
         self._folder_of: dict[Hashable, Path] = {}  # by the identity of the run
         self._batched = BatchedSweep(request.overrides, folder, trusted, quiet=quiet)
@@ -91,7 +97,7 @@ class HydraJobs(BatchTask):
                 return objective_of(self._folder_of[identity])
             setup = set_up([config])
             with self._locked(folder):
-                status = run_job(Job(config, folder), setup, quiet=self._quiet)
+                status = run_job(Job(config, folder), setup, quiet=self._quiet, closing=self._closing)
             self._folder_of[identity] = folder
         if is_of_signal(status):
             raise SystemExit(status)
@@ -120,7 +126,8 @@ class HydraJobs(BatchTask):
 
     def close(self) -> int:
         """Print the summary of a batched sweep; returns the worst exit status of a job."""
-        self._batched.print_summary()
+        if self._closing:
+            self._batched.print_summary()
         if not self.statuses:  # the jobs ran in other processes and wrote their summaries
             folders = [path.parent for path in self._folder.rglob("summary.json")]
             self.statuses = [FAILED for folder in folders if _has_failed(folder)]

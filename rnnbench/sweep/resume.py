@@ -23,7 +23,13 @@ from rnnbench.sweep.remaining import Remaining, accept_gaps, remaining_of
 
 
 def resume_sweep(
-    folder: Path, overrides: Sequence[str], *, quiet: bool, trusted: Trusted = NOTHING, accept_gap: bool = False
+    folder: Path,
+    overrides: Sequence[str],
+    *,
+    quiet: bool,
+    closing: bool = True,
+    trusted: Trusted = NOTHING,
+    accept_gap: bool = False,
 ) -> int:
     """Resume every unfinished job of a sweep, as planned in its sweep.json.
 
@@ -31,6 +37,7 @@ def resume_sweep(
         folder: Folder of the sweep.
         overrides: Overrides of the budget, as KEY=VALUE; they are stored in sweep.json.
         quiet: Whether to hide progress.
+        closing: Whether to print the summary of the sweep.
         trusted: Folders and modules whose classes may be imported.
         accept_gap: Whether to resume jobs even if records that their checkpoint counts are lost.
 
@@ -56,16 +63,16 @@ def resume_sweep(
             plan.write()
         for problem in problems:
             say(problem)
-        if accept_gap:
-            for number in remaining:
-                accept_gaps(plan, number, plan.jobs(number))
+        for number in remaining if accept_gap else ():
+            accept_gaps(plan, number, plan.jobs(number))
         status = FAILED if problems else OK
         num_jobs = sum(len(plan.groups[number].folders) for number in plan.numbers())
         if remaining:
             num_left = sum(len(part.rows) for group in remaining.values() for part in group.parts)
             tell(f"resuming {num_left} of {count(num_jobs, 'job')} in {count(len(remaining), 'group')} -> {folder}")
             status = max(status, run_groups(folder, list(remaining), plan.settings, trusted, {}, quiet=quiet, say=tell))
-            print_sweep_summary(read_plan(folder), sys.stdout)
+            if closing:
+                print_sweep_summary(read_plan(folder), sys.stdout)
         elif not problems:
             tell(f"{folder} is finished: all of its {count(num_jobs, 'job')}")
     return status

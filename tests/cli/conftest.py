@@ -86,7 +86,7 @@ class Runs:
             raise self.refusal
         return [Batch([number]) for number in range(len(configs))]
 
-    def run_job(self, job, setup, *, quiet):
+    def run_job(self, job, setup, *, quiet, closing):
         self.jobs.append(job)
         self.quiet.append(quiet)
         self.environment = {name: os.environ[name] for name in ENVIRONMENT}

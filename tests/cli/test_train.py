@@ -121,10 +121,10 @@ def test_a_job_is_held_while_it_runs(rnnbench, runs, monkeypatch):
     """Also one of a sweep: `rnnbench resume` may be told to go on with it alone."""
     module = sys.modules["rnnbench.run.single_run"]
 
-    def look(job, setup, *, quiet):
+    def look(job, setup, **shown):
         with pytest.raises(LockedError), locked_folder(job.folder):
             pytest.fail("nobody holds it")
-        return runs.run_job(job, setup, quiet=quiet)
+        return runs.run_job(job, setup, **shown)
 
     monkeypatch.setattr(module, "run_job", look)
     assert rnnbench("train", "-q").status == 0
@@ -141,7 +141,7 @@ def test_a_machine_that_cannot(rnnbench, runs):
 
 
 def test_bad_input_that_only_the_run_finds(rnnbench, runs, monkeypatch):
-    def refuse(job, setup, *, quiet):
+    def refuse(job, setup, **shown):
         raise ConfigError("too large")
 
     monkeypatch.setattr(sys.modules["rnnbench.run.single_run"], "run_job", refuse)
@@ -185,7 +185,7 @@ def test_what_only_hydra_finds_is_one_line_and_leaves_nothing(words, rnnbench, r
 
 @pytest.mark.parametrize("words", [[], ["-m", BASIC, "seed=1,2"]], ids=["run", "sweep"])
 def test_an_error_in_a_job_is_no_bad_input(words, rnnbench, runs, monkeypatch):
-    def fail(job, setup, *, quiet):
+    def fail(job, setup, **shown):
         raise KeyError("a mistake in the program")
 
     monkeypatch.setattr(sys.modules["rnnbench.run.single_run"], "run_job", fail)

@@ -1,0 +1,149 @@
+"""`rnnbench train` and `rnnbench resume` as functions."""
+
+import os
+import signal
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rnnbench.api.loading import load
+from rnnbench.api.process import guest, guest_of_torch
+from rnnbench.api.run import Run
+from rnnbench.api.sweep import Sweep
+from rnnbench.commands import resume as resume_command
+from rnnbench.commands import train as train_command
+from rnnbench.config.errors import ConfigError
+from rnnbench.config.request import parse_request
+from rnnbench.exit_status import is_of_signal, of_signal
+from rnnbench.records.messages import say
+
+Folder = str | os.PathLike[str]
+
+
+def train(*overrides: str, config_dir: Folder | None = None, config_name: str = "config", quiet: bool = False) -> Run:
+    """Train a run, as `rnnbench train` does; in a notebook with a progress bar.
+
+    Args:
+        overrides: Choices and values as on the command line: "optim=hf", "task.sequence_length=30".
+        config_dir: Folder with further choices.
+        config_name: Name of the main configuration file.
+        quiet: Whether to show no progress.
+
+    Returns:
+        The run. It may have failed or diverged: see its `status`.
+
+    Raises:
+        ConfigError: The run cannot be trained; nothing has been written.
+        KeyboardInterrupt: The run was interrupted, and can be resumed; the message says how.
+    """
+    run = _train(overrides, config_dir, config_name, is_sweep=False, quiet=quiet)
+    assert isinstance(run, Run)
+    return run
+
+
+def sweep(*overrides: str, config_dir: Folder | None = None, config_name: str = "config", quiet: bool = False) -> Sweep:
+    """Train every combination of some values, as `rnnbench train -m` does: runs that can are trained together.
+
+    Args:
+        overrides: Choices and values as on the command line: "optim=hf,nag", "seed=range(0,8)".
+        config_dir: Folder with further choices.
+        config_name: Name of the main configuration file.
+        quiet: Whether to show no progress.
+
+    Returns:
+        The sweep. Some of its runs may have failed: see its `counts`.
+
+    Raises:
+        ConfigError: A run cannot be trained; nothing has been written.
+        KeyboardInterrupt: The sweep was interrupted, and can be resumed; the message says how.
+    """
+    runs = _train(overrides, config_dir, config_name, is_sweep=True, quiet=quiet)
+    assert isinstance(runs, Sweep)
+    return runs
+
+
+def resume(
+    folder: Folder | Run | Sweep,
+    *overrides: str,
+    config_dir: Folder | Iterable[Folder] = (),
+    trust: str | Iterable[str] = (),
+    accept_gap: bool = False,
+    quiet: bool = False,
+) -> Run | Sweep:
+    """Continue a run or a sweep from its last checkpoint, as `rnnbench resume` does, bit for bit.
+
+    Args:
+        folder: The run or the sweep, or its folder.
+        overrides: A larger budget: "budget.updates=400".
+        config_dir: Folders whose classes may be imported.
+        trust: Modules whose classes may be imported.
+        accept_gap: Whether to continue even if records are lost that the checkpoint counts.
+        quiet: Whether to show no progress.
+
+    Returns:
+        The run or sweep as it is now.
+
+    Raises:
+        ConfigError: There is nothing to resume, or an override is invalid; nothing has been changed.
+        RecordError: A record is damaged, or another process has locked the run or sweep.
+        KeyboardInterrupt: It was interrupted, and can be resumed again.
+    """
+    path = Path(folder.folder if isinstance(folder, Run | Sweep) else folder)
+    folders = [config_dir] if isinstance(config_dir, str | os.PathLike) else config_dir
+    words = [str(path), *_checked(overrides), *(f"--config-dir={os.fspath(each)}" for each in folders)]
+    words += [f"--trust={module}" for module in ([trust] if isinstance(trust, str) else trust)]
+    words += [*["--accept-gap"] * accept_gap, *["-q"] * quiet]
+    with guest():
+        options = resume_command.parse_options(words)
+        with guest_of_torch():
+            status = resume_command.resume(options, closing=False)
+    return _ended(status, path.absolute())
+
+
+def _train(
+    overrides: Sequence[str], config_dir: Folder | None, config_name: str, *, is_sweep: bool, quiet: bool
+) -> Run | Sweep:
+    """Train a run or a sweep."""
+    words = [*_checked(overrides), f"--config-name={config_name}", *["-m"] * is_sweep, *["-q"] * quiet]
+    words += [] if config_dir is None else [f"--config-dir={os.fspath(config_dir)}"]
+    with guest():
+        plan = train_command.plan_of(parse_request(words))
+        if plan.sweep and not is_sweep:
+            raise ConfigError("hydra.mode=MULTIRUN makes a sweep, which is trained by rnnbench.sweep")
+        try:
+            with guest_of_torch():
+                trained = train_command.train(plan, closing=False)
+        except SystemExit as reported:  # from within Hydra, which would take another error for its own
+            raise reported.__cause__ or reported from None
+    return _ended(trained.status, trained.folder)
+
+
+def _checked(overrides: Sequence[str]) -> Sequence[str]:
+    """Check that overrides are strings, and no options of the command."""
+    for override in overrides:
+        if not isinstance(override, str):
+            raise ConfigError(f'overrides are strings, as in "optim.lr=0.1", got {override!r}')
+        if override.startswith("-"):
+            raise ConfigError(f"{override}: options of the command are keyword arguments in Python, as in quiet=True")
+    return overrides
+
+
+def _ended(status: int, folder: Path) -> Run | Sweep:
+    """Read what was trained.
+
+    Args:
+        status: Exit status of the command.
+        folder: Folder of the run or sweep.
+
+    Raises:
+        KeyboardInterrupt: SIGINT has ended the training. After another signal the process receives that signal again.
+    """
+    if is_of_signal(status):
+        number = signal.Signals(status - of_signal(0))
+        message = f"interrupted by {number.name}; rnnbench.resume({str(folder)!r}) continues"
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt(message)
+        say(message)
+        signal.raise_signal(number)
+    ended = load(folder)
+    ended.exit_status = status
+    return ended
