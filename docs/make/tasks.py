@@ -1,5 +1,6 @@
 """docs/tasks.md: a table of the variants of every task."""
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ Made by `python -m docs.make tasks`; do not edit.
 Choose with `task=NAME task.variant=VARIANT task.sequence_length=T`. A variant is a publication's definition of the
 task; compare results only within one variant. The default is `hf11` if the task has it. Lengths and steps scale with T,
 each quotient rounded down, except for the first ten steps of hs97's adding and multiplication.
+
+In Python each task is a class of `rnnbench.tasks`, and gives its sequences to any net of torch:
+`Adding(100, "thesis").batch(seed=0, update=0, batch_size=64)`.
 
 | variant | publication |
 | --- | --- |
@@ -103,8 +107,18 @@ def markdown(sequence_length: int = DOCUMENTED_LENGTH) -> str:
         tasks = [build(sequence_length, variant) for variant in variants(name)]
         loss = ", ".join(dict.fromkeys(task.loss for task in tasks))
         rows = [_cells(name, task) for task in tasks]
-        parts.append(f"## {name} at T = {sequence_length} ({loss})\n\n{table(HEADINGS, rows)}\n")
+        parts.append(
+            f"## {name} at T = {sequence_length} ({loss})\n\n{table(HEADINGS, rows)}\n\n"
+            f"In Python: `{_call(build, sequence_length)}`.\n"
+        )
     return "\n".join([*parts, NOTES])
+
+
+def _call(build: Any, sequence_length: int) -> str:
+    """The call that builds a task as its file in conf/task has it, without arguments that are defaults."""
+    parameters = inspect.signature(build.func).parameters
+    own = [f"{key}={value!r}" for key, value in build.keywords.items() if parameters[key].default != value]
+    return f"rnnbench.tasks.{build.func.__name__}({', '.join([str(sequence_length), *own])})"
 
 
 def _cells(name: str, task: Any) -> list[str]:

@@ -7,110 +7,21 @@ Letters: R replicas, T time steps, B sequences, S outputs of a sequence, d input
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import IntEnum
-from typing import ClassVar
+from functools import partial
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from rnnbench.losses import Loss
+from rnnbench.losses import Loss, loss_of
 from rnnbench.metrics import Metric
-from rnnbench.tasks.random_numbers import Updates, batch_words, per_replica, random_words
-
-
-class Stream(IntEnum):
-    """Independent streams of data drawn from one seed; the numbers are part of the record and never change."""
-
-    GRADIENT = 0
-    CURVATURE = 1
-    BACKTRACKING = 2
-    LINE_SEARCH = 3
-    EVALUATION = 4
-    CONFIRMATION = 5
-    PROBE = 6
-
-
-@dataclass(frozen=True)
-class Batch:
-    """B sequences for each of R replicas.
-
-    Attributes:
-        inputs: (T, R, B, d), floating point; zero beyond a sequence's own end.
-        lengths: (R, B), int64: number of steps of each sequence, at most T.
-        output_steps: (S, R, B), int64: the step (0-based) of each target; None if every step has a target, S = T.
-        targets: (S, R, B, o) floating point for real or binary targets, (S, R, B) int64 for classes.
-    """
-
-    inputs: Tensor
-    lengths: Tensor
-    output_steps: Tensor | None
-    targets: Tensor
-
-    @property
-    def size(self) -> int:
-        """Number of sequences B of each replica."""
-        return self.inputs.shape[2]
-
-    def rows(self, start: int, stop: int) -> "Batch":
-        """Sequences start to stop of every replica, as views."""
-        steps = None if self.output_steps is None else self.output_steps[:, :, start:stop]
-        return Batch(self.inputs[:, :, start:stop], self.lengths[:, start:stop], steps, self.targets[:, :, start:stop])
-
-    def replicas(self, index: Tensor | slice) -> "Batch":
-        """The batch of the indexed replicas."""
-        steps = None if self.output_steps is None else self.output_steps[:, index]
-        return Batch(self.inputs[:, index], self.lengths[index], steps, self.targets[:, index])
-
-
-@dataclass(frozen=True)
-class Draw:
-    """Request for a batch: the sequences to draw, and the random numbers to make them from.
-
-    Attributes:
-        seeds: One seed per replica, R of them, each in [0, 2^63).
-        stream: Data stream of the seed.
-        update: Index of the update, >= 0; or one index per replica, if their updates differ.
-        batch_size: Number of sequences B of each replica.
-        first_row: Index in the stream of the first sequence.
-        dtype: Type of inputs and real targets.
-        device: Device of all tensors.
-    """
-
-    seeds: Sequence[int]
-    stream: Stream
-    update: Updates
-    batch_size: int
-    first_row: int
-    dtype: torch.dtype
-    device: torch.device | str
-
-    def words(self, num_positions: int) -> Tensor:
-        """Random 32-bit words for every sequence, (num_positions, R, B), int32; see `random_words`."""
-        return random_words(
-            self.seeds,
-            self.stream,
-            self.update,
-            num_positions,
-            self.batch_size,
-            first_row=self.first_row,
-            device=self.device,
-        )
-
-    def shared_words(self, num_positions: int) -> Tensor:
-        """Random words shared by all sequences of a replica's batch, (num_positions, R, 1); see `batch_words`."""
-        return batch_words(self.seeds, self.stream, self.update, num_positions, device=self.device)
-
-    def balanced_classes(self, num_classes: int) -> Tensor:
-        """Equally frequent classes, (R, B), int64: the class of a row is (row + update) mod num_classes."""
-        device = torch.device(self.device)
-        rows = torch.arange(self.first_row, self.first_row + self.batch_size, device=device)
-        turns = (rows + per_replica(self.update, device)) % num_classes
-        return turns.expand(len(self.seeds), self.batch_size)
-
-    def full_lengths(self, num_steps: int) -> Tensor:
-        """Lengths of sequences that all have num_steps steps, (R, B), int64."""
-        return torch.full((len(self.seeds), self.batch_size), num_steps, device=self.device)
+from rnnbench.tasks.batches import STREAMS
+from rnnbench.tasks.batches import Batch as Batch
+from rnnbench.tasks.batches import Draw as Draw
+from rnnbench.tasks.batches import Stream as Stream
+from rnnbench.tasks.dataset import UpdateDataset
+from rnnbench.tasks.random_numbers import Updates, whole_number
+from rnnbench.tasks.sequences import Sequences
 
 
 class Task(ABC):
@@ -173,6 +84,7 @@ class Task(ABC):
         Raises:
             ValueError: The task has no such variant, or the length is too small for it; the message names the key.
         """
+        whole_number("task.sequence_length", sequence_length)
         if variant not in cls.variants:
             known = ", ".join(cls.variants)
             raise ValueError(f"task.variant: {cls.__name__} has no variant {variant!r}; it has {known}")
@@ -238,3 +150,109 @@ class Task(ABC):
             (R, B) for each tag of `evaluation_metrics`.
         """
         return {}
+
+    # ------------------------------------------------------------ in torch's layout, for one net
+
+    def batch(
+        self,
+        seed: int,
+        update: int,
+        batch_size: int,
+        *,
+        stream: Literal["train", "validation", "test"] = "train",
+        first_row: int = 0,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> Sequences:
+        """Draw the sequences of one update: those on which a run with this seed and batch size trains at this update.
+
+        The sequences are a pure function of (seed, stream, update, row): the first ones of a larger batch are the same.
+
+        Args:
+            seed: Seed of the sequences, in [0, 2^63).
+            update: Index of the update; that of the first update is 0.
+            batch_size: Number of sequences B.
+            stream: "train"; or held-out sequences: runs of every seed are evaluated on `batch(0, 0, 1000,
+                stream="validation")`, and are solved if they then pass on `batch(0, 0, 10_000, stream="test")`.
+            first_row: Index of the first sequence among those of the update.
+            dtype: Type of inputs and real targets, float32 or float64.
+            device: Device of all tensors.
+
+        Raises:
+            ValueError: There is no such stream, or a number lies outside its limits.
+        """
+        if stream not in STREAMS:
+            raise ValueError(f"stream must be one of {', '.join(STREAMS)}, got {stream!r}")
+        numbers = {"seed": seed, "update": update, "batch_size": batch_size, "first_row": first_row}
+        seed, update, batch_size, first_row = (whole_number(name, value) for name, value in numbers.items())
+        place = STREAMS[stream], update, batch_size
+        return Sequences.of(self.replica_batch([seed], *place, first_row=first_row, dtype=dtype, device=device))
+
+    def dataset(
+        self,
+        seed: int,
+        batch_size: int,
+        *,
+        first_update: int = 0,
+        num_updates: int | None = None,
+        stream: Literal["train", "validation", "test"] = "train",
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> UpdateDataset:
+        """The batches of successive updates as a dataset: `DataLoader(task.dataset(0, 100), batch_size=None)`.
+
+        Args:
+            seed: Seed of the sequences.
+            batch_size: Number of sequences B of each batch.
+            first_update: Index of the first update.
+            num_updates: Number of batches; None: no end.
+            stream: As in `batch`.
+            dtype: Type of inputs and real targets.
+            device: Device of all tensors; a CPU if the loader has workers.
+
+        Raises:
+            ValueError: There is no such stream, or a number lies outside its limits.
+        """
+        draw = partial(self.batch, seed, batch_size=batch_size, stream=stream, dtype=dtype, device=device)
+        draw(first_update)  # so that bad input is refused here, not in a worker
+        return UpdateDataset(draw, first_update, num_updates)
+
+    def mean_loss(self, outputs: Tensor, data: Sequences) -> Tensor:
+        """The loss that runs record: the mean over all targets, a scalar with a gradient.
+
+        Args:
+            outputs: (N, o), the outputs at the steps of the targets, as `data.at_targets` selects them.
+            data: Sequences with the targets.
+
+        Raises:
+            ValueError: `outputs` has another shape.
+        """
+        self._check_outputs(outputs, data)
+        outputs, targets = data.in_replica_layout(outputs), data.in_replica_layout(data.targets)
+        return loss_of(self.loss).values(outputs, targets).mean()
+
+    def error_rate(self, outputs: Tensor, data: Sequences) -> float:
+        """The share of sequences that are wrong by the criterion of the variant.
+
+        Args:
+            outputs: (N, o), as in `mean_loss`.
+            data: Sequences with the targets.
+
+        Raises:
+            ValueError: `outputs` has another shape.
+        """
+        self._check_outputs(outputs, data)
+        return self.misses(data.in_replica_layout(outputs), data.as_batch()).double().mean().item()
+
+    def is_solved(self, error_rate: float) -> bool:
+        """Whether an error rate is below `solved_error_rate`.
+
+        A run counts as solved when this holds at three evaluations in a row and then on 10,000 further sequences.
+        """
+        return error_rate < self.solved_error_rate
+
+    def _check_outputs(self, outputs: Tensor, data: Sequences) -> None:
+        """Check that there is one row of outputs for each target; torch would broadcast other shapes."""
+        shape = (len(data.targets), self.output_size)
+        if outputs.shape != shape:
+            raise ValueError(f"outputs must have the shape {shape}, one row per target, got {tuple(outputs.shape)}")

@@ -6,6 +6,7 @@ Letters: R replicas, T steps, B sequences; L is the length of one sequence, step
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -45,7 +46,7 @@ def _in_windows(lengths: range, windows: tuple[range, ...], cues: tuple[int, ...
     first, second = (describe_range(window) for window in windows)
     marked = range(windows[0].start, windows[1].stop)
     steps = f"I in {first}, J in {second}"
-    return Places(lengths, lambda words: draw_from(words, (lengths, *windows)), steps, marked, cues)
+    return Places(lengths, partial(draw_from, windows=(lengths, *windows)), steps, marked, cues)
 
 
 def hf11_places(sequence_length: int, lengths: tuple[int, int], windows: Sequence[tuple[int, int]]) -> Places:
@@ -79,24 +80,26 @@ def _halves(sequence_length: int, stop: int) -> Places:
 
 def _thesis(sequence_length: int) -> Places:
     lengths = percent_range(sequence_length, 100, 110, inclusive=True)
+    steps = "I in 0..L/10 - 1, J in L/10..L/2 - 1"
+    return Places(lengths, partial(_draw_thesis, lengths=lengths), steps, range(lengths[0] // 2))
 
-    def draw(words: Tensor) -> Tensor:
-        length = draw_from(words[:1], (lengths,))[0]
-        return _after_a_tenth(words, length, length // 2)
 
-    return Places(lengths, draw, "I in 0..L/10 - 1, J in L/10..L/2 - 1", range(lengths[0] // 2))
+def _draw_thesis(words: Tensor, lengths: range) -> Tensor:
+    length = draw_from(words[:1], (lengths,))[0]
+    return _after_a_tenth(words, length, length // 2)
 
 
 def _pascanu13(sequence_length: int) -> Places:
     lengths = percent_range(sequence_length, 100, 110)
-
-    def draw(words: Tensor) -> Tensor:
-        length = draw_from(words[:1], (lengths,))[0]
-        return _after_a_tenth(words, length, length // 10 + 4 * length // 10)
-
     steps = "I in 0..L/10 - 1, J in L/10..L/10 + 4L/10 - 1"
     marked = range(lengths[0] // 10 + 4 * lengths[0] // 10)
+    draw = partial(_draw_pascanu13, lengths=lengths)
     return Places(lengths, draw, steps, marked, shared_length=True, value_channel=1)
+
+
+def _draw_pascanu13(words: Tensor, lengths: range) -> Tensor:
+    length = draw_from(words[:1], (lengths,))[0]
+    return _after_a_tenth(words, length, length // 10 + 4 * length // 10)
 
 
 def _after_a_tenth(words: Tensor, length: Tensor, stop: Tensor) -> Tensor:
@@ -108,14 +111,15 @@ def _after_a_tenth(words: Tensor, length: Tensor, stop: Tensor) -> Tensor:
 def _hs97(sequence_length: int) -> Places:
     lengths = percent_range(sequence_length, 100, 110, inclusive=True)
     num_candidates = sequence_length // 2 - 1
-
-    def draw(words: Tensor) -> Tensor:
-        drawn = draw_from(words, (lengths, range(10), range(num_candidates)))
-        drawn[2] += drawn[2] >= drawn[1]  # the step of the first mark is no longer a candidate
-        return drawn
-
+    draw = partial(_draw_hs97, windows=(lengths, range(10), range(num_candidates)))
     marked = range(max(10, num_candidates + 1))
     return Places(lengths, draw, f"I in 0..9, J in 0..{num_candidates} without I", marked, cues=(0, -1))
+
+
+def _draw_hs97(words: Tensor, windows: tuple[range, ...]) -> Tensor:
+    drawn = draw_from(words, windows)
+    drawn[2] += drawn[2] >= drawn[1]  # the step of the first mark is no longer a candidate
+    return drawn
 
 
 PLACES: dict[str, Callable[[int], Places]] = {

@@ -18,6 +18,7 @@ Output word 2 (position % 2) + 1 - row % 2 of the block belongs to that position
 Letters: R replicas, B rows, P positions.
 """
 
+import operator
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -222,6 +223,18 @@ def check_range(name: str, value: int, low: int, high: int) -> None:
     """
     if not low <= value < high:
         raise ValueError(f"{name} must be in [{low}, {high}), got {value}")
+
+
+def whole_number(name: str, value: int) -> int:
+    """Check that a value is a whole number, of Python or numpy.
+
+    Raises:
+        ValueError: It is not; the message gives name and value.
+    """
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise ValueError(f"{name} must be a whole number, got {value!r}") from None
 
 
 def _words_of_pairs(

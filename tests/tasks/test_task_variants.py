@@ -1,6 +1,11 @@
+import inspect
+from dataclasses import fields
+
 import pytest
 
+from rnnbench.config.compose import Composer
 from rnnbench.config.packaged_tasks import packaged_tasks, shortest, variants
+from rnnbench.config.request import Request
 from rnnbench.tasks.adding import Adding
 from rnnbench.tasks.latch import Latch
 from rnnbench.tasks.marked_operands import MarkedOperands
@@ -32,6 +37,20 @@ def test_a_variant_that_is_lacking_lists_those_there_are(name):
 def test_the_first_variant_is_the_default_and_hf11_where_it_exists(name):
     assert packaged_tasks()[name](50).variant == variants(name)[0]
     assert variants(name)[0] == "hf11" or "hf11" not in variants(name)
+
+
+@pytest.mark.parametrize("name", packaged_tasks())
+def test_constructors_have_the_defaults_of_the_schema(name):
+    """Except the length, which a caller has to choose, and a default that follows from the net."""
+    parameters = inspect.signature(packaged_tasks()[name].func).parameters
+    with Composer(Request()) as composer:
+        schema = type(composer.compose([f"task={name}"]).config.task)
+    defaults = {field.name: field.default for field in fields(schema) if field.name in parameters}
+    assert parameters.keys() == defaults.keys()
+    for key, default in defaults.items():
+        if key != "sequence_length" and not str(default).startswith("${"):
+            assert parameters[key].default == default, key
+    assert parameters["sequence_length"].default is inspect.Parameter.empty
 
 
 @pytest.mark.parametrize("num_symbols", [1, 4, 0])

@@ -1,0 +1,10 @@
+from rnnbench.tasks.adding import Adding as Adding
+from rnnbench.tasks.base import Task as Task
+from rnnbench.tasks.latch import Latch as Latch
+from rnnbench.tasks.memorization import Memorization as Memorization
+from rnnbench.tasks.multiplication import Multiplication as Multiplication
+from rnnbench.tasks.one_bit import OneBit as OneBit
+from rnnbench.tasks.random_permutation import RandomPermutation as RandomPermutation
+from rnnbench.tasks.sequences import Sequences as Sequences
+from rnnbench.tasks.temporal_order import TemporalOrder as TemporalOrder
+from rnnbench.tasks.xor import Xor as Xor
