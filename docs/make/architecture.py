@@ -17,7 +17,7 @@ LAYERS: Sequence[tuple[str, Sequence[tuple[str, str]]]] = (
     ),
     (
         "one batched run",
-        (("run", "device, folders, checkpoints"), ("report", "tables, figures"), ("modules", "any torch module")),
+        (("run", "device, folders, checkpoints"), ("report", "tables, figures"), ("modules", "torch.nn.Module")),
     ),
     ("configuration and loop", (("config", "schema, composition, build"), ("training", "loop, observer"))),
     (

@@ -1,1 +1,1 @@
-"""What works on any torch.nn.Module."""
+"""Nets as torch.nn.Module: trained nets to take away, and what works on any module."""
