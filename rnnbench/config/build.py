@@ -18,7 +18,7 @@ from rnnbench.config.validate import PER_REPLICA, fields_of, per_replica_fields
 from rnnbench.records.identity import NAMES_ONLY
 
 if TYPE_CHECKING:
-    from rnnbench.init.base import Init
+    from rnnbench.init.base import Initializer
     from rnnbench.models.base import Model
     from rnnbench.optim.base import Optimizer
     from rnnbench.probes.base import Probe
@@ -46,7 +46,7 @@ class Built:
 
     task: "Task"
     model: Any
-    inits: tuple["Init", ...]
+    inits: tuple["Initializer", ...]
     optimizer: "Optimizer"
     probes: Mapping[str, Any]
 
@@ -151,7 +151,7 @@ def build(configs: Sequence[Config]) -> Built:
             check_model(model)
         except Exception as error:
             raise fault("model", error) from error
-    inits = tuple(_make("init", config.init, _arguments(config.init)) for config in configs)
+    inits = _initializers(configs)
     hyperparameters = _arguments(first.optim)
     for key in per_replica_fields(first):
         group, _, name = key.partition(".")
@@ -171,6 +171,16 @@ def build_task(config: Config) -> "Task":
     """
     task: Task = _make("task", config.task, _arguments(config.task))
     return task
+
+
+def _initializers(configs: Sequence[Config]) -> tuple["Initializer", ...]:
+    """Build the initialization of each replica; replicas with the same keys share one, which may have read a file."""
+    made: dict[str, Initializer] = {}
+    arguments = [_arguments(config.init) for config in configs]
+    for config, values in zip(configs, arguments, strict=True):
+        if repr(values) not in made:
+            made[repr(values)] = _make("init", config.init, values)
+    return tuple(made[repr(values)] for values in arguments)
 
 
 def build_probes(config: Config, model: "Model") -> dict[str, "Probe"]:

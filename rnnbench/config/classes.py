@@ -17,7 +17,7 @@ from rnnbench.config.schema import CHOICE_GROUPS, Choice, Config
 BASES = {
     "task": "rnnbench.tasks.base.Task",
     "model": "rnnbench.models.base.Model",
-    "init": "rnnbench.init.base.Init",
+    "init": "rnnbench.init.base.Initializer",
     "optim": "rnnbench.optim.base.Optimizer",
     "probe": "rnnbench.probes.base.Probe",
     "experiment": "rnnbench.experiments.base.Experiment",

@@ -146,6 +146,18 @@ class Composer:
             ConfigError: A key or a choice does not exist, a key has several values, or a value is missing or has the
                 wrong type; for one override the first of these is reported.
         """
+        tree, hydra = self.compose_tree(lines)
+        return Composed(to_config(tree), tree, hydra, tuple(self.parse(lines)))
+
+    def compose_tree(self, lines: Sequence[str]) -> tuple[DictConfig, DictConfig]:
+        """Compose one configuration in which values may be missing, and Hydra's part of it.
+
+        Args:
+            lines: Overrides with one value each.
+
+        Raises:
+            ConfigError: As by `compose`, except for missing values.
+        """
         overrides = self.parse(lines)
         shared = [override for override in overrides if self.is_group(override) or _sets_hydra_key(override)]
         base, hydra = self._base(shared, self._searchpath(overrides))
@@ -153,7 +165,7 @@ class Composer:
         for override in overrides:
             if override not in shared:
                 set_value(override, tree, GROUPS)
-        return Composed(to_config(tree), tree, hydra, tuple(overrides))
+        return tree, hydra
 
     def compose_hydra(self, lines: Sequence[str]) -> DictConfig:
         """Compose Hydra's own part of the configuration, with interpolations not resolved.

@@ -27,6 +27,8 @@ NUM_REPLICAS, NUM_SEQUENCES = 2, 3
 def check_attributes(key: str, made: Any) -> None:
     """Check that an object has every attribute that its base class declares, of the declared type.
 
+    The base class is that of its group, or a subclass of it in the same module.
+
     Args:
         key: Dotted key of the choice.
         made: The object.
@@ -34,7 +36,8 @@ def check_attributes(key: str, made: Any) -> None:
     Raises:
         ConfigError: An attribute is missing or has another type; the message says what it is.
     """
-    name, base = type(made).__name__, base_of(key)
+    name, module = type(made).__name__, base_of(key).__module__
+    base = next(kind for kind in type(made).__mro__ if kind.__module__ == module)
     for attribute, hint in typing.get_type_hints(base).items():
         if attribute.startswith("_"):
             continue

@@ -158,7 +158,7 @@ def keys_of_choice(request: Request, group: str, choice: str) -> list[Key]:
     if choice not in files:
         raise ConfigError(not_a_choice(group, choice, files))
     with Composer(request) as composer:
-        node = composer.compose([f"{group}={choice}"]).tree[group]
+        node = composer.compose_tree([f"{group}={choice}"])[0][group]
     values: Any = OmegaConf.to_container(node, resolve=False)
     schemas = {name: OmegaConf.get_type(node, name) for name in values} if group == "probe" else {}
     comments = comments_of(files[choice])

@@ -175,6 +175,14 @@ class IdentityInitConfig(InitConfig):
     spectral_radius: float = option(1.0, "value of all eigenvalues", low=0, per_replica=True)
 
 
+@choice("init", "from_file")
+@dataclass
+class FromFileConfig(Choice):
+    """The weights of a trained net, the same for all replicas."""
+
+    path: str = option(REQUIRED, "file written by rnnbench export, or a state_dict of its net; read at the start only")
+
+
 # ---------------------------------------------------------------- optim
 
 

@@ -57,6 +57,7 @@ _CHOICES: Mapping[str, Mapping[str, str]] = {
     "init": {
         "gaussian": "normal random xavier glorot kaiming he default",
         "identity": "eye irnn",
+        "from_file": "pretrained file load weights checkpoint warm_start",
         "orthogonal": "ortho unitary saxe",
         "sparse": "esn echo_state",
     },
@@ -73,6 +74,7 @@ _CHOICES: Mapping[str, Mapping[str, str]] = {
         "list": "ls show options choices",
         "report": "plot results summary table evaluate eval",
         "probe": "analyze analyse inspect",
+        "export": "save convert download to_torch",
         "reproduce": "experiment experiments claims verify",
         "bench": "benchmark speed profile time",
     },

@@ -1,4 +1,4 @@
-"""Contract of an initialization: draw one replica's parameters from a random generator.
+"""Contract of an initialization: one replica's initial parameters, usually drawn from a random generator.
 
 The order of the draws is part of an initialization: it determines the parameters of a seed.
 """
@@ -8,12 +8,38 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
+from rnnbench.models.base import Model
 from rnnbench.models.parameters import Layout, Parameter
 
 
+class Initializer(ABC):
+    """Gives one replica its initial parameters."""
+
+    @abstractmethod
+    def check(self, model: Model) -> None:
+        """Check that the parameters of a model can be made; called before a new run writes anything.
+
+        Raises:
+            ValueError: They cannot.
+        """
+
+    @abstractmethod
+    def initial_parameters(self, generator: torch.Generator, model: Model) -> dict[str, Tensor]:
+        """Make the parameters of one replica.
+
+        Args:
+            generator: A CPU generator, seeded by the replica's seed.
+            model: Model, whose layout has their names and shapes.
+
+        Returns:
+            One float64 tensor on the CPU per name, of its shape.
+        """
+
+
 @dataclass(frozen=True, kw_only=True)
-class Init(ABC):
+class Init(Initializer):
     """Draws all parameters of one replica, in float64 on the CPU.
 
     A subclass draws the square blocks of recurrent weights. The rest is the same for all initializations, and is drawn
@@ -34,6 +60,14 @@ class Init(ABC):
     @abstractmethod
     def recurrent_block(self, generator: torch.Generator, hidden_size: int) -> Tensor:
         """One square block of recurrent weights, (n, n), float64."""
+
+    @override
+    def check(self, model: Model) -> None:
+        """Nothing to check: parameters of every kind can be drawn."""
+
+    @override
+    def initial_parameters(self, generator: torch.Generator, model: Model) -> dict[str, Tensor]:
+        return self(generator, model.layout)
 
     def __call__(self, generator: torch.Generator, layout: Layout) -> dict[str, Tensor]:
         """Draw the parameters of `layout`, in its order.

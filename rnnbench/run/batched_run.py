@@ -37,7 +37,7 @@ from rnnbench.run.setup import RunSetup
 from rnnbench.training.interrupt import Interrupt
 from rnnbench.training.loop import Training
 from rnnbench.training.observation import Observer
-from rnnbench.training.problem import Problem, draw_parameters
+from rnnbench.training.problem import Problem
 from rnnbench.training.stepping import CapturedUpdates
 from rnnbench.training.world import SharedInterrupt
 
@@ -133,7 +133,8 @@ class BatchedRun:
         """Open the records and train."""
         setup, built = self._setup, self._setup.built
         problem = Problem(built.task, self._engine, [job.config.seed for job in self._jobs], setup.world)
-        theta = draw_parameters(built.model, built.inits, problem.seeds, self._engine)
+        snapshot = None if self._start is None else self._start.snapshot
+        theta = setup.first_theta(problem.seeds, snapshot, self._engine)
         progress = Progress(
             choose_mode(self._quiet, sys.stderr),
             total=setup.config.budget.updates,
@@ -156,8 +157,8 @@ class BatchedRun:
                 keeps_previous=built.keeps_previous,
                 captured=CapturedUpdates(problem, built.optimizer, give_up) if setup.captures else None,
             )
-            if self._start is not None and self._start.snapshot is not None:
-                training.restore(self._start.snapshot)
+            if snapshot is not None:
+                training.restore(snapshot)
             try:
                 with progress:
                     training.run()

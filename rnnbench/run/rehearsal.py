@@ -27,12 +27,13 @@ NUM_REPLICAS, NUM_SEQUENCES, NUM_STEPS = 2, 3, 5
 """Size of the first use; a batch has its full length only if a probe of the user's own reads it."""
 
 
-def rehearse(built: Built, dtype: torch.dtype) -> None:
+def rehearse(built: Built, dtype: torch.dtype, *, starts: bool = True) -> None:
     """Draw a batch and parameters, make an update and read the probes, if any of the classes is the user's own.
 
     Args:
         built: Objects of the run.
         dtype: Type of parameters and batches.
+        starts: Whether the run makes its initial parameters; those of one that is resumed are not drawn here either.
 
     Raises:
         ConfigError: A class raises, or returns something that its contract does not allow.
@@ -45,7 +46,7 @@ def rehearse(built: Built, dtype: torch.dtype) -> None:
         **{f"probe.{name}": probe for name, probe in built.probes.items()},
     }
     if any(is_own(type(part)) for part in parts.values()):
-        _Rehearsal(built, dtype, parts).run()
+        _Rehearsal(built, dtype, parts).run(starts=starts)
 
 
 class _Rehearsal:
@@ -53,14 +54,18 @@ class _Rehearsal:
         self.built, self.dtype, self.parts = built, dtype, parts
         self.seeds = list(range(min(NUM_REPLICAS, len(built.inits))))
 
-    def run(self) -> None:
+    def run(self, *, starts: bool) -> None:
         with self._stage("task"):
             whole = self.built.task.replica_batch(self.seeds, Stream.GRADIENT, 0, NUM_SEQUENCES, dtype=self.dtype)
             self._check_batch(whole)
             self._check_scores(whole)
         engine = Engine(self.built.model, dtype=self.dtype)
-        with self._stage("init"):
-            theta = draw_parameters(self.built.model, self.built.inits[: len(self.seeds)], self.seeds, engine)
+        if starts:
+            with self._stage("init"):
+                theta = draw_parameters(self.built.model, self.built.inits[: len(self.seeds)], self.seeds, engine)
+        else:
+            size = (len(self.seeds), self.built.model.num_parameters)
+            theta = 0.1 * torch.randn(size, generator=torch.Generator().manual_seed(0), dtype=self.dtype)
         own_probes = {name: probe for name, probe in self.built.probes.items() if is_own(type(probe))}
         objective = Objective(engine, loss_of(self.built.task.loss), whole if own_probes else _shortened(whole))
         with self._stage("model"):

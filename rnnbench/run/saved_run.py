@@ -118,7 +118,7 @@ def _load(
     """Read a checkpoint of a run, and check that the run can be resumed from it."""
     contents = load_job(path)
     config = _config(path, contents, overrides, trusted)
-    setup = set_up([config], world)
+    setup = set_up([config], world, starts=False)
     form = Form.of(setup)
     form.check(path, Snapshot.from_contents(contents))
     if not accept_gap and not is_finished(contents["status"], config):

@@ -5,12 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from rnnbench.config.build import Built, build
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.schema import Config
+from rnnbench.objective.engine import Engine
 from rnnbench.run.machine import check_backend, check_graphs, check_memory, resolve_device
 from rnnbench.run.rehearsal import rehearse
+from rnnbench.training.problem import draw_parameters
+from rnnbench.training.replica import Snapshot
 from rnnbench.training.world import ALONE, World
 
 
@@ -50,28 +54,40 @@ class RunSetup:
         """
         return replace(self, num_bytes=check_memory(self.config, self.built, num_replicas, self.device))
 
+    def first_theta(self, seeds: Sequence[int], snapshot: Snapshot | None, engine: Engine) -> Tensor:
+        """The parameters from which the run continues, (R, P): drawn, or those of a snapshot."""
+        if snapshot is None:
+            return draw_parameters(self.built.model, self.built.inits, seeds, engine)
+        return snapshot.theta.to(engine.device, engine.dtype)
 
-def set_up(configs: Sequence[Config], world: World = ALONE, *, min_replicas: int | None = None) -> RunSetup:
+
+def set_up(
+    configs: Sequence[Config], world: World = ALONE, *, min_replicas: int | None = None, starts: bool = True
+) -> RunSetup:
     """Build a batched run, and check that this machine can train it; nothing is written.
 
     Args:
         configs: One validated configuration per replica; they differ in per-replica keys only.
         world: The processes that train it together.
         min_replicas: Number of replicas that must fit into memory together, if the run may be split; None: all.
+        starts: Whether the run makes its initial parameters; one that is resumed has its parameters in a checkpoint.
 
     Raises:
-        ConfigError: The configurations differ in a shared key, a class cannot be built from its keys, the device does
-            not exist or cannot run the model, a batch has fewer sequences than there are processes, memory is too
-            small (`NotEnoughMemoryError`), or a class of the user's own fails at its first use.
+        ConfigError: The configurations differ in a shared key, a class cannot be built from its keys, the initial
+            parameters cannot be made, the device does not exist or cannot run the model, a batch has fewer sequences
+            than there are processes, memory is too small (`NotEnoughMemoryError`), or a class of the user's own fails
+            at its first use.
     """
     config = configs[0]
     device, built = device_of(config.device, world), build(configs)
+    if starts:
+        _check_inits(built)
     _check_shares(built, world)
     backend = check_backend(config, built, device)
     captures = check_graphs(config, built, device, world)
     setup = RunSetup(config, built, device, replace(world, device=device), backend, captures)
     setup = setup.fitted(len(configs) if min_replicas is None else min_replicas)
-    rehearse(built, setup.dtype)
+    rehearse(built, setup.dtype, starts=starts)
     return setup
 
 
@@ -94,6 +110,15 @@ def device_of(name: str, world: World) -> torch.device:
             f"use --nproc-per-node={count} or device=cpu"
         )
     return torch.device("cuda", place)
+
+
+def _check_inits(built: Built) -> None:
+    """Check that every initialization can make the parameters of the model."""
+    for init in {id(init): init for init in built.inits}.values():
+        try:
+            init.check(built.model)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
 
 
 def _check_shares(built: Built, world: World) -> None:

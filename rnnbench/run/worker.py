@@ -15,7 +15,7 @@ from rnnbench.run.schedule import training_plan
 from rnnbench.run.setup import RunSetup
 from rnnbench.training.listener import RunListener
 from rnnbench.training.loop import Training
-from rnnbench.training.problem import Problem, draw_parameters
+from rnnbench.training.problem import Problem
 from rnnbench.training.recorder import RowRecorder
 from rnnbench.training.replica import Snapshot
 from rnnbench.training.state import TrainingState
@@ -81,7 +81,7 @@ def work(setup: RunSetup, seed: int, snapshot: Snapshot | None) -> int:
     prepare_arithmetic()
     engine = Engine(built.model, resolve_threads(config, built, 1, setup.device), setup.device, setup.dtype)
     problem = Problem(built.task, engine, [seed], world)
-    theta = draw_parameters(built.model, built.inits, problem.seeds, engine)
+    theta = setup.first_theta(problem.seeds, snapshot, engine)
     with SharedInterrupt(world) as interrupt:
         training = Training(
             problem, built.optimizer, theta, training_plan(config), NullRecorder(), NullListener(), interrupt

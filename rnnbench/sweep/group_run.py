@@ -147,7 +147,10 @@ def _run_part(
     )
     try:
         members = [jobs[row] for row in part.rows]
-        setup = set_up([job.config for job in members]) if setup is None else setup.fitted(len(members))
+        if setup is None:
+            setup = set_up([job.config for job in members], starts=part.is_new)
+        else:
+            setup = setup.fitted(len(members))
         return BatchedRun(setup, members, quiet=quiet, start=part.start, group=group).run()
     except (TooManyReplicasError, NotEnoughMemoryError):
         if len(part.rows) == 1:

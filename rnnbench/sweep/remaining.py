@@ -36,6 +36,11 @@ class Part:
     aggregate: Sequence[Lengths] | None = None
     restarts_aggregate: bool = False
 
+    @property
+    def is_new(self) -> bool:
+        """Whether the jobs make their initial parameters."""
+        return self.start is None or self.start.snapshot is None
+
     def without(self, rows: Mapping[int, object]) -> "Part":
         """The part without the given jobs."""
         places = [place for place, row in enumerate(self.rows) if row not in rows]
@@ -182,7 +187,7 @@ def unresumable_jobs(plan: SweepPlan, number: int, jobs: Sequence[Job], part: Pa
     start = part.start
     if start is None or start.snapshot is None or start.lengths is None:
         return {}
-    form, reasons = Form.of(set_up([jobs[part.rows[0]].config])), {}
+    form, reasons = Form.of(set_up([jobs[part.rows[0]].config], starts=False)), {}
     for place, (row, lengths) in enumerate(zip(part.rows, start.lengths, strict=True)):
         try:
             form.check(plan.checkpoint(number), start.snapshot.rows([place]))
@@ -205,7 +210,8 @@ def accept_gaps(plan: SweepPlan, number: int, jobs: Sequence[Job]) -> None:
     Raises:
         RecordError: A checkpoint cannot be read or written.
     """
-    group, header = remaining_of(plan, number, jobs).checkpoint, Form.of(set_up([jobs[0].config])).header
+    group = remaining_of(plan, number, jobs).checkpoint
+    header = Form.of(set_up([jobs[0].config], starts=False)).header
     if group is not None:
         folders = [plan.folder / name for name in group["jobs"]]
         _accept_gaps(plan.checkpoint(number), group, folders, header)

@@ -108,7 +108,7 @@ def _remaining(plan: SweepPlan) -> tuple[dict[int, Remaining], list[str]]:
         try:
             group = remaining_of(plan, number, plan.jobs(number))
             if group.parts:
-                set_up(plan.groups[number].configs()[:1])
+                set_up(plan.groups[number].configs()[:1], starts=any(part.is_new for part in group.parts))
         except (ConfigError, RecordError) as error:
             first = first or error
             problems.append(f"group {number} is skipped: {error}")

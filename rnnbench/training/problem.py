@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from rnnbench.init.base import Init
+from rnnbench.init.base import Initializer
 from rnnbench.losses import Loss, loss_of, mean_of
 from rnnbench.models.base import Model
 from rnnbench.objective.engine import Engine
@@ -152,10 +152,10 @@ def _repeat(batch: Batch, num_replicas: int) -> Batch:
     return Batch(repeat(batch.inputs, 1), repeat(batch.lengths, 0), steps, repeat(batch.targets, 1))
 
 
-def draw_parameters(model: Model, inits: Sequence[Init], seeds: Sequence[int], engine: Engine) -> Tensor:
+def draw_parameters(model: Model, inits: Sequence[Initializer], seeds: Sequence[int], engine: Engine) -> Tensor:
     """Draw the initial theta (R, P); the parameters of a replica depend only on its own init and seed."""
     rows = [
-        model.flatten(init(torch.Generator().manual_seed(seed), model.layout))
+        model.flatten(init.initial_parameters(torch.Generator().manual_seed(seed), model))
         for init, seed in zip(inits, seeds, strict=True)
     ]
     return torch.stack(rows).to(engine.device, engine.dtype)

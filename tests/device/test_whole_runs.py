@@ -6,11 +6,13 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from built import choices
 
 from rnnbench.cli import main
 from rnnbench.config.packaged_tasks import shortest, variants
 from rnnbench.models.nonlinearity import NONLINEARITIES
+from rnnbench.modules.recurrent_net import RecurrentNet
 from rnnbench.training.observation import Observer
 
 RUN = ("model.hidden_size=16", "threads=1", "dtype=float64", "record.log_every=1", "probe=none")
@@ -64,8 +66,10 @@ def test_every_task(task, both):
 
 
 @pytest.mark.parametrize("init", choices("init"))
-def test_every_init(init, both):
-    train(both, *NAG, f"init={init}")
+def test_every_init(init, both, tmp_path):
+    file = tmp_path / "net.pt"
+    torch.save(RecurrentNet("rnn", 2, 16, 1).state_dict(), file)
+    train(both, *NAG, f"init={init}", *([f"init.path={file}"] if init == "from_file" else []))
 
 
 @pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
