@@ -29,6 +29,7 @@ usage: rnnbench COMMAND ...
   list [GROUP [CHOICE]]        show the choices of every group, or the keys of one choice
   report FOLDER... [by=KEYS]   report on runs: tables, and a page with figures
   probe FOLDER... [probe=NAME] analyse saved nets: Jacobians, their products, gradients
+  export RUN FILE              write a trained net for plain torch, and print the code that loads it
   reproduce NAME [--quick]     test a claim of the book; --list shows the claims
   bench [engine]               measure the engine's speed on this machine against torch.nn and autograd
   bench update [OVERRIDES]     measure which parts of an update take time, and how many threads are fastest
@@ -37,7 +38,7 @@ usage: rnnbench COMMAND ...
 
 Tab completion: eval "$(rnnbench -sc install=bash)" (or zsh, fish)"""
 
-COMMANDS = ("train", "resume", "list", "report", "probe", "reproduce", "bench")
+COMMANDS = ("train", "resume", "list", "report", "probe", "export", "reproduce", "bench")
 """Names of the commands; each is also the name of a module in `rnnbench.commands`."""
 
 

@@ -87,7 +87,7 @@ class Run:
         """
         from rnnbench.sweep.last_checkpoint import parameters_of, read_last_checkpoint
 
-        return parameters_of(read_last_checkpoint(self.folder))
+        return parameters_of(read_last_checkpoint(self.folder)[0])
 
     @cached_property
     def theta(self) -> "Tensor":

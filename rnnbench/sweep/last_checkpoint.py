@@ -17,7 +17,7 @@ from rnnbench.sweep.remaining import select_jobs
 from rnnbench.training.checkpoint import previous_checkpoint
 
 
-def read_last_checkpoint(folder: Path) -> Contents:
+def read_last_checkpoint(folder: Path) -> tuple[Contents, str | None]:
     """Read the last checkpoint of a run.
 
     A job of a sweep has one of its own when it has ended. Before that, and when it is trained further, its state is in
@@ -27,7 +27,8 @@ def read_last_checkpoint(folder: Path) -> Contents:
         folder: Run folder.
 
     Returns:
-        The contents, of this one replica.
+        The contents, of this one replica; and the reason why the latest checkpoint cannot be used, so that these are
+        the contents of the one before it (None: it is used).
 
     Raises:
         RecordError: There is no checkpoint, or it is damaged.
@@ -35,15 +36,15 @@ def read_last_checkpoint(folder: Path) -> Contents:
     """
     known = []
     if has_checkpoint(folder):
-        known.append(load_latest(folder / CHECKPOINT, load_job)[0])
+        known.append(load_latest(folder / CHECKPOINT, load_job))
     known += _in_sweep(folder)
     if not known:
         raise RecordError(f"{folder} has no checkpoint yet")
-    return max(known, key=lambda contents: int(contents["update"]))
+    return max(known, key=lambda loaded: int(loaded[0]["update"]))
 
 
-def _in_sweep(folder: Path) -> list[Contents]:
-    """The contents of the group's checkpoint for a job of a sweep; empty if there are none."""
+def _in_sweep(folder: Path) -> list[tuple[Contents, str | None]]:
+    """The contents of the group's checkpoint for a job of a sweep, as above; empty if there are none."""
     sweep = sweep_of(folder)
     if sweep is None:
         return []
@@ -51,8 +52,9 @@ def _in_sweep(folder: Path) -> list[Contents]:
     for number in plan.numbers():
         path, names = plan.checkpoint(number), plan.groups[number].folders
         if name in names and (path.exists() or previous_checkpoint(path).exists()):
-            contents, _ = load_latest(path, partial(load_group, names=names))
-            return [select_jobs(contents, [contents["jobs"].index(name)])] if name in contents["jobs"] else []
+            contents, problem = load_latest(path, partial(load_group, names=names))
+            jobs = contents["jobs"]
+            return [(select_jobs(contents, [jobs.index(name)]), problem)] if name in jobs else []
     return []
 
 
