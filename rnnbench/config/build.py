@@ -7,14 +7,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rnnbench.config.choices.first_order import NOT_FIRST_ORDER, FirstOrderConfig
 from rnnbench.config.classes import built_choices, import_class, is_own
 from rnnbench.config.compatibility import check_optimizer, check_probes
 from rnnbench.config.contract import check_attributes, check_model, check_task
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.faults import fault
 from rnnbench.config.objects import values_of
+from rnnbench.config.option import PER_REPLICA
+from rnnbench.config.own_keys import mark_own_keys
 from rnnbench.config.schema import Choice, Config
-from rnnbench.config.validate import PER_REPLICA, fields_of, per_replica_fields
+from rnnbench.config.validate import fields_of, per_replica_fields
 from rnnbench.records.identity import NAMES_ONLY
 
 if TYPE_CHECKING:
@@ -62,7 +65,8 @@ class Built:
 
 
 def shared_values(config: Config) -> dict[str, Any]:
-    """The keys that all replicas of a run must share, with their values."""
+    """The keys that all replicas of a run must share, with their values; the classes must be importable."""
+    mark_own_keys(config)
     may_differ = {*per_replica_fields(config), *NAMES_ONLY}
     return {key: value for key, value, _ in fields_of(config) if key not in may_differ}
 
@@ -88,7 +92,7 @@ def _make(key: str, choice: Choice, arguments: Mapping[str, Any]) -> Any:
     try:
         inspect.signature(built_class).bind(**arguments)
     except TypeError as error:
-        hint = _forgotten_decorator(built_class)
+        hint = _forgotten_decorator(built_class) or _not_first_order(choice, built_class)
         raise ConfigError(f"{key}: {choice._target_} does not take its keys as arguments: {error}{hint}") from error
     try:
         made = built_class(**arguments)
@@ -100,6 +104,13 @@ def _make(key: str, choice: Choice, arguments: Mapping[str, Any]) -> Any:
             raise
         raise fault(key, error) from error
     return made
+
+
+def _not_first_order(choice: Choice, built_class: type[Any]) -> str:
+    """The end of a message on an optimizer that got the keys of first-order methods and is none."""
+    if type(choice) is not FirstOrderConfig or hasattr(built_class, "step"):
+        return ""
+    return f"; it is no FirstOrder, so its file needs the line {NOT_FIRST_ORDER}"
 
 
 def _forgotten_decorator(built_class: type[Any]) -> str:

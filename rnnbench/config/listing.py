@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rnnbench.config.classes import is_packaged
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.limits import describe_bounds
 from rnnbench.config.nearest import MOST, did_you_mean, nearest_choices, nearest_keys, not_a_choice
+from rnnbench.config.own_keys import own_keys_per_replica
 from rnnbench.config.request import Request
 from rnnbench.config.schema import Config
+from rnnbench.config.trust import folders_of_classes
 from rnnbench.config.usual_words import usual_keys
-from rnnbench.config.validate import PER_REPLICA
 
 GROUPS = {
     "task": "the task to learn",
@@ -170,11 +172,22 @@ def keys_of_choice(request: Request, group: str, choice: str) -> list[Key]:
         ]
     else:
         rows = list(rows_of(values, OmegaConf.get_type(node), comments, f"{group}."))
-    marked = values.get(PER_REPLICA, [])
-    rows = [
-        dataclasses.replace(row, per_replica=True) if row.name.rpartition(".")[2] in marked else row for row in rows
-    ]
-    return [row for row in rows if row.name.rpartition(".")[2] not in ("name", "_target_", PER_REPLICA)]
+    marked = [f"{group}.{name}" for name in _own_keys_per_replica(request, group, values, OmegaConf.get_type(node))]
+    rows = [dataclasses.replace(row, per_replica=True) if row.name in marked else row for row in rows]
+    return [row for row in rows if row.name.rpartition(".")[2] not in ("name", "_target_")]
+
+
+def _own_keys_per_replica(request: Request, group: str, values: Mapping[str, Any], schema: Any) -> list[str]:
+    """The keys of a user's own choice in which replicas may differ; none if its class cannot be imported."""
+    target = values.get("_target_")
+    if group not in ("init", "optim") or not isinstance(target, str) or is_packaged(group, target):
+        return []
+    typed = {field.name for field in dataclasses.fields(schema)} if dataclasses.is_dataclass(schema) else set()
+    folders_of_classes(request.config_dir).add_to_path()
+    try:
+        return own_keys_per_replica(group, target, {name: values[name] for name in values if name not in typed})
+    except ConfigError:
+        return []
 
 
 def keys_beside_groups(request: Request) -> list[Key]:

@@ -6,14 +6,21 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from rnnbench.config.choices.first_order import NOT_FIRST_ORDER, FirstOrderConfig
 from rnnbench.config.choices.probes import ProbeConfig
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.explain import explain
+from rnnbench.config.option import PER_REPLICA
 from rnnbench.config.schema import CHOICE_GROUPS, Choice, Config
 
 
 def _choice(base: type[Choice], node: Any, key: str) -> Choice:
     """An instance of a choice; keys without a field in its dataclass become further attributes."""
+    if isinstance(node, Choice | dict) and PER_REPLICA in (vars(node) if isinstance(node, Choice) else node):
+        raise ConfigError(
+            f"{key}.{PER_REPLICA}: remove this key; a field that the class declares as a Tensor is per replica, and so "
+            "is every key that an init's file adds"
+        )
     if isinstance(node, Choice):
         return node
     if not isinstance(node, dict):
@@ -50,7 +57,11 @@ def _explain_failure(tree: DictConfig, error: Exception) -> ConfigError:
         missing = sorted(OmegaConf.missing_keys(tree))
     except OmegaConfBaseException as first:  # an interpolation that leads nowhere, or to a missing value
         return explain(first)
-    return ConfigError(f"{missing[0]}: a value is needed") if missing else explain(error)
+    if not missing:
+        return explain(error)
+    is_implicit = missing[0] == "optim.lr" and OmegaConf.get_type(tree, "optim") is FirstOrderConfig
+    hint = f"; an optimizer that is no first-order method needs the line {NOT_FIRST_ORDER}" if is_implicit else ""
+    return ConfigError(f"{missing[0]}: a value is needed{hint}")
 
 
 def to_config(tree: DictConfig) -> Config:

@@ -6,6 +6,9 @@ from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import field, fields, is_dataclass
 from typing import Any
 
+PER_REPLICA = "per_replica"
+"""In the metadata of a field: whether replicas may differ in it. In a choice of a record: which of its own keys."""
+
 
 def option(
     default: Any = NO_DEFAULT,
@@ -31,7 +34,7 @@ def option(
         per_replica: Whether the replicas of a batched run may differ in this key.
     """
     limits = {"low": low, "high": high, "above": above, "below": below, "choices": choices and tuple(choices)}
-    metadata = {"help": help, "per_replica": per_replica, **{k: v for k, v in limits.items() if v is not None}}
+    metadata = {"help": help, PER_REPLICA: per_replica, **{k: v for k, v in limits.items() if v is not None}}
     return _field(default, metadata)
 
 

@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from rnnbench.config import choices, schema
 from rnnbench.config.cadence import register_cadence
+from rnnbench.config.choice_files import register_choice_files
 from rnnbench.config.declaration import DECLARED
 
 
@@ -29,6 +30,7 @@ CLASSES: dict[str, type[Any]] = {
 def register_schema() -> None:
     """Store every schema in Hydra's ConfigStore and register the resolvers; further calls have no effect."""
     register_cadence()
+    register_choice_files()
     store = ConfigStore.instance()
     if "schema" in store.repo:
         return

@@ -188,12 +188,15 @@ class FromFileConfig(Choice):
 
 @dataclass
 class Cadence:
-    """Default budget and intervals of an optimizer; the cost of an update differs by a factor of 1000 between them."""
+    """Default budget and intervals of an optimizer; the cost of an update differs by a factor of 1000 between them.
 
-    updates: int = option(REQUIRED, "default of budget.updates", low=1)
-    log_every: int = option(REQUIRED, "default of record.log_every", low=1)
-    evaluate_every: int = option(REQUIRED, "default of record.evaluate_every", low=1)
-    checkpoint_every: int = option(REQUIRED, "default of record.checkpoint_every", low=1)
+    The defaults suit a method that computes one gradient of a small batch per update.
+    """
+
+    updates: int = option(50000, "default of budget.updates", low=1)
+    log_every: int = option(100, "default of record.log_every", low=1)
+    evaluate_every: int = option(500, "default of record.evaluate_every", low=1)
+    checkpoint_every: int = option(5000, "default of record.checkpoint_every", low=1)
 
 
 @shared("optim", "optimizer")

@@ -14,11 +14,9 @@ from rnnbench.config.errors import ConfigError
 from rnnbench.config.limits import limit_problem
 from rnnbench.config.nearest import did_you_mean, nearest_keys
 from rnnbench.config.objects import values_of
+from rnnbench.config.option import PER_REPLICA
 from rnnbench.config.schema import CHOICE_GROUPS, Choice, Config
 from rnnbench.config.values import show_value
-
-PER_REPLICA = "per_replica"
-"""In the metadata of a field: whether replicas may differ in it. As a key of a choice: those of its own keys."""
 
 MARKABLE, MARKED = ("init", "optim"), "keys of init and optim"
 """Groups of which replicas may have different values."""
@@ -98,7 +96,7 @@ def _check_extra_keys(config: Config) -> None:
 
 
 def _check_marks(config: Config) -> None:
-    """Check the own keys that a user's choice marks per replica."""
+    """Check the own keys that a record marks per replica."""
     for group in CHOICE_GROUPS:
         choice = getattr(config, group)
         values = values_of(choice)

@@ -182,7 +182,7 @@ def test_experiment(own, prefix):
         ("experiment/a.yaml", "a: [\n", "experiment=a", ["a.yaml"]),
         ("task/a.yaml", "# A.\nname: a\n", "task=a", ["task._target_"]),
         ("task/a.yaml", "# A.\ndefaults: [/schema/task/task@_here_, _self_]\n_target_: a.A\n", "task=a", ["task.name"]),
-        ("optim/a.yaml", "# A.\nname: a\n_target_: a.A\n", "optim=a", ["cadence"]),
+        ("optim/a.yaml", "# A.\nname: a\n_target_: a.A\n", "optim=a", ["optim.lr: a value is needed"]),
         ("task/a.yaml", "# A.\ndefaults: [nope]\n", "task=a", ["nope"]),
         ("task/a.yaml", "", "task=a", ["task"]),
         ("probe/a.yaml", "# A.\nmine: 3\n", "probe=a", ["probe.mine"]),

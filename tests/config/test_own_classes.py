@@ -101,9 +101,9 @@ class Own(Probe):
 FILES = {
     "task": (TASK, "sequence_length: 6"),
     "model": (CELL, "hidden_size: 4"),
-    "optim": (OPTIM, "defaults: [/schema/optim/first_order@_here_, _self_]\nlr: 0.1\nbeta: 0.9"),
-    "init": (INIT, "defaults: [/schema/init/init@_here_, _self_]\nfactor: 0.9"),
-    "probe": (PROBE, "every: 1"),
+    "optim": (OPTIM, "lr: 0.1\nbeta: 0.9"),
+    "init": (INIT, "factor: 0.9"),
+    "probe": (PROBE, ""),
 }
 SMALL = ("task.sequence_length=6", "model.hidden_size=4", "optim=sgd", "init=orthogonal", "threads=1")
 

@@ -1,9 +1,11 @@
 """Keys of a choice of one's own that the replicas of one batched run may have each for itself."""
 
 import json
+import re
 from dataclasses import dataclass
 
 import pytest
+import torch
 from torch import Tensor
 
 from rnnbench.config.build import build
@@ -14,22 +16,19 @@ from rnnbench.config.objects import to_dict
 from rnnbench.config.request import Request
 from rnnbench.config.stored import config_from, schema_names
 from rnnbench.config.validate import per_replica_fields, validate
+from rnnbench.init.base import Init
+from rnnbench.optim.base import Optimizer
 from rnnbench.optim.sgd import Sgd
 from rnnbench.sweep.grouping import group_jobs
 
 FILE = """\
 # Gradient descent with a further number.
-defaults:
-  - /schema/optim/first_order@_here_
-  - _self_
-
 name: mine
 _target_: {module}.Mine
 lr: 0.01
 momentum: 0.0
 beta: 0.9
 form: plain
-per_replica: [beta, momentum]
 """
 
 
@@ -67,9 +66,11 @@ def test_jobs_that_differ_in_a_marked_key_are_trained_together(compose):
 
 def test_a_record_keeps_the_mark(compose):
     config = compose()
+    build([config])
     again = config_from(json.loads(json.dumps(to_dict(config))), schema_names(config))
     assert per_replica_fields(again) == per_replica_fields(config)
-    assert "optim.beta" in per_replica_fields(again)
+    assert {"optim.beta", "optim.momentum"} <= {*per_replica_fields(again)}
+    assert "optim.form" not in per_replica_fields(again)
 
 
 def test_the_list_of_keys_shows_the_mark(compose, tmp_path):
@@ -80,37 +81,66 @@ def test_the_list_of_keys_shows_the_mark(compose, tmp_path):
     assert "optim.per_replica" not in marks
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"[beta, momentum]": "beta"}, "optim.per_replica must be a list of keys, as in [beta], got 'beta'"),
-        (
-            {"[beta, momentum]": "[bta]"},
-            "optim.per_replica: bta is no key of this file's own; those are momentum, beta, form",
-        ),
-        ({"[beta, momentum]": "[batch_size]"}, "batch_size is no key of this file's own"),
-        (
-            {"[beta, momentum]": "[form]"},
-            "optim.form is marked in optim.per_replica, so it must be a number or a list of numbers",
-        ),
-        ({"beta: 0.9": "beta: null"}, "optim.beta is marked in optim.per_replica, so it must be a number"),
-    ],
-)
-def test_a_wrong_mark_is_bad_input(compose, changes, message):
-    text = TEXT
-    for old, new in changes.items():
-        text = text.replace(old, new)
-    with pytest.raises(ConfigError) as caught:
-        validate(compose(text=text))
-    assert message in str(caught.value)
-
-
-def test_what_all_replicas_share_cannot_be_marked(compose):
-    text = "# A task.\nname: mine\n_target_: a.B\nsequence_length: 5\nper_replica: [sequence_length]\n"
+@pytest.mark.parametrize(("old", "new"), [("beta: 0.9", "beta: null"), ("beta: 0.9", "beta: fast")])
+def test_a_tensor_is_made_of_numbers(compose, old, new):
     with pytest.raises(
-        ConfigError, match=r"^task\.per_replica: the task is the same for all replicas of a run; only keys"
+        ConfigError, match=r"^optim.beta must be a number or a list of numbers, since .*\.Mine declares it"
     ):
-        validate(compose(group="task", text=text))
+        build([compose(text=TEXT.replace(old, new))])
+
+
+def test_a_null_that_is_no_tensor_is_passed_on(compose):
+    assert build([compose(text=TEXT.replace("form: plain", "form: null"))]).optimizer.form is None
+    assert build([compose("optim.form=3", text=TEXT.replace("form: plain", "form: null"))]).optimizer.form == 3
+
+
+def test_a_list_of_keys_is_no_longer_needed(compose):
+    with pytest.raises(
+        ConfigError, match=r"^optim\.per_replica: remove this key; a field that the class declares as a T"
+    ):
+        compose(text=f"{TEXT}per_replica: [beta]\n")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaled(Init):
+    factor: float
+
+    def recurrent_block(self, generator, hidden_size):
+        return self.factor * torch.eye(hidden_size, dtype=torch.float64)
+
+
+def test_every_key_that_an_init_adds_is_per_replica(compose):
+    text = f"name: mine\n_target_: {__name__}.Scaled\nfactor: 0.5\n"
+    configs = [compose(f"init.factor={factor}", group="init", text=text) for factor in (0.5, 2)]
+    assert [init.factor for init in build(configs).inits] == [0.5, 2]
+    assert "init.factor" in per_replica_fields(configs[0])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Whole(Optimizer):
+    size: int
+
+    def initial_state(self, theta):
+        return {}
+
+    def update(self, theta, state, update, draw):
+        raise AssertionError
+
+    @property
+    def num_drawn_sequences(self):
+        return self.size
+
+
+def test_an_optimizer_that_is_no_first_order_method_says_so_in_its_file(compose):
+    line, keys = (
+        "defaults: [/schema/optim/optimizer@_here_, _self_]",
+        f"name: mine\n_target_: {__name__}.Whole\nsize: 3\n",
+    )
+    assert build([compose(text=f"{line}\n{keys}")]).optimizer.size == 3
+    with pytest.raises(ConfigError, match=f"^optim.lr: a value is needed.*{re.escape(line)}"):
+        compose(text=keys)
+    with pytest.raises(ConfigError, match=f"it is no FirstOrder, so its file needs the line {re.escape(line)}"):
+        build([compose("optim.lr=1", text=keys)])
 
 
 def test_lists_of_different_lengths_cannot_be_stacked(compose):

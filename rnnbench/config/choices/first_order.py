@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 from rnnbench.config.declaration import choice, shared
 from rnnbench.config.option import option, other_default
-from rnnbench.config.schema import REQUIRED, Cadence, OptimizerConfig
+from rnnbench.config.schema import REQUIRED, OptimizerConfig
+
+NOT_FIRST_ORDER = "defaults: [/schema/optim/optimizer@_here_, _self_]"
+"""Line in the file of an optimizer that does not have the keys of first-order methods."""
 
 
 @shared("optim", "first_order")
@@ -12,9 +15,6 @@ from rnnbench.config.schema import REQUIRED, Cadence, OptimizerConfig
 class FirstOrderConfig(OptimizerConfig):
     """Keys of every first-order method."""
 
-    cadence: Cadence = other_default(  # noqa: RUF009 - a field
-        OptimizerConfig, "cadence", Cadence(updates=50000, log_every=100, evaluate_every=500, checkpoint_every=5000)
-    )
     batch_size: int = option(100, "sequences per update and replica", low=1)
     lr: float = option(REQUIRED, "learning rate", low=0, per_replica=True)
     weight_decay: float = option(0.0, "L2 penalty added to the gradient, as in torch.optim", low=0, per_replica=True)
