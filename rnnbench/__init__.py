@@ -10,6 +10,7 @@ from typing import Any
 # These packages have the names of public functions. A package becomes an attribute of this one when it is first
 # imported, so that is done here, before the functions.
 from rnnbench import report, sweep
+from rnnbench import tasks as tasks  # its own names are imported at their first use too
 
 del report, sweep
 

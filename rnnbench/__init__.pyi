@@ -1,5 +1,6 @@
 """Types of the public names; `PUBLIC` in `__init__.py` is the table by which they are imported."""
 
+from rnnbench import tasks as tasks
 from rnnbench.api.loading import load as load
 from rnnbench.api.run import Run as Run
 from rnnbench.api.sweep import Sweep as Sweep
