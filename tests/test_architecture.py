@@ -52,7 +52,9 @@ MAY_IMPORT = {  # a package imports itself and these
         "modules",
     }
     | {"__version__"},
-    "api": {"commands", "config", "exit_status", "records", "report", "run", "sweep", "training"},
+    "api": {
+        *("commands", "config", "exit_status", "modules", "probing", "records", "report", "run", "sweep", "training")
+    },
     "cli": {"commands", "config", "exit_status", "records", "training", "__version__"},
     "__main__": {"cli", "run"},
 }

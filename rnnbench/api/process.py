@@ -32,7 +32,7 @@ def guest() -> Iterator[None]:
     if not _TRAINING.acquire(blocking=False):
         raise ConfigError("this process trains already: one call at a time, or several runs in one rnnbench.sweep")
     try:
-        with _environment((*ENVIRONMENT, HUGE_PAGES_VARIABLE)), _module_path(), _logging(), own_hydra():
+        with _environment((*ENVIRONMENT, HUGE_PAGES_VARIABLE)), module_path(), _logging(), own_hydra():
             yield
     finally:
         _TRAINING.release()
@@ -82,7 +82,7 @@ def _environment(names: Sequence[str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _module_path() -> Iterator[None]:
+def module_path() -> Iterator[None]:
     """Restore Python's module search path at the end."""
     before = list(sys.path)
     try:

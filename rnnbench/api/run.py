@@ -1,7 +1,7 @@
 """A run, as its folder has it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -11,15 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnbench.api.frames import frame_of
+from rnnbench.api.own_classes import Folder, trusted_classes
+from rnnbench.api.process import module_path
 from rnnbench.api.settings import Settings
+from rnnbench.config.errors import ConfigError
 from rnnbench.records import Summary, read_summary
 from rnnbench.records.closing import closing_summary, shortest_path
-from rnnbench.records.messages import printable
+from rnnbench.records.messages import printable, say
 from rnnbench.records.metrics_csv import read_metrics
 from rnnbench.records.wording import percent
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from rnnbench.modules.from_model import StepNet
+    from rnnbench.modules.recurrent_net import RecurrentNet
 
 
 class Run:
@@ -95,6 +101,39 @@ class Run:
         import torch
 
         return torch.cat([weight.reshape(-1) for weight in self.weights.values()])
+
+    def module(
+        self, *, config_dir: Folder | Iterable[Folder] = (), trust: str | Iterable[str] = ()
+    ) -> "RecurrentNet | StepNet":
+        """The net with the saved weights as a torch.nn.Module: sequences (B, T, d) -> outputs at every step, (B, T, o).
+
+        The net of a packaged model consists of torch.nn.RNN, LSTM or GRU, a learned initial state and a readout; see
+        `rnnbench.modules.recurrent_net.RecurrentNet`. The net of a class of one's own runs its `step` in a loop.
+
+        Args:
+            config_dir: Folders whose classes may be imported.
+            trust: Modules whose classes may be imported.
+
+        Returns:
+            A new module on the CPU, in the type of the run.
+
+        Raises:
+            ConfigError: The model is a class that may not be imported or does not implement `step`.
+            RecordError: There is no checkpoint yet, or it is damaged.
+        """
+        from rnnbench.modules.from_model import module_of
+        from rnnbench.probing.net import read_net
+
+        trusted = trusted_classes(config_dir, trust)
+        with module_path():
+            trusted.add_to_path()
+            net = read_net(self.folder, trusted)
+        if net.warning is not None:
+            say(net.warning)
+        try:
+            return module_of(net.model, net.parameters)
+        except ValueError as error:
+            raise ConfigError(f"{self.folder}: {error}") from error
 
     def __str__(self) -> str:
         """The lines that the command prints when the run has ended."""

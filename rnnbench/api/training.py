@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rnnbench.api.loading import load
+from rnnbench.api.own_classes import Folder
 from rnnbench.api.process import guest, guest_of_torch
 from rnnbench.api.run import Run
 from rnnbench.api.sweep import Sweep
@@ -15,8 +16,6 @@ from rnnbench.config.errors import ConfigError
 from rnnbench.config.request import parse_request
 from rnnbench.exit_status import is_of_signal, of_signal
 from rnnbench.records.messages import say
-
-Folder = str | os.PathLike[str]
 
 
 def train(*overrides: str, config_dir: Folder | None = None, config_name: str = "config", quiet: bool = False) -> Run:

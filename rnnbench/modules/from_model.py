@@ -60,6 +60,8 @@ def module_of(model: Model, parameters: Parameters) -> RecurrentNet | StepNet:
         if type(model).step is Model.step:
             raise ValueError(f"{type(model).__name__} does not implement step, so its net cannot be made a module")
         return StepNet(model, parameters)
-    net = RecurrentNet(**arguments).to(parameters["weight_out"].dtype)
-    net.load_state_dict(state_dict_of(model, parameters))
+    state_dict = state_dict_of(model, parameters)
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):  # torch draws weights first, which are replaced here
+        net = RecurrentNet(**arguments).to(state_dict["readout.weight"].dtype)
+    net.load_state_dict(state_dict)
     return net
