@@ -7,6 +7,7 @@ from benchmarks.engine import measure_engine
 from benchmarks.gated import measure_gated
 from benchmarks.gpu import measure_gpu
 from benchmarks.hf import measure_hf
+from benchmarks.modules import measure_modules
 from benchmarks.options import Options
 from benchmarks.probes import measure_probes
 from benchmarks.sweep import measure_sweep
@@ -23,6 +24,7 @@ MEASURES: dict[str, Measure] = {
     "training": measure_training,
     "gated": measure_gated,
     "hf": measure_hf,
+    "modules": measure_modules,
     "tasks": measure_tasks,
     "probes": measure_probes,
     "sweep": measure_sweep,

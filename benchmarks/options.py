@@ -14,6 +14,7 @@ GROUPS = {
     "training": "updates of many seeds together, compared with torch.nn.RNN and torch.optim, one seed at a time",
     "gated": "gradients of lstm and gru with both recurrences, compared with torch.nn.LSTM and torch.nn.GRU",
     "hf": "products, compared with PyTorchHessianFree and curvlinops; the parts of an update of hf and of nag",
+    "modules": "rnnbench.HessianFree on torch modules: products, and the loss against time, compared with others",
     "tasks": "drawing the batch of every task and variant, as a share of the update that uses it",
     "probes": "every probe, as a share of a run",
     "sweep": "train -m, compared with its jobs one by one; its records, its growth with the replicas, its planning",

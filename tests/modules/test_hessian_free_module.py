@@ -73,7 +73,7 @@ def test_steps_are_those_of_the_optimizer_of_runs(structural_damping):
     for k in range(4):
 
         def draw(stream, batch_size, k=k):
-            return Objective(engine, LOSSES["squared_error"], task.batch([3], stream, k, batch_size, dtype=F64))
+            return Objective(engine, LOSSES["squared_error"], task.replica_batch([3], stream, k, batch_size, dtype=F64))
 
         def pair(stream, batch_size, k=k):
             batch = draw(stream, batch_size, k).batch

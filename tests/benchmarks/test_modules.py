@@ -1,0 +1,41 @@
+"""Benchmarks of Hessian-free on torch modules."""
+
+import json
+from functools import partial
+
+import pytest
+import torch
+
+from benchmarks import module_products, module_training
+from benchmarks.module_products import OURS, autoencoder
+from benchmarks.module_training import OPTIMIZERS, adding_problem
+from benchmarks.modules import measure_modules
+from benchmarks.options import Options
+from rnnbench.bench.case import MismatchError
+
+TINY = {"tiny": lambda: (autoencoder(4, 3, 2), torch.randn(5, 4))}
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    monkeypatch.setattr(module_products, "CASES", TINY)
+    monkeypatch.setattr(module_training, "PROBLEMS", {"": partial(adding_problem, 10, 3), "no_such_module": None})
+    monkeypatch.setattr("benchmarks.modules.TRAINING_SECONDS", 0.01)
+
+
+def test_products_and_trainings_are_reported(announcer):
+    products, training = measure_modules(Options(group="modules", rounds=2), [1], announcer)
+    assert products.data["products"]["tiny"][OURS]["ratio"]["median"] == 1
+    assert [row[0] for row in training.rows] == list(OPTIMIZERS)
+    for records in json.loads(json.dumps(training.data, allow_nan=False))["trainings"].values():
+        assert records[0]["work"] == 0 < records[1]["work"] <= records[-1]["work"]
+        assert records[-1]["seconds"] >= 0.01
+
+
+def test_another_product_ends_the_measurement(announcer, monkeypatch):
+    def products(module, inputs):
+        return {OURS: lambda: torch.ones(3), "wrong": lambda: torch.zeros(3)}
+
+    monkeypatch.setattr(module_products, "products", products)
+    with pytest.raises(MismatchError, match="wrong and rnnbench give different products of tiny: 1 of the norm"):
+        next(measure_modules(Options(group="modules", rounds=1), [1], announcer))
