@@ -24,7 +24,7 @@ class QuickEnd:
 
     def _end(self) -> None:
         if self.status is None:
-            return  # an error of ours, which the interpreter has to tell
+            return  # an unexpected error, which the interpreter reports
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()

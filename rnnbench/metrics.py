@@ -17,7 +17,7 @@ class Metric:
         healthy: Behaviour in a run that learns, and the meaning of other values.
         overview: Position among the metrics that TensorBoard shows first; 0: not among them. 2 is taken by the constant
             predictor.
-        is_detail: Whether few readers need it, so that TensorBoard shows it last.
+        is_detail: Whether few readers need the metric, so that TensorBoard shows it last.
     """
 
     tag: str
@@ -28,7 +28,7 @@ class Metric:
     is_detail: bool = False
 
     def match(self, column: str) -> str | None:
-        """What stands in a column's name for the part in capitals, "" if there is none; None: another metric's."""
+        """The part of a column's name in place of the capitals, "" if there are none; None: another metric's column."""
         stem = self.tag.rstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
         if column == self.tag == stem:
             return ""

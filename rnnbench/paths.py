@@ -8,7 +8,7 @@ PACKAGE = Path(__file__).resolve().parent
 def conf_dir(package: Path = PACKAGE) -> Path:
     """Find the folder of the configuration files.
 
-    In a wheel it lies inside the package; in a checkout, and so in an editable install, beside the package.
+    In a wheel it lies inside the package; in a checkout, and so in an editable install, next to the package.
 
     Args:
         package: Folder of the package `rnnbench`.

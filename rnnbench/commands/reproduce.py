@@ -64,7 +64,7 @@ def parse_options(words: Sequence[str]) -> Options:
     given = _parser().parse_intermixed_args(words)
     if given.list:
         if given.names or given.quick or given.out:
-            raise ConfigError("rnnbench reproduce --list takes nothing else")
+            raise ConfigError("rnnbench reproduce --list takes no other argument")
         return Options(None, quick=False, out=ROOT, quiet=False)
     if len(given.names) != 1:
         got = " ".join(given.names) or "none"

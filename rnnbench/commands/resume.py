@@ -136,7 +136,7 @@ def _check_run(folder: Path) -> None:
         raise ConfigError(f"there is no folder {folder}{_newest(Path(RUNS))}")
     if not is_run_folder(folder):
         newest = _newest(folder) or "; rnnbench train starts a run"
-        raise ConfigError(f"{folder} holds neither {CHECKPOINT} nor sweep.json to go on from{newest}")
+        raise ConfigError(f"{folder} holds neither {CHECKPOINT} nor sweep.json to continue from{newest}")
 
 
 def _newest(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""How often a run is evaluated and logged by default: as often as its optimizer says, and at least 20 times."""
+"""Default intervals between evaluations and between rows: those of the optimizer, but at least 20 in a run."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Exceptions raised by a user's own class, told in one line: which part, what was raised, and where."""
+"""Exceptions raised by a user's own class, reported in one line: the part, the exception, and where it was raised."""
 
 import inspect
 import traceback
@@ -16,10 +16,10 @@ def fault(key: str, error: Exception, parts: Mapping[str, Any] | None = None) ->
     """The error to show for an exception of a class outside rnnbench.
 
     Args:
-        key: Dotted key of the part that was at work.
+        key: Dotted key of the part that was running.
         error: The exception; a `ConfigError` is returned as it is.
-        parts: Object, or class, of each part by dotted key: where one of the user's own raised the exception, its key
-            is named instead.
+        parts: Object or class of each part by dotted key; if one of them, from the user's own file, raised the
+            exception, the error names its key instead.
     """
     if isinstance(error, ConfigError):
         return error

@@ -45,7 +45,7 @@ def set_value(override: Override, tree: DictConfig, groups: Sequence[str]) -> No
     if override.is_delete():
         probes = [f"~probe.{probe}" for probe in tree.probe]
         if f"~{key}" not in probes:
-            raise ConfigError(f"{key} cannot be removed; what can be: {', '.join(probes) or 'nothing'}")
+            raise ConfigError(f"{key} cannot be removed; these can be: {', '.join(probes) or 'none'}")
         with open_dict(tree.probe):
             del tree.probe[key.removeprefix("probe.")]
         return

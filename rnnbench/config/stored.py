@@ -177,7 +177,7 @@ def with_overrides(config: Config, overrides: Sequence[str]) -> Config:
     for line in overrides:
         key, equals, value = line.partition("=")
         if key not in RESUMABLE or not equals:
-            near = did_you_mean(nearest_keys(key, RESUMABLE)) or f"; what can be given is {', '.join(RESUMABLE)}"
+            near = did_you_mean(nearest_keys(key, RESUMABLE)) or f"; the keys that can be are {', '.join(RESUMABLE)}"
             raise ConfigError(f"{key} cannot be changed when a run is resumed{near}")
         part, _, name = key.rpartition(".")
         node = OmegaConf.structured(schema.Budget if part else Config)

@@ -1,4 +1,4 @@
-"""Words that other programs use for our keys, choices and commands, so that a message can name ours."""
+"""Names that other programs use for our keys, choices and commands, so that a message can suggest ours."""
 
 import re
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ _KEYS: Mapping[str, str] = {
     "hydra.run.dir": "out outdir out_dir output output_dir dir save_dir log_dir logdir folder result_dir",
     "hydra.sweep.dir": "out outdir out_dir output output_dir dir save_dir log_dir logdir folder result_dir",
 }
-"""Key, or group -> words that are used for it elsewhere."""
+"""Key, or group -> its names in other programs."""
 
 _CHOICES: Mapping[str, Mapping[str, str]] = {
     "task": {
@@ -79,7 +79,7 @@ _CHOICES: Mapping[str, Mapping[str, str]] = {
         "bench": "benchmark speed profile time",
     },
 }
-"""Group -> choice -> words that are used for it elsewhere; of `rnnbench` its commands."""
+"""Group -> choice -> its names in other programs; `rnnbench` -> command -> its names in other programs."""
 
 _REMARKS: Mapping[str, str] = {
     "epochs": "every update draws new sequences, so there are no epochs",
@@ -87,20 +87,20 @@ _REMARKS: Mapping[str, str] = {
     "nlayers": "every net has one recurrent layer",
     "dropout": "no net has dropout",
 }
-"""Words for what does not exist here -> why not."""
+"""Name of a feature that rnnbench does not have -> the reason."""
 
 _AMOUNT = re.compile(r"^(num|n|nb|max|total|number_of)_")
 _CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def _plain(word: str) -> str:
-    """A word without what programs spell differently: capitals, `_`, `-`, "num_" and the like before it, plural."""
+    """A word without differences in spelling: capitals, `_`, `-`, a prefix such as "num_", the plural."""
     short = _AMOUNT.sub("", _CAPITAL.sub("_", word).lower().replace("-", "_")).replace("_", "")
     return short.removesuffix("s") if len(short) > 2 else short
 
 
 def _inverted(words: Mapping[str, str]) -> dict[str, list[str]]:
-    """Plain word -> what it is used for."""
+    """Plain word -> the keys or choices with this name."""
     meanings: dict[str, list[str]] = {}
     for ours, theirs in words.items():
         for word in dict.fromkeys(map(_plain, theirs.split())):
@@ -115,17 +115,17 @@ CHOICES_OF = {group: _inverted(words) for group, words in _CHOICES.items()}
 """Group -> plain word -> its choices."""
 
 REMARKS = {_plain(word): remark for word, remark in _REMARKS.items()}
-"""Plain word -> why rnnbench has no such key."""
+"""Plain word -> the reason why rnnbench has no such key."""
 
 
 def usual_keys(key: str) -> list[str]:
-    """Our keys for a word that other programs use; they need not exist in the configuration.
+    """Our keys for a name in other programs; the keys need not exist in the configuration.
 
     Args:
         key: Key as typed, such as `learning_rate`, `optim.learning_rate` or `train.lr`.
 
     Returns:
-        The keys of the same group if there are any, else all; none for keys of probes and Hydra.
+        The keys of the same group if there are any, otherwise all; none for keys of probes and Hydra.
     """
     group, _, word = key.rpartition(".")
     found = KEYS_OF.get(_plain(word), [])
@@ -134,7 +134,7 @@ def usual_keys(key: str) -> list[str]:
 
 
 def usual_choices(group: str, given: str) -> list[str]:
-    """The choices of a group for a word that other programs use.
+    """The choices of a group for a name in other programs.
 
     Args:
         group: A group, or `rnnbench` for its commands.
@@ -144,5 +144,5 @@ def usual_choices(group: str, given: str) -> list[str]:
 
 
 def remark_on(key: str) -> str:
-    """Why rnnbench has no such key; empty if there is no remark."""
+    """The reason why rnnbench has no such key; empty if there is no remark."""
     return REMARKS.get(_plain(key.rpartition(".")[2]), "")

@@ -69,7 +69,7 @@ class LatchNoise(Experiment):
         }
 
     def _stored(self, nets: Nets) -> tuple[Tensor, Tensor]:
-        """Return the largest |eigenvalue| of the Jacobian at the stable states, and whether they tell classes apart."""
+        """Return the largest |eigenvalue| of the Jacobian at stable states, and whether they separate classes."""
         task = _task_of(nets, self.rule.settings["num_settling"], 0.0)
         inputs = torch.zeros(task.num_steps, len(nets.configs), 2, task.input_size, dtype=torch.float64)
         for step in range(task.num_positions):

@@ -30,7 +30,7 @@ from rnnbench.models.parameters import STEP_KINDS, Layout, Parameter, check_layo
 from rnnbench.models.readout_sweeps import ReadoutSweeps
 
 NUM_OTHER_BUFFERS = 2
-"""Further numbers per hidden unit, step and sequence beside saved tensors: a tangent and an injected gradient."""
+"""Numbers per hidden unit, step and sequence in addition to saved tensors: a tangent and an injected gradient."""
 
 FRAGMENTATION = 1.5
 """Memory used per saved byte: 1.3 (LSTM) to 1.5 (GRU) measured; temporaries of the steps fragment glibc's heap."""
@@ -66,7 +66,7 @@ class Cell(Model):
         self.layout = {**step, **around}
 
     def _check_step_layout(self, step: Layout, around: Layout) -> None:
-        """Check the parameters of `step` beside those that every cell has."""
+        """Check the parameters of `step` in addition to those that every cell has."""
         if not isinstance(step, Mapping):
             raise ValueError(f"step_layout must return a Parameter for each name, got {step!r}")
         check_layout(step, self.hidden_size)

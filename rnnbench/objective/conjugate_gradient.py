@@ -1,8 +1,8 @@
 """Conjugate gradients for many replicas in lockstep, stopped by relative progress.
 
 Letters: R replicas, P parameters of one replica. Vectors are float64 by default: with a few thousand parameters their
-cost is negligible beside the products, and float32 loses conjugacy after about a hundred iterations. Replicas that have
-stopped keep their rows in the vectors, which costs a few percent; products skip them.
+cost is negligible compared with the products, and float32 loses conjugacy after about a hundred iterations. Replicas
+that have stopped keep their rows in the vectors, which costs a few percent; products skip them.
 """
 
 from collections.abc import Callable, Sequence

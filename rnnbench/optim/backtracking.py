@@ -101,7 +101,7 @@ def best_iterate(judge: Judge, solved: CgResult, dtype: torch.dtype) -> ChosenSt
 
 
 def _judged(judge: Judge, step: Tensor) -> Tensor:
-    """The judge's value, infinite where it is not finite."""
+    """The judge's value; infinity in place of a value that is not finite."""
     return judge(step).nan_to_num(nan=torch.inf, posinf=torch.inf)
 
 

@@ -62,7 +62,7 @@ class FirstOrder(Optimizer):
         """
 
     def clip(self, gradient: Tensor) -> Tensor:
-        """The gradient (R, P) after clipping, or itself where no replica clips.
+        """The gradient (R, P) after clipping; the gradient itself if no replica clips.
 
         A replica clips by norm or by value, never both; so the order of the two does not matter.
         """

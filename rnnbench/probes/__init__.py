@@ -1,1 +1,1 @@
-"""What is looked at while a net trains: gradients, state gradients, Jacobians, recurrent weights."""
+"""Measurements of a net during training: gradients, state gradients, Jacobians, recurrent weights, curvature."""

@@ -1,26 +1,26 @@
-"""Columns of a cell of the aggregate, and what TensorBoard shows of them."""
+"""Columns of a cell of the aggregate, and their tags and charts in TensorBoard."""
 
 from collections.abc import Mapping, Sequence
 
 from rnnbench.records.board import DETAILS, OVERVIEW, QUANTILES, Board, Chart, Shown
 
 LEVELS: Mapping[str, float] = {"": 0.5, "_q10": 0.1, "_q90": 0.9}
-"""What is recorded of each metric: suffix of the column -> share of the replicas that lie below it."""
+"""Quantiles recorded for each metric: suffix of the column -> share of the replicas with a smaller or equal value."""
 
 SHARES = ("replicas/solved_share", "replicas/active_share", "replicas/diverged_share")
-"""Columns of shares of a cell's replicas: solved so far (also those still trained), still trained, diverged."""
+"""Columns with shares of a cell's replicas: solved so far (including those in training), in training, diverged."""
 
 _SHOWN_SHARES = {
     SHARES[0]: Shown(
-        f"{OVERVIEW}/0_{SHARES[0]}", "Share of the replicas that are solved, those still trained included."
+        f"{OVERVIEW}/0_{SHARES[0]}", "Share of the replicas that are solved, including those still in training."
     ),
-    SHARES[1]: Shown(SHARES[1], "Share of the replicas that are still trained."),
+    SHARES[1]: Shown(SHARES[1], "Share of the replicas that are still in training."),
     SHARES[2]: Shown(SHARES[2], "Share of the replicas that have diverged."),
 }
 _LEVEL_WORDS = {"": "Median", "_q10": "10th percentile", "_q90": "90th percentile"}
 _PAGE = (
-    "Over the seeds: median, in a band from the 10th to the 90th percentile. "
-    "(A line leaves its chart? Untick 'Ignore outliers in chart scaling'.)"
+    "Median over the seeds, with a band from the 10th to the 90th percentile. "
+    "(If a line leaves its chart, untick 'Ignore outliers in chart scaling'.)"
 )
 
 
@@ -30,18 +30,18 @@ def aggregate_columns(columns: Sequence[str]) -> list[str]:
 
 
 def aggregate_board(columns: Sequence[str], board: Board) -> Board:
-    """Return what TensorBoard shows of a cell.
+    """Return the board of a cell.
 
-    Of the metrics that come first in TensorBoard it shows median and quantiles, of those that come last nothing, of the
-    others the median.
+    It shows the median and the quantiles of the metrics of the overview, nothing of the metrics of the last group, and
+    the median of all others.
 
     Args:
         columns: Columns of a run's metrics.csv.
-        board: What it shows of a run.
+        board: Board of a run.
     """
     scalars: dict[str, Shown | None] = dict(_SHOWN_SHARES)
     solved = SHARES[0]
-    # A band without width, since a line would be smoothed.
+    # A band without width, since TensorBoard would smooth a line.
     charts = {_SHOWN_SHARES[solved].tag: Chart("share of the seeds solved", bands=[(solved, solved, solved)])}
     for column in columns:
         shown = board.shown(column)

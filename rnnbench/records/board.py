@@ -1,7 +1,7 @@
-"""What TensorBoard shows of a run: tags and descriptions of its scalars, and the charts of its CUSTOM SCALARS page.
+"""A run in TensorBoard: tags and descriptions of its scalars, and the charts of its CUSTOM SCALARS page.
 
-TensorBoard sorts tags by name, groups them by the part before the first slash and opens the first group alone. Capitals
-sort before small letters, and columns are written in small letters.
+TensorBoard sorts tags by name, groups them by the part before the first slash and opens only the first group. Capital
+letters sort before small letters, and columns have small letters.
 """
 
 import re
@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from rnnbench.metrics import Metric
 
 OVERVIEW = "Overview"
-"""Group that comes first."""
+"""The first group."""
 
 DETAILS, QUANTILES = "z_details", "z_quantiles"
-"""Groups that come last."""
+"""The last groups."""
 
 CONSTANT_PREDICTOR = {
     "loss/eval": Metric(
@@ -32,7 +32,7 @@ CONSTANT_PREDICTOR = {
         overview=9,
     ),
 }
-"""What TensorBoard shows beside a column, wherever that has a value; metrics.csv does not have it."""
+"""Column -> constant that TensorBoard shows with it, at every value of the column; it is not in metrics.csv."""
 
 Series = tuple[str, str, str]
 """Columns of a line, and of the lower and upper edge of the band around it."""
@@ -44,7 +44,7 @@ class Shown:
 
     Attributes:
         tag: Name in TensorBoard.
-        description: Text in Markdown behind the sign beside the name.
+        description: Text in Markdown, shown by the info sign next to the name.
     """
 
     tag: str
@@ -53,12 +53,12 @@ class Shown:
 
 @dataclass(frozen=True)
 class Constant:
-    """A number that is recorded again wherever a column has a value, so that its line is as long.
+    """A number that is recorded with every value of a column, so that both lines have the same length.
 
     Attributes:
-        name: Name, as of a column.
-        beside: The column.
-        shown: How TensorBoard shows it.
+        name: Name, used like that of a column.
+        beside: Name of the column.
+        shown: Tag and description in TensorBoard.
         value: The number.
     """
 
@@ -73,9 +73,9 @@ class Chart:
     """A chart of the CUSTOM SCALARS page, by names of columns and constants.
 
     Attributes:
-        title: Title.
-        lines: Columns that are drawn as lines.
-        bands: Lines with a band around each; only if `lines` is empty.
+        title: Title of the chart.
+        lines: Columns drawn as lines.
+        bands: Lines with a band around each; used only if `lines` is empty.
     """
 
     title: str
@@ -85,13 +85,14 @@ class Chart:
 
 @dataclass(frozen=True)
 class Board:
-    """What TensorBoard shows of a run, or of a cell of the aggregate.
+    """Contents of the TensorBoard pages of a run, or of a cell of the aggregate.
 
     Attributes:
-        scalars: Column -> how it is shown; None: not at all. A column that is not here has its own name as its tag.
-        constants: What is shown beside columns.
+        scalars: Column -> its tag and description; None: the column is not shown. The tag of any other column is its
+            name.
+        constants: Constants that are shown with columns.
         page: Heading of the CUSTOM SCALARS page.
-        charts: Its charts, in their order.
+        charts: Charts of this page, in order.
     """
 
     scalars: Mapping[str, Shown | None] = field(default_factory=dict)
@@ -100,7 +101,7 @@ class Board:
     charts: Sequence[Chart] = ()
 
     def shown(self, column: str) -> Shown | None:
-        """Return how a column is shown."""
+        """Return the tag and description of a column; None: it is not shown."""
         return self.scalars.get(column, Shown(column))
 
     def with_columns_as_tags(self) -> "Board":
@@ -108,14 +109,14 @@ class Board:
         return Board(page=self.page, charts=self.charts)
 
     def tags(self, columns: Sequence[str]) -> dict[str, str]:
-        """Return the tag of each of some columns, and of each constant beside one of them, by name."""
+        """Return the tags of some columns and of the constants that are shown with them, by name."""
         shown = {column: self.shown(column) for column in columns}
         shown |= {constant.name: constant.shown for constant in self.constants if constant.beside in columns}
         return {name: one.tag for name, one in shown.items() if one is not None}
 
 
 PLAIN = Board()
-"""Every column under its own name."""
+"""Every column has its name as tag."""
 
 _CHARTS = (
     Chart("loss, beside the constant predictor's", ("loss/eval", "loss/constant_predictor", "loss/train")),
@@ -136,8 +137,8 @@ def board_of(columns: Sequence[str], metrics: Iterable[Metric], baselines: Mappi
     """Return the board of a run.
 
     Args:
-        columns: Columns of its metrics.csv.
-        metrics: Descriptions of them.
+        columns: Columns of the run's metrics.csv.
+        metrics: Descriptions of the columns.
         baselines: Column of `CONSTANT_PREDICTOR` -> the constant predictor's value.
     """
     known = list(metrics)
@@ -157,7 +158,7 @@ def board_of(columns: Sequence[str], metrics: Iterable[Metric], baselines: Mappi
 
 
 def description(column: str, metric: Metric) -> str:
-    """Return what TensorBoard says of a column."""
+    """Return the description of a column in TensorBoard."""
     value = metric.match(column)
     letters = re.search("[A-Z]+$", metric.tag)
     parts = [f"{letters[0]} = {value}: {metric.formula}." if letters and value else f"{_capital(metric.formula)}."]
@@ -173,7 +174,7 @@ def _capital(text: str) -> str:
 
 
 def _shown(column: str, metrics: Iterable[Metric]) -> Shown:
-    """How a column is shown: that of its metric, or of the one with the longest tag where several fit."""
+    """Tag and description of a column, from its metric; if several metrics match, from the one with the longest tag."""
     fitting = [metric for metric in metrics if metric.match(column) is not None]
     if not fitting:
         return Shown(column)

@@ -1,4 +1,4 @@
-"""The closing summary: what happened, how good that is beside the constant predictor, and what to type next."""
+"""The closing summary: outcome, loss and error rate compared with the constant predictor, and next commands."""
 
 import os
 import shutil
@@ -24,8 +24,8 @@ OUTCOMES: Mapping[Status, str] = {
 }
 _STYLES: Mapping[Status, str] = {"solved": "bold green", "diverged": "bold red", "failed": "bold red"}
 
-# TensorBoard ticks no run at all where a logdir holds more than this.
-TICKED_RUNS = 40
+# TensorBoard selects no run at first if there are more than this.
+MAX_SELECTED_RUNS = 40
 
 
 def print_closing_summary(summary: Summary, folder: Path, stream: TextIO) -> None:
@@ -34,15 +34,15 @@ def print_closing_summary(summary: Summary, folder: Path, stream: TextIO) -> Non
 
 
 def closing_summary(summary: Summary, folder: Path, *, cwd: Path | None = None) -> Text:
-    """What a person reads when a run has ended.
+    """Return the lines that are printed when a run has ended.
 
     Args:
         summary: Summary of the run.
-        folder: Its run folder.
-        cwd: Folder that the paths are given from; None: the current one.
+        folder: Run folder.
+        cwd: Folder that shown paths are relative to; None: the current folder.
 
     Returns:
-        Lines without a line end after the last; `.plain` is the bare text.
+        Lines without a newline at the end; `.plain` is the plain text.
     """
     text = Text()
     _headline(text, _name(summary), summary)
@@ -57,32 +57,32 @@ def closing_summary(summary: Summary, folder: Path, *, cwd: Path | None = None) 
 
 
 def add_commands(text: Text, commands: Sequence[tuple[str, str]]) -> None:
-    """Append what to type next, as lines of a label and a command; no line end after the last."""
+    """Append the next commands, each on a line after a label; no newline at the end."""
     width = max(len(label) for label, _ in commands)
     text.append("\n".join(f"  {label.ljust(width)}  {command}" for label, command in commands))
 
 
 def shortest_path(path: Path, cwd: Path | None = None) -> str:
-    """The path as a person would type it, quoted for a shell: relative where that is shorter, else absolute.
+    """Return a path as one would type it, quoted for a shell: relative if that is shorter, else absolute.
 
     Args:
         path: The path.
-        cwd: Folder that it is given from; None: the current one.
+        cwd: Folder that a relative path starts from; None: the current folder.
     """
     try:
         absolute = os.path.abspath(path)
         relative = os.path.relpath(absolute, cwd)
-    except OSError:  # the current folder is gone by now
+    except OSError:  # the current folder has been removed
         return shell_word(str(path))
     return shell_word(relative if len(relative) <= len(absolute) else absolute)
 
 
 def program(name: str, cwd: Path | None = None) -> str:
-    """How a program of this installation is typed: its name where a shell finds it, else its path.
+    """Return the command of a program of this installation: its name if a shell finds it, else its path.
 
     Args:
-        name: Name of the program, as `tensorboard`.
-        cwd: Folder that a path is given from; None: the current one.
+        name: Name of the program, such as `tensorboard`.
+        cwd: Folder that a relative path starts from; None: the current folder.
     """
     own = Path(sys.executable).parent / name
     found = shutil.which(name)
@@ -97,7 +97,7 @@ def _name(summary: Summary) -> str:
 
 
 def _headline(text: Text, name: str, summary: Summary) -> None:
-    """Append the first line, "NAME: solved at update 19 after 1,901 products, ...", and what else there is to say."""
+    """Append the first line, "NAME: solved at update 19 after 1,901 products, ...", and further remarks."""
     text.append(f"{name}: {'not solved, ' if summary.status == 'budget' and not summary.solved else ''}")
     text.append(OUTCOMES[summary.status], style=_STYLES.get(summary.status, "bold"))
     amounts = [wording.count(summary.products, "product")] if summary.products else []
@@ -117,7 +117,7 @@ def _headline(text: Text, name: str, summary: Summary) -> None:
 
 
 def _quality_rows(summary: Summary) -> list[list[str]]:
-    """Loss and error rate beside the constant predictor's."""
+    """The table of loss and error rate, with those of the constant predictor."""
     return [
         ["", "reached", "constant predictor"],
         ["loss", wording.number(summary.loss), wording.number(summary.baseline_loss)],
@@ -138,7 +138,7 @@ def add_table(text: Text, rows: Sequence[Sequence[str]]) -> None:
 
 
 def _advice(summary: Summary) -> str | None:
-    """What to change after an outcome that is not the wished one."""
+    """A change to try if the run was not solved."""
     if summary.status == "budget":
         return f"a larger budget: {larger_budget(summary)}"
     if summary.status == "diverged":
@@ -165,6 +165,6 @@ def larger_budget(summary: Summary) -> str:
 
 
 def _part(summary: Summary, name: str) -> Mapping[str, Any]:
-    """A part of the configuration; empty where another program has changed the summary."""
+    """A part of the configuration; empty if another program has changed the summary."""
     part = summary.config.get(name)
     return part if isinstance(part, Mapping) else {}

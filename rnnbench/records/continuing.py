@@ -92,9 +92,9 @@ def _check_length(path: Path, size: int, length: int) -> None:
 
 
 def _check_metrics(path: Path, start: bytes, end: bytes, header: bytes) -> None:
-    """Check the first bytes of a metrics.csv, and the last one that is kept.
+    """Check the first bytes of a metrics.csv, and the last byte that is kept.
 
-    It may lack columns of this run: those that an earlier version of rnnbench did not record stay left out.
+    Columns of this run may be missing: columns that an earlier version of rnnbench did not record stay omitted.
     """
     line, newline, _ = start.partition(b"\n")
     names, known = line.split(b","), header.rstrip(b"\n").split(b",")

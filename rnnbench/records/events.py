@@ -34,27 +34,27 @@ FILE_PREFIX = "events.out.tfevents."
 Scalar = bool | int | float | str | None
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# Two numbers of which no byte is the same.
+# Two numbers that differ in every byte.
 _DIFFERENT_BYTES = struct.unpack("<ff", b"\x01\x01\x01\x01\x02\x02\x02\x02")
 _file_counter = itertools.count()
 _DIGITS = 10
 
 
 def new_file_name(older: Iterable[Path] = ()) -> str:
-    """Name of a new events file, which sorts after the older ones of the same folder.
+    """Return the name of a new events file, which sorts after the older ones in the same folder.
 
-    TensorBoard reads a folder's files in the order of their names, that is of their first number, a time in seconds.
+    TensorBoard reads a folder's files in the order of their names, which begin with a time in seconds.
     """
     seconds = int(time.time())
     for path in older:
         number = path.name.removeprefix(FILE_PREFIX).split(".")[0]
-        if number.isdecimal() and len(number) <= _DIGITS:  # else the file is another program's, and sorts as it may
+        if number.isdecimal() and len(number) <= _DIGITS:  # otherwise the file belongs to another program
             seconds = max(seconds, int(number) + 1)
     return f"{FILE_PREFIX}{seconds:0{_DIGITS}d}.{socket.gethostname()}.{os.getpid()}.{next(_file_counter)}"
 
 
 def file_version() -> bytes:
-    """The event that every file begins with."""
+    """Return the first event of a file."""
     return _framed(event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2"))
 
 
@@ -66,9 +66,9 @@ def scalars(
     present: NDArray[np.bool_],
     described: NDArray[np.bool_] | None = None,
 ) -> list[bytes]:
-    """Return one event for each of several runs, with its present scalars in float32: TensorBoard keeps no more.
+    """Return one event for each of several runs, with its present scalars in float32, TensorBoard's precision.
 
-    A run without any gets no bytes.
+    A run without scalars gets b"".
 
     Args:
         shown: Tag and description of each of C scalars.
@@ -76,10 +76,10 @@ def scalars(
         wall_time: Now, in seconds since the epoch.
         table: Numbers, shape (C, n) for n runs.
         present: Whether each number is present, shape (C, n).
-        described: Whether each is recorded with its description, as TensorBoard needs once for each run and tag,
-            shape (C, n); None: none.
+        described: Whether each number is recorded with its description, which TensorBoard needs once for each run and
+            tag, shape (C, n); None: none is.
     """
-    with np.errstate(over="ignore"):  # beyond float32 is infinity
+    with np.errstate(over="ignore"):  # numbers beyond float32 become infinite
         numbers = table.T.astype("<f4", order="C").view(np.uint8).reshape(table.shape[1], len(shown), 4)
     records = [b""] * len(numbers)
     described = np.zeros_like(present) if described is None else described
@@ -114,10 +114,10 @@ def _scalars_event(
 
 
 def picture(tag: str, update: int, wall_time: float, png: bytes) -> bytes:
-    """One picture.
+    """Return an event with a picture.
 
     Raises:
-        ValueError: It is no PNG file.
+        ValueError: The bytes are not a PNG file.
     """
     width, height = png_size(png)
     image = summary_pb2.Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=png)
@@ -125,10 +125,10 @@ def picture(tag: str, update: int, wall_time: float, png: bytes) -> bytes:
 
 
 def png_size(png: bytes) -> tuple[int, int]:
-    """Width and height in pixels, from the first block of a PNG file.
+    """Return width and height in pixels, from the first block of a PNG file.
 
     Raises:
-        ValueError: It is no PNG file.
+        ValueError: The bytes are not a PNG file.
     """
     if png[:8] != _PNG_SIGNATURE or len(png) < 24:
         raise ValueError("a picture must be a PNG file, as bytes")
@@ -137,23 +137,23 @@ def png_size(png: bytes) -> tuple[int, int]:
 
 
 def histogram(tag: str, update: int, wall_time: float, values: NDArray[np.floating]) -> bytes:
-    """Counts of the finite values in 30 bins of equal width between the smallest and the largest."""
+    """Return an event with the counts of the finite values in 30 bins of equal width between the extremes."""
     finite = values[np.isfinite(values)]
     return _summary_event(histogram_summary.histogram_pb(tag, finite), update, wall_time)
 
 
 def text(tag: str, wall_time: float, markdown: str) -> bytes:
-    """One text, in Markdown."""
+    """Return an event with a text in Markdown."""
     return _summary_event(text_summary.text_pb(tag, markdown), 0, wall_time)
 
 
 def hyperparameters(trial: str, wall_time: float, values: Mapping[str, Scalar]) -> bytes:
-    """Return what the HPARAMS page reads of a run.
+    """Return the event that the HPARAMS page reads for a run.
 
-    It names no columns: TensorBoard then finds those of all runs that it shows, and which of them vary.
+    It does not list the table's columns, so TensorBoard determines them from all shown runs, and which of them vary.
 
     Args:
-        trial: Name of the run's row in the table. Runs of one name are one trial, whose metrics are averaged.
+        trial: Name of the run's row in the table. Runs with the same name are one trial, whose metrics are averaged.
         wall_time: When the run started, in seconds since the epoch.
         values: Hyperparameters, the same for all runs of a trial.
     """
@@ -164,7 +164,7 @@ def hyperparameters(trial: str, wall_time: float, values: Mapping[str, Scalar]) 
 def custom_scalars(wall_time: float, title: str, charts: Sequence[Chart], tags: Mapping[str, str]) -> bytes:
     """Return the layout of the CUSTOM SCALARS page.
 
-    TensorBoard joins the layouts of all runs under one title and leaves out charts that are there twice.
+    TensorBoard joins the layouts of all runs under one title and omits duplicate charts.
 
     Args:
         wall_time: Now, in seconds since the epoch.
@@ -194,7 +194,7 @@ def custom_scalars(wall_time: float, title: str, charts: Sequence[Chart], tags: 
 
 
 def _table_value(value: Scalar) -> bool | float | str:
-    """What the table can show: it knows neither null nor numbers that are not finite."""
+    """A value that the table can show: it supports neither null nor numbers that are not finite."""
     if value is None:
         return "null"
     if isinstance(value, float) and not math.isfinite(value):

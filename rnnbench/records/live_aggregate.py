@@ -1,4 +1,4 @@
-"""The aggregate of a group of jobs while some of them are trained together."""
+"""The aggregate of a group of jobs during training."""
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
@@ -134,7 +134,7 @@ class LiveAggregate:
             if given_up is not None:
                 with contextlib.suppress(RecordError):
                     given_up.records.close()
-            self._notify(f"the aggregate is left out from now on: {error}")
+            self._notify(f"the aggregate is no longer recorded: {error}")
 
     def __enter__(self) -> Self:
         """The aggregate itself."""
@@ -143,13 +143,13 @@ class LiveAggregate:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write what is pending."""
+        """Write all pending rows."""
         if self._aggregate is not None:
             self._attempt(self._aggregate.records.close)
 
 
 def _last_of(job: Path, columns: Sequence[str]) -> NDArray[np.float64]:
-    """Last number of each column of a job, (1, columns); NaN where it has none, or they cannot be read."""
+    """Last value of each column of a job, (1, columns); NaN if there is none or it cannot be read."""
     try:
         return last_values([job], columns)
     except RecordError:
@@ -157,7 +157,7 @@ def _last_of(job: Path, columns: Sequence[str]) -> NDArray[np.float64]:
 
 
 def _standing(job: Path) -> tuple[Status, bool]:
-    """How a job ended that is not trained now, and whether it was solved; one whose folder is gone has failed."""
+    """Status of a job that is not in training, and whether it was solved; "failed" if it has no readable summary."""
     try:
         summary = read_summary(job)
     except RecordError:

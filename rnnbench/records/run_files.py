@@ -133,11 +133,11 @@ def present_lengths(folder: Path) -> dict[str, int]:
 def has_columns_as_tags(folders: Iterable[Path], columns: Sequence[str]) -> bool:
     """Return whether the tags of earlier records are the names of their columns, as rnnbench 0.1.0 had them.
 
-    It looks at the first of some run folders that has an events file with scalars.
+    The first folder with an events file that has scalars decides.
 
     Args:
         folders: The run folders.
-        columns: Their columns.
+        columns: Columns of the runs.
     """
     overview = f"{OVERVIEW}/".encode()
     for folder in folders:

@@ -1,4 +1,4 @@
-"""The scalars of a batched run as events: which columns are shown, and what is shown beside them."""
+"""The scalars of a batched run as TensorBoard events: columns, and constants that are shown with them."""
 
 from collections.abc import Sequence
 
@@ -10,14 +10,14 @@ from rnnbench.records.board import Board
 
 
 class ScalarEvents:
-    """Makes the events of rows; the first one of a run with a tag also holds the tag's description."""
+    """Makes the events of rows; the first event of a run with a tag also has the tag's description."""
 
     def __init__(self, columns: Sequence[str], board: Board, num_replicas: int) -> None:
-        """Begin anew; descriptions that an earlier process recorded are recorded once more.
+        """Store the columns; all descriptions will be recorded, including those that an earlier process recorded.
 
         Args:
             columns: Names of the C columns.
-            board: How they are shown, and constants beside them.
+            board: Tags and descriptions of the columns, and constants that are shown with them.
             num_replicas: Number of replicas R.
         """
         shown = [(index, one) for index, column in enumerate(columns) if (one := board.shown(column)) is not None]
@@ -37,7 +37,7 @@ class ScalarEvents:
         table: NDArray[np.float64],
         present: NDArray[np.bool_],
     ) -> list[bytes]:
-        """Return an event for each of n replicas, b"" if nothing of it is shown.
+        """Return an event for each of n replicas, b"" if no column of it is shown.
 
         Args:
             update: Index of the update.

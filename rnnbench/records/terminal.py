@@ -129,7 +129,7 @@ class Progress:
         fraction: float | None = None,
         fields: Mapping[str, float | str | None] | None = None,
     ) -> None:
-        """Set the progress. Call it once before the first update, where the clock of the speed starts, then after each.
+        """Set the progress. Call it before the first update, to start measuring the speed, and after each update.
 
         Args:
             update: Number of updates done.

@@ -39,7 +39,7 @@ class RunCallbacks(RunListener):
         progress: The progress display.
         message: Reports messages to the user.
         checkpoints: Saves the state of the run.
-        shown_metrics: Tags of the optimizer's metrics that are shown beside the progress.
+        shown_metrics: Tags of the optimizer's metrics that are shown with the progress.
     """
 
     def __init__(

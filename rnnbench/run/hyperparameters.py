@@ -10,7 +10,7 @@ from rnnbench.config.schema import CHOICE_GROUPS, Config
 from rnnbench.config.validate import fields_of
 
 MAIN_KEYS = ("task.sequence_length", "model.hidden_size", "optim.lr", "optim.batch_size", "seed")
-"""Keys that the row of a run shows beside its choices if nothing varies; keys that the run lacks are left out."""
+"""Keys in the row of a run, in addition to its choices, if nothing varies; keys that the run lacks are omitted."""
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,9 @@ class Trial:
     """A row of TensorBoard's table.
 
     Attributes:
-        name: Name of the row; jobs of one name are averaged.
+        name: Name of the row; jobs with the same name are averaged.
         values: Hyperparameters by the name of their column.
-        job: The values in which the job differs from the others of its sweep, seed included; "": there are none.
+        job: Values that distinguish the job from the others of its sweep, including the seed; "": there are none.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Trial:
 
 
 def single_trial(config: Config, folder: Path) -> Trial:
-    """Return the trial of a run that belongs to no sweep: a row of its own, named by its folder."""
+    """Return the trial of a run outside a sweep: a separate row, named after the run's folder."""
     return Trial("/".join(Path(os.path.realpath(folder)).parts[-3:]), main_hyperparameters(config))
 
 

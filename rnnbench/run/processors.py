@@ -13,7 +13,7 @@ def num_processors() -> int:
 
 
 def use_processors(limit: int) -> None:
-    """Limit the number of processors that this process uses, without binding it; others run beside it."""
+    """Limit the number of processors that this process uses, without binding it; other processes use the rest."""
     global _limit
     _limit = limit
 

@@ -13,8 +13,8 @@ from rich.text import Text
 from rnnbench.config.errors import ConfigError
 from rnnbench.records import RecordError, Summary, is_run_folder, read_summary, wording
 from rnnbench.records.closing import (
+    MAX_SELECTED_RUNS,
     OUTCOMES,
-    TICKED_RUNS,
     add_commands,
     add_table,
     larger_budget,
@@ -93,14 +93,16 @@ def sweep_summary(plan: SweepPlan, *, cwd: Path | None = None) -> Text:
     where = shortest_path(plan.folder, cwd)
     rnnbench, tensorboard = program("rnnbench", cwd), program("tensorboard", cwd)
     commands = [("report", f"{rnnbench} report {where}"), ("all runs", f"{tensorboard} --logdir {where}")]
-    if len(outcomes) > TICKED_RUNS:
-        commands.append(("", f"TensorBoard ticks none of more than {TICKED_RUNS} runs: tick some in its list"))
+    if len(outcomes) > MAX_SELECTED_RUNS:
+        commands.append(
+            ("", f"with more than {MAX_SELECTED_RUNS} runs TensorBoard selects none: select some in its list")
+        )
     if (plan.folder / "aggregate").is_dir():
         aggregate = shortest_path(plan.folder / "aggregate", cwd)
         commands.append(("aggregate", f"{tensorboard} --logdir {aggregate}"))
     override = _resume_override(plan, outcomes)
     if override is not None:
-        commands.append(("go on", f"{rnnbench} resume {where} {override}".rstrip()))
+        commands.append(("continue", f"{rnnbench} resume {where} {override}".rstrip()))
     add_commands(text, commands)
     return text
 

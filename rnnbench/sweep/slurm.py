@@ -1,4 +1,4 @@
-"""What Slurm says about its jobs: read from squeue, which needs no accounting database, unlike sacct."""
+"""States of Slurm jobs, read from squeue; unlike sacct, it needs no accounting database."""
 
 import os
 import stat
@@ -15,7 +15,7 @@ ENDED = frozenset(
         *("OUT_OF_MEMORY", "PREEMPTED", "REVOKED", "TIMEOUT"),
     }
 )
-"""States of a job that will not run again; one that is requeued is PENDING."""
+"""States of a job that will not run again; a requeued job is PENDING."""
 
 UNKNOWN = "no longer known to Slurm"
 SECONDS_FOR_SQUEUE = 30.0
@@ -36,7 +36,7 @@ class OwnJob:
 
 
 def own_job(environment: Mapping[str, str] = os.environ) -> OwnJob | None:
-    """The Slurm job of this process; None: there is none, or Slurm does not answer.
+    """The Slurm job of this process; None: the process belongs to no job, or Slurm does not answer.
 
     Args:
         environment: The environment variables that Slurm has set.
@@ -70,7 +70,7 @@ def _squeue(*arguments: str) -> list[str] | None:
 
 
 class SlurmWatch:
-    """Finds out which jobs have ended: those that have left a result, and those that Slurm has ended without one.
+    """Detects which jobs have ended: jobs that have left a result, and jobs that Slurm has ended without a result.
 
     Args:
         folder: The folder in which submitit keeps the files of the jobs.
@@ -84,28 +84,28 @@ class SlurmWatch:
         self.ended: dict[str, str] = {}
         self._folder, self._jobs = folder, jobs
         self._ended_before = frozenset[str]()
-        self._look_due = time.monotonic()
+        self._call_due = time.monotonic()
 
-    def running(self, seconds_between_looks: float) -> list[Any]:
+    def running(self, seconds_between_calls: float) -> list[Any]:
         """The jobs that have not ended.
 
         Args:
-            seconds_between_looks: Least time between two calls of squeue. A job has ended without a result if two
-                calls in a row say that it has ended: a shared file system may be late in showing the result.
+            seconds_between_calls: Shortest time between two calls of squeue. A job has ended without a result if two
+                consecutive calls report that it has ended: a shared file system may show the result late.
         """
-        os.chmod(self._folder, stat.S_IMODE(self._folder.stat().st_mode))  # has NFS look for new files
+        os.chmod(self._folder, stat.S_IMODE(self._folder.stat().st_mode))  # makes NFS refresh the list of files
         running = self._without_result()
-        if running and time.monotonic() >= self._look_due:
+        if running and time.monotonic() >= self._call_due:
             states = job_states()
             if states is not None:
                 ended = {job.job_id: states.get(job.job_id, UNKNOWN) for job in running}
                 ended = {number: state for number, state in ended.items() if state in {*ENDED, UNKNOWN}}
-                running = self._without_result()  # it may have come since
+                running = self._without_result()  # a result may have appeared in the meantime
                 late = {job.job_id for job in running} & self._ended_before
                 self.ended |= {number: state for number, state in ended.items() if number in late}
                 self._ended_before = frozenset(ended)
                 running = self._without_result()
-            self._look_due = time.monotonic() + seconds_between_looks
+            self._call_due = time.monotonic() + seconds_between_calls
         return running
 
     def _without_result(self) -> list[Any]:

@@ -25,20 +25,20 @@ from rnnbench.sweep.workers import send_signal, signals_ignored
 from rnnbench.training.interrupt import Interrupt
 
 SECONDS_BETWEEN_POLLS, SECONDS_BETWEEN_SIGNALS = 0.1, 1.0
-SECONDS_BETWEEN_LOOKS, SECONDS_BETWEEN_LOOKS_AT_THE_END = 20.0, 2.0
-"""Between two calls of squeue: while the groups run, and once they have been cancelled."""
+SECONDS_BETWEEN_CALLS, SECONDS_BETWEEN_CALLS_AT_THE_END = 20.0, 2.0
+"""Time between two calls of squeue: while the groups run, and after they have been cancelled."""
 
 NO_TIME_LIMIT = 366 * 24 * 60
 """Time limit in minutes for tasks on this machine; submitit's default would end them after two minutes."""
 
 BEFORE_THE_LIMIT = (signal.SIGUSR1, signal.SIGUSR2)
-"""Signals that Slurm is asked to send before it ends a job; submitit asks for SIGUSR2."""
+"""Signals that Slurm may send before the time limit of a job; submitit requests SIGUSR2."""
 
 Say = Callable[[str], None]
 
 
 class GroupTask:
-    """Runs one group in a process of submitit's, and has it requeued where Slurm will end it too early.
+    """Runs one group in a process of submitit, and requeues it if Slurm is about to end it too early.
 
     Args:
         folder: The sweep's folder.
@@ -53,7 +53,7 @@ class GroupTask:
         """Train the group from its last checkpoint, if it has one; returns the exit status.
 
         Raises:
-            SystemExit: The task will run again; without a result, which would tell the command that it has ended.
+            SystemExit: The task will run again. It leaves no result, because the command would take the group as ended.
         """
         prepare_streams()
         with Interrupt() as interrupt:
@@ -68,16 +68,16 @@ class GroupTask:
         return status
 
     def checkpoint(self) -> Any:
-        """What submitit runs when the task is requeued: the same, since the group's checkpoint is in the sweep."""
+        """Return the task that submitit runs after requeuing: the same one; it continues from the checkpoint."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
 
     def _requeue(self) -> None:
-        """Have submitit requeue this task, as it does on receiving its signal, unless that has happened too often.
+        """Let submitit requeue this task by its own signal handler, unless it has been requeued too often.
 
         Raises:
-            SystemExit: It is requeued.
+            SystemExit: The task is requeued.
         """
         from submitit import JobEnvironment
         from submitit.core.utils import UncompletedJobError
@@ -94,20 +94,20 @@ class GroupTask:
 def run_by_submitit(
     folder: Path, numbers: Sequence[int], settings: LauncherSettings, trusted: Trusted, *, say: Say
 ) -> int:
-    """Hand every group to submitit as a task of its own, and wait for all of them.
+    """Submit every group to submitit as a separate task, and wait for all of them.
 
     Args:
         folder: The sweep's folder.
         numbers: The numbers of the groups.
         settings: Settings of the launcher.
         trusted: The folders and modules whose classes may be imported.
-        say: Told what happens to each group.
+        say: Called with messages about the groups.
 
     Returns:
         The worst exit status of a group, or 128 + N if signal N ended them.
 
     Raises:
-        ConfigError: submitit does not take its parameters, or no task could be submitted.
+        ConfigError: submitit rejects its parameters, or no task could be submitted.
     """
     is_local = settings.backend == "submitit_local"
     # Always a new folder: submitit loads the pickles that it finds, and an untrusted sweep may contain some.
@@ -126,7 +126,7 @@ def run_by_submitit(
         for number in numbers[len(jobs) :]:
             say(f"group {number} was not submitted: {refusal}; `rnnbench resume` submits it")
         watch = None if is_local else SlurmWatch(own, jobs)
-        while interrupt.signal is None and _running(jobs, watch, SECONDS_BETWEEN_LOOKS):
+        while interrupt.signal is None and _running(jobs, watch, SECONDS_BETWEEN_CALLS):
             time.sleep(SECONDS_BETWEEN_POLLS)
         if interrupt.signal is not None:
             _cancel_and_wait(jobs, watch)
@@ -140,7 +140,7 @@ def _executor(folder: Path, name: str, settings: LauncherSettings) -> Any:
     """The executor of submitit for the tasks of a sweep.
 
     Raises:
-        ConfigError: submitit is missing, does not take its parameters, or finds no Slurm.
+        ConfigError: submitit is missing, rejects its parameters, or does not find Slurm.
     """
     try:
         import submitit
@@ -163,10 +163,10 @@ def _executor(folder: Path, name: str, settings: LauncherSettings) -> Any:
 
 
 def _split(parameters: Mapping[str, Any], name: str) -> tuple[dict[str, int], dict[str, Any]]:
-    """How often a task may be requeued, which submitit takes apart from its other parameters; and these.
+    """Separate the number of requeues allowed, an argument of submitit's executor, from the other parameters.
 
     Raises:
-        ConfigError: It is no whole number.
+        ConfigError: The number is not a whole number >= 0.
     """
     others = dict(parameters)
     number = others.pop(name, None)
@@ -181,41 +181,41 @@ def _submit(executor: Any, tasks: Sequence[GroupTask]) -> tuple[list[Any], str |
     """Submit tasks until one is refused, as Slurm does with a wrong partition or too many jobs.
 
     Returns:
-        The jobs, and why the next task was refused; None: none was.
+        The jobs, and the reason why the next task was refused; None: all were accepted.
     """
     from submitit.core.utils import FailedJobError, FailedSubmissionError
 
     jobs: list[Any] = []
     for task in tasks:
         try:
-            with open(os.devnull, "w") as nothing, contextlib.redirect_stderr(nothing):  # where submitit repeats it
+            with open(os.devnull, "w") as nothing, contextlib.redirect_stderr(nothing):  # submitit repeats errors there
                 jobs.append(executor.submit(task))
         except (FailedJobError, FailedSubmissionError, OSError) as error:
             return jobs, (str(error).strip() or type(error).__name__).splitlines()[-1]
     return jobs, None
 
 
-def _running(jobs: Sequence[Any], watch: SlurmWatch | None, seconds_between_looks: float) -> list[Any]:
+def _running(jobs: Sequence[Any], watch: SlurmWatch | None, seconds_between_calls: float) -> list[Any]:
     """The jobs that have not ended."""
-    return [job for job in jobs if not job.done()] if watch is None else watch.running(seconds_between_looks)
+    return [job for job in jobs if not job.done()] if watch is None else watch.running(seconds_between_calls)
 
 
 def _cancel_and_wait(jobs: Sequence[Any], watch: SlurmWatch | None) -> None:
     """Ask jobs to end, and wait until they have written their checkpoints and ended.
 
-    On a cluster, jobs are cancelled and get the time that the cluster is configured to give. On this machine submitit
+    On a cluster, jobs are cancelled and have the time that the cluster's configuration allows. On this machine submitit
     would kill a cancelled job after one second, so SIGTERM is sent to its process instead; repeatedly, because a task
     that is still starting ignores it.
 
     Args:
         jobs: Jobs of submitit.
-        watch: Tells which jobs of Slurm have ended; None: they run on this machine.
+        watch: Watch of the jobs of Slurm; None: the jobs run on this machine.
     """
     if watch is not None:
         for job in watch.running(0):
             job.cancel(check=False)
     signal_due = time.monotonic()
-    while running := _running(jobs, watch, SECONDS_BETWEEN_LOOKS_AT_THE_END):
+    while running := _running(jobs, watch, SECONDS_BETWEEN_CALLS_AT_THE_END):
         if watch is None and time.monotonic() >= signal_due:
             for job in running:
                 send_signal(int(job.job_id), signal.SIGTERM)
@@ -229,8 +229,8 @@ def _result(number: int, job: Any, ended: str | None, say: Say) -> int:
     Args:
         number: The number of the group.
         job: The job, which has ended.
-        ended: The state in which Slurm has ended it without a result; None: it has one, or ran on this machine.
-        say: Told what became of it.
+        ended: Slurm's state of a job that ended without a result; None: it has a result, or ran on this machine.
+        say: Called with a message about the outcome.
     """
     if ended is not None:
         say(f"group {number}: Slurm job {job.job_id} ended without a result ({ended}); `rnnbench resume` continues it")
@@ -245,6 +245,6 @@ def _result(number: int, job: Any, ended: str | None, say: Say) -> int:
 
 
 def _last_line_of_trace(message: str) -> str:
-    """The exception out of the message of submitit, which frames the traceback by dashed lines."""
+    """The exception in a message of submitit, which has the traceback between dashed lines."""
     parts = re.split(r"^-{10,}\n", message, flags=re.MULTILINE)
     return (parts[1] if len(parts) == 3 else message.partition("\n")[0]).strip().splitlines()[-1]

@@ -1,4 +1,4 @@
-"""The rows of a sweep in TensorBoard's table of runs: what varies, and which jobs differ in the seed alone."""
+"""The rows of a sweep in TensorBoard's table of runs: varying keys, one row for jobs that differ only in the seed."""
 
 import os
 
@@ -12,8 +12,8 @@ Scalar = bool | int | float | str
 def trials_of(plan: SweepPlan, number: int) -> list[Trial]:
     """Return the row of each job of a group.
 
-    A row has what varies among the jobs of the whole sweep, apart from the seed. In a sweep in which only the seed
-    varies it has what a single run shows.
+    A row has the keys that vary among the jobs of the whole sweep, except the seed. If only the seed varies, it has the
+    keys of a single run.
 
     Args:
         plan: Plan of the sweep.

@@ -97,7 +97,7 @@ class CapturedUpdates:
         self.is_given_up = False
 
     def replicas(self, problem: Problem, optimizer: Optimizer) -> "CapturedUpdates":
-        """Return an object for other replicas; it captures their updates anew, since the shapes differ."""
+        """Return an object for other replicas; it captures their updates again, since the shapes differ."""
         other = CapturedUpdates(problem, optimizer, self._give_up, self._make_graph)
         other.is_given_up = self.is_given_up
         return other

@@ -20,7 +20,7 @@ BeginCopy = Callable[[Tensor], tuple[Tensor, Wait]]
 def copy_to_pinned(source: Tensor) -> tuple[Tensor, Wait]:
     """Start a copy from a GPU without waiting for the work that is queued before it.
 
-    Asynchronous copies need page-locked memory, and only an event tells when they are done (torch's notes on CUDA
+    Asynchronous copies need page-locked memory, and only an event shows when they are done (torch's notes on CUDA
     semantics, "Use pinned memory buffers" and "Asynchronous execution").
     """
     target = torch.empty(source.shape, dtype=source.dtype, pin_memory=True)

@@ -210,7 +210,7 @@ def test_a_sweep_that_fails_is_named(tmp_path):
         (["jacobian_products", "latch"], "needs the name of one experiment, got jacobian_products latch"),
         (["jacobian_product"], "jacobian_products"),
         (["jacobian_products", "--fast"], "--fast"),
-        (["--list", "jacobian_products"], "takes nothing else"),
+        (["--list", "jacobian_products"], "takes no other argument"),
         (["jacobian_products", "--out", "full"], "holds files that are not of this experiment"),
         (["jacobian_products", "--out", "full/file"], "holds files that are not of this experiment"),
     ],

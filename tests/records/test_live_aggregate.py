@@ -137,7 +137,7 @@ def test_an_aggregate_that_cannot_begin_is_left_out(tmp_path):
             step(aggregate, update, [1.0] * 4)
         assert aggregate.lengths() is None
     (message,) = told
-    assert message.startswith("the aggregate is left out from now on: cannot create")
+    assert message.startswith("the aggregate is no longer recorded: cannot create")
 
 
 def test_an_aggregate_that_cannot_go_on_is_left_out(tmp_path):

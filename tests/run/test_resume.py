@@ -120,7 +120,7 @@ def test_bad_input(tmp_path, capsys):
     before = sorted((path, path.stat().st_mtime_ns) for path in run.iterdir() if path.name != ".lock")
     for words, said in [
         ([], "needs the folder of a run or a sweep"),
-        ([str(tmp_path)], f"to go on from; did you mean rnnbench resume {run}?"),
+        ([str(tmp_path)], f"to continue from; did you mean rnnbench resume {run}?"),
         ([str(tmp_path / "nope")], f"there is no folder {tmp_path / 'nope'}"),
         ([str(run), "optim.lr=3"], "optim.lr cannot be changed when a run is resumed"),
         ([str(run), "budget.update=3"], "did you mean budget.updates"),

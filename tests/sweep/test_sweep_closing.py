@@ -16,7 +16,7 @@ NAG = ("optim=nag", "budget.updates=500")
 
 
 def go_on(found):
-    (words,) = [line.split("go on")[1].strip() for line in found if line.startswith("  go on ")] or [None]
+    (words,) = [line.split("continue ")[1].strip() for line in found if line.startswith("  continue ")] or [None]
     return words
 
 
@@ -41,7 +41,7 @@ def test_a_finished_sweep(tmp_path):
         "  report     rnnbench report sweep",
         "  all runs   tensorboard --logdir sweep",
         "  aggregate  tensorboard --logdir sweep/aggregate",
-        "  go on      rnnbench resume sweep budget.updates=1000",
+        "  continue   rnnbench resume sweep budget.updates=1000",
     ]
 
 
@@ -208,5 +208,5 @@ def test_paths_are_quoted(tmp_path):
         "  report     rnnbench report 'a b'",
         "  all runs   tensorboard --logdir 'a b'",
         "  aggregate  tensorboard --logdir 'a b/aggregate'",
-        "  go on      rnnbench resume 'a b'",
+        "  continue   rnnbench resume 'a b'",
     ]

@@ -72,7 +72,7 @@ def test_many_rows_stand_best_first_and_the_worst_are_left_out(tmp_path):
     assert places == [*best, *half, *none][:24]
     assert "  and 6 rows more, none better: see the report" in found
     assert "  medians over the seeds, best first" in found
-    assert "             TensorBoard ticks none of more than 40 runs: tick some in its list".strip() in [
+    assert "             with more than 40 runs TensorBoard selects none: select some in its list".strip() in [
         line.strip() for line in found
     ]
 

@@ -107,9 +107,7 @@ def test_killed_while_planning(number, rnnbench, prepared):
     folder = rnnbench.sweep("s", *NAG, SEEDS, **harm)
     assert not (folder / "sweep.json").exists()
     command = rnnbench("resume", folder, status=2)
-    assert (
-        command.err
-        == f"rnnbench: {folder} holds neither checkpoint.pt nor sweep.json to go on from; rnnbench train starts a run\n"
-    )
+    neither = "holds neither checkpoint.pt nor sweep.json to continue from"
+    assert command.err == f"rnnbench: {folder} {neither}; rnnbench train starts a run\n"
     rnnbench.sweep("s", *NAG, SEEDS)
     assert_same_sweep(whole, folder)

@@ -204,7 +204,7 @@ def test_a_job_folder_that_was_deleted(number, rnnbench, prepared):
     command = rnnbench("resume", folder, status=1)
     assert f"{folder / '1'} is missing; its job is skipped" in command.err
     assert "job 1 failed: its folder is gone" in command.out
-    assert "aggregate is left out" not in command.err
+    assert "the aggregate is no longer" not in command.err
     assert statuses_of(folder) == ["budget"] * 5
     for job in jobs_of(folder):
         assert_close_job(whole / job.name, job)

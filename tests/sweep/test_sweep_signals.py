@@ -51,7 +51,7 @@ def test_ended_by_a_signal(backend, number, status, rnnbench):
             assert not (job / "summary.json").exists()
     assert command.out.startswith("s: not finished, none of 8 jobs solved so far; ")
     assert f"{4 * len(begun)} interrupted" in command.out
-    assert command.out.splitlines()[-1].strip().startswith("go on      rnnbench resume")
+    assert command.out.splitlines()[-1].strip().startswith("continue   rnnbench resume")
     enough = f"budget.updates={reached + 20}"
     rnnbench("resume", "-q", folder, enough)
     assert_same_sweep(rnnbench.sweep("whole", *WORDS, enough), folder)
