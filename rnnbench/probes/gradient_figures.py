@@ -60,9 +60,10 @@ def _gradient_title(values: NDArray[Any], parts: NDArray[Any], share: float) -> 
         return "fewer than two eigenvectors were found"
     flattest, steepest = np.argmin(values), np.argmax(values)
     return (
-        f"{share:.1%} of the squared gradient lies along {len(values)} directions;\n"
-        f"in the flattest the curvature is {values[flattest] / values[steepest]:.1g}\n"
-        f"of the steepest's, the gradient {parts[flattest] / parts[steepest]:.1g}"
+        f"{share:.1%} of the squared gradient lies along\n"
+        f"{len(values)} directions; in the flattest, the curvature is\n"
+        f"{values[flattest] / values[steepest]:.1g} and the gradient "
+        f"{parts[flattest] / parts[steepest]:.1g} of the steepest's"
     )
 
 
@@ -73,14 +74,15 @@ def _curve(axes: "Axes", values: NDArray[Any], shares: NDArray[Any], label: str,
     order = np.argsort(values)
     axes.loglog(values[order], shares[order], color=colour, linewidth=1.6)
     name = axes.annotate(label, (values[order][0], shares[order][0]), (6, -12), **_BESIDE, color=colour)
-    name.set_path_effects([withStroke(linewidth=3, foreground="white")])  # dots of the update may lie behind it
+    name.set_path_effects([withStroke(linewidth=3, foreground="white")])  # other curves may lie behind it
 
 
 def _update(axes: "Axes", values: NDArray[Any], shares: NDArray[Any]) -> None:
     """Draw the step of the update: dots where it descends, crosses where it ascends."""
     falls, rises = shares > 0, shares < 0
-    axes.loglog(values[falls], shares[falls], "o", color=DATA, markersize=5)
-    axes.loglog(values[rises], -shares[rises], "x", color=DATA, markersize=5)
+    over_names: dict[str, Any] = {"color": DATA, "markersize": 5, "zorder": 4}
+    axes.loglog(values[falls], shares[falls], "o", **over_names)
+    axes.loglog(values[rises], -shares[rises], "x", **over_names)
     label = "dots: this update; crosses: this update, uphill" if rises.any() else "dots: this update"
     bottom, top = axes.get_ylim()
     axes.set_ylim(bottom / 4, 10 * top)
@@ -99,6 +101,8 @@ def draw_gradient_by_lag(shares: Tensor, norms: Tensor) -> "Figure":
     lower.plot(lag[shown], sizes[shown], color=DATA, marker=".", markersize=4, linewidth=1)
     if shown.any():
         lower.set_yscale("log")
+        if sizes[shown].max() < 30 * sizes[shown].min():
+            _label_parts_of_a_decade(lower)
     lower.set(xlabel="steps before the end of the sequence", ylabel="norm of each step's part")
     if np.isfinite(values).all():
         last = (len(values) + 1) // 2
@@ -107,6 +111,15 @@ def draw_gradient_by_lag(shares: Tensor, norms: Tensor) -> "Figure":
     for axes in (upper, lower):
         axes.grid(alpha=0.25)
     return figure
+
+
+def _label_parts_of_a_decade(axes: "Axes") -> None:
+    """Label 1, 2 and 5 times the powers of ten of a log axis by short numbers, which fit into the margin."""
+    from matplotlib.ticker import FuncFormatter, LogLocator
+
+    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _two_panels(height: float, *, right: float) -> "tuple[Figure, Axes, Axes]":
