@@ -47,7 +47,7 @@ def net_contents(model: Model, parameters: Parameters, source: Mapping[str, Any]
 
 
 def loading_code(path: str, arguments: Mapping[str, Any]) -> str:
-    """Python code that loads a net and runs it; it needs nothing but torch.
+    """Python code that loads a net and runs it; it needs nothing but torch, and can be pasted into an interpreter.
 
     Args:
         path: Path of the file.
@@ -60,9 +60,10 @@ def loading_code(path: str, arguments: Mapping[str, Any]) -> str:
         f'net.load_state_dict(saved["{STATE_DICT}"])',
         "",
         f"inputs = torch.zeros(3, 50, {d}, dtype=net.initial_state.dtype)  # 3 sequences of 50 steps: (B, T, {d})",
-        f"outputs = net(inputs)  # at every step: (B, T, {o}); at the end of a sequence: outputs[:, -1]",
+        f"outputs = net(inputs)  # at every step: (B, T, {o}); at the last: outputs[:, -1]",
     )
     classes = re.sub(r'^""".*?"""\n+', "", inspect.getsource(recurrent_net), count=1, flags=re.DOTALL)
+    classes = re.sub(r"\n\n+(?= )", "\n", classes)  # an empty line would end the class in an interpreter
     return f"{classes}\n\n" + "\n".join(lines) + "\n"
 
 

@@ -77,10 +77,11 @@ def theta_of(folder):
 def test_the_printed_code_runs_without_rnnbench(call):
     status, out, err = call("export", "run", "copy.pt")
     assert (status, err) == (0, "rnnbench: adding_sgd after update 4 -> copy.pt\n")
-    Path("load.py").write_text(f"import sys\nsys.modules['rnnbench'] = None\n{out}")
-    with open("load.py", "a") as file:
-        file.write("inputs = torch.linspace(0, 1, 60).view(3, 10, 2)\nprint(net(inputs).flatten().tolist())\n")
-    printed = subprocess.run([sys.executable, "load.py"], capture_output=True, text=True, check=True).stdout
+    code = f"import sys\nsys.modules['rnnbench'] = None\n{out}"
+    code += "inputs = torch.linspace(0, 1, 60).view(3, 10, 2)\nprint(net(inputs).flatten().tolist())\n"
+    pasted = subprocess.run([sys.executable, "-i"], input=code, capture_output=True, text=True, check=True)
+    assert "Error" not in pasted.stderr
+    printed = pasted.stdout.splitlines()[-1]
     net = module_of(read_net(Path("run")).model, read_net(Path("run")).parameters)
     assert eval(printed) == net(torch.linspace(0, 1, 60).view(3, 10, 2)).flatten().tolist()
     saved = torch.load("copy.pt", weights_only=True)
