@@ -49,6 +49,12 @@ def escape_markup(app: Sphinx, what: str, name: str, item: object, options: obje
     lines[:] = [MARKUP.sub(lambda found: found[1] or f"\\{found[0]}", line) for line in lines]
 
 
+def skip_field(app: Sphinx, what: str, name: str, item: object, skip: bool, options: object) -> bool | None:
+    """Fields of a named tuple are described in its docstring; Python's own text for them is left out."""
+    return True if type(item).__name__ == "_tuplegetter" else None
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
+    app.connect("autodoc-skip-member", skip_field)
     app.connect("autodoc-process-docstring", escape_markup, priority=400)  # before Napoleon's 500
