@@ -10,7 +10,7 @@ from rnnbench.bench.report import Report
 from rnnbench.bench.timing import Lanes
 
 PRODUCT_SECONDS, TRAINING_SECONDS = 20.0, 4.0
-FULL_PRODUCT_SECONDS, FULL_TRAINING_SECONDS = 60.0, 30.0
+FULL_PRODUCT_SECONDS, FULL_TRAINING_SECONDS = 60.0, 20.0
 
 
 def measure_modules(options: Options, settings: Sequence[int], announcer: Announcer) -> Iterator[Report]:

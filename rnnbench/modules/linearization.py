@@ -104,6 +104,9 @@ class DoubleBackward(Linearization):
     def push(self, vector: Mapping[str, Tensor]) -> list[Tensor]:
         """See `Linearization`."""
         pulled = [(each, part) for each, part in zip(self._pulled, vector.values(), strict=True) if each.requires_grad]
+        tangents = [torch.zeros_like(output) for output in self.outputs]
+        if not pulled:
+            return tangents
         found = torch.autograd.grad(
             [each for each, _ in pulled],
             self._cotangents,
@@ -111,19 +114,13 @@ class DoubleBackward(Linearization):
             retain_graph=True,
             materialize_grads=True,
         )
-        tangents = [torch.zeros_like(output) for output in self.outputs]
         for k, tangent in zip(self._moving, found, strict=True):
             tangents[k] = tangent
         return tangents
 
 
-WAYS: Sequence[tuple[type[Linearization], bool]] = (
-    (ForwardMode, True),
-    (DoubleBackward, True),
-    (ForwardMode, False),
-    (DoubleBackward, False),
-)
-"""Ways to linearize, with `has_fused`, the best first if the graph is long.
+KINDS: Sequence[type[Linearization]] = (ForwardMode, DoubleBackward)
+"""Ways to linearize, the best first if the graph of the outputs is long.
 
 Forward mode is up to twice as fast for recurrent nets, and keeps less memory; double backward for a few large layers,
 since it does not repeat the forward pass. What has no forward derivatives, as oneDNN's LSTM, needs double backward.
@@ -135,7 +132,7 @@ LONG_GRAPH = 64
 
 
 class Linearizer:
-    """Linearizes a module by the best of `WAYS` that works for it, which it remembers."""
+    """Linearizes a module by the best of `KINDS` that works for it, which it remembers; without cuDNN if none does."""
 
     def __init__(self) -> None:
         self._way: tuple[type[Linearization], bool] | None = None
@@ -150,18 +147,19 @@ class Linearizer:
             kind, has_fused = self._way
             return kind(run, parameters, has_fused=has_fused)
         reasons: dict[str, None] = {}
-        is_long = ForwardMode(run, parameters, has_fused=True).num_operations > LONG_GRAPH
-        for kind, has_fused in sorted(WAYS, key=lambda way: (not way[1], (way[0] is ForwardMode) != is_long)):
-            try:
-                linearization = kind(run, parameters, has_fused=has_fused)
-                _check_adjoint(linearization, parameters)
-            except torch.OutOfMemoryError:
-                raise
-            except RuntimeError as error:  # also NotImplementedError
-                reasons[" ".join(str(error).split(". ")[0].split())] = None
-            else:
-                self._way = kind, has_fused
-                return linearization
+        for has_fused in (True, False):
+            is_long = ForwardMode(run, parameters, has_fused=has_fused).num_operations > LONG_GRAPH
+            for kind in KINDS if is_long else reversed(KINDS):
+                try:
+                    linearization = kind(run, parameters, has_fused=has_fused)
+                    _check_adjoint(linearization, parameters)
+                except torch.OutOfMemoryError:
+                    raise
+                except RuntimeError as error:  # also NotImplementedError
+                    reasons[" ".join(str(error).split(". ")[0].split())] = None
+                else:
+                    self._way = kind, has_fused
+                    return linearization
         raise ValueError(
             f"the module has no Jacobian products, neither forward nor by double backward: {'; '.join(reasons)}"
         )

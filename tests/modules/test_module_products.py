@@ -20,7 +20,7 @@ def objective_of(module, loss, batch, **options):
 
 @pytest.fixture(params=[ForwardMode, DoubleBackward])
 def kind(request, monkeypatch):
-    monkeypatch.setattr(linearization, "WAYS", ((request.param, True),))
+    monkeypatch.setattr(linearization, "KINDS", (request.param,))
     return request.param
 
 

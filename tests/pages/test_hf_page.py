@@ -153,6 +153,28 @@ def test_batches(tmp_path):
     assert all(name in picture for name in ("hf, curvature on 1/4 of it", "hf, curvature on all of it", "nag"))
 
 
+def test_tables_of_modules(tmp_path):
+    products = {"net": {"ours": {"seconds": [0.1, 0.2], "ratio": {"median": 1.0}}}}
+    products["net"]["theirs"] = {"seconds": [0.3, 0.3], "ratio": {"median": 2.0}}
+    records = [{"seconds": s, "work": 10 * s, "loss": 1 / (s + 1)} for s in (0.0, 5.1, 20.2)]
+    trained = {"problem": "net on data", "trainings": {"rnnbench.HessianFree": records, "torch.optim.Adam": records}}
+    bench = {
+        "groups": {"modules": [{"products": products}, trained]},
+        "machine": {"cpu": "a chip"},
+        "versions": {"torch": "2", "jax": None},
+        "git": "0123456789",
+    }
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench/modules.json").write_text(json.dumps(bench))
+    regions, _ = make_regions(tmp_path)
+    assert cells(regions["module_products"])[2] == ["net", "150", "300", "2.00"]
+    assert "1 thread, a chip; torch 2; revision 0123456." in regions["module_products"]
+    table = cells(regions["module_trainings"])
+    assert table[0] == ["module", "optimizer", "loss at first", "after 5 s", "after 20 s", "work"]
+    assert table[2] == ["net on data", "`rnnbench.HessianFree`", "1", "0.16", "0.047", "202 products"]
+    assert table[3][-1] == "202 gradients"
+
+
 def test_comparison(tmp_path):
     way = {"section": "product", "name": "ours", "difference": 2e-7, "seconds_per_product": [0.1, 0.2], "median": 0.15}
     tables = [{"comparison": [{**way, "ratio": {"median": 2.5}}], "threads": n, "shape": SHAPE} for n in (1, 2)]

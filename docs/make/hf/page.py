@@ -1,4 +1,4 @@
-"""docs/hf_choices.md and docs/hf_results.md: their marked regions and the figure of batches."""
+"""docs/hf_choices.md, docs/hf_results.md and docs/hf_modules.md: their marked regions and the figure of batches."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ from docs.make.errors import PageError
 from docs.make.hf.ablations import ablation_table
 from docs.make.hf.batches import CHART_NAME, batches_table, draw_batches
 from docs.make.hf.comparison import comparison_table
+from docs.make.hf.modules import module_tables
 from docs.make.hf.results import result_table
 from docs.make.markdown import fill
 from rnnbench.report.run_table import read_table
@@ -23,10 +24,12 @@ PAGE_OF_REGION = {
     "small_batches": "hf_choices.md",
     "results": "hf_results.md",
     "comparison": "hf_results.md",
+    "module_products": "hf_modules.md",
+    "module_trainings": "hf_modules.md",
 }
 """Name of each region -> page."""
 
-BENCH = Path("bench", "hf.json")
+BENCH, MODULES_BENCH = Path("bench", "hf.json"), Path("bench", "modules.json")
 
 
 def pages(results: Path, docs: Path) -> Mapping[Path, str]:
@@ -80,6 +83,8 @@ def make_regions(results: Path) -> tuple[dict[str, str], str | None]:
         figure = draw_batches(sized)
     if (results / BENCH).is_file() and (compared := comparison_table(_bench(results / BENCH))):
         regions["comparison"] = compared
+    if (results / MODULES_BENCH).is_file():
+        regions |= module_tables(_bench(results / MODULES_BENCH))
     return regions, figure
 
 
