@@ -18,10 +18,12 @@ __version__ = "0.1.0"
 
 PUBLIC = {
     "ConfigError": "rnnbench.config.errors",
+    "Diagnosis": "rnnbench.modules.diagnosis",
     "HessianFree": "rnnbench.modules.hessian_free",
     "RecordError": "rnnbench.records.errors",
     "Run": "rnnbench.api.run",
     "Sweep": "rnnbench.api.sweep",
+    "diagnose": "rnnbench.modules.diagnose",
     "load": "rnnbench.api.loading",
     "resume": "rnnbench.api.training",
     "sweep": "rnnbench.api.training",

@@ -8,6 +8,8 @@ from rnnbench.api.training import resume as resume
 from rnnbench.api.training import sweep as sweep
 from rnnbench.api.training import train as train
 from rnnbench.config.errors import ConfigError as ConfigError
+from rnnbench.modules.diagnose import diagnose as diagnose
+from rnnbench.modules.diagnosis import Diagnosis as Diagnosis
 from rnnbench.modules.hessian_free import HessianFree as HessianFree
 from rnnbench.records.errors import RecordError as RecordError
 

@@ -34,7 +34,7 @@ MAY_IMPORT = {  # a package imports itself and these
     "run": {*BELOW_TRAINING, "training", "config", "exit_status"},
     "sweep": {*BELOW_TRAINING, "training", "config", "exit_status", "report", "run"},
     "probing": {*BELOW_TRAINING, "training", "config", "report", "run", "sweep"},
-    "modules": {"config", "init", "models", "objective", "optim", "records"},
+    "modules": {"config", "init", "models", "objective", "optim", "diagnostics", "probes", "records"},
     "experiments": {*BELOW_TRAINING, "training", "config", "exit_status", "report", "run", "sweep"},
     "bench": {*BELOW_TRAINING, "training", "config", "exit_status", "run", "sweep"},
     "_hydra": {"config"},

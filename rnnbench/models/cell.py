@@ -106,10 +106,7 @@ class Cell(Model):
         with torch.enable_grad():
             before = rows_of_replicas(states).detach().requires_grad_()
             after = self.next_states(theta, before, rows_of_replicas(inputs))
-        # One backward pass per unit over all states gives a row of every Jacobian.
-        units = torch.eye(self.state_size, dtype=after.dtype, device=after.device)
-        rows = [torch.autograd.grad(after, before, unit.expand_as(after), retain_graph=True)[0] for unit in units]
-        stacked = torch.stack(rows, -2)  # (R, ... b, s, s)
+        stacked = rows_by_autograd(after, before)  # (R, ... b, s, s)
         num_replicas, _, s, _ = stacked.shape
         return stacked.view(num_replicas, *states.shape[:-3], -1, s, s).movedim(0, -4)
 
@@ -136,3 +133,16 @@ class Cell(Model):
             parts = [part.clone() for part in rows.chunk(self.num_state_parts, -1)]
             self.step(parameters, tuple(parts), torch.zeros(1, num_sequences, self.input_size, device=cpu))
         return sum(num_bytes for _, num_bytes in storages.values()) // torch.float32.itemsize
+
+
+def rows_by_autograd(after: Tensor, before: Tensor) -> Tensor:
+    """Jacobians of states (..., s) with respect to the states before, (..., s), each of which affects its own alone.
+
+    Returns:
+        (..., s, s), row i and column j: dafter[i] / dbefore[j].
+
+    Cost: s backward passes over all states.
+    """
+    units = torch.eye(after.shape[-1], dtype=after.dtype, device=after.device)
+    rows = [torch.autograd.grad(after, before, unit.expand_as(after), retain_graph=True)[0] for unit in units]
+    return torch.stack(rows, -2)

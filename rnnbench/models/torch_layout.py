@@ -100,17 +100,22 @@ def parameters_of(model: Model, state_dict: Mapping[str, Any], nonlinearity: str
     weight_ih, weight_hh, bias_ih, bias_hh = (state[name] for name in LAYER)
     own = {own: state[name] for name, own in READOUT.items()}
     own |= {"weight_ih": weight_ih, "weight_hh": weight_hh, INITIAL_STATE: state[INITIAL_STATE].flatten()}
-    if isinstance(model, Gru):
-        # The reset gate scales the last block of bias_hh; of the other blocks only the sum of both biases matters.
-        sums, own["bias_hn"] = bias_hh[: -model.hidden_size], bias_hh[-model.hidden_size :]
-        own["bias"] = bias_ih + torch.nn.functional.pad(sums, (0, model.hidden_size))
-    elif isinstance(model, Latch):
+    if isinstance(model, Latch):
         own["weight_ih"], fixed = weight_ih[:, : -model.hidden_size], weight_ih[:, -model.hidden_size :]
         if not torch.equal(fixed, torch.eye(model.hidden_size).to(fixed)) or (bias_ih + bias_hh).any():
             raise ValueError("has a bias, or weights other than 1 of the inputs that model=latch adds to its units")
     else:
-        own["bias"] = bias_ih + bias_hh
+        own |= biases_of(model, bias_ih, bias_hh)
     return {name: own[name] for name in model.layout}
+
+
+def biases_of(model: Model, bias_ih: Tensor, bias_hh: Tensor) -> dict[str, Tensor]:
+    """The biases of a step of SimpleRnn, Lstm or Gru by name, from torch's two, (g n,) each."""
+    if not isinstance(model, Gru):
+        return {"bias": bias_ih + bias_hh}
+    # The reset gate scales the last block of bias_hh; of the other blocks only the sum of both biases matters.
+    sums, bias_hn = bias_hh[: -model.hidden_size], bias_hh[-model.hidden_size :]
+    return {"bias": bias_ih + torch.nn.functional.pad(sums, (0, model.hidden_size)), "bias_hn": bias_hn}
 
 
 def _checked(state_dict: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -16,7 +16,10 @@ from torch import Tensor
 from rnnbench.models.base import Model
 
 NUMBERS_AT_ONCE = 2**20
-"""Largest number of elements of the terms that are in memory at once."""
+"""Largest number of elements of the terms that are computed at once."""
+
+NUMBERS_KEPT = 2**24
+"""Largest number of elements of all terms for which they are kept in memory until their sum is known."""
 
 
 @dataclass(frozen=True)
@@ -83,15 +86,19 @@ class StepGradients:
         Raises:
             NotImplementedError: The model has no `step`.
 
-        Cost: about two gradients of these sequences; more if P is large compared with T b, since each lag has
-        a gradient of its own. Memory: `NUMBERS_AT_ONCE` numbers.
+        Cost: about one gradient of these sequences, or two if the terms of all lags have more than `NUMBERS_KEPT`
+        numbers; more if P is large compared with T b, since each lag has a gradient of its own.
         """
         num_steps = len(self.inputs)
         lags = torch.arange(num_steps, device=self.theta.device)
         steps = self.lengths - 1 - lags.view(-1, 1, 1)  # (T, R, b): the 0-based step of each lag
         # Lags before the first step of a sequence get an arbitrary step and a gradient of 0.
         present, steps = steps >= 0, steps.clamp(min=0)
-        return LagShares.of(self._whole(), self._pieces(steps, present))
+        pieces: Iterable[Tensor] = self._pieces(steps, present)
+        if num_steps * self.theta.numel() > NUMBERS_KEPT:
+            return LagShares.of(self._whole(), pieces)
+        pieces = list(pieces)
+        return LagShares.of(torch.stack([piece.sum(0) for piece in pieces]).sum(0), pieces)
 
     def _whole(self) -> Tensor:
         """The sum over all steps, (R, p): each replica's weights are shared by its steps as by its sequences."""

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from rnnbench.metrics import Metric
 from rnnbench.models.base import Model
-from rnnbench.objective.step_gradients import NUMBERS_AT_ONCE, LagShares, StepGradients
+from rnnbench.objective.step_gradients import NUMBERS_AT_ONCE, NUMBERS_KEPT, LagShares, StepGradients
 from rnnbench.probes.base import Probe, Reading, View
 from rnnbench.probes.figures import to_png
 from rnnbench.probes.gradient_figures import draw_gradient_by_lag
@@ -82,7 +82,9 @@ class GradientByLag(Probe):
     @override
     def num_bytes(self, model: Model, num_steps: int, num_replicas: int) -> int:
         states = 4 * num_replicas * num_steps * self.num_sequences * model.state_size
-        return 8 * (states + 3 * max(NUMBERS_AT_ONCE, num_replicas * model.num_parameters))
+        terms = num_steps * num_replicas * model.num_parameters
+        kept = terms if terms <= NUMBERS_KEPT else 0
+        return 8 * (states + kept + 3 * max(NUMBERS_AT_ONCE, num_replicas * model.num_parameters))
 
     @override
     def capture(self, view: View) -> Callable[[], Reading]:

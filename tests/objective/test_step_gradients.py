@@ -60,6 +60,7 @@ def case(model):
 def _chunks(request, monkeypatch):
     if request.param:
         monkeypatch.setattr(step_gradients, "NUMBERS_AT_ONCE", 1)
+        monkeypatch.setattr(step_gradients, "NUMBERS_KEPT", 1)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
