@@ -2,6 +2,8 @@
 
 from rnnbench import tasks as tasks
 from rnnbench.api.loading import load as load
+from rnnbench.api.reports import Report as Report
+from rnnbench.api.reports import report as report
 from rnnbench.api.run import Run as Run
 from rnnbench.api.sweep import Sweep as Sweep
 from rnnbench.api.training import resume as resume

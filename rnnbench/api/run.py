@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnbench.api.frames import frame_of
 from rnnbench.api.own_classes import Folder, trusted_classes
 from rnnbench.api.process import module_path
 from rnnbench.api.settings import Settings
+from rnnbench.api.tables import frame_of
 from rnnbench.config.errors import ConfigError
 from rnnbench.records import Summary, read_summary
 from rnnbench.records.closing import closing_summary, shortest_path

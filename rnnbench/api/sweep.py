@@ -3,11 +3,14 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 
+from rnnbench.api.reports import report
 from rnnbench.api.run import Run
-from rnnbench.records import RecordError
+from rnnbench.api.tables import Rows
+from rnnbench.records import RecordError, is_sweep_folder
 from rnnbench.records.closing import shortest_path
 from rnnbench.records.wording import count
 from rnnbench.report.finding import find_run_folders
@@ -44,6 +47,41 @@ class Sweep:
     def counts(self) -> Mapping[str, int]:
         """Status -> number of runs, and the number of jobs that wait, if there are any."""
         return Counter([*(run.status for run in self.runs), *("waiting" for _ in self.waiting)])
+
+    def table(self) -> Rows:
+        """A row for each run: the fields that distinguish it, its outcome and its numbers.
+
+        Raises:
+            ConfigError: No run can be read.
+        """
+        return report(self).runs
+
+    def success(self, by: str | Sequence[str] | None = None) -> Rows:
+        """The share of solved runs in each setting, with the 95 % interval (Wilson) of the report.
+
+        Args:
+            by: Fields that make a setting, as in `rnnbench.report`; None: those that vary, except the seed.
+
+        Raises:
+            ConfigError: No run can be read, or a field does not exist.
+        """
+        groups = report(self, by=by).groups
+        columns = list(groups[0])
+        shown = [*columns[: columns.index("runs") + 1], "solved", "share_solved", "low_95", "high_95"]
+        return Rows({name: group[name] for name in shown} for group in groups)
+
+    def __str__(self) -> str:
+        """The lines that the command prints when the sweep has ended."""
+        if not is_sweep_folder(self.folder):
+            return str(report(self))
+        from rnnbench.sweep.closing import sweep_summary
+        from rnnbench.sweep.plan import read_plan
+
+        return sweep_summary(read_plan(self.folder)).plain
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return f"<pre>{escape(str(self))}</pre>"
 
     def __repr__(self) -> str:
         """One line: the number of runs, how many have which status, and the folder."""

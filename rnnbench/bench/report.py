@@ -37,7 +37,7 @@ class Report:
 def print_report(report: Report, stream: TextIO) -> None:
     """Print a table; without lines and colors if the stream is not a terminal."""
     is_terminal = stream.isatty()
-    console = Console(file=stream, width=None if is_terminal else PLAIN_WIDTH)
+    console = Console(file=stream, width=None if is_terminal else PLAIN_WIDTH, force_jupyter=False)
     table = Table(box=box.SIMPLE_HEAD if is_terminal else None, pad_edge=False)
     for number, column in enumerate(report.columns):
         table.add_column(column, justify="right" if number else "left", no_wrap=not is_terminal or bool(number))

@@ -30,7 +30,8 @@ MAX_SELECTED_RUNS = 40
 
 def print_closing_summary(summary: Summary, folder: Path, stream: TextIO) -> None:
     """Print `closing_summary`: with colour on a terminal, else as plain text; lines are never broken."""
-    Console(file=stream).print(closing_summary(summary, folder), soft_wrap=True, highlight=False, emoji=False)
+    text = closing_summary(summary, folder)
+    Console(file=stream, force_jupyter=False).print(text, soft_wrap=True, highlight=False, emoji=False)
 
 
 def closing_summary(summary: Summary, folder: Path, *, cwd: Path | None = None) -> Text:

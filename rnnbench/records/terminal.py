@@ -1,4 +1,4 @@
-"""Progress of a run on stderr: a progress bar, or plain lines if there is no terminal."""
+"""Progress of a run on stderr: a progress bar, a line that is rewritten in a notebook, or plain lines elsewhere."""
 
 import os
 import sys
@@ -21,18 +21,25 @@ from rnnbench.records import wording
 from rnnbench.records.messages import printable
 from rnnbench.records.quantiles import median
 
-Mode = Literal["bar", "lines", "none"]
+Mode = Literal["bar", "line", "lines", "none"]
 
 # The speed is measured over this many calls: updates of Hessian-free take longer as a run proceeds.
 _SPEED_WINDOW = 20
 _REFRESHES_PER_SECOND = 4
+_SECONDS_BETWEEN_REWRITES = 0.5  # a notebook keeps what it has been sent
+_BAR_LENGTH = 24
 _GAP = "   "
 
 
 def choose_mode(quiet: bool, stream: TextIO) -> Mode:
-    """Choose how to show progress on a stream; a bar needs a terminal that can move its cursor."""
+    """Choose how to show progress on a stream; a bar needs a terminal that can move its cursor.
+
+    A notebook is no terminal, but goes back to the start of the line at a carriage return.
+    """
     if quiet:
         return "none"
+    if type(stream).__module__.partition(".")[0] == "ipykernel":
+        return "line"
     is_dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
     return "bar" if stream.isatty() and not is_dumb else "lines"
 
@@ -69,7 +76,8 @@ class Progress:
         """Store the settings; nothing is shown before the context is entered.
 
         Args:
-            mode: "bar"; "lines": a first and a last line, and one every `seconds`; "none": nothing.
+            mode: "bar"; "line": one line that is rewritten; "lines": a first and a last line, and one every `seconds`;
+                "none": nothing.
             total: Number of updates in the budget; None: unknown.
             baseline_loss: Loss of the best constant predictor.
             baseline_error_rate: Error rate of the best constant predictor, between 0 and 1.
@@ -83,13 +91,14 @@ class Progress:
         self._baseline_error_rate = baseline_error_rate
         self._num_replicas = num_replicas
         self._seconds = seconds
-        self._console = console or Console(file=sys.stderr, force_terminal=mode == "bar")
+        self._console = console or Console(file=sys.stderr, force_terminal=mode == "bar", force_jupyter=False)
         self._reading = _Reading()
         self._shown: deque[tuple[float, int]] = deque(maxlen=_SPEED_WINDOW)
         self._start = time.monotonic()
         self._start_fraction: float | None = None
         self._line_due = self._start
         self._line_is_behind = False
+        self._num_shown = 0  # characters of the line that is rewritten
         self._spinner: Spinner | None = None
         self._live: Live | None = None
 
@@ -118,6 +127,8 @@ class Progress:
             live.stop()
         if self._line_is_behind:
             self._print_line()
+        if self._num_shown:
+            self._console.file.write("\n")
 
     def show(
         self,
@@ -153,21 +164,37 @@ class Progress:
         )
         now = time.monotonic()
         self._shown.append((now, update))
-        if self._mode == "lines":
+        if self._mode in ("line", "lines"):
             self._line_is_behind = True
             if now >= self._line_due:
                 self._print_line()
-                self._line_due = now + self._seconds
+                self._line_due = now + (self._seconds if self._mode == "lines" else _SECONDS_BETWEEN_REWRITES)
 
     def message(self, text: str) -> None:
         """Print a permanent message: above the bar, or as a line."""
-        if self._mode != "none":
+        if self._mode == "line":
+            self._rewrite(printable(text), end="\n")
+            self._line_is_behind, self._line_due = True, time.monotonic()
+        elif self._mode != "none":
             self._print(printable(text))
 
     def _print_line(self) -> None:
         """Print the state as one plain line."""
         self._line_is_behind = False
-        self._print("  ".join([self._position(), *self._details(), self._time()]))
+        parts = [self._position(), *self._details(), self._time()]
+        if self._mode == "lines":
+            self._print("  ".join(parts))
+            return
+        if self._reading.fraction is not None:
+            num_full = round(_BAR_LENGTH * self._reading.fraction)
+            parts.insert(0, "\u2588" * num_full + "\u2591" * (_BAR_LENGTH - num_full))
+        self._rewrite("  ".join(parts))
+
+    def _rewrite(self, text: str, end: str = "") -> None:
+        """Write a text over the line that was written last; it stays if a line end follows."""
+        self._console.file.write(f"\r{text.ljust(self._num_shown)}{end}")
+        self._console.file.flush()
+        self._num_shown = 0 if end else len(text)
 
     def _print(self, text: str) -> None:
         """Print a line without rich markup."""

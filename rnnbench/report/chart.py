@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rnnbench.report.drawing import MAX_SERIES
+from rnnbench.report.drawing import MAX_SERIES, Picture
 from rnnbench.report.groups import Group, best_first, by_task, make_groups
 from rnnbench.report.runs import Run
 
@@ -21,7 +21,7 @@ class Chart:
         caption: Text below the figure, on how to read it.
         columns: Headings of the numbers.
         rows: The numbers that are drawn.
-        svg: The picture, a complete SVG file.
+        picture: The picture.
     """
 
     name: str
@@ -29,7 +29,12 @@ class Chart:
     caption: str
     columns: tuple[str, ...]
     rows: Sequence[tuple[Cell, ...]]
-    svg: str
+    picture: Picture
+
+    @property
+    def svg(self) -> str:
+        """The picture as a complete SVG file."""
+        return self.picture.svg
 
 
 def file_name(*words: str) -> str:

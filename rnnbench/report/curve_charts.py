@@ -104,7 +104,7 @@ def _chart(bands: Sequence[Band], baselines: Sequence[float], quantity: Quantity
         caption=_CAPTION + (_SECONDS if measure == "seconds" else "") + note,
         columns=("group", measure, "quantile_10", "median", "quantile_90"),
         rows=rows,
-        svg=drawing.draw(_painter(bands, baselines, quantity, measure)),
+        picture=drawing.Picture(_painter(bands, baselines, quantity, measure)),
     )
 
 

@@ -4,6 +4,8 @@ import io
 import math
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import matplotlib
@@ -49,22 +51,35 @@ _GROUND = ' style="background: #ffffff"'  # for a picture outside a page: its te
 _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
-def draw(paint: Callable[[Axes], None], *, width: float = 5.2, height: float = 3.6) -> str:
-    """Draw one pair of axes, with a legend below if a series has a label.
+@dataclass(frozen=True)
+class Picture:
+    """One pair of axes, with a legend below if a series has a label; drawn when it is asked for.
 
-    Args:
+    Attributes:
         paint: Function that draws into the axes.
         width: Width in inches.
         height: Height in inches.
-
-    Returns:
-        A complete SVG file.
     """
 
-    def paint_figure(figure: Figure) -> None:
-        paint(figure.add_subplot())
+    paint: Callable[[Axes], None]
+    width: float = 5.2
+    height: float = 3.6
 
-    return draw_figure(paint_figure, width=width, height=height).decode()
+    @cached_property
+    def svg(self) -> str:
+        """A complete SVG file."""
+        return draw_figure(self._paint_figure, width=self.width, height=self.height).decode()
+
+    def figure(self) -> Figure:
+        """A figure of matplotlib, on a white background."""
+        with matplotlib.rc_context(_SETTINGS):
+            figure = _paint(self._paint_figure, self.width, self.height)
+            figure.set_facecolor("white")
+            figure.draw_without_rendering()  # makes the ticks, while the settings hold
+        return figure
+
+    def _paint_figure(self, figure: Figure) -> None:
+        self.paint(figure.add_subplot())
 
 
 def draw_figure(
@@ -82,19 +97,25 @@ def draw_figure(
         A complete file; the same figure always gives the same bytes.
     """
     with matplotlib.rc_context(_SETTINGS):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasSVG(figure)
-        paint(figure)
-        shown = {label: handle for axes in figure.axes for handle, label in zip(*_legend_of(axes), strict=True)}
-        if shown:
-            columns = 1 if max(map(len, shown)) > 6 * width else 2  # two columns of long labels would be cut off
-            figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=columns)
+        figure = _paint(paint, width, height)
         buffer = io.BytesIO()
         if form == "png":
             figure.savefig(buffer, format=form, metadata={"Software": None}, facecolor="white", dpi=150)
             return buffer.getvalue()
         figure.savefig(buffer, format=form, metadata=_NO_METADATA, facecolor="none")
     return buffer.getvalue().replace(b"<svg ", f"<svg{_GROUND} ".encode(), 1)
+
+
+def _paint(paint: Callable[[Figure], None], width: float, height: float) -> Figure:
+    """Make a figure with one common legend below."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasSVG(figure)
+    paint(figure)
+    shown = {label: handle for axes in figure.axes for handle, label in zip(*_legend_of(axes), strict=True)}
+    if shown:
+        columns = 1 if max(map(len, shown)) > 6 * width else 2  # two columns of long labels would be cut off
+        figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=columns)
+    return figure
 
 
 def _legend_of(axes: Axes) -> tuple[list[Any], list[Any]]:
@@ -106,7 +127,7 @@ def inline(svg: str, name: str) -> str:
     """Convert a figure for use inside a page: scalable, in the page's text color, without URLs, with unique ids.
 
     Args:
-        svg: SVG file from `draw`.
+        svg: SVG file of a `Picture`.
         name: Name of the figure, unique on the page; it becomes the prefix of all ids.
     """
     text = svg[svg.index("<svg") :].replace(_GROUND, "", 1)

@@ -58,7 +58,7 @@ def success_charts(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Chart]
             caption=f"The bars are 95 % intervals (Wilson).{note}",
             columns=("group", name, "share_solved", "low_95", "high_95", "solved", "runs"),
             rows=[(p.label, p.x, p.y, p.low, p.high, *p.amounts) for p in points],
-            svg=drawing.draw(paint),
+            picture=drawing.Picture(paint),
         )
 
 
@@ -92,7 +92,7 @@ def sensitivity_charts(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Ch
         f"A cross at the top: most runs diverged.{note}",
         columns=("group", LEARNING_RATE, "median_loss", "quantile_10", "quantile_90", "diverged", "runs"),
         rows=rows,
-        svg=drawing.draw(paint),
+        picture=drawing.Picture(paint),
     )
 
 

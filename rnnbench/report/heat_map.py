@@ -55,7 +55,7 @@ def _maps(runs: Sequence[Run], names: Sequence[str], down: str, across: str) -> 
             caption=f"In each cell: solved / runs.{note}",
             columns=(down, across, "share_solved", "low_95", "high_95", "solved", "runs"),
             rows=rows,
-            svg=_draw(groups, down, across),
+            picture=_picture(groups, down, across),
         )
 
 
@@ -63,7 +63,7 @@ def _fits(runs: Sequence[Run], name: str) -> bool:
     return 2 <= len({run.fields.get(name, fields.ABSENT) for run in runs}) <= MAX_VALUES
 
 
-def _draw(groups: Sequence[Group], down: str, across: str) -> str:
+def _picture(groups: Sequence[Group], down: str, across: str) -> drawing.Picture:
     ys, xs = (sorted({group.values[at] for group in groups}, key=fields.order) for at in (0, 1))
     shares = np.full((len(ys), len(xs)), np.nan)
     for group in groups:
@@ -84,7 +84,7 @@ def _draw(groups: Sequence[Group], down: str, across: str) -> str:
         axes.spines[:].set_visible(False)
         axes.set(xlabel=across, ylabel=down)
 
-    return drawing.draw(paint, width=max(5.2, 1.4 + 0.5 * len(xs)), height=max(2.4, 1.2 + 0.36 * len(ys)))
+    return drawing.Picture(paint, width=max(5.2, 1.4 + 0.5 * len(xs)), height=max(2.4, 1.2 + 0.36 * len(ys)))
 
 
 def _rotation(values: Sequence[fields.Value]) -> float:

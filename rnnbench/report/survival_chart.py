@@ -43,7 +43,7 @@ def survival_charts(groups: Sequence[Group]) -> Iterator[Chart]:
         caption=_CAPTION + note,
         columns=("group", "kind", "sequences", "share_not_yet_solved"),
         rows=rows,
-        svg=drawing.draw(paint),
+        picture=drawing.Picture(paint),
     )
 
 

@@ -86,7 +86,7 @@ def cost_table(groups: Sequence[Group]) -> Table:
 def print_table(table: Table, stream: TextIO) -> None:
     """Print a table; without lines and colors if the stream is no terminal, split if the terminal is too narrow."""
     is_terminal = stream.isatty()
-    console = Console(file=stream, width=None if is_terminal else PLAIN_WIDTH)
+    console = Console(file=stream, width=None if is_terminal else PLAIN_WIDTH, force_jupyter=False)
     console.print()
     console.print(table.title, style="bold", markup=False, highlight=False)
     for columns in parts(table, console.width):

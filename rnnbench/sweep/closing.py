@@ -69,7 +69,7 @@ class Outcome:
 
 def print_sweep_summary(plan: SweepPlan, stream: TextIO) -> None:
     """Print `sweep_summary`: with colour on a terminal, else as plain text; lines are not wrapped."""
-    Console(file=stream).print(sweep_summary(plan), soft_wrap=True, highlight=False, emoji=False)
+    Console(file=stream, force_jupyter=False).print(sweep_summary(plan), soft_wrap=True, highlight=False, emoji=False)
 
 
 def sweep_summary(plan: SweepPlan, *, cwd: Path | None = None) -> Text:

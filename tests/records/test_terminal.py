@@ -58,6 +58,7 @@ def test_modes(monkeypatch):
     assert choose_mode(True, Terminal()) == "none"
     assert choose_mode(False, Terminal()) == "bar"
     assert choose_mode(False, io.StringIO()) == "lines"
+    assert choose_mode(False, type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})()) == "line"
     monkeypatch.setenv("TERM", "dumb")
     assert choose_mode(False, Terminal()) == "lines"
 
@@ -79,6 +80,24 @@ def test_bar_fits_and_says_everything(clock, width):
     assert len(lines) <= (4 if width >= 60 else 9)
     bar = next(line for line in lines if "━" in line)
     assert len(re.findall("[━╸╺]", bar)) >= 10
+
+
+def test_a_line_is_rewritten_and_messages_stay(clock):
+    """As a notebook shows it, which has no other control character."""
+    console = Console(file=io.StringIO(), force_jupyter=False)
+    with Progress("line", total=40, baseline_loss=1 / 6, console=console) as progress:
+        half_way(progress, clock)
+        progress.show(11)  # too early to be shown
+        progress.message("probe jacobian failed: no eigenvalues")
+        clock.now += 50
+        progress.show(20)
+    written = console.file.getvalue()
+    assert {one for one in written if not one.isprintable()} == {"\r", "\n"}
+    assert written.count("\r") == 4
+    message, state = (line.rpartition("\r")[2].rstrip() for line in written.removesuffix("\n").split("\n"))
+    assert message == "probe jacobian failed: no eigenvalues"
+    assert state.startswith(f"{'█' * 12}{'░' * 12}  update 20/40  loss 0.0123 (constant predictor 0.167)")
+    assert state.endswith("1:40, at most 1:40 left")
 
 
 def test_bar_follows_the_width(clock):

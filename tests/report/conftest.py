@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 from matplotlib.figure import Figure
 
@@ -12,7 +14,7 @@ def painted(monkeypatch):
     def paint_alone(paint, **_):
         axes.append(Figure().add_subplot())
         paint(axes[-1])
-        return "<svg></svg>"
+        return SimpleNamespace(svg="<svg></svg>")
 
-    monkeypatch.setattr(drawing, "draw", paint_alone)
+    monkeypatch.setattr(drawing, "Picture", paint_alone)
     return axes

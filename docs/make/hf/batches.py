@@ -89,7 +89,7 @@ def draw_batches(runs: Sequence[Run]) -> str:
         drawing.set_value_axis(axes, "sequences in a gradient's batch", [row.size for row in rows])
         axes.grid(visible=True)
 
-    return drawing.draw(paint, width=6.0, height=4.0)
+    return drawing.Picture(paint, width=6.0, height=4.0).svg
 
 
 def _ends(runs: Sequence[Run]) -> tuple[float, float, float, bool]:
