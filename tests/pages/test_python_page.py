@@ -19,7 +19,7 @@ def test_the_examples_of_the_page_run(tmp_path, monkeypatch, capsys):
     assert names["run"].summary.updates == 4
     assert names["sweep"].counts == {"budget": 8}
     assert (tmp_path / "not_yet_solved.svg").is_file()
-    assert capsys.readouterr().out.endswith("optim has no choice 'hff', did you mean hf?\n")
+    assert "\noptim has no choice 'hff'; did you mean hf? " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
