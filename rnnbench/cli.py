@@ -30,6 +30,7 @@ usage: rnnbench COMMAND ...
   report FOLDER... [by=KEYS]   report on runs: tables, and a page with figures
   probe FOLDER... [probe=NAME] analyse saved nets: Jacobians, their products, gradients
   export RUN FILE              write a trained net for plain torch, and print the code that loads it
+  check [GROUP=NAME ...]       check classes of your own against their laws: rnnbench check --config-dir my
   reproduce NAME [--quick]     test a claim of the book; --list shows the claims
   bench [engine]               measure the engine's speed on this machine against torch.nn and autograd
   bench update [OVERRIDES]     measure which parts of an update take time, and how many threads are fastest
@@ -38,7 +39,7 @@ usage: rnnbench COMMAND ...
 
 Tab completion: eval "$(rnnbench -sc install=bash)" (or zsh, fish)"""
 
-COMMANDS = ("train", "resume", "list", "report", "probe", "export", "reproduce", "bench")
+COMMANDS = ("train", "resume", "list", "report", "probe", "export", "check", "reproduce", "bench")
 """Names of the commands; each is also the name of a module in `rnnbench.commands`."""
 
 

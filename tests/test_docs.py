@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.options import parse_options as read_benchmarks
 from docs.make import architecture
+from rnnbench.cli import main
 from rnnbench.commands.bench import parse_options as read_bench
 from rnnbench.config.build import build_task
 from rnnbench.config.plan import make_plan
@@ -117,26 +118,53 @@ def test_files_that_the_architecture_names_exist():
     assert [name for name in named if not (ROOT / "rnnbench" / name).exists()] == []
 
 
-@pytest.mark.slow
-def test_choices_of_ones_own(tmp_path):
-    """The files of docs/extending.md, in a folder of one's own, train; both values of a marked key in one run."""
+OWN = ["task/first_value", "task/echo", "model/mgu", "optim/rmsprop", "init/scaled_identity", "probe/theta_norm"]
+
+
+@pytest.fixture
+def own_folder(tmp_path, monkeypatch):
+    """The files of docs/extending.md, in a folder of one's own beside the current one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
     page = ROOT / "docs/extending.md"
-    own = tmp_path / "my"
-    names = ["task/first_value", "init/scaled_identity", "optim/heavy_ball"]
-    for name, code, settings in zip(names, blocks(page, "python"), blocks(page, "yaml"), strict=True):
+    for name, code, settings in zip(OWN, blocks(page, "python"), blocks(page, "yaml"), strict=True):
         group, _, file = name.partition("/")
-        (own / group).mkdir(parents=True)
-        (own / f"{file}.py").write_text(code)
-        (own / f"{name}.yaml").write_text(settings)
-    choices = ["--config-dir", "my", *(name.replace("/", "=") for name in names), "task.sequence_length=6"]
-    small = ["model.hidden_size=4", "threads=1", "budget.updates=3", "hydra.sweep.dir=sweep", "-q"]
-    command = [sys.executable, "-m", "rnnbench", "train", "-m", *choices, "optim.beta=0.5,0.9", *small]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
+        (tmp_path / "my" / group).mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"my/{file}.py").write_text(code)
+        (tmp_path / f"my/{name}.yaml").write_text(settings)
+    yield tmp_path / "my"
+    for name in OWN:
+        sys.modules.pop(name.partition("/")[2], None)
+
+
+def test_choices_of_ones_own_train(own_folder, tmp_path, capsys):
+    """All of them together; the values of a key that is a tensor in the class in one run."""
+    choices = [name.replace("/", "=") for name in OWN if name != "task/echo"]
+    small = ["task.sequence_length=6", "model.hidden_size=4", "threads=1", "budget.updates=3", "-q"]
+    words = ["--config-dir", "my", *choices, *small, "optim.alpha=0.5,0.9", "hydra.sweep.dir=sweep"]
+    assert main(["train", "-m", *words]) == 0, capsys.readouterr().err
     summaries = [json.loads((tmp_path / f"sweep/{job}/summary.json").read_text()) for job in (0, 1)]
-    assert [summary["config"]["optim"]["beta"] for summary in summaries] == [0.5, 0.9]
+    assert [summary["config"]["optim"]["alpha"] for summary in summaries] == [0.5, 0.9]
     assert {(summary["status"], summary["updates"]) for summary in summaries} == {("budget", 3)}
     assert len({summary["loss"] for summary in summaries}) == 2
     assert len(json.loads((tmp_path / "sweep/sweep.json").read_text())["groups"]) == 1
-    assert summaries[0]["config"]["init"]["factor"] == 0.9
+    assert "theta/norm" in (tmp_path / "sweep/0/metrics.csv").read_text().splitlines()[0]
+    assert main(["resume", "sweep", "budget.updates=4", "--config-dir", "my", "-q"]) == 0
+
+
+@pytest.mark.slow
+def test_choices_of_ones_own_obey_the_laws(own_folder, capsys):
+    assert main(["check", "--config-dir", "my"]) == 0, capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "0 fail" in said.splitlines()[-1]
+    for name in OWN:
+        assert f"holds   {name.replace('/', '=')}: a resumed run is the uninterrupted one" in said
+
+
+def test_a_law_that_fails_is_shown_as_on_the_page(own_folder, capsys):
+    code = own_folder / "first_value.py"
+    code.write_text(re.sub(r"~\((.*) <= 0.04\)", r"\1 > 0.04", code.read_text()))
+    assert main(["check", "--config-dir", "my", "task=first_value"]) == 1
+    said = re.sub(r"\d\.\d\d s", "0.07 s", capsys.readouterr().out)
+    (shown,) = blocks(ROOT / "docs/extending.md", "text")
+    assert shown in said

@@ -12,6 +12,7 @@ LAYERS: Sequence[tuple[str, Sequence[tuple[str, str]]]] = (
             ("sweep", "groups, backends"),
             ("experiments", "claims, verdicts"),
             ("probing", "saved nets"),
+            ("checks", "laws of own classes"),
             ("bench", "speed here"),
         ),
     ),
