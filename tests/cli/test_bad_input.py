@@ -138,7 +138,7 @@ def test_what_a_task_refuses(words, message, rnnbench):
     [
         (["trian"], "did you mean train?"),
         (["fit"], "did you mean train?"),
-        (["zzz"], "train, resume, list, report, probe, export, reproduce, bench"),
+        (["zzz"], "train, resume, list, report, probe, export, check, reproduce, bench"),
         (["task=adding"], "rnnbench train task=adding"),
         (["list", "optin"], "did you mean rnnbench list optim?"),
         (["list", "hf"], "did you mean rnnbench list optim hf?"),

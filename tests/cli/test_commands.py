@@ -137,7 +137,7 @@ def test_what_hydra_shows(words, expected, rnnbench):
     ("line", "expected"),
     [
         ("rnnbench tr", ["train"]),
-        ("rnnbench ", ["train", "resume", "list", "report", "probe", "export", "reproduce", "bench"]),
+        ("rnnbench ", ["train", "resume", "list", "report", "probe", "export", "check", "reproduce", "bench"]),
         ("rnnbench train optim=", ["optim=adam", "optim=hf", "optim=nag", "optim=sgd"]),
         ("rnnbench train optim=sgd optim.l", ["optim.lr="]),
         ("rnnbench train sc", []),
