@@ -171,7 +171,7 @@ def test_tables_of_modules(tmp_path):
     assert "1 thread, a chip; torch 2; revision 0123456." in regions["module_products"]
     table = cells(regions["module_trainings"])
     assert table[0] == ["module", "optimizer", "loss at first", "after 5 s", "after 20 s", "work"]
-    assert table[2] == ["net on data", "`rnnbench.HessianFree`", "1", "0.16", "0.047", "202 products"]
+    assert table[2] == ["net on data", "`rnnbench.HessianFree`", "1", "0.164", "0.0472", "202 products"]
     assert table[3][-1] == "202 gradients"
 
 

@@ -34,7 +34,7 @@ def _trainings(measured: Any) -> str:
     for one in measured:
         for optimizer, records in one.get("trainings", {}).items():
             unit = "products" if "HessianFree" in optimizer else "gradients"
-            losses = [f"{record['loss']:.2g}" for record in records]
+            losses = [f"{record['loss']:.3g}" for record in records]
             rows.append([one["problem"], f"`{optimizer}`", *losses, f"{records[-1]['work']:,.0f} {unit}"])
             times.append([record["seconds"] for record in records[1:]])
     after = [f"after {min(column):.0f} s" for column in zip(*times, strict=True)]
