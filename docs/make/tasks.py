@@ -21,8 +21,8 @@ Choose with `task=NAME task.variant=VARIANT task.sequence_length=T`. A variant i
 task; compare results only within one variant. The default is `hf11` if the task has it. Lengths and steps scale with T,
 each quotient rounded down, except for the first ten steps of hs97's adding and multiplication.
 
-In Python each task is a class of `rnnbench.tasks`, and gives its sequences to any net of torch:
-`Adding(100, "thesis").batch(seed=0, update=0, batch_size=64)`.
+In Python each task is a class of `rnnbench.tasks`, which draws sequences for any net of torch:
+`Adding(100, "thesis").batch(seed=0, update=0, batch_size=64)` ([tasks as data](python.md#tasks-as-data)).
 
 | variant | publication |
 | --- | --- |
