@@ -65,7 +65,7 @@ class Request:
     product_singular_values: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagnosis:
     """A look into a recurrent net on one batch. Tensors are float64, on the CPU; logarithms are natural.
 
@@ -107,6 +107,15 @@ class Diagnosis:
     lyapunov_exponents: Tensor
     num_followed: int
     scalars: Mapping[str, float]
+
+    def __repr__(self) -> str:
+        """The main results in one line."""
+        lag, share = len(self.state_gradient) - 1, self.state_gradient[-1] / self.state_gradient.max()
+        return (
+            f"<Diagnosis of {self.recurrence}: loss {self.loss:.3g}; ||dL/dh|| at lag {lag} is {share:.2g} of its "
+            f"largest; spectral radius of the Jacobians {self.scalars['jacobian/spectral_radius']:.3g}; "
+            f"largest Lyapunov exponent {self.scalars['lyapunov/largest']:.3g} per step>"
+        )
 
     def write(self, writer: ScalarWriter, step: int | None = None) -> None:
         """Write the scalars that are numbers, not NaN.

@@ -210,6 +210,7 @@ def test_scalars_have_the_tags_of_the_probes_and_figures_are_drawn():
         assert figure.axes
         assert f"`{tag}`" in page
     assert len(found.figures()) == 7
+    assert repr(found).startswith("<Diagnosis of module.rnn: loss ")
     with pytest.raises(ValueError, match="there is no figure 'loss': choose one of state_gradient/against_lag, "):
         found.figure("loss")
 
