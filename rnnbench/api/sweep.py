@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from rnnbench.api.reports import report
 from rnnbench.api.run import Run
 from rnnbench.api.tables import Rows
 from rnnbench.records import RecordError, is_sweep_folder
@@ -54,6 +53,8 @@ class Sweep:
         Raises:
             ConfigError: No run can be read.
         """
+        from rnnbench.api.reports import report  # imports matplotlib
+
         return report(self).runs
 
     def success(self, by: str | Sequence[str] | None = None) -> Rows:
@@ -65,6 +66,8 @@ class Sweep:
         Raises:
             ConfigError: No run can be read, or a field does not exist.
         """
+        from rnnbench.api.reports import report
+
         groups = report(self, by=by).groups
         columns = list(groups[0])
         shown = [*columns[: columns.index("runs") + 1], "solved", "share_solved", "low_95", "high_95"]
@@ -73,6 +76,8 @@ class Sweep:
     def __str__(self) -> str:
         """The lines that the command prints when the sweep has ended."""
         if not is_sweep_folder(self.folder):
+            from rnnbench.api.reports import report
+
             return str(report(self))
         from rnnbench.sweep.closing import sweep_summary
         from rnnbench.sweep.plan import read_plan

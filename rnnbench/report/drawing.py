@@ -106,9 +106,18 @@ def draw_figure(
     return buffer.getvalue().replace(b"<svg ", f"<svg{_GROUND} ".encode(), 1)
 
 
+class _Shown(Figure):
+    """A figure that a notebook shows, also where pyplot has not been imported."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=100)
+        return buffer.getvalue()
+
+
 def _paint(paint: Callable[[Figure], None], width: float, height: float) -> Figure:
     """Make a figure with one common legend below."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = _Shown(figsize=(width, height), layout="constrained")
     FigureCanvasSVG(figure)
     paint(figure)
     shown = {label: handle for axes in figure.axes for handle, label in zip(*_legend_of(axes), strict=True)}
