@@ -66,7 +66,8 @@ FULL = Sizes(32, 2000, 256, 1000, (1, 50, 200, 1000, 2000), 128)
 STEPS, SEQUENCES, UNITS = 50, 20, 50
 """Sizes of the comparison and of the run whose records are measured."""
 
-NAG = ("train", "-m", "task=adding", "optim=nag")
+NAG = ("train", "-m", "task=adding", "optim=nag", "record.log_every=100", "record.evaluate_every=500")
+"""Command of a sweep; the intervals are those of a run of full length, which would be shorter in a short run."""
 
 
 def measure_sweep(options: Options, settings: Sequence[int], announcer: Announcer) -> Iterator[Report]:

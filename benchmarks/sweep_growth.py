@@ -74,7 +74,8 @@ def _run_size(size: int, threads: Sequence[str]) -> Size:
     with tempfile.TemporaryDirectory() as folder:
         words = ["train", "-m", "task=adding", "optim=nag", f"seed=range(0,{size})", *threads]
         words += [f"task.sequence_length={STEPS}", f"optim.batch_size={SEQUENCES}", f"model.hidden_size={UNITS}"]
-        words += [f"budget.updates={UPDATES}", f"record.log_every={LOG_EVERY}", f"hydra.sweep.dir={folder}/sweep"]
+        words += [f"budget.updates={UPDATES}", f"record.log_every={LOG_EVERY}", f"record.evaluate_every={UPDATES}"]
+        words += [f"hydra.sweep.dir={folder}/sweep"]
         words += ONE_PROCESS
         outcome = run_python(["-m", "rnnbench", *words])
         update = seconds_of_an_update(Path(folder) / "sweep" / "0" / "metrics.csv")

@@ -57,15 +57,15 @@ NOTES = """\
   start symbol. Its code stopped at 0.1 % misses. It rounds in floating point, so at a few T (29, 57, 58, 113 to 116 and
   eleven more up to 300) some lengths and steps are one less in the code.
 - thesis: in the publication the windows of I and J share one step; here they do not.
-- hs97, adding and multiplication: at step 0 the cue overwrites a mark. Its operand, whichever of the two it is, is then
+- hs97, adding and multiplication: at step 0 the cue overwrites a mark. The operand of this mark is then
   replaced by 0 in a sum and by 1 in a product. Multiplication is solved below 13 misses in 2000, the stricter of the
   two reported criteria.
 - hf11, temporal order: the class of a row is (row + update) modulo the number of classes.
 - hf11, random permutation and memorization of at most 1000 patterns: the same rule; a batch contains each pattern
   equally often if its size is a multiple of the number of patterns (2, or 32 for memorization_5, as published).
 - hf11, xor: its sequences are half as long as those of the other tasks of the same T, as in its code.
-- hf11, memorization: in its code blank and trigger look like two of the symbols to be memorized; here they have inputs
-  of their own, and the blank an output class. A miss is a sequence with any wrong output; the code counts outputs.
+- hf11, memorization: in its code blank and trigger equal two of the symbols to be memorized; here they have separate
+  inputs, and the blank has an output class. A miss is a sequence with any wrong output; the code counts outputs.
 - pascanu13, memorization of several symbols: num_symbols=8 num_positions=10 is the copying problem of urnn16, except
   that urnn16 shows the trigger one step earlier.
 - memorization_1 is noiseless except for boulanger13, whose code drew its bits from 99,000 fixed sequences.

@@ -13,15 +13,15 @@ QUICK_TO_GIVE_UP = ("--retries", "1", "--timeout", "15")  # an index behind a fi
 
 @dataclass(frozen=True)
 class State:
-    """What .venv holds.
+    """The contents of .venv.
 
     Attributes:
-        root: The checkout that it was made for; scripts in it name this path, so a moved .venv is of no use.
-        python: Version of its Python, as in "3.11".
+        root: The checkout that it was made for; its scripts contain this path, so a moved .venv cannot be used.
+        python: Version of its Python, such as "3.11".
         pyproject: SHA-256 of the pyproject.toml that was installed.
         extras: The extras that were installed.
         torch: $RNNBENCH_TORCH when torch was installed, "" without it.
-        own: Whether this script made it, and so may delete it.
+        own: Whether this script made .venv, and so may delete it.
         complete: False from before the first change until after the last.
     """
 
@@ -36,7 +36,7 @@ class State:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What this call needs .venv to hold; fields as in State, None where anything will do."""
+    """The contents of .venv that this call needs; fields as in State, None: any value is accepted."""
 
     root: str
     pyproject: str
@@ -46,11 +46,11 @@ class Wanted:
 
 
 class Action(Enum):
-    """What there is to do."""
+    """An action on .venv."""
 
     NOTHING = "it is up to date"
     INSTALL = "install into the .venv that is there"
-    CREATE = "make .venv anew"
+    CREATE = "make a new .venv"
     REFUSE = "a .venv of somebody else's does not fit"
 
 

@@ -24,7 +24,7 @@ LOG_FILE = "rnnbench-setup.log"
 
 
 class SetupError(Exception):
-    """The set-up cannot go on; the message is one line for the person at the terminal."""
+    """The set-up cannot continue; the message is one line for the user."""
 
 
 def read_state(venv: Path) -> State | None:
@@ -133,7 +133,7 @@ class Setup:
         return self.ask(self.python, "import sys; print('{}.{}'.format(*sys.version_info))")
 
     def ask(self, python: Path, program: str) -> str | None:
-        """What a program prints under that Python; None if it fails."""
+        """Return the output of a program under that Python; None if it fails."""
         command = [str(python), "-P", "-c", program]
         try:
             answer = subprocess.run(command, capture_output=True, text=True, env=self.environment, check=False)

@@ -68,7 +68,9 @@ class Check:
         for job in jobs:
             updates = begun.get(job, [])
             if self.cluster.restarts(job) < 1 or len(updates) < 2 or updates[-1] < 200:
-                raise CheckError(f"Slurm job {job} was to start again and go on; its starts began at {updates}")
+                raise CheckError(
+                    f"Slurm job {job} should have been restarted and continued; it started at updates {updates}"
+                )
         self.compare()
         return "; ".join(f"job {job} began at updates {', '.join(map(str, begun[job]))}" for job in jobs)
 
@@ -151,11 +153,11 @@ def interrupted(check: Check) -> str:
     check.wait_for_training(command)
     jobs = command.jobs()
     command.interrupt()
-    told = _resumed(check, command, 130, "rnnbench resume")
+    message = _resumed(check, command, 130, "rnnbench resume")
     for job in jobs:
         if check.cluster.state(job) != "CANCELLED":
             raise CheckError(f"Slurm job {job} was not cancelled but is {check.cluster.state(job)}")
-    return told
+    return message
 
 
 def cancelled(check: Check) -> str:
@@ -242,13 +244,13 @@ def _run(names: Sequence[str]) -> int:
             (folder / name).mkdir()
             check, begin = Check(cluster, folder / name, reference), time.monotonic()
             try:
-                told = SCENARIOS[name](check)
+                message = SCENARIOS[name](check)
             except CheckError as error:
                 failed.append(name)
                 _say(f"{name}: FAILED: {error}")
             else:
                 same = "" if name == "refused" else f"; {NUM_JOBS} of {NUM_JOBS} metrics.csv equal, report made"
-                _say(f"{name}: {told}{same} ({time.monotonic() - begin:.0f} s)")
+                _say(f"{name}: {message}{same} ({time.monotonic() - begin:.0f} s)")
             finally:
                 check.close()
         if failed:

@@ -1,4 +1,4 @@
-"""A Slurm cluster of one node, in a folder of its own; it needs no systemd, cgroups or accounting database."""
+"""A Slurm cluster of one node, in a separate folder, without systemd, cgroups or accounting database."""
 
 import getpass
 import os

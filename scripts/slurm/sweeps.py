@@ -23,10 +23,10 @@ WORDS = (
 
 
 class Command:
-    """`rnnbench` in a process of its own.
+    """`rnnbench` in a separate process.
 
     Args:
-        words: What follows `rnnbench`.
+        words: Arguments after `rnnbench`.
         environment: Environment variables of the process.
         log: A file for its output.
     """
@@ -40,7 +40,7 @@ class Command:
 
     @property
     def output(self) -> str:
-        """What it has printed."""
+        """The output of the process so far."""
         return self._log.read_text(encoding="utf-8")
 
     def jobs(self) -> list[str]:
