@@ -73,13 +73,25 @@ class Law(Generic[Subject]):
     sizes: tuple[Size, ...] = SIZES
 
 
-def relative_error(actual: Tensor, expected: Tensor) -> float:
-    """Largest difference of two tensors, relative to the largest entry of the expected one; NaN equals NaN."""
+def relative_error(actual: Tensor, expected: Tensor, smallest: float) -> float:
+    """Largest difference of two tensors, relative to the largest entry of the expected one; NaN equals NaN.
+
+    Args:
+        actual: Any shape.
+        expected: The same shape.
+        smallest: A smaller largest entry counts as this.
+    """
     difference = torch.where(actual.isnan() & expected.isnan(), 0.0, (actual - expected).abs())
-    return float((difference / expected.nan_to_num().abs().max().clamp(min=1e-300)).max())
+    return float((difference / expected.nan_to_num().abs().max().clamp(min=smallest)).max())
 
 
-def assert_close(actual: Tensor, expected: Tensor, what: str = "the result", relative: float = RELATIVE) -> None:
+def assert_close(
+    actual: Tensor,
+    expected: Tensor,
+    what: str = "the result",
+    relative: float = RELATIVE,
+    smallest: float = 1e-300,
+) -> None:
     """Check that two tensors are equal up to rounding.
 
     Args:
@@ -87,6 +99,7 @@ def assert_close(actual: Tensor, expected: Tensor, what: str = "the result", rel
         expected: The same shape.
         what: Name of the quantity, for the message.
         relative: Largest allowed difference, relative to the largest entry of `expected`; both may be zero.
+        smallest: A smaller largest entry counts as this.
 
     Raises:
         LawError: They are not.
@@ -95,6 +108,6 @@ def assert_close(actual: Tensor, expected: Tensor, what: str = "the result", rel
         raise LawError(f"{what} has shape {tuple(actual.shape)}, expected {tuple(expected.shape)}")
     if not expected.numel():
         return
-    error = relative_error(actual, expected)
+    error = relative_error(actual, expected, smallest)
     if not error < relative:
         raise LawError(f"{what} differs by {error:.1e} of its largest entry, allowed {relative:.0e}")
