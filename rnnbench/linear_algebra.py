@@ -14,6 +14,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+LAPACK_ERROR = torch.linalg.LinAlgError  # type: ignore[attr-defined]  # torch does not list its public name
+"""Error of a decomposition that does not converge, or of a matrix that is not finite."""
+
 Decompose = Callable[[Tensor], tuple[Tensor, ...]]
 """Decomposes matrices (..., m, n) into tensors with the same leading axes."""
 
@@ -93,5 +96,5 @@ def _attempt(decompose: Decompose, matrices: Tensor) -> tuple[Tensor, ...] | Non
     """Decompose a whole batch; None if LAPACK does not converge for one of its matrices."""
     try:
         return decompose(matrices)
-    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]  # torch does not list its public name
+    except LAPACK_ERROR:
         return None

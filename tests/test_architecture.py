@@ -24,7 +24,13 @@ MAY_IMPORT = {  # a package imports itself and these
     "models": {"kernels", "tasks"},  # a model sees batches and knows no loss
     "init": {"linear_algebra", "models"},
     "objective": BASE,
-    "optim": {"losses", "tasks", "metrics", "objective"},  # an optimizer sees vectors and objectives, never a model
+    "optim": {
+        "losses",
+        "tasks",
+        "metrics",
+        "objective",
+        "linear_algebra",
+    },  # an optimizer sees vectors and objectives, never a model
     "diagnostics": {"linear_algebra"},
     "probes": {*BASE, "metrics", "objective", "optim", "diagnostics"},
     "records": {"metrics", "__version__"},

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rnnbench.config.choices.first_order import NOT_FIRST_ORDER, FirstOrderConfig
-from rnnbench.config.classes import built_choices, import_class, is_own
+from rnnbench.config.classes import built_choices, import_class, is_own, is_torch_optimizer
 from rnnbench.config.compatibility import check_optimizer, check_probes
 from rnnbench.config.contract import check_attributes, check_model, check_task
 from rnnbench.config.errors import ConfigError
@@ -17,6 +17,7 @@ from rnnbench.config.objects import values_of
 from rnnbench.config.option import PER_REPLICA
 from rnnbench.config.own_keys import mark_own_keys
 from rnnbench.config.schema import Choice, Config
+from rnnbench.config.torch_optimizers import build_torch_optimizer
 from rnnbench.config.validate import fields_of, per_replica_fields
 from rnnbench.records.identity import NAMES_ONLY
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from rnnbench.probes.base import Probe
     from rnnbench.tasks.base import Task
 
-NOT_ARGUMENTS = frozenset({"name", "_target_", "cadence", "every", PER_REPLICA})
+NOT_ARGUMENTS = frozenset({"name", "_target_", "_partial_", "cadence", "every", PER_REPLICA})
 """Keys of a choice that are not arguments of its class."""
 
 NULL_IS_INFINITY = frozenset({"optim.clip_norm", "optim.clip_value"})
@@ -168,7 +169,10 @@ def build(configs: Sequence[Config]) -> Built:
         group, _, name = key.partition(".")
         if group == "optim":
             hyperparameters[name] = _stack(key, [getattr(config.optim, name) for config in configs])
-    optimizer = _make("optim", first.optim, hyperparameters)
+    if is_torch_optimizer(import_class("optim", first.optim._target_)):
+        optimizer = build_torch_optimizer(first, model.layout, hyperparameters)
+    else:
+        optimizer = _make("optim", first.optim, hyperparameters)
     check_optimizer(task, model, optimizer)
     probes = build_probes(first, model)
     return Built(task, model, inits, optimizer, probes)

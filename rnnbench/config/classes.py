@@ -7,7 +7,7 @@ the place that it would be imported from can be found without importing it.
 import importlib
 import importlib.util
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,18 @@ BASES = {
 }
 """Group, or other kind of class -> the required base class."""
 
+TORCH_OPTIMIZER = "torch.optim.Optimizer"
+"""Base class of optimizers that are no subclass of rnnbench's own; see `rnnbench.optim.torch_optimizer`."""
+
+OTHER_BASES: Mapping[str, Sequence[str]] = {"optim": (TORCH_OPTIMIZER,)}
+"""Further base classes of a group."""
+
+LIBRARIES: Mapping[str, Sequence[str]] = {"optim": ("torch.optim", "pytorch_optimizer")}
+"""Packages other than rnnbench whose classes the choices of a group name."""
+
+EXTRAS: Mapping[str, str] = {"pytorch_optimizer": "optimizers"}
+"""Package -> the extra of rnnbench that installs it."""
+
 
 def built_choices(config: Config) -> dict[str, Choice]:
     """Every choice of a configuration that builds an object, by dotted key; probes that are off build none."""
@@ -34,14 +46,15 @@ def built_choices(config: Config) -> dict[str, Choice]:
 
 
 def is_packaged(key: str, target: str) -> bool:
-    """Whether a class is in the subpackage of rnnbench for the classes of its group.
+    """Whether a class is in the subpackage of rnnbench for the classes of its group, or in one of its `LIBRARIES`.
 
     Args:
         key: Dotted key of the choice.
         target: Dotted path of the class.
     """
-    package = BASES[key.partition(".")[0]].rpartition(".base.")[0]
-    return target.startswith(f"{package}.")
+    group = key.partition(".")[0]
+    packages = (BASES[group].rpartition(".base.")[0], *LIBRARIES.get(group, ()))
+    return any(target.startswith(f"{package}.") for package in packages)
 
 
 def is_own(kind: type[Any]) -> bool:
@@ -55,9 +68,7 @@ def base_of(key: str) -> type[Any]:
     Args:
         key: Key of `BASES`, or a dotted key that begins with one.
     """
-    module, _, name = BASES[key.partition(".")[0]].rpartition(".")
-    base: type[Any] = getattr(importlib.import_module(module), name)
-    return base
+    return _imported(BASES[key.partition(".")[0]])
 
 
 def external_targets(configs: Sequence[Config]) -> list[str]:
@@ -116,19 +127,38 @@ def import_class(key: str, target: str, kind: str | None = None) -> type[Any]:
     try:
         imported = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError) as error:
-        raise ConfigError(f"{key}._target_: cannot import {target}: {error}") from error
+        raise ConfigError(f"{key}._target_: cannot import {target}: {error}{_missing_extra(error)}") from error
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         raise ConfigError(f"{key}._target_: cannot import {target}: {reason}") from error
     if not isinstance(imported, type):
         raise ConfigError(f"{key}._target_: {target} is not a class")
     group = kind or key.partition(".")[0]
-    if not issubclass(imported, base_of(group)):
-        raise ConfigError(f"{key}._target_: {target} must be a subclass of {BASES[group]}")
+    bases = (base_of(group), *map(_imported, OTHER_BASES.get(group, ())))
+    if not issubclass(imported, bases):
+        names = " or ".join((BASES[group], *OTHER_BASES.get(group, ())))
+        raise ConfigError(f"{key}._target_: {target} must be a subclass of {names}")
     if inspect.isabstract(imported):
         missing = ", ".join(sorted(getattr(imported, "__abstractmethods__", ())))
         raise ConfigError(f"{key}._target_: {target} does not implement {missing}, which every {group} needs")
     return imported
+
+
+def is_torch_optimizer(imported: type[Any]) -> bool:
+    """Whether a class has torch.optim's interface instead of rnnbench's own."""
+    return issubclass(imported, _imported(TORCH_OPTIMIZER))
+
+
+def _imported(target: str) -> type[Any]:
+    module_name, _, name = target.rpartition(".")
+    imported: type[Any] = getattr(importlib.import_module(module_name), name)
+    return imported
+
+
+def _missing_extra(error: Exception) -> str:
+    """The command that installs a package that is missing, as the end of a message."""
+    extra = EXTRAS.get(getattr(error, "name", None) or "")
+    return f"; pip install 'rnnbench[{extra}]' installs it" if extra else ""
 
 
 def check_targets(configs: Sequence[Config]) -> None:

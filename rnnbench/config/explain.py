@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rnnbench.config import schema
 from rnnbench.config.declaration import DECLARED
 from rnnbench.config.errors import ConfigError
-from rnnbench.config.nearest import did_you_mean, nearest_keys, no_such_key
+from rnnbench.config.nearest import any_of, did_you_mean, nearest_keys, no_such_key
 from rnnbench.config.register import CLASSES
 from rnnbench.config.usual_words import usual_keys
 from rnnbench.config.values import describe_type, show_value
@@ -53,10 +53,11 @@ BUILDS_ON = re.compile(r"/schema/(\w+)/(\w+)@_here_")
 
 @functools.cache
 def _packaged_choices() -> dict[str, list[str]]:
-    """For the choices of the package: dotted key -> names of the choices that have it."""
+    """For the choices of the package: dotted key -> names of the choices that have it, rnnbench's own classes first."""
     choices: dict[str, list[str]] = {}
-    for path in sorted(conf_dir().glob("*/*.yaml")):
-        schemas = BUILDS_ON.search(path.read_text(encoding="utf-8"))
+    texts = {path: path.read_text(encoding="utf-8") for path in sorted(conf_dir().glob("*/*.yaml"))}
+    for path, text in sorted(texts.items(), key=lambda each: "_target_: rnnbench." not in each[1]):
+        schemas = BUILDS_ON.search(text)
         for option in dataclasses.fields(DECLARED[schemas[1]][schemas[2]].node) if schemas else ():
             choices.setdefault(f"{path.parent.name}.{option.name}", []).append(path.stem)
     return choices
@@ -102,12 +103,12 @@ def unknown_key(key: str, config: DictConfig, groups: Sequence[str] = ()) -> Con
         if dotted not in keys:
             group = dotted.partition(".")[0]
             chosen = OmegaConf.select(config, f"{group}.name")
-            where = f"{group}={chosen} has no key {dotted}; it belongs to {group}={' or '.join(names)}"
+            where = f"{group}={chosen} has no key {dotted}; it belongs to {group}={any_of(names)}"
             return ConfigError(f"{where}{did_you_mean(name for name in near if name in usual)}")
     others = sorted(_packaged_choices().keys() - set(known))
     if not near or (near[0] not in usual and not set(usual).isdisjoint(others)):
         for dotted in nearest_keys(key, others)[:1]:
-            choices = f"{dotted.partition('.')[0]}={' or '.join(_packaged_choices()[dotted])}"
+            choices = f"{dotted.partition('.')[0]}={any_of(_packaged_choices()[dotted])}"
             return ConfigError(f"{no_such_key(key)}{did_you_mean([f'{dotted} of {choices}'])}")
     return ConfigError(f"{no_such_key(key)}{did_you_mean(near) or _where_to_look(key, config, keys, groups)}")
 

@@ -1,13 +1,14 @@
 """Suggestions for names that do not exist."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rnnbench.config.usual_words import remark_on, usual_choices, usual_keys
 
 SIMILARITY = 0.6  # difflib's own default
 SURE = 0.8  # least similarity of a name in another group
 MOST = 3
+MAX_ALTERNATIVES = 4  # of a message that says which choices have a key
 CLOSE = 0.15  # names that are this much less similar than the best one are not shown
 
 
@@ -80,6 +81,13 @@ def did_you_mean(names: Iterable[str]) -> str:
     """The end of a message: `; did you mean a, b?`, or empty if there is no suggestion."""
     joined = ", ".join(names)
     return f"; did you mean {joined}?" if joined else ""
+
+
+def any_of(names: Sequence[str]) -> str:
+    """Some names with "or" between them, as in `a or b or c (and 9 more)`."""
+    shown = names if len(names) <= MAX_ALTERNATIVES else names[: MAX_ALTERNATIVES - 1]
+    more = len(names) - len(shown)
+    return " or ".join(shown) + (f" (and {more} more)" if more else "")
 
 
 def no_such_key(key: str) -> str:

@@ -5,7 +5,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from rnnbench.config.classes import import_class, is_packaged
+from rnnbench.config.classes import import_class, is_torch_optimizer
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.objects import values_of
 from rnnbench.config.option import PER_REPLICA
@@ -17,7 +17,9 @@ def mark_own_keys(config: Config) -> None:
     """Note in the choices of init and optimizer, if their classes are the user's own, which keys are per replica.
 
     Each replica has an initialization of its own, so all keys that its file adds to the common ones are. An optimizer
-    serves all replicas; its class declares such a key by its type, a tensor. A choice from a record keeps what it has.
+    serves all replicas; its class declares such a key by its type, a tensor. Of a class with torch.optim's interface,
+    of which each replica has an optimizer, it is every number with a decimal point. A choice from a record keeps what
+    it has.
 
     Args:
         config: Configuration whose classes can be imported.
@@ -26,7 +28,7 @@ def mark_own_keys(config: Config) -> None:
         ConfigError: The optimizer's class cannot be imported, or a value cannot be an entry of a tensor.
     """
     for group, choice in (("init", config.init), ("optim", config.optim)):
-        if not is_packaged(group, choice._target_) and not hasattr(choice, PER_REPLICA):
+        if not choice._target_.startswith("rnnbench.") and not hasattr(choice, PER_REPLICA):
             typed = {field.name for field in dataclasses.fields(choice)}
             own = {name: value for name, value in values_of(choice).items() if name not in typed}
             setattr(choice, PER_REPLICA, own_keys_per_replica(group, choice._target_, own))
@@ -45,7 +47,10 @@ def own_keys_per_replica(group: str, target: str, own: Mapping[str, Any]) -> lis
     """
     if group == "init":
         return [name for name in own if name not in ("name", "_target_")]
-    tensors = _tensor_fields(target)
+    built_class = import_class(group, target)
+    if is_torch_optimizer(built_class):
+        return [name for name, value in own.items() if _is_real(value)]
+    tensors = _tensor_fields(built_class)
     for name in (name for name in own if name in tensors):
         numbers = own[name] if isinstance(own[name], list) and own[name] else [own[name]]
         if not all(type(number) in (int, float) for number in numbers):
@@ -56,10 +61,15 @@ def own_keys_per_replica(group: str, target: str, own: Mapping[str, Any]) -> lis
     return [name for name in own if name in tensors]
 
 
-def _tensor_fields(target: str) -> set[str]:
+def _is_real(value: Any) -> bool:
+    """Whether a value is a float or a list of floats."""
+    values = value if isinstance(value, list) and value else [value]
+    return all(type(number) is float for number in values)
+
+
+def _tensor_fields(built_class: type[Any]) -> set[str]:
     """Names of an optimizer's fields that are tensors."""
     from torch import Tensor
 
-    built_class = import_class("optim", target)
     hints = typing.get_type_hints(built_class)
     return {field.name for field in dataclasses.fields(built_class) if field.init and hints[field.name] is Tensor}

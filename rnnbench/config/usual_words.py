@@ -15,7 +15,7 @@ _KEYS: Mapping[str, str] = {
     "init": "initializer initialization initialisation weight_init",
     "init.spectral_radius": "radius rho gain spectral",
     "optim": "optimizer optimiser opt algorithm method solver nesterov",
-    "optim.lr": "learning_rate step_size stepsize eta alpha lrate",
+    "optim.lr": "learning_rate step_size stepsize eta lrate",
     "optim.batch_size": "batch bs batch_size minibatch minibatch_size mb_size train_batch_size",
     "optim.gradient_batch_size": "batch bs batch_size minibatch minibatch_size mb_size train_batch_size",
     "optim.momentum": "mom mu",
@@ -63,7 +63,7 @@ _CHOICES: Mapping[str, Mapping[str, str]] = {
     },
     "optim": {
         "hf": "hessian_free hessianfree newton truncated_newton cg gauss_newton ggn second_order",
-        "adam": "adamw amsgrad",
+        "adam": "amsgrad",
         "nag": "nesterov",
         "sgd": "gd momentum gradient_descent",
     },

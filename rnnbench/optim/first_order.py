@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from rnnbench.optim.base import DrawObjective, Optimizer, State, Update, UpdateIndex
 from rnnbench.optim.clipping import clip_by_norm, clip_by_value
@@ -12,11 +13,11 @@ from rnnbench.tasks.base import Stream
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class FirstOrder(Optimizer):
+class GradientMethod(Optimizer):
     """Base of the methods that need one gradient per update.
 
-    A subclass is a pure function from gradient to step. Evaluations and records are of theta, never of a look-ahead
-    point. The gradient is clipped before weight decay is added, as in torch, where clipping precedes the optimizer.
+    Evaluations and records are of theta, never of a look-ahead point. The gradient is clipped before weight decay is
+    added, as in torch, where clipping precedes the optimizer.
 
     Attributes:
         batch_size: Sequences per update and replica.
@@ -50,15 +51,14 @@ class FirstOrder(Optimizer):
         return theta
 
     @abstractmethod
-    def step(self, gradient: Tensor, theta: Tensor, state: State, update: UpdateIndex) -> tuple[Tensor, State]:
-        """The change of theta, (R, P), and the next state.
+    def advance(self, gradient: Tensor, theta: Tensor, state: State, update: UpdateIndex) -> tuple[Tensor, State]:
+        """The parameters after an update, (R, P), and the next state.
 
         Args:
             gradient: (R, P), clipped; not changed.
-            theta: (R, P), before the update (weight decay needs it); not changed.
+            theta: (R, P), before the update; not changed.
             state: Not changed.
-            update: Index of this update, from 0 (momentum schedules and bias corrections need it); a tensor only where
-                the method says that it `is_capturable`.
+            update: Index of this update, from 0; a tensor only where the method says that it `is_capturable`.
         """
 
     def clip(self, gradient: Tensor) -> Tensor:
@@ -78,11 +78,11 @@ class FirstOrder(Optimizer):
         objective = draw(Stream.GRADIENT, self.batch_size)
         gradient = objective.loss_and_gradient(self.point(theta, state, update))
         clipped_gradient = self.clip(gradient.gradient)
-        step, next_state = self.step(clipped_gradient, theta, state, update)
+        next_theta, next_state = self.advance(clipped_gradient, theta, state, update)
         products = torch.zeros(len(theta), dtype=torch.float64)  # on the host, which counts them after every update
         passes = products + self.batch_size
         return Update(
-            theta=theta + step,
+            theta=next_theta,
             state=next_state,
             gradient=gradient,
             clipped_gradient=clipped_gradient,
@@ -91,3 +91,24 @@ class FirstOrder(Optimizer):
             forward_passes=passes,
             backward_passes=passes,
         )
+
+
+class FirstOrder(GradientMethod):
+    """Base of the methods that are a pure function from gradient to step."""
+
+    @abstractmethod
+    def step(self, gradient: Tensor, theta: Tensor, state: State, update: UpdateIndex) -> tuple[Tensor, State]:
+        """The change of theta, (R, P), and the next state.
+
+        Args:
+            gradient: (R, P), clipped; not changed.
+            theta: (R, P), before the update (weight decay needs it); not changed.
+            state: Not changed.
+            update: Index of this update, from 0 (momentum schedules and bias corrections need it); a tensor only where
+                the method says that it `is_capturable`.
+        """
+
+    @override
+    def advance(self, gradient: Tensor, theta: Tensor, state: State, update: UpdateIndex) -> tuple[Tensor, State]:
+        step, following = self.step(gradient, theta, state, update)
+        return theta + step, following

@@ -1,0 +1,158 @@
+"""Optimizers with torch.optim's interface, for many replicas.
+
+Letters: R replicas, P parameters of one replica.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from rnnbench.optim.base import State, UpdateIndex
+from rnnbench.optim.first_order import GradientMethod
+from rnnbench.optim.parameter_group import Layout, ParameterGroup
+from rnnbench.optim.torch_trial import Trial, make_optimizer, try_class
+
+POINT = "point"
+"""Name of the training weights of a schedule-free method in the state; theta is their average."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TorchOptimizer(GradientMethod):
+    """Steps by a class with torch.optim's interface; every replica has its own hyperparameters and state.
+
+    A class whose arithmetic treats every entry alone, as a trial step has shown, trains all replicas with equal
+    hyperparameters in one call, stacked along a first axis. Of any other class each replica has an optimizer of its
+    own, whose parameters have the shapes of the model's layout.
+
+    Attributes:
+        optimizer_class: Class with torch.optim's interface, or a function that makes such an optimizer.
+        layout: Names and shapes of one replica's parameters, in theta's order.
+        shared: Arguments of the class that are the same for all replicas.
+        own: Arguments that may differ between replicas, (R, 1) or (R, length) each, float64.
+        trial: Results of a few trial steps.
+    """
+
+    optimizer_class: Any
+    layout: Layout
+    shared: Mapping[str, Any]
+    own: Mapping[str, Tensor]
+    trial: Trial
+    _live: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    @classmethod
+    def of_class(
+        cls, optimizer_class: Any, layout: Layout, arguments: Mapping[str, Any], *, dtype: torch.dtype, **keys: Any
+    ) -> Self:
+        """Make the optimizer of a class after a few trial steps.
+
+        Args:
+            optimizer_class: Class with torch.optim's interface.
+            layout: Names and shapes of one replica's parameters.
+            arguments: Further arguments of the class; a tensor, (R, 1) or (R, length), has a value for each replica.
+            dtype: Type of the parameters.
+            keys: Attributes of `GradientMethod`.
+
+        Raises:
+            ValueError: The class cannot train replicas, or does not take the arguments.
+        """
+        own = {name: value for name, value in arguments.items() if isinstance(value, Tensor)}
+        shared = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in arguments.items()
+            if name not in own
+        }
+        first = {"lr": keys["lr"], "weight_decay": keys["weight_decay"], **own}
+        trial = try_class(optimizer_class, layout, {**shared, **_values(first, 0)}, dtype)
+        return cls(optimizer_class=optimizer_class, layout=layout, shared=shared, own=own, trial=trial, **keys)
+
+    @property
+    @override
+    def bytes_per_parameter(self) -> int:
+        return 64 + self.trial.bytes_per_parameter
+
+    @override
+    def initial_state(self, theta: Tensor) -> State:
+        return {POINT: theta.clone()} if self.trial.is_schedule_free else {}
+
+    @override
+    def point(self, theta: Tensor, state: State, update: UpdateIndex) -> Tensor:
+        return state.get(POINT, theta)
+
+    @override
+    def advance(self, gradient: Tensor, theta: Tensor, state: State, update: UpdateIndex) -> tuple[Tensor, State]:
+        groups = self._groups(theta, state)
+        after = torch.empty_like(theta)
+        point = torch.empty_like(theta) if self.trial.is_schedule_free else None
+        seed = int(update) if self.trial.draws_random_numbers else None
+        start = self.point(theta, state, update)
+        for group in groups:
+            group.step(start, gradient, 1.0, seed)
+            if point is not None:
+                point[group.rows] = group.weights()
+            after[group.rows] = group.evaluated_weights()
+        following = _joined(groups, len(theta))
+        if point is not None:
+            following[POINT] = point
+        self._live["state"], self._live["groups"] = following, groups
+        return after, following
+
+    def _groups(self, theta: Tensor, state: State) -> Sequence[ParameterGroup]:
+        """The groups that hold a state: those of the last update, or new ones into which it is loaded."""
+        if self._live.get("state") is state:
+            groups: Sequence[ParameterGroup] = self._live["groups"]
+            return groups
+        named = {name: rows for name, rows in state.items() if name != POINT}
+        groups = [self._make_group(rows, theta) for rows in self._rows_of_groups(len(theta), named)]
+        if named:
+            for group in groups:
+                group.load(self.trial.template, named)
+        return groups
+
+    def _make_group(self, rows: Sequence[int], theta: Tensor) -> ParameterGroup:
+        arguments = {**self.shared, **_values(self._arguments(), rows[0])}
+        make = partial(make_optimizer, self.optimizer_class, arguments)
+        return ParameterGroup(make, self.layout, rows, theta, is_stacked=self.trial.is_elementwise)
+
+    def _arguments(self) -> dict[str, Tensor]:
+        """The arguments that may differ between replicas, the learning rate and the weight decay among them."""
+        decay = {"weight_decay": self.weight_decay} if self.trial.takes_weight_decay else {}
+        return {"lr": self.lr, **decay, **self.own}
+
+    def _rows_of_groups(self, num_replicas: int, named: Mapping[str, Tensor]) -> list[list[int]]:
+        """Rows of the replicas that share a group: those with equal hyperparameters and step counts."""
+        if not self.trial.is_elementwise:
+            return [[row] for row in range(num_replicas)]
+        counts = [rows for rows in named.values() if rows.dim() == 1]
+        together: dict[Any, list[int]] = {}
+        for row in range(num_replicas):
+            key = (
+                *(tuple(tensor[row].tolist()) for tensor in self._arguments().values()),
+                *(count[row].item() for count in counts),
+            )
+            together.setdefault(key, []).append(row)
+        return list(together.values())
+
+    @override
+    def replicas(self, index: Tensor) -> Self:
+        own = {name: tensor[index.to(tensor.device)] for name, tensor in self.own.items()}
+        return replace(super().replicas(index), own=own)
+
+
+def _values(tensors: Mapping[str, Tensor], row: int) -> dict[str, Any]:
+    """The hyperparameters of one replica as numbers and tuples."""
+    rows = {name: tensor[row].tolist() for name, tensor in tensors.items()}
+    return {name: row[0] if len(row) == 1 else tuple(row) for name, row in rows.items()}
+
+
+def _joined(groups: Sequence[ParameterGroup], num_replicas: int) -> State:
+    """The states of all groups by name, (R, ...)."""
+    states = [group.rows_of_state() for group in groups]
+    if len(groups) == 1 and groups[0].rows == list(range(num_replicas)):
+        return states[0]
+    order = torch.tensor([row for group in groups for row in group.rows]).argsort()
+    return {name: torch.cat([state[name] for state in states])[order] for name in states[0]}

@@ -1,0 +1,175 @@
+"""Trial steps of a class with torch.optim's interface: what it needs, and whether it can train replicas together."""
+
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rnnbench.optim.nested_state import stored
+from rnnbench.optim.parameter_group import Layout, ParameterGroup
+
+NUM_STEPS = 3
+"""Trial steps before the state is saved, and after it."""
+
+NAMED = "named_parameters"
+"""First argument of a class that takes pairs of name and parameter instead of parameters alone."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Results of the trial steps of a class.
+
+    Attributes:
+        template: Form of the nested state of one optimizer.
+        is_elementwise: Whether its arithmetic treats every entry alone, so that replicas can be stacked.
+        is_schedule_free: Whether it switches between training weights and their average (`train` and `eval`).
+        draws_random_numbers: Whether its steps use torch's or numpy's global generator.
+        takes_weight_decay: Whether it has the argument weight_decay.
+        bytes_per_parameter: Memory of the state, per parameter of a replica.
+    """
+
+    template: Any
+    is_elementwise: bool
+    is_schedule_free: bool
+    draws_random_numbers: bool
+    takes_weight_decay: bool
+    bytes_per_parameter: int
+
+
+def make_optimizer(
+    optimizer_class: Any, arguments: Mapping[str, Any], parameters: Mapping[str, Tensor]
+) -> torch.optim.Optimizer:
+    """Make an optimizer of a class from its arguments and the parameters by name."""
+    first = next(iter(inspect.signature(optimizer_class).parameters))
+    given = list(parameters.items()) if first == NAMED else list(parameters.values())
+    optimizer: torch.optim.Optimizer = optimizer_class(given, **arguments)
+    return optimizer
+
+
+def try_class(optimizer_class: Any, layout: Layout, arguments: Mapping[str, Any], dtype: torch.dtype) -> Trial:
+    """Make a few steps with a class.
+
+    Args:
+        optimizer_class: Class with torch.optim's interface.
+        layout: Names and shapes of one replica's parameters.
+        arguments: Its arguments besides the parameters, those of one replica.
+        dtype: Type of the parameters.
+
+    Raises:
+        ValueError: The class does not take the arguments, needs a closure, fails, or keeps state that cannot be saved.
+    """
+    name = f"{optimizer_class.__module__}.{optimizer_class.__qualname__}"
+    takes = _check_arguments(name, optimizer_class, arguments)
+    own = {key: value for key, value in arguments.items() if key != "weight_decay" or takes}
+    starts, gradients = _numbers(layout, dtype)
+    make = partial(_new_group, optimizer_class, layout, own, starts)
+    try:
+        group, draws = make([0], is_stacked=False), False
+        for gradient in gradients:
+            before = _generators()
+            group.step(starts, gradient, 1.0, None)
+            draws = draws or before != _generators()
+    except Exception as error:
+        raise ValueError(f"{name} failed at a trial step: {type(error).__name__}: {error}") from error
+    template = group.template()
+    _check_resume(name, make, gradients)
+    tensors = stored(group.state()).values()
+    num_bytes = sum(tensor.numel() * tensor.itemsize for tensor in tensors)
+    return Trial(
+        template=template,
+        is_elementwise=not draws and _is_elementwise(make, gradients),
+        is_schedule_free=hasattr(group.optimizer, "train") and hasattr(group.optimizer, "eval"),
+        draws_random_numbers=draws,
+        takes_weight_decay=takes,
+        bytes_per_parameter=3 * num_bytes // starts.shape[1],  # in the optimizer, before and after an update
+    )
+
+
+def _check_arguments(name: str, optimizer_class: Any, arguments: Mapping[str, Any]) -> bool:
+    """Check the arguments of a class; returns whether it takes weight_decay."""
+    step = inspect.signature(optimizer_class.step).parameters.get("closure")
+    if step is not None and step.default is inspect.Parameter.empty:
+        raise ValueError(f"{name} needs a closure that computes the loss again, which a batch of one update has not")
+    parameters = inspect.signature(optimizer_class).parameters
+    known = [key for key, each in parameters.items() if each.kind is not each.VAR_KEYWORD][1:]
+    for key, value in arguments.items():
+        if key in known or (key == "weight_decay" and value == 0):
+            continue
+        raise ValueError(f"{name} has no argument {key}; it has {', '.join(known)}")
+    return "weight_decay" in known
+
+
+def _new_group(
+    optimizer_class: Any,
+    layout: Layout,
+    arguments: Mapping[str, Any],
+    theta: Tensor,
+    rows: Sequence[int],
+    *,
+    is_stacked: bool,
+) -> ParameterGroup:
+    return ParameterGroup(
+        partial(make_optimizer, optimizer_class, arguments), layout, rows, theta, is_stacked=is_stacked
+    )
+
+
+def _numbers(layout: Layout, dtype: torch.dtype) -> tuple[Tensor, list[Tensor]]:
+    """Parameters (2, P) and gradients of all trial steps, the second row's a thousand times larger."""
+    generator = torch.Generator().manual_seed(0)
+    size = sum(math.prod(shape) for shape in layout.values())
+    scale = torch.tensor([[1e-3], [1.0]], dtype=dtype)
+    drawn = [torch.randn(2, size, generator=generator, dtype=dtype) * scale for _ in range(2 * NUM_STEPS + 1)]
+    return drawn[0], drawn[1:]
+
+
+def _generators() -> tuple[bytes, bytes]:
+    """The states of torch's and numpy's global generators."""
+    keys = np.random.get_state()[1]  # type: ignore[index] # noqa: NPY002
+    return torch.get_rng_state().numpy().tobytes(), keys.tobytes()
+
+
+def _steps(group: ParameterGroup, theta: Tensor, gradients: Sequence[Tensor], first: int = 0) -> Tensor:
+    """Make steps from theta (2, P); returns it with the rows of the group changed."""
+    theta = theta.clone()
+    for number, gradient in enumerate(gradients, first):
+        group.step(theta, gradient, 1.0, number)
+        theta[group.rows] = group.weights()
+    return theta
+
+
+def _check_resume(name: str, make: Callable[..., ParameterGroup], gradients: Sequence[Tensor]) -> None:
+    """Check that an optimizer whose state was saved and loaded makes the same steps."""
+    group = make([0], is_stacked=False)
+    middle = _steps(group, torch.zeros_like(gradients[0]), gradients[:NUM_STEPS])
+    resumed = make([0], is_stacked=False)
+    resumed.load(group.template(), group.rows_of_state())
+    rest = gradients[NUM_STEPS:]
+    if not torch.equal(_steps(group, middle, rest, NUM_STEPS), _steps(resumed, middle, rest, NUM_STEPS)):
+        raise ValueError(
+            f"{name} keeps something outside the state and the parameter groups that torch.optim saves, "
+            "so a run could not be resumed"
+        )
+
+
+def _is_elementwise(make: Callable[..., ParameterGroup], gradients: Sequence[Tensor]) -> bool:
+    """Whether two replicas that are stacked make the steps that they make alone, bit for bit."""
+    start = gradients[-1]
+    try:
+        stacked_group = make([0, 1], is_stacked=True)
+        stacked = _steps(stacked_group, start, gradients)
+    except Exception:
+        return False  # it needs the shapes of the layout
+    tensors = stored(stacked_group.state()).values()
+    if any(tensor.dim() > 0 and tensor.shape[0] != len(stacked) for tensor in tensors):
+        return False
+    for row in range(2):
+        alone = _steps(make([row], is_stacked=False), start, gradients)
+        if not torch.equal(stacked[row], alone[row]):
+            return False
+    return True

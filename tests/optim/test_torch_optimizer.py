@@ -1,0 +1,237 @@
+"""Optimizers with torch.optim's interface make the steps of the class used by hand, also after a resume."""
+
+import inspect
+import math
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+import pytorch_optimizer
+import torch
+from hypothesis import given
+
+from rnnbench.optim.muon import Muon
+from rnnbench.optim.nested_state import contiguous, restored, stored, without_tensors
+from rnnbench.optim.torch_optimizer import TorchOptimizer
+
+LAYOUT = {"weight_ih": (6, 2), "weight_hh": (6, 6), "bias": (6,), "weight_out": (1, 6)}
+SIZE = sum(math.prod(shape) for shape in LAYOUT.values())
+LRS = (1e-2, 1e-3, 1e-2)
+
+MUON = {
+    "momentum": 0.9,
+    "ns_steps": 5,
+    "adamw_lr": 1e-3,
+    "adamw_betas": (0.9, 0.95),
+    "adamw_eps": 1e-8,
+    "recurrent": ["weight_hh"],
+}
+ELEMENTWISE = [
+    (torch.optim.RMSprop, {"momentum": 0.5, "centered": True}),
+    (torch.optim.AdamW, {"betas": (0.8, 0.9)}),
+    (torch.optim.Adagrad, {"initial_accumulator_value": 0.1}),
+    (pytorch_optimizer.Lion, {}),
+    (pytorch_optimizer.ScheduleFreeAdamW, {"warmup_steps": 3}),
+]
+OTHERS = [
+    (torch.optim.Adafactor, {}),
+    (Muon, MUON),
+    (pytorch_optimizer.SOAP, {"precondition_frequency": 3}),
+    (pytorch_optimizer.Shampoo, {"preconditioning_compute_steps": 2}),
+    (pytorch_optimizer.Kron, {}),
+]
+ALL = pytest.mark.parametrize(("cls", "keys"), ELEMENTWISE + OTHERS, ids=lambda each: getattr(each, "__name__", ""))
+
+
+def column(*values):
+    return torch.tensor(values, dtype=torch.float64).unsqueeze(1)
+
+
+def make(cls, keys, lrs=LRS, weight_decay=0.0):
+    endless = column(*[math.inf] * len(lrs))
+    return TorchOptimizer.of_class(
+        cls,
+        LAYOUT,
+        keys,
+        dtype=torch.float32,
+        batch_size=5,
+        lr=column(*lrs),
+        weight_decay=column(*[weight_decay] * len(lrs)),
+        clip_norm=endless,
+        clip_value=endless,
+    )
+
+
+def gradients(count, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(len(LRS), SIZE, generator=generator) for _ in range(count)]
+
+
+def train(optimizer, theta, state, steps, first=0):
+    """Parameters and state after some steps, and the points at which their gradients would be taken."""
+    points = []
+    for update, gradient in enumerate(steps, first):
+        points.append(optimizer.point(theta, state, update))
+        theta, state = optimizer.advance(gradient, theta, state, update)
+    return theta, state, points
+
+
+def by_hand(cls, keys, lr, start, steps, *, draws):
+    """Parameters of one replica that the class itself trains."""
+    sizes = [math.prod(shape) for shape in LAYOUT.values()]
+    named = [(name, piece.clone().view(LAYOUT[name])) for name, piece in zip(LAYOUT, start.split(sizes), strict=True)]
+    optimizer = cls(named if cls is Muon else [each for _, each in named], lr=lr, **keys)
+    for update, gradient in enumerate(steps):
+        for (_, parameter), piece in zip(named, gradient.split(sizes), strict=True):
+            parameter.grad = piece.clone().view(parameter.shape)
+        if draws:
+            torch.manual_seed(update)
+            np.random.seed(update)  # noqa: NPY002 - the generator that the classes use
+        with torch.no_grad():
+            optimizer.step()
+        if cls is pytorch_optimizer.SOAP:  # its bases have other strides, and so its products other rounding
+            for _, parameter in named:
+                optimizer.state[parameter] = contiguous(optimizer.state[parameter])
+    if hasattr(optimizer, "eval"):
+        with torch.no_grad():
+            optimizer.eval()
+    return torch.cat([parameter.flatten() for _, parameter in named])
+
+
+@ALL
+def test_the_steps_are_those_of_the_class_used_by_hand(cls, keys):
+    weight_decay = 0.01 if "weight_decay" in inspect.signature(cls).parameters else 0.0
+    optimizer = make(cls, keys, weight_decay=weight_decay)
+    decay = {"weight_decay": weight_decay} if weight_decay else {}
+    start, steps = gradients(1, seed=2)[0], gradients(7)
+    theta, _, _ = train(optimizer, start, optimizer.initial_state(start), steps)
+    for row, lr in enumerate(LRS):
+        own = by_hand(
+            cls,
+            {**keys, **decay},
+            lr,
+            start[row],
+            [each[row] for each in steps],
+            draws=optimizer.trial.draws_random_numbers,
+        )
+        assert torch.equal(theta[row], own)
+
+
+@ALL
+def test_a_state_that_was_saved_and_loaded_goes_on_bit_for_bit(cls, keys):
+    start, steps = gradients(1, seed=2)[0], gradients(9)
+    optimizer = make(cls, keys)
+    theta, state, _ = train(optimizer, start, optimizer.initial_state(start), steps[:5])
+    saved = {name: tensor.clone() for name, tensor in state.items()}
+    straight, _, points = train(optimizer, theta, state, steps[5:], 5)
+    resumed, _, again = train(make(cls, keys), theta, saved, steps[5:], 5)
+    assert torch.equal(straight, resumed)
+    assert all(torch.equal(one, other) for one, other in zip(points, again, strict=True))
+
+
+@ALL
+def test_replicas_that_end_leave_the_others_untouched(cls, keys):
+    start, steps = gradients(1, seed=2)[0], gradients(6)
+    optimizer = make(cls, keys)
+    theta, state, _ = train(optimizer, start, optimizer.initial_state(start), steps[:3])
+    together, _, _ = train(optimizer, theta, state, steps[3:], 3)
+    rows = torch.tensor([0, 2])
+    kept = {name: tensor[rows] for name, tensor in state.items()}
+    fewer, _, _ = train(optimizer.replicas(rows), theta[rows], kept, [each[rows] for each in steps[3:]], 3)
+    assert torch.equal(together[rows], fewer)
+
+
+@ALL
+def test_a_replica_that_diverges_changes_nothing_for_the_others(cls, keys):
+    start, steps = gradients(1, seed=2)[0], gradients(4)
+    healthy, _, _ = train(make(cls, keys), start, make(cls, keys).initial_state(start), steps)
+    broken = [each.clone() for each in steps]
+    broken[1][1] = math.nan
+    wild, _, _ = train(make(cls, keys), start, make(cls, keys).initial_state(start), broken)
+    assert torch.equal(wild[[0, 2]], healthy[[0, 2]])
+    assert wild[1].isnan().all()
+
+
+@pytest.mark.parametrize(("cls", "keys"), ELEMENTWISE, ids=lambda each: getattr(each, "__name__", ""))
+def test_an_elementwise_class_steps_replicas_with_equal_hyperparameters_together(cls, keys):
+    optimizer = make(cls, keys)
+    assert optimizer.trial.is_elementwise
+    assert optimizer._rows_of_groups(3, {}) == [[0, 2], [1]]
+
+
+@pytest.mark.parametrize(("cls", "keys"), OTHERS, ids=lambda each: getattr(each, "__name__", ""))
+def test_a_class_that_mixes_entries_gets_an_optimizer_for_each_replica(cls, keys):
+    optimizer = make(cls, keys)
+    assert not optimizer.trial.is_elementwise
+    assert optimizer._rows_of_groups(3, {}) == [[0], [1], [2]]
+
+
+class NormalizedStep(torch.optim.SGD):
+    """Divides by the norm of the whole gradient, which mixes replicas that are stacked."""
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter -= group["lr"] * parameter.grad / parameter.grad.norm()
+
+
+class HidesItsState(torch.optim.SGD):
+    """Counts its steps where torch does not save them."""
+
+    count = 0
+
+    def step(self, closure=None):
+        self.count += 1
+        for parameter in self.param_groups[0]["params"]:
+            parameter -= self.count * parameter.grad
+
+
+class TakesAnything(torch.optim.SGD):
+    """Swallows arguments that it does not know."""
+
+    def __init__(self, params, lr, **others):
+        super().__init__(params, lr)
+
+
+def test_mixing_is_found_by_trial():
+    assert not make(NormalizedStep, {}).trial.is_elementwise
+
+
+@pytest.mark.parametrize(
+    ("cls", "keys", "words"),
+    [
+        (torch.optim.LBFGS, {}, "needs a closure"),
+        (torch.optim.SparseAdam, {}, "failed at a trial step: RuntimeError: SparseAdam does not support dense"),
+        (HidesItsState, {}, "keeps something outside the state"),
+        (TakesAnything, {"momentun": 0.9}, "has no argument momentun; it has lr"),
+        (torch.optim.RMSprop, {"beta": 0.9}, "has no argument beta; it has lr, alpha, eps"),
+        (torch.optim.RMSprop, {"alpha": -1.0}, "Invalid alpha"),
+    ],
+)
+def test_what_cannot_train_replicas_is_refused(cls, keys, words):
+    with pytest.raises(ValueError, match=words):
+        make(cls, keys)
+
+
+NESTED = st.recursive(
+    st.one_of(
+        st.integers(-(2**53), 2**53),
+        st.floats(),
+        st.booleans(),
+        st.none(),
+        st.text(max_size=3),
+        st.integers(1, 3).map(lambda size: torch.arange(float(size))),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.lists(inner, max_size=3).map(tuple),
+        st.dictionaries(st.sampled_from(["a", "b", "c"]), inner, max_size=3),
+    ),
+    max_leaves=8,
+)
+
+
+@given(NESTED)
+def test_a_nested_state_is_restored_from_its_tensors_and_its_form(state):
+    again = restored(without_tensors(state), stored(state))
+    assert repr(again) == repr(state)
