@@ -179,7 +179,7 @@ def _choices():
         ("model", "Elman", "rnn"),
         ("model", "LSTM", "lstm"),
         ("init", "xavier", "gaussian"),
-        ("optim", "AdamW", "adam"),
+        ("optim", "AdamW", "adamw"),
         ("optim", "hessian_free", "hf"),
         ("optim", "nesterov", "nag"),
     ],

@@ -2,6 +2,9 @@
 
 import inspect
 import math
+import re
+import sys
+from pathlib import Path
 
 import hypothesis.strategies as st
 import numpy as np
@@ -10,10 +13,15 @@ import pytorch_optimizer
 import torch
 from hypothesis import given
 
+from rnnbench.config.build import build
+from rnnbench.config.errors import ConfigError
+from rnnbench.config.plan import make_plan
+from rnnbench.config.request import parse_request
 from rnnbench.optim.muon import Muon
 from rnnbench.optim.nested_state import contiguous, restored, stored, without_tensors
 from rnnbench.optim.torch_optimizer import TorchOptimizer
 
+ROOT = Path(__file__).parents[2]
 LAYOUT = {"weight_ih": (6, 2), "weight_hh": (6, 6), "bias": (6,), "weight_out": (1, 6)}
 SIZE = sum(math.prod(shape) for shape in LAYOUT.values())
 LRS = (1e-2, 1e-3, 1e-2)
@@ -41,6 +49,11 @@ OTHERS = [
     (pytorch_optimizer.Kron, {}),
 ]
 ALL = pytest.mark.parametrize(("cls", "keys"), ELEMENTWISE + OTHERS, ids=lambda each: getattr(each, "__name__", ""))
+
+
+def blocks(page, language):
+    """The code blocks of a page in one language."""
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
 
 
 def column(*values):
@@ -211,6 +224,25 @@ def test_mixing_is_found_by_trial():
 def test_what_cannot_train_replicas_is_refused(cls, keys, words):
     with pytest.raises(ValueError, match=words):
         make(cls, keys)
+
+
+def test_a_file_alone_makes_an_optimizer_of_a_class_of_torch(tmp_path):
+    (page,) = [text for text in blocks(ROOT / "docs/extending.md", "yaml") if "torch.optim.NAdam" in text]
+    (tmp_path / "optim").mkdir()
+    (tmp_path / "optim/nadam.yaml").write_text(page)
+    words = ["--config-dir", str(tmp_path), "-m", "optim=nadam", "optim.momentum_decay=0.1,0.2", "seed=0,1"]
+    configs = make_plan(parse_request([*words, "task.sequence_length=6", "model.hidden_size=4"])).configs
+    optimizer = build(configs).optimizer
+    assert isinstance(optimizer, TorchOptimizer)
+    assert optimizer.own["momentum_decay"].tolist() == [[0.1], [0.1], [0.2], [0.2]]
+    assert optimizer._rows_of_groups(4, {}) == [[0, 1], [2, 3]]
+
+
+def test_a_library_that_is_not_installed_is_named_with_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pytorch_optimizer", None)
+    (config,) = make_plan(parse_request(["optim=soap"])).configs
+    with pytest.raises(ConfigError, match=r"pip install 'rnnbench\[optimizers\]' installs it$"):
+        build([config])
 
 
 NESTED = st.recursive(
