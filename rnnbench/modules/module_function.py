@@ -113,8 +113,8 @@ class ModuleFunction:
     def _random_states(self) -> Sequence[Tensor]:
         """States of the random generators that the module may use."""
         states = [torch.get_rng_state()]
-        if self.device.type != "cpu":
-            states.append(torch.get_device_module(self.device).get_rng_state(self.device))
+        if self.device.type == "cuda":
+            states.append(torch.cuda.get_rng_state(self.device))
         return states
 
 
