@@ -122,12 +122,12 @@ class Run:
             RecordError: There is no checkpoint yet, or it is damaged.
         """
         from rnnbench.modules.from_model import module_of
-        from rnnbench.probing.net import read_net
+        from rnnbench.probing.net import read_saved_net
 
         trusted = trusted_classes(config_dir, trust)
         with module_path():
             trusted.add_to_path()
-            net = read_net(self.folder, trusted)
+            net = read_saved_net(self.folder, trusted)
         if net.warning is not None:
             say(net.warning)
         try:

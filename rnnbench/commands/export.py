@@ -56,11 +56,11 @@ def main(words: Sequence[str]) -> int:
     trusted.add_to_path()
 
     from rnnbench.modules.net_file import CODE, is_exported, net_contents, save_net
-    from rnnbench.probing.net import read_net
+    from rnnbench.probing.net import read_saved_net
 
     if file.exists() and not is_exported(file):
         raise ConfigError(f"{file} is not an exported net, so it is not overwritten")
-    net = read_net(folder, trusted)
+    net = read_saved_net(folder, trusted)
     if net.warning is not None:
         say(net.warning)
     config = net.config

@@ -38,7 +38,7 @@ class SavedNet:
     warning: str | None
 
 
-def read_net(folder: Path, trusted: Trusted = NOTHING) -> SavedNet:
+def read_saved_net(folder: Path, trusted: Trusted = NOTHING) -> SavedNet:
     """Read the latest net of a run.
 
     Args:

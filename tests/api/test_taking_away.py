@@ -11,7 +11,7 @@ from rnnbench.losses import LOSSES
 from rnnbench.modules.recurrent_net import RecurrentNet
 from rnnbench.objective.engine import Engine
 from rnnbench.objective.objective import Objective
-from rnnbench.probing.net import read_net
+from rnnbench.probing.net import read_saved_net
 from rnnbench.tasks.adding import Adding
 from rnnbench.tasks.base import Stream
 
@@ -38,7 +38,9 @@ def test_the_module_computes_the_outputs_of_the_run(here, unusual):
     assert torch.equal(net.rnn.weight_hh_l0, run.weights["weight_hh"])
     task = Adding(sequence_length=8)
     batch = task.replica_batch([3], Stream.PROBE, 0, 20)
-    expected = Objective(Engine(read_net(run.folder).model), LOSSES["squared_error"], batch).outputs(run.theta[None])
+    expected = Objective(Engine(read_saved_net(run.folder).model), LOSSES["squared_error"], batch).outputs(
+        run.theta[None]
+    )
     outputs = net(batch.inputs[:, 0].transpose(0, 1))  # at every step
     at_end = outputs[torch.arange(20), batch.lengths[0] - 1]
     torch.testing.assert_close(at_end, expected[0, 0], rtol=0, atol=1e-6)

@@ -15,7 +15,7 @@ from rnnbench.config.plan import make_plan
 from rnnbench.config.request import Request
 from rnnbench.modules.from_model import module_of
 from rnnbench.modules.recurrent_net import RecurrentNet
-from rnnbench.probing.net import read_net
+from rnnbench.probing.net import read_saved_net
 from rnnbench.records.errors import RecordError
 from rnnbench.run.job_folders import Job
 from rnnbench.run.setup import set_up
@@ -82,7 +82,7 @@ def test_the_printed_code_runs_without_rnnbench(call):
     pasted = subprocess.run([sys.executable, "-i"], input=code, capture_output=True, text=True, check=True)
     assert "Error" not in pasted.stderr
     printed = pasted.stdout.splitlines()[-1]
-    net = module_of(read_net(Path("run")).model, read_net(Path("run")).parameters)
+    net = module_of(read_saved_net(Path("run")).model, read_saved_net(Path("run")).parameters)
     assert eval(printed) == net(torch.linspace(0, 1, 60).view(3, 10, 2)).flatten().tolist()
     saved = torch.load("copy.pt", weights_only=True)
     assert saved["code"] == out
@@ -100,7 +100,7 @@ def test_the_code_loads_every_model_in_float64(model, call, tmp_path):
     assert status == 0
     names = {}
     exec(out, names)
-    expected = read_net(Path("other"))
+    expected = read_saved_net(Path("other"))
     inputs = torch.randn(2, 7, expected.model.input_size, dtype=torch.float64)
     assert torch.equal(names["net"](inputs), module_of(expected.model, expected.parameters)(inputs))
     assert names["outputs"].shape == (3, 50, expected.model.output_size)
@@ -198,13 +198,13 @@ def test_a_job_of_a_sweep(call, tmp_path):
         for name in ("checkpoint.pt", "checkpoint.previous.pt"):
             Path(f"sweep/{job}/{name}").unlink(missing_ok=True)
     for job in range(2):
-        net = read_net(tmp_path / f"sweep/{job}")
+        net = read_saved_net(tmp_path / f"sweep/{job}")
         assert torch.equal(net.model.flatten(net.parameters), jobs[job]["theta"][0])
         assert (net.update, net.config.seed) == (3, job)
     Path("sweep/groups/0.pt").write_text("damaged")
     Path("sweep/groups/0.previous.pt").unlink()
     with pytest.raises((ConfigError, RecordError), match=r"0\.pt"):
-        read_net(tmp_path / "sweep/0")
+        read_saved_net(tmp_path / "sweep/0")
 
 
 # ---------------------------------------------------------------- init=from_file
@@ -227,13 +227,18 @@ def test_all_replicas_start_from_it_and_a_resumed_run_does_not_need_it(call, tmp
     assert call(*sweep, "hydra.sweep.dir=sweep")[0] == 0
     assert torch.equal(theta_of(Path("sweep/0")), theta_of(Path("run")))
     assert not torch.equal(theta_of(Path("sweep/1")), theta_of(Path("run")))
-    assert call("train", "-q", *SMALL, *start, "budget.updates=2", "hydra.run.dir=part")[0] == 0
+    Path("my/optim").mkdir(parents=True)  # a class of one's own is tried before the run is resumed
+    Path("my/own_sgd.py").write_text("from rnnbench.optim.sgd import Sgd\nclass OwnSgd(Sgd): pass\n")
+    Path("my/optim/own.yaml").write_text("# Mine.\ndefaults: [sgd, _self_]\nname: own\n_target_: own_sgd.OwnSgd\n")
+    own = [word.replace("optim=sgd", "optim=own") for word in SMALL]
+    words = ("--config-dir", "my", "budget.updates=2", "hydra.run.dir=part")
+    assert call("train", "-q", *own, *start, *words)[0] == 0
     os.remove("net.pt")
-    assert call("resume", "-q", "part", "budget.updates=6")[0] == 0
+    assert call("resume", "-q", "part", "budget.updates=6", "--config-dir", "my")[0] == 0
     assert torch.equal(theta_of(Path("part")), theta_of(Path("whole")))
     assert call("resume", "-q", "sweep", "budget.updates=3")[0] == 0
     assert load_checkpoint(Path("sweep/1/checkpoint.pt"))["update"] == 3
-    assert call("probe", "part", "probe.state_jacobian.picture_every=0", "probe=default")[0] == 0
+    assert call("probe", "whole", "probe.state_jacobian.picture_every=0", "probe=default")[0] == 0
 
 
 @pytest.mark.parametrize(
