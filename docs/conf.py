@@ -21,8 +21,8 @@ html_title = f"rnnbench {release}"
 myst_enable_extensions = ["html_image"]
 myst_heading_anchors = 3
 
-# The reference is made from the docstrings of the arithmetic, which a class of one's own builds on.
-REFERENCE = ("tasks", "models", "init", "optim", "objective", "probes", "diagnostics", "modules")
+# The reference is made from the docstrings of what Python calls, and of the arithmetic that one's own classes build on.
+REFERENCE = ("api", "tasks", "models", "init", "optim", "objective", "probes", "diagnostics", "modules")
 PACKAGE = Path(rnnbench.__file__).parent
 apidoc_modules = [
     {
