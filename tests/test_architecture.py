@@ -21,7 +21,8 @@ MAY_IMPORT = {  # a package imports itself and these
     "losses": set(),
     "tasks": {"losses", "metrics"},  # a task knows no model
     "kernels": set(),
-    "models": {"kernels", "tasks"},  # a model sees batches and knows no loss
+    "native": set(),
+    "models": {"kernels", "native", "tasks"},  # a model sees batches and knows no loss
     "init": {"linear_algebra", "models"},
     "objective": BASE,
     "optim": {
@@ -37,7 +38,7 @@ MAY_IMPORT = {  # a package imports itself and these
     "report": {"paths", "records", "__version__"},
     "training": BELOW_TRAINING,
     "config": {*BASE, "optim", "probes", "records", "exit_status", "paths"},
-    "run": {*BELOW_TRAINING, "training", "config", "exit_status"},
+    "run": {*BELOW_TRAINING, "native", "training", "config", "exit_status"},
     "sweep": {*BELOW_TRAINING, "training", "config", "exit_status", "report", "run"},
     "probing": {*BELOW_TRAINING, "training", "config", "report", "run", "sweep"},
     "modules": {"config", "init", "models", "objective", "optim", "diagnostics", "probes", "records"},

@@ -6,7 +6,7 @@ o outputs; r and b are the replicas and sequences of one block.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,9 +18,16 @@ from rnnbench.tasks.base import Batch
 
 Parameters = Mapping[str, Tensor]
 State = tuple[Tensor, ...]
+Share = Callable[[Callable[[], None], int], None]
+"""Runs a function on several threads at once, at most as many as the second argument says, and waits for all."""
 
 INITIAL_STATE, WEIGHT_OUT, BIAS_OUT = "initial_state", "weight_out", "bias_out"
 """Names of the parameters that `Model.initial_state` and `Model.readout` use."""
+
+
+def run_alone(function: Callable[[], None], most_threads: int) -> None:
+    """Run a function on the calling thread alone; see `Share`."""
+    function()
 
 
 @dataclass(frozen=True)
@@ -50,9 +57,11 @@ class Sweeps(ABC):
 
     Attributes:
         shape: Shape of the block.
+        share: Runs a part of the work on several threads; set by the engine.
     """
 
     shape: BlockShape
+    share: Share = staticmethod(run_alone)
 
     @abstractmethod
     def load(self, batch: Batch) -> None:
@@ -66,8 +75,13 @@ class Sweeps(ABC):
     def backward(self, output_gradients: Tensor) -> Tensor:
         """Backpropagate output gradients (S, r, b, o); returns the gradient (r, P), new, summed over sequences."""
 
-    def linearized_forward(self, direction: object) -> Tensor:
-        """Directional derivative of the outputs with respect to the parameters (a J v product), (S, r, b, o)."""
+    def linearized_forward(self, direction: object, *, for_damping: bool = True) -> Tensor:
+        """Directional derivative of the outputs with respect to the parameters (a J v product), (S, r, b, o).
+
+        Args:
+            direction: `Model.weights` of the direction.
+            for_damping: Whether `linearized_backward` will need the derivatives of the states.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no linearized sweeps")
 
     def linearized_backward(self, output_gradients: Tensor, structural: Tensor | None, distance: str) -> Tensor:
@@ -229,6 +243,10 @@ class Model(ABC):
             (..., R, b, s, d).
         """
         raise NotImplementedError(f"{type(self).__name__} has no input_jacobians")
+
+    def ignores_threads(self, device: torch.device, dtype: torch.dtype) -> bool:
+        """Whether its sweeps share one block among all threads, so that results do not depend on their number."""
+        return False
 
     def min_gradient_blocks(self, shape: BlockShape) -> int:
         """Minimum number of blocks into which a gradient batch of this shape is split."""

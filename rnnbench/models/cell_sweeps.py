@@ -95,7 +95,7 @@ class CellSweeps(ReadoutSweeps):
         )
 
     @override
-    def linearized_forward(self, direction: object) -> Tensor:
+    def linearized_forward(self, direction: object, *, for_damping: bool = True) -> Tensor:
         weights, direction = self.weights, named(direction)
         with torch.no_grad(), dual_level():
             dual = {name: make_dual(weights[name], direction[name]) for name in self.parameters}

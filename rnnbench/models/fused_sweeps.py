@@ -114,7 +114,7 @@ class FusedSweeps(ReadoutSweeps):
         return self.steps
 
     @override
-    def linearized_forward(self, direction: object) -> Tensor:
+    def linearized_forward(self, direction: object, *, for_damping: bool = True) -> Tensor:
         self.hidden = []  # frees the graph: no gradient follows
         return self._step_by_step(self.shape.sequences).linearized_forward(direction)
 

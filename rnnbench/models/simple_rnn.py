@@ -12,14 +12,19 @@ from torch import Tensor
 from typing_extensions import override
 
 from rnnbench.kernels.availability import unavailable_reason
-from rnnbench.models.base import BlockShape, Model, Parameters, State
+from rnnbench.models.base import BlockShape, Model, Parameters, State, Sweeps
 from rnnbench.models.kernel_sweeps import KernelSweeps
+from rnnbench.models.native_sweeps import NativeSweeps, block_bytes
 from rnnbench.models.nonlinearity import NONLINEARITIES
 from rnnbench.models.parameters import Parameter
-from rnnbench.models.simple_rnn_sweeps import SimpleRnnSweeps, Weights, padded
+from rnnbench.models.simple_rnn_sweeps import Weights, padded
 from rnnbench.models.step_sweeps import StepSweeps
+from rnnbench.native import library
 
-RECURRENCES = ("auto", "torch", "triton")
+RECURRENCES = ("auto", "torch", "native", "triton")
+
+COST_OF_THE_REFERENCE = "an update takes about twice the time"
+"""What a run loses if torch computes its sweeps on a CPU; see docs/performance.md."""
 
 
 class SimpleRnn(Model):
@@ -30,8 +35,8 @@ class SimpleRnn(Model):
         output_size: o.
         hidden_size: n.
         nonlinearity: "tanh", "relu", "linear" or "sigmoid".
-        recurrence: Backend of the recurrence: "torch" operations, "triton" kernels, or "auto": kernels on a GPU that
-            can run them, otherwise torch.
+        recurrence: Backend of the recurrence: "torch" operations, the reference; "native" kernels, on a CPU; "triton"
+            kernels, on a GPU; or "auto": the kernels of the device if they can run, otherwise torch.
 
     Raises:
         ValueError: The nonlinearity or the recurrence is unknown.
@@ -63,7 +68,9 @@ class SimpleRnn(Model):
         }
 
     @override
-    def weights(self, theta: Tensor) -> Weights:
+    def weights(self, theta: Tensor) -> Weights | Tensor:
+        if self._is_native(theta.device, theta.dtype):
+            return theta if theta.stride(1) == 1 else theta.contiguous()
         p = self.parameters(theta)
         step = torch.cat([p["weight_hh"].mT, p["weight_ih"].mT, p["bias"].unsqueeze(1)], dim=1)
         return Weights(
@@ -75,34 +82,60 @@ class SimpleRnn(Model):
         )
 
     @override
-    def slice_weights(self, weights: object, replicas: slice) -> Weights:
+    def slice_weights(self, weights: object, replicas: slice) -> Weights | Tensor:
+        if isinstance(weights, Tensor):
+            return weights[replicas]
         assert isinstance(weights, Weights)
         return Weights(*(operand[replicas] for operand in vars(weights).values()))
 
     @override
-    def sweeps(self, shape: BlockShape) -> SimpleRnnSweeps:
-        sweeps = KernelSweeps if self._has_kernels(shape.device, shape.dtype) else StepSweeps
+    def sweeps(self, shape: BlockShape) -> Sweeps:
+        if self._is_native(shape.device, shape.dtype):
+            return NativeSweeps(self, self.nonlinearity, shape, library.kernels(shape.dtype.itemsize))
+        sweeps = KernelSweeps if self._has_triton(shape.device, shape.dtype) else StepSweeps
         return sweeps(self, self.nonlinearity, shape)
 
-    def _wants_kernels(self, device: torch.device) -> bool:
+    def _wants_triton(self, device: torch.device) -> bool:
         return self.recurrence == "triton" or (self.recurrence == "auto" and device.type == "cuda")
 
-    def _has_kernels(self, device: torch.device, dtype: torch.dtype) -> bool:
-        return self._wants_kernels(device) and unavailable_reason(self.hidden_size, device, dtype) is None
+    def _has_triton(self, device: torch.device, dtype: torch.dtype) -> bool:
+        return self._wants_triton(device) and unavailable_reason(self.hidden_size, device, dtype) is None
+
+    def _wants_native(self, device: torch.device) -> bool:
+        return device.type == "cpu" and self.recurrence in ("auto", "native")
+
+    def _is_native(self, device: torch.device, dtype: torch.dtype) -> bool:
+        fits = dtype in (torch.float32, torch.float64)
+        return self._wants_native(device) and fits and library.unavailable_reason() is None
+
+    @override
+    def ignores_threads(self, device: torch.device, dtype: torch.dtype) -> bool:
+        return self._is_native(device, dtype)
 
     @override
     def backend_name(self, device: torch.device, dtype: torch.dtype) -> str:
-        if not self._wants_kernels(device):
-            return super().backend_name(device, dtype)
-        reason = unavailable_reason(self.hidden_size, device, dtype)
+        torch_name = super().backend_name(device, dtype)
+        if self._wants_triton(device):
+            reason = unavailable_reason(self.hidden_size, device, dtype)
+            name = "Triton kernels"
+        elif self._wants_native(device):
+            reason = library.unavailable_reason()
+            name = "native kernels"
+        elif self.recurrence == "native":
+            reason, name = "the native kernels need a CPU", ""
+        else:
+            return torch_name
         if reason is None:
-            return "Triton kernels"
-        if self.recurrence == "triton":
-            raise ValueError(f"model.recurrence=triton: {reason}; use model.recurrence=auto")
-        return f"{super().backend_name(device, dtype)}, since {reason}"
+            return name
+        if self.recurrence in ("triton", "native"):
+            raise ValueError(f"model.recurrence={self.recurrence}: {reason}; use model.recurrence=auto")
+        cost = f" ({COST_OF_THE_REFERENCE})" if device.type == "cpu" else ""
+        return f"{torch_name}, since {reason}{cost}"
 
     @override
     def block_bytes(self, shape: BlockShape) -> int:
+        if self._is_native(shape.device, shape.dtype):
+            return block_bytes(self, shape)
         rows = shape.replicas * shape.steps * shape.sequences
         width = padded(self.hidden_size + self.input_size + 1) + 2 * self.hidden_size
         return rows * width * shape.dtype.itemsize

@@ -137,7 +137,7 @@ class SimpleRnnSweeps(Sweeps):
 
     @override
     @ignore_overflow
-    def linearized_forward(self, direction: object) -> Tensor:
+    def linearized_forward(self, direction: object, *, for_damping: bool = True) -> Tensor:
         assert isinstance(direction, Weights)
         self.tangents[:, 0] = direction.initial_state
         self._run_tangents(direction)

@@ -26,6 +26,9 @@ Compared with 350, at n = 100, T = 100 and B = 1000, products took 0.92 (one thr
 and gradients 0.80 to 0.89, since there are fewer operations and the workers serialize on launching them.
 """
 
+BYTES_PER_SHARED_BLOCK = 2**24
+"""Bytes of the buffers of a block that all threads share: they stay in the last cache between its sweeps."""
+
 BYTES_PER_GPU_BLOCK = 2**31
 """Bytes of the buffers of a block on a GPU: few large blocks, since every block costs its kernel launches."""
 
@@ -52,9 +55,13 @@ class Block:
 
 def rows_per_block(model: Model, num_steps: int, dtype: torch.dtype, device: torch.device) -> int:
     """Target for the largest number of sequences of a block, over all its replicas, on a device."""
-    if device.type == "cpu":
+    if model.ignores_threads(device, dtype):
+        most = BYTES_PER_SHARED_BLOCK
+    elif device.type == "cpu":
         return ROWS_PER_BLOCK
-    return max(1, BYTES_PER_GPU_BLOCK // model.block_bytes(BlockShape(1, num_steps, 1, dtype, device)))
+    else:
+        most = BYTES_PER_GPU_BLOCK
+    return max(1, most // model.block_bytes(BlockShape(1, num_steps, 1, dtype, device)))
 
 
 def split(
@@ -82,7 +89,19 @@ def split(
     ]
 
 
-def _even_slices(length: int, parts: int) -> Iterable[slice]:
+def split_by_size(num_replicas: int, num_sequences: int, most_rows: int) -> list[Block]:
+    """Split a batch of (R, B) sequences into blocks, in a way that does not depend on the number of workers.
+
+    How the sequences of a replica are split does not depend on the number of replicas either.
+    """
+    at_once = max(1, most_rows // num_sequences)
+    sequences = _even_slices(num_sequences, -(-num_sequences // most_rows))
+    starts = range(0, num_replicas, at_once)
+    replicas = [slice(start, min(start + at_once, num_replicas)) for start in starts]
+    return [Block(some, part) for some in replicas for part in sequences]
+
+
+def _even_slices(length: int, parts: int) -> Sequence[slice]:
     grain = SEQUENCE_GRAIN if length >= SEQUENCE_GRAIN * SEQUENCE_GRAIN * parts else 1
     bounds = [min(round(k * length / parts / grain) * grain, length) for k in range(parts)] + [length]
     return [slice(start, stop) for start, stop in itertools.pairwise(bounds)]
@@ -130,6 +149,8 @@ class Engine:
             for_gradients: Whether only losses and gradients are computed; a model may ask for smaller blocks then.
         """
         most_rows = rows_per_block(self.model, num_steps, self.dtype, self.device)
+        if self.model.ignores_threads(self.device, self.dtype):
+            return split_by_size(num_replicas, num_sequences, most_rows)
         whole = BlockShape(num_replicas, num_steps, num_sequences, self.dtype, self.device)
         fewest = self.model.min_gradient_blocks(whole) if for_gradients else 1
         return split(num_replicas, num_sequences, self.threads, most_rows, fewest)
@@ -146,7 +167,21 @@ class Engine:
         with self._lock:
             if self._free[shape]:
                 return self._free[shape].pop()
-        return self.model.sweeps(shape)
+        sweeps = self.model.sweeps(shape)
+        sweeps.share = self.share
+        return sweeps
+
+    def share(self, function: Callable[[], None], most_threads: int) -> None:
+        """Run a function on the calling thread and at the same time on idle workers; see `Share`."""
+        helpers = []
+        if self._executor is not None:
+            helpers = [self._executor.submit(function) for _ in range(min(most_threads, self.threads) - 1)]
+        try:
+            function()
+        finally:
+            for helper in helpers:
+                if not helper.cancel():  # a helper that has not begun has nothing left to do
+                    helper.result()
 
     def give_back(self, sweeps: Iterable[Sweeps]) -> None:
         """Return sweeps for later use."""

@@ -120,7 +120,8 @@ class GaussNewton:
             block, (sweeps, outputs, _) = objective.blocks[index], self._blocks[index]
             if active is not None and not any(active[block.replicas]):
                 return None
-            tangents = sweeps.linearized_forward(self.engine.model.slice_weights(direction, block.replicas))
+            own = self.engine.model.slice_weights(direction, block.replicas)
+            tangents = sweeps.linearized_forward(own, for_damping=self.structural is not None)
             cotangents = objective.loss_function.hessian_product(outputs, tangents).div_(objective.num_outputs)
             structural = None if self.structural is None else self.structural[block.replicas]
             return sweeps.linearized_backward(cotangents, structural, self.distance)
@@ -155,7 +156,8 @@ class GaussNewton:
 
         def run(index: int) -> Tensor:
             block, (sweeps, outputs, _) = objective.blocks[index], self._blocks[index]
-            tangents = sweeps.linearized_forward(self.engine.model.slice_weights(direction, block.replicas))
+            own = self.engine.model.slice_weights(direction, block.replicas)
+            tangents = sweeps.linearized_forward(own, for_damping=False)
             curved = objective.loss_function.hessian_product(outputs, tangents)
             return (tangents * curved).sum((0, 2, 3), dtype=torch.float64)
 

@@ -74,7 +74,8 @@ class BatchedRun:
         prepare_arithmetic()
         built, measured = _with_recurrence(setup, len(jobs), start)
         setup = replace(setup, built=built, backend=check_backend(setup.config, built, setup.device))
-        known = None if start is None else start.threads
+        keeps = start is not None and not built.model.ignores_threads(setup.device, setup.dtype)
+        known = start.threads if start is not None and keeps else None
         threads = known or resolve_threads(setup.config, built, len(jobs), setup.device)
         self._machine = _description(setup, threads)
         if not quiet:
@@ -225,5 +226,7 @@ def _with_recurrence(setup: RunSetup, num_replicas: int, start: ResumePoint | No
 def _description(setup: RunSetup, threads: int) -> str:
     """Device, threads and memory of the run, for a person."""
     where = count(threads, "thread") if setup.device.type == "cpu" else f"{setup.device} by {setup.backend}"
+    if setup.device.type == "cpu" and "since" in setup.backend:
+        where += f", sweeps by {setup.backend}"
     where += ", updates as CUDA graphs" if setup.captures else ""
     return f"{where}, about {setup.num_bytes / MEBIBYTE:,.0f} MiB of memory"

@@ -15,7 +15,9 @@ from rnnbench.config.schema import Config
 from rnnbench.config.validate import fields_of
 from rnnbench.models.base import BlockShape
 from rnnbench.models.fused_cell import FusedCell
+from rnnbench.native.library import announce_by
 from rnnbench.objective.engine import ROWS_PER_BLOCK, flush_denormals, forbid_tf32, rows_per_block
+from rnnbench.records.messages import say
 from rnnbench.run.allocator import prepare_allocator
 from rnnbench.run.processors import num_processors
 from rnnbench.training.graph import CudaGraph
@@ -151,6 +153,7 @@ def check_backend(config: Config, built: Built, device: torch.device) -> str:
     Raises:
         ConfigError: The backend does not run on the device.
     """
+    announce_by(say)
     try:
         name: str = built.model.backend_name(device, getattr(torch, config.dtype))
     except ValueError as error:

@@ -1,7 +1,6 @@
 """A single run as it was saved, read without writing anything."""
 
 import contextlib
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -128,8 +127,7 @@ def _load(
 
 def _config(path: Path, contents: Contents, overrides: Sequence[str], trusted: Trusted) -> Config:
     """Return the configuration of the resumed run."""
-    config = stored_config(contents, path, trusted, overrides)
-    return dataclasses.replace(config, threads=contents["threads"] or config.threads)
+    return stored_config(contents, path, trusted, overrides)
 
 
 def _at_its_beginning(folder: Path, overrides: Sequence[str], trusted: Trusted, world: World) -> SavedRun:

@@ -1,0 +1,193 @@
+"""Sweeps of the simple recurrent net by native kernels: one call for all steps of a block.
+
+Letters as in `rnnbench.models.simple_rnn_sweeps`.
+"""
+
+import ctypes
+import threading
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from rnnbench.models.base import BlockShape, Model, Sweeps
+from rnnbench.models.nonlinearity import Nonlinearity
+from rnnbench.native import calls
+from rnnbench.tasks.base import Batch
+
+LINE_BYTES = 64
+
+FEW_SEQUENCES, MANY_SEQUENCES = 12, 24
+"""Target for the sequences of a tile, for few and for many sequences."""
+
+MANY = 200
+"""Number of sequences from which on tiles are large."""
+
+FLOPS_WORTH_A_WORKER = 2e7
+"""Work for which a further worker is woken, which takes about 50 microseconds."""
+
+_memory = threading.local()
+
+
+def tile_size(num_sequences: int) -> int:
+    """Number of sequences of a tile. It depends on nothing else, since the rounding of a gradient depends on it."""
+    target = MANY_SEQUENCES if num_sequences >= MANY else FEW_SEQUENCES
+    num_tiles = -(-num_sequences // target)
+    return -(-num_sequences // num_tiles)
+
+
+def _padded(width: int, dtype: torch.dtype) -> int:
+    """Width of a row padded to whole cache lines."""
+    line = LINE_BYTES // dtype.itemsize
+    return -(-width // line) * line
+
+
+def block_bytes(model: Model, shape: BlockShape) -> int:
+    """Bytes of the buffers of a block; see `Model.block_bytes`."""
+    width = _padded(model.hidden_size + model.input_size + 1, shape.dtype) + _padded(model.hidden_size, shape.dtype)
+    return shape.replicas * (shape.steps + 1) * shape.sequences * width * shape.dtype.itemsize
+
+
+def _scratch(num_bytes: int) -> Tensor:
+    """Memory of the calling thread, at least `num_bytes`; reused between calls."""
+    memory: Tensor | None = getattr(_memory, "scratch", None)
+    if memory is None or memory.numel() < num_bytes:
+        memory = _memory.scratch = torch.empty(num_bytes, dtype=torch.uint8)
+    return memory
+
+
+class NativeSweeps(Sweeps):
+    """Sweeps of the simple recurrent net over a block, on a CPU.
+
+    The weights of `forward` and `linearized_forward` are rows of theta and of a direction, (r, P).
+
+    Args:
+        model: The net.
+        nonlinearity: Its nonlinearity.
+        shape: Shape of the block.
+        library: The kernels for the block's type of numbers.
+    """
+
+    def __init__(self, model: Model, nonlinearity: Nonlinearity, shape: BlockShape, library: calls.Library) -> None:
+        self.model, self.shape, self.library = model, shape, library
+        r, steps, b, n, o = shape.replicas, shape.steps, shape.sequences, model.hidden_size, model.output_size
+        tile = tile_size(b)
+        self.num_tiles = -(-b // tile)
+        width = self.width = _padded(n + model.input_size + 1, shape.dtype)
+        self.rows = self._empty(r * (steps + 1) * b * width)
+        self.tangents: Tensor | None = None
+        self.partials = self._empty(r * self.num_tiles * (n + o + 1) * width)
+        self.missing = torch.empty(r, dtype=torch.int64)
+        self.block = calls.Block(
+            replicas=r,
+            sequences=b,
+            steps=steps,
+            hidden=n,
+            inputs=model.input_size,
+            outputs=o,
+            tile=tile,
+            nonlinearity=calls.NONLINEARITIES.index(nonlinearity.name),
+            rows=self.rows.data_ptr(),
+            partials=self.partials.data_ptr(),
+            missing=self.missing.data_ptr(),
+        )
+        self.flops = 2 * r * b * steps * n * (n + model.input_size + 1)
+
+    def _empty(self, *size: int) -> Tensor:
+        return torch.empty(size, dtype=self.shape.dtype)
+
+    @override
+    def load(self, batch: Batch) -> None:
+        inputs = batch.inputs.to(self.shape.dtype)
+        self.inputs = inputs if inputs.stride(-1) == 1 else inputs.contiguous()
+        self.ends, self.lengths = batch.output_steps, batch.lengths
+        block = self.block
+        block.input, block.input_strides[:] = self.inputs.data_ptr(), self.inputs.stride()[:3]
+        block.ends = block.lengths = None
+        block.num_outputs = self.shape.steps
+        if self.ends is not None:
+            block.num_outputs = len(self.ends)
+            block.ends, block.end_strides[:] = self.ends.data_ptr(), self.ends.stride()
+            block.lengths, block.length_strides[:] = self.lengths.data_ptr(), self.lengths.stride()
+
+    def _run(self, sweep: int, num_products: int) -> None:
+        """Run the tiles of the block on as many workers as they are worth."""
+        block, run = self.block, self.library.run
+        block.next = 0
+        num_bytes = self.library.scratch_bytes(block)
+        reference = ctypes.byref(block)
+
+        def work() -> None:
+            run(reference, sweep, _scratch(num_bytes).data_ptr())
+
+        worth = int(num_products * self.flops / FLOPS_WORTH_A_WORKER)
+        self.share(work, min(self.shape.replicas * self.num_tiles, max(1, worth)))
+
+    def _values(self) -> Tensor:
+        return self._empty(self.block.num_outputs, self.shape.replicas, self.shape.sequences, self.model.output_size)
+
+    @override
+    def forward(self, weights: object) -> Tensor:
+        assert isinstance(weights, Tensor)
+        self.theta = weights
+        outputs = self._values()
+        self.block.theta, self.block.theta_stride = weights.data_ptr(), weights.stride(0)
+        self.block.values = outputs.data_ptr()
+        self._run(calls.FORWARD, 1)
+        return outputs
+
+    @override
+    def backward(self, output_gradients: Tensor) -> Tensor:
+        return self.linearized_backward(output_gradients, None, "")
+
+    @override
+    def linearized_backward(self, output_gradients: Tensor, structural: Tensor | None, distance: str) -> Tensor:
+        block = self.block
+        self.output_gradients = output_gradients.contiguous()
+        gradient = self._empty(self.shape.replicas, self.model.num_parameters)
+        block.values, block.gradient = self.output_gradients.data_ptr(), gradient.data_ptr()
+        block.structural = None
+        if structural is not None:
+            structural = structural.contiguous()
+            block.structural, block.distance = structural.data_ptr(), calls.DISTANCES.index(distance)
+        self.missing.fill_(self.num_tiles)
+        self._run(calls.BACKWARD, 2)
+        return gradient
+
+    @override
+    def linearized_forward(self, direction: object, *, for_damping: bool = True) -> Tensor:
+        assert isinstance(direction, Tensor)
+        block, shape = self.block, self.shape
+        if for_damping and self.tangents is None:
+            width = _padded(self.model.hidden_size, shape.dtype)
+            self.tangents = self._empty(shape.replicas * (shape.steps + 1) * shape.sequences * width)
+        tangents = self._values()
+        block.tangents = self.tangents.data_ptr() if for_damping and self.tangents is not None else None
+        block.direction, block.direction_stride = direction.data_ptr(), direction.stride(0)
+        block.values = tangents.data_ptr()
+        self._run(calls.TANGENTS, 2)
+        return tangents
+
+    @override
+    def states(self, sequences: int) -> Tensor:
+        shape, tile = self.shape, self.block.tile
+        steps, n = shape.steps + 1, self.model.hidden_size
+        result = self._empty(steps, shape.replicas, sequences, n)
+        rows = self.rows.view(shape.replicas, shape.sequences * steps, self.width)
+        for start in range(0, sequences, tile):
+            stop = min(start + tile, shape.sequences)
+            own = rows[:, start * steps : stop * steps].view(shape.replicas, steps, stop - start, self.width)
+            result[:, :, start:stop] = own[:, :, : sequences - start, :n].transpose(0, 1)
+        return result
+
+    @override
+    def state_gradients(self, sequences: int) -> Tensor:
+        shape, block = self.shape, self.block
+        result = torch.zeros(shape.steps, shape.replicas, sequences, self.model.hidden_size, dtype=shape.dtype)
+        block.values, block.structural, block.traced = self.output_gradients.data_ptr(), None, sequences
+        block.state_gradients = result.data_ptr()
+        try:
+            self._run(calls.STATE_GRADIENTS, 1)
+        finally:
+            block.state_gradients = None
+        return result

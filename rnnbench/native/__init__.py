@@ -1,0 +1,1 @@
+"""Native kernels of the recurrences on a CPU, compiled on the machine on which they run."""
