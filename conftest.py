@@ -11,6 +11,9 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from rnnbench.native.build import UnavailableError
+from rnnbench.native.library import kernels
+
 import_module("unsynced")
 
 # As in an environment that is activated, so that lines with commands are the same however the tests are started.
@@ -19,6 +22,10 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get(
 # Before any test differentiates: torch's autograd counts the devices once, at its first use.
 with contextlib.suppress(ImportError):  # where torch takes no device in Python, its tests are skipped
     import_module("simulated")
+
+# Compiled before any test, so that none waits for it or finds its message; what does not compile, the tests will say.
+with contextlib.suppress(UnavailableError):
+    kernels(item_size=4)
 
 # Their modules import Triton, which exists for Linux alone; pytest would import them to look for examples.
 NEED_TRITON = ["rnnbench/kernels/[!_a]*.py"]

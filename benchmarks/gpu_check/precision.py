@@ -4,6 +4,7 @@ Letters as in `rnnbench.models.simple_rnn_sweeps`.
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,9 +14,7 @@ from torch import Tensor
 
 from benchmarks.gpu_check.stage import Stage
 from rnnbench.models.base import BlockShape
-from rnnbench.models.kernel_sweeps import KernelSweeps
 from rnnbench.models.simple_rnn import SimpleRnn
-from rnnbench.models.step_sweeps import StepSweeps
 from rnnbench.tasks.base import Batch
 
 OUTPUT_SIZE = 2
@@ -61,17 +60,15 @@ class SweepCase:
     tile: tuple[int, int] = (16, 8)
     seed: int = 0
 
-    def run(
-        self, kind: type[StepSweeps] | type[KernelSweeps], dtype: torch.dtype, device: torch.device
-    ) -> dict[str, Tensor]:
-        """Compute all results of the forward and backward passes, by name."""
+    def run(self, recurrence: str, dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
+        """Compute all results of the forward and backward passes by a recurrence of `SimpleRnn`, by name."""
         generator = torch.Generator().manual_seed(self.seed)
 
         def normal(*size: int) -> Tensor:
             return torch.randn(size, generator=generator, dtype=torch.float64).to(device, dtype)
 
         r, b, steps, n = self.num_replicas, self.num_sequences, self.num_steps, self.hidden_size
-        model = SimpleRnn(self.input_size, OUTPUT_SIZE, n, self.nonlinearity)
+        model = SimpleRnn(self.input_size, OUTPUT_SIZE, n, self.nonlinearity, recurrence)
         theta = normal(r, model.num_parameters) * (self.radius * n**-0.5)
         direction = normal(r, model.num_parameters)
         ends, num_outputs, lengths = None, steps, torch.full((r, b), steps, device=device)
@@ -84,7 +81,7 @@ class SweepCase:
         batch = Batch(normal(steps, r, b, self.input_size), lengths, ends, targets)
         cotangents = normal(num_outputs, r, b, OUTPUT_SIZE)
         structural = None if self.distance is None else normal(r, 1, 1).abs()
-        sweeps = kind(model, model.nonlinearity, BlockShape(r, steps, b, dtype, device))
+        sweeps = model.sweeps(BlockShape(r, steps, b, dtype, device))
         sweeps.load(batch)
         return {
             "outputs": sweeps.forward(model.weights(theta)),
@@ -95,14 +92,12 @@ class SweepCase:
             "product": sweeps.linearized_backward(cotangents, structural, self.distance or ""),
         }
 
-    def compare(self, device: torch.device) -> dict[str, Any]:
+    def compare(self, device: torch.device, recurrence: str = "triton") -> dict[str, Any]:
         """Return the largest errors of the kernels and of torch's float32, relative to the largest entry."""
-        from rnnbench.kernels.launch import Tile, fixed_tile  # imports Triton
-
-        exact = self.run(StepSweeps, torch.float64, device)
-        rounded = self.run(StepSweeps, torch.float32, device)
-        with fixed_tile(Tile(*self.tile)):
-            kernels = self.run(KernelSweeps, torch.float32, device)
+        exact = self.run("torch", torch.float64, device)
+        rounded = self.run("torch", torch.float32, device)
+        with self._tiled() if recurrence == "triton" else nullcontext():
+            kernels = self.run(recurrence, torch.float32, device)
         errors: dict[str, Any] = {"ok": True}
         for name, expected in exact.items():
             error, of_torch = (_relative_error(other[name], expected) for other in (kernels, rounded))
@@ -111,6 +106,11 @@ class SweepCase:
             errors |= {name: error, f"{name}, torch": of_torch}
             errors["ok"] = errors["ok"] and error <= allowed and bounded
         return errors
+
+    def _tiled(self) -> AbstractContextManager[None]:
+        from rnnbench.kernels.launch import Tile, fixed_tile  # imports Triton
+
+        return fixed_tile(Tile(*self.tile))
 
 
 def _relative_error(found: Tensor, expected: Tensor) -> float:

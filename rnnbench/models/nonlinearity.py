@@ -2,9 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,7 +20,6 @@ class Nonlinearity:
         backward: (gradient, h, out): out = f'(a) * gradient.
         derivative: h -> f'(a), a new tensor.
         second_derivative: h -> f''(a), a new tensor.
-        on_host: (a, out): out = f(a) on numpy views of CPU tensors; None if numpy is not faster.
     """
 
     name: str
@@ -31,13 +28,6 @@ class Nonlinearity:
     backward: Callable[[Tensor, Tensor, Tensor], object]
     derivative: Callable[[Tensor], Tensor]
     second_derivative: Callable[[Tensor], Tensor]
-    on_host: Callable[[Any, Any], object] | None = None
-
-    def fastest(self, device: torch.device) -> tuple[Callable[[Any, Any], object], Callable[[Tensor], Any]]:
-        """The fastest function (a, out): out = f(a) on a device, and a function that views a tensor as its argument."""
-        if device.type == "cpu" and self.on_host is not None:
-            return self.on_host, Tensor.numpy
-        return self.forward, lambda tensor: tensor
 
 
 def _relu_backward(gradient: Tensor, state: Tensor, out: Tensor) -> object:
@@ -45,8 +35,6 @@ def _relu_backward(gradient: Tensor, state: Tensor, out: Tensor) -> object:
 
 
 _ALL = (
-    # numpy's tanh takes 0.4 ns for a float32 number, torch's 2.5 (AVX-512), in place or in rows of a wider matrix;
-    # its error is up to 1.4 units in the last place against 0.5.
     Nonlinearity(
         "tanh",
         torch.tanh,
@@ -54,7 +42,6 @@ _ALL = (
         lambda gradient, state, out: _aten.tanh_backward.grad_input(gradient, state, grad_input=out),
         lambda state: 1 - state * state,
         lambda state: 2 * state * (state * state - 1),
-        np.tanh,
     ),
     Nonlinearity(
         "sigmoid",

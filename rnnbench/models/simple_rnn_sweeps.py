@@ -16,7 +16,6 @@ from torch import Tensor
 from typing_extensions import override
 
 from rnnbench.models.base import BlockShape, Model, Sweeps
-from rnnbench.models.products import ignore_overflow
 from rnnbench.tasks.base import Batch
 
 
@@ -90,7 +89,6 @@ class SimpleRnnSweeps(Sweeps):
         self.output_steps, self.lengths = batch.output_steps, batch.lengths
 
     @override
-    @ignore_overflow
     def forward(self, weights: object) -> Tensor:
         assert isinstance(weights, Weights)
         self.theta_weights = weights
@@ -112,7 +110,6 @@ class SimpleRnnSweeps(Sweeps):
     def linearized_backward(self, output_gradients: Tensor, structural: Tensor | None, distance: str) -> Tensor:
         return self._backward(output_gradients, structural, distance)
 
-    @ignore_overflow
     def _backward(self, output_gradients: Tensor, structural: Tensor | None, distance: str) -> Tensor:
         self.output_gradients = output_gradients
         state_gradients = torch.matmul(output_gradients, self.theta_weights.readout.mT)
@@ -136,7 +133,6 @@ class SimpleRnnSweeps(Sweeps):
         return torch.cat([pieces[name].reshape(r, -1) for name in self.model.layout], dim=1)
 
     @override
-    @ignore_overflow
     def linearized_forward(self, direction: object, *, for_damping: bool = True) -> Tensor:
         assert isinstance(direction, Weights)
         self.tangents[:, 0] = direction.initial_state

@@ -1,8 +1,8 @@
 """Compiles the kernels for the processor of this machine, once, and keeps the library in the user's cache.
 
-The name of a library has a hash of all that it was made from: source, compiler, flags, processor. A library is built in
-a temporary folder and renamed into the cache, so that a build that is interrupted leaves nothing there and two processes
-do not disturb each other.
+The name of a library has a hash of all that it was made from: source, compiler, flags, processor. A library is built
+in a temporary folder and renamed into the cache, so that a build that is interrupted leaves nothing there and two
+processes do not disturb each other.
 """
 
 import contextlib

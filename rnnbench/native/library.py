@@ -8,7 +8,7 @@ from rnnbench.native.build import UnavailableError, library
 from rnnbench.native.calls import Library
 
 _lock = threading.Lock()
-_announce: Callable[[str], None] = lambda line: None
+_announce: Callable[[str], None] | None = None
 _found: dict[int, Library] | UnavailableError | None = None
 
 
@@ -33,7 +33,7 @@ def kernels(item_size: int) -> Library:
                 libraries.update({size: Library(path, size) for size in (4, 8)})
 
             try:
-                library(load, _announce)
+                library(load, _announce or (lambda line: None))
                 _found = libraries
             except UnavailableError as error:
                 _found = error

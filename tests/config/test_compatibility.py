@@ -72,7 +72,7 @@ class OneWay(Model):
 
 
 class LinearizedSweeps(OneWaySweeps):
-    def linearized_forward(self, direction):
+    def linearized_forward(self, direction, *, for_damping=True):
         raise AssertionError
 
     def linearized_backward(self, output_gradients, structural, distance):

@@ -11,6 +11,7 @@ from rnnbench.kernels.availability import unavailable_reason
 from rnnbench.losses import LOSSES
 from rnnbench.models.base import BlockShape
 from rnnbench.models.kernel_sweeps import KernelSweeps
+from rnnbench.models.native_sweeps import NativeSweeps
 from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.models.step_sweeps import StepSweeps
 from rnnbench.objective.engine import Engine
@@ -26,11 +27,13 @@ def sweeps_of(model, dtype=torch.float32):
     return type(model.sweeps(BlockShape(1, 2, 3, dtype, CPU)))
 
 
-def test_a_cpu_gets_torch_unless_asked_otherwise():
-    assert sweeps_of(SimpleRnn(2, 1, 4)) is StepSweeps
+def test_a_cpu_gets_native_kernels_unless_asked_otherwise():
+    assert sweeps_of(SimpleRnn(2, 1, 4)) is NativeSweeps
+    assert sweeps_of(SimpleRnn(2, 1, 4, recurrence="native"), torch.float64) is NativeSweeps
     assert sweeps_of(SimpleRnn(2, 1, 4, recurrence="torch")) is StepSweeps
     assert sweeps_of(SimpleRnn(2, 1, 4, recurrence="triton")) is KernelSweeps
-    assert SimpleRnn(2, 1, 4).backend_name(CPU, torch.float32) == "torch"
+    assert SimpleRnn(2, 1, 4).backend_name(CPU, torch.float32) == "native kernels"
+    assert SimpleRnn(2, 1, 4, recurrence="torch").backend_name(CPU, torch.float32) == "torch"
     assert SimpleRnn(2, 1, 4, recurrence="triton").backend_name(CPU, torch.float32) == "Triton kernels"
 
 
@@ -62,7 +65,7 @@ def test_a_run_that_cannot_have_it_is_refused_before_any_work():
 
 
 def test_unknown_recurrence_is_refused():
-    with pytest.raises(ValueError, match=r"model\.recurrence must be one of auto, torch, triton, got cudnn"):
+    with pytest.raises(ValueError, match=r"model\.recurrence must be one of auto, torch, native, triton, got cudnn"):
         SimpleRnn(2, 1, 3, recurrence="cudnn")
 
 

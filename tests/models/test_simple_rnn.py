@@ -2,10 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from rnnbench.models import products
 from rnnbench.models.base import BlockShape
 from rnnbench.models.nonlinearity import NONLINEARITIES
 from rnnbench.models.simple_rnn import SimpleRnn
@@ -80,7 +77,7 @@ def test_derivatives_of_the_nonlinearities_equal_autograd(nonlinearity):
 
 
 def test_block_bytes_are_what_a_block_takes():
-    model = SimpleRnn(2, 1, 20)
+    model = SimpleRnn(2, 1, 20, recurrence="torch")
     shape = BlockShape(3, 10, 7, torch.float32, torch.device("cpu"))
     sweeps = model.sweeps(shape)
     taken = sum(b.nbytes for b in (sweeps.rows, sweeps.tangents, sweeps.pre_gradients))
@@ -92,61 +89,3 @@ def test_unknown_nonlinearity_is_refused():
         ValueError, match=r"model\.nonlinearity must be one of tanh, sigmoid, relu, linear, got softsign"
     ):
         SimpleRnn(2, 1, 3, "softsign")
-
-
-@given(
-    num_replicas=st.integers(1, 3),
-    num_sequences=st.integers(1, 12),
-    hidden_size=st.integers(1, 9),
-    small_product=st.integers(1, 3000),
-    every_step=st.booleans(),
-)
-def test_products_in_pieces_equal_whole_ones(num_replicas, num_sequences, hidden_size, small_product, every_step):
-    """Whatever counts as small: outputs, gradient, and the linearized sweeps with structural damping."""
-    generator = torch.Generator().manual_seed(num_sequences)
-
-    def normal(*size):
-        return torch.randn(size, generator=generator, dtype=torch.float64)
-
-    model, num_steps = SimpleRnn(2, 1, hidden_size), 5
-    theta, direction = normal(2, num_replicas, model.num_parameters)
-    theta *= 0.3  # gradients that explode would bring the roundings of large numbers
-    steps = None if every_step else torch.randint(num_steps, (1, num_replicas, num_sequences), generator=generator)
-    num_outputs = num_steps if every_step else 1
-    batch = Batch(
-        normal(num_steps, num_replicas, num_sequences, 2),
-        torch.full((num_replicas, num_sequences), num_steps),
-        steps,
-        torch.zeros(num_outputs, num_replicas, num_sequences, 1),
-    )
-    cotangents = normal(num_outputs, num_replicas, num_sequences, 1)
-    found = []
-    for limit, fewest in ((products.SMALL_PRODUCT, 10**9), (small_product, 1)):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(products, "SMALL_PRODUCT", limit)
-            patch.setattr(products, "MIN_ROWS", fewest)
-            shape = BlockShape(num_replicas, num_steps, num_sequences, torch.float64, torch.device("cpu"))
-            sweeps = model.sweeps(shape)
-        sweeps.load(batch)
-        outputs, gradient = sweeps.forward(model.weights(theta)), sweeps.backward(cotangents)
-        tangents = sweeps.linearized_forward(model.weights(direction))
-        distance = "squared_error" if hidden_size % 2 else "cross_entropy"
-        structural = torch.full((num_replicas, 1, 1), 0.3, dtype=torch.float64)
-        found.append((outputs, gradient, tangents, sweeps.linearized_backward(cotangents, structural, distance)))
-    for whole, pieces in zip(*found, strict=True):
-        assert torch.allclose(whole, pieces, rtol=1e-12, atol=1e-12)
-
-
-@given(st.integers(1, 400), st.integers(1, 10**6))
-def test_pieces_are_equal_and_small(num_rows, size):
-    pieces = products.num_pieces(num_rows, size)
-    assert num_rows % pieces == 0
-    if pieces > 1:
-        assert num_rows // pieces * size <= products.SMALL_PRODUCT
-        assert num_rows // pieces >= products.MIN_ROWS
-
-
-def test_blocks_of_the_usual_sizes_are_cut():
-    assert products.num_pieces(100, 103 * 100) == 2
-    assert products.num_pieces(336, 103 * 100) == 4
-    assert products.num_pieces(20, 53 * 50) == 1

@@ -1,0 +1,114 @@
+"""The native kernels equal the torch reference, and their bits depend on neither threads nor other replicas."""
+
+import pytest
+import torch
+from cases import F64, assert_close
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from benchmarks.gpu_check.precision import SweepCase
+from rnnbench.losses import LOSSES
+from rnnbench.models import native_sweeps
+from rnnbench.models.base import BlockShape
+from rnnbench.models.nonlinearity import NONLINEARITIES
+from rnnbench.models.simple_rnn import SimpleRnn
+from rnnbench.native.library import unavailable_reason
+from rnnbench.objective import engine
+from rnnbench.objective.engine import Engine
+from rnnbench.objective.objective import Objective
+from rnnbench.tasks.adding import Adding
+from rnnbench.tasks.base import Batch, Stream
+
+CPU = torch.device("cpu")
+
+pytestmark = pytest.mark.skipif(unavailable_reason() is not None, reason=f"no native kernels: {unavailable_reason()}")
+
+
+@settings(max_examples=60)
+@given(
+    st.builds(
+        SweepCase,
+        num_replicas=st.integers(1, 3),
+        num_sequences=st.integers(1, 40),
+        num_steps=st.integers(1, 20),
+        hidden_size=st.integers(1, 70),
+        input_size=st.sampled_from((1, 2, 20)),
+        nonlinearity=st.sampled_from(tuple(NONLINEARITIES)),
+        num_outputs=st.sampled_from((None, 1, 2, 5)),
+        distance=st.sampled_from((None, "cross_entropy", "squared_error")),
+        seed=st.integers(0, 99),
+    )
+)
+@example(SweepCase(num_replicas=1, num_sequences=20, num_steps=100, hidden_size=100))
+@example(SweepCase(num_replicas=1, num_sequences=210, num_steps=3, hidden_size=130, num_outputs=None))
+@example(SweepCase(num_replicas=40, num_sequences=1, num_steps=2, nonlinearity="linear"))
+@example(SweepCase(num_sequences=13, num_steps=40, hidden_size=50, num_outputs=30, distance="squared_error"))
+def test_sweeps_equal_the_reference(case):
+    found = case.compare(CPU, "native")
+    assert found["ok"], found
+    exact, native = case.run("torch", F64, CPU), case.run("native", F64, CPU)
+    for name, expected in exact.items():
+        assert_close(native[name], expected)
+
+
+def activated(nonlinearity, pre_activations):
+    """f(a) as the kernels compute it: one step of one unit from inputs of weight 1."""
+    model = SimpleRnn(1, 1, 1, nonlinearity, "native")
+    shape = BlockShape(1, 1, len(pre_activations), pre_activations.dtype, CPU)
+    sweeps = model.sweeps(shape)
+    sweeps.load(Batch(pre_activations.view(1, 1, -1, 1), torch.ones(1, shape.sequences), None, torch.zeros(1)))
+    sweeps.forward(
+        model.flatten(
+            {
+                name: torch.full(size, float(name == "weight_ih"), dtype=shape.dtype)
+                for name, size in model.layout.items()
+            }
+        )[None]
+    )
+    return sweeps.states(shape.sequences)[1, 0, :, 0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("nonlinearity", ["tanh", "sigmoid"])
+def test_nonlinearity_is_exact_to_three_units_in_the_last_place(nonlinearity, dtype):
+    """Near zero too, where small signals live."""
+    sizes = torch.cat([torch.logspace(-30, 1.5, 2000), torch.linspace(0.1, 0.7, 1000), torch.linspace(0.7, 10, 1000)])
+    points = torch.cat([sizes, -sizes, torch.zeros(1)]).to(dtype)
+    found = activated(nonlinearity, points)
+    exact = getattr(torch, nonlinearity)(points.double())
+    unit = torch.finfo(dtype).eps * exact.abs().clamp(min=torch.finfo(dtype).tiny)
+    assert ((found.double() - exact).abs() / unit).max() <= 3
+
+
+@pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
+def test_what_diverges_stays_visible(nonlinearity):
+    points = torch.tensor([torch.nan, torch.inf, -torch.inf, 1.0])
+    found = activated(nonlinearity, points)
+    assert torch.allclose(found, NONLINEARITIES[nonlinearity].of(points), equal_nan=True, rtol=1e-6)
+
+
+def derivatives(threads, rows=slice(None)):
+    """Loss, gradient and product of some of three replicas."""
+    task = Adding(12)
+    model = SimpleRnn(task.input_size, task.output_size, 17)
+    theta, vector = 0.3 * torch.randn(2, 3, model.num_parameters, generator=torch.Generator().manual_seed(0))
+    batch = task.batch([0, 1, 2], Stream.GRADIENT, 0, 45).replicas(rows)
+    lent = Engine(model, threads)
+    objective = Objective(lent, LOSSES[task.loss], batch)
+    found = objective.loss_and_gradient(theta[rows])
+    curvature = objective.linearize(theta[rows], torch.full((3, 1), 0.1)[rows])
+    result = found.loss, found.gradient, curvature.loss, curvature.product(vector[rows])
+    lent.close()
+    return result
+
+
+def test_bits_depend_on_neither_threads_nor_other_replicas(monkeypatch):
+    monkeypatch.setattr(native_sweeps, "FLOPS_WORTH_A_WORKER", 1.0)
+    for most_bytes in (2**24, 40_000):  # one block; several blocks of a replica
+        monkeypatch.setattr(engine, "BYTES_PER_SHARED_BLOCK", most_bytes)
+        one = derivatives(1)
+        for threads in (2, 3):
+            assert all(map(torch.equal, one, derivatives(threads)))
+        for r in range(3):
+            alone = derivatives(2, slice(r, r + 1))
+            assert all(torch.equal(whole[r : r + 1], own) for whole, own in zip(one, alone, strict=True))
