@@ -9,6 +9,7 @@ from rnnbench.losses import LOSSES
 from rnnbench.models.gru import Gru
 from rnnbench.models.lstm import Lstm
 from rnnbench.models.simple_rnn import SimpleRnn
+from rnnbench.objective import engine
 from rnnbench.objective.engine import Engine
 from rnnbench.objective.objective import Objective
 from rnnbench.objective.sharded import ShardedObjective
@@ -61,7 +62,8 @@ def test_product_is_the_derivative_of_the_sweeps_gradient(model):
     assert error < 1e-7
 
 
-def test_blocks_and_threads_change_nothing():
+def test_blocks_and_threads_change_nothing(monkeypatch):
+    monkeypatch.setattr(engine, "BYTES_PER_SHARED_BLOCK", 50_000)
     model = SimpleRnn(2, 2, 3)
     theta, batch, objective, vector = case(model, "squared_error", num_sequences=300, threads=2)
     assert len(objective.blocks) > 1

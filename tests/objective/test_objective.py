@@ -10,13 +10,21 @@ from plain_rnn import dense_gauss_newton, run
 from rnnbench.losses import LOSSES
 from rnnbench.models.nonlinearity import NONLINEARITIES
 from rnnbench.models.simple_rnn import SimpleRnn
-from rnnbench.objective.engine import ROWS_PER_BLOCK, SEQUENCES_WORTH_A_BLOCK, Engine, split
+from rnnbench.objective import engine
+from rnnbench.objective.engine import (
+    ROWS_PER_BLOCK,
+    SEQUENCE_GRAIN,
+    SEQUENCES_WORTH_A_BLOCK,
+    Engine,
+    split,
+    split_by_size,
+)
 from rnnbench.objective.gauss_newton import Matching
 from rnnbench.objective.objective import Objective
 
 
-def case(nonlinearity, loss, every_step, num_replicas, num_sequences, *, hidden_size=4, **options):
-    model = SimpleRnn(INPUT_SIZE, output_size(loss), hidden_size, nonlinearity)
+def case(nonlinearity, loss, every_step, num_replicas, num_sequences, *, hidden_size=4, recurrence="auto", **options):
+    model = SimpleRnn(INPUT_SIZE, output_size(loss), hidden_size, nonlinearity, recurrence)
     sizes = {"num_replicas": num_replicas, "num_sequences": num_sequences}
     return make_case(model, loss, every_step=every_step, **sizes, **options)
 
@@ -181,9 +189,12 @@ def test_products_are_linear_symmetric_and_positive(num_replicas, **shape):
     assert_close(operator.product(2 * u - 3 * v), 2 * image_u - 3 * image_v, 1e-11)
 
 
-def test_many_sequences_are_cut_into_blocks_that_add_up():
+@pytest.mark.parametrize("recurrence", ["auto", "torch"])
+def test_many_sequences_are_cut_into_blocks_that_add_up(recurrence, monkeypatch):
+    monkeypatch.setattr(engine, "BYTES_PER_SHARED_BLOCK", 300_000)
     sequences = 2 * ROWS_PER_BLOCK
-    _, theta, _, objective, generator = case("tanh", "squared_error", False, 2, sequences, threads=2)
+    options = {"threads": 2, "recurrence": recurrence}
+    _, theta, _, objective, generator = case("tanh", "squared_error", False, 2, sequences, **options)
     assert len(objective.blocks) >= 4
     vector = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
     whole, product = objective.loss_and_gradient(theta), objective.linearize(theta).product(vector)
@@ -211,7 +222,8 @@ def test_buffers_are_lent_again_and_never_shared():
     assert shapes_made <= 3
 
 
-def test_inactive_replicas_cost_nothing_and_read_nothing():
+def test_inactive_replicas_cost_nothing_and_read_nothing(monkeypatch):
+    monkeypatch.setattr(engine, "BYTES_PER_SHARED_BLOCK", 300_000)
     _, theta, _, objective, generator = case("tanh", "squared_error", False, 3, ROWS_PER_BLOCK)
     vector = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
     operator = objective.linearize(theta)
@@ -226,6 +238,21 @@ def test_wrong_shape_is_refused():
     _, theta, _, objective, _ = case("tanh", "squared_error", False, 2, 3)
     with pytest.raises(ValueError, match=r"expected a vector of theta's shape \(2, \d+\), got \(1, \d+\)"):
         objective.linearize(theta).product(theta[:1])
+
+
+@given(st.integers(1, 40), st.integers(1, 3000), st.integers(1, 2000))
+def test_shared_blocks_tile_the_batch_alike_whatever_the_number_of_replicas(num_replicas, num_sequences, most_rows):
+    seen = torch.zeros(num_replicas, num_sequences, dtype=torch.int64)
+    blocks = split_by_size(num_replicas, num_sequences, most_rows)
+    for block in blocks:
+        rows = seen[block.replicas, block.sequences]
+        rows += 1
+        assert rows.numel() <= max(most_rows, 1) + SEQUENCE_GRAIN
+    assert (seen == 1).all()
+    alone = split_by_size(1, num_sequences, most_rows)
+    assert {(b.sequences.start, b.sequences.stop) for b in blocks} == {
+        (b.sequences.start, b.sequences.stop) for b in alone
+    }
 
 
 @given(st.integers(1, 40), st.integers(1, 3000), st.integers(1, 8))
