@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TypeVar
 
 import torch
@@ -168,20 +168,9 @@ class Engine:
             if self._free[shape]:
                 return self._free[shape].pop()
         sweeps = self.model.sweeps(shape)
-        sweeps.share = self.share
-        return sweeps
-
-    def share(self, function: Callable[[], None], most_threads: int) -> None:
-        """Run a function on the calling thread and at the same time on idle workers; see `Share`."""
-        helpers = []
         if self._executor is not None:
-            helpers = [self._executor.submit(function) for _ in range(min(most_threads, self.threads) - 1)]
-        try:
-            function()
-        finally:
-            for helper in helpers:
-                if not helper.cancel():  # a helper that has not begun has nothing left to do
-                    helper.result()
+            sweeps.share = partial(_share, self._executor, self.threads)
+        return sweeps
 
     def give_back(self, sweeps: Iterable[Sweeps]) -> None:
         """Return sweeps for later use."""
@@ -199,6 +188,17 @@ class Engine:
         """Free the buffers that are not in use."""
         with self._lock:
             self._free.clear()
+
+
+def _share(executor: ThreadPoolExecutor, num_threads: int, function: Callable[[], None], most_threads: int) -> None:
+    """Run a function on the calling thread and at the same time on idle workers; see `Share`."""
+    helpers = [executor.submit(function) for _ in range(min(most_threads, num_threads) - 1)]
+    try:
+        function()
+    finally:
+        for helper in helpers:
+            if not helper.cancel():  # a helper that has not begun has nothing left to do
+                helper.result()
 
 
 @cache
