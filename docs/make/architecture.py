@@ -31,6 +31,7 @@ LAYERS: Sequence[tuple[str, Sequence[tuple[str, str]]]] = (
         (
             ("tasks", "batches"),
             ("models", "sweeps in time"),
+            ("native", "C++"),
             ("kernels", "Triton"),
             ("init", "theta at 0"),
             ("losses", ""),

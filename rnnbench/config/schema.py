@@ -85,8 +85,8 @@ class RnnConfig(Choice):
     )
     recurrence: str = option(
         "auto",
-        "backend of the recurrence: torch, triton, or auto: triton on a GPU that supports it, else torch",
-        choices=("auto", "torch", "triton"),
+        "backend of the recurrence: native kernels (CPU), triton (GPU), torch, or auto: the kernels if they can run",
+        choices=("auto", "torch", "native", "triton"),
     )
 
 

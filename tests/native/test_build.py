@@ -6,6 +6,7 @@ import threading
 import pytest
 import torch
 
+from rnnbench.cli import main
 from rnnbench.models.base import BlockShape
 from rnnbench.models.native_sweeps import NativeSweeps
 from rnnbench.models.simple_rnn import SimpleRnn
@@ -153,8 +154,12 @@ def test_no_compiler(said, monkeypatch):
         SimpleRnn(2, 1, 4, recurrence="native").backend_name(CPU, torch.float32)
 
 
-def test_switched_off(said, monkeypatch):
+def test_switched_off(said, monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("RNNBENCH_NATIVE", "0")
     assert sweeps() is StepSweeps
     assert library.unavailable_reason() == "RNNBENCH_NATIVE=0"
     assert said == []
+    words = ["task.sequence_length=8", "model.hidden_size=4", "init.num_connections=2", "optim=nag", "threads=1"]
+    assert main(["train", *words, "probe=none", "budget.updates=1", f"hydra.run.dir={tmp_path / 'run'}"]) == 0
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "MiB of memory" in line]
+    assert "1 thread, sweeps by torch, since RNNBENCH_NATIVE=0 (an update takes about twice the time), about" in line

@@ -15,6 +15,8 @@ from forked import Command
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rnnbench.cli import main
+from rnnbench.models import native_sweeps
+from rnnbench.native.library import unavailable_reason
 from rnnbench.run.callbacks import RunCallbacks
 from rnnbench.run.single_run import resume_run
 from rnnbench.training.checkpoint import load_checkpoint
@@ -85,6 +87,19 @@ def test_killed_and_resumed_equals_uninterrupted(overrides, updates, tmp_path):
     facts = [json.loads((tmp_path / name / "summary.json").read_text()) for name in ("whole", "killed")]
     for key in ("status", "updates", "sequences", "products", "loss", "error_rate"):
         assert facts[0][key] == facts[1][key]
+
+
+@pytest.mark.skipif(unavailable_reason() is not None, reason="torch's sweeps depend on the number of threads")
+@pytest.mark.parametrize("overrides", [SGD, HF], ids=["nag", "hf"])
+def test_resumed_with_another_number_of_threads(overrides, tmp_path, monkeypatch):
+    monkeypatch.setattr(native_sweeps, "FLOPS_WORTH_A_WORKER", 1.0)
+    short, whole = tmp_path / "short", tmp_path / "whole"
+    train(short, *overrides, "budget.updates=4")
+    train(whole, *overrides, "budget.updates=8")
+    monkeypatch.setattr("rnnbench.run.batched_run.resolve_threads", lambda *args: 3)
+    assert resume_run(short, ["budget.updates=8"], quiet=True) == 0
+    same_records(whole, short)
+    assert json.loads((short / "summary.json").read_text())["threads"] == 3
 
 
 def test_a_larger_budget(tmp_path, capsys):
