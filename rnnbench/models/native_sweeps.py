@@ -96,12 +96,26 @@ class NativeSweeps(Sweeps):
     def _empty(self, *size: int) -> Tensor:
         return torch.empty(size, dtype=self.shape.dtype)
 
+    def _checked(self, tensor: Tensor, *size: int) -> Tensor:
+        """Check what the kernels will read without checks: a tensor of the block's type, of a size, on the CPU."""
+        if tensor.shape != size or tensor.dtype != self.shape.dtype or tensor.device.type != "cpu":
+            found = f"{tensor.dtype} of size {tuple(tensor.shape)} on {tensor.device}"
+            raise ValueError(f"expected {self.shape.dtype} of size {size} on cpu, got {found}")
+        return tensor if tensor.stride(-1) == 1 or size[-1] == 1 else tensor.contiguous()
+
     @override
     def load(self, batch: Batch) -> None:
-        inputs = batch.inputs.to(self.shape.dtype)
-        self.inputs = inputs if inputs.stride(-1) == 1 else inputs.contiguous()
-        self.ends, self.lengths = batch.output_steps, batch.lengths
-        block = self.block
+        shape, block = self.shape, self.block
+        size = (shape.steps, shape.replicas, shape.sequences, self.model.input_size)
+        self.inputs = self._checked(batch.inputs.to(shape.dtype), *size)
+        self.ends, self.lengths = batch.output_steps, batch.lengths.to(torch.int64)
+        if self.ends is not None:
+            self.ends = self.ends.to(torch.int64)
+            first, last = self.ends.aminmax()
+            if self.ends.shape[1:] != size[1:3] or self.lengths.shape != size[1:3]:
+                raise ValueError(f"expected outputs and lengths of {size[1:3]} sequences")
+            if first < 0 or last >= shape.steps:
+                raise ValueError(f"outputs at steps {int(first)} to {int(last)}, but the sequences have {shape.steps}")
         block.input, block.input_strides[:] = self.inputs.data_ptr(), self.inputs.stride()[:3]
         block.ends = block.lengths = None
         block.num_outputs = self.shape.steps
@@ -129,7 +143,7 @@ class NativeSweeps(Sweeps):
     @override
     def forward(self, weights: object) -> Tensor:
         assert isinstance(weights, Tensor)
-        self.theta = weights
+        self.theta = weights = self._checked(weights, self.shape.replicas, self.model.num_parameters)
         outputs = self._values()
         self.block.theta, self.block.theta_stride = weights.data_ptr(), weights.stride(0)
         self.block.values = outputs.data_ptr()
@@ -143,12 +157,16 @@ class NativeSweeps(Sweeps):
     @override
     def linearized_backward(self, output_gradients: Tensor, structural: Tensor | None, distance: str) -> Tensor:
         block = self.block
-        self.output_gradients = output_gradients.contiguous()
+        shape, o = self.shape, self.model.output_size
+        size = (block.num_outputs, shape.replicas, shape.sequences, o)
+        self.output_gradients = self._checked(output_gradients, *size).contiguous()
         gradient = self._empty(self.shape.replicas, self.model.num_parameters)
         block.values, block.gradient = self.output_gradients.data_ptr(), gradient.data_ptr()
         block.structural = None
         if structural is not None:
-            structural = structural.contiguous()
+            if block.tangents is None:
+                raise ValueError("structural damping needs linearized_forward(..., for_damping=True) before")
+            structural = self._checked(structural, shape.replicas, 1, 1).contiguous()
             block.structural, block.distance = structural.data_ptr(), calls.DISTANCES.index(distance)
         self.missing.fill_(self.num_tiles)
         self._run(calls.BACKWARD, 2)
@@ -161,6 +179,7 @@ class NativeSweeps(Sweeps):
         if for_damping and self.tangents is None:
             width = _padded(self.model.hidden_size, shape.dtype)
             self.tangents = self._empty(shape.replicas * (shape.steps + 1) * shape.sequences * width)
+        direction = self._checked(direction, shape.replicas, self.model.num_parameters)
         tangents = self._values()
         block.tangents = self.tangents.data_ptr() if for_damping and self.tangents is not None else None
         block.direction, block.direction_stride = direction.data_ptr(), direction.stride(0)

@@ -9,7 +9,7 @@ from rnnbench.native.calls import Library
 
 _lock = threading.Lock()
 _announce: Callable[[str], None] | None = None
-_found: dict[int, Library] | UnavailableError | None = None
+_found: dict[int, Library] | str | None = None  # or why there are none
 
 
 def announce_by(announce: Callable[[str], None]) -> None:
@@ -36,9 +36,9 @@ def kernels(item_size: int) -> Library:
                 library(load, _announce or (lambda line: None))
                 _found = libraries
             except UnavailableError as error:
-                _found = error
-        if isinstance(_found, UnavailableError):
-            raise _found
+                _found = str(error)
+        if isinstance(_found, str):
+            raise UnavailableError(_found)
         return _found[item_size]
 
 

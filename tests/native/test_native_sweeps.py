@@ -60,8 +60,8 @@ def activated(nonlinearity, pre_activations):
     sweeps.forward(
         model.flatten(
             {
-                name: torch.full(size, float(name == "weight_ih"), dtype=shape.dtype)
-                for name, size in model.layout.items()
+                name: torch.full(parameter.shape, float(name == "weight_ih"), dtype=shape.dtype)
+                for name, parameter in model.layout.items()
             }
         )[None]
     )
@@ -92,7 +92,7 @@ def derivatives(threads, rows=slice(None)):
     task = Adding(12)
     model = SimpleRnn(task.input_size, task.output_size, 17)
     theta, vector = 0.3 * torch.randn(2, 3, model.num_parameters, generator=torch.Generator().manual_seed(0))
-    batch = task.batch([0, 1, 2], Stream.GRADIENT, 0, 45).replicas(rows)
+    batch = task.replica_batch([0, 1, 2], Stream.GRADIENT, 0, 45).replicas(rows)
     lent = Engine(model, threads)
     objective = Objective(lent, LOSSES[task.loss], batch)
     found = objective.loss_and_gradient(theta[rows])

@@ -94,10 +94,10 @@ def test_killed_and_resumed_equals_uninterrupted(overrides, updates, tmp_path):
 def test_resumed_with_another_number_of_threads(overrides, tmp_path, monkeypatch):
     monkeypatch.setattr(native_sweeps, "FLOPS_WORTH_A_WORKER", 1.0)
     short, whole = tmp_path / "short", tmp_path / "whole"
-    train(short, *overrides, "budget.updates=4")
-    train(whole, *overrides, "budget.updates=8")
+    train(short, *overrides, "budget.updates=15")
+    train(whole, *overrides, "budget.updates=30")
     monkeypatch.setattr("rnnbench.run.batched_run.resolve_threads", lambda *args: 3)
-    assert resume_run(short, ["budget.updates=8"], quiet=True) == 0
+    assert resume_run(short, ["budget.updates=30"], quiet=True) == 0
     same_records(whole, short)
     assert json.loads((short / "summary.json").read_text())["threads"] == 3
 
