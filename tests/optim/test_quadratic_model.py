@@ -4,6 +4,7 @@ import torch
 
 from rnnbench.losses import LOSSES
 from rnnbench.models.simple_rnn import SimpleRnn
+from rnnbench.objective import engine
 from rnnbench.objective.engine import ROWS_PER_BLOCK, Engine
 from rnnbench.objective.gauss_newton import Matching
 from rnnbench.objective.objective import Objective
@@ -38,7 +39,8 @@ def test_replicas_that_have_stopped_are_gathered_out():
     assert torch.allclose(model.product(vector), whole, rtol=1e-12)
 
 
-def test_replicas_in_blocks_of_their_own_are_not_moved():
+def test_replicas_in_blocks_of_their_own_are_not_moved(monkeypatch):
+    monkeypatch.setattr(engine, "BYTES_PER_SHARED_BLOCK", 1_000_000)
     model, vector = case(2, ROWS_PER_BLOCK)
     model.product(vector, [True, False])
     assert len(model._rows) == 2
