@@ -14,6 +14,7 @@ from rnnbench.models.kernel_sweeps import KernelSweeps
 from rnnbench.models.native_sweeps import NativeSweeps
 from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.models.step_sweeps import StepSweeps
+from rnnbench.native import library
 from rnnbench.objective.engine import Engine
 from rnnbench.objective.objective import Objective
 from rnnbench.run.setup import set_up
@@ -27,6 +28,7 @@ def sweeps_of(model, dtype=torch.float32):
     return type(model.sweeps(BlockShape(1, 2, 3, dtype, CPU)))
 
 
+@pytest.mark.skipif(library.unavailable_reason() is not None, reason="no native kernels")
 def test_a_cpu_gets_native_kernels_unless_asked_otherwise():
     assert sweeps_of(SimpleRnn(2, 1, 4)) is NativeSweeps
     assert sweeps_of(SimpleRnn(2, 1, 4, recurrence="native"), torch.float64) is NativeSweeps
