@@ -105,6 +105,8 @@ def train(plan: Plan, *, closing: bool = True) -> Trained:
     quiet = _is_quiet(request)
     if plan.sweep and num_processes > 1:
         raise ConfigError("torchrun distributes a single run over its processes; start a sweep (-m) without torchrun")
+    if not quiet:
+        say(_first_line(plan))  # before torch is imported, which takes a second or more
     prepare_process()
     trusted = folders_of_classes(request.config_dir)
     trusted.add_to_path()
@@ -118,8 +120,6 @@ def train(plan: Plan, *, closing: bool = True) -> Trained:
     batches = batch_jobs(plan.configs, this_world())
     if rank > 0:
         return Trained(work_on_run(batches[0].setup, plan.configs[0].seed), plan.folder.absolute())
-    if not quiet:
-        say(_first_line(plan))
     missing = [path for path in (plan.folder, *plan.folder.parents) if not path.exists()]
     with plan.locked_folder() as folder:
         if folder != plan.folder and not quiet:

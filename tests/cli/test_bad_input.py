@@ -128,7 +128,7 @@ LENGTH = "task.sequence_length must be at least 11 for variant hs97 of Adding, g
 )
 def test_what_a_task_refuses(words, message, rnnbench):
     """The objects of every job are built before anything is written, also those of a sweep's last job."""
-    answer = rnnbench("train", *words.split())
+    answer = rnnbench("train", "-q", *words.split())
     assert (answer.status, answer.out, answer.err) == (2, "", f"rnnbench: {message}\n")
     assert os.listdir() == []
 
