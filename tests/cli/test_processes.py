@@ -99,7 +99,7 @@ def test_completion_in_bash(environment, tmp_path):
     executable.chmod(0o755)
     script = """
 eval "$(rnnbench -sc install=bash)"
-COMP_LINE="rnnbench train optim=s" COMP_POINT=22 COMP_CWORD=2
+COMP_LINE="rnnbench train optim=n" COMP_POINT=22 COMP_CWORD=2
 hydra_bash_completion
 echo "${COMPREPLY[@]}"
 """
@@ -107,4 +107,4 @@ echo "${COMPREPLY[@]}"
     done = subprocess.run(
         ["bash", "-c", script], env={**environment, "PATH": path}, cwd=tmp_path, capture_output=True, text=True
     )
-    assert done.stdout.split() == ["optim=sgd"], done.stderr
+    assert done.stdout.split() == ["optim=nag"], done.stderr
