@@ -7,12 +7,7 @@ types.
 from importlib import import_module
 from typing import Any
 
-# These packages have the names of public functions. A package becomes an attribute of this one when it is first
-# imported, so that is done here, before the functions.
-from rnnbench import report, sweep
 from rnnbench import tasks as tasks  # its own names are imported at their first use too
-
-del report, sweep
 
 __version__ = "0.1.0"
 

@@ -7,8 +7,8 @@ import unsynced  # noqa: F401
 
 import rnnbench.commands.train
 import rnnbench.run.single_run
-import rnnbench.sweep.hydra_jobs
-import rnnbench.sweep.resume  # noqa: F401
+import rnnbench.sweeps.hydra_jobs
+import rnnbench.sweeps.resume  # noqa: F401
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import parse_request
 

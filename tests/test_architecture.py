@@ -13,7 +13,7 @@ ABOVE = {"benchmarks", "docs", "scripts", "tests"}  # what a checkout has beside
 BASE = {"kernels", "linear_algebra", "losses", "tasks", "models", "init"}
 BELOW_TRAINING = {*BASE, "metrics", "objective", "optim", "diagnostics", "probes", "records"}
 MAY_IMPORT = {  # a package imports itself and these
-    "__init__": {"report", "sweep", "tasks"},  # see there
+    "__init__": {"tasks"},  # whose names are imported at their first use
     "exit_status": set(),
     "paths": set(),
     "metrics": set(),
@@ -25,35 +25,30 @@ MAY_IMPORT = {  # a package imports itself and these
     "models": {"kernels", "native", "tasks"},  # a model sees batches and knows no loss
     "init": {"linear_algebra", "models"},
     "objective": BASE,
-    "optim": {
-        "losses",
-        "tasks",
-        "metrics",
-        "objective",
-        "linear_algebra",
-    },  # an optimizer sees vectors and objectives, never a model
+    # An optimizer sees vectors and objectives, never a model.
+    "optim": {"losses", "tasks", "metrics", "objective", "linear_algebra"},
     "diagnostics": {"linear_algebra"},
     "probes": {*BASE, "metrics", "objective", "optim", "diagnostics"},
     "records": {"metrics", "__version__"},
-    "report": {"paths", "records", "__version__"},
+    "reports": {"paths", "records", "__version__"},
     "training": BELOW_TRAINING,
     "config": {*BASE, "optim", "probes", "records", "exit_status", "paths"},
     "run": {*BELOW_TRAINING, "native", "training", "config", "exit_status"},
-    "sweep": {*BELOW_TRAINING, "training", "config", "exit_status", "report", "run"},
-    "probing": {*BELOW_TRAINING, "training", "config", "report", "run", "sweep"},
+    "sweeps": {*BELOW_TRAINING, "training", "config", "exit_status", "reports", "run"},
+    "probing": {*BELOW_TRAINING, "training", "config", "reports", "run", "sweeps"},
     "modules": {"config", "init", "models", "objective", "optim", "diagnostics", "probes", "records"},
     "checks": {*BELOW_TRAINING, "training", "config", "exit_status", "run"},
-    "experiments": {*BELOW_TRAINING, "training", "config", "exit_status", "report", "run", "sweep"},
-    "bench": {*BELOW_TRAINING, "training", "config", "exit_status", "run", "sweep"},
+    "experiments": {*BELOW_TRAINING, "training", "config", "exit_status", "reports", "run", "sweeps"},
+    "bench": {*BELOW_TRAINING, "training", "config", "exit_status", "run", "sweeps"},
     "_hydra": {"config"},
     "commands": {
         "config",
         "exit_status",
         "paths",
         "records",
-        "report",
+        "reports",
         "run",
-        "sweep",
+        "sweeps",
         "probing",
         "checks",
         "experiments",
@@ -62,7 +57,7 @@ MAY_IMPORT = {  # a package imports itself and these
     }
     | {"__version__"},
     "api": {
-        *("commands", "config", "exit_status", "modules", "probing", "records", "report", "run", "sweep", "training")
+        *("commands", "config", "exit_status", "modules", "probing", "records", "reports", "run", "sweeps", "training")
     },
     "cli": {"commands", "config", "exit_status", "records", "training", "__version__"},
     "__main__": {"cli", "run"},
@@ -74,7 +69,7 @@ READS_FILES = "rnnbench.init.from_file"  # the only part of the arithmetic
 FORBIDDEN = {
     **{arithmetic: FRAMEWORKS | FILE_ACCESS for arithmetic in ARITHMETIC},
     "records": {"torch", "hydra", "omegaconf"},
-    "report": {"torch", "pandas", *FRAMEWORKS},
+    "reports": {"torch", "pandas", *FRAMEWORKS},
     "training": {"hydra", "omegaconf", "tensorboard"},
 }
 WITHOUT_LAPACK = {"vector_norm", "vecdot"}  # sums over entries
@@ -96,7 +91,7 @@ LAPACK = {  # functions of torch, and methods of its tensors
     "triangular_solve",
 }
 BATCHES = "rnnbench.tasks.base"  # all that the others know of tasks
-STARTS_WITHOUT_TORCH = {"_hydra", "api", "cli", "commands", "exit_status", "config", "__init__", "paths", "report"}
+STARTS_WITHOUT_TORCH = {"_hydra", "api", "cli", "commands", "exit_status", "config", "__init__", "paths", "reports"}
 
 
 def part(module):

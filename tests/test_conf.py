@@ -18,7 +18,7 @@ from rnnbench.config.request import Request, parse_request
 from rnnbench.config.rule import is_rule, load_rule
 from rnnbench.config.validate import fields_of, validate
 from rnnbench.paths import conf_dir
-from rnnbench.report.description import goal_of
+from rnnbench.reports.description import goal_of
 
 CONF = conf_dir()
 FILES = sorted(CONF.rglob("*.yaml"))

@@ -112,7 +112,7 @@ def test_the_picture_of_the_architecture_has_every_package():
 def test_files_that_the_architecture_names_exist():
     text = (ROOT / "docs/architecture.md").read_text()
     named = re.findall(
-        r"`((?:commands|config|run|sweep|training|records|experiments|report|optim|objective)/[\w./]*)`", text
+        r"`((?:commands|config|run|sweeps|training|records|experiments|reports|optim|objective)/[\w./]*)`", text
     )
     assert len(named) > 10
     assert [name for name in named if not (ROOT / "rnnbench" / name).exists()] == []

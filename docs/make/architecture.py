@@ -9,7 +9,7 @@ LAYERS: Sequence[tuple[str, Sequence[tuple[str, str]]]] = (
     (
         "what a command runs",
         (
-            ("sweep", "groups, backends"),
+            ("sweeps", "groups, backends"),
             ("experiments", "claims, verdicts"),
             ("probing", "saved nets"),
             ("checks", "laws of own classes"),
@@ -18,7 +18,7 @@ LAYERS: Sequence[tuple[str, Sequence[tuple[str, str]]]] = (
     ),
     (
         "one batched run",
-        (("run", "device, folders, checkpoints"), ("report", "tables, figures"), ("modules", "torch.nn.Module")),
+        (("run", "device, folders, checkpoints"), ("reports", "tables, figures"), ("modules", "torch.nn.Module")),
     ),
     ("configuration and loop", (("config", "schema, composition, build"), ("training", "loop, observer"))),
     (

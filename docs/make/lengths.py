@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from docs.make.errors import PageError
-from rnnbench.report.field_charts import success_charts
-from rnnbench.report.run_table import read_table
+from rnnbench.reports.field_charts import success_charts
+from rnnbench.reports.run_table import read_table
 
 TABLE = "lengths.csv"
 PICTURE = "solved_against_length.svg"

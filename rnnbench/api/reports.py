@@ -12,11 +12,11 @@ from rnnbench.api.tables import Rows
 from rnnbench.commands.report import bad_input, parse_fields, split_sources
 from rnnbench.config.errors import ConfigError
 from rnnbench.records.wording import count
-from rnnbench.report.contents import Contents, read_contents
-from rnnbench.report.fields import ABSENT, Value
-from rnnbench.report.run_table import NUMBERS, PRODUCTS, SOLVED_AT
-from rnnbench.report.runs import Run
-from rnnbench.report.tables import group_rows
+from rnnbench.reports.contents import Contents, read_contents
+from rnnbench.reports.fields import ABSENT, Value
+from rnnbench.reports.run_table import NUMBERS, PRODUCTS, SOLVED_AT
+from rnnbench.reports.runs import Run
+from rnnbench.reports.tables import group_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -91,7 +91,7 @@ class Run:
         Raises:
             RecordError: There is no checkpoint yet, or it is damaged.
         """
-        from rnnbench.sweep.last_checkpoint import parameters_of, read_last_checkpoint
+        from rnnbench.sweeps.last_checkpoint import parameters_of, read_last_checkpoint
 
         return parameters_of(read_last_checkpoint(self.folder)[0])
 

@@ -12,7 +12,7 @@ from rnnbench.api.tables import Rows
 from rnnbench.records import RecordError, is_sweep_folder
 from rnnbench.records.closing import shortest_path
 from rnnbench.records.wording import count
-from rnnbench.report.finding import find_run_folders
+from rnnbench.reports.finding import find_run_folders
 
 
 class Sweep:
@@ -79,8 +79,8 @@ class Sweep:
             from rnnbench.api.reports import report
 
             return str(report(self))
-        from rnnbench.sweep.closing import sweep_summary
-        from rnnbench.sweep.plan import read_plan
+        from rnnbench.sweeps.closing import sweep_summary
+        from rnnbench.sweeps.plan import read_plan
 
         return sweep_summary(read_plan(self.folder)).plain
 

@@ -18,7 +18,7 @@ from rnnbench.config.schema import Config
 from rnnbench.records.wording import count
 from rnnbench.run.machine import prepare_arithmetic, resolve_threads
 from rnnbench.run.processors import num_processors
-from rnnbench.sweep.batches import batch_jobs
+from rnnbench.sweeps.batches import batch_jobs
 from rnnbench.training.threads import candidates
 
 SECONDS = 40.0

@@ -15,13 +15,13 @@ from rnnbench.config.parser import CommandParser, option_folder
 from rnnbench.exit_status import FAILED, OK
 from rnnbench.records.errors import RecordError
 from rnnbench.records.messages import printable, say
-from rnnbench.report import files
-from rnnbench.report.contents import Contents, read_contents
-from rnnbench.report.errors import ReportError, UnknownFieldError
-from rnnbench.report.page import make_page
-from rnnbench.report.run_table import run_rows
-from rnnbench.report.runs import Run
-from rnnbench.report.tables import group_rows
+from rnnbench.reports import files
+from rnnbench.reports.contents import Contents, read_contents
+from rnnbench.reports.errors import ReportError, UnknownFieldError
+from rnnbench.reports.page import make_page
+from rnnbench.reports.run_table import run_rows
+from rnnbench.reports.runs import Run
+from rnnbench.reports.tables import group_rows
 
 FOLDER_NAME = "report"
 TABLE_SUFFIX = ".csv"

@@ -105,7 +105,7 @@ def resume(options: Options, *, closing: bool = True) -> int:
     prepare_process()
     trusted.add_to_path()
     if is_sweep:
-        from rnnbench.sweep.resume import resume_sweep
+        from rnnbench.sweeps.resume import resume_sweep
 
         return resume_sweep(
             folder,

@@ -27,7 +27,7 @@ from rnnbench.run.process import place_in_torchrun, prepare_process
 
 if TYPE_CHECKING:
     from rnnbench.run.setup import RunSetup
-    from rnnbench.sweep.batches import JobBatch
+    from rnnbench.sweeps.batches import JobBatch
 
 NOTES = """\
   rnnbench train                                        the adding problem with Hessian-free
@@ -115,7 +115,7 @@ def train(plan: Plan, *, closing: bool = True) -> Trained:
     check_callbacks(callback_targets(plan.hydra), batched=plan.launcher is not None)
 
     from rnnbench.run.single_run import this_world, work_on_run
-    from rnnbench.sweep.batches import batch_jobs
+    from rnnbench.sweeps.batches import batch_jobs
 
     batches = batch_jobs(plan.configs, this_world())
     if rank > 0:
@@ -142,7 +142,7 @@ def _train(
 ) -> int:
     """Train a run or sweep in its folder; returns the worst exit status."""
     if plan.is_left_to_hydra:
-        from rnnbench.sweep.hydra_jobs import run_by_hydra
+        from rnnbench.sweeps.hydra_jobs import run_by_hydra
 
         return run_by_hydra(plan.request_in(folder), folder, trusted, quiet=quiet, closing=closing)
     if plan.sweep:
@@ -168,7 +168,7 @@ def _train_sweep(
     plan: Plan, batches: "Sequence[JobBatch]", folder: Path, trusted: Trusted, *, quiet: bool, closing: bool
 ) -> int:
     """Train the jobs of a sweep in its folder; returns the worst exit status."""
-    from rnnbench.sweep.batched_sweep import BatchedSweep
+    from rnnbench.sweeps.batched_sweep import BatchedSweep
 
     assert plan.launcher is not None
     settings, size = plan.launcher, plan.hydra.sweeper.max_batch_size or len(plan.jobs)
@@ -191,11 +191,11 @@ def _prepare_workers(plan: Plan) -> None:
     """Start the process that workers are forked from, if the groups of a sweep will run in worker processes."""
     if plan.launcher is None:
         return
-    from rnnbench.sweep.backend_choice import choose_backend
+    from rnnbench.sweeps.backend_choice import choose_backend
 
     on_cpu = not any(config.device.startswith("cuda") for config in plan.configs)
     if choose_backend(plan.launcher, plan.configs, on_cpu=on_cpu).backend == "processes":
-        from rnnbench.sweep.workers import prepare
+        from rnnbench.sweeps.workers import prepare
 
         prepare()
 

@@ -13,8 +13,8 @@ from rnnbench.experiments.nets import read_summaries
 from rnnbench.experiments.shares import Rows
 from rnnbench.experiments.study import Study
 from rnnbench.experiments.verdict import Finding, at_least, at_most, context
-from rnnbench.report.drawing import COLORS, set_value_axis
-from rnnbench.report.statistics import location_ratio, median_interval, wilson_interval
+from rnnbench.reports.drawing import COLORS, set_value_axis
+from rnnbench.reports.statistics import location_ratio, median_interval, wilson_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

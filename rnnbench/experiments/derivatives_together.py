@@ -19,8 +19,8 @@ from rnnbench.experiments.study import Study
 from rnnbench.experiments.trajectories import Trajectories, follow
 from rnnbench.experiments.verdict import Finding, context, share_at_least, share_context
 from rnnbench.losses import loss_of
-from rnnbench.report.drawing import COLORS, FOREGROUND
-from rnnbench.report.statistics import median_interval
+from rnnbench.reports.drawing import COLORS, FOREGROUND
+from rnnbench.reports.statistics import median_interval
 from rnnbench.tasks.adding import Adding
 
 if TYPE_CHECKING:

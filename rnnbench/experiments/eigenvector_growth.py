@@ -25,8 +25,8 @@ from rnnbench.experiments.trajectories import Trajectories, follow
 from rnnbench.experiments.verdict import Finding, context, share_at_least, share_context
 from rnnbench.linear_algebra import svd
 from rnnbench.models.simple_rnn import SimpleRnn
-from rnnbench.report.drawing import COLORS, FOREGROUND
-from rnnbench.report.statistics import median_interval
+from rnnbench.reports.drawing import COLORS, FOREGROUND
+from rnnbench.reports.statistics import median_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,8 +11,8 @@ from rnnbench.experiments.nets import read_summaries
 from rnnbench.experiments.shares import Rows, best_rate, by_rate, difference
 from rnnbench.experiments.study import Study
 from rnnbench.experiments.verdict import Finding, at_least, at_most, context
-from rnnbench.report.drawing import COLORS, FOREGROUND, set_share_axis, set_value_axis
-from rnnbench.report.statistics import wilson_interval
+from rnnbench.reports.drawing import COLORS, FOREGROUND, set_share_axis, set_value_axis
+from rnnbench.reports.statistics import wilson_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

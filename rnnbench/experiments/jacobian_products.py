@@ -19,7 +19,7 @@ from rnnbench.experiments.nets import Nets, read_nets
 from rnnbench.experiments.study import Study
 from rnnbench.experiments.trajectories import Trajectories, follow
 from rnnbench.experiments.verdict import Finding, share_at_least, share_context
-from rnnbench.report.drawing import COLORS, FOREGROUND
+from rnnbench.reports.drawing import COLORS, FOREGROUND
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

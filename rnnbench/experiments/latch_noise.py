@@ -19,8 +19,8 @@ from rnnbench.experiments.study import Study
 from rnnbench.experiments.trajectories import follow
 from rnnbench.experiments.verdict import Finding, at_most, context, share_at_least
 from rnnbench.models.cell import Cell
-from rnnbench.report.drawing import COLORS, FOREGROUND, set_share_axis, set_value_axis
-from rnnbench.report.statistics import rank_correlation
+from rnnbench.reports.drawing import COLORS, FOREGROUND, set_share_axis, set_value_axis
+from rnnbench.reports.statistics import rank_correlation
 from rnnbench.tasks.base import Stream
 from rnnbench.tasks.latch import Latch
 

@@ -18,8 +18,8 @@ from rnnbench.models.base import Model
 from rnnbench.records.summary import CHECKPOINT, Summary, read_summary
 from rnnbench.run.checkpoint_reading import load_job
 from rnnbench.run.job_folders import Job
-from rnnbench.sweep.grouping import group_jobs
-from rnnbench.sweep.plan import read_plan
+from rnnbench.sweeps.grouping import group_jobs
+from rnnbench.sweeps.plan import read_plan
 from rnnbench.tasks.base import Task
 
 

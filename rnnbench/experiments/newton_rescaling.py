@@ -20,8 +20,8 @@ from rnnbench.linear_algebra import eigh
 from rnnbench.losses import loss_of
 from rnnbench.objective.engine import Engine
 from rnnbench.objective.objective import Objective
-from rnnbench.report.drawing import COLORS, FOREGROUND
-from rnnbench.report.statistics import median_interval
+from rnnbench.reports.drawing import COLORS, FOREGROUND
+from rnnbench.reports.statistics import median_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,7 +10,7 @@ from rnnbench.experiments.study import Study
 from rnnbench.experiments.verdict import Finding, conclude
 from rnnbench.records.environment import git_revision, versions
 from rnnbench.records.wording import duration, number
-from rnnbench.report.drawing import draw_figure
+from rnnbench.reports.drawing import draw_figure
 
 HEADINGS = ("", "measured", "95 % interval", "claimed", "")
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rnnbench.report.statistics import difference_interval
+from rnnbench.reports.statistics import difference_interval
 
 Rows = Sequence[Mapping[str, Any]]
 """Runs, each with its learning rate `lr`, whether it is `solved`, and further values of the experiment."""

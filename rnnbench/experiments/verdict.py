@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rnnbench.report.statistics import wilson_interval
+from rnnbench.reports.statistics import wilson_interval
 
 Answer = Literal["holds", "does not hold", "not decided"]
 Role = Literal["claim", "control", "context"]

@@ -15,8 +15,8 @@ from rnnbench.models.base import Model
 from rnnbench.records import RecordError, is_run_folder, is_sweep_folder, read_summary
 from rnnbench.records.summary import CHECKPOINT, FILE_NAME
 from rnnbench.run.checkpoint_reading import stored_config
-from rnnbench.sweep.last_checkpoint import read_last_checkpoint
-from rnnbench.sweep.plan import read_plan
+from rnnbench.sweeps.last_checkpoint import read_last_checkpoint
+from rnnbench.sweeps.plan import read_plan
 
 
 @dataclass(frozen=True)

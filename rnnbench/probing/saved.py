@@ -15,7 +15,7 @@ from rnnbench.config.trust import Trusted
 from rnnbench.probing.options import FOLDER_NAME, Options
 from rnnbench.records import RecordError
 from rnnbench.records.summary import CHECKPOINT
-from rnnbench.report.finding import find_run_folders
+from rnnbench.reports.finding import find_run_folders
 from rnnbench.run.checkpoint_reading import has_checkpoint, load_job, load_latest, stored_config
 
 

@@ -10,7 +10,7 @@ from api_runs import SGD
 from matplotlib.figure import Figure
 
 import rnnbench
-from rnnbench.report.statistics import wilson_interval
+from rnnbench.reports.statistics import wilson_interval
 
 TABLE = Path(__file__).parents[2] / "results/adding_hf.csv"
 

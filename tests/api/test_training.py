@@ -13,7 +13,7 @@ from rnnbench import cli
 from rnnbench.api.process import guest, guest_of_torch
 from rnnbench.records.writer import Records
 from rnnbench.run.callbacks import RunCallbacks
-from rnnbench.sweep import hydra_jobs
+from rnnbench.sweeps import hydra_jobs
 
 HYDRAS = "hydra.verbose=[nothing]"  # then Hydra composes and runs the job itself
 

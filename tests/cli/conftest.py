@@ -107,6 +107,6 @@ def runs(monkeypatch):
         module = types.ModuleType(f"rnnbench.{name}")
         module.__dict__.update(contents)
         monkeypatch.setitem(sys.modules, f"rnnbench.{name}", module)
-    monkeypatch.delitem(sys.modules, "rnnbench.sweep.hydra_jobs", raising=False)
+    monkeypatch.delitem(sys.modules, "rnnbench.sweeps.hydra_jobs", raising=False)
     monkeypatch.setattr("rnnbench.commands.train.check_targets", lambda configs: None)
     return runs

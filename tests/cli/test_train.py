@@ -210,7 +210,7 @@ def test_a_signal_before_the_run(rnnbench, runs, monkeypatch, number, is_importe
         except BaseException as error:
             raise error if is_imported else ImportError("initialization failed") from error  # as an extension says
 
-    monkeypatch.setattr(sys.modules["rnnbench.sweep.batches"], "batch_jobs", receive)
+    monkeypatch.setattr(sys.modules["rnnbench.sweeps.batches"], "batch_jobs", receive)
     answer = rnnbench("train", "-q")
     assert (answer.status, answer.err) == (128 + number, f"rnnbench: interrupted by {number.name}\n")
 

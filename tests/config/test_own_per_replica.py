@@ -19,7 +19,7 @@ from rnnbench.config.validate import per_replica_fields, validate
 from rnnbench.init.base import Init
 from rnnbench.optim.base import Optimizer
 from rnnbench.optim.sgd import Sgd
-from rnnbench.sweep.grouping import group_jobs
+from rnnbench.sweeps.grouping import group_jobs
 
 FILE = """\
 # Gradient descent with a further number.

@@ -7,7 +7,7 @@ import pytest
 from rnnbench.config.rule import load_rule
 from rnnbench.experiments.batch_or_stochastic import BatchOrStochastic
 from rnnbench.experiments.verdict import conclude
-from rnnbench.report.drawing import draw_figure
+from rnnbench.reports.drawing import draw_figure
 
 SIZES = (16, 64, 256)
 FALLING, LEVEL, RISING = (90, 30, 20), (20, 20, 20), (20, 40, 90)  # thousands of sequences

@@ -14,10 +14,10 @@ from docs.make.hf.results import result_table
 from docs.make.markdown import fill
 from rnnbench.records import SolvedAt, Summary, write_summary
 from rnnbench.records.metrics_csv import header, rows
-from rnnbench.report.files import write_csv
-from rnnbench.report.finding import find_run_folders
-from rnnbench.report.run_table import run_rows
-from rnnbench.report.runs import read_runs
+from rnnbench.reports.files import write_csv
+from rnnbench.reports.finding import find_run_folders
+from rnnbench.reports.run_table import run_rows
+from rnnbench.reports.runs import read_runs
 
 ROOT = Path(__file__).parents[2]
 COLUMNS = ["loss/train", "loss/eval", "error_rate/eval", "cost/sequences", "cost/products", "time/seconds"]

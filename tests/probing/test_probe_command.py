@@ -15,7 +15,7 @@ from rnnbench import cli
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import Request
 from rnnbench.probes.lyapunov import Lyapunov
-from rnnbench.report.finding import find_run_folders
+from rnnbench.reports.finding import find_run_folders
 from rnnbench.run.job_folders import Job
 from rnnbench.run.setup import set_up
 from rnnbench.run.single_run import run_job

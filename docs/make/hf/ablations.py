@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from docs.make.hf.costs import Cost, say_cost, say_ratio, say_solved
 from docs.make.hf.results import provenance
 from docs.make.markdown import table
-from rnnbench.report import fields
-from rnnbench.report.fields import ABSENT, Value
-from rnnbench.report.groups import Group, make_groups
-from rnnbench.report.runs import Run
+from rnnbench.reports import fields
+from rnnbench.reports.fields import ABSENT, Value
+from rnnbench.reports.groups import Group, make_groups
+from rnnbench.reports.runs import Run
 
 PROBLEM = "task.name"
 CHOICES = ("optim.", "init.")

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from docs.make.hf.costs import cost, quartiles, say_cost, say_solved
 from docs.make.hf.results import provenance
 from docs.make.markdown import table
-from rnnbench.report import drawing, fields
-from rnnbench.report.groups import Group, best_first, make_groups
-from rnnbench.report.runs import Run
+from rnnbench.reports import drawing, fields
+from rnnbench.reports.groups import Group, best_first, make_groups
+from rnnbench.reports.runs import Run
 
 CHART_NAME = "hf_batches"
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from rnnbench.records import wording
 from rnnbench.records.errors import RecordError
-from rnnbench.report.runs import Run
-from rnnbench.report.statistics import kaplan_meier, location_ratio, wilson_interval
-from rnnbench.report.tables import percent_range
+from rnnbench.reports.runs import Run
+from rnnbench.reports.statistics import kaplan_meier, location_ratio, wilson_interval
+from rnnbench.reports.tables import percent_range
 
 Cost = Literal["updates", "products", "sequences", "seconds"]
 

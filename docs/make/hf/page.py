@@ -12,8 +12,8 @@ from docs.make.hf.comparison import comparison_table
 from docs.make.hf.modules import module_tables
 from docs.make.hf.results import result_table
 from docs.make.markdown import fill
-from rnnbench.report.run_table import read_table
-from rnnbench.report.runs import Run
+from rnnbench.reports.run_table import read_table
+from rnnbench.reports.runs import Run
 
 RESULTS = "hf"
 """Name of the folder with the tables of runs: T*.csv for each length, ablations, batches and small_batches."""

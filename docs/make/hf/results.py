@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from docs.make.hf.costs import Cost, say_cost, say_solved
 from docs.make.markdown import table
 from rnnbench.records import wording
-from rnnbench.report import fields
-from rnnbench.report.groups import make_groups
-from rnnbench.report.runs import Run
+from rnnbench.reports import fields
+from rnnbench.reports.groups import make_groups
+from rnnbench.reports.runs import Run
 
 COSTS: dict[Cost, str] = {"updates": "updates", "products": "products", "sequences": "sequences", "seconds": "minutes"}
 

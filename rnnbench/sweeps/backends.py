@@ -1,0 +1,101 @@
+"""Backends that run the groups of a sweep: in this process, in parallel worker processes, or by submitit."""
+
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+from rnnbench.config.launcher_settings import LauncherSettings
+from rnnbench.config.trust import Trusted
+from rnnbench.exit_status import FAILED, OK, of_signal
+from rnnbench.run.processors import num_processors
+from rnnbench.run.setup import RunSetup
+from rnnbench.sweeps.group_run import run_group_or_report
+from rnnbench.sweeps.plan import read_plan
+from rnnbench.sweeps.progress import outcome, progress_line
+from rnnbench.sweeps.submitit_backend import run_by_submitit
+from rnnbench.sweeps.workers import send_signal, start_worker
+from rnnbench.training.interrupt import Interrupt
+
+SECONDS_BETWEEN_POLLS, SECONDS_BETWEEN_LINES = 0.1, 10.0
+SECONDS_BETWEEN_SIGNALS = 1.0
+
+Say = Callable[[str], None]
+
+
+def run_groups(
+    folder: Path,
+    numbers: Sequence[int],
+    settings: LauncherSettings,
+    trusted: Trusted,
+    setups: Mapping[int, RunSetup],
+    *,
+    quiet: bool,
+    say: Say,
+) -> int:
+    """Run groups of a sweep.
+
+    Args:
+        folder: Folder of the sweep, with its sweep.json.
+        numbers: Numbers of the groups to run.
+        settings: Settings of the launcher.
+        trusted: Folders and modules whose classes may be imported; passed on to every process.
+        setups: Number of a group -> its objects, if this process has built them; other processes build their own.
+        quiet: Whether to hide progress.
+        say: Function that reports the start and end of each group.
+
+    Returns:
+        The worst exit status of a group, or 128 + N if signal N ended them.
+    """
+    if settings.backend == "inline":
+        return _run_inline(folder, numbers, trusted, setups, quiet=quiet)
+    if settings.backend == "processes":
+        return _run_in_processes(folder, numbers, trusted, int(settings.processes), say=say)
+    return run_by_submitit(folder, numbers, settings, trusted, say=say)
+
+
+def _run_inline(
+    folder: Path, numbers: Sequence[int], trusted: Trusted, setups: Mapping[int, RunSetup], *, quiet: bool
+) -> int:
+    worst = OK
+    with Interrupt() as interrupt:  # signals between two groups count too
+        for number in numbers:
+            worst = max(worst, run_group_or_report(folder, number, trusted, quiet=quiet, setup=setups.get(number)))
+            if interrupt.signal is not None:
+                return of_signal(interrupt.signal)
+    return worst
+
+
+# ---------------------------------------------------------------- processes
+
+
+def _run_in_processes(folder: Path, numbers: Sequence[int], trusted: Trusted, count: int, *, say: Say) -> int:
+    """Run groups in parallel worker processes, each on its share of the processors."""
+    count = min(count, len(numbers))
+    share = max(1, num_processors() // count)
+    pending, running, worst = list(numbers), dict[int, ForkServerProcess](), OK
+    with Interrupt() as interrupt:
+        line_due, signal_due = time.monotonic() + SECONDS_BETWEEN_LINES, 0.0
+        while running or (pending and interrupt.signal is None):
+            while pending and len(running) < count and interrupt.signal is None:
+                number = pending.pop(0)
+                running[number] = start_worker(folder, number, trusted, share)
+                say(f"group {number} started")
+            if interrupt.signal is not None and time.monotonic() >= signal_due:
+                for worker in running.values():
+                    if worker.pid is not None and worker.exitcode is None:
+                        # Repeat: a worker that is still starting ignores signals. A second SIGINT would abort it.
+                        send_signal(worker.pid, signal.SIGTERM if signal_due else interrupt.signal)
+                signal_due = time.monotonic() + SECONDS_BETWEEN_SIGNALS
+            for number, worker in list(running.items()):
+                status = worker.exitcode
+                if status is not None:
+                    del running[number]
+                    worst = max(worst, status if status >= 0 else FAILED)
+                    say(outcome(number, status))
+            if running and time.monotonic() >= line_due:
+                say(progress_line(read_plan(folder), list(running)))
+                line_due = time.monotonic() + SECONDS_BETWEEN_LINES
+            time.sleep(SECONDS_BETWEEN_POLLS)
+        return worst if interrupt.signal is None else of_signal(interrupt.signal)
