@@ -105,7 +105,7 @@ def products(module: torch.nn.Module, inputs: Tensor) -> dict[str, Product]:
         data = [(inputs, targets)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            parameters: Any = dict(module.named_parameters())
+            parameters = list(module.parameters())
             operator = curvlinops.GGNLinearOperator(module, loss, parameters, data, check_deterministic=False)
         found["curvlinops"] = lambda: operator @ vector[0]
     return found

@@ -1,16 +1,18 @@
-"""Trains two torch modules by rnnbench.HessianFree, torch.optim.LBFGS and torch.optim.Adam, and records the loss."""
+"""Trains two torch modules by rnnbench.HessianFree, PyTorchHessianFree, torch.optim.LBFGS and torch.optim.Adam."""
 
 import importlib
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 import rnnbench
+from benchmarks.comparison import MISSING, SOURCES
 from benchmarks.module_products import autoencoder
 from benchmarks.peers_optional import is_installed
 from rnnbench.bench.report import Report
@@ -38,7 +40,8 @@ class Problem:
             ignores the arguments.
         held_out: Batch on which the loss is recorded.
         learning_rate: Learning rate of Adam, the best of 1e-2, 3e-3 and 1e-3 after 10 s.
-        keys: Keys of Hessian-free that differ from the defaults.
+        keys: Keys of rnnbench.HessianFree that differ from the defaults.
+        peer_keys: Arguments of PyTorchHessianFree that did best of those tried; the page names them all.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Problem:
     held_out: Batch
     learning_rate: float
     keys: Mapping[str, Any]
+    peer_keys: Mapping[str, Any]
 
 
 class AddingNet(torch.nn.Module):
@@ -86,6 +90,7 @@ def adding_problem(sequence_length: int = 30, units: int = 30) -> Problem:
         held_out=(held_out.inputs, held_out.targets),
         learning_rate=3e-3,
         keys={"returns_states": True, "structural_damping": 0.1 * sequence_length},
+        peer_keys={"damping": 0.01},
     )
 
 
@@ -102,6 +107,7 @@ def digits_problem() -> Problem:
         held_out=both,
         learning_rate=1e-2,
         keys={"damping": 0.01, "max_cg_iterations": 50},  # the loss is a mean over 64 pixels, so its curvature is small
+        peer_keys={"damping": 0.003, "cg_max_iter": 50, "cg_decay_x0": 0.0},
     )
 
 
@@ -130,6 +136,43 @@ def hessian_free(problem: Problem, module: torch.nn.Module) -> Training:
         )
         work += result.products
         yield work
+
+
+def pytorch_hessian_free(problem: Problem, module: torch.nn.Module, **keys: Any) -> Training:
+    """PyTorchHessianFree on batches of the same sizes as ours; it has one for all losses. The work is in products.
+
+    `acc_step`, its method for different batches, computes the outputs again for every product. `step` with a gradient
+    and a product, as here, makes the same steps in less time.
+
+    Args:
+        problem: The module's problem.
+        module: The module.
+        **keys: Arguments of its optimizer.
+    """
+    optimizer = importlib.import_module("hessianfree.optimizer").HessianFree(module.parameters(), **keys)
+    parameters, work = list(module.parameters()), 0
+
+    def evaluate(batch: Batch) -> tuple[Tensor, Tensor]:
+        outputs = _outputs(module(batch[0]))
+        return problem.loss(outputs, batch[1]), outputs
+
+    for update in range(10**9):
+        gradient = torch.autograd.grad(evaluate(problem.draw(0, update, 2000))[0], parameters)
+        loss, outputs = evaluate(problem.draw(1, update, 500))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns of every rejected step
+            optimizer.step(
+                partial(evaluate, problem.draw(2, update, 500)),
+                grad=torch.cat([part.reshape(-1) for part in gradient]),
+                mvp=partial(optimizer._Gv, loss, outputs, parameters),
+            )
+        work += optimizer.state["num_cg_iters"][-1] + 1  # the first residual needs a product too
+        yield work
+
+
+def pytorch_hessian_free_tuned(problem: Problem, module: torch.nn.Module) -> Training:
+    """PyTorchHessianFree with `Problem.peer_keys`."""
+    return pytorch_hessian_free(problem, module, **problem.peer_keys)
 
 
 def lbfgs(problem: Problem, module: torch.nn.Module) -> Training:
@@ -162,12 +205,28 @@ def adam(problem: Problem, module: torch.nn.Module) -> Training:
         yield update + 1
 
 
-OPTIMIZERS: Mapping[str, tuple[Callable[[Problem, torch.nn.Module], Training], str]] = {
-    "rnnbench.HessianFree": (hessian_free, "products"),
-    "torch.optim.LBFGS": (lbfgs, "gradients"),
-    "torch.optim.Adam": (adam, "gradients"),
+class Optimizer(NamedTuple):
+    """An optimizer that is compared.
+
+    Attributes:
+        training: Trains the module of a problem.
+        unit: Unit of its work.
+        requires: Module that must be installed, if any.
+    """
+
+    training: Callable[[Problem, torch.nn.Module], Training]
+    unit: str
+    requires: str = ""
+
+
+OPTIMIZERS: Mapping[str, Optimizer] = {
+    "rnnbench.HessianFree": Optimizer(hessian_free, "products"),
+    "PyTorchHessianFree, defaults": Optimizer(pytorch_hessian_free, "products", "hessianfree"),
+    "PyTorchHessianFree, tuned": Optimizer(pytorch_hessian_free_tuned, "products", "hessianfree"),
+    "torch.optim.LBFGS": Optimizer(lbfgs, "gradients"),
+    "torch.optim.Adam": Optimizer(adam, "gradients"),
 }
-"""Name -> training, and the unit of its work."""
+"""Name -> optimizer, ours first."""
 
 
 def train(problem: Problem, optimizer: str, seconds: float) -> list[dict[str, float]]:
@@ -191,7 +250,7 @@ def train(problem: Problem, optimizer: str, seconds: float) -> list[dict[str, fl
         return {"seconds": spent, "work": work, "loss": loss}
 
     spent, wanted = 0.0, [share * seconds for share in SHARES]
-    records, training = [record(0)], OPTIMIZERS[optimizer][0](problem, module)
+    records, training = [record(0)], OPTIMIZERS[optimizer].training(problem, module)
     while wanted:
         start = time.process_time()
         work = next(training)
@@ -203,24 +262,28 @@ def train(problem: Problem, optimizer: str, seconds: float) -> list[dict[str, fl
 
 
 def measure_trainings(lanes: Lanes, threads: int, seconds: float) -> Iterator[Report]:
-    """Train every module by every optimizer, one after the other.
+    """Train every module by every optimizer that is installed, one after the other.
 
     Args:
         lanes: Threads that run the measurements.
         threads: Number of threads.
         seconds: Time of each training.
     """
+    missing = {one.requires for one in OPTIMIZERS.values() if one.requires and not is_installed(one.requires)}
+    notes = [MISSING.format(SOURCES[module]) for module in missing]
     for required, make in PROBLEMS.items():
         if required and not is_installed(required):
             continue
         problem = make()
         rows: list[Sequence[str] | None] = []
         data = {}
-        for name, (_, unit) in OPTIMIZERS.items():
+        for name, optimizer in OPTIMIZERS.items():
+            if optimizer.requires in missing:
+                continue
             records = lanes.call(partial(train, problem, name, seconds), torch_threads=threads)
             data[name] = records
             losses = [f"{record['loss']:.3g}" for record in records]
-            rows.append([name, *losses, f"{records[-1]['work']:,.0f} {unit}"])
+            rows.append([name, *losses, f"{records[-1]['work']:,.0f} {optimizer.unit}"])
         columns = ["", "loss at first", *(f"after {share * seconds:g} CPU s" for share in SHARES), "work"]
         title = f"Loss of a torch module against processor time: {problem.name}, {count(threads, 'thread')}"
-        yield Report(title, columns, rows, [], {"problem": problem.name, "threads": threads, "trainings": data})
+        yield Report(title, columns, rows, notes, {"problem": problem.name, "threads": threads, "trainings": data})

@@ -15,7 +15,7 @@ from rnnbench.run.machine import available_bytes, resolve_device
 from rnnbench.run.process import ENVIRONMENT
 from rnnbench.run.processors import num_processors
 
-OPTIONAL_PACKAGES = ("jax", "jaxlib", "curvlinops-for-pytorch", "backpack-for-pytorch")
+OPTIONAL_PACKAGES = ("jax", "jaxlib", "curvlinops-for-pytorch", "backpack-for-pytorch", "hessianfree")
 SPEED_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",

@@ -11,7 +11,9 @@ from benchmarks.module_products import OURS, autoencoder
 from benchmarks.module_training import OPTIMIZERS, adding_problem
 from benchmarks.modules import measure_modules
 from benchmarks.options import Options
+from benchmarks.peers_optional import is_installed
 from rnnbench.bench.case import MismatchError
+from rnnbench.bench.timing import Lanes
 
 TINY = {"tiny": lambda: (autoencoder(4, 3, 2), torch.randn(5, 4))}
 
@@ -26,10 +28,19 @@ def tiny(monkeypatch):
 def test_products_and_trainings_are_reported(announcer):
     products, training = measure_modules(Options(group="modules", rounds=2), [1], announcer)
     assert products.data["products"]["tiny"][OURS]["ratio"]["median"] == 1
-    assert [row[0] for row in training.rows] == list(OPTIMIZERS)
+    found = [name for name, one in OPTIMIZERS.items() if not one.requires or is_installed(one.requires)]
+    assert [row[0] for row in training.rows] == found
     for records in json.loads(json.dumps(training.data, allow_nan=False))["trainings"].values():
         assert records[0]["work"] == 0 < records[1]["work"] <= records[-1]["work"]
         assert records[-1]["seconds"] >= 0.01
+
+
+def test_what_is_missing_is_said(announcer, monkeypatch):
+    monkeypatch.setattr(module_training, "is_installed", lambda module: False)
+    with Lanes() as lanes:
+        (training,) = module_training.measure_trainings(lanes, 1, 0.01)
+    assert [row[0] for row in training.rows] == ["rnnbench.HessianFree", "torch.optim.LBFGS", "torch.optim.Adam"]
+    assert "pip install git+https://github.com/ltatzel/PyTorchHessianFree" in training.notes[0]
 
 
 def test_another_product_ends_the_measurement(announcer, monkeypatch):
