@@ -1,14 +1,19 @@
 """A look into a recurrent torch.nn.Module: gradients by lag, Jacobians, their products, Lyapunov exponents."""
 
-from collections.abc import Callable, Iterator, Sequence
+import numbers
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from rnnbench.modules.diagnosis import Diagnosis, Request, ScalarWriter, measure
+from rnnbench.modules.arguments import calling_loss, calling_module, check_callable, described
+from rnnbench.modules.diagnosis import Diagnosis, Request, ScalarWriter, check_writer, measure
 from rnnbench.modules.recurrence import check_device, recording_of
+
+ARGUMENTS = "what the module returns, alone"
+"""What the loss takes, for messages."""
 
 
 def diagnose(
@@ -56,8 +61,8 @@ def diagnose(
         Arrays, scalars and figures.
 
     Raises:
-        ValueError: The module has no recurrence that can be looked into, or several; the inputs or the loss do not fit;
-            states are not finite; an argument is out of its range.
+        ValueError: The module is none, or has no recurrence that can be looked into, or several; the inputs or the loss
+            do not fit; states are not finite; an argument is of another kind or out of its range.
 
     Example:
         >>> lstm = torch.nn.LSTM(2, 5, batch_first=True)
@@ -65,20 +70,25 @@ def diagnose(
         >>> found.state_gradient.shape, found.eigenvalues.shape
         (torch.Size([20]), torch.Size([4, 1, 10]))
     """
-    for name, number in (("num_sequences", num_sequences), ("num_steps", num_steps), ("num_exponents", num_exponents)):
-        if number is not None and number < 1:
-            raise ValueError(f"{name} must be at least 1, got {number}")
+    _check_counts(num_sequences=num_sequences, num_steps=num_steps, num_exponents=num_exponents)
+    lags = None if lags is None else _checked_lags(lags)
+    check_callable(loss, ARGUMENTS)
+    if writer is not None:
+        check_writer(writer)
     recording = recording_of(module, recurrence)
     check_device(module, inputs)
     request = Request(num_sequences, num_steps, lags, num_exponents, product_singular_values)
     with _undisturbed(module):
         handles = recording.attach()
         try:
-            outputs = _call(module, inputs)
+            with calling_module(inputs):
+                outputs = module(inputs)
         finally:
             for handle in handles:
                 handle.remove()
-        value = _checked(loss(outputs))
+        with calling_loss(ARGUMENTS, outputs):
+            value = loss(outputs)
+        value = _checked(value)
         trajectory = recording.trajectory(value)
         if not value.isfinite():
             raise ValueError(f"the loss is {value.item()}, although the states of {recording.name} are finite")
@@ -86,6 +96,21 @@ def diagnose(
     if writer is not None:
         found.write(writer, step)
     return found
+
+
+def _check_counts(**counts: int | None) -> None:
+    for name, number in counts.items():
+        if number is None and name == "num_exponents":
+            continue
+        if isinstance(number, bool) or not isinstance(number, numbers.Integral) or number < 1:
+            raise ValueError(f"{name} must be a whole number, at least 1, got {number!r}")
+
+
+def _checked_lags(lags: Any) -> Sequence[int]:
+    listed: list[Any] = list(lags) if isinstance(lags, Iterable) else [None]
+    if not all(isinstance(lag, numbers.Integral) for lag in listed):
+        raise ValueError(f"lags must be ascending numbers from 0 to T, got {lags!r}")
+    return listed
 
 
 @contextmanager
@@ -102,17 +127,7 @@ def _undisturbed(module: torch.nn.Module) -> Iterator[None]:
                     buffer.copy_(before)
 
 
-def _call(module: torch.nn.Module, inputs: Any) -> Any:
-    try:
-        return module(inputs)
-    except RuntimeError as error:  # of torch, mostly about shapes and dtypes
-        given = f" of shape {tuple(inputs.shape)} and {inputs.dtype}" if isinstance(inputs, Tensor) else ""
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"the module cannot be called with these inputs{given}: {reason}") from error
-
-
 def _checked(value: Any) -> Tensor:
     if not isinstance(value, Tensor) or value.numel() != 1:
-        what = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-        raise ValueError(f"loss must return a scalar tensor, the mean over the sequences, got {what}")
+        raise ValueError(f"loss must return a scalar tensor, the mean over the sequences, got {described(value)}")
     return value.squeeze()

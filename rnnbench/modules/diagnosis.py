@@ -5,7 +5,7 @@ Letters: T steps, s size of the whole state; b sequences that are followed, K of
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from rnnbench.diagnostics.jacobian_products import ProductNorms, log_singular_va
 from rnnbench.diagnostics.jacobians import eigenvalues, singular_values
 from rnnbench.diagnostics.jacobians_in_turn import JacobiansInTurn
 from rnnbench.diagnostics.lyapunov import lyapunov_spectrum
+from rnnbench.modules.arguments import described
 from rnnbench.modules.transitions import Trajectory
 from rnnbench.objective.step_gradients import LagShares
 from rnnbench.probes.figures import draw_eigenvalues, draw_lag_decay, enlarged
@@ -44,6 +45,17 @@ class ScalarWriter(Protocol):
 
     def add_scalar(self, tag: str, scalar_value: float, global_step: int | None = None) -> object:
         """Record a scalar."""
+
+
+def check_writer(writer: Any) -> None:
+    """Check that a writer is one.
+
+    Raises:
+        ValueError: It has no add_scalar, or is the class of a writer.
+    """
+    if isinstance(writer, type) or not callable(getattr(writer, "add_scalar", None)):
+        got = f"the class {writer.__name__}" if isinstance(writer, type) else described(writer)
+        raise ValueError(f"writer must have add_scalar(tag, value, step), as a SummaryWriter has, got {got}")
 
 
 @dataclass(frozen=True)
@@ -123,7 +135,11 @@ class Diagnosis:
         Args:
             writer: A SummaryWriter, or anything with its `add_scalar(tag, value, step)`.
             step: Number of the training step.
+
+        Raises:
+            ValueError: The writer has no add_scalar.
         """
+        check_writer(writer)
         for tag, value in self.scalars.items():
             if value == value:
                 writer.add_scalar(tag, value, step)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rnnbench.modules.arguments import described
 from rnnbench.modules.hessian_free_keys import build_hessian_free
 from rnnbench.modules.linearization import Linearizer
 from rnnbench.modules.module_function import ModuleFunction, check_batch
@@ -72,7 +73,8 @@ class HessianFree:
 
     Raises:
         ConfigError: A key does not exist, or a value is not allowed.
-        ValueError: The module has no trainable parameters that can be trained, or the loss is not a mean.
+        ValueError: The module is none, or has no parameters that can be trained; or the loss is no function, or not a
+            mean.
 
     Cost of a step: a gradient, and for each of at most max_cg_iterations + 1 products a forward pass with tangents and
     a backward pass of the curvature batch; some evaluations of the loss.
@@ -105,6 +107,7 @@ class HessianFree:
         self._layout, self._kind = function.layout, (function.dtype, function.device)
         self._state = self._optimizer.initial_state(function.theta())
         self._linearizer = Linearizer()
+        self._is_curved = False  # whether the loss is known to be
 
     def step(
         self,
@@ -128,8 +131,9 @@ class HessianFree:
             line_search_batch: Batch for the line search, exactly if the key line_search_batch is "fresh".
 
         Raises:
-            ValueError: A batch is missing, is not one, or lies on another device; the loss is not a scalar; or the
-                module changes its buffers, draws random numbers, or has no Jacobian products.
+            ValueError: A batch is missing, is not one, lies on another device, or is nothing that the module or the
+                loss can take; the loss is not a scalar, or is linear in the outputs; or the module changes its buffers,
+                draws random numbers, or has no Jacobian products.
             FloatingPointError: The loss, the gradient or the curvature is not finite. After any error the parameters
                 are as before the step.
         """
@@ -156,6 +160,9 @@ class HessianFree:
             computed = gradient.loss_and_gradient(theta)
         _check_finite("loss", computed.loss)
         _check_finite("gradient", computed.gradient)
+        if not self._is_curved and computed.gradient.any():
+            gradient.check_curved(theta)
+            self._is_curved = True
         step = self._optimizer.step(theta, self._state, Batches(gradient, curvature, *chosen), computed.gradient)
         metrics = {tag: float(value) for tag, value in step.metrics.items()}
         if metrics["hf/cg_termination"] == TerminationReason.NOT_FINITE and not metrics["hf/cg_iterations"]:
@@ -203,6 +210,8 @@ class HessianFree:
         Raises:
             ValueError: It is not the state of an optimizer of this module.
         """
+        if not isinstance(state, Mapping):
+            raise ValueError(f"the state must be a dictionary from state_dict(), got {described(state)}")
         for name in {**self._state, **state}:
             wanted, given = _described(self._state.get(name)), _described(state.get(name))
             if wanted != given:

@@ -130,6 +130,12 @@ torch.func.linearize takes seconds to trace a recurrent net.
 LONG_GRAPH = 64
 """Number of operations above which the graph of the outputs counts as long: that of a recurrent net."""
 
+ATTENTION = (
+    "; the kernels of attention have first derivatives alone: make the steps under "
+    "`with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):`"
+)
+"""Advice if attention is what has no derivatives."""
+
 
 class Linearizer:
     """Linearizes a module by the best of `KINDS` that works for it, which it remembers; without cuDNN if none does."""
@@ -156,12 +162,13 @@ class Linearizer:
                 except torch.OutOfMemoryError:
                     raise
                 except RuntimeError as error:  # also NotImplementedError
-                    reasons[" ".join(str(error).split(". ")[0].split())] = None
+                    reasons[" ".join(str(error).split()).split(". ")[0].rstrip(".")] = None
                 else:
                     self._way = kind, has_fused
                     return linearization
+        advice = ATTENTION if any("attention" in reason for reason in reasons) else ""
         raise ValueError(
-            f"the module has no Jacobian products, neither forward nor by double backward: {'; '.join(reasons)}"
+            f"the module has no Jacobian products, neither forward nor by double backward: {'; '.join(reasons)}{advice}"
         )
 
 

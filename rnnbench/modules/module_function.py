@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
 
-DTYPES = (torch.float32, torch.float64)
+from rnnbench.modules.arguments import check_dtype, check_module
 
 
 class ModuleFunction:
@@ -32,11 +32,12 @@ class ModuleFunction:
         sizes: Number of elements of each; they sum to P.
 
     Raises:
-        ValueError: The module has no trainable parameters; or they are not initialized, lie on several devices, or are
-            not all float32 or all float64.
+        ValueError: The module is none, or has no trainable parameters; or they are not initialized, lie on several
+            devices, or are not all float32 or all float64.
     """
 
     def __init__(self, module: torch.nn.Module) -> None:
+        check_module(module)
         self.module = module
         self.parameters = {name: each for name, each in module.named_parameters() if each.requires_grad}
         if not self.parameters:
@@ -46,8 +47,7 @@ class ModuleFunction:
                 raise ValueError(f"{name} is not initialized: call the module once on a batch before")
         self.dtype: torch.dtype = self._common("dtype")
         self.device: torch.device = self._common("device")
-        if self.dtype not in DTYPES:
-            raise ValueError(f"the parameters must be float32 or float64, got {self.dtype}; use module.float()")
+        check_dtype(self.parameters.values())
         self.sizes = [each.numel() for each in self.parameters.values()]
         self._buffers = {name: buffer.detach().clone() for name, buffer in module.named_buffers()}
 

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
+from rnnbench.modules.arguments import calling_module
 from rnnbench.modules.linearization import Linearizer
 from rnnbench.modules.module_function import ModuleFunction, flat
-from rnnbench.modules.output_loss import LossFunction, hessian_product, mean_loss
+from rnnbench.modules.output_loss import LossFunction, check_curved, hessian_product, mean_loss
 from rnnbench.objective.gauss_newton import OWN_MATCHING, Matching
 
 NUMBERS_AT_ONCE = 2**22
@@ -75,7 +76,9 @@ class ModuleObjective:
         return returned
 
     def _loss(self, parameters: Mapping[str, Tensor], inputs: Any, targets: Any) -> Tensor:
-        return mean_loss(self.loss_function, self.outputs_and_states(parameters, inputs)[0], targets)
+        with calling_module(inputs):
+            outputs, _ = self.outputs_and_states(parameters, inputs)
+        return mean_loss(self.loss_function, outputs, targets)
 
     def loss(self, theta: Tensor) -> Tensor:
         """The loss, (1,), float64."""
@@ -91,6 +94,17 @@ class ModuleObjective:
                 raise ValueError("the loss depends on none of the module's trainable parameters")
             gradients = torch.autograd.grad(loss, list(parameters.values()), materialize_grads=True)
         return Result(loss.detach().double().view(1), flat(gradients))
+
+    def check_curved(self, theta: Tensor) -> None:
+        """Check that the loss, whose gradient at theta (1, P) is not zero, is not linear in the outputs.
+
+        Raises:
+            ValueError: It is, so the Gauss-Newton matrix is zero.
+        """
+        returned = _Returned(self, with_states=False)
+        with torch.no_grad():
+            outputs = returned(self.function.views(theta))
+        check_curved(self.loss_function, outputs, returned.rebuild, self.targets)
 
     def linearize(
         self, theta: Tensor, structural_damping: Tensor | None = None, matching: Matching = OWN_MATCHING
@@ -138,7 +152,7 @@ class ModuleObjective:
         where = tree_map(lambda leaf: 0 if isinstance(leaf, Tensor) else None, batch)
         try:
             squares = [each.square().sum(0) for each in torch.vmap(gradient, in_dims=where)(*batch)]
-        except RuntimeError:  # an operation that vmap cannot run
+        except (RuntimeError, ValueError):  # an operation that vmap cannot run
             count = next(leaf.shape[0] for leaf in tree_leaves(batch) if isinstance(leaf, Tensor))
             rows = [gradient(*_map_tensors(operator.itemgetter(k), batch)) for k in range(count)]
             squares = [torch.stack(each).square().sum(0) for each in zip(*rows, strict=True)]
@@ -210,7 +224,8 @@ class ModuleGaussNewton:
     ) -> None:
         self._function, self._theta_shape = objective.function, theta.shape
         returned = _Returned(objective, with_states=structural_damping is not None)
-        self._linear = objective.linearizer(returned, self._function.views(theta))
+        with calling_module(objective.inputs):
+            self._linear = objective.linearizer(returned, self._function.views(theta))
         self._num_outputs = returned.num_outputs
         outputs, states = self._linear.outputs[: self._num_outputs], self._linear.outputs[self._num_outputs :]
         with torch.no_grad():

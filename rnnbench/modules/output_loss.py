@@ -11,11 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rnnbench.modules.arguments import calling_loss, check_callable, first_line
+
 LossFunction = Callable[[Any, Any], Tensor]
 """Maps what the module returns, and the targets, to the mean loss of the batch."""
 
 HessianProduct = Callable[[Sequence[Tensor]], Sequence[Tensor]]
 """Multiplies the Hessian of the loss with respect to the outputs by a vector, a tensor for each output."""
+
+ARGUMENTS = "(outputs, targets)"
+"""What a loss takes, for messages."""
 
 _FUNCTIONS: Sequence[tuple[Any, type[torch.nn.Module]]] = (
     (F.mse_loss, torch.nn.MSELoss),
@@ -31,8 +36,7 @@ def check_loss(loss: LossFunction) -> None:
     Raises:
         ValueError: It is not callable, or its `reduction` is not a mean.
     """
-    if not callable(loss):
-        raise ValueError(f"loss must be a function of (outputs, targets), got {loss!r}")
+    check_callable(loss, ARGUMENTS)
     reduction = _arguments(loss).get("reduction", "mean")
     if reduction not in ("mean", "batchmean"):
         raise ValueError(f"the loss must be a mean over the batch: use reduction='mean', got {reduction!r}")
@@ -42,9 +46,10 @@ def mean_loss(loss: LossFunction, outputs: Any, targets: Any) -> Tensor:
     """The loss of a batch, a scalar.
 
     Raises:
-        ValueError: The loss is not a scalar.
+        ValueError: The loss cannot be called with these, or is not a scalar.
     """
-    value = loss(outputs, targets)
+    with calling_loss(ARGUMENTS, outputs, targets):
+        value = loss(outputs, targets)
     if not isinstance(value, Tensor) or value.dim() > 0:
         got = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
         raise ValueError(f"the loss must be a scalar tensor, the mean over the batch, got {got}")
@@ -63,13 +68,40 @@ def hessian_product(
         targets: Targets of the batch.
 
     Raises:
-        ValueError: The loss is linear in the outputs, so that its Hessian is zero.
+        ValueError: The loss cannot be called with these; or, from a product, it cannot be differentiated twice.
     """
     if isinstance(rebuild(outputs), Tensor) and isinstance(targets, Tensor):
         known = _closed_form(loss, outputs[0], targets)
         if known is not None:
             return lambda vectors: [known(vectors[0])]
     return _by_autograd(loss, outputs, rebuild, targets)
+
+
+def check_curved(
+    loss: LossFunction, outputs: Sequence[Tensor], rebuild: Callable[[Sequence[Tensor]], Any], targets: Any
+) -> None:
+    """Check that a loss whose gradient is not zero has a Hessian with respect to the outputs that is not zero either.
+
+    The Hessian is multiplied by a random vector. A loss that is linear, or piecewise linear, gives zero exactly. The
+    losses with closed forms are curved everywhere.
+
+    Args:
+        loss: The loss.
+        outputs: As in `hessian_product`.
+        rebuild: As in `hessian_product`.
+        targets: Targets of the batch.
+
+    Raises:
+        ValueError: The Hessian is zero.
+    """
+    generator = torch.Generator().manual_seed(0)
+    vectors = [torch.randn(each.shape, generator=generator, dtype=each.dtype).to(each.device) for each in outputs]
+    if not any(each.any() for each in hessian_product(loss, outputs, rebuild, targets)(vectors)):
+        raise ValueError(
+            "the loss is linear in what the module returns, so the Gauss-Newton matrix is zero: use a curved loss, "
+            "CrossEntropyLoss of logits in place of NLLLoss of log-probabilities, MSELoss or a Huber loss with a "
+            "larger delta in place of absolute errors"
+        )
 
 
 def _kind(loss: LossFunction) -> type[torch.nn.Module] | None:
@@ -128,19 +160,21 @@ def _by_autograd(
         value = mean_loss(loss, rebuild(variables), targets)
         gradients = torch.autograd.grad(value, variables, create_graph=True, materialize_grads=True)
     kept = [k for k, gradient in enumerate(gradients) if gradient.requires_grad]
-    if not kept:
-        raise ValueError(
-            "the loss is linear in what the module returns, so the Gauss-Newton matrix is zero: let the module return "
-            "logits and use a loss that is curved in them, as CrossEntropyLoss in place of NLLLoss"
-        )
 
     def product(vectors: Sequence[Tensor]) -> Sequence[Tensor]:
-        return torch.autograd.grad(
-            [gradients[k] for k in kept],
-            variables,
-            [vectors[k] for k in kept],
-            retain_graph=True,
-            materialize_grads=True,
-        )
+        if not kept:  # the loss is linear on this batch
+            return [torch.zeros_like(variable) for variable in variables]
+        try:
+            return torch.autograd.grad(
+                [gradients[k] for k in kept],
+                variables,
+                [vectors[k] for k in kept],
+                retain_graph=True,
+                materialize_grads=True,
+            )
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise ValueError(f"the loss cannot be differentiated twice: {first_line(error)}") from error
 
     return product

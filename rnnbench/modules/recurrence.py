@@ -9,6 +9,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils._pytree import tree_leaves
 
+from rnnbench.modules.arguments import check_dtype, check_module
 from rnnbench.modules.cell_recording import CellRecording
 from rnnbench.modules.layer_recording import LayerRecording
 from rnnbench.modules.recording import Recording
@@ -25,8 +26,9 @@ def recording_of(module: torch.nn.Module, recurrence: torch.nn.Module | None) ->
         recurrence: Its submodule that is the recurrence; None: the only one that is a layer or a cell of torch.nn.
 
     Raises:
-        ValueError: There is no recurrence, or more than one, or it cannot be looked into.
+        ValueError: The module is none; or there is no recurrence, or more than one, or it cannot be looked into.
     """
+    check_module(module)
     names = {id(each): f"module.{name}" if name else "module" for name, each in module.named_modules()}
     if recurrence is None:
         recurrence = _only_one(module, names)
@@ -65,6 +67,7 @@ def _check(module: torch.nn.Module, recurrence: torch.nn.Module, name: str) -> N
                 f"{name} has dropout={recurrence.dropout:g} between its layers, which is random: call module.eval() "
                 "before, or set it to 0"
             )
+    check_dtype(recurrence.parameters())
     for each in recurrence.modules():
         if isinstance(each, _DropoutNd) and each.training and each.p > 0:
             raise ValueError(f"{name} contains dropout, which is random: call module.eval() before, or set p to 0")

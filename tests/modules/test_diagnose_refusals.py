@@ -78,7 +78,8 @@ def looped(cell, **keys):
 
 def not_finite():
     module = Readout(torch.nn.RNN(2, 3, batch_first=True, nonlinearity="relu"))
-    module.layers.weight_hh_l0.data.fill_(1e30)
+    for parameter in module.parameters():
+        parameter.data.fill_(1e30)
     return module
 
 
@@ -107,7 +108,7 @@ REFUSED = {
         {"inputs": INPUTS[:, :0]},
         "module(inputs) does not call module.cell",
     ),
-    "twice": (Twice, {}, "module(inputs) calls module.layers more than once"),
+    "twice": (lambda: Twice(), {}, "module(inputs) calls module.layers more than once"),
     "not finite": (not_finite, {}, "the state of module.layers is not finite after step "),
     "nan loss": (gru, {"loss": lambda outputs: loss(outputs) * torch.nan}, "the loss is nan, although the states of"),
     "no scalar": (
@@ -126,7 +127,7 @@ REFUSED = {
         {"loss": lambda _: torch.ones((), requires_grad=True).square()},
         "the loss does not depend on the states of",
     ),
-    "width": (gru, {"inputs": torch.ones(4, 6, 5)}, "the module cannot be called with these inputs of shape (4, 6, 5)"),
+    "width": (gru, {"inputs": torch.ones(4, 6, 5)}, "the module cannot be called with these inputs, a tensor of shape"),
     "width of a cell": (
         lambda: Loop(torch.nn.RNNCell(2, 3)),
         {"inputs": torch.ones(4, 6, 5)},
@@ -144,7 +145,28 @@ REFUSED = {
         "module.layers does not compute what torch's layer of this kind computes",
     ),
     "lags": (gru, {"lags": [0, 7]}, "lags must be ascending numbers from 0 to 6, got [0, 7]"),
-    "count": (gru, {"num_sequences": 0}, "num_sequences must be at least 1, got 0"),
+    "count": (gru, {"num_sequences": 0}, "num_sequences must be a whole number, at least 1, got 0"),
+    "count of text": (gru, {"num_steps": "3"}, "num_steps must be a whole number, at least 1, got '3'"),
+    "lag alone": (gru, {"lags": 3}, "lags must be ascending numbers from 0 to T, got 3"),
+    "lags in turn": (gru, {"lags": (lag for lag in [0, 7])}, "from 0 to 6, got [0, 7]"),
+    "lags of text": (gru, {"lags": "all"}, "lags must be ascending numbers from 0 to T, got 'all'"),
+    "class": (torch.nn.GRU, {}, "module must be an object, got the class GRU: make one, GRU(...)"),
+    "function": (lambda: loss, {}, "module must be a torch.nn.Module, got function: give the module itself"),
+    "recurrence by name": (gru, {"recurrence": "layers"}, "recurrence=str is not part of the module"),
+    "half": (lambda: gru().bfloat16(), {}, "must be float32 or float64, got torch.bfloat16; use module.float()"),
+    "array": (gru, {"inputs": INPUTS.numpy()}, "cannot be called with these inputs, numpy.ndarray: "),
+    "none": (gru, {"inputs": None}, "cannot be called with these inputs, None: "),
+    "tuple": (gru, {"inputs": (INPUTS,)}, "cannot be called with these inputs, a tuple of 1: "),
+    "dict": (gru, {"inputs": {"x": INPUTS}}, "cannot be called with these inputs, dict: "),
+    "loss": (gru, {"loss": 3}, "loss must be a function of what the module returns, alone, got int 3"),
+    "class of a loss": (gru, {"loss": torch.nn.MSELoss}, "got the class MSELoss: MSELoss()?"),
+    "loss of targets": (gru, {"loss": torch.nn.MSELoss()}, "of what the module returns, alone: TypeError: "),
+    "loss of a tensor": (
+        lambda: torch.nn.GRU(2, 3),
+        {"loss": loss},
+        "AttributeError: 'tuple' object has no attribute 'square' (the module returned a tuple of 2)",
+    ),
+    "writer": (gru, {"writer": object()}, "writer must have add_scalar(tag, value, step), as a SummaryWriter has"),
     "dropout in a cell": (*looped(Cell(torch.nn.Dropout(0.5))), "module.cell contains dropout, which is random"),
     "changed state": (
         *looped(Cell(), between=lambda state: state * 0.9),
@@ -163,7 +185,8 @@ REFUSED["one call"][1]["inputs"] = INPUTS[:, :1]
 @pytest.mark.parametrize("name", REFUSED)
 def test_bad_input_is_refused_in_one_line(name):
     module, keys, message = REFUSED[name]
-    module = module if isinstance(module, torch.nn.Module) else module()
+    if not isinstance(module, torch.nn.Module | type):
+        module = module()
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
         diagnose(module, keys.pop("inputs", INPUTS), keys.pop("loss", loss), **keys)
     assert "\n" not in str(caught.value)

@@ -68,7 +68,11 @@ def on_two_devices():
             {},
             "use reduction='mean', got 'sum'",
         ),
-        (mlp(3, 2), "mse", {}, "loss must be a function"),
+        (mlp(3, 2), "mse", {}, r"loss must be a function of \(outputs, targets\), got str 'mse'"),
+        (mlp(3, 2), torch.nn.MSELoss, {}, r"got the class MSELoss: MSELoss\(\)?"),
+        (torch.nn.Linear, LOSS, {}, "module must be an object, got the class Linear"),
+        (mlp(3, 2).parameters(), LOSS, {}, "module must be a torch.nn.Module, got generator: give the module itself"),
+        (3, LOSS, {}, "module must be a torch.nn.Module, got int 3"),
         (
             mlp(3, 2),
             LOSS,
@@ -96,8 +100,17 @@ class Constant(Noisy):
         return inputs[:, :2]
 
 
-def log_likelihood(outputs, targets):
-    return torch.nn.functional.nll_loss(outputs.log_softmax(1), targets)
+def by_class(loss):
+    return lambda outputs, targets: loss(outputs, (targets[:, 0] > 0).long())
+
+
+class Pair(Noisy):
+    def forward(self, inputs):
+        return self.linear(inputs), inputs
+
+
+def huber(outputs, targets):
+    return torch.nn.functional.huber_loss(outputs, targets + 100)
 
 
 def linear_loss(outputs, targets):
@@ -114,6 +127,19 @@ def linear_loss(outputs, targets):
         (mlp(3, 2), lambda outputs, targets: (outputs - targets).square(), r"got a tensor of shape \(20, 2\)"),
         (mlp(3, 2), lambda outputs, targets: 1.0, "must be a scalar tensor, .* got float"),
         (mlp(3, 2), linear_loss, "linear in what the module returns"),
+        (mlp(3, 2), by_class(torch.nn.NLLLoss()), "CrossEntropyLoss of logits in place of NLLLoss"),
+        (mlp(3, 2), torch.nn.L1Loss(), "MSELoss or a Huber loss .* in place of absolute errors"),
+        (mlp(3, 2), lambda outputs, targets: (1 - outputs * targets).clamp(min=0).mean(), "linear in what the module"),
+        (mlp(3, 2), huber, "a Huber loss with a larger delta"),
+        (mlp(3, 2), by_class(torch.nn.MultiMarginLoss()), "the loss cannot be differentiated twice: derivative for"),
+        (mlp(3, 2), lambda outputs: outputs.square().mean(), r"of \(outputs, targets\): TypeError: .*\(the module ret"),
+        (
+            mlp(3, 4),
+            lambda outputs, targets: (outputs - targets).mean(),
+            r"the module returned a tensor of shape \(20, 4\) and torch.float64, the targets are a tens",
+        ),
+        (Pair(), LOSS, r"returned a tuple of 2, .*if the module returns \(outputs, states\), pass returns_states=True"),
+        (mlp(2, 2), LOSS, r"cannot be called with these inputs, a tensor of shape \(20, 3\) and torch.float64: mat1"),
     ],
 )
 def test_what_shows_only_in_a_step_is_refused_in_it(module, loss, message):
@@ -125,6 +151,48 @@ def test_what_shows_only_in_a_step_is_refused_in_it(module, loss, message):
     assert "\n" not in str(caught.value)
     assert same(parameters_of(module), before)
     assert same(module.buffers(), buffers)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (None, "these inputs, None: TypeError: .*; give a tensor, or what its forward takes as its one argument"),
+        (problem()[1][0].numpy(), "these inputs, numpy.ndarray: .*; give a tensor"),
+        ((problem()[1][0],), "these inputs, a tuple of 1: TypeError"),
+        ({"x": problem()[1][0]}, "these inputs, dict: TypeError"),
+    ],
+)
+def test_inputs_that_the_module_does_not_take_are_refused(inputs, message):
+    module, (right, targets) = problem()
+    with pytest.raises(ValueError, match=message) as caught:
+        HessianFree(module, LOSS).step((inputs, targets))
+    assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match=message):
+        HessianFree(module, LOSS).step((right, targets), (inputs, targets))
+
+
+def test_targets_that_the_loss_does_not_take_are_refused():
+    module, (inputs, targets) = problem()
+    with pytest.raises(ValueError, match=r"the targets are numpy\.ndarray"):
+        HessianFree(module, LOSS).step((inputs, targets.numpy()))
+
+
+def test_a_loss_that_is_linear_on_a_later_batch_makes_a_step():
+    """Only the first step tells whether the loss is a linear one."""
+    module, (inputs, targets) = problem()
+    optimizer = HessianFree(module, torch.nn.HuberLoss())
+    assert optimizer.step((inputs, targets)).accepted
+    assert optimizer.step((inputs, targets + 100)).accepted
+
+
+def test_attention_runs_with_the_kernel_that_the_message_names():
+    torch.manual_seed(0)
+    module = torch.nn.TransformerEncoderLayer(4, 2, 4, dropout=0.0, batch_first=True)
+    optimizer, batch = HessianFree(module, LOSS), (torch.randn(3, 5, 4), torch.randn(3, 5, 4))
+    with pytest.raises(ValueError, match=r"torch.nn.attention.sdpa_kernel\(torch.nn.attention.SDPBackend.MATH\)"):
+        optimizer.step(batch)
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        assert optimizer.step(batch).accepted
 
 
 def test_a_batch_that_cannot_work_is_refused():
@@ -171,6 +239,8 @@ def test_the_state_of_another_module_is_refused():
         optimizer.load_state_dict(other)
     with pytest.raises(ValueError, match=r"damping should be torch.float64 of shape \(1, 1\), is missing"):
         optimizer.load_state_dict({"state": {}, "param_groups": []})
+    with pytest.raises(ValueError, match=r"must be a dictionary from state_dict\(\), got None"):
+        optimizer.load_state_dict(None)
     module.float()
     with pytest.raises(ValueError, match="make a new one, after moving the module"):
         optimizer.step(batch)
