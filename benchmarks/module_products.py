@@ -101,14 +101,28 @@ def products(module: torch.nn.Module, inputs: Tensor) -> dict[str, Product]:
 
         found["PyTorchHessianFree (BackPACK)"] = backpack
     if is_installed("curvlinops"):
-        curvlinops = importlib.import_module("curvlinops")
-        data = [(inputs, targets)]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            parameters = list(module.parameters())
-            operator = curvlinops.GGNLinearOperator(module, loss, parameters, data, check_deterministic=False)
-        found["curvlinops"] = lambda: operator @ vector[0]
+        found["curvlinops"] = _curvlinops_product(module, loss, (inputs, targets), vector[0])
     return found
+
+
+def _curvlinops_product(module: torch.nn.Module, loss: Any, batch: tuple[Tensor, Tensor], vector: Tensor) -> Product:
+    curvlinops = importlib.import_module("curvlinops")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        parameters = list(module.parameters())
+        operator = curvlinops.GGNLinearOperator(module, loss, parameters, [batch], check_deterministic=False)
+    if not any(isinstance(part, torch.nn.LSTM) for part in module.modules()):
+        return lambda: operator @ vector
+
+    def without_onednn() -> Tensor:
+        """Multiply in forward mode, for which oneDNN's LSTM has no derivatives."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of the precision of a GPU that is not there
+            with torch.backends.mkldnn.flags(enabled=False):
+                found: Tensor = operator @ vector
+        return found
+
+    return without_onednn
 
 
 def _prepare(make: Callable[[], tuple[torch.nn.Module, Tensor]]) -> dict[str, Product]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks import module_products, module_training
-from benchmarks.module_products import OURS, autoencoder
+from benchmarks.module_products import OURS, autoencoder, products, recurrent
 from benchmarks.module_training import OPTIMIZERS, adding_problem
 from benchmarks.modules import measure_modules
 from benchmarks.options import Options
@@ -26,13 +26,20 @@ def tiny(monkeypatch):
 
 
 def test_products_and_trainings_are_reported(announcer):
-    products, training = measure_modules(Options(group="modules", rounds=2), [1], announcer)
-    assert products.data["products"]["tiny"][OURS]["ratio"]["median"] == 1
+    multiplied, training = measure_modules(Options(group="modules", rounds=2), [1], announcer)
+    assert multiplied.data["products"]["tiny"][OURS]["ratio"]["median"] == 1
     found = [name for name, one in OPTIMIZERS.items() if not one.requires or is_installed(one.requires)]
     assert [row[0] for row in training.rows] == found
     for records in json.loads(json.dumps(training.data, allow_nan=False))["trainings"].values():
         assert records[0]["work"] == 0 < records[1]["work"] <= records[-1]["work"]
         assert records[-1]["seconds"] >= 0.01
+
+
+@pytest.mark.parametrize("kind", [torch.nn.RNN, torch.nn.LSTM, torch.nn.GRU])
+def test_every_package_multiplies_recurrent_nets(kind):
+    ours, *others = (product() for product in products(recurrent(kind, 3), torch.randn(4, 5, 2)).values())
+    for other in others:
+        torch.testing.assert_close(other, ours)
 
 
 def test_what_is_missing_is_said(announcer, monkeypatch):
@@ -44,9 +51,9 @@ def test_what_is_missing_is_said(announcer, monkeypatch):
 
 
 def test_another_product_ends_the_measurement(announcer, monkeypatch):
-    def products(module, inputs):
+    def wrong(module, inputs):
         return {OURS: lambda: torch.ones(3), "wrong": lambda: torch.zeros(3)}
 
-    monkeypatch.setattr(module_products, "products", products)
+    monkeypatch.setattr(module_products, "products", wrong)
     with pytest.raises(MismatchError, match="wrong and rnnbench give different products of tiny: 1 of the norm"):
         next(measure_modules(Options(group="modules", rounds=1), [1], announcer))
