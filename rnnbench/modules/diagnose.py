@@ -128,6 +128,6 @@ def _undisturbed(module: torch.nn.Module) -> Iterator[None]:
 
 
 def _checked(value: Any) -> Tensor:
-    if not isinstance(value, Tensor) or value.numel() != 1:
+    if not isinstance(value, Tensor) or value.numel() != 1 or not value.is_floating_point():
         raise ValueError(f"loss must return a scalar tensor, the mean over the sequences, got {described(value)}")
     return value.squeeze()

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rnnbench.modules.arguments import calling_loss, check_callable, first_line
+from rnnbench.modules.arguments import calling_loss, check_callable, described, first_line
 
 LossFunction = Callable[[Any, Any], Tensor]
 """Maps what the module returns, and the targets, to the mean loss of the batch."""
@@ -50,9 +50,8 @@ def mean_loss(loss: LossFunction, outputs: Any, targets: Any) -> Tensor:
     """
     with calling_loss(ARGUMENTS, outputs, targets):
         value = loss(outputs, targets)
-    if not isinstance(value, Tensor) or value.dim() > 0:
-        got = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-        raise ValueError(f"the loss must be a scalar tensor, the mean over the batch, got {got}")
+    if not isinstance(value, Tensor) or value.dim() > 0 or not value.is_floating_point():
+        raise ValueError(f"the loss must be a scalar tensor, the mean over the batch, got {described(value)}")
     return value
 
 

@@ -75,8 +75,24 @@ class OwnSteps:
         expected = [torch.cat([call.results[part][:count] for call in calls]) for part in self.parts]
         self._compare([results[part] for part in self.parts], expected)
         after = torch.cat([results[part].flatten(1) for part in self.parts], 1)
+        self._check_connected(after, before)
         jacobians = rows_by_autograd(after, before)
         return jacobians.view(-1, count, *jacobians.shape[1:]).to("cpu", torch.float64)
+
+    def _check_connected(self, after: Tensor, before: Tensor) -> None:
+        """Check that states depend on the states before by operations that torch can differentiate.
+
+        Raises:
+            ValueError: They do not, so their Jacobians are not known.
+        """
+        if after.requires_grad:
+            (found,) = torch.autograd.grad(after.sum(), before, retain_graph=True, allow_unused=True)
+            if found is not None:
+                return
+        raise ValueError(
+            f"the state that {self.name} returns does not depend on the state that it gets by operations that torch "
+            "can differentiate: let the cell use the state, without detach() and without no_grad()"
+        )
 
     def _origin(self, part: int) -> int:
         """Index of the first argument that is a part of the state."""

@@ -50,6 +50,16 @@ class Noisy(Cell):
         return super().forward(inputs, state) + torch.randn(len(inputs), 3)
 
 
+class Detached(Cell):
+    def forward(self, inputs, state):
+        return super().forward(inputs, state).detach()
+
+
+class Forgetful(Cell):
+    def forward(self, inputs, state):
+        return super().forward(inputs, state.detach())
+
+
 class Shifted(torch.nn.GRU):
     def forward(self, inputs, hx=None):
         outputs, last = super().forward(inputs, hx)
@@ -121,6 +131,7 @@ REFUSED = {
         {"loss": lambda outputs: 0.5},
         "loss must return a scalar tensor, the mean over the sequences, got float",
     ),
+    "complex loss": (gru, {"loss": lambda outputs: loss(outputs) * 1j}, "got a tensor of shape () and torch.complex64"),
     "detached": (gru, {"loss": lambda outputs: loss(outputs.detach())}, "the loss does not depend on module.layers by"),
     "independent": (
         gru,
@@ -173,6 +184,8 @@ REFUSED = {
         "call 2 of module.cell does not get the state",
     ),
     "noise": (*looped(Noisy()), "module.cell gives another result when it is called again"),
+    "detached state": (*looped(Detached()), "the state that module.cell returns does not depend on the state that it"),
+    "forgotten state": (*looped(Forgetful()), "the state that module.cell returns does not depend on the state that"),
     "one call": (*looped(Cell()), "module(inputs) calls module.cell once: call it once for each step"),
     "no first state": (
         *looped(Cell(), start=lambda *_: None),

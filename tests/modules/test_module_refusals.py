@@ -126,6 +126,7 @@ def linear_loss(outputs, targets):
         (Constant(), LOSS, "depends on none of the module's trainable parameters"),
         (mlp(3, 2), lambda outputs, targets: (outputs - targets).square(), r"got a tensor of shape \(20, 2\)"),
         (mlp(3, 2), lambda outputs, targets: 1.0, "must be a scalar tensor, .* got float"),
+        (mlp(3, 2), lambda outputs, targets: (outputs > targets).sum(), r"got a tensor of shape \(\) and torch.int64"),
         (mlp(3, 2), linear_loss, "linear in what the module returns"),
         (mlp(3, 2), by_class(torch.nn.NLLLoss()), "CrossEntropyLoss of logits in place of NLLLoss"),
         (mlp(3, 2), torch.nn.L1Loss(), "MSELoss or a Huber loss .* in place of absolute errors"),
