@@ -20,6 +20,9 @@ from rnnbench.optim.torch_trial import Trial, make_optimizer, try_class
 POINT = "point"
 """Name of the training weights of a schedule-free method in the state; theta is their average."""
 
+HAS_STEPPED = "has_stepped"
+"""Name of a number in the state, (R,): 0 before the first update of a replica, whose other tensors are zero, then 1."""
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TorchOptimizer(GradientMethod):
@@ -77,7 +80,13 @@ class TorchOptimizer(GradientMethod):
 
     @override
     def initial_state(self, theta: Tensor) -> State:
-        return {POINT: theta.clone()} if self.trial.is_schedule_free else {}
+        count = len(theta)
+        state = {
+            name: torch.zeros((count, *shape), dtype=dtype, device=theta.device if shape else "cpu")
+            for name, (shape, dtype) in self.trial.prototypes.items()
+        }
+        state[HAS_STEPPED] = torch.zeros(count, dtype=torch.float64)
+        return {**state, POINT: theta.clone()} if self.trial.is_schedule_free else state
 
     @override
     def point(self, theta: Tensor, state: State, update: UpdateIndex) -> Tensor:
@@ -96,6 +105,7 @@ class TorchOptimizer(GradientMethod):
                 point[group.rows] = group.weights()
             after[group.rows] = group.evaluated_weights()
         following = _joined(groups, len(theta))
+        following[HAS_STEPPED] = torch.ones(len(theta), dtype=torch.float64)
         if point is not None:
             following[POINT] = point
         self._live["state"], self._live["groups"] = following, groups
@@ -108,8 +118,8 @@ class TorchOptimizer(GradientMethod):
             return groups
         named = {name: rows for name, rows in state.items() if name != POINT}
         groups = [self._make_group(rows, theta) for rows in self._rows_of_groups(len(theta), named)]
-        if named:
-            for group in groups:
+        for group in groups:
+            if named[HAS_STEPPED][group.rows[0]]:
                 group.load(self.trial.template, named)
         return groups
 

@@ -27,6 +27,7 @@ class Trial:
 
     Attributes:
         template: Form of the nested state of one optimizer.
+        prototypes: Name -> shape and type of the tensors and numbers of the state of one replica.
         is_elementwise: Whether its arithmetic treats every entry alone, so that replicas can be stacked.
         is_schedule_free: Whether it switches between training weights and their average (`train` and `eval`).
         draws_random_numbers: Whether its steps use torch's or numpy's global generator.
@@ -35,6 +36,7 @@ class Trial:
     """
 
     template: Any
+    prototypes: Mapping[str, tuple[torch.Size, torch.dtype]]
     is_elementwise: bool
     is_schedule_free: bool
     draws_random_numbers: bool
@@ -79,10 +81,11 @@ def try_class(optimizer_class: Any, layout: Layout, arguments: Mapping[str, Any]
         raise ValueError(f"{name} failed at a trial step: {type(error).__name__}: {error}") from error
     template = group.template()
     _check_resume(name, make, gradients)
-    tensors = stored(group.state()).values()
-    num_bytes = sum(tensor.numel() * tensor.itemsize for tensor in tensors)
+    tensors = stored(group.state())
+    num_bytes = sum(tensor.numel() * tensor.itemsize for tensor in tensors.values())
     return Trial(
         template=template,
+        prototypes={name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()},
         is_elementwise=not draws and _is_elementwise(make, gradients),
         is_schedule_free=hasattr(group.optimizer, "train") and hasattr(group.optimizer, "eval"),
         draws_random_numbers=draws,

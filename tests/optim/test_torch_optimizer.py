@@ -13,6 +13,7 @@ import pytorch_optimizer
 import torch
 from hypothesis import given
 
+from rnnbench.cli import main
 from rnnbench.config.build import build
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.plan import make_plan
@@ -267,3 +268,9 @@ NESTED = st.recursive(
 def test_a_nested_state_is_restored_from_its_tensors_and_its_form(state):
     again = restored(without_tensors(state), stored(state))
     assert repr(again) == repr(state)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optim", ["rmsprop", "soap", "schedule_free_adamw"])
+def test_the_laws_of_optimizers_hold(optim, capsys):
+    assert main(["check", f"optim={optim}"]) == 0, capsys.readouterr().out
