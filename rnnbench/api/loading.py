@@ -1,15 +1,14 @@
 """Reads a run or a sweep from its folder."""
 
-import os
-from pathlib import Path
-
+from rnnbench.api.arguments import Folder, folder_of
 from rnnbench.api.run import Run
 from rnnbench.api.sweep import Sweep
 from rnnbench.config.errors import ConfigError
+from rnnbench.config.given_paths import no_folder
 from rnnbench.records import is_run_folder, is_sweep_folder
 
 
-def load(folder: str | os.PathLike[str]) -> Run | Sweep:
+def load(folder: Folder) -> Run | Sweep:
     """Read a run or a sweep; nothing is trained, written or locked.
 
     Args:
@@ -19,12 +18,12 @@ def load(folder: str | os.PathLike[str]) -> Run | Sweep:
         A `Run` for the folder of a run, else a `Sweep`.
 
     Raises:
-        ConfigError: There is no such folder, or no run in it.
+        ConfigError: The argument is no path, there is no such folder, or no run in it.
         RecordError: The summary of the run is missing or damaged.
     """
-    path = Path(folder).expanduser()
+    path = folder_of("folder", folder)
     if not path.is_dir():
-        raise ConfigError(f"there is no folder {path}")
+        raise ConfigError(no_folder(path))
     if is_run_folder(path) and not is_sweep_folder(path):
         return Run(path)
     sweep = Sweep(path)

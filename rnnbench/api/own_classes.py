@@ -1,13 +1,11 @@
 """Classes of one's own that a function may import."""
 
 import argparse
-import os
 from collections.abc import Iterable
 from dataclasses import replace
 
+from rnnbench.api.arguments import Folder, folders_of, names_of
 from rnnbench.config.trust import Trusted, trusted_by
-
-Folder = str | os.PathLike[str]
 
 
 def trusted_classes(config_dir: Folder | Iterable[Folder], trust: str | Iterable[str]) -> Trusted:
@@ -18,9 +16,8 @@ def trusted_classes(config_dir: Folder | Iterable[Folder], trust: str | Iterable
         trust: Name of a module, or several.
 
     Raises:
-        ConfigError: A folder does not exist, or a name is not valid.
+        ConfigError: An argument has another type, a folder does not exist, or a name is not valid.
     """
-    folders = [config_dir] if isinstance(config_dir, str | os.PathLike) else list(config_dir)
-    modules = [trust] if isinstance(trust, str) else list(trust)
-    options = argparse.Namespace(config_dir=[os.fspath(folder) for folder in folders], trust=modules)
+    folders = [str(folder) for folder in folders_of("config_dir", config_dir)]
+    options = argparse.Namespace(config_dir=folders, trust=names_of("trust", trust))
     return replace(trusted_by(options, ()), command=())

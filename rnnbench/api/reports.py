@@ -1,13 +1,13 @@
 """`rnnbench report` as a function: its tables as data, its figures as figures of matplotlib."""
 
 import io
-import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from rnnbench.api.arguments import Folder, folder_of, names_of
 from rnnbench.api.tables import Rows
 from rnnbench.commands.report import bad_input, parse_fields, split_sources
 from rnnbench.config.errors import ConfigError
@@ -82,7 +82,7 @@ class Report:
         return f"<pre>{escape(str(self))}</pre>"
 
 
-def report(*sources: str | os.PathLike[str] | HasFolder, by: str | Sequence[str] | None = None) -> Report:
+def report(*sources: Folder | HasFolder, by: str | Sequence[str] | None = None) -> Report:
     """Report on runs, as `rnnbench report` does; nothing is written.
 
     Args:
@@ -91,14 +91,15 @@ def report(*sources: str | os.PathLike[str] | HasFolder, by: str | Sequence[str]
             one group. None: the fields that vary among the runs, except the seed.
 
     Raises:
-        ConfigError: No run can be read, or a field does not exist.
+        ConfigError: An argument has another type, no run can be read, or a field does not exist.
     """
     if not sources:
         raise ConfigError("rnnbench.report needs a run or a sweep, its folder, or a table of runs")
-    paths = [Path(source if isinstance(source, str | os.PathLike) else source.folder) for source in sources]
+    paths = [folder_of("sources", getattr(source, "folder", source)) for source in sources]
+    fields = None if by is None else ",".join(names_of("by", by))
     with bad_input():
-        names = None if by is None else parse_fields(f"by={by if isinstance(by, str) else ','.join(by)}")
-        folders, tables = split_sources([path.expanduser() for path in paths])
+        names = None if fields is None else parse_fields(f"by={fields}")
+        folders, tables = split_sources(paths)
         return Report(read_contents(folders, tables, names))
 
 

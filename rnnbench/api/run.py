@@ -1,16 +1,15 @@
 """A run, as its folder has it."""
 
-import os
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnbench.api.own_classes import Folder, trusted_classes
+from rnnbench.api.arguments import Folder, folder_of
+from rnnbench.api.own_classes import trusted_classes
 from rnnbench.api.process import module_path
 from rnnbench.api.settings import Settings
 from rnnbench.api.tables import frame_of
@@ -40,11 +39,12 @@ class Run:
         exit_status: Exit status that the command would have had: 0, or 1 if the run failed. None: the run was loaded.
 
     Raises:
+        ConfigError: The argument is no path.
         RecordError: The summary is missing or damaged.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder).absolute()
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder_of("folder", folder).absolute()
         self.summary: Summary = read_summary(self.folder)
         self.exit_status: int | None = None
 
@@ -118,7 +118,8 @@ class Run:
             A new module on the CPU, in the type of the run.
 
         Raises:
-            ConfigError: The model is a class that may not be imported or does not implement `step`.
+            ConfigError: The model is a class that may not be imported or does not implement `step`; or an argument has
+                another type.
             RecordError: There is no checkpoint yet, or it is damaged.
         """
         from rnnbench.modules.from_model import module_of

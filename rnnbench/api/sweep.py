@@ -1,12 +1,12 @@
 """A sweep, or another folder with several runs."""
 
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+from rnnbench.api.arguments import Folder, folder_of
 from rnnbench.api.run import Run
 from rnnbench.api.tables import Rows
 from rnnbench.records import RecordError, is_sweep_folder
@@ -27,10 +27,13 @@ class Sweep:
         problems: Folder without a usable summary -> what is wrong with it; a job that has not begun is no problem.
         waiting: Folders of jobs that have not begun.
         exit_status: Exit status that the command would have had: 0, or 1 if a job failed. None: the sweep was loaded.
+
+    Raises:
+        ConfigError: The argument is no path.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder).absolute()
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder_of("folder", folder).absolute()
         found = find_run_folders([self.folder])
         self.waiting = found.waiting
         self.problems = {problem.folder: problem.message for problem in found.problems}

@@ -1,12 +1,11 @@
 """`rnnbench train` and `rnnbench resume` as functions."""
 
-import os
 import signal
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from rnnbench.api.arguments import Folder, check_flags, check_overrides, folder_of, folders_of, names_of, text_of
 from rnnbench.api.loading import load
-from rnnbench.api.own_classes import Folder
 from rnnbench.api.process import guest, guest_of_torch
 from rnnbench.api.run import Run
 from rnnbench.api.sweep import Sweep
@@ -86,10 +85,11 @@ def resume(
         RecordError: A record is damaged, or another process has locked the run or sweep.
         KeyboardInterrupt: It was interrupted, and can be resumed again.
     """
-    path = Path(folder.folder if isinstance(folder, Run | Sweep) else folder)
-    folders = [config_dir] if isinstance(config_dir, str | os.PathLike) else config_dir
-    words = [str(path), *_checked(overrides), *(f"--config-dir={os.fspath(each)}" for each in folders)]
-    words += [f"--trust={module}" for module in ([trust] if isinstance(trust, str) else trust)]
+    path = folder_of("folder", folder.folder if isinstance(folder, Run | Sweep) else folder)
+    check_overrides(overrides)
+    check_flags(accept_gap=accept_gap, quiet=quiet)
+    words = [str(path), *overrides, *(f"--config-dir={each}" for each in folders_of("config_dir", config_dir))]
+    words += [f"--trust={module}" for module in names_of("trust", trust)]
     words += [*["--accept-gap"] * accept_gap, *["-q"] * quiet]
     with guest():
         options = resume_command.parse_options(words)
@@ -102,8 +102,11 @@ def _train(
     overrides: Sequence[str], config_dir: Folder | None, config_name: str, *, is_sweep: bool, quiet: bool
 ) -> Run | Sweep:
     """Train a run or a sweep."""
-    words = [*_checked(overrides), f"--config-name={config_name}", *["-m"] * is_sweep, *["-q"] * quiet]
-    words += [] if config_dir is None else [f"--config-dir={os.fspath(config_dir)}"]
+    check_overrides(overrides)
+    check_flags(quiet=quiet)
+    name = text_of("config_name", config_name)
+    words = [*overrides, f"--config-name={name}", *["-m"] * is_sweep, *["-q"] * quiet]
+    words += [] if config_dir is None else [f"--config-dir={folder_of('config_dir', config_dir)}"]
     with guest():
         plan = train_command.plan_of(parse_request(words))
         if plan.sweep and not is_sweep:
@@ -114,16 +117,6 @@ def _train(
         except SystemExit as reported:  # from within Hydra, which would take another error for its own
             raise reported.__cause__ or reported from None
     return _ended(trained.status, trained.folder)
-
-
-def _checked(overrides: Sequence[str]) -> Sequence[str]:
-    """Check that overrides are strings, and no options of the command."""
-    for override in overrides:
-        if not isinstance(override, str):
-            raise ConfigError(f'overrides are strings, as in "optim.lr=0.1", got {override!r}')
-        if override.startswith("-"):
-            raise ConfigError(f"{override}: options of the command are keyword arguments in Python, as in quiet=True")
-    return overrides
 
 
 def _ended(status: int, folder: Path) -> Run | Sweep:

@@ -8,6 +8,7 @@ from rnnbench import __version__
 from rnnbench.commands.output import show
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.folders import check_utf8, check_writable
+from rnnbench.config.given_paths import given_path, no_folder
 from rnnbench.config.parser import CommandParser
 from rnnbench.config.trust import add_trust_options, trusted_by
 from rnnbench.records.messages import say
@@ -47,10 +48,10 @@ def main(words: Sequence[str]) -> int:
     given = _parser().parse_args(words)
     if given.run is None or given.file is None:
         raise ConfigError("rnnbench export needs the folder of a run and the file to write: rnnbench export RUN FILE")
-    folder, file = Path(given.run).expanduser(), Path(given.file).expanduser()
+    folder, file = given_path(given.run), Path(given.file).expanduser()
     trusted = trusted_by(given, ["export", *words])
     if not folder.is_dir():
-        raise ConfigError(f"there is no folder {folder}")
+        raise ConfigError(no_folder(folder))
     _check_file(file, overwrite=given.overwrite)
     prepare_process()
     trusted.add_to_path()

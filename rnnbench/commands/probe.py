@@ -13,6 +13,7 @@ from rich.text import Text
 from rnnbench.commands.output import show
 from rnnbench.config.compose import Composer
 from rnnbench.config.errors import ConfigError
+from rnnbench.config.given_paths import given_path, no_folder
 from rnnbench.config.overrides import quoted
 from rnnbench.config.parser import CommandParser
 from rnnbench.config.request import Request
@@ -63,13 +64,13 @@ def parse_options(words: Sequence[str]) -> Options:
     """
     given = _parser().parse_intermixed_args(words)
     overrides = tuple(word for word in given.words if "=" in word or word.startswith(("~", "+")))
-    folders = tuple(Path(word).expanduser() for word in given.words if word not in overrides)
+    folders = tuple(given_path(word) for word in given.words if word not in overrides)
     if not folders:
         raise ConfigError("rnnbench probe needs the folder of a run or of a sweep")
     trusted = trusted_by(given, ["probe", *words])
     for folder in folders:
         if not folder.is_dir():
-            raise ConfigError(f"there is no folder {folder}")
+            raise ConfigError(no_folder(folder))
     for override in overrides:
         key = override.lstrip("~+").partition("=")[0]
         if key != "probe" and not key.startswith("probe."):

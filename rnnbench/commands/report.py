@@ -10,6 +10,7 @@ from typing import TextIO
 
 from rnnbench.commands.output import output_status
 from rnnbench.config.errors import ConfigError
+from rnnbench.config.given_paths import given_path, no_folder
 from rnnbench.config.nearest import did_you_mean, nearest_keys
 from rnnbench.config.parser import CommandParser, option_folder
 from rnnbench.exit_status import FAILED, OK
@@ -76,7 +77,7 @@ def parse_options(words: Sequence[str]) -> Options:
     """
     given = _parser().parse_intermixed_args(words)
     choices = [word for word in given.words if word.startswith(_BY)]
-    sources = [Path(word).expanduser() for word in given.words if not word.startswith(_BY)]
+    sources = [given_path(word) for word in given.words if not word.startswith(_BY)]
     if not sources:
         raise ReportError("rnnbench report needs the folder of a run or of a sweep, or a table of runs")
     if len(choices) > 1:
@@ -103,7 +104,7 @@ def split_sources(sources: Sequence[Path]) -> tuple[tuple[Path, ...], tuple[Path
     folders = tuple(path for path in sources if path not in tables)
     for folder in folders:
         if not folder.is_dir():
-            raise ReportError(f"there is no folder {folder}, nor a table TABLE{TABLE_SUFFIX} of that name")
+            raise ReportError(f"{no_folder(folder)}; a report reads folders and tables TABLE{TABLE_SUFFIX}")
     return folders, tables
 
 

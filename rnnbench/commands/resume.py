@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.folders import check_utf8, newest_in
+from rnnbench.config.given_paths import given_path, no_folder
 from rnnbench.config.nearest import did_you_mean
 from rnnbench.config.parser import CommandParser
 from rnnbench.config.trust import Trusted, add_trust_options, trusted_by
@@ -70,7 +71,9 @@ def parse_options(words: Sequence[str]) -> Options:
     if not given.words:
         raise ConfigError(f"rnnbench resume needs the folder of a run or a sweep{_newest(Path(RUNS))}")
     folder, *overrides = given.words
-    return Options(Path(folder), tuple(overrides), given.quiet, given.accept_gap, trusted_by(given, ["resume", *words]))
+    return Options(
+        given_path(folder), tuple(overrides), given.quiet, given.accept_gap, trusted_by(given, ["resume", *words])
+    )
 
 
 def main(words: Sequence[str]) -> int:
@@ -133,12 +136,12 @@ def _check_run(folder: Path) -> None:
     if sweep is not None and is_run_folder(folder):
         raise ConfigError(f"{folder} is trained together with other jobs of a sweep: rnnbench resume {sweep}")
     if not folder.is_dir():
-        raise ConfigError(f"there is no folder {folder}{_newest(Path(RUNS))}")
+        raise ConfigError(no_folder(folder) + ("" if folder.is_file() else _newest(Path(RUNS))))
     if not is_run_folder(folder):
         newest = _newest(folder) or "; rnnbench train starts a run"
         raise ConfigError(f"{folder} holds neither {CHECKPOINT} nor sweep.json to continue from{newest}")
 
 
 def _newest(folder: Path) -> str:
-    """The end of a message: the newest runs and sweeps below a folder, as they are typed; nothing if there is none."""
-    return did_you_mean(f"rnnbench resume {shell_word(str(path))}" for path in newest_in(folder))
+    """The end of a message: the newest runs and sweeps below a folder; nothing if there is none."""
+    return did_you_mean(shell_word(str(path)) for path in newest_in(folder))

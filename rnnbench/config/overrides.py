@@ -25,8 +25,9 @@ def parse_override(line: str, loader: ConfigLoader) -> Override:
     Raises:
         ConfigError: The line is not a valid override.
     """
-    if "=" not in line and not line.startswith("~"):
-        raise ConfigError(f"{line!r} is not KEY=VALUE (see rnnbench train --help)")
+    key = line.partition("=")[0]
+    if ("=" not in line and not line.startswith("~")) or not re.sub(r"^[+~]*|@.*", "", key).strip():
+        raise ConfigError(f"{line!r} is not KEY=VALUE, as in optim.lr=0.1 (see rnnbench train --help)")
     try:
         (override,) = OverridesParser.create(loader).parse_overrides([line])
     except HydraException as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from rnnbench.config.errors import ConfigError
+from rnnbench.config.given_paths import given_path, no_folder
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -33,7 +34,10 @@ def option_folder(option: str, given: str) -> Path:
     Raises:
         ConfigError: The folder does not exist.
     """
-    folder = Path(os.path.realpath(Path(given).expanduser()))
-    if not folder.is_dir():
-        raise ConfigError(f"{option}: there is no folder {given}")
-    return folder
+    try:
+        path = given_path(given)
+    except ConfigError as error:
+        raise ConfigError(f"{option}: {error}") from error
+    if not path.is_dir():
+        raise ConfigError(f"{option}: {no_folder(path)}")
+    return Path(os.path.realpath(path))

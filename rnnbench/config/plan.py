@@ -1,9 +1,10 @@
 """Composes and checks all jobs of one call of `rnnbench train` before any work."""
 
 import contextlib
+import copy
 import os
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ from rnnbench.config.hydra_keys import (
 from rnnbench.config.launcher_settings import LauncherSettings
 from rnnbench.config.overrides import expand_sweep, follow_swept_groups, quoted
 from rnnbench.config.request import Request
-from rnnbench.config.schema import Config
+from rnnbench.config.schema import CHOICE_GROUPS, Config
 from rnnbench.config.validate import validate
 from rnnbench.records.errors import RecordError
 from rnnbench.records.identity import run_identity
@@ -43,6 +44,9 @@ from rnnbench.records.lock import FILE_NAME as LOCK
 from rnnbench.records.lock import locked_folder
 
 SECONDS_BETWEEN_REPORTS = 0.5
+MOST_NAMED = 3
+"""Largest number of choices of a group that are listed in the name of a sweep's folder."""
+
 Progress = Callable[[int, int], None]
 
 
@@ -172,8 +176,6 @@ def _plan_sweep(request: Request, composer: Composer, hydra: DictConfig, progres
     main = composer.compose([str(item.input_line) for item in overrides if not item.is_sweep_override()])
     main = replace(main, overrides=tuple(overrides))  # for multirun.yaml, as Hydra itself has it
     _check_keys(composer, main, [*in_file, *(item for item in given if item.is_sweep_override())], swept_groups)
-    folder, numbered = _folder(main, SWEEP_DIR)
-    check_sweep(folder, numbered=numbered)
     check_hydra(main)
     check_sweeper(main.hydra.hydra.sweeper)
     launcher = check_launcher(main.hydra.hydra)
@@ -182,6 +184,8 @@ def _plan_sweep(request: Request, composer: Composer, hydra: DictConfig, progres
     else:
         validate(main.config)
         jobs = [(main, main.resolve(SUBDIR, 0))]
+    folder, numbered = _folder(_with_names(main, _choices(given, [job for job, _ in jobs])), SWEEP_DIR)
+    check_sweep(folder, numbered=numbered)
     subdirs = tuple(subdir for _, subdir in jobs)
     check_job_folders(folder, subdirs, is_new=numbered, has_plan=launcher is not None)
     return Plan(
@@ -243,6 +247,35 @@ def _compose_jobs(composer: Composer, jobs: Sequence[Sequence[str]], progress: P
                 raise
             raise ConfigError(f"job {number} ({' '.join(lines)}): {error}") from error
         yield composed
+
+
+def _choices(given: Sequence[Override], jobs: Sequence[Composed]) -> dict[str, list[str]]:
+    """The names of the choices that the jobs of a sweep have in each group.
+
+    Args:
+        given: Overrides of the command; they name the choices that a searching sweeper may make.
+        jobs: Composed jobs.
+    """
+    names = {group: list(dict.fromkeys(getattr(job.config, group).name for job in jobs)) for group in CHOICE_GROUPS}
+    if len(jobs) == 1:
+        swept = [item for item in given if item.is_discrete_sweep() and item.key_or_group in names]
+        names |= {item.key_or_group: list(item.sweep_string_iterator()) for item in swept}
+    return names
+
+
+def _with_names(main: Composed, choices: Mapping[str, Sequence[str]]) -> Composed:
+    """The configuration of a sweep with the names of all its choices, for the name of its folder.
+
+    The sweep itself is composed without the swept choices, hence with their defaults.
+
+    Args:
+        main: Configuration of the sweep without the swept values.
+        choices: Group -> names of its choices.
+    """
+    tree = copy.deepcopy(main.tree)
+    for group, names in choices.items():
+        tree[group].name = "-".join(names) if len(names) <= MOST_NAMED else f"{len(names)}_{group}s"
+    return replace(main, tree=tree)
 
 
 def _folder(composed: Composed, key: str) -> tuple[Path, bool]:

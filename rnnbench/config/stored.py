@@ -176,7 +176,9 @@ def with_overrides(config: Config, overrides: Sequence[str]) -> Config:
     budget, stop = dataclasses.replace(config.budget), config.stop_when_solved
     for line in overrides:
         key, equals, value = line.partition("=")
-        if key not in RESUMABLE or not equals:
+        if not key.strip() or not equals:
+            raise ConfigError(f"{line!r} is not KEY=VALUE, as in budget.updates=400")
+        if key not in RESUMABLE:
             near = did_you_mean(nearest_keys(key, RESUMABLE)) or f"; the keys that can be are {', '.join(RESUMABLE)}"
             raise ConfigError(f"{key} cannot be changed when a run is resumed{near}")
         part, _, name = key.rpartition(".")

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from rnnbench.config.build import build
 from rnnbench.config.errors import ConfigError
+from rnnbench.config.given_paths import no_folder
 from rnnbench.config.schema import Config
 from rnnbench.config.trust import NOTHING, Trusted
 from rnnbench.models.base import Model
@@ -53,7 +54,7 @@ def read_saved_net(folder: Path, trusted: Trusted = NOTHING) -> SavedNet:
         jobs = [name for group in read_plan(folder).groups for name in group.folders]
         raise ConfigError(f"{folder} is a sweep: name the folder of one of its jobs, such as {folder / min(jobs)}")
     if not is_run_folder(folder):
-        raise ConfigError(f"{folder} holds no run" if folder.is_dir() else f"there is no folder {folder}")
+        raise ConfigError(f"{folder} holds no run" if folder.is_dir() else no_folder(folder))
     contents, problem = read_last_checkpoint(folder)
     where = folder / CHECKPOINT
     if "config" not in contents:  # the checkpoint of a group of a sweep

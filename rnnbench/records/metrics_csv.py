@@ -142,6 +142,8 @@ def read_metrics(folder: Path) -> dict[str, NDArray[np.float64]]:
     if not lines:
         raise RecordError(f"cannot read {path}: it has no header")
     names = lines[0].split(",")
+    if not _is_header(names):
+        raise RecordError(f"cannot read {path}: line 1 must be the names of the columns, the first of them update")
     table = np.empty((len(lines) - 1, len(names)))
     for number, line in enumerate(lines[1:]):
         cells = line.split(",")
@@ -152,6 +154,11 @@ def read_metrics(folder: Path) -> dict[str, NDArray[np.float64]]:
         except ValueError as error:
             raise RecordError(f"cannot read {path}: line {number + 2}: {error}") from error
     return {name: table[:, index] for index, name in enumerate(names)}
+
+
+def _is_header(names: Sequence[str]) -> bool:
+    """Whether the cells of a first line are names of columns that `header` makes."""
+    return names[0] == "update" and all(names) and len({*names}) == len(names)
 
 
 def last_row(folder: Path, columns: Sequence[str]) -> list[float] | None:

@@ -16,6 +16,7 @@ from rnnbench.records.summary import CHECKPOINT
 from rnnbench.records.wording import count
 from rnnbench.run.checkpoint_reading import Contents, Form, has_checkpoint, load_job, load_latest, stored_config
 from rnnbench.run.resume_point import ResumePoint
+from rnnbench.run.schedule import training_plan
 from rnnbench.run.setup import RunSetup, set_up
 from rnnbench.training.checkpoint import save_checkpoint
 from rnnbench.training.replica import Snapshot
@@ -51,6 +52,11 @@ class SavedRun:
         """Whether nothing is left to do."""
         return self.status is not None and is_finished(self.status, self.config)
 
+    @property
+    def used_up(self) -> str | None:
+        """The message that names the budget that the run has used up; None: it has some left."""
+        return None if self.start.snapshot is None else used_up(self.start.snapshot, self.config)
+
     def settle(self) -> None:
         """Write the checkpoint from which the run is resumed, if it is not the latest one."""
         if self.checkpoint is not None:
@@ -70,6 +76,18 @@ class _Loaded:
 def is_finished(status: str, config: Config) -> bool:
     """Whether a run with this last status has nothing left to do, whatever its budget."""
     return status == "diverged" or (status == "solved" and config.stop_when_solved)
+
+
+def used_up(snapshot: Snapshot, config: Config, place: int = 0) -> str | None:
+    """The message that names the budget that a run has used up; None: it has some left.
+
+    Args:
+        snapshot: State of the run, perhaps together with others.
+        config: Configuration of the run.
+        place: Index of the run in the snapshot.
+    """
+    replica = snapshot.replicas[place]
+    return training_plan(config).used_up(replica.updates, replica.sequences, replica.seconds)
 
 
 def read_saved_run(

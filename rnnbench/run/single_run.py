@@ -12,6 +12,7 @@ from rnnbench.records import sweep_of
 from rnnbench.records.closing import print_closing_summary
 from rnnbench.records.lock import locked_folder
 from rnnbench.records.messages import say
+from rnnbench.records.wording import count
 from rnnbench.run.batched_run import BatchedRun
 from rnnbench.run.job_folders import Job
 from rnnbench.run.log import FILE_NAME as LOG
@@ -117,7 +118,9 @@ def _resume(saved: SavedRun, *, quiet: bool, closing: bool) -> int:
         return OK
     for line in saved.warnings:
         say(line)
-    if not quiet:
+    if saved.used_up is not None:
+        say(f"{saved.folder} has nothing left to do: {saved.used_up}, after {count(saved.updates, 'update')}")
+    elif not quiet:
         how = "restarts" if saved.start.snapshot is None else f"resumes after update {saved.updates}"
         say(f"{saved.config.name} {how} -> {saved.folder}")
     log = saved.folder / LOG

@@ -12,8 +12,7 @@ from rnnbench.records.summary import CHECKPOINT
 from rnnbench.run.checkpoint_reading import Contents, Form, load_group, load_job, load_latest
 from rnnbench.run.job_folders import Job
 from rnnbench.run.resume_point import ResumePoint
-from rnnbench.run.saved_run import is_finished, with_remedy
-from rnnbench.run.schedule import training_plan
+from rnnbench.run.saved_run import is_finished, used_up, with_remedy
 from rnnbench.run.setup import set_up
 from rnnbench.sweeps.plan import SweepPlan
 from rnnbench.training.checkpoint import previous_checkpoint, save_checkpoint
@@ -151,9 +150,7 @@ def _with_larger_budget(jobs: Sequence[Job], rows: Sequence[int], skipped: dict[
             continue
         # The checkpoint is used, since the summary of a process that was killed early may be out of date.
         snapshot = Snapshot.from_contents(contents)
-        replica = snapshot.replicas[0]
-        is_used_up = training_plan(config).used_up(replica.updates, replica.sequences, replica.seconds) is not None
-        if not is_used_up and not is_finished(contents["status"], config):
+        if used_up(snapshot, config) is None and not is_finished(contents["status"], config):
             progress = (snapshot.update, snapshot.num_logged, snapshot.form())
             by_progress.setdefault(progress, []).append((row, contents))
     return [

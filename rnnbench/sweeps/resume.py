@@ -1,7 +1,7 @@
 """Resumes a sweep from its files."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from rnnbench.records.lock import locked_folder
 from rnnbench.records.messages import say
 from rnnbench.records.summary import SWEEP_FILE_NAME
 from rnnbench.records.wording import count
+from rnnbench.run.saved_run import used_up
 from rnnbench.run.setup import set_up
 from rnnbench.sweeps.backends import run_groups
 from rnnbench.sweeps.closing import print_sweep_summary
@@ -60,6 +61,7 @@ def resume_sweep(
             plan = _with_budget(plan, overrides)
         remaining, problems = _remaining(plan)
         if overrides:
+            _say_what_is_used_up(plan, remaining)
             plan.write()
         for problem in problems:
             say(problem)
@@ -120,6 +122,19 @@ def _remaining(plan: SweepPlan) -> tuple[dict[int, Remaining], list[str]]:
     if first is not None and not remaining:
         raise first
     return remaining, problems
+
+
+def _say_what_is_used_up(plan: SweepPlan, remaining: Mapping[int, Remaining]) -> None:
+    """Report how many jobs would be resumed, but have used up their new budget."""
+    num_jobs = 0
+    for number, group in remaining.items():
+        jobs = plan.jobs(number)
+        for part in group.parts:
+            snapshot = None if part.start is None else part.start.snapshot
+            for place, row in enumerate(part.rows if snapshot is not None else ()):
+                num_jobs += used_up(snapshot, jobs[row].config, place) is not None
+    if num_jobs:
+        say(f"{plan.folder} has nothing left to do for {count(num_jobs, 'job')}: the budget is used up")
 
 
 def _with_budget(plan: SweepPlan, overrides: Sequence[str]) -> SweepPlan:

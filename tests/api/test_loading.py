@@ -1,6 +1,7 @@
 """Runs, sweeps and reports as objects, read from folders alone."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -92,11 +93,48 @@ def test_a_report_is_that_of_the_command(sweep, capsys, tmp_path):
         (lambda folder: rnnbench.report(TABLE, by="seeed"), r"seeed.*did you mean"),
         (lambda folder: rnnbench.report(TABLE, by=["seed", "seed"]), "names seed twice"),
         (lambda folder: rnnbench.resume(folder), "holds neither checkpoint.pt nor sweep.json"),
+        (lambda folder: rnnbench.load(None), "^folder must be the path of a folder, got None"),
+        (lambda folder: rnnbench.load(b"runs"), "^folder must be the path of a folder"),
+        (lambda folder: rnnbench.load(""), "^folder: .*empty name"),
+        (lambda folder: rnnbench.load("a" * 5000), r"^folder: there is no folder a+\.\.\.: File name too long"),
+        (lambda folder: rnnbench.load("~nobody_of_this_name/run"), "^folder: there is no folder"),
+        (lambda folder: rnnbench.load("a\0b"), "^folder: there is no folder"),
+        (lambda folder: rnnbench.load(__file__), r"test_loading\.py is a file, not a folder$"),
+        (lambda folder: rnnbench.Run(3), "^folder must be"),
+        (lambda folder: rnnbench.Sweep(3), "^folder must be"),
+        (lambda folder: rnnbench.report(3), "^sources must be the path of a folder, got 3"),
+        (lambda folder: rnnbench.report(""), "^sources: .*empty name"),
+        (lambda folder: rnnbench.report(TABLE, by=3), "^by must be a string, or several, got 3"),
+        (lambda folder: rnnbench.report(TABLE, by=["seed", 3]), "^by must be"),
+        (lambda folder: rnnbench.resume(3), "^folder must be the path of a folder, got 3"),
+        (lambda folder: rnnbench.resume(""), "^folder: .*empty name"),
+        (lambda folder: rnnbench.resume(folder, 3), "^overrides must be strings"),
+        (lambda folder: rnnbench.resume(folder, config_dir=3), "^config_dir must be"),
+        (lambda folder: rnnbench.resume(folder, config_dir=[folder, 3]), "^config_dir must be"),
+        (lambda folder: rnnbench.resume(folder, trust=3), "^trust must be"),
+        (lambda folder: rnnbench.resume(folder, accept_gap="no"), "^accept_gap must be True or False, got 'no'"),
+        (lambda folder: rnnbench.resume(folder, quiet=1), "^quiet must be True or False, got 1"),
     ],
 )
 def test_bad_input(read, message, tmp_path):
     with pytest.raises(rnnbench.ConfigError, match=message):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("read", [rnnbench.load, rnnbench.resume, rnnbench.report])
+@pytest.mark.parametrize("name", ["checkpoint.pt", ".hydra/config.yaml"])
+def test_a_file_of_a_run_names_its_folder(read, name, sweep):
+    run = sweep.runs[0].folder
+    with pytest.raises(rnnbench.ConfigError, match=rf"{run / name} is a file, not a folder; did you mean {run}\?"):
+        read(run / name)
+
+
+def test_a_metrics_csv_of_another_form(sweep, tmp_path):
+    shutil.copytree(sweep.runs[0].folder, tmp_path / "run")
+    (tmp_path / "run/metrics.csv").write_text("foo,bar\n1,2\n")
+    for read in (lambda run: run.metrics, lambda run: run.frame()):
+        with pytest.raises(rnnbench.RecordError, match=r"metrics\.csv: line 1 must be the names of the columns"):
+            read(rnnbench.load(tmp_path / "run"))
 
 
 def test_damaged_and_unfinished_folders(tmp_path):

@@ -80,7 +80,17 @@ def test_one_training_at_a_time(here, monkeypatch):
     assert len(errors) == 7
 
 
-@pytest.mark.parametrize("words", [["-q"], ["seed=0,1"], [1], ["optim=nope"], ["hydra.mode=MULTIRUN"]])
+@pytest.mark.parametrize("train", [rnnbench.train, rnnbench.sweep])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("config_dir", 3), ("config_dir", ""), ("config_name", 3), ("config_name", ""), ("quiet", "yes")],
+)
+def test_an_argument_of_another_type_is_named(here, train, name, value):
+    with pytest.raises(rnnbench.ConfigError, match=f"^{name}"):
+        train(**{name: value})
+
+
+@pytest.mark.parametrize("words", [["-q"], ["seed=0,1"], [1], [["seed=1"]], ["optim=nope"], ["hydra.mode=MULTIRUN"]])
 def test_bad_input_is_an_error_of_one_line(here, words):
     with pytest.raises(rnnbench.ConfigError) as refused:
         rnnbench.train(*words)

@@ -73,6 +73,32 @@ def test_sweeps_that_are_refused(words, message):
         plan("-m", *words)
 
 
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["optim=nag", "seed=0,1"], "adding_nag"),
+        (["optim=sgd,adam", "seed=0,1"], "adding_sgd-adam"),
+        (["optim=sgd", "task=xor,adding"], "xor-adding_sgd"),
+        (["optim=sgd,nag,adam,muon"], "adding_4_optims"),
+        (["name=mine", "optim=sgd,adam"], "mine"),
+        (["name=${model.name}", "model=lstm,gru"], "lstm-gru"),
+        (["hydra.sweeper.params={optim: 'sgd,adam'}"], "adding_sgd-adam"),
+        (["hydra/sweeper=optuna", "optim=choice(sgd,adam)"], "adding_sgd-adam"),
+    ],
+)
+def test_the_folder_of_a_sweep_is_named_after_its_choices(words, name):
+    assert plan("-m", *words).folder.name.partition("_")[2] == name
+
+
+def test_an_experiment_may_choose_too(current_folder):
+    for optim in ("sgd", "nag"):
+        file = current_folder / f"my/experiment/with_{optim}.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"# @package _global_\ndefaults: [override /optim: {optim}]\n")
+    made = plan("-m", "--config-dir=my", "experiment=with_sgd,with_nag")
+    assert made.folder.name.endswith("_adding_sgd-nag")
+
+
 @pytest.mark.parametrize("sweeper", ["planned", "basic"])
 def test_sweepers_whose_jobs_are_known_beforehand(current_folder, sweeper):
     (current_folder / "my/experiment").mkdir(parents=True)

@@ -135,11 +135,14 @@ def test_bad_input(tmp_path, capsys):
     before = sorted((path, path.stat().st_mtime_ns) for path in run.iterdir() if path.name != ".lock")
     for words, said in [
         ([], "needs the folder of a run or a sweep"),
-        ([str(tmp_path)], f"to continue from; did you mean rnnbench resume {run}?"),
+        ([str(tmp_path)], f"to continue from; did you mean {run}?"),
         ([str(tmp_path / "nope")], f"there is no folder {tmp_path / 'nope'}"),
         ([str(run), "optim.lr=3"], "optim.lr cannot be changed when a run is resumed"),
         ([str(run), "budget.update=3"], "did you mean budget.updates"),
         ([str(run), "budget.updates=many"], "budget.updates"),
+        ([str(run), "budget.updates"], "'budget.updates' is not KEY=VALUE"),
+        ([str(run), "=3"], "'=3' is not KEY=VALUE"),
+        ([""], "empty name"),
         ([str(run), "budget.updates=-1"], "budget.updates"),
     ]:
         assert main(["resume", *words]) == 2
@@ -176,3 +179,14 @@ def test_a_finished_run_says_so(tmp_path, capsys):
     capsys.readouterr()
     assert main(["resume", str(run)]) == 0
     assert "is finished: diverged" in capsys.readouterr().err
+
+
+def test_a_budget_that_is_used_up_is_reported(tmp_path, capsys):
+    run = tmp_path / "run"
+    train(run, *SGD, "budget.updates=6")
+    weights = load_checkpoint(run / "checkpoint.pt")["theta"]
+    capsys.readouterr()
+    assert main(["resume", "-q", str(run), "budget.updates=3"]) == 0
+    said = f"rnnbench: {run} has nothing left to do: budget.updates=3 is used up, after 6 updates\n"
+    assert capsys.readouterr().err == said
+    assert torch.equal(load_checkpoint(run / "checkpoint.pt")["theta"], weights)
