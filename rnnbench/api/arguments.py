@@ -47,7 +47,7 @@ def names_of(name: str, value: Any) -> list[str]:
     Raises:
         ConfigError: The value is something else.
     """
-    names = [value] if isinstance(value, str) else list(value) if isinstance(value, Iterable) else [None]
+    names: list[Any] = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
     if not all(isinstance(each, str) for each in names):
         raise _wrong(name, "a string, or several", value)
     return names

@@ -131,8 +131,9 @@ def _say_what_is_used_up(plan: SweepPlan, remaining: Mapping[int, Remaining]) ->
         jobs = plan.jobs(number)
         for part in group.parts:
             snapshot = None if part.start is None else part.start.snapshot
-            for place, row in enumerate(part.rows if snapshot is not None else ()):
-                num_jobs += used_up(snapshot, jobs[row].config, place) is not None
+            if snapshot is not None:
+                used = [used_up(snapshot, jobs[row].config, place) for place, row in enumerate(part.rows)]
+                num_jobs += sum(message is not None for message in used)
     if num_jobs:
         say(f"{plan.folder} has nothing left to do for {count(num_jobs, 'job')}: the budget is used up")
 

@@ -100,8 +100,8 @@ def runs(monkeypatch):
         "run.single_run": {"run_job": runs.run_job, "this_world": lambda: None, "work_on_run": None},
         "run.setup": {"set_up": lambda configs: None},
         "run.job_folders": {"Job": Job},
-        "sweep.batches": {"batch_jobs": runs.batch_jobs},
-        "sweep.batched_sweep": {"BatchedSweep": NoSweep},
+        "sweeps.batches": {"batch_jobs": runs.batch_jobs},
+        "sweeps.batched_sweep": {"BatchedSweep": NoSweep},
     }
     for name, contents in stand_ins.items():
         module = types.ModuleType(f"rnnbench.{name}")
