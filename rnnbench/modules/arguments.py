@@ -87,12 +87,12 @@ def calling_loss(arguments: str, outputs: Any, *targets: Any) -> Iterator[None]:
             given += f", the targets are {described(*targets)}"
             if isinstance(outputs, tuple) and len(outputs) == 2:
                 given += "; if the module returns (outputs, states), pass returns_states=True"
-        raise ValueError(f"loss must be a function of {arguments}: {first_line(error)} ({given})") from error
+        raise ValueError(f"the loss fails as a function of {arguments}: {first_line(error)} ({given})") from error
 
 
 def first_line(error: Exception) -> str:
     """The first line of an error, with its kind unless that says nothing."""
-    line = str(error).strip().partition("\n")[0]
+    line = str(error).strip().partition("\n")[0].rstrip(".")
     return line if type(error) is RuntimeError else f"{type(error).__name__}: {line}"
 
 

@@ -78,6 +78,8 @@ class LayerRecording(Recording):
             )
         sequences = Sequences.of(inputs, batch_first=self.module.batch_first)
         self.lengths = sequences.lengths
+        if not len(self.lengths):
+            raise ValueError(f"{self.name} needs at least one sequence, got a batch of none")
         given = sequences.padded.detach()
         for index in range(self.module.num_layers):
             layer = layer_of(self.module, index)

@@ -150,6 +150,7 @@ REFUSED = {
         {"inputs": torch.ones(6, 2)},
         "module needs a batch, (steps, sequences, 2), got the shape (6, 2)",
     ),
+    "no sequences": (gru, {"inputs": INPUTS[:0]}, "module.layers needs at least one sequence"),
     "another forward": (
         lambda: Readout(Shifted(2, 3, batch_first=True)),
         {},
