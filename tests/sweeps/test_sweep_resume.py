@@ -195,6 +195,13 @@ def test_bad_words(rnnbench, prepared):
     assert everything_in(folder) == before
 
 
+def test_a_budget_that_is_used_up_is_reported(rnnbench):
+    folder = rnnbench.sweep("s", *NAG, SEEDS, **killed(2, afterwards=True))
+    command = rnnbench("resume", "-q", folder, "budget.updates=1")
+    assert one_line(command) == f"rnnbench: {folder} has nothing left to do for 4 jobs: the budget is used up\n"
+    assert statuses_of(folder) == ["budget"] * 4
+
+
 @pytest.mark.parametrize("number", [1, 2, 4])
 def test_a_job_folder_that_was_deleted(number, rnnbench, prepared):
     words = (*NAG, "dtype=float64", "seed=range(0,3)", "optim.lr=0.1,0.01")
