@@ -17,12 +17,22 @@ class StepNet(torch.nn.Module):
     Args:
         model: The model.
         parameters: Parameters of one replica by name, in the shapes of the model's layout; copied.
+
+    Attributes:
+        weights: The parameters by name; parameter_0, parameter_1, ... where torch allows no parameter of that name.
     """
 
     def __init__(self, model: Model, parameters: Parameters) -> None:
         super().__init__()
         self.model = model
-        self.weights = torch.nn.ParameterDict({name: parameters[name].detach().clone() for name in model.layout})
+        taken = torch.nn.ParameterDict()  # its own attributes, such as update, cannot be names of its parameters
+        self._keys = {
+            name: f"parameter_{number}" if hasattr(taken, name) or "." in name else name
+            for number, name in enumerate(model.layout)
+        }
+        self.weights = torch.nn.ParameterDict(
+            {key: parameters[name].detach().clone() for name, key in self._keys.items()}
+        )
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Sequences (B, T, d) -> outputs at every step, (B, T, o)."""
@@ -39,7 +49,7 @@ class StepNet(torch.nn.Module):
         return torch.stack(hidden, 1)
 
     def _one_replica(self) -> dict[str, Tensor]:
-        return {name: weight.unsqueeze(0) for name, weight in self.weights.items()}
+        return {name: self.weights[key].unsqueeze(0) for name, key in self._keys.items()}
 
 
 def module_of(model: Model, parameters: Parameters) -> RecurrentNet | StepNet:

@@ -28,7 +28,7 @@ from rnnbench.tasks.base import Batch
 
 
 class TwoStates(Cell):
-    """A cell of one's own, with a second part of the state and parameters of other names."""
+    """A cell of one's own: a second part of the state, and other names, one of which torch.nn.Module uses itself."""
 
     num_state_parts = 2
 
@@ -36,14 +36,14 @@ class TwoStates(Cell):
         n = self.hidden_size
         return {
             "fast": Parameter((n, n), "recurrent"),
-            "slow": Parameter((n,), "own", scale=0.1),
+            "update": Parameter((n,), "own", scale=0.1),
             "weight_ih": Parameter((n, self.input_size), "input"),
         }
 
     def step(self, parameters, state, inputs):
         hidden, trace = state
         hidden = torch.tanh(hidden @ parameters["fast"].mT + inputs @ parameters["weight_ih"].mT + trace)
-        return hidden, trace + parameters["slow"].unsqueeze(1) * hidden
+        return hidden, trace + parameters["update"].unsqueeze(1) * hidden
 
 
 def of_one_input_more(d, o, n, nonlinearity="tanh"):
