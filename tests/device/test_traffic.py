@@ -6,7 +6,7 @@ from built import built_from, problem_on, start_of
 
 from rnnbench.objective.conjugate_gradient import CgRules, conjugate_gradient
 from rnnbench.objective.objective import Objective
-from rnnbench.optim.hessian_free import SYNC_EVERY
+from rnnbench.optim.hessian_free_step import SYNC_EVERY
 
 SIZES = ["task.sequence_length=20", "model.hidden_size=4"]
 

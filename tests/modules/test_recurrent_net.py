@@ -165,6 +165,23 @@ def test_a_subclass_runs_by_its_own_step():
         parameters_of(model, {})
 
 
+class NamedLikeMethods(Cell):
+    """Its parameters have the names of methods of a ParameterDict."""
+
+    def step_layout(self):
+        n = self.hidden_size
+        return {"update": Parameter((n, n), "recurrent"), "values": Parameter((n, self.input_size), "input")}
+
+    def step(self, parameters, state, inputs):
+        return (state[0] @ parameters["update"].mT + inputs @ parameters["values"].mT,)
+
+
+def test_parameters_may_have_any_names():
+    model = NamedLikeMethods(2, 1, 3)
+    parameters = {name: torch.ones(each.shape) for name, each in model.layout.items()}
+    assert module_of(model, parameters)(torch.ones(1, 2, 2)).flatten().tolist() == [16, 52]
+
+
 GOOD = {"cell": "lstm", "input_size": 2, "hidden_size": 5, "output_size": 3}
 
 

@@ -95,7 +95,7 @@ def test_a_run_that_goes_on_keeps_its_way():
 
 def test_a_run_measures_its_own_work(monkeypatch):
     def measure(task, model, num_replicas, num_sequences, dtype, device, make_graph, wait):
-        assert (task.problem, model.hidden_size, num_replicas, num_sequences) == ("Adding", 4, 2, 7)
+        assert (type(task), model.hidden_size, num_replicas, num_sequences) == (Adding, 4, 2, 7)
         assert (dtype, device, make_graph) == (torch.float64, GPU, None)
         return "fused"
 

@@ -99,7 +99,7 @@ class ShampooConfig(FirstOrderConfig):
 
     lr: float = other_default(FirstOrderConfig, "lr", 1e-2)
     momentum: float = option(0.0, "momentum of the gradient", low=0, below=1, per_replica=True)
-    preconditioning_compute_steps: int = option(10, "updates between two roots", low=1)
+    preconditioning_compute_steps: int = option(1, "updates between two roots", low=1)
     matrix_eps: float = option(1e-6, "first value of the sums' diagonals", above=0, per_replica=True)
 
 
