@@ -20,7 +20,7 @@ def test_the_examples_of_the_page_run(tmp_path, monkeypatch, capsys):
     assert names["run"].summary.updates == 4
     assert names["sweep"].counts == {"budget": 8}
     assert (tmp_path / "not_yet_solved.svg").is_file()
-    assert names["loss"].detach().item() == pytest.approx(names["run"].summary.loss, rel=1e-5)
+    assert names["held_out_loss"].detach().item() == pytest.approx(names["run"].summary.loss, rel=1e-5)
     assert torch.equal(names["at_end"], names["at_targets"])
     assert names["tuned"].config.init.path == "tuned.pt"
     assert "\noptim has no choice 'hff'; did you mean hf? " in capsys.readouterr().out
