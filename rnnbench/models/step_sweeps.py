@@ -2,7 +2,7 @@
 
     forward     a_t  = W_step^T [h_{t-1}, x_t, 1],  h_t = f(a_t)
     backward    dL/da_t = f'(a_t) (W_hh^T dL/da_{t+1} + dL/dh_t of the outputs at step t)  [+ structural damping]
-                dL/dW_step^T = sum over t of dL/da_t [h_{t-1}, x_t, 1]^T
+    weights     dL/dW_step^T = sum over t of dL/da_t [h_{t-1}, x_t, 1]^T
     tangents    dh_t = f'(a_t) (dW_step^T [h_{t-1}, x_t, 1] + W_hh dh_{t-1})
 
 It serves where the kernels cannot run. Letters as in `rnnbench.models.simple_rnn_sweeps`.
