@@ -74,7 +74,7 @@ def best_constant(task: Task, targets: Tensor) -> Tensor:
 
     Args:
         task: The task.
-        targets: Of B sequences of one replica, as in `Batch`.
+        targets: Targets of B sequences of one replica, as in `Batch`.
 
     Returns:
         (S, 1, 1, o), float64.

@@ -12,7 +12,7 @@ class RecurrentNet(torch.nn.Module):
         input_size: Number of inputs d.
         hidden_size: Number of hidden units n.
         output_size: Number of outputs o.
-        nonlinearity: Of the cell "rnn": "tanh", "relu", "sigmoid" or "linear".
+        nonlinearity: Nonlinearity of the cell "rnn": "tanh", "relu", "sigmoid" or "linear".
     """
 
     def __init__(

@@ -56,6 +56,17 @@ class Update:
     metrics: Mapping[str, Tensor] = field(default_factory=dict)
     damping: Tensor | None = None
 
+    @classmethod
+    def without_step(cls, theta: Tensor, gradient: Gradient) -> "Update":
+        """An update that changes and costs nothing, for probes that read a net outside of training.
+
+        Args:
+            theta: Parameters, (R, P).
+            gradient: Loss and gradient at theta.
+        """
+        no_cost = torch.zeros(len(theta), dtype=torch.float64)
+        return cls(theta, {}, gradient, gradient.gradient, no_cost, no_cost, no_cost, no_cost)
+
     def is_finite(self) -> Tensor:
         """Whether the loss and all parameters of each replica are finite, (R,), bool; otherwise it has diverged."""
         return self.gradient.loss.isfinite() & self.theta.sum(1).isfinite()

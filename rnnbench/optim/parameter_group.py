@@ -28,6 +28,8 @@ class ParameterGroup:
     Attributes:
         rows: Rows of theta that the group trains, k of them.
         parameters: Parameters by name: (k, *shape) if the group is stacked, else *shape.
+        optimizer: The optimizer.
+        is_schedule_free: Whether it switches between training weights and their average (`train` and `eval`).
     """
 
     def __init__(
@@ -55,26 +57,22 @@ class ParameterGroup:
             for name, shape in layout.items()
         }
         self.optimizer = make(self.parameters)
-        self._rates = [group["lr"] for group in self.optimizer.param_groups]
-        self._switches = hasattr(self.optimizer, "train") and hasattr(self.optimizer, "eval")
+        self.is_schedule_free = hasattr(self.optimizer, "train") and hasattr(self.optimizer, "eval")
 
-    def step(self, theta: Tensor, gradient: Tensor, lr_factor: float, seed: int | None) -> None:
+    def step(self, theta: Tensor, gradient: Tensor, seed: int | None) -> None:
         """Make one step from theta (R, P), or from the training weights of a schedule-free method.
 
         Args:
             theta: Where the step starts.
             gradient: Gradient there, (R, P).
-            lr_factor: Factor of the learning rates, from a schedule.
             seed: Seed of the random numbers of the step; None: the class draws none.
         """
-        if self._switches:
+        if self.is_schedule_free:
             self.optimizer.train()  # type: ignore[attr-defined]
         starts, gradients = self._views(theta), self._views(gradient)
         for name, parameter in self.parameters.items():
             parameter.copy_(starts[name])
             parameter.grad = gradients[name].clone()  # some classes change it
-        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
-            group["lr"] = rate * lr_factor
         is_finite = gradient[self._index].isfinite().all(1)
         if self._is_stacked or bool(is_finite):
             try:
@@ -106,7 +104,7 @@ class ParameterGroup:
 
     def evaluated_weights(self) -> Tensor:
         """The parameters to evaluate, (k, P): the average of a schedule-free method, else the parameters."""
-        if self._switches:
+        if self.is_schedule_free:
             with torch.no_grad():
                 self.optimizer.eval()  # type: ignore[attr-defined]
         return self.weights()

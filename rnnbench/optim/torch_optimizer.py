@@ -100,7 +100,7 @@ class TorchOptimizer(GradientMethod):
         seed = int(update) if self.trial.draws_random_numbers else None
         start = self.point(theta, state, update)
         for group in groups:
-            group.step(start, gradient, 1.0, seed)
+            group.step(start, gradient, seed)
             if point is not None:
                 point[group.rows] = group.weights()
             after[group.rows] = group.evaluated_weights()

@@ -75,7 +75,7 @@ def try_class(optimizer_class: Any, layout: Layout, arguments: Mapping[str, Any]
         group, draws = make([0], is_stacked=False), False
         for gradient in gradients:
             before = _generators()
-            group.step(starts, gradient, 1.0, None)
+            group.step(starts, gradient, None)
             draws = draws or before != _generators()
     except Exception as error:
         raise ValueError(f"{name} failed at a trial step: {type(error).__name__}: {error}") from error
@@ -87,7 +87,7 @@ def try_class(optimizer_class: Any, layout: Layout, arguments: Mapping[str, Any]
         template=template,
         prototypes={name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()},
         is_elementwise=not draws and _is_elementwise(make, gradients),
-        is_schedule_free=hasattr(group.optimizer, "train") and hasattr(group.optimizer, "eval"),
+        is_schedule_free=group.is_schedule_free,
         draws_random_numbers=draws,
         takes_weight_decay=takes,
         bytes_per_parameter=3 * num_bytes // starts.shape[1],  # in the optimizer, before and after an update
@@ -141,7 +141,7 @@ def _steps(group: ParameterGroup, theta: Tensor, gradients: Sequence[Tensor], fi
     """Make steps from theta (2, P); returns it with the rows of the group changed."""
     theta = theta.clone()
     for number, gradient in enumerate(gradients, first):
-        group.step(theta, gradient, 1.0, number)
+        group.step(theta, gradient, number)
         theta[group.rows] = group.weights()
     return theta
 

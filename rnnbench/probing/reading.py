@@ -100,15 +100,5 @@ def _view(saved: Saved, built: Built, num_sequences: int) -> View:
     task, engine = built.task, Engine(built.model, dtype=theta.dtype, num_traced=built.num_traced)
     batch = task.replica_batch([EVALUATION_SEED], Stream.PROBE, 0, num_sequences, dtype=theta.dtype)
     gradient = Objective(engine, loss_of(task.loss), batch).loss_and_gradient(theta)
-    no_cost = torch.zeros(len(theta), dtype=torch.float64)
-    update = Update(
-        theta=theta,
-        state={},
-        gradient=gradient,
-        clipped_gradient=gradient.gradient,
-        products=no_cost,
-        sequences=no_cost,
-        forward_passes=no_cost,
-        backward_passes=no_cost,
-    )
+    update = Update.without_step(theta, gradient)
     return View(built.model, task.num_steps, theta, update, num_logged=0, is_training=False, dependency=task.dependency)

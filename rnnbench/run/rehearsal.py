@@ -79,7 +79,7 @@ class _Rehearsal:
             self.built.model,
             len(objective.batch.inputs),
             theta,
-            update or _without_step(theta, objective),
+            update or Update.without_step(theta, objective.loss_and_gradient(theta)),
             num_logged=0,
             dependency=self.built.task.dependency,
         )
@@ -215,18 +215,3 @@ def _shortened(batch: Batch) -> Batch:
         return Batch(batch.inputs[:length], batch.lengths.clamp(max=length), None, batch.targets[:length])
     steps = batch.output_steps.clamp(max=length - 1)
     return Batch(batch.inputs[:length], batch.lengths.clamp(max=length), steps, batch.targets)
-
-
-def _without_step(theta: Tensor, objective: Objective) -> Update:
-    """An update that changes nothing, for the probes."""
-    gradient, no_cost = objective.loss_and_gradient(theta), torch.zeros(len(theta), dtype=torch.float64)
-    return Update(
-        theta=theta,
-        state={},
-        gradient=gradient,
-        clipped_gradient=gradient.gradient,
-        products=no_cost,
-        sequences=no_cost,
-        forward_passes=no_cost,
-        backward_passes=no_cost,
-    )
