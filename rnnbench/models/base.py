@@ -57,11 +57,9 @@ class Sweeps(ABC):
 
     Attributes:
         shape: Shape of the block.
-        share: Runs a part of the work on several threads; set by the engine.
     """
 
     shape: BlockShape
-    share: Share = staticmethod(run_alone)
 
     @abstractmethod
     def load(self, batch: Batch) -> None:
@@ -184,8 +182,13 @@ class Model(ABC):
         """The weights of a slice of the replicas, as views."""
 
     @abstractmethod
-    def sweeps(self, shape: BlockShape) -> Sweeps:
-        """Allocate the sweeps and their buffers for blocks of a shape."""
+    def sweeps(self, shape: BlockShape, share: Share = run_alone) -> Sweeps:
+        """Allocate the sweeps and their buffers for blocks of a shape.
+
+        Args:
+            shape: Shape of the blocks.
+            share: Runs a part of the work on several threads, for sweeps that can be divided so.
+        """
 
     def recurrent_weight(self, theta: Tensor) -> Tensor:
         """The square block of the recurrent weights that carries the state, (R, n, n), for probes.

@@ -22,8 +22,10 @@ from rnnbench.models.base import (
     BlockShape,
     Model,
     Parameters,
+    Share,
     State,
     rows_of_replicas,
+    run_alone,
 )
 from rnnbench.models.cell_sweeps import CellSweeps
 from rnnbench.models.parameters import STEP_KINDS, Layout, Parameter, check_layout
@@ -98,7 +100,7 @@ class Cell(Model):
         return {name: weight[replicas] for name, weight in weights.items()}
 
     @override
-    def sweeps(self, shape: BlockShape) -> ReadoutSweeps:
+    def sweeps(self, shape: BlockShape, share: Share = run_alone) -> ReadoutSweeps:
         return CellSweeps(self, shape)
 
     @override

@@ -9,7 +9,7 @@ from typing import Self
 import torch
 from typing_extensions import override
 
-from rnnbench.models.base import BlockShape
+from rnnbench.models.base import BlockShape, Share, run_alone
 from rnnbench.models.cell import Cell
 from rnnbench.models.fused_sweeps import FusedSweeps, TorchNet
 from rnnbench.models.readout_sweeps import ReadoutSweeps
@@ -62,8 +62,8 @@ class FusedCell(Cell, TorchNet):
         return other
 
     @override
-    def sweeps(self, shape: BlockShape) -> ReadoutSweeps:
-        return FusedSweeps(self, shape) if self.is_fused(shape) else super().sweeps(shape)
+    def sweeps(self, shape: BlockShape, share: Share = run_alone) -> ReadoutSweeps:
+        return FusedSweeps(self, shape) if self.is_fused(shape) else super().sweeps(shape, share)
 
     def is_fused(self, shape: BlockShape) -> bool:
         """Whether blocks of a shape use torch's fused operation."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.models.base import BlockShape, Model, Sweeps
+from rnnbench.models.base import BlockShape, Model, Share, Sweeps
 from rnnbench.models.nonlinearity import Nonlinearity
 from rnnbench.native import calls
 from rnnbench.tasks.base import Batch
@@ -66,10 +66,13 @@ class NativeSweeps(Sweeps):
         nonlinearity: Its nonlinearity.
         shape: Shape of the block.
         library: The kernels for the block's type of numbers.
+        share: Runs a part of the work on several threads.
     """
 
-    def __init__(self, model: Model, nonlinearity: Nonlinearity, shape: BlockShape, library: calls.Library) -> None:
-        self.model, self.shape, self.library = model, shape, library
+    def __init__(
+        self, model: Model, nonlinearity: Nonlinearity, shape: BlockShape, library: calls.Library, share: Share
+    ) -> None:
+        self.model, self.shape, self.library, self.share = model, shape, library, share
         r, steps, b, n, o = shape.replicas, shape.steps, shape.sequences, model.hidden_size, model.output_size
         tile = tile_size(b)
         self.num_tiles = -(-b // tile)

@@ -12,7 +12,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from rnnbench.kernels.availability import unavailable_reason
-from rnnbench.models.base import BlockShape, Model, Parameters, State, Sweeps
+from rnnbench.models.base import BlockShape, Model, Parameters, Share, State, Sweeps, run_alone
 from rnnbench.models.kernel_sweeps import KernelSweeps
 from rnnbench.models.native_sweeps import NativeSweeps, block_bytes
 from rnnbench.models.nonlinearity import NONLINEARITIES
@@ -89,9 +89,9 @@ class SimpleRnn(Model):
         return Weights(*(operand[replicas] for operand in vars(weights).values()))
 
     @override
-    def sweeps(self, shape: BlockShape) -> Sweeps:
+    def sweeps(self, shape: BlockShape, share: Share = run_alone) -> Sweeps:
         if self._is_native(shape.device, shape.dtype):
-            return NativeSweeps(self, self.nonlinearity, shape, library.kernels(shape.dtype.itemsize))
+            return NativeSweeps(self, self.nonlinearity, shape, library.kernels(shape.dtype.itemsize), share)
         sweeps = KernelSweeps if self._has_triton(shape.device, shape.dtype) else StepSweeps
         return sweeps(self, self.nonlinearity, shape)
 

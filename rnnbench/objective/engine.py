@@ -167,10 +167,9 @@ class Engine:
         with self._lock:
             if self._free[shape]:
                 return self._free[shape].pop()
-        sweeps = self.model.sweeps(shape)
-        if self._executor is not None:
-            sweeps.share = partial(_share, self._executor, self.threads)
-        return sweeps
+        if self._executor is None:
+            return self.model.sweeps(shape)
+        return self.model.sweeps(shape, partial(_share, self._executor, self.threads))
 
     def give_back(self, sweeps: Iterable[Sweeps]) -> None:
         """Return sweeps for later use."""

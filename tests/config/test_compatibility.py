@@ -64,7 +64,7 @@ class OneWay(Model):
     def slice_weights(self, weights, replicas):
         return weights[replicas]
 
-    def sweeps(self, shape):
+    def sweeps(self, shape, share=None):
         return OneWaySweeps(shape)
 
     def block_bytes(self, shape):
@@ -82,7 +82,7 @@ class LinearizedSweeps(OneWaySweeps):
 class Stateless(OneWay):
     """A model with products and nothing that structural damping could act on."""
 
-    def sweeps(self, shape):
+    def sweeps(self, shape, share=None):
         return LinearizedSweeps(shape)
 
 
