@@ -23,6 +23,9 @@ from rnnbench.native import library
 
 RECURRENCES = ("auto", "torch", "native", "triton")
 
+NATIVE_NET = "srn"
+"""Name of the native kernels."""
+
 COST_OF_THE_REFERENCE = "an update takes about twice the time"
 """What a run loses if torch computes its sweeps on a CPU; see docs/performance.md."""
 
@@ -91,7 +94,9 @@ class SimpleRnn(Model):
     @override
     def sweeps(self, shape: BlockShape, share: Share = run_alone) -> Sweeps:
         if self._is_native(shape.device, shape.dtype):
-            return NativeSweeps(self, self.nonlinearity, shape, library.kernels(shape.dtype.itemsize), share)
+            return NativeSweeps(
+                self, self.nonlinearity, shape, library.kernels(NATIVE_NET, shape.dtype.itemsize), share
+            )
         sweeps = KernelSweeps if self._has_triton(shape.device, shape.dtype) else StepSweeps
         return sweeps(self, self.nonlinearity, shape)
 
@@ -106,7 +111,7 @@ class SimpleRnn(Model):
 
     def _is_native(self, device: torch.device, dtype: torch.dtype) -> bool:
         fits = dtype in (torch.float32, torch.float64)
-        return self._wants_native(device) and fits and library.unavailable_reason() is None
+        return self._wants_native(device) and fits and library.unavailable_reason(NATIVE_NET) is None
 
     @override
     def ignores_threads(self, device: torch.device, dtype: torch.dtype) -> bool:
@@ -119,7 +124,7 @@ class SimpleRnn(Model):
             reason = unavailable_reason(self.hidden_size, device, dtype)
             name = "Triton kernels"
         elif self._wants_native(device):
-            reason = library.unavailable_reason()
+            reason = library.unavailable_reason(NATIVE_NET)
             name = "native kernels"
         elif self.recurrence == "native":
             reason, name = "the native kernels need a CPU", ""

@@ -1,8 +1,8 @@
 """Compiles the kernels for the processor of this machine, once, and keeps the library in the user's cache.
 
-The name of a library has a hash of all that it was made from: source, compiler, flags, processor. A library is built
-in a temporary folder and renamed into the cache, so that a build that is interrupted leaves nothing there and two
-processes do not disturb each other.
+There is a library for each net, from `NET.cpp` and the headers beside it. Its name has a hash of all that it was made
+from: sources, compiler, flags, processor. A library is built in a temporary folder and renamed into the cache, so that
+a build that is interrupted leaves nothing there and two processes do not disturb each other.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("srn.cpp")
+SOURCES = Path(__file__).parent
 
 COMPILERS = ("c++", "g++", "clang++")
 
@@ -38,10 +38,11 @@ class UnavailableError(Exception):
     """The kernels cannot be used; the message is the reason, a clause."""
 
 
-def library(load: Callable[[Path], object], announce: Callable[[str], None]) -> None:
-    """Load the library from the cache, or compile it first.
+def library(net: str, load: Callable[[Path], object], announce: Callable[[str], None]) -> None:
+    """Load the library of a net from the cache, or compile it first.
 
     Args:
+        net: Name of its source file, without the suffix.
         load: Loads a library; raises OSError if it is damaged.
         announce: Receives a line for the user before a compilation, and if the cache cannot be written.
 
@@ -52,7 +53,8 @@ def library(load: Callable[[Path], object], announce: Callable[[str], None]) -> 
         raise UnavailableError(f"{SWITCH}=0")
     command = [*_compiler(), *FLAGS, _for_this_processor(), *shlex.split(os.environ.get(MORE_FLAGS, ""))]
     folder = _cache()
-    name = f"srn-{_key(command)}.so"
+    source = SOURCES / f"{net}.cpp"
+    name = f"{net}-{_key(command, source)}.so"
     with _locked(folder / f"{name}.lock"):
         with contextlib.suppress(OSError):  # not there, or damaged
             load(folder / name)
@@ -60,7 +62,7 @@ def library(load: Callable[[Path], object], announce: Callable[[str], None]) -> 
         with tempfile.TemporaryDirectory(prefix="rnnbench-") as made_in:
             built = Path(made_in) / name
             announce("compiling the kernels for this processor, once; this takes about 5 seconds")
-            _compile(command, built)
+            _compile(command, source, built)
             try:
                 _keep(built, folder / name)
             except OSError as error:
@@ -93,12 +95,13 @@ def _cache() -> Path:
         return Path(os.devnull)
 
 
-def _key(command: list[str]) -> str:
+def _key(command: list[str], source: Path) -> str:
     """Hash of all that determines the library."""
     compiler = Path(command[0]).resolve()
     status = compiler.stat()
     facts = (*command, str(compiler), str(status.st_size), str(status.st_mtime_ns), *_processor())
-    return hashlib.sha256(b"\0".join([SOURCE.read_bytes(), *(fact.encode() for fact in facts)])).hexdigest()[:32]
+    contents = [path.read_bytes() for path in (source, *sorted(SOURCES.glob("*.h")))]
+    return hashlib.sha256(b"\0".join([*contents, *(fact.encode() for fact in facts)])).hexdigest()[:32]
 
 
 def _processor() -> list[str]:
@@ -122,7 +125,7 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _compile(command: list[str], target: Path) -> None:
+def _compile(command: list[str], source: Path, target: Path) -> None:
     """Compile the library.
 
     Raises:
@@ -131,7 +134,7 @@ def _compile(command: list[str], target: Path) -> None:
     name = Path(command[0]).name
     try:
         done = subprocess.run(
-            [*command, "-o", str(target), str(SOURCE)],
+            [*command, "-o", str(target), str(source)],
             capture_output=True,
             text=True,
             errors="replace",

@@ -10,7 +10,7 @@ DISTANCES = ("squared_error", "cross_entropy")
 
 
 class Block(ctypes.Structure):
-    """One block of sequences and its memory: the fields of `Block` in srn.cpp, which explains them."""
+    """One block of sequences and its memory: the fields of `Block` in tiles.h, which explains them."""
 
     _fields_ = (
         *(

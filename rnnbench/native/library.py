@@ -9,7 +9,7 @@ from rnnbench.native.calls import Library
 
 _lock = threading.Lock()
 _announce: Callable[[str], None] | None = None
-_found: dict[int, Library] | str | None = None  # or why there are none
+_found: dict[str, dict[int, Library] | str] = {}  # by net; or why there are none
 
 
 def announce_by(announce: Callable[[str], None]) -> None:
@@ -18,34 +18,34 @@ def announce_by(announce: Callable[[str], None]) -> None:
     _announce = announce
 
 
-def kernels(item_size: int) -> Library:
-    """Return the kernels for numbers of 4 or 8 bytes.
+def kernels(net: str, item_size: int) -> Library:
+    """Return the kernels of a net, "srn", for numbers of 4 or 8 bytes.
 
     Raises:
         UnavailableError: The kernels cannot be used; the torch reference serves. A second call does not try again.
     """
-    global _found
     with _lock:
-        if _found is None:
+        if net not in _found:
             libraries: dict[int, Library] = {}
 
             def load(path: Path) -> None:
                 libraries.update({size: Library(path, size) for size in (4, 8)})
 
             try:
-                library(load, _announce or (lambda line: None))
-                _found = libraries
+                library(net, load, _announce or (lambda line: None))
+                _found[net] = libraries
             except UnavailableError as error:
-                _found = str(error)
-        if isinstance(_found, str):
-            raise UnavailableError(_found)
-        return _found[item_size]
+                _found[net] = str(error)
+        found = _found[net]
+        if isinstance(found, str):
+            raise UnavailableError(found)
+        return found[item_size]
 
 
-def unavailable_reason() -> str | None:
-    """Why the kernels cannot be used, as a clause for a message; None if they can be used."""
+def unavailable_reason(net: str) -> str | None:
+    """Why the kernels of a net cannot be used, as a clause for a message; None if they can be used."""
     try:
-        kernels(4)
+        kernels(net, 4)
     except UnavailableError as error:
         return str(error)
     return None
@@ -53,6 +53,5 @@ def unavailable_reason() -> str | None:
 
 def forget() -> None:
     """Forget what was found, so that the next call looks again, for tests."""
-    global _found
     with _lock:
-        _found = None
+        _found.clear()

@@ -28,7 +28,7 @@ def sweeps_of(model, dtype=torch.float32):
     return type(model.sweeps(BlockShape(1, 2, 3, dtype, CPU)))
 
 
-@pytest.mark.skipif(library.unavailable_reason() is not None, reason="no native kernels")
+@pytest.mark.skipif(library.unavailable_reason("srn") is not None, reason="no native kernels")
 def test_a_cpu_gets_native_kernels_unless_asked_otherwise():
     assert sweeps_of(SimpleRnn(2, 1, 4)) is NativeSweeps
     assert sweeps_of(SimpleRnn(2, 1, 4, recurrence="native"), torch.float64) is NativeSweeps

@@ -33,7 +33,7 @@ def compiled():
     """The real library, in the user's own cache."""
     found = []
     try:
-        build.library(lambda path: found.append(path.read_bytes()), lambda line: None)
+        build.library("srn", lambda path: found.append(path.read_bytes()), lambda line: None)
     except build.UnavailableError as error:
         pytest.skip(str(error))
     return found[0]
@@ -107,7 +107,7 @@ def test_two_at_once_compile_once(said, compiler, tmp_path):
             raise OSError
         done.append(path)
 
-    threads = [threading.Thread(target=build.library, args=(fails_before, said.append)) for _ in range(2)]
+    threads = [threading.Thread(target=build.library, args=("srn", fails_before, said.append)) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -149,7 +149,7 @@ def test_no_compiler(said, monkeypatch):
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setattr(shutil, "which", lambda name: None)
     assert sweeps() is StepSweeps
-    assert "no C++ compiler was found (c++, g++, clang++)" in library.unavailable_reason()
+    assert "no C++ compiler was found (c++, g++, clang++)" in library.unavailable_reason("srn")
     with pytest.raises(ValueError, match=r"model\.recurrence=native: no C\+\+ compiler .*; use model\.recurrence=auto"):
         SimpleRnn(2, 1, 4, recurrence="native").backend_name(CPU, torch.float32)
 
@@ -157,7 +157,7 @@ def test_no_compiler(said, monkeypatch):
 def test_switched_off(said, monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("RNNBENCH_NATIVE", "0")
     assert sweeps() is StepSweeps
-    assert library.unavailable_reason() == "RNNBENCH_NATIVE=0"
+    assert library.unavailable_reason("srn") == "RNNBENCH_NATIVE=0"
     assert said == []
     words = ["task.sequence_length=8", "model.hidden_size=4", "init.num_connections=2", "optim=nag", "threads=1"]
     assert main(["train", *words, "probe=none", "budget.updates=1", f"hydra.run.dir={tmp_path / 'run'}"]) == 0

@@ -21,7 +21,9 @@ from rnnbench.tasks.base import Batch, Stream
 
 CPU = torch.device("cpu")
 
-pytestmark = pytest.mark.skipif(unavailable_reason() is not None, reason=f"no native kernels: {unavailable_reason()}")
+pytestmark = pytest.mark.skipif(
+    unavailable_reason("srn") is not None, reason=f"no native kernels: {unavailable_reason('srn')}"
+)
 
 
 @settings(max_examples=60)
