@@ -115,6 +115,9 @@ class Optimizer(ABC):
     needs_products: ClassVar[bool] = False
     """Whether it needs Gauss-Newton products, which not every model and loss has."""
 
+    stalled_message: ClassVar[str] = ""
+    """Clause for the user when `is_stalled` has held for several updates: what happened and what to try."""
+
     _casts: dict[tuple[torch.dtype, torch.device], Self] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -140,6 +143,14 @@ class Optimizer(ABC):
     @property
     def matching(self) -> Matching | None:
         """How structural damping measures changes of the hidden states; None: there is none."""
+        return None
+
+    def is_stalled(self, update: Update) -> Tensor | None:
+        """Replicas whose updates no longer change anything, (R,), bool; None: this optimizer cannot tell.
+
+        Args:
+            update: An update of this optimizer.
+        """
         return None
 
     @abstractmethod

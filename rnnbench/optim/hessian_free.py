@@ -31,6 +31,10 @@ class HessianFree(HessianFreeStep):
     metrics = METRICS
     shown_metrics = ("hf/damping", "hf/cg_iterations")
     needs_products = True
+    stalled_message = (
+        "lambda has been at its upper limit for 10 updates, so the steps change nothing; try another seed, larger "
+        "batches (optim.gradient_batch_size=8000 optim.curvature_batch_size=2000) or optim.max_cg_iterations=100"
+    )
 
     gradient_batch_size: int
     curvature_batch_size: int
@@ -72,6 +76,11 @@ class HessianFree(HessianFreeStep):
             return 1
         doublings = min(update // self.batch_doubling_every, self.max_batch_factor.bit_length() - 1)
         return int(2**doublings)
+
+    @override
+    def is_stalled(self, update: Update) -> Tensor | None:
+        assert update.damping is not None
+        return update.damping >= self.max_damping.squeeze(1).to(update.damping.device)
 
     @override
     def update(self, theta: Tensor, state: State, update: int, draw: DrawObjective) -> Update:

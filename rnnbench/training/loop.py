@@ -20,6 +20,7 @@ from rnnbench.training.plan import TrainingPlan
 from rnnbench.training.problem import Problem
 from rnnbench.training.recorder import RowRecorder
 from rnnbench.training.replica import Snapshot
+from rnnbench.training.stalls import Stalls
 from rnnbench.training.state import TrainingState
 from rnnbench.training.stepping import CapturedUpdates, Step
 
@@ -69,7 +70,7 @@ class Training(TrainingState):
         self._keeps_previous = keeps_previous
         self._is_late = theta.device.type != "cpu" if is_late is None else is_late
         self._divergence = Divergence(len(theta), theta.device, is_late=self._is_late)
-        self._costs, self._captured = CostLedger(), captured
+        self._costs, self._captured, self._stalls = CostLedger(), captured, Stalls()
         self._saved_at = 0.0
         self._is_new = True
 
@@ -153,10 +154,19 @@ class Training(TrainingState):
         self.end_used_up(used_up)
         if is_logged or self.have_ended():
             self.settle()
+        self._report_stalled(update)
         self._drop_ended()
         self._listener.on_update(self, update)
         if self.active and saves:
             self._save()
+
+    def _report_stalled(self, update: Update | None) -> None:
+        stalled = None if update is None else self._optimizer.is_stalled(update)
+        if stalled is None:
+            return
+        found = self._stalls.add(dict(zip(self.active, stalled.tolist(), strict=True)))
+        if found:
+            self._listener.message(f"{self.names(found)} stalled: {self._optimizer.stalled_message}")
 
     def _is_save_due(self) -> bool:
         """Whether the last checkpoint is older than the plan allows."""

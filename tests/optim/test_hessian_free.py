@@ -287,3 +287,15 @@ def test_batches_double():
     assert update.metrics["hf/batch_factor"].tolist() == [4]
     assert optimizer.num_drawn_sequences == 5 * 40
     assert optimizer.num_kept_sequences == 5 * 20
+
+
+def test_damping_at_its_limit_is_a_stall():
+    matrix, b = problem()
+    optimizer = hessian_free(2, damping=column(1e8, 0.1), rejected_damping="increase")
+
+    def draw(stream, size):
+        return Quadratic(matrix, b, scale=-1.0 if stream == Stream.LINE_SEARCH else 1.0)
+
+    update = optimizer.update(THETA, optimizer.initial_state(THETA), 0, draw)
+    assert optimizer.is_stalled(update).tolist() == [True, False]
+    assert "optim.max_cg_iterations" in optimizer.stalled_message

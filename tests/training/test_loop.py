@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 import torch
-from small_runs import Levels, training
+from small_runs import Countdown, Levels, training
 
 
 def test_solved_at_the_first_of_three_evaluations_running():
@@ -227,3 +227,16 @@ def test_a_snapshot_holds_what_a_replica_needs():
         assert snapshot.theta.tolist() == [[expected]]
         assert snapshot.update == snapshot.replicas[0].updates == run.replicas[index].updates
         assert snapshot.optimizer_state["count"].tolist() == [[snapshot.update]]
+
+
+def test_a_stall_of_ten_updates_is_reported_once(monkeypatch):
+    """Replica 1 stalls from its third update on, replica 0 for nine updates only."""
+    monkeypatch.setattr(Countdown, "stalled_message", "try another")
+    monkeypatch.setattr(
+        Countdown,
+        "is_stalled",
+        lambda self, update: torch.stack([update.state["age"][0] <= 9, update.state["age"][1] > 2]),
+    )
+    run, recorder = training([0.0, 0.0], max_updates=40)
+    run.run()
+    assert recorder.messages == ["replica 1 stalled: try another"]
