@@ -14,6 +14,8 @@ from rnnbench.config.classes import import_class
 from rnnbench.config.composed import Composed
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.launcher_settings import LauncherSettings, check_settings
+from rnnbench.config.overrides import ZIP
+from rnnbench.config.values import show_value
 
 BATCHED_LAUNCHER = "hydra_plugins.rnnbench_batched.BatchedLauncher"
 GRID_SWEEPERS = (
@@ -69,6 +71,26 @@ def check_sweeper(sweeper: DictConfig) -> None:
         raise ConfigError(f"hydra.sweeper.max_batch_size must be null or >= 1, got {sweeper.max_batch_size}")
 
 
+def zipped_keys(sweeper: DictConfig) -> list[list[str]]:
+    """The lists of keys whose values are taken together.
+
+    Args:
+        sweeper: The keys of hydra.sweeper; only the sweeper `planned` has `zip`: a list of keys, or of such lists.
+
+    Raises:
+        ConfigError: It is something else, or a list has fewer than two keys.
+    """
+    given: Any = OmegaConf.to_container(sweeper.zip) if "zip" in sweeper else []
+    lists = given if any(isinstance(entry, list) for entry in given) else [given] if given else []
+    for keys in lists:
+        if not isinstance(keys, list) or len(keys) < 2 or not all(isinstance(key, str) for key in keys):
+            raise ConfigError(
+                f"{ZIP} must be a list of two or more keys, as in [task.sequence_length,optim.lr], or a list of such "
+                f"lists, got {show_value(given)}"
+            )
+    return lists
+
+
 def check_launcher(hydra: DictConfig) -> LauncherSettings | None:
     """Check the keys of hydra.launcher, and the keys that the launcher `batched` does not support.
 
@@ -85,7 +107,7 @@ def check_launcher(hydra: DictConfig) -> LauncherSettings | None:
     if launcher["_target_"] != BATCHED_LAUNCHER:
         return None
     limits = launcher["processes"], launcher["max_replicas"]
-    settings = LauncherSettings(launcher["backend"], *limits, dict(launcher["submitit"]))
+    settings = LauncherSettings(launcher["backend"], *limits, dict(launcher["submitit"]), launcher["fail_fast"])
     check_settings(settings)
     if settings.backend.startswith("submitit") and importlib.util.find_spec("submitit") is None:
         raise ConfigError(f"hydra.launcher.backend={settings.backend} needs submitit: pip install 'rnnbench[slurm]'")

@@ -23,12 +23,14 @@ class LauncherSettings:
         max_replicas: Largest number of replicas per group; auto: as many as fit into memory, but few enough to keep all
             processes busy.
         submitit: Parameters of submitit's AutoExecutor.update_parameters.
+        fail_fast: Whether a job that fails ends all others, which can be resumed.
     """
 
     backend: str
     processes: int | str
     max_replicas: int | str
     submitit: Mapping[str, Any]
+    fail_fast: bool = False
 
 
 class BatchTask(ABC):
@@ -67,5 +69,7 @@ def check_settings(settings: LauncherSettings) -> None:
         value = getattr(settings, name)
         if value != AUTO and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise ConfigError(f"hydra.launcher.{name} must be auto or a whole number >= 1, got {show_value(value)}")
+    if not isinstance(settings.fail_fast, bool):
+        raise ConfigError(f"hydra.launcher.fail_fast must be true or false, got {show_value(settings.fail_fast)}")
     if not isinstance(settings.submitit, Mapping):
         raise ConfigError(f"hydra.launcher.submitit must be keys and values, got {show_value(settings.submitit)}")

@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -11,6 +11,7 @@ from hydra.errors import HydraException
 
 from rnnbench.config.errors import ConfigError
 
+ZIP = "hydra.sweeper.zip"
 MAX_JOBS = 10_000  # a larger sweep is probably a mistake such as range(0,1e9)
 SPECIAL = "quote a value with special characters twice, as in \"name='a,b'\""
 
@@ -71,23 +72,51 @@ def _alternatives(override: Override) -> list[str]:
     return [f"{key}={value}" for value in values]
 
 
-def expand_sweep(overrides: Sequence[Override]) -> list[list[str]]:
+def expand_sweep(overrides: Sequence[Override], zipped: Sequence[Sequence[str]] = ()) -> list[list[str]]:
     """The jobs of a sweep, in Hydra's order: the last key varies fastest.
 
     Args:
         overrides: Parsed overrides; if a key has two, the last one counts, as in Hydra's basic sweeper.
+        zipped: Keys whose values are taken together: the first of each, then the second of each. They vary in the place
+            of the first of them. Every other key is combined with all values of the others.
 
     Returns:
         The overrides of each job.
 
     Raises:
-        ConfigError: A value cannot be swept, or there are too many jobs.
+        ConfigError: A value cannot be swept, keys cannot be zipped, or there are too many jobs.
     """
     by_key = {override.get_key_element(): _alternatives(override) for override in overrides}
-    jobs = [list(job) for job in itertools.islice(itertools.product(*by_key.values()), MAX_JOBS + 1)]
+    _check_zipped(by_key, zipped)
+    together = {key: keys for keys in zipped for key in keys}
+    axes = dict.fromkeys(tuple(together.get(key, (key,))) for key in by_key)
+    steps = [list(zip(*(by_key[key] for key in axis), strict=True)) for axis in axes]
+    jobs = [
+        list(itertools.chain.from_iterable(job)) for job in itertools.islice(itertools.product(*steps), MAX_JOBS + 1)
+    ]
     if len(jobs) > MAX_JOBS:
         raise ConfigError(f"the sweep has more than {MAX_JOBS} jobs")
     return jobs
+
+
+def _check_zipped(by_key: Mapping[str, Sequence[str]], zipped: Sequence[Sequence[str]]) -> None:
+    """Check that zipped keys have equally many values, more than one, and are zipped once.
+
+    Args:
+        by_key: Key -> its overrides with one value each.
+        zipped: Keys whose values are taken together.
+    """
+    every = [key for keys in zipped for key in keys]
+    for key in every:
+        if every.count(key) > 1:
+            raise ConfigError(f"{ZIP} names {key} twice")
+        if len(by_key.get(key, ())) < 2:
+            raise ConfigError(f"{ZIP}: {key} has no values to zip; give it several, as in {key}=A,B")
+    for keys in zipped:
+        amounts = [len(by_key[key]) for key in keys]
+        if len(set(amounts)) > 1:
+            words = ", ".join(f"{key} has {amount}" for key, amount in zip(keys, amounts, strict=True))
+            raise ConfigError(f"{ZIP} needs equally many values of each key: {words}")
 
 
 def follow_swept_groups(overrides: Iterable[Override], groups: Iterable[str]) -> Iterator[str]:

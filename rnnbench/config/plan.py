@@ -32,6 +32,7 @@ from rnnbench.config.hydra_keys import (
     check_same_sweep,
     check_sweeper,
     is_sweep,
+    zipped_keys,
 )
 from rnnbench.config.launcher_settings import LauncherSettings
 from rnnbench.config.overrides import expand_sweep, follow_swept_groups, quoted
@@ -220,7 +221,8 @@ def _jobs_of_grid(
     swept = {item.get_key_element() for item in overrides if item.is_sweep_override()}
     labels: dict[Hashable, str] = {}  # identity of the run -> label of its job
     checked = {id(main.hydra)}  # jobs with the same choices share Hydra's part
-    for number, job in enumerate(_compose_jobs(composer, expand_sweep(overrides), progress)):
+    lines = expand_sweep(overrides, zipped_keys(main.hydra.hydra.sweeper))
+    for number, job in enumerate(_compose_jobs(composer, lines, progress)):
         label = f"job {number} ({' '.join(job.override_lines(swept))})"
         if id(job.hydra) not in checked:
             check_same_sweep(job, main, label)

@@ -157,6 +157,7 @@ class BatchedRun:
                 interrupt,
                 keeps_previous=built.keeps_previous,
                 captured=CapturedUpdates(problem, built.optimizer, give_up) if setup.captures else None,
+                fail_fast=self._group is not None and self._group.fail_fast,
             )
             if snapshot is not None:
                 training.restore(snapshot)

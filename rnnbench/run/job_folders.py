@@ -39,6 +39,7 @@ class SweepGroup:
         label: Name of the batched run on the terminal.
         aggregate: Plan of the group's live aggregate.
         trials: Row of each job in TensorBoard's table of runs.
+        fail_fast: Whether a job that fails ends all others.
     """
 
     checkpoint: Path
@@ -46,6 +47,7 @@ class SweepGroup:
     label: str
     aggregate: AggregatePlan
     trials: Sequence[Trial]
+    fail_fast: bool = False
 
 
 class JobFolders:

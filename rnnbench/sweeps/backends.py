@@ -49,14 +49,20 @@ def run_groups(
         The worst exit status of a group, or 128 + N if signal N ended them.
     """
     if settings.backend == "inline":
-        return _run_inline(folder, numbers, trusted, setups, quiet=quiet)
+        return _run_inline(folder, numbers, trusted, setups, quiet=quiet, fail_fast=settings.fail_fast)
     if settings.backend == "processes":
-        return _run_in_processes(folder, numbers, trusted, int(settings.processes), say=say)
+        return _run_in_processes(folder, numbers, settings, trusted, say=say)
     return run_by_submitit(folder, numbers, settings, trusted, say=say)
 
 
 def _run_inline(
-    folder: Path, numbers: Sequence[int], trusted: Trusted, setups: Mapping[int, RunSetup], *, quiet: bool
+    folder: Path,
+    numbers: Sequence[int],
+    trusted: Trusted,
+    setups: Mapping[int, RunSetup],
+    *,
+    quiet: bool,
+    fail_fast: bool,
 ) -> int:
     worst = OK
     with Interrupt() as interrupt:  # signals between two groups count too
@@ -64,35 +70,44 @@ def _run_inline(
             worst = max(worst, run_group_or_report(folder, number, trusted, quiet=quiet, setup=setups.get(number)))
             if interrupt.signal is not None:
                 return of_signal(interrupt.signal)
+            if fail_fast and worst == FAILED:
+                break
     return worst
 
 
 # ---------------------------------------------------------------- processes
 
 
-def _run_in_processes(folder: Path, numbers: Sequence[int], trusted: Trusted, count: int, *, say: Say) -> int:
+def _run_in_processes(
+    folder: Path, numbers: Sequence[int], settings: LauncherSettings, trusted: Trusted, *, say: Say
+) -> int:
     """Run groups in parallel worker processes, each on its share of the processors."""
-    count = min(count, len(numbers))
+    count = min(int(settings.processes), len(numbers))
     share = max(1, num_processors() // count)
     pending, running, worst = list(numbers), dict[int, ForkServerProcess](), OK
     with Interrupt() as interrupt:
         line_due, signal_due = time.monotonic() + SECONDS_BETWEEN_LINES, 0.0
-        while running or (pending and interrupt.signal is None):
-            while pending and len(running) < count and interrupt.signal is None:
+        failed_fast = False
+        while running or (pending and interrupt.signal is None and not failed_fast):
+            ending = signal.SIGTERM if failed_fast else interrupt.signal  # signal that the workers are sent; None: none
+            while pending and len(running) < count and ending is None:
                 number = pending.pop(0)
                 running[number] = start_worker(folder, number, trusted, share)
                 say(f"group {number} started")
-            if interrupt.signal is not None and time.monotonic() >= signal_due:
+            if ending is not None and time.monotonic() >= signal_due:
                 for worker in running.values():
                     if worker.pid is not None and worker.exitcode is None:
                         # Repeat: a worker that is still starting ignores signals. A second SIGINT would abort it.
-                        send_signal(worker.pid, signal.SIGTERM if signal_due else interrupt.signal)
+                        send_signal(worker.pid, signal.SIGTERM if signal_due else ending)
                 signal_due = time.monotonic() + SECONDS_BETWEEN_SIGNALS
             for number, worker in list(running.items()):
                 status = worker.exitcode
                 if status is not None:
                     del running[number]
-                    worst = max(worst, status if status >= 0 else FAILED)
+                    has_failed = status < 0 or status == FAILED
+                    if not failed_fast or has_failed:  # the others end as they were told
+                        worst = max(worst, FAILED if has_failed else status)
+                    failed_fast |= settings.fail_fast and has_failed
                     say(outcome(number, status))
             if running and time.monotonic() >= line_due:
                 say(progress_line(read_plan(folder), list(running)))

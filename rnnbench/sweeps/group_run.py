@@ -89,7 +89,7 @@ def run_group(folder: Path, number: int, trusted: Trusted, *, quiet: bool, setup
                 status = max(status, _run_halves(plan, number, resumed, trusted, quiet=quiet))
                 break
             status = max(status, ended)
-            if is_of_signal(status):
+            if is_of_signal(status) or (plan.settings.fail_fast and ended == FAILED):
                 break
     return status
 
@@ -144,6 +144,7 @@ def _run_part(
             restart=part.restarts_aggregate or part.start is None or part.start.lengths is None,
         ),
         trials=[trials[row] for row in part.rows],
+        fail_fast=plan.settings.fail_fast,
     )
     try:
         members = [jobs[row] for row in part.rows]
@@ -178,7 +179,7 @@ def _run_halves(plan: SweepPlan, number: int, part: Part, trusted: Trusted, *, q
     statuses = []
     for half in numbers:
         statuses.append(run_group(plan.folder, half, trusted, quiet=quiet))
-        if is_of_signal(statuses[-1]):
+        if is_of_signal(statuses[-1]) or (plan.settings.fail_fast and statuses[-1] == FAILED):
             break
     return max(statuses)
 

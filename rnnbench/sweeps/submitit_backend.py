@@ -126,14 +126,20 @@ def run_by_submitit(
         for number in numbers[len(jobs) :]:
             say(f"group {number} was not submitted: {refusal}; `rnnbench resume` submits it")
         watch = None if is_local else SlurmWatch(own, jobs)
-        while interrupt.signal is None and _running(jobs, watch, SECONDS_BETWEEN_CALLS):
+        failed_fast = False
+        while interrupt.signal is None and not failed_fast:
+            running = _running(jobs, watch, SECONDS_BETWEEN_CALLS)
+            if not running:
+                break
+            failed_fast = settings.fail_fast and any(_has_failed(job, watch) for job in jobs if job not in running)
             time.sleep(SECONDS_BETWEEN_POLLS)
-        if interrupt.signal is not None:
+        if interrupt.signal is not None or failed_fast:
             _cancel_and_wait(jobs, watch)
+        if interrupt.signal is not None:
             return of_signal(interrupt.signal)
         ended = {} if watch is None else watch.ended
         statuses = [_result(number, job, ended.get(job.job_id), say) for number, job in tasks.items()]
-    return max([*statuses, OK if refusal is None else FAILED])
+    return FAILED if failed_fast else max([*statuses, OK if refusal is None else FAILED])
 
 
 def _executor(folder: Path, name: str, settings: LauncherSettings) -> Any:
@@ -221,6 +227,12 @@ def _cancel_and_wait(jobs: Sequence[Any], watch: SlurmWatch | None) -> None:
                 send_signal(int(job.job_id), signal.SIGTERM)
             signal_due = time.monotonic() + SECONDS_BETWEEN_SIGNALS
         time.sleep(SECONDS_BETWEEN_POLLS)
+
+
+def _has_failed(job: Any, watch: SlurmWatch | None) -> bool:
+    """Whether a job that has ended failed, or left no result."""
+    left_nothing = watch is not None and job.job_id in watch.ended
+    return left_nothing or job.exception() is not None or job.result() == FAILED
 
 
 def _result(number: int, job: Any, ended: str | None, say: Say) -> int:

@@ -46,6 +46,7 @@ class Training(TrainingState):
         is_late: Whether diverged replicas are checked for only before a row, an evaluation or a checkpoint; None: on a
             GPU only, where each check waits for the device.
         captured: Replays updates as CUDA graphs; None: no update is captured.
+        fail_fast: Whether a replica that fails ends all others as interrupted.
         clock: Returns the time in seconds.
     """
 
@@ -62,6 +63,7 @@ class Training(TrainingState):
         keeps_previous: bool = False,
         is_late: bool | None = None,
         captured: CapturedUpdates | None = None,
+        fail_fast: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         super().__init__(theta, optimizer.initial_state(theta), plan, recorder, clock)
@@ -71,6 +73,7 @@ class Training(TrainingState):
         self._is_late = theta.device.type != "cpu" if is_late is None else is_late
         self._divergence = Divergence(len(theta), theta.device, is_late=self._is_late)
         self._costs, self._captured, self._stalls = CostLedger(), captured, Stalls()
+        self._fail_fast = fail_fast
         self._saved_at = 0.0
         self._is_new = True
 
@@ -93,6 +96,9 @@ class Training(TrainingState):
             self.end_used_up(self._used_up())
             self._drop_ended()
             while self.active:
+                if self._fail_fast and any(replica.status == "failed" for replica in self.replicas):
+                    self._interrupt_active("ended because another job failed")
+                    break
                 is_due = self.plan.is_logged(self.update + 1) or len(self._costs.pending) >= MAX_PENDING_UPDATES
                 if is_due:
                     self._end_diverged_between_updates()  # so that they have no row
@@ -104,12 +110,16 @@ class Training(TrainingState):
                 self._advance()
         except Interrupted:
             assert self._interrupt.signal is not None
-            self._end_diverged_between_updates()
-            if self.active:
-                self._save()
-            for replica in self.running():
-                self.end(replica, "interrupted", f"ended by {self._interrupt.signal.name}")
-            self._drop_ended()
+            self._interrupt_active(f"ended by {self._interrupt.signal.name}")
+
+    def _interrupt_active(self, message: str) -> None:
+        """Save the active replicas, and end them as interrupted."""
+        self._end_diverged_between_updates()
+        if self.active:
+            self._save()
+        for replica in self.running():
+            self.end(replica, "interrupted", message)
+        self._drop_ended()
 
     def _advance(self) -> None:
         """Make an update and commit it. No reference to it is kept, so that the next update can reuse its buffers."""

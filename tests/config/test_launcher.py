@@ -43,7 +43,7 @@ register_schema()
 hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(Jobs())()
 print(len(composed))
 """
-DEFAULT = {"backend": "auto", "processes": "auto", "max_replicas": "auto", "submitit": {}}
+DEFAULT = {"backend": "auto", "processes": "auto", "max_replicas": "auto", "submitit": {}, "fail_fast": False}
 
 
 def multirun(folder, *words):
@@ -69,7 +69,9 @@ def test_all_jobs_are_handed_over_at_once_and_composed_by_nobody_before(tmp_path
 @pytest.mark.slow
 @pytest.mark.parametrize(("launcher", "composed"), [("basic", 2), ("joblib", 0)])  # joblib's children compose
 def test_other_launchers_run_a_job_at_a_time(tmp_path, launcher, composed):
-    assert multirun(tmp_path, "seed=3,4", f"hydra/launcher={launcher}") == [composed]
+    zipped = ["seed=3,4", "model.hidden_size=5,6", "hydra.sweeper.zip=[seed,model.hidden_size]"]
+    assert multirun(tmp_path, *zipped, f"hydra/launcher={launcher}") == [composed]
+    assert not (tmp_path / "sweep/2").exists()
     assert all((tmp_path / f"sweep/{number}/.hydra/config.yaml").is_file() for number in (0, 1))
 
 

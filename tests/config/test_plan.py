@@ -8,6 +8,8 @@ from rnnbench.config.overrides import quoted
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import parse_request
 
+ZIP = "hydra.sweeper.zip"
+
 
 @pytest.fixture(autouse=True)
 def current_folder(tmp_path, monkeypatch):
@@ -39,6 +41,19 @@ def test_a_sweep_in_hydras_order():
     assert {config.task.sequence_length for config in made.configs} == {60}
 
 
+@pytest.mark.parametrize("sweeper", ["zip: [task, optim.lr]", "zip: [[task, optim.lr], [seed, model.hidden_size]]"])
+def test_zipped_values_are_taken_together(sweeper, current_folder):
+    params = "{task: 'adding,xor', optim.lr: '0.1,0.2', seed: '1,2', model.hidden_size: '5,6'}"
+    text = f"# @package _global_\ndefaults: [override /optim: nag]\nhydra: {{sweeper: {{params: {params}, {sweeper}}}}}"
+    (current_folder / "my/experiment").mkdir(parents=True)
+    (current_folder / "my/experiment/table.yaml").write_text(text)
+    configs = plan("-m", "experiment=table", "--config-dir", "my").configs
+    settings = [(config.task.name, config.optim.lr, config.seed, config.model.hidden_size) for config in configs]
+    rows = [("adding", 0.1), ("xor", 0.2)]
+    pairs = [(1, 5), (2, 6)] if "[[" in sweeper else [(1, 5), (1, 6), (2, 5), (2, 6)]
+    assert settings == [(*row, *pair) for row in rows for pair in pairs]
+
+
 def test_ranges_and_globs():
     assert [config.seed for config in plan("-m", "seed=range(0,4)").configs] == [0, 1, 2, 3]
     names = [config.task.name for config in plan("-m", "task=glob(temporal*)").configs]
@@ -66,6 +81,11 @@ def test_the_mode_key_stands_for_the_option():
         (["seed=range(0,10001)"], "more than 10000 jobs"),
         (["hydra.job.name=a,b"], "hydra.job.name"),
         (["seed=1,2", "hydra.sweep.subdir=x"], "jobs 0 and 1 would share"),
+        (["seed=1,2", "model.hidden_size=5,6,7", f"{ZIP}=[seed,model.hidden_size]"], "seed has 2, model.hidden_size"),
+        (["seed=1,2", f"{ZIP}=[seed,optim.lr]"], "optim.lr has no values to zip"),
+        (["seed=1,2", f"{ZIP}=[[seed,seed]]"], "seed twice"),
+        (["seed=1,2", f"{ZIP}=[seed]"], "two or more keys"),
+        (["seed=1,2", f"{ZIP}=[[seed,task],seed]"], "two or more keys"),
     ],
 )
 def test_sweeps_that_are_refused(words, message):

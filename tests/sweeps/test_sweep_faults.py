@@ -4,8 +4,10 @@ import errno
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import weakref
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from small_sweeps import (
     NAG,
     SEEDS,
     assert_close_job,
+    assert_same_job,
     assert_same_sweep,
     at_update,
     jobs_of,
@@ -24,9 +27,12 @@ from small_sweeps import (
 
 import rnnbench.run.checkpoints
 import rnnbench.run.job_folders
+from rnnbench.config.launcher_settings import LauncherSettings
+from rnnbench.config.trust import NOTHING
 from rnnbench.records.errors import MachineError
 from rnnbench.run.callbacks import RunCallbacks
-from rnnbench.sweeps import group_run
+from rnnbench.sweeps import backends, group_run
+from rnnbench.sweeps.backends import run_groups
 
 # ---------------------------------------------------------------- folders
 
@@ -73,6 +79,40 @@ def test_a_file_that_is_removed(rnnbench, prepared):
         assert_close_job(whole / number, folder / number)
     rnnbench("resume", folder, "budget.updates=40", status=0)
     assert [summary_of(folder / number)["updates"] for number in ("0", "2", "3")] == [40] * 3
+
+
+def test_fail_fast_ends_the_other_jobs_with_a_checkpoint(rnnbench, prepared):
+    words = (*NAG, "optim=nag,sgd", "seed=0,1")
+    whole, folder = prepared(*words), rnnbench.root / "s"
+    given = (12, remove_and_find, folder / "0" / "metrics.csv")
+    where = ("hydra.launcher.fail_fast=true", "hydra.launcher.backend=inline")
+    command = rnnbench.start_sweep("s", *words, *where, before=at_update, given=given)
+    assert command.status() == 1, command.err
+    assert [summary_of(folder / name)["status"] for name in ("0", "1")] == ["failed", "interrupted"]
+    assert summary_of(folder / "1")["message"] == "ended because another job failed"
+    assert not (folder / "2" / "summary.json").exists()  # the other group has not begun
+    rnnbench("resume", "-q", folder, status=0)
+    for name in ("1", "2", "3"):
+        assert_same_job(whole / name, folder / name)
+
+
+def test_fail_fast_ends_groups_in_other_processes(monkeypatch, tmp_path):
+    workers = {number: SimpleNamespace(pid=number, exitcode=code) for number, code in enumerate((None, 1))}
+    said, signals = [], []
+
+    def send(pid, number):
+        signals.append((pid, number))
+        workers[pid].exitcode = 128 + number
+
+    monkeypatch.setattr(backends, "start_worker", lambda folder, number, *_: workers[number])
+    monkeypatch.setattr(backends, "send_signal", send)
+    settings = LauncherSettings("processes", 2, "auto", {}, fail_fast=True)
+    assert run_groups(tmp_path, [0, 1, 2], settings, NOTHING, {}, quiet=True, say=said.append) == 1
+    assert signals == [(0, signal.SIGTERM)]
+    assert said[2:] == [
+        "group 1 ended with exit status 1",
+        "group 0 was ended by SIGTERM, with a checkpoint; `rnnbench resume` continues it",
+    ]
 
 
 # ---------------------------------------------------------------- disk

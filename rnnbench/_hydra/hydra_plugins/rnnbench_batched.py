@@ -11,11 +11,12 @@ from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from rnnbench.config.launcher_settings import AUTO, BatchTask, LauncherSettings
 
@@ -29,15 +30,17 @@ class BatchedLauncherConf:
     processes: Any = AUTO
     max_replicas: Any = AUTO
     submitit: dict[str, Any] = field(default_factory=dict)
+    fail_fast: bool = False
 
 
 @dataclass
 class PlannedSweeperConf:
-    """The keys of hydra.sweeper, those of Hydra's basic sweeper."""
+    """The keys of hydra.sweeper: those of Hydra's basic sweeper, and keys whose values are taken together."""
 
     _target_: str = "hydra_plugins.rnnbench_batched.PlannedSweeper"
     max_batch_size: int | None = None
     params: dict[str, str] = field(default_factory=dict)
+    zip: list[Any] = field(default_factory=list)
 
 
 def _register() -> None:
@@ -61,11 +64,19 @@ class BatchedLauncher(Launcher):
         processes: Number of groups that run at the same time, as in `LauncherSettings`.
         max_replicas: Maximum number of replicas in a group, as in `LauncherSettings`.
         submitit: Parameters of submitit, as in `LauncherSettings`.
+        fail_fast: Whether a job that fails ends all others, as in `LauncherSettings`.
     """
 
-    def __init__(self, backend: str, processes: int | str, max_replicas: int | str, submitit: DictConfig) -> None:
+    def __init__(
+        self,
+        backend: str,
+        processes: int | str,
+        max_replicas: int | str,
+        submitit: DictConfig,
+        fail_fast: bool = False,
+    ) -> None:
         super().__init__()
-        self.settings = LauncherSettings(backend, processes, max_replicas, _plain(submitit))
+        self.settings = LauncherSettings(backend, processes, max_replicas, _plain(submitit), fail_fast)
         self.task_function: Any = None
         self.sweep_folder = Path()
 
@@ -105,7 +116,34 @@ class BatchedLauncher(Launcher):
 
 
 class PlannedSweeper(BasicSweeper):
-    """Hydra's basic sweeper without its check that every job can be composed, which rnnbench has done before."""
+    """Hydra's basic sweeper with zipped keys, without its check of every job, which rnnbench has made before.
+
+    Args:
+        max_batch_size: Number of jobs that are launched together, as for Hydra's basic sweeper.
+        params: Values of swept keys, as for Hydra's basic sweeper.
+        zip: Keys whose values are taken together, or several such lists.
+    """
+
+    def __init__(self, max_batch_size: int | None, params: dict[str, str] | None, zip: ListConfig) -> None:
+        super().__init__(max_batch_size, params)
+        self.zip = zip
+
+    def split_arguments(  # type: ignore[override] # a static method of Hydra's, called as one of the object
+        self, overrides: list[Override], max_batch_size: int | None
+    ) -> list[list[list[str]]]:
+        """The jobs in batches.
+
+        Args:
+            overrides: Overrides of the sweep.
+            max_batch_size: Number of jobs that are launched together; None: all.
+        """
+        if not self.zip:
+            return super().split_arguments(overrides, max_batch_size)
+        from rnnbench.config.hydra_keys import zipped_keys
+        from rnnbench.config.overrides import expand_sweep
+
+        jobs = expand_sweep(overrides, zipped_keys(OmegaConf.create({"zip": self.zip})))
+        return [list(batch) for batch in self.split_overrides_to_chunks(jobs, max_batch_size)]
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         """Check nothing.
