@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from benchmarks import floors, peers_loops, peers_optional
+from benchmarks import peers_loops, peers_optional
 from benchmarks.memory import peak_bytes
 from benchmarks.options import Options
 from benchmarks.scaling import scaling_reports
@@ -18,6 +18,7 @@ from rnnbench.bench.announce import Announcer
 from rnnbench.bench.case import Case, Computation, Way, check_agreement, make_case
 from rnnbench.bench.engine import check_shape, label
 from rnnbench.bench.options import Shape
+from rnnbench.bench.peak import LARGE_PRODUCT, Quantity, large_product, matrix_flops, peak_note, share_of_peak
 from rnnbench.bench.report import Report, mebibytes, milliseconds, spread
 from rnnbench.bench.timing import Lanes, Statistics, Variant, interleave
 from rnnbench.records.wording import count
@@ -47,13 +48,13 @@ class Entry:
     """One row of a table, ready to be timed.
 
     Attributes:
-        section: "gradient" or "product".
+        section: What is computed.
         way: Way that is timed.
         computation: Computation of the way for the case.
         peak_bytes: Peak memory, including its own copies of the data; None: unknown.
     """
 
-    section: str
+    section: Quantity
     way: Way
     computation: Computation
     peak_bytes: int | None
@@ -90,22 +91,20 @@ def measure_engine(options: Options, settings: Sequence[int], announcer: Announc
             yield from scaling_reports(settings, lanes, announcer, rounds=options.rounds, end=end)
 
 
-def ways() -> dict[str, list[Way]]:
+def ways() -> dict[Quantity, list[Way]]:
     """Return all ways whose package is installed, by section; all must agree with the first of their section."""
     return {
         "gradient": [
             ours.GRADIENT,
-            floors.GRADIENT_FLOOR,
             *peers_loops.GRADIENTS,
             *peers_optional.installed(peers_optional.GRADIENTS),
         ],
         "product": [
             ours.PRODUCT,
-            floors.LINEARIZE,
-            floors.PRODUCT_FLOOR,
             *peers_loops.PRODUCTS,
             *peers_optional.installed(peers_optional.PRODUCTS),
         ],
+        "linearization": [ours.LINEARIZATION],
     }
 
 
@@ -156,21 +155,24 @@ def measure_shape(
     announcer.stage(f"{label(shape)}, {count(threads, 'thread')}")
     entries = set_up(make_case(shape), threads, lanes, announcer)
     variants = [Variant(entry.way.name, entry.computation.run, **entry.way.circumstances(threads)) for entry in entries]
+    peak = large_product(threads)
+    variants.append(Variant(LARGE_PRODUCT, peak.run))
     left = seconds - (time.perf_counter() - start)
     times = interleave(variants, lanes, rounds=rounds, seconds=left, announce=announcer.detail)
-    for entry in entries:
-        entry.computation.close()
+    for computation in (peak, *(entry.computation for entry in entries)):
+        computation.close()
     return _report(shape, threads, entries, times)
 
 
 def _report(shape: Shape, threads: int, entries: Sequence[Entry], times: Mapping[str, Sequence[float]]) -> Report:
     rows: list[Sequence[str] | None] = []
     data: list[dict[str, Any]] = []
-    base = times[peers_torch.BASE]
+    base, peak = times[peers_torch.BASE], times[LARGE_PRODUCT]
     for entry in entries:
         name, rounds = entry.way.name, times[entry.way.name]
         found, ratio = Statistics.of(rounds), Statistics.of_ratio(rounds, base)
         speed = shape.replicas * shape.sequences / found.median
+        share = share_of_peak(matrix_flops(entry.section, shape), rounds, peak, threads)
         if data and data[-1]["section"] != entry.section:
             rows.append(None)
         rows.append(
@@ -179,6 +181,7 @@ def _report(shape: Shape, threads: int, entries: Sequence[Entry], times: Mapping
                 milliseconds(found.median),
                 spread(found),
                 f"{ratio.median:.2f}",
+                f"{share.median:.2f}",
                 f"{speed:,.0f}",
                 mebibytes(entry.peak_bytes),
             ]
@@ -190,6 +193,7 @@ def _report(shape: Shape, threads: int, entries: Sequence[Entry], times: Mapping
                 "seconds": list(rounds),
                 **asdict(found),
                 "ratio": asdict(ratio),
+                "share_of_peak": asdict(share),
                 "sequences_per_second": speed,
                 "peak_bytes": entry.peak_bytes,
             }
@@ -199,6 +203,7 @@ def _report(shape: Shape, threads: int, entries: Sequence[Entry], times: Mapping
     notes = [
         f"{mine} takes {ratio:.2f} of the time of the fastest peer, {peer}." for mine, peer, ratio in fastest.values()
     ]
+    notes.append(peak_note({threads: peak}))
     if compiled:
         notes.append(COMPILER.format(" and ".join(compiled)))
     missing = peers_optional.missing_modules()
@@ -206,7 +211,7 @@ def _report(shape: Shape, threads: int, entries: Sequence[Entry], times: Mapping
         notes.append(MISSING.format(", ".join(missing)))
     return Report(
         f"{label(shape)}, {count(threads, 'thread')}, {count(len(base), 'round')}",
-        ["", "ms", "quartiles", f"/ {peers_torch.BASE}", "sequences/s", "MiB"],
+        ["", "ms", "quartiles", f"/ {peers_torch.BASE}", "of the peak", "sequences/s", "MiB"],
         rows,
         notes,
         {
@@ -215,6 +220,7 @@ def _report(shape: Shape, threads: int, entries: Sequence[Entry], times: Mapping
             "base": peers_torch.BASE,
             "rows": data,
             "fastest_peer": {section: {"name": peer, "ratio": ratio} for section, (_, peer, ratio) in fastest.items()},
+            "large_product": {"seconds": list(peak), **asdict(Statistics.of(peak))},
             "missing": list(missing),
         },
     )

@@ -10,7 +10,7 @@ from rnnbench.config.errors import ConfigError
 from rnnbench.config.parser import CommandParser
 
 GROUPS = {
-    "engine": "gradient and Gauss-Newton product, compared with other ways and with the bare matrix products",
+    "engine": "gradient and Gauss-Newton product, compared with other ways, and its share of the peak",
     "training": "updates of many seeds together, compared with torch.nn.RNN and torch.optim, one seed at a time",
     "gated": "gradients of lstm and gru with both recurrences, compared with torch.nn.LSTM and torch.nn.GRU",
     "hf": "products, compared with PyTorchHessianFree and curvlinops; the parts of an update of hf and of nag",

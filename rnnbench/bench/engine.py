@@ -11,6 +11,7 @@ from rnnbench.bench import ours, peers_torch
 from rnnbench.bench.announce import Announcer
 from rnnbench.bench.case import Case, Computation, Way, check_agreement, make_case
 from rnnbench.bench.options import Options, Shape
+from rnnbench.bench.peak import LARGE_PRODUCT, Quantity, large_product, matrix_flops, peak_note, share_of_peak
 from rnnbench.bench.peers_gated import torch_gated
 from rnnbench.bench.report import Report, milliseconds
 from rnnbench.bench.timing import Lanes, Statistics, Variant, interleave
@@ -37,11 +38,15 @@ class Section:
         name: Name of the quantity.
         net: Function that makes the net from the numbers of inputs, outputs and hidden units.
         ways: The ways, with that of rnnbench first.
+        quantity: What its matrix products are counted for.
+        blocks: Number of blocks of weights; see `rnnbench.bench.peak`.
     """
 
     name: str
     net: Callable[[int, int, int], Model]
     ways: Sequence[Way]
+    quantity: Quantity
+    blocks: int = 1
 
 
 def _gated(name: str) -> Way:
@@ -49,10 +54,10 @@ def _gated(name: str) -> Way:
 
 
 SECTIONS = (
-    Section("rnn, gradient", SimpleRnn, (ours.GRADIENT, peers_torch.TORCH_RNN, peers_torch.LOOP)),
-    Section("rnn, Gauss-Newton product", SimpleRnn, (ours.PRODUCT, peers_torch.DOUBLE_BACKWARD)),
-    Section("lstm, gradient", Lstm, (ours.GRADIENT, _gated("LSTM"))),
-    Section("gru, gradient", Gru, (ours.GRADIENT, _gated("GRU"))),
+    Section("rnn, gradient", SimpleRnn, (ours.GRADIENT, peers_torch.TORCH_RNN, peers_torch.LOOP), "gradient"),
+    Section("rnn, Gauss-Newton product", SimpleRnn, (ours.PRODUCT, peers_torch.DOUBLE_BACKWARD), "product"),
+    Section("lstm, gradient", Lstm, (ours.GRADIENT, _gated("LSTM")), "gradient", 4),
+    Section("gru, gradient", Gru, (ours.GRADIENT, _gated("GRU")), "gradient", 3),
 )
 
 
@@ -117,7 +122,7 @@ def measure_section(
     rounds: int | None,
     seconds: float,
 ) -> dict[tuple[str, int], list[float]]:
-    """Check the results of all ways of a section, then time the ways, interleaved.
+    """Check the results of all ways of a section, then time the ways and the large product, interleaved.
 
     Args:
         section: Quantity to compute, with the ways to compute it.
@@ -148,6 +153,9 @@ def measure_section(
             check_agreement(way.name, case, rows, expected)
             made[way.name, threads] = computation
             variants.append(Variant(f"{way.name}, {count(threads, 'thread')}", computation.run, **circumstances))
+    for threads in settings:
+        made[LARGE_PRODUCT, threads] = peak = large_product(threads)
+        variants.append(Variant(f"{LARGE_PRODUCT}, {count(threads, 'thread')}", peak.run))
     left = seconds - (time.perf_counter() - start)
     times = interleave(variants, lanes, rounds=rounds, seconds=left, announce=announcer.detail)
     for computation in made.values():
@@ -170,22 +178,52 @@ def _report(
         for way in section.ways:
             ratio = Statistics.of_ratio(times[way.name, best[way.name]], base)
             speed = shape.replicas * shape.sequences / medians[way.name, best[way.name]]
-            own = [milliseconds(medians[way.name, threads]) for threads in settings]
-            rows.append([f"{section.name.partition(',')[0]}: {way.name}", *own, f"{ratio.median:.2f}", f"{speed:,.0f}"])
+            shares = {
+                threads: share_of_peak(
+                    matrix_flops(section.quantity, shape, section.blocks),
+                    times[way.name, threads],
+                    times[LARGE_PRODUCT, threads],
+                    threads,
+                )
+                for threads in settings
+            }
+            rows.append(
+                [
+                    f"{section.name.partition(',')[0]}: {way.name}",
+                    *(milliseconds(medians[way.name, threads]) for threads in settings),
+                    *(f"{shares[threads].median:.2f}" for threads in settings),
+                    f"{ratio.median:.2f}",
+                    f"{speed:,.0f}",
+                ]
+            )
             data.append(
                 {
                     "section": section.name,
                     "name": way.name,
                     "seconds": {str(threads): times[way.name, threads] for threads in settings},
+                    "share_of_peak": {str(threads): asdict(share) for threads, share in shares.items()},
                     "ratio": asdict(ratio),
                     "sequences_per_second": speed,
                 }
             )
+    first = sections[SECTIONS[0].name]
+    peak = {threads: first[LARGE_PRODUCT, threads] for threads in settings}
     num_rounds = len(data[0]["seconds"][str(settings[0])])
     return Report(
         f"{label(shape)}, {count(num_rounds, 'round')}",
-        ["", *(f"ms, {count(threads, 'thread')}" for threads in settings), "/ rnnbench", "sequences/s"],
+        [
+            "",
+            *(f"ms, {count(threads, 'thread')}" for threads in settings),
+            *("of the peak" for _ in settings),
+            "/ rnnbench",
+            "sequences/s",
+        ],
         rows[1:],
-        ["Medians; ratio and speed are for the best number of threads of each way."],
-        {"shape": shape._asdict(), "threads": list(settings), "rows": data},
+        ["Medians; ratio and speed are for the best number of threads of each way.", peak_note(peak)],
+        {
+            "shape": shape._asdict(),
+            "threads": list(settings),
+            "large_product": {str(threads): seconds for threads, seconds in peak.items()},
+            "rows": data,
+        },
     )

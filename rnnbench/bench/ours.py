@@ -27,5 +27,16 @@ def our_product(case: Case, threads: int) -> Computation:
     return Computation(lambda: curvature.product(case.vector), lambda product: product, close=objective.engine.close)
 
 
+def our_linearization(case: Case, threads: int) -> Computation:
+    """Prepare the linearization, which is computed once before any number of products."""
+    objective = objective_of(case, threads)
+    return Computation(
+        lambda: objective.linearize(case.theta),
+        lambda curvature: curvature.product(case.vector),
+        close=objective.engine.close,
+    )
+
+
 GRADIENT = Way("rnnbench gradient", our_gradient, threading="own")
 PRODUCT = Way("rnnbench Gauss-Newton product", our_product, threading="own")
+LINEARIZATION = Way("rnnbench linearization", our_linearization, threading="own")

@@ -21,7 +21,7 @@ BURST_SECONDS = 0.03
 LONG_SECONDS = 0.1
 """A first call at least this long is used as an estimate; a shorter one is repeated, since one-time work dominates."""
 
-PAUSE_SECONDS = 0.005
+PAUSE_SECONDS = 0.01
 """Pause between variants: OpenMP's threads spin for some milliseconds after their work and would disturb the next."""
 
 MIN_ROUNDS, MAX_ROUNDS = 3, 100
@@ -197,9 +197,14 @@ def rotated(variants: Sequence[Variant], start: int) -> list[Variant]:
 
 
 def _time(run: Callable[[], object], calls: int) -> float:
-    """Return the mean seconds of a call, with the garbage collector disabled."""
+    """Return the mean seconds of a call, with the garbage collector disabled.
+
+    If there are several, one more comes before them untimed: caches are cold and threads asleep in it.
+    """
     gc.disable()
     try:
+        if calls > 1:
+            run()
         start = time.perf_counter()
         for _ in range(calls):
             run()

@@ -127,7 +127,7 @@ class Engine:
         dtype: torch.dtype = torch.float32,
         num_traced: int = 0,
     ) -> None:
-        _keep_operations_single_threaded()
+        keep_operations_single_threaded()
         self.num_traced = max(NUM_TRACED_SEQUENCES, num_traced)
         self.model, self.device, self.dtype = model, torch.device(device), dtype
         self.threads = threads if self.device.type == "cpu" else 1
@@ -201,7 +201,7 @@ def _share(executor: ThreadPoolExecutor, num_threads: int, function: Callable[[]
 
 
 @cache
-def _keep_operations_single_threaded() -> None:
+def keep_operations_single_threaded() -> None:
     """Make numpy's matrix products single-threaded, since several workers call them at once."""
     threadpool_limits(1, user_api="blas")
 
