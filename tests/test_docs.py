@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from documents import OWN, blocks, write_own
 
 from benchmarks.options import parse_options as read_benchmarks
 from docs.make import architecture
@@ -20,10 +21,6 @@ from rnnbench.config.request import parse_request
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "benchmarks/README.md", *sorted((ROOT / "docs").glob("*.md"))]
-
-
-def blocks(page, language):
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
 
 
 def train_commands():
@@ -118,21 +115,12 @@ def test_files_that_the_architecture_names_exist():
     assert [name for name in named if not (ROOT / "rnnbench" / name).exists()] == []
 
 
-OWN = ["task/first_value", "task/echo", "model/mgu", "optim/rms", "init/scaled_identity", "probe/theta_norm"]
-
-
 @pytest.fixture
 def own_folder(tmp_path, monkeypatch):
     """The files of docs/extending.md, in a folder of one's own beside the current one."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    page = ROOT / "docs/extending.md"
-    files = [text for text in blocks(page, "yaml") if "torch.optim" not in text]  # that one needs no code
-    for name, code, settings in zip(OWN, blocks(page, "python"), files, strict=True):
-        group, _, file = name.partition("/")
-        (tmp_path / "my" / group).mkdir(parents=True, exist_ok=True)
-        (tmp_path / f"my/{file}.py").write_text(code)
-        (tmp_path / f"my/{name}.yaml").write_text(settings)
+    write_own(tmp_path / "my")
     yield tmp_path / "my"
     for name in OWN:
         sys.modules.pop(name.partition("/")[2], None)

@@ -8,25 +8,36 @@ from torch import Tensor
 
 from rnnbench.checks.law import Law, LawError, assert_close
 from rnnbench.optim.base import Optimizer, State, Update
+from rnnbench.records.wording import count
 from rnnbench.training.problem import Problem
 
-NUM_UPDATES = 4
 RELATIVE = 1e-8
-"""Largest difference of theta after `NUM_UPDATES` updates, relative to its largest entry."""
+"""Largest difference of theta after the updates of a case, relative to its largest entry."""
+
+COSTS = ("products", "sequences", "forward_passes", "backward_passes")
 
 
 @dataclass(frozen=True)
 class OptimizerCase:
-    """An optimizer, with a problem and the parameters at which it starts."""
+    """An optimizer, with a problem and the parameters at which it starts.
+
+    Attributes:
+        optimizer: The optimizer.
+        problem: The problem, with R replicas.
+        theta: Parameters, (R, P), float64.
+        num_updates: Number of updates, at least 2.
+    """
 
     optimizer: Optimizer
     problem: Problem
     theta: Tensor
+    num_updates: int = 4
 
     def replicas(self, index: Sequence[int]) -> "OptimizerCase":
         """The case of some replicas."""
         rows = torch.tensor(index)
-        return OptimizerCase(self.optimizer.replicas(rows), self.problem.replicas(index), self.theta[rows])
+        optimizer, problem = self.optimizer.replicas(rows), self.problem.replicas(index)
+        return OptimizerCase(optimizer, problem, self.theta[rows], self.num_updates)
 
     def updates(self, theta: Tensor, state: State, numbers: range) -> Update:
         """Make updates; returns the last."""
@@ -35,9 +46,10 @@ class OptimizerCase:
             theta, state = update.theta, update.state
         return update
 
-    def run(self) -> Update:
-        """Make `NUM_UPDATES` updates from the start; returns the last."""
-        return self.updates(self.theta, self.optimizer.initial_state(self.theta), range(NUM_UPDATES))
+    def run(self, num_updates: int | None = None) -> Update:
+        """Make updates from the start, `self.num_updates` by default; returns the last."""
+        numbers = range(num_updates or self.num_updates)
+        return self.updates(self.theta, self.optimizer.initial_state(self.theta), numbers)
 
 
 def an_update_changes_nothing(case: OptimizerCase) -> None:
@@ -58,7 +70,8 @@ def a_run_can_be_repeated(case: OptimizerCase) -> None:
     """The same updates from the same start give the same bits."""
     first, again = case.run(), case.run()
     if not torch.equal(first.theta, again.theta):
-        raise LawError(f"theta after {NUM_UPDATES} updates differs between two runs: the optimizer keeps something")
+        numbers = f"theta after {case.num_updates} updates"
+        raise LawError(f"{numbers} differs between two runs: the optimizer keeps something")
 
 
 def the_state_is_tensors_by_replica(case: OptimizerCase) -> None:
@@ -75,19 +88,31 @@ def the_state_is_tensors_by_replica(case: OptimizerCase) -> None:
                 f"{old.dtype}, then {tuple(new.shape)} of {new.dtype}"
             )
         if new.is_floating_point() and not bool(new.isfinite().all()):
-            raise LawError(f"state {name} is not finite after {NUM_UPDATES} updates")
+            raise LawError(f"state {name} is not finite after {case.num_updates} updates")
 
 
 def a_replica_descends_as_if_alone(case: OptimizerCase) -> None:
     """Replica r of a batched run is the run alone, from the start and if the others leave in the middle."""
-    together = case.run()
-    first = case.updates(case.theta, case.optimizer.initial_state(case.theta), range(2))
+    half = case.num_updates // 2
+    first = case.run(half)
+    together = case.updates(first.theta, first.state, range(half, case.num_updates))
     for r in range(len(case.theta)):
         alone, rows = case.replicas([r]), slice(r, r + 1)
-        assert_close(alone.run().theta, together.theta[rows], f"theta of replica {r} alone", RELATIVE)
+        _check_replica(alone.run(), together, rows, f"of replica {r} alone")
         state = {name: tensor[rows] for name, tensor in first.state.items()}
-        rest = alone.updates(first.theta[rows], state, range(2, NUM_UPDATES))
-        assert_close(rest.theta, together.theta[rows], f"theta of replica {r}, alone after two updates", RELATIVE)
+        rest = alone.updates(first.theta[rows], state, range(half, case.num_updates))
+        _check_replica(rest, together, rows, f"of replica {r}, alone after {count(half, 'update')},")
+
+
+def _check_replica(alone: Update, together: Update, rows: slice, what: str) -> None:
+    """Compare the last update of one replica with its row beside others: theta, damping and costs."""
+    assert_close(alone.theta, together.theta[rows], f"theta {what}", RELATIVE)
+    if together.damping is not None and alone.damping is not None:
+        assert_close(alone.damping, together.damping[rows], f"the damping {what}", RELATIVE)
+    for name in COSTS:
+        own, beside = float(getattr(alone, name)), float(getattr(together, name)[rows])
+        if own != beside:
+            raise LawError(f"the number of {name.replace('_', ' ')} {what} is {own:g}, beside others {beside:g}")
 
 
 OPTIMIZER_LAWS: tuple[Law[OptimizerCase], ...] = (

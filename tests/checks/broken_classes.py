@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+from documents import own_module
 
 from rnnbench.init.identity import IdentityInit
 from rnnbench.losses import Loss
@@ -12,30 +13,13 @@ from rnnbench.models.cell import Cell
 from rnnbench.models.parameters import Parameter
 from rnnbench.optim.sgd import Sgd
 from rnnbench.probes.base import Probe, Reading
-from rnnbench.tasks.base import Batch, Task
-from rnnbench.tasks.random_numbers import uniform
 
 
-class Good(Task):
-    """The first value of a sequence, at its end; it breaks no law."""
-
-    input_size = output_size = 1
-    loss = "squared_error"
-    baseline_loss = 1 / 12
-    baseline_error_rate = 0.92
+class Good(own_module("task/first_value").FirstValue):
+    """A task that breaks no law."""
 
     def __init__(self, sequence_length=4):
-        self.num_steps = sequence_length
-
-    def draw(self, draw):
-        words = draw.words(self.num_steps)
-        inputs = torch.empty((*words.shape, 1), dtype=draw.dtype, device=draw.device)
-        uniform(words, out=inputs[..., 0])
-        lengths = draw.full_lengths(self.num_steps)
-        return Batch(inputs, lengths, (lengths - 1).unsqueeze(0), inputs[:1].clone())
-
-    def misses(self, outputs, batch):
-        return ~((outputs - batch.targets).abs()[0, :, :, 0] <= 0.04)
+        super().__init__(sequence_length)
 
 
 class Unrepeatable(Good):
@@ -245,7 +229,17 @@ class Growing(Sgd):
         return step, {**after, f"gradient_{update}": gradient}
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Miscounting(Sgd):
+    """Counts the sequences of all replicas for each."""
+
+    def update(self, theta, state, update, draw):
+        result = super().update(theta, state, update, draw)
+        return replace(result, sequences=result.sequences * len(theta))
+
+
 OPTIMIZERS = {
+    Miscounting: "a replica descends as if alone",
     Global: "a replica descends as if alone",
     Hidden: "a run can be repeated",
     Overwriting: "an update changes nothing in place",

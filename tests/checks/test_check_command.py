@@ -4,33 +4,9 @@ import re
 import sys
 
 import pytest
+from documents import own_code
 
 from rnnbench.cli import main
-
-TASK = """
-import torch
-from rnnbench.tasks.base import Batch, Task
-from rnnbench.tasks.random_numbers import uniform
-
-class First(Task):
-    input_size = output_size = 1
-    loss = "squared_error"
-    baseline_loss = 1 / 12
-    baseline_error_rate = 0.92
-
-    def __init__(self, sequence_length):
-        self.num_steps = sequence_length
-
-    def draw(self, draw):
-        words = draw.words(self.num_steps)
-        inputs = torch.empty((*words.shape, 1), dtype=draw.dtype, device=draw.device)
-        uniform(words, out=inputs[..., 0])
-        lengths = draw.full_lengths(self.num_steps)
-        return Batch(inputs, lengths, (lengths - 1).unsqueeze(0), inputs[:1].clone())
-
-    def misses(self, outputs, batch):
-        return ~((outputs - batch.targets).abs()[0, :, :, 0] <= 0.04)
-"""
 
 
 @pytest.fixture
@@ -42,8 +18,11 @@ def check(tmp_path, monkeypatch, capsys):
     def call(*words, old="", new=""):
         module = f"first_{abs(hash((old, new)))}"
         (tmp_path / "my/task").mkdir(parents=True)
-        (tmp_path / f"my/{module}.py").write_text(TASK.replace(old, new) if old else TASK)
-        (tmp_path / "my/task/first.yaml").write_text(f"name: first\n_target_: {module}.First\nsequence_length: 5\n")
+        code = own_code("task/first_value")
+        assert old in code
+        (tmp_path / f"my/{module}.py").write_text(code.replace(old, new) if old else code)
+        settings = f"name: first\n_target_: {module}.FirstValue\nsequence_length: 5\n"
+        (tmp_path / "my/task/first.yaml").write_text(settings)
         capsys.readouterr()
         status = main(["check", "--config-dir", "my", *words])
         return status, capsys.readouterr()
@@ -63,7 +42,9 @@ def test_all_laws_hold(check, tmp_path):
 
 
 def test_a_law_fails_at_its_smallest_size(check):
-    status, said = check("task=first", old="inputs[:1].clone())", new="(inputs - inputs.mean(2, keepdim=True))[:1])")
+    status, said = check(
+        "task=first", old="targets=inputs[:1].clone())", new="targets=(inputs - inputs.mean(2, keepdim=True))[:1])"
+    )
     assert status == 1
     failed = said.out[said.out.index("FAILS") :].splitlines()
     assert failed[0].startswith("FAILS   task=first: a row is the same in any batch (")
@@ -76,7 +57,7 @@ def test_a_law_fails_at_its_smallest_size(check):
 def test_what_cannot_be_built_fails_alone(check):
     status, said = check(old="baseline_loss = 1 / 12", new="pass")
     assert status == 1
-    assert "task: First has no attribute baseline_loss (loss of the best predictor" in said.out
+    assert "task: FirstValue has no attribute baseline_loss (loss of the best predictor" in said.out
     assert said.out.endswith("0 hold, 1 fail, 0 do not apply\n")
 
 

@@ -2,11 +2,13 @@
 
 import functools
 import itertools
+import re
 import sys
 import textwrap
 
 import pytest
 import torch
+from documents import own_code
 
 from rnnbench.config.compose import Composer
 from rnnbench.config.errors import ConfigError
@@ -19,36 +21,11 @@ IMPORTS = """
 from dataclasses import dataclass
 import torch
 from torch import Tensor
-from rnnbench.init.base import Init
 from rnnbench.losses import Loss
-from rnnbench.metrics import Metric
 from rnnbench.models.cell import Cell
 from rnnbench.models.parameters import Parameter
 from rnnbench.optim.base import Optimizer
 from rnnbench.optim.first_order import FirstOrder
-from rnnbench.probes.base import Probe, Reading
-from rnnbench.tasks.base import Batch, Task
-from rnnbench.tasks.random_numbers import uniform
-"""
-TASK = """
-class Own(Task):
-    input_size = output_size = 1
-    loss = "squared_error"
-    baseline_loss = 1 / 12
-    baseline_error_rate = 0.9
-
-    def __init__(self, sequence_length):
-        self.num_steps = sequence_length
-
-    def draw(self, draw):
-        words = draw.words(self.num_steps)
-        inputs = torch.empty((*words.shape, 1), dtype=draw.dtype, device=draw.device)
-        uniform(words, out=inputs[..., 0])
-        lengths = draw.full_lengths(self.num_steps)
-        return Batch(inputs, lengths, (lengths - 1).unsqueeze(0), inputs[:1].clone())
-
-    def misses(self, outputs, batch):
-        return ((outputs - batch.targets).abs() > 0.04)[0, :, :, 0]
 """
 CELL = """
 class Own(Cell):
@@ -82,28 +59,19 @@ class Own(FirstOrder):
         mean = self.beta * state["mean"] + gradient
         return -self.cast_like(theta).lr * mean, {"mean": mean}
 """
-INIT = """
-@dataclass(frozen=True, kw_only=True)
-class Own(Init):
-    factor: float
 
-    def recurrent_block(self, generator, hidden_size):
-        return self.factor * torch.eye(hidden_size, dtype=torch.float64)
-"""
-PROBE = """
-class Own(Probe):
-    metrics = (Metric("own/size", "size of theta", "1", "-"),)
 
-    def capture(self, view):
-        theta = view.theta
-        return lambda: Reading({"own/size": theta.norm(dim=1)})
-"""
+def of_the_page(choice):
+    """The source of a class of docs/extending.md, under the name of the others."""
+    return re.sub(r"class \w+", "class Own", own_code(choice))
+
+
 FILES = {
-    "task": (TASK, "sequence_length: 6"),
+    "task": (of_the_page("task/first_value"), "sequence_length: 6"),
     "model": (CELL, "hidden_size: 4"),
     "optim": (OPTIM, "lr: 0.1\nbeta: 0.9"),
-    "init": (INIT, "factor: 0.9"),
-    "probe": (PROBE, ""),
+    "init": (of_the_page("init/scaled_identity"), "factor: 0.9"),
+    "probe": (of_the_page("probe/theta_norm"), ""),
 }
 SMALL = ("task.sequence_length=6", "model.hidden_size=4", "optim=sgd", "init=orthogonal", "threads=1")
 
@@ -159,14 +127,14 @@ WRONG = {
     "task": {
         'loss = "squared_error"': ("pass", "task: Own has no attribute loss (name of a loss in"),
         "baseline_loss = 1 / 12": ("pass", "task: Own has no attribute baseline_loss (loss of the best predictor that"),
-        "input_size = output_size = 1": (
-            "output_size = 1",
+        "input_size = 1": (
+            "pass",
             "task: Own has no attribute input_size (number of inputs d)",
         ),
         "self.num_steps = sequence_length": ("pass", "task: Own has no attribute num_steps (T, the length of"),
         '"squared_error"': ('"mse"', "task: Own.loss must be one of squared_error, softmax_cross_entropy, sigmoid_"),
         "1 / 12": ("torch.tensor(1 / 12)", "task: Own.baseline_loss must be a number, got tensor(0.0833)"),
-        "= 0.9\n": ("= 90\n", "task: Own.baseline_error_rate must be in [0, 1], got 90"),
+        "= 0.92\n": ("= 92\n", "task: Own.baseline_error_rate must be in [0, 1], got 92"),
         "inputs[:1].clone()": (
             "inputs[0].clone()",
             "task: Own.draw must return targets (num_outputs, R, B, output_size) of ",
@@ -176,7 +144,10 @@ WRONG = {
             "task: Own.draw must return inputs (T, R, B, input_size) of shape (6, ",
         ),
         "(lengths - 1)": ("lengths", "task: Own.draw must return output_steps in [0, num_steps) = [0, 6)"),
-        "> 0.04": ("- 0.04", "task: Own.misses must return (R, B) of shape (1, 3) and type torch.bool, got (1, 3) of"),
+        "~((outputs - batch.targets).abs()[0, :, :, 0] <= 0.04)": (
+            "(outputs - batch.targets)[0, :, :, 0]",
+            "task: Own.misses must return (R, B) of shape (1, 3) and type torch.bool, got (1, 3) of",
+        ),
         "draw.words": ("draw.wrds", "task: AttributeError: 'Draw' object has no attribute 'wrds' ("),
     },
     "model": {
@@ -238,17 +209,17 @@ WRONG = {
         "self.factor": ("1 / 0", "init: ZeroDivisionError: division by zero ("),
     },
     "probe": {
-        'metrics = (Metric("own/size", "size of theta", "1", "-"),)': (
-            "pass",
+        "metrics = ": (
+            "numbers = ",
             "probe.own: Own has no attribute metrics",
         ),
-        'Reading({"own/size"': (
-            'Reading({"own/other"',
-            "probe.own: Own.capture reads own/other, which is not among its ",
+        'Reading({"theta/norm"': (
+            'Reading({"theta/other"',
+            "probe.own: Own.capture reads theta/other, which is not among its ",
         ),
         "norm(dim=1)": (
             "norm()",
-            "probe.own: Own.capture must return own/size of shape (1,) and type floating point, got ()",
+            "probe.own: Own.capture must return theta/norm of shape (1,) and type floating point, got ()",
         ),
     },
 }

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rnnbench.checks.init_laws import INIT_LAWS, InitCase
 from rnnbench.init.gaussian import GaussianInit
 from rnnbench.init.identity import IdentityInit
 from rnnbench.init.orthogonal import OrthogonalInit
@@ -171,14 +172,11 @@ def test_the_other_parameters_have_their_scales(init):
     assert drawn["bias_out"].tolist() == [0]
 
 
+@pytest.mark.parametrize("law", INIT_LAWS, ids=lambda law: law.statement)
 @pytest.mark.parametrize("init", INITS.values(), ids=INITS)
-@pytest.mark.parametrize("num_blocks", [1, 2])
-def test_layout_is_obeyed(init, num_blocks):
-    shapes = layout(6, num_blocks)
-    drawn = init(generator(), shapes)
-    assert list(drawn) == list(shapes)
-    assert {name: tuple(value.shape) for name, value in drawn.items()} == {k: v.shape for k, v in shapes.items()}
-    assert all(value.dtype == torch.float64 for value in drawn.values())
+@pytest.mark.parametrize("model", [SimpleRnn, Lstm])
+def test_laws(init, model, law):
+    law.check(InitCase(init, model(2, 1, 6)))
 
 
 def test_stacked_blocks_are_separate_draws_with_the_spectral_radius_each():
@@ -188,13 +186,6 @@ def test_stacked_blocks_are_separate_draws_with_the_spectral_radius_each():
         assert moduli(first).max().item() == pytest.approx(moduli(second).max().item(), abs=1e-10)
     first, second = INITS["identity"](generator(), layout(6, num_blocks=2))["weight_hh"].split(6)
     assert torch.equal(first, second)
-
-
-@pytest.mark.parametrize("init", INITS.values(), ids=INITS)
-def test_a_seed_decides_the_draw(init):
-    first, again, other = (init(generator(seed), layout(6)) for seed in (1, 1, 2))
-    assert all(torch.equal(first[name], again[name]) for name in first)
-    assert not torch.equal(first["weight_ih"], other["weight_ih"])
 
 
 def test_a_spectral_radius_changes_no_other_draw():

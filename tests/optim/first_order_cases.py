@@ -44,6 +44,16 @@ def draw(stream, batch_size):
     return Objective(batch_size)
 
 
+class SameForAll:
+    """A problem whose draws serve any replicas."""
+
+    def draw(self, update):
+        return draw
+
+    def replicas(self, index):
+        return self
+
+
 def start(dtype=torch.float64):
     """Theta of three replicas, (3, NUM_PARAMETERS)."""
     source = torch.Generator().manual_seed(11)

@@ -2,12 +2,12 @@
 
 import torch
 
-from rnnbench.losses import LOSSES
 from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.objective.engine import Engine
-from rnnbench.objective.objective import Gradient, Objective
+from rnnbench.objective.objective import Gradient
 from rnnbench.optim.hessian_free import HessianFree
 from rnnbench.tasks.adding import Adding
+from rnnbench.training.problem import Problem
 
 
 def column(*values):
@@ -109,21 +109,22 @@ def problem(num_replicas=2, size=6, seed=0):
     return root @ root.mT + torch.eye(size), torch.randn(num_replicas, size, generator=generator, dtype=torch.float64)
 
 
-def train(num_updates, seeds, optimizer, dtype=torch.float64):
-    task = Adding(sequence_length=10, variant="hf11")
+def adding_problem(seeds, dtype=torch.float64):
+    """Adding over ten steps for a net of eight units, and the parameters of each seed, (R, P)."""
     model = SimpleRnn(2, 1, 8)
     rows = []
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
         rows.append(0.4 * torch.randn(model.num_parameters, generator=generator, dtype=torch.float64))
-    theta = torch.stack(rows).to(dtype)
-    state, engine, updates = optimizer.initial_state(theta), Engine(model, dtype=dtype), []
+    task = Adding(sequence_length=10, variant="hf11")
+    return Problem(task, Engine(model, dtype=dtype), seeds), torch.stack(rows).to(dtype)
+
+
+def train(num_updates, seeds, optimizer, dtype=torch.float64):
+    problem, theta = adding_problem(seeds, dtype)
+    state, updates = optimizer.initial_state(theta), []
     for k in range(num_updates):
-
-        def draw(stream, size, k=k):
-            return Objective(engine, LOSSES["squared_error"], task.replica_batch(seeds, stream, k, size, dtype=dtype))
-
-        update = optimizer.update(theta, state, k, draw)
+        update = optimizer.update(theta, state, k, problem.draw(k))
         theta, state = update.theta, update.state
         updates.append(update)
     return theta, state, updates

@@ -1,4 +1,4 @@
-"""First-order methods are pure, keep their replicas apart, and never wait for the device."""
+"""First-order methods obey the laws of optimizers, report what they did, and never wait for the device."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import torch
 from first_order_cases import (
     NEVER,
     OPTIMIZERS,
-    Objective,
+    SameForAll,
     column,
     draw,
     every_optimizer,
@@ -15,10 +15,10 @@ from first_order_cases import (
     start,
     trajectory,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from rnnbench.checks.optim_laws import OPTIMIZER_LAWS, OptimizerCase
 
 
 @every_optimizer
@@ -43,26 +43,17 @@ def test_update_reports_what_it_did(optimizer):
 
 
 @every_optimizer
-def test_changes_none_of_its_inputs(optimizer):
-    theta = start()
-    state = optimizer.initial_state(theta)
-    for update in range(3):
-        gradient = Objective(1).loss_and_gradient(theta).gradient
-        inputs = [theta, gradient, *state.values(), *(v for v in vars(optimizer).values() if isinstance(v, Tensor))]
-        kept = [value.clone() for value in inputs]
-        optimizer.step(gradient, theta, state, update)
-        result = optimizer.update(theta, state, update, draw)
-        assert all(map(torch.equal, inputs, kept))
-        theta, state = result.theta, result.state
+@pytest.mark.parametrize("law", OPTIMIZER_LAWS, ids=lambda law: law.statement)
+def test_laws(optimizer, law):
+    law.check(OptimizerCase(optimizer, SameForAll(), start(), num_updates=20))
 
 
 @every_optimizer
-def test_state_has_a_row_per_replica_in_thetas_type(optimizer):
+def test_theta_and_state_keep_the_type_of_theta(optimizer):
     theta = start(torch.float32)
     result = optimizer.update(theta, optimizer.initial_state(theta), 0, draw)
     assert result.theta.dtype == result.clipped_gradient.dtype == torch.float32
     for value in result.state.values():
-        assert value.shape == theta.shape
         assert value.dtype == torch.float32
 
 
@@ -96,30 +87,6 @@ def test_replicas_gathers_every_tensor_in_order(optimizer):
         assert getattr(chosen, name, None) == getattr(optimizer, name, None)
     masked = optimizer.replicas(torch.tensor([True, False, True]))
     assert masked.lr.tolist() == optimizer.lr[[0, 2]].tolist()
-
-
-@every_optimizer
-@given(index=st.lists(st.integers(0, 2), min_size=1, max_size=5), switch=st.integers(0, 8))
-@settings(max_examples=10)
-def test_a_replica_is_the_run_alone_whichever_stand_beside_it(optimizer, index, switch):
-    theta = start()
-    whole = trajectory(optimizer, theta, 20)
-    chosen = torch.tensor(index)
-    # Norms may be summed in another order when there are fewer rows.
-    torch.testing.assert_close(
-        trajectory(optimizer.replicas(chosen), theta[chosen], 20), whole[:, chosen], rtol=0, atol=1e-12
-    )
-
-    # And so when replicas leave in the middle of a run.
-    state = optimizer.initial_state(theta)
-    for update in range(switch):
-        result = optimizer.update(theta, state, update, draw)
-        theta, state = result.theta, result.state
-    fewer, theta, state = optimizer.replicas(chosen), theta[chosen], {k: v[chosen] for k, v in state.items()}
-    for update in range(switch, 20):
-        result = fewer.update(theta, state, update, draw)
-        theta, state = result.theta, result.state
-    torch.testing.assert_close(theta, whole[-1, chosen], rtol=0, atol=1e-12)
 
 
 class NoHostReads(TorchDispatchMode):

@@ -2,7 +2,6 @@
 
 import inspect
 import math
-import re
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import pytorch_optimizer
 import torch
+from documents import blocks
 from hypothesis import given
 
 from rnnbench.cli import main
@@ -50,11 +50,6 @@ OTHERS = [
     (pytorch_optimizer.Kron, {}),
 ]
 ALL = pytest.mark.parametrize(("cls", "keys"), ELEMENTWISE + OTHERS, ids=lambda each: getattr(each, "__name__", ""))
-
-
-def blocks(page, language):
-    """The code blocks of a page in one language."""
-    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
 
 
 def column(*values):

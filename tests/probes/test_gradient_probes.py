@@ -76,17 +76,6 @@ def test_readings_have_the_columns_that_were_announced(probe, model):
 
 
 @pytest.mark.parametrize("probe", PROBES, ids=name_of)
-def test_readings_do_not_change_when_training_goes_on(probe):
-    """The work runs beside the training: it must have copied what the next update overwrites."""
-    view, objective = view_of(SimpleRnn(1, 1, 4))
-    expected, late = probe.capture(view)().scalars, probe.capture(view)
-    del view
-    for _ in range(3):
-        objective.loss_and_gradient(torch.ones(3, SimpleRnn(1, 1, 4).num_parameters, dtype=torch.float64))
-    assert all(torch.equal(value.nan_to_num(), expected[tag].nan_to_num()) for tag, value in late().scalars.items())
-
-
-@pytest.mark.parametrize("probe", PROBES, ids=name_of)
 def test_of_a_checkpoint_nothing_is_said_about_a_step(probe):
     view, _ = view_of(SimpleRnn(1, 1, 4))
     reading = probe.capture(replace(view, is_training=False, previous=None))()

@@ -55,16 +55,6 @@ def test_every_probe_reads_every_model_and_draws(probe, model):
     assert not read(never, model, net(model), [9, 8, 9], 9).pictures
 
 
-@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: type(probe).__name__)
-def test_a_replica_is_read_as_it_is_alone(probe):
-    model = SimpleRnn(1, 1, 5)
-    batch, theta = batch_of(3, 3, [9, 9, 9], 9), net(model, num_replicas=3)
-    together = probe.capture(look(model, theta, batch))().scalars
-    alone = probe.capture(look(model, theta[1:2], batch.replicas(slice(1, 2))))().scalars
-    for tag, value in together.items():
-        assert torch.allclose(value[1:2], alone[tag], rtol=1e-9, equal_nan=True), tag
-
-
 def test_a_linear_net_is_its_weight():
     model = SimpleRnn(1, 1, 6, "linear")
     theta = net(model)

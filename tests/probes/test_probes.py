@@ -193,23 +193,3 @@ def test_recurrent_weight():
         assert reading.scalars["recurrent_weight/spectral_radius"][r].item() == pytest.approx(radius)
         largest = np.linalg.svd(weight, compute_uv=False)[0]
         assert reading.scalars["recurrent_weight/largest_singular_value"][r].item() == pytest.approx(largest)
-
-
-def test_readings_do_not_change_when_training_goes_on():
-    """The work runs beside the training: it must have copied what the next update overwrites."""
-    model, generator = SimpleRnn(1, 1, 4), torch.Generator().manual_seed(0)
-    theta = 0.4 * torch.randn(1, model.num_parameters, generator=generator, dtype=torch.float64)
-    batch = batch_of(1, 3, [5, 5, 5], 5)
-    engine = Engine(model, dtype=torch.float64)
-    objective = Objective(engine, LOSSES["squared_error"], batch)
-
-    def capture(probe):
-        gradient = objective.loss_and_gradient(theta)
-        update = Update(theta - 1, {}, gradient, gradient.gradient, *[torch.zeros(1)] * 4)
-        return probe.capture(View(model, 5, theta, update, 0))
-
-    for probe in (StateGradient(picture_every=0), StateJacobian(num_sequences=2, num_steps=2, picture_every=0)):
-        expected, late = capture(probe)(), capture(probe)
-        for _ in range(3):
-            objective.loss_and_gradient(theta + 1)
-        assert all(torch.equal(late().scalars[tag], value) for tag, value in expected.scalars.items())

@@ -1,16 +1,18 @@
-"""What probes say of a replica depends on that replica alone: every column is the same in any group, to rounding."""
+"""Probes obey their laws, and every column of a run is the same in any group, to rounding."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from rnnbench.checks.law import Size
+from rnnbench.checks.probe_laws import PROBE_LAWS
+from rnnbench.checks.subjects import Subject
 from rnnbench.config.build import build
 from rnnbench.config.compose import Composer
 from rnnbench.config.request import Request
+from rnnbench.config.trust import Trusted
 from rnnbench.objective.engine import Engine
 from rnnbench.run.schedule import training_plan
 from rnnbench.training.interrupt import Interrupt
@@ -37,10 +39,15 @@ RELATIVE, ABSOLUTE = 1e-6, 1e-8
 
 
 @pytest.fixture(scope="module")
-def compose():
-    """A configuration from words, the task's first."""
+def composer():
     with Composer(Request()) as composer:
-        yield lambda task, *words: composer.compose([*f"task={task}".split(), *words, *SMALL]).config
+        yield composer
+
+
+@pytest.fixture
+def compose(composer):
+    """A configuration from words, the task's first."""
+    return lambda task, *words: composer.compose([*f"task={task}".split(), *words, *SMALL]).config
 
 
 class Rows:
@@ -117,21 +124,18 @@ def differences(together, alone):
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.replace("task.", ""))
-@given(seeds=st.lists(st.integers(0, 2**40), min_size=2, max_size=5, unique=True), data=st.data())
-@settings(max_examples=2)
-def test_every_column_is_that_of_the_run_alone(compose, task, seeds, data):
-    config = compose(task, "optim=nag", "optim.batch_size=6")
-    configs = [replace(config, seed=seed) for seed in seeds]
-    which = data.draw(st.integers(0, len(seeds) - 1))
-    together, _ = rows_of(configs)
-    alone, _ = rows_of([configs[which]])
-    assert differences(together[which], alone[0]) == {}
+def test_every_probe_obeys_the_laws(composer, task):
+    words = [*f"task={task}".split(), "optim=nag", *SMALL]
+    subject = Subject("probe", "all", words, composer, Trusted())
+    for law, make_cases in subject.laws():
+        for case in make_cases(Size(3, 6, None, 4)) if law in PROBE_LAWS else ():
+            law.check(case)
 
 
 @pytest.mark.parametrize(
     "words", [["model=lstm"], ["model=gru"], ["optim=hf"], ["model.nonlinearity=relu", "init=identity"]], ids=" ".join
 )
-def test_so_it_is_with_other_models_and_optimizers(compose, words):
+def test_every_column_is_that_of_the_run_alone(compose, words):
     batches = ["optim.gradient_batch_size=12", "optim.curvature_batch_size=6"] if "optim=hf" in words else []
     config = compose(TASKS[1], *(words if batches else ["optim=nag", "optim.batch_size=6", *words]), *batches)
     configs = [replace(config, seed=seed) for seed in range(9)]
