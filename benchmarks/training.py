@@ -42,6 +42,7 @@ def our_training(case: Case, threads: int) -> Computation:
         weight_decay=same(0.0),
         clip_norm=same(torch.inf),
         clip_value=same(torch.inf),
+        information_flow=same(0.0),
         form="torch",
         momentum=same(MOMENTUM),
         initial_momentum=same(MOMENTUM),

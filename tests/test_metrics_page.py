@@ -6,7 +6,8 @@ import pytest
 
 from docs.make.metrics import PROBES, markdown
 from rnnbench.models.simple_rnn import SimpleRnn
-from rnnbench.optim.hessian_free import HessianFree
+from rnnbench.optim.first_order import INFORMATION_FLOW
+from rnnbench.optim.hessian_free_metrics import METRICS
 from rnnbench.tasks.adding import Adding
 from rnnbench.training.observation import LOOP_METRICS
 
@@ -52,6 +53,11 @@ def test_every_column_of_a_probe_has_its_sentence(name):
 
 
 def test_every_sentence_is_whole():
-    metrics = [*LOOP_METRICS, *HessianFree.metrics, *(metric for probe in PROBES.values() for metric in probe.metrics)]
+    metrics = [
+        *LOOP_METRICS,
+        INFORMATION_FLOW,
+        *METRICS,
+        *(metric for probe in PROBES.values() for metric in probe.metrics),
+    ]
     assert all(metric.formula and metric.unit and metric.healthy for metric in metrics)
     assert len({metric.tag for metric in metrics}) == len(metrics)

@@ -9,7 +9,8 @@ from rnnbench.config.classes import import_class
 from rnnbench.config.compose import Composer
 from rnnbench.config.request import Request
 from rnnbench.metrics import Metric
-from rnnbench.optim.hessian_free import HessianFree
+from rnnbench.optim.first_order import INFORMATION_FLOW
+from rnnbench.optim.hessian_free_metrics import METRICS
 from rnnbench.probes.base import Probe
 from rnnbench.records.board import CONSTANT_PREDICTOR, DETAILS, OVERVIEW, QUANTILES
 from rnnbench.tasks.answers import ANSWER_LOSS, EXACT_SEQUENCE_RATE, WRONG_SYMBOLS
@@ -78,13 +79,14 @@ def _sections() -> Iterator[str]:
     for name, probe in PROBES.items():
         summary = (probe.__doc__ or "").strip().splitlines()[0]
         yield _section(f"Probe `{name}`", probe.metrics, summary)
-    yield _section("Optimizer `hf`", HessianFree.metrics)
+    yield _section("First-order optimizers, if `optim.information_flow` is set", (INFORMATION_FLOW,))
+    yield _section("Optimizer `hf`", METRICS)
     yield f"\n{PICTURES}"
 
 
 def _in_tensorboard() -> str:
     """Where TensorBoard shows which metrics."""
-    metrics = [*LOOP_METRICS, *CONSTANT_PREDICTOR.values(), *HessianFree.metrics]
+    metrics = [*LOOP_METRICS, *CONSTANT_PREDICTOR.values(), *METRICS]
     metrics += [metric for probe in PROBES.values() for metric in probe.metrics]
     first = sorted((metric for metric in metrics if metric.overview), key=lambda metric: metric.overview)
     rows = [(f"`{OVERVIEW}/{metric.overview}_{metric.tag}`", metric.formula) for metric in first]

@@ -88,9 +88,9 @@ class TimedObjective(Objective):
             return super().loss(theta)
 
     @override
-    def loss_and_gradient(self, theta: Tensor) -> Gradient:
+    def loss_and_gradient(self, theta: Tensor, *, with_flow: bool = False) -> Gradient:
         with self._clock.part(GRADIENT):
-            return super().loss_and_gradient(theta)
+            return super().loss_and_gradient(theta, with_flow=with_flow)
 
     @override
     def linearize(

@@ -16,18 +16,27 @@ if TYPE_CHECKING:
 
 
 def check_optimizer(task: "Task", model: "Model", optimizer: "Optimizer") -> None:
-    """Check that Gauss-Newton products are possible if the optimizer needs them.
+    """Check that the model has the Gauss-Newton products, or the penalty, that the optimizer needs.
 
     Args:
         task: Task, which has the loss.
         model: Model.
-        optimizer: Optimizer, which may need Gauss-Newton products and may damp the model's states.
+        optimizer: Optimizer, which may need Gauss-Newton products, may damp the model's states, and may have the
+            penalty on vanishing gradients.
 
     Raises:
         ConfigError: Loss or model does not support what the optimizer needs.
     """
     from rnnbench.losses import Loss, loss_of
+    from rnnbench.models.base import Model
+    from rnnbench.optim.first_order import GradientMethod
 
+    has_flow = type(model).information_flow is not Model.information_flow
+    if isinstance(optimizer, GradientMethod) and optimizer.keeps_flow and not has_flow:
+        raise ConfigError(
+            f"optim.information_flow: the penalty on vanishing gradients is defined for the simple recurrent net; "
+            f"{_name(model)} has no information_flow; set optim.information_flow=0, or choose model=rnn"
+        )
     if not optimizer.needs_products:
         return
     advice, loss = "choose a first-order optimizer, such as optim=adam", loss_of(task.loss)

@@ -13,6 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from rnnbench.models.information_flow import InformationFlow
 from rnnbench.models.parameters import STEP_KINDS, Layout
 from rnnbench.tasks.base import Batch
 
@@ -246,6 +247,16 @@ class Model(ABC):
             (..., R, b, s, d).
         """
         raise NotImplementedError(f"{type(self).__name__} has no input_jacobians")
+
+    def information_flow(self, theta: Tensor, states: Tensor, state_gradients: Tensor) -> InformationFlow:
+        """The penalty on vanishing gradients, with its immediate gradient: that with constant states and gradients.
+
+        Args:
+            theta: (R, P).
+            states: Whole states 0 .. T, (T + 1, R, b, s).
+            state_gradients: dL/dstate_t of the steps 1 .. T, (T, R, b, s).
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no information_flow")
 
     def ignores_threads(self, device: torch.device, dtype: torch.dtype) -> bool:
         """Whether its sweeps share one block among all threads, so that results do not depend on their number."""

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from rnnbench.kernels.availability import unavailable_reason
 from rnnbench.models.base import BlockShape, Model, Parameters, Share, State, Sweeps, run_alone
+from rnnbench.models.information_flow import InformationFlow, flow_of_steps
 from rnnbench.models.kernel_sweeps import KernelSweeps
 from rnnbench.models.native_sweeps import NativeSweeps, block_bytes
 from rnnbench.models.nonlinearity import NONLINEARITIES
@@ -112,6 +113,15 @@ class SimpleRnn(Model):
     def _is_native(self, device: torch.device, dtype: torch.dtype) -> bool:
         fits = dtype in (torch.float32, torch.float64)
         return self._wants_native(device) and fits and library.unavailable_reason(NATIVE_NET) is None
+
+    @override
+    def information_flow(self, theta: Tensor, states: Tensor, state_gradients: Tensor) -> InformationFlow:
+        recurrent = self.parameters(theta)["weight_hh"]
+        derivatives = self.nonlinearity.derivative(states[1:])
+        penalties, gradient, num_steps = flow_of_steps(recurrent, derivatives, state_gradients)
+        gradients = {name: theta.new_zeros(len(theta), *entry.shape) for name, entry in self.layout.items()}
+        rows = torch.cat([({**gradients, "weight_hh": gradient})[name].flatten(1) for name in self.layout], 1)
+        return InformationFlow(penalties, rows, num_steps)
 
     @override
     def ignores_threads(self, device: torch.device, dtype: torch.dtype) -> bool:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from rnnbench.losses import Loss, mean_of
 from rnnbench.models.base import Sweeps
+from rnnbench.models.information_flow import InformationFlow
 from rnnbench.objective.blocked_batch import BlockedBatch
 from rnnbench.objective.engine import Block
 from rnnbench.objective.gauss_newton import OWN_MATCHING, GaussNewton, Matching
@@ -37,6 +38,7 @@ class Gradient:
         num_sequences: B, of the whole batch.
         loss_function: Loss of one output.
         theta: Where the gradient was taken, (R, P); a look-ahead method takes it elsewhere than at the parameters.
+        flow: The penalty on vanishing gradients, if it was asked for.
     """
 
     loss: Tensor
@@ -46,6 +48,7 @@ class Gradient:
     num_sequences: int
     loss_function: Loss
     theta: Tensor
+    flow: InformationFlow | None = None
 
     def replicas(self, rows: Tensor) -> "Gradient":
         """Loss and gradient of some replicas, by their rows, int64, on theta's device."""
@@ -56,6 +59,7 @@ class Gradient:
             trace=self.trace.replicas(rows),
             batch=self.batch.replicas(rows),
             theta=self.theta[rows],
+            flow=None if self.flow is None else self.flow.map(lambda sums: sums[rows]),
         )
 
 
@@ -113,26 +117,46 @@ class Objective(BlockedBatch):
         )
         return mean_of(values["loss"])
 
-    def loss_and_gradient(self, theta: Tensor) -> Gradient:
-        """Loss (R,) and gradient (R, P) in one forward and one backward sweep; both in theta's dtype."""
+    def loss_and_gradient(self, theta: Tensor, *, with_flow: bool = False) -> Gradient:
+        """Loss (R,) and gradient (R, P) in one forward and one backward sweep; both in theta's dtype.
+
+        Args:
+            theta: (R, P).
+            with_flow: Whether the penalty on vanishing gradients is computed as well.
+        """
         weights = self.engine.model.weights(theta)
 
-        def run(block: Block) -> tuple[Tensor, Tensor, Sweeps | None]:
+        def run(block: Block) -> tuple[Tensor, Tensor, Sweeps | None, InformationFlow | None]:
             sweeps, outputs, batch = self.forward(block, weights)
             values = self.loss_function.values(outputs, batch.targets).sum((0, 2), dtype=torch.float64)
             gradients = self.loss_function.gradient(outputs, batch.targets).div_(self.num_outputs)
             gradient = sweeps.backward(gradients)
+            flow = self._flow(theta[block.replicas], sweeps) if with_flow else None
             if block.sequences.start < self.engine.num_traced:
-                return values, gradient, sweeps
+                return values, gradient, sweeps, flow
             self.engine.give_back([sweeps])
-            return values, gradient, None
+            return values, gradient, None, flow
 
-        values, gradients, sweeps = zip(*self.engine.map(run, self.gradient_blocks), strict=True)
+        values, gradients, sweeps, flows = zip(*self.engine.map(run, self.gradient_blocks), strict=True)
         loss, gradient = self._put_together(values).div_(self.num_outputs), self._put_together(gradients)
         by_replicas = groupby(zip(self.gradient_blocks, sweeps, strict=True), key=lambda each: each[0].replicas.start)
         kept = [[one for _, one in row if one is not None] for _, row in by_replicas]
         trace = SweptTrace(self.engine, kept, min(self.engine.num_traced, self.batch.size))
-        return Gradient(loss, gradient, trace, self.batch, self.size, self.loss_function, theta)
+        flow = self._add_flows(flows) if with_flow else None
+        return Gradient(loss, gradient, trace, self.batch, self.size, self.loss_function, theta, flow)
+
+    def _flow(self, theta: Tensor, sweeps: Sweeps) -> InformationFlow:
+        """The penalty of one block after its backward sweep."""
+        count = sweeps.shape.sequences
+        return self.engine.model.information_flow(theta, sweeps.states(count), sweeps.state_gradients(count))
+
+    def _add_flows(self, flows: Sequence[InformationFlow]) -> InformationFlow:
+        """The penalties of all blocks together."""
+        return InformationFlow(
+            self._put_together([flow.penalties for flow in flows]),
+            self._put_together([flow.gradients for flow in flows]),
+            self._put_together([flow.num_steps for flow in flows]),
+        )
 
     def _put_together(self, pieces: Sequence[Tensor]) -> Tensor:
         """Pieces (r, ...) of the blocks of gradients as one tensor, (R, ...), summed over a replica's blocks."""

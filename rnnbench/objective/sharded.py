@@ -59,9 +59,10 @@ class ShardedObjective(Objective):
         return self.add_up(super().loss(theta) * self.weight)
 
     @override
-    def loss_and_gradient(self, theta: Tensor) -> Gradient:
-        own = super().loss_and_gradient(theta)
-        return replace(own, loss=self.add_up(own.loss), gradient=self.add_up(own.gradient))
+    def loss_and_gradient(self, theta: Tensor, *, with_flow: bool = False) -> Gradient:
+        own = super().loss_and_gradient(theta, with_flow=with_flow)
+        flow = None if own.flow is None else own.flow.map(self.add_up)
+        return replace(own, loss=self.add_up(own.loss), gradient=self.add_up(own.gradient), flow=flow)
 
     @override
     def mean_squared_gradient(self, theta: Tensor) -> Tensor:

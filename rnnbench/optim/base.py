@@ -99,9 +99,6 @@ class Optimizer(ABC):
     field is the same for all replicas.
     """
 
-    metrics: ClassVar[Sequence[Metric]] = ()
-    """Descriptions of `Update.metrics`."""
-
     shown_metrics: ClassVar[Sequence[str]] = ()
     """Tags of the metrics that the progress bar shows."""
 
@@ -119,6 +116,11 @@ class Optimizer(ABC):
     """Clause for the user when `is_stalled` has held for several updates: what happened and what to try."""
 
     _casts: dict[tuple[torch.dtype, torch.device], Self] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def metrics(self) -> Sequence[Metric]:
+        """Descriptions of `Update.metrics`."""
+        return ()
 
     @property
     @abstractmethod

@@ -3,13 +3,14 @@
 Letters: R replicas, P parameters of one replica.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
+from rnnbench.metrics import Metric
 from rnnbench.objective.objective import Objective
 from rnnbench.optim.base import DrawObjective, State, Update
 from rnnbench.optim.batches import Batches
@@ -28,7 +29,6 @@ class HessianFree(HessianFreeStep):
     Source: Martens (2010), ICML; Martens and Sutskever (2011), ICML.
     """
 
-    metrics = METRICS
     shown_metrics = ("hf/damping", "hf/cg_iterations")
     needs_products = True
     stalled_message = (
@@ -43,6 +43,11 @@ class HessianFree(HessianFreeStep):
     line_search_batch_size: int
     batch_doubling_every: int
     max_batch_factor: int
+
+    @property
+    @override
+    def metrics(self) -> Sequence[Metric]:
+        return METRICS
 
     @property
     @override

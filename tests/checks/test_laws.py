@@ -60,7 +60,7 @@ def optimizer_case(optimizer=Sgd):
     problem = Problem(Good(4), Engine(model, dtype=torch.float64), seeds)
     theta = draw_parameters(model, [IdentityInit(**SCALES)] * 3, seeds, problem.engine)
     never = column(torch.inf)
-    rates = {"lr": column(0.1), "momentum": column(0.5), "weight_decay": column(0.0)}
+    rates = {"lr": column(0.1), "momentum": column(0.5), "weight_decay": column(0.0), "information_flow": column(0.0)}
     return OptimizerCase(optimizer(batch_size=4, clip_norm=never, clip_value=never, **rates), problem, theta)
 
 

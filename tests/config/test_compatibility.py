@@ -124,6 +124,7 @@ def built(*overrides, **targets):
         ((), {"task": Absolute}, "optim: the loss AbsoluteError has no hessian_product, so no Gauss-Newton product"),
         (("optim=adam",), {"model": Feedforward}, "probe.recurrent_weight: Feedforward has no parameter of kind "),
         (("optim=adam",), {"model": OneWay}, "probe.state_jacobian: OneWay has no state_jacobians; set "),
+        (("optim=sgd", "optim.information_flow=1"), {"model": Unbounded}, "optim.information_flow: the penalty on "),
         ((), {"model": OneWay}, "optim: OneWay has no linearized sweeps, so no Gauss-Newton product"),
         ((), {"model": Stateless}, "optim: Stateless has no hidden states that structural damping could act on"),
         (

@@ -26,6 +26,7 @@ def loss_function(theta):
 class Gradient:
     loss: Tensor
     gradient: Tensor
+    flow: None = None
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Objective:
 
     size: int
 
-    def loss_and_gradient(self, theta):
+    def loss_and_gradient(self, theta, *, with_flow=False):
         slope = torch.tanh(theta @ MIXING.to(theta) - SHIFT.to(theta))
         return Gradient(loss_function(theta), slope @ MIXING.to(theta).T)
 
@@ -72,6 +73,7 @@ SHARED = {
     "weight_decay": column(0.0, 0.1, 0.02),
     "clip_norm": column(INFINITY, 0.5, INFINITY),
     "clip_value": column(INFINITY, INFINITY, 0.1),
+    "information_flow": column(0.0, 0.0, 0.0),
 }
 MOMENTUM = column(0.5, 0.95, 0.99)
 NAG = {"momentum": MOMENTUM, "initial_momentum": column(0.1, 0.3, 0.9), "initial_momentum_updates": 5}

@@ -83,6 +83,7 @@ SHARED_ROWS = st.fixed_dictionaries(
         "weight_decay": rows(st.sampled_from([0.0, 1e-3, 0.2])),
         "clip_norm": st.just(NEVER),
         "clip_value": rows(st.sampled_from([INFINITY, 0.1, 1.0])),
+        "information_flow": st.just(column(0.0, 0.0, 0.0)),
     }
 )
 MOMENTUM_ROWS = rows(st.floats(0.01, 0.99))

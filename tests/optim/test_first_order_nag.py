@@ -27,9 +27,9 @@ class Objective:
 
     points: list[Tensor]
 
-    def loss_and_gradient(self, theta):
+    def loss_and_gradient(self, theta, *, with_flow=False):
         self.points.append(theta)
-        return SimpleNamespace(gradient=gradient_at(theta))
+        return SimpleNamespace(gradient=gradient_at(theta), flow=None)
 
 
 def nag(form, updates, *, weight_decay=0.0, clip_value=NEVER):
@@ -39,6 +39,7 @@ def nag(form, updates, *, weight_decay=0.0, clip_value=NEVER):
         weight_decay=torch.full((2, 1), weight_decay, dtype=torch.float64),
         clip_norm=NEVER,
         clip_value=clip_value,
+        information_flow=0 * MOMENTUM,
         form=form,
         momentum=MOMENTUM,
         initial_momentum=INITIAL_MOMENTUM,

@@ -68,6 +68,7 @@ def make(cls, keys, lrs=LRS, weight_decay=0.0):
         weight_decay=column(*[weight_decay] * len(lrs)),
         clip_norm=endless,
         clip_value=endless,
+        information_flow=0 / endless,
     )
 
 

@@ -24,6 +24,9 @@ class FirstOrderConfig(OptimizerConfig):
     clip_value: float | None = option(
         None, "largest |entry| of the gradient, whose entries are clamped; null: no clipping", above=0, per_replica=True
     )
+    information_flow: float = option(
+        0.0, "weight of the penalty on vanishing gradients of Pascanu et al. (2013)", low=0, per_replica=True
+    )
 
 
 @choice("optim", "sgd")
