@@ -13,7 +13,7 @@ from rnnbench.optim.first_order import INFORMATION_FLOW
 from rnnbench.optim.hessian_free_metrics import METRICS
 from rnnbench.probes.base import Probe
 from rnnbench.records.board import CONSTANT_PREDICTOR, DETAILS, OVERVIEW, QUANTILES
-from rnnbench.tasks.answers import ANSWER_LOSS, EXACT_SEQUENCE_RATE, WRONG_SYMBOLS
+from rnnbench.tasks.answers import ANSWER_LOSS, EXACT_SEQUENCE_RATE, WRONG_OUTPUTS, WRONG_SYMBOLS
 from rnnbench.training.observation import LOOP_METRICS
 
 
@@ -41,10 +41,12 @@ value for which at least a share q of the values is not larger. So the median of
 values count, missing ones do not."""
 
 ANSWERS = (
-    "Recorded at every evaluation: the first by `random_permutation`, all three by the `memorization` tasks. They\n"
-    "consider only the answers, whereas `error_rate/eval` of memorization counts a sequence as wrong if any of its\n"
-    "outputs is wrong."
+    "Recorded at every evaluation: the first by `random_permutation`, all three by the `memorization` tasks and\n"
+    "`copy_memory`. They consider only the answers, whereas `error_rate/eval` of memorization counts a sequence as\n"
+    "wrong if any of its outputs is wrong."
 )
+
+OUTPUTS = "Recorded at every evaluation by `delayed_copy`, `delayed_xor` and the variant `every_step` of `parity`."
 
 PICTURES = """\
 ## Pictures and histograms
@@ -76,6 +78,7 @@ def _sections() -> Iterator[str]:
     yield _section(
         "Tasks with outputs besides their answers", (ANSWER_LOSS, WRONG_SYMBOLS, EXACT_SEQUENCE_RATE), ANSWERS
     )
+    yield _section("Tasks with an answer at every step", (WRONG_OUTPUTS,), OUTPUTS)
     for name, probe in PROBES.items():
         summary = (probe.__doc__ or "").strip().splitlines()[0]
         yield _section(f"Probe `{name}`", probe.metrics, summary)

@@ -33,5 +33,5 @@ def variants(name: str) -> tuple[str, ...]:
 def shortest(name: str, variant: str) -> int:
     """The smallest `task.sequence_length` of a variant of a task."""
     build = packaged_tasks()[name]
-    length: int = build.func.smallest_length(variant, build.keywords.get("num_positions", 0))
+    length: int = build.func.smallest_length(variant, build.keywords.get(build.func.length_key, 0))
     return length

@@ -71,6 +71,58 @@ class LatchConfig(TaskConfig):
     num_noise_inputs: int = option("${model.hidden_size}", "noise inputs, one for each unit of the net", low=1)
 
 
+@choice("task", "parity")
+@dataclass
+class ParityConfig(TaskConfig):
+    """The parity of random bits."""
+
+    sequence_length: int = other_default(TaskConfig, "sequence_length", 10, "number of bits T; bengio94: at most T")
+    variant: str = other_default(TaskConfig, "variant", "lightbench26")
+
+
+@choice("task", "copy_memory")
+@dataclass
+class CopyMemoryConfig(MemorizationConfig):
+    """The first symbols of a sequence, after T steps."""
+
+    variant: str = other_default(TaskConfig, "variant", "urnn16")
+    num_symbols: int = other_default(MemorizationConfig, "num_symbols", 8)
+    num_positions: int = other_default(MemorizationConfig, "num_positions", 10)
+
+
+@choice("task", "delayed")
+@dataclass
+class DelayedConfig(TaskConfig):
+    """Bits of earlier steps, at every step."""
+
+    sequence_length: int = other_default(TaskConfig, "sequence_length", 100, "number of steps T")
+    variant: str = other_default(TaskConfig, "variant", "engelken23")
+    delay: int = option(10, "delay d in steps", low=1)
+
+
+@choice("task", "digits")
+@dataclass
+class DigitsConfig(TaskConfig):
+    """Images, pixel by pixel."""
+
+    sequence_length: int = other_default(
+        TaskConfig,
+        "sequence_length",
+        64,
+        "number of steps T; those after the 64 pixels show nothing",
+    )
+    variant: str = other_default(TaskConfig, "variant", "le15")
+
+
+@choice("task", "two_sequence")
+@dataclass
+class TwoSequenceConfig(TaskConfig):
+    """One of two classes, and noise on the same input."""
+
+    variant: str = other_default(TaskConfig, "variant", "hs97")
+    num_positions: int = option(3, "number of first steps, which show the class", low=1)
+
+
 # ---------------------------------------------------------------- model
 
 
@@ -135,6 +187,9 @@ class InitConfig(Choice):
     output_scale: float = option(0.1, "standard deviation of the readout weights", low=0, per_replica=True)
     bias_scale: float = option(0.0, "standard deviation of the hidden biases", low=0, per_replica=True)
     initial_state_scale: float = option(0.0, "standard deviation of the learned initial state", low=0, per_replica=True)
+    forget_bias: float = option(
+        0.0, "mean of the biases of the gates that keep the state (lstm: forget, gru: update)", per_replica=True
+    )
 
 
 @choice("init", "sparse")

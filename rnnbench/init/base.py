@@ -50,12 +50,14 @@ class Init(Initializer):
         output_scale: Standard deviation of the readout weights.
         bias_scale: Standard deviation of the hidden biases (the output bias starts at 0).
         initial_state_scale: Standard deviation of the learned initial state.
+        forget_bias: Mean of the biases of the gates that keep the state: the forget gates of an LSTM.
     """
 
     input_scale: float
     output_scale: float
     bias_scale: float
     initial_state_scale: float
+    forget_bias: float = 0.0
 
     @abstractmethod
     def recurrent_block(self, generator: torch.Generator, hidden_size: int) -> Tensor:
@@ -63,7 +65,10 @@ class Init(Initializer):
 
     @override
     def check(self, model: Model) -> None:
-        """Nothing to check: parameters of every kind can be drawn."""
+        """Check that the model has the gates that `forget_bias` is for."""
+        gates = [parameter.forget for parameter in model.layout.values() if parameter.forget != (0, 0)]
+        if self.forget_bias != 0 and not gates:
+            raise ValueError(f"init.forget_bias must be 0 with a model without forget gates, got {self.forget_bias:g}")
 
     @override
     def initial_parameters(self, generator: torch.Generator, model: Model) -> dict[str, Tensor]:
@@ -100,7 +105,9 @@ class Init(Initializer):
             "readout": self.output_scale,
             "readout_bias": 0.0,
         }
-        return scales[parameter.kind] * normal
+        drawn = scales[parameter.kind] * normal
+        drawn[slice(*parameter.forget)] += self.forget_bias
+        return drawn
 
     def _draw_block(self, generator: torch.Generator, hidden_size: int) -> Tensor:
         """Draw one block of recurrent weights, and check its shape and type."""

@@ -40,7 +40,7 @@ class Gru(FusedCell):
         return {
             "weight_hh": Parameter((3 * n, n), "recurrent"),
             "weight_ih": Parameter((3 * n, self.input_size), "input"),
-            "bias": Parameter((3 * n,), "bias"),
+            "bias": Parameter((3 * n,), "bias", forget=(n, 2 * n)),
             "bias_hn": Parameter((n,), "bias"),
         }
 

@@ -78,11 +78,11 @@ class Lstm(FusedCell):
 
     @override
     def step_layout(self) -> Layout:
-        rows = 4 * self.hidden_size
+        rows, forget = 4 * self.hidden_size, (self.hidden_size, 2 * self.hidden_size)
         return {
             "weight_hh": Parameter((rows, self.hidden_size), "recurrent"),
             "weight_ih": Parameter((rows, self.input_size), "input"),
-            "bias": Parameter((rows,), "bias"),
+            "bias": Parameter((rows,), "bias", forget=forget),
         }
 
     @override

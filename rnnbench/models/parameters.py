@@ -30,12 +30,15 @@ class Parameter:
             `Cell` has one parameter of each of these three; its `step` takes none of them.
         scale: Standard deviation of a parameter of kind "own".
         mean: Mean of a parameter of kind "own".
+        forget: First and last entry, the last not included, of the biases of the gates that keep the state, in a
+            parameter of kind "bias"; an initialization adds its `forget_bias` to them.
     """
 
     shape: tuple[int, ...]
     kind: Kind = "own"
     scale: float | None = None
     mean: float = 0.0
+    forget: tuple[int, int] = (0, 0)
 
     @property
     def size(self) -> int:
@@ -78,6 +81,9 @@ def _problem(parameter: Parameter, hidden_size: int) -> str | None:
         return f'a parameter of kind "own" needs its standard deviation, scale >= 0, got {parameter.scale!r}'
     if kind != "own" and (parameter.scale is not None or parameter.mean != 0):
         return f'scale and mean belong to kind "own"; the initialization sets those of kind "{kind}"'
+    first, last = parameter.forget
+    if (first, last) != (0, 0) and not (kind == "bias" and 0 <= first < last <= shape[0]):
+        return f'forget is a range of entries of a parameter of kind "bias", got {parameter.forget!r}'
     if kind == "recurrent" and not (len(shape) == 2 and shape[1] == hidden_size and shape[0] % hidden_size == 0):
         return (
             f"recurrent weights must be stacked square blocks, (k n, n) with n = {hidden_size}, got {shape}; "

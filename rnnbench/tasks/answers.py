@@ -29,6 +29,14 @@ EXACT_SEQUENCE_RATE = Metric(
     "rises to 1; for the constant predictor it is num_symbols^-num_positions",
 )
 
+WRONG_OUTPUTS = Metric(
+    "wrong_outputs/eval",
+    "share of the outputs that are wrong, over the same sequences as loss/eval",
+    "1",
+    "falls from 0.5, that of the constant predictor, to 0; error_rate/eval, which counts every sequence with a wrong "
+    "output, falls later",
+)
+
 
 def wrong_classes(outputs: Tensor, targets: Tensor) -> Tensor:
     """Which outputs have their largest unit elsewhere than at the target class.
@@ -42,3 +50,16 @@ def wrong_classes(outputs: Tensor, targets: Tensor) -> Tensor:
     """
     # argmax returns the position of a NaN, which could be the target class.
     return (outputs.argmax(-1) != targets) | outputs.isnan().any(-1)
+
+
+def wrong_signs(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Which logits have the wrong sign.
+
+    Args:
+        outputs: (S, R, B, 1).
+        targets: (S, R, B, 1), each 0 or 1.
+
+    Returns:
+        (S, R, B), bool; a NaN is wrong.
+    """
+    return (((outputs > 0) != (targets > 0.5)) | outputs.isnan())[..., 0]

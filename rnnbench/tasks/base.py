@@ -30,8 +30,8 @@ class Task(ABC):
     Attributes:
         variants: Variant -> smallest sequence length, the default variant first; see `check_variant`. Empty: the task
             has no variants.
-        steps_per_position: Variant -> steps that each position to memorize adds to its smallest length: one to show it
-            and one for the answer, if any.
+        length_key: Key on which the smallest length of a variant depends, such as the number of positions to memorize.
+        steps_per_unit: Variant -> steps that each unit of this key adds to its smallest length.
         input_size: Number of inputs d.
         output_size: Number of outputs o.
         loss: Name of a loss in `rnnbench.losses.LOSSES`, or a `Loss` of the task's own.
@@ -46,7 +46,8 @@ class Task(ABC):
     """
 
     variants: ClassVar[Mapping[str, int]] = {}
-    steps_per_position: ClassVar[Mapping[str, int]] = {}
+    length_key: ClassVar[str] = "num_positions"
+    steps_per_unit: ClassVar[Mapping[str, int]] = {}
 
     input_size: int
     output_size: int
@@ -60,7 +61,7 @@ class Task(ABC):
     dependency: range | None = None
 
     @classmethod
-    def smallest_length(cls, variant: str, num_positions: int = 0) -> int:
+    def smallest_length(cls, variant: str, units: int = 0) -> int:
         """The smallest sequence length of a variant.
 
         From this length on, every window of steps that a variant draws from has at least one step, no two windows
@@ -68,18 +69,18 @@ class Task(ABC):
 
         Args:
             variant: Name of one of the variants.
-            num_positions: Number of positions to memorize, for tasks that have this key.
+            units: Value of `length_key`, for tasks that have this key.
         """
-        return cls.variants[variant] + num_positions * cls.steps_per_position.get(variant, 0)
+        return cls.variants[variant] + units * cls.steps_per_unit.get(variant, 0)
 
     @classmethod
-    def check_variant(cls, variant: str, sequence_length: int, num_positions: int = 0) -> None:
+    def check_variant(cls, variant: str, sequence_length: int, units: int = 0) -> None:
         """Check that the task has a variant, and that the variant is defined at a length.
 
         Args:
             variant: Name of the variant.
             sequence_length: Nominal length T.
-            num_positions: Number of positions to memorize, for tasks that have this key.
+            units: Value of `length_key`, for tasks that have this key.
 
         Raises:
             ValueError: The task has no such variant, or the length is too small for it; the message names the key.
@@ -88,11 +89,11 @@ class Task(ABC):
         if variant not in cls.variants:
             known = ", ".join(cls.variants)
             raise ValueError(f"task.variant: {cls.__name__} has no variant {variant!r}; it has {known}")
-        smallest = cls.smallest_length(variant, num_positions)
+        smallest = cls.smallest_length(variant, units)
         if sequence_length < smallest:
-            positions = f" with task.num_positions={num_positions}" if variant in cls.steps_per_position else ""
+            condition = f" with task.{cls.length_key}={units}" if variant in cls.steps_per_unit else ""
             raise ValueError(
-                f"task.sequence_length must be at least {smallest} for variant {variant} of {cls.__name__}{positions}, "
+                f"task.sequence_length must be at least {smallest} for variant {variant} of {cls.__name__}{condition}, "
                 f"got {sequence_length}"
             )
 

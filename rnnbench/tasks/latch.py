@@ -40,7 +40,7 @@ class Latch(Task):
     """
 
     variants: ClassVar[Mapping[str, int]] = {"bengio94": 1}
-    steps_per_position: ClassVar[Mapping[str, int]] = {"bengio94": 1}
+    steps_per_unit: ClassVar[Mapping[str, int]] = {"bengio94": 1}
     loss = "squared_error"
     output_size = 1
     baseline_loss = TARGET**2

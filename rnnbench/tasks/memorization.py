@@ -18,6 +18,9 @@ from rnnbench.tasks.one_hot import one_hot
 from rnnbench.tasks.placement import lags_of
 from rnnbench.tasks.random_numbers import integers
 
+BLANKS_ONLY = ("pascanu13", "urnn16")
+"""Variants whose T does not count the steps that show the symbols and those of the answers."""
+
 MAX_BALANCED_PATTERNS = 1000
 """Largest number of patterns for which batches are balanced: the batch size of the publication."""
 
@@ -40,7 +43,7 @@ class Memorization(Task):
     """
 
     variants: ClassVar[Mapping[str, int]] = {"hf11": 1, "hf11_answers": 1, "pascanu13": 1}
-    steps_per_position: ClassVar[Mapping[str, int]] = {"hf11": 2, "hf11_answers": 2}
+    steps_per_unit: ClassVar[Mapping[str, int]] = {"hf11": 2, "hf11_answers": 2}
     loss = "softmax_cross_entropy"
     evaluation_metrics = (ANSWER_LOSS, WRONG_SYMBOLS, EXACT_SEQUENCE_RATE)
 
@@ -65,12 +68,8 @@ class Memorization(Task):
         self.check_variant(variant, sequence_length, num_positions)
         self.sequence_length, self.variant = sequence_length, variant
         self.num_symbols, self.num_positions = num_symbols, num_positions
-        if variant == "pascanu13":
-            self.num_steps = sequence_length + 2 * num_positions
-            self.trigger_step = self.num_steps - num_positions
-        else:
-            self.num_steps = sequence_length
-            self.trigger_step = self.num_steps - num_positions - 1
+        self.num_steps = sequence_length + 2 * num_positions * (variant in BLANKS_ONLY)
+        self.trigger_step = self.num_steps - num_positions - (variant != "pascanu13")
         self.dependency = lags_of(range(num_positions), self.num_steps)
         self.input_size, self.output_size = num_symbols + 2, num_symbols + 1
         self.num_outputs = num_positions if variant == "hf11_answers" else self.num_steps

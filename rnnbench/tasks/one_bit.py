@@ -10,7 +10,7 @@ from typing import ClassVar
 from torch import Tensor
 from typing_extensions import override
 
-from rnnbench.tasks.answers import ANSWER_LOSS, EXACT_SEQUENCE_RATE, WRONG_SYMBOLS
+from rnnbench.tasks.answers import ANSWER_LOSS, EXACT_SEQUENCE_RATE, WRONG_SYMBOLS, wrong_signs
 from rnnbench.tasks.base import Batch, Draw
 from rnnbench.tasks.description import Description
 from rnnbench.tasks.memorization import Memorization
@@ -28,7 +28,7 @@ class OneBit(Memorization):
     """
 
     variants: ClassVar[Mapping[str, int]] = {"hf11": 3, "hf11_answers": 3, "pascanu13": 1, "boulanger13": 2}
-    steps_per_position: ClassVar[Mapping[str, int]] = {}  # there is one position, which the smallest lengths include
+    steps_per_unit: ClassVar[Mapping[str, int]] = {}  # there is one position, which the smallest lengths include
 
     def __init__(self, sequence_length: int, variant: str = "hf11") -> None:
         """Build a variant at one length; see `Memorization`."""
@@ -72,7 +72,7 @@ class OneBit(Memorization):
         """Which sequences have a wrong output, (R, B)."""
         if self.variant != "boulanger13":
             return super().misses(outputs, batch)
-        return (((outputs > 0) != (batch.targets > 0.5)) | outputs.isnan())[0, :, :, 0]
+        return wrong_signs(outputs, batch.targets)[0]
 
     @override
     def scores(self, outputs: Tensor, losses: Tensor, batch: Batch) -> Mapping[str, Tensor]:

@@ -172,9 +172,8 @@ def _choices():
 @pytest.mark.parametrize(
     ("what", "given", "meant"),
     [
-        ("task", "copy", "memorization_5"),
-        ("task", "copying", "memorization_5"),
-        ("task", "parity", "xor"),
+        ("task", "copy", "copy_memory"),
+        ("task", "mnist", "digits"),
         ("model", "vanilla", "rnn"),
         ("model", "Elman", "rnn"),
         ("model", "LSTM", "lstm"),

@@ -75,7 +75,7 @@ def test_the_mode_key_stands_for_the_option():
     [
         (["seed=1,-2"], r"job 1 \(seed=-2\): seed must be >= 0"),
         (["optim=sgd,hf", "optim.lr=1"], r"job 1 .*optim=hf has no key optim.lr"),
-        (["task.num_positions=3"], "it belongs to task=latch or memorization_20 or memorization_5"),
+        (["task.num_positions=3"], r"it belongs to task=copy_memory or latch or memorization_20 \(and 2 more\)"),
         (["seed=interval(0,1)"], "seed=interval"),
         (["task=glob(z*)"], "the sweep has no values"),
         (["seed=range(0,10001)"], "more than 10000 jobs"),

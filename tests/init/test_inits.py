@@ -294,3 +294,21 @@ def test_a_seed_means_the_same_parameters_forever(model, name):
     theta = net.flatten(INITS[name](generator(2024), net.layout))
     weights = torch.arange(1, len(theta) + 1, dtype=torch.float64).cos()
     assert float(theta @ weights) == pytest.approx(KNOWN_SUMS[model][name], abs=1e-11)
+
+
+@pytest.mark.parametrize(("model", "gate", "num_gates"), [(Lstm, 1, 4), (Gru, 1, 3)])
+def test_the_forget_bias_is_added_to_the_gates_that_keep_the_state(model, gate, num_gates):
+    plain, raised = (
+        IdentityInit(**SCALES, forget_bias=bias)(generator(), model(2, 1, 5).layout) for bias in (0.0, 3.0)
+    )
+    change = torch.zeros(num_gates, 5, dtype=torch.float64)
+    change[gate] = 3
+    assert torch.allclose(raised.pop("bias"), plain.pop("bias") + change.flatten())
+    assert all(torch.equal(raised[name], value) for name, value in plain.items())
+
+
+def test_a_forget_bias_without_such_gates_is_refused():
+    init = IdentityInit(**SCALES, forget_bias=1.0)
+    init.check(Lstm(2, 1, 5))
+    with pytest.raises(ValueError, match=r"^init\.forget_bias must be 0 with a model without forget gates, got 1$"):
+        init.check(SimpleRnn(2, 1, 5))

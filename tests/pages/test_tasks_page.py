@@ -39,9 +39,9 @@ def test_there_is_a_row_for_every_variant(task):
 
 
 def test_a_row_has_the_numbers_of_its_length():
-    row = rows_of(markdown(50), "adding")["hf11"]
-    assert row[:2] == ["6", "51..55"]
-    assert row[3] == "I in 1..4, J in 5..24, cue at 0, cue at L - 4"
+    row = rows_of(markdown(200), "adding")["hf11"]
+    assert row[:2] == ["6", "201..220"]
+    assert row[3] == "I in 2..19, J in 20..99, cue at 0, cue at L - 4"
     assert (row[5], row[8]) == ("1", "0.1667")
 
 

@@ -11,12 +11,12 @@ from rnnbench.config.packaged_tasks import packaged_tasks, shortest, variants
 
 SMALL = ("model.hidden_size=6", "init.num_connections=4", "threads=1", "budget.updates=2", "hydra.run.dir=run")
 HF = [f"optim.{name}_batch_size=12" for name in ("gradient", "curvature", "backtracking", "line_search")]
+MEMORIZED = {"answer_loss/eval", "wrong_symbols/eval", "exact_sequence_rate/eval"}
 SCORES = {
     "random_permutation": {"answer_loss/eval"},
-    **{
-        f"memorization_{size}": {"answer_loss/eval", "wrong_symbols/eval", "exact_sequence_rate/eval"}
-        for size in (1, 5, 20)
-    },
+    "delayed_copy": {"wrong_outputs/eval"},
+    "delayed_xor": {"wrong_outputs/eval"},
+    **{name: MEMORIZED for name in ("copy_memory", "memorization_1", "memorization_5", "memorization_20")},
 }
 
 
