@@ -31,7 +31,7 @@ usage: rnnbench COMMAND ...
   probe FOLDER... [probe=NAME] analyse saved nets: Jacobians, their products, gradients
   export RUN FILE              write a trained net for plain torch, and print the code that loads it
   check [GROUP=NAME ...]       check classes of your own against their laws: rnnbench check --config-dir my
-  reproduce NAME [--quick]     test a claim of the book; --list shows the claims
+  reproduce NAME [--quick]     test a claim of the book or a paper; --list shows them
   bench [engine]               measure the engine's speed on this machine against torch.nn and autograd
   bench update [OVERRIDES]     measure which parts of an update take time, and how many threads are fastest
   --version                    show the version

@@ -18,13 +18,14 @@ INTRODUCTION = """\
 
 Made by `python -m docs.make reproductions` from the records in `results/reproductions`; do not edit.
 
-Each experiment tests a claim of Goodfellow, Bengio and Courville, *Deep Learning*, chapter 10. Its rule is in
-`conf/experiment/NAME.yaml`: the thresholds, and a negative control, a case in which the claim must fail. A claim
+Each experiment tests a claim of Goodfellow, Bengio and Courville, *Deep Learning*, chapter 10, or of a paper. Its rule
+is in `conf/experiment/NAME.yaml`: the thresholds, and a negative control, a case in which the claim must fail. A claim
 *holds* if the whole 95 % interval of each of its numbers is on the right side of the threshold. It *does not hold* if
 one interval is entirely on the wrong side. Otherwise, or if the control does not fail as required, it is *not decided*.
 
 `rnnbench reproduce --list` shows all experiments. The same command continues an interrupted one; `--quick` uses fewer
-nets. Times were measured on two cores that were also busy with other work.
+nets, `--full` the sizes of the paper, if the usual ones are smaller. Times were measured on two cores that were also
+busy with other work.
 """
 
 
@@ -49,7 +50,7 @@ def markdown(records: Path) -> str:
     names = [name for name in rule_names() if (records / name / FILE_NAME).is_file()]
     results = [_reworded(read_result(records / name)) for name in names]
     overview = table(
-        ("", "section", "command", "takes", "verdict"),
+        ("", "section or paper", "command", "takes", "verdict"),
         [
             (
                 f"[{result.rule.name}](#{result.rule.name})",
@@ -71,7 +72,7 @@ def _section(result: Result) -> str:
     machine = ", ".join(f"{name} {version}" for name, version in result.versions.items())
     lines = [
         f"\n## {rule.name}\n",
-        f"Section {rule.section}: “{rule.sentence}”\n",
+        f"{rule.source[0].upper()}{rule.source[1:]}: “{rule.sentence}”\n",
         f"**Claim.** {rule.claim}\n",
         *([f"**Theory.** {rule.theory}\n"] if rule.theory else []),
         f"**Control.** {rule.control}\n",
@@ -85,7 +86,7 @@ def _section(result: Result) -> str:
 
 
 def _rule_today(rule: Rule) -> Rule:
-    return load_rule(rule.name, quick=rule.quick)
+    return load_rule(rule.name, quick=rule.quick, full=rule.full)
 
 
 def _reworded(result: Result) -> Result:

@@ -1,4 +1,4 @@
-"""`rnnbench reproduce`: tests a claim of the book and prints the findings and the verdict."""
+"""`rnnbench reproduce`: tests a claim of the book or of a paper and prints the findings and the verdict."""
 
 import argparse
 import shlex
@@ -24,12 +24,14 @@ class Options:
     Attributes:
         name: Name of the experiment; None: list all experiments.
         quick: Whether to use fewer nets, so that it ends within two minutes.
+        full: Whether to use the sizes of the paper.
         out: Folder of the experiment.
         quiet: Whether to hide progress.
     """
 
     name: str | None
     quick: bool
+    full: bool
     out: Path
     quiet: bool
 
@@ -38,8 +40,8 @@ def _parser() -> argparse.ArgumentParser:
     """The parser of `rnnbench reproduce`."""
     parser = CommandParser(
         prog="rnnbench reproduce",
-        usage="rnnbench reproduce NAME [--quick] [--out FOLDER] [-q]\n       rnnbench reproduce --list",
-        description="Test a claim of the book: train, measure, draw, and end in a verdict.",
+        usage="rnnbench reproduce NAME [--quick | --full] [--out FOLDER] [-q]\n       rnnbench reproduce --list",
+        description="Test a claim of the book or of a paper: train, measure, draw, and end in a verdict.",
         epilog="The rule is in conf/experiment/NAME.yaml; rnnbench list experiment NAME shows it. The same command\n"
         "continues an interrupted experiment. The verdict is: holds, does not hold, or not decided; each has exit\n"
         "status 0.",
@@ -48,8 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("names", metavar="NAME", nargs="*", help="name of the experiment")
     parser.add_argument("--list", action="store_true", help="show the experiments")
     parser.add_argument("--quick", action="store_true", help="fewer nets: under two minutes on two cores")
+    parser.add_argument("--full", action="store_true", help="the sizes of the paper: may take days")
     parser.add_argument(
-        "--out", metavar="FOLDER", help=f"folder of the experiment; default: {ROOT}/NAME, or NAME_quick"
+        "--out", metavar="FOLDER", help=f"folder of the experiment; default: {ROOT}/NAME, NAME_quick or NAME_full"
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress on the terminal")
     return parser
@@ -63,15 +66,21 @@ def parse_options(words: Sequence[str]) -> Options:
     """
     given = _parser().parse_intermixed_args(words)
     if given.list:
-        if given.names or given.quick or given.out:
+        if given.names or given.quick or given.full or given.out:
             raise ConfigError("rnnbench reproduce --list takes no other argument")
-        return Options(None, quick=False, out=ROOT, quiet=False)
+        return Options(None, quick=False, full=False, out=ROOT, quiet=False)
+    if given.quick and given.full:
+        raise ConfigError("rnnbench reproduce takes --quick or --full, not both")
     if len(given.names) != 1:
         got = " ".join(given.names) or "none"
         raise ConfigError(f"rnnbench reproduce needs the name of one experiment, got {got}; --list shows them")
     (name,) = given.names
-    out = ROOT / (f"{name}_quick" if given.quick else name) if given.out is None else Path(given.out).expanduser()
-    return Options(name, quick=given.quick, out=out, quiet=given.quiet)
+    out = _default_folder(name, given.quick, given.full) if given.out is None else Path(given.out).expanduser()
+    return Options(name, quick=given.quick, full=given.full, out=out, quiet=given.quiet)
+
+
+def _default_folder(name: str, quick: bool, full: bool) -> Path:
+    return ROOT / (name + "_quick" * quick + "_full" * full)
 
 
 def main(words: Sequence[str]) -> int:
@@ -95,10 +104,10 @@ def main(words: Sequence[str]) -> int:
 
 
 def list_lines() -> list[str]:
-    """One line per experiment: its name, the section of the book and the claim."""
+    """One line per experiment: its name, the section of the book or the paper, and the claim."""
     rules = [load_rule(name) for name in rule_names()]
-    width = max(len(rule.name) for rule in rules)
-    return [f"{rule.name:<{width}}  {rule.section:<7}  {rule.claim}" for rule in rules]
+    widths = [max(map(len, words)) for words in zip(*((rule.name, rule.section) for rule in rules), strict=True)]
+    return [f"{rule.name:<{widths[0]}}  {rule.section:<{widths[1]}}  {rule.claim}" for rule in rules]
 
 
 def reproduce(options: Options) -> int:
@@ -118,7 +127,7 @@ def reproduce(options: Options) -> int:
     from rnnbench.experiments.study import Study, StudyError
 
     assert options.name is not None
-    rule = load_rule(options.name, quick=options.quick)
+    rule = load_rule(options.name, quick=options.quick, full=options.full)
     experiment = make_experiment(rule)
     study = Study(rule, options.out, quiet=options.quiet, parts=experiment.parts)
     try:
@@ -133,6 +142,7 @@ def reproduce(options: Options) -> int:
 
 
 def _command(options: Options) -> str:
-    words: Sequence[str] = ["rnnbench", "reproduce", str(options.name), *["--quick"] * options.quick]
-    default = ROOT / (f"{options.name}_quick" if options.quick else str(options.name))
+    name = str(options.name)
+    words = ["rnnbench", "reproduce", name, *["--quick"] * options.quick, *["--full"] * options.full]
+    default = _default_folder(name, options.quick, options.full)
     return shlex.join([*words, *([] if options.out == default else ["--out", str(options.out)])])

@@ -28,15 +28,16 @@ class Rule:
     Attributes:
         name: Name of the experiment and of its file.
         _target_: Class that measures, draws and judges the experiment.
-        section: Section of Goodfellow, Bengio and Courville, *Deep Learning*.
-        sentence: What the book says there.
+        section: Section of Goodfellow, Bengio and Courville, *Deep Learning*; or a paper, as in "Le et al. (2015)".
+        sentence: What the book says there, or the paper.
         claim: The part of that sentence that is tested.
         theory: What theory adds to the book or says against it; "" if nothing.
         control: The negative control: a setting in which the claim must fail.
-        settings: Settings of the measurement; a quick run replaces some of them.
+        settings: Settings of the measurement; a quick or a full run replaces some of them.
         thresholds: Thresholds of the verdict.
         sweeps: Name of each sweep -> its arguments for `rnnbench train -m`.
         quick: Whether this is the rule of a quick run.
+        full: Whether this is the rule of a run of the paper's size.
     """
 
     name: str
@@ -50,6 +51,12 @@ class Rule:
     thresholds: Mapping[str, float]
     sweeps: Mapping[str, Sequence[str]]
     quick: bool
+    full: bool = False
+
+    @property
+    def source(self) -> str:
+        """The section of the book, or the paper, as a sentence names it."""
+        return f"section {self.section}" if self.section[0].isdigit() else self.section
 
     def decides_as(self, other: "Rule") -> bool:
         """Whether both rules train, measure and judge the same, whatever their wording."""
@@ -62,16 +69,17 @@ def rule_names() -> list[str]:
     return sorted(path.stem for path in _folder().glob("*.yaml"))
 
 
-def load_rule(name: str, *, quick: bool = False, changes: Mapping[str, Any] | None = None) -> Rule:
+def load_rule(name: str, *, quick: bool = False, full: bool = False, changes: Mapping[str, Any] | None = None) -> Rule:
     """Read a rule and resolve its interpolations.
 
     Args:
         name: Name of the experiment.
         quick: Whether to use the settings of a quick run.
+        full: Whether to use those of the paper's size.
         changes: Settings to replace, by name.
 
     Raises:
-        ConfigError: There is no such experiment, or its file is not a valid rule.
+        ConfigError: There is no such experiment, its file is not a valid rule, or it has no settings of a full run.
     """
     names = rule_names()
     if name not in names:
@@ -79,15 +87,18 @@ def load_rule(name: str, *, quick: bool = False, changes: Mapping[str, Any] | No
     path = _folder() / f"{name}.yaml"
     try:
         tree: Any = OmegaConf.load(path)
-        quick_settings = tree.pop("quick", {})
-        tree.settings = OmegaConf.merge(tree.settings, quick_settings if quick else {}, dict(changes or {}))
+        quick_settings, full_settings = tree.pop("quick", {}), tree.pop("full", {})
+        replaced = quick_settings if quick else full_settings if full else {}
+        tree.settings = OmegaConf.merge(tree.settings, replaced, dict(changes or {}))
         values: Any = OmegaConf.to_container(tree, resolve=True)
     except (OmegaConfBaseException, yaml.YAMLError, AttributeError) as error:
         raise ConfigError(f"{path}: {str(error).splitlines()[0]}") from error
-    keys = [field.name for field in dataclasses.fields(Rule) if field.name != "quick"]
+    if full and not full_settings:
+        raise ConfigError(f"{name} has no settings of a full run: its usual run has the size of its source")
+    keys = [field.name for field in dataclasses.fields(Rule) if field.name not in ("quick", "full")]
     if sorted(values) != sorted(keys):
         raise ConfigError(f"{path} must have the keys {', '.join(keys)} and quick, got {', '.join(map(str, values))}")
-    return Rule(**values, quick=quick)
+    return Rule(**values, quick=quick, full=full)
 
 
 def is_rule(path: Path) -> bool:

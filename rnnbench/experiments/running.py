@@ -56,7 +56,7 @@ def result_lines(result: Result, folder: Path) -> list[str]:
     rows = [HEADINGS, *map(cells, result.findings)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    quotation = f'{rule.name}: section {rule.section} says "{rule.sentence}"'
+    quotation = f'{rule.name}: {rule.source} says "{rule.sentence}"'
     what, measured, interval, claimed, _ = cells(decisive)
     return [
         quotation,

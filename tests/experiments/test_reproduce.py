@@ -85,9 +85,27 @@ SMALL = {
         "order_sequences": 20,
     },
     "batch_or_stochastic": {"sequence_length": 10, "hidden_size": 2, "end_seed": 301, "sequences": 50},
+    "bengio_1994": {
+        "latch_lengths": "5,6",
+        "two_sequence_lengths": "8,9",
+        "parity_lengths": "2,3",
+        "hidden_size": 2,
+        "first_seed": 0,
+        "end_seed": 2,
+        "latch_updates": 1,
+        "two_sequence_updates": 1,
+        "parity_updates": 1,
+    },
+    "hochreiter_1997": {"sequence_length": 11, "hidden_size": 2, "end_seed": 101, "sequences": 20, "budget": 40},
+    "le_2015": {"sequence_length": 6, "control_length": 4, "hidden_size": 2, "end_seed": 101, "sequences": 40},
+    "curse_of_memory": {"memories": [2, 4], "num_memories": 2, "end_seed": 7, "num_sequences": 4},
 }
 
-COMPARED = {"init_and_momentum": ("task", "init.spectral_radius")}
+COMPARED = {
+    "init_and_momentum": ("task", "init.spectral_radius"),
+    "bengio_1994": ("task.sequence_length",),
+    "le_2015": ("task.sequence_length",),
+}
 """Further keys whose values an experiment compares, so that it needs them all."""
 
 
@@ -210,6 +228,8 @@ def test_a_sweep_that_fails_is_named(tmp_path):
         (["jacobian_products", "latch"], "needs the name of one experiment, got jacobian_products latch"),
         (["jacobian_product"], "jacobian_products"),
         (["jacobian_products", "--fast"], "--fast"),
+        (["le_2015", "--quick", "--full"], "takes --quick or --full, not both"),
+        (["jacobian_products", "--full"], "jacobian_products has no settings of a full run"),
         (["--list", "jacobian_products"], "takes no other argument"),
         (["jacobian_products", "--out", "full"], "holds files that are not of this experiment"),
         (["jacobian_products", "--out", "full/file"], "holds files that are not of this experiment"),

@@ -1,0 +1,115 @@
+"""The judgement of the experiments on papers, from outcomes made by hand, and the moments of curse_of_memory."""
+
+import pytest
+import torch
+
+from rnnbench.config.rule import load_rule, rule_names
+from rnnbench.experiments.bengio_1994 import PROBLEMS, Bengio1994
+from rnnbench.experiments.curse_of_memory import CurseOfMemory, closed_forms, second_moments
+from rnnbench.experiments.hochreiter_1997 import Hochreiter1997
+from rnnbench.experiments.le_2015 import Le2015
+from rnnbench.experiments.verdict import conclude
+
+
+def runs(solved, count=100, *, lr=0.1, sequences=1000, **values):
+    """`solved` of the runs at a learning rate, and none at another."""
+    return [
+        {"lr": rate, "solved": rate == lr and at < solved, "sequences": sequences, **values}
+        for rate in (lr, 2 * lr)
+        for at in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("short", "long", "verdict"),
+    [
+        (100, 0, "holds"),
+        (100, 60, "does not hold"),
+        (100, 18, "not decided"),  # about a fifth is left
+        (60, 0, "not decided"),  # the shortest sequences are not learned either
+    ],
+)
+def test_bengio_1994(short, long, verdict):
+    measured = {problem: [*runs(100, length=5), *runs(0, length=80)] for problem in PROBLEMS}
+    measured["parity"] = [*runs(short, length=4), *runs(50, length=8), *runs(long, length=16)]
+    assert conclude(Bengio1994(load_rule("bengio_1994")).judge(measured))[0] == verdict
+
+
+@pytest.mark.parametrize(
+    ("solved", "sequences", "rnn", "verdict"),
+    [
+        (100, 70_000, 0, "holds"),
+        (100, 80_000, 0, "does not hold"),  # too late
+        (20, 70_000, 0, "does not hold"),
+        (50, 70_000, 0, "not decided"),
+        (100, 70_000, 100, "not decided"),  # the simple net does it too
+    ],
+)
+def test_hochreiter_1997(solved, sequences, rnn, verdict):
+    measured = {
+        "adding_lstm": [*runs(0, lr=0.03), *runs(solved, sequences=sequences)],
+        "adding_rnn": runs(rnn),
+        "two_sequence_lstm": runs(100),
+        "two_sequence_rnn": runs(100),
+    }
+    assert conclude(Hochreiter1997(load_rule("hochreiter_1997")).judge(measured))[0] == verdict
+
+
+@pytest.mark.parametrize(
+    ("irnn", "lstm", "tanh", "easy", "verdict"),
+    [
+        (90, 90, 10, 100, "holds"),
+        (30, 90, 10, 100, "does not hold"),  # the LSTM solves far more
+        (90, 90, 90, 100, "does not hold"),  # tanh does too
+        (90, 90, 10, 10, "not decided"),  # tanh does not learn short sequences either
+        (60, 90, 10, 100, "not decided"),
+    ],
+)
+def test_le_2015(irnn, lstm, tanh, easy, verdict):
+    rule = load_rule("le_2015")
+    long, short = rule.settings["sequence_length"], rule.settings["control_length"]
+    counts = {"irnn": (irnn, 100), "lstm": (lstm, 100), "tanh": (tanh, easy)}
+    measured = {net: [*runs(at, length=long), *runs(at_short, length=short)] for net, (at, at_short) in counts.items()}
+    assert conclude(Le2015(rule).judge(measured))[0] == verdict
+
+
+@pytest.mark.parametrize(
+    ("slopes", "verdict"),
+    [
+        ((1, 3, 2, 0), "holds"),
+        ((1, 2.5, 2, 0), "does not hold"),
+        ((1, 3, 3, 0), "does not hold"),
+        ((1, 3, 2, 1), "not decided"),
+    ],
+)
+def test_curse_of_memory(slopes, verdict):
+    memories = [10.0, 100.0, 1000.0]
+    names = ("state", "sensitivity", "normalized", "reparametrized")
+    moments = {name: [[m**slope for m in memories]] * 8 for name, slope in zip(names, slopes, strict=True)}
+    experiment = CurseOfMemory(load_rule("curse_of_memory"))
+    assert conclude(experiment.judge({"memories": memories, "moments": moments}))[0] == verdict
+
+
+def test_moments_of_linear_units_are_those_of_autograd_and_of_the_closed_forms():
+    weights, steps, count = torch.tensor([0.5, 0.8], dtype=torch.float64), 40, 2000
+    moments = second_moments(weights, steps, count, seed=3)
+    generator = torch.Generator().manual_seed(3)
+    each = weights.unsqueeze(1).repeat(1, count).requires_grad_()  # a weight of its own for each sequence
+    state = torch.zeros(2, count, dtype=torch.float64)
+    for _ in range(steps):
+        state = each * state + torch.randn(state.shape, generator=generator, dtype=torch.float64)
+    (derivative,) = torch.autograd.grad(state.sum(), each)
+    assert torch.allclose(moments["state"], state.detach().square().mean(1), rtol=1e-12)
+    assert torch.allclose(moments["sensitivity"], derivative.square().mean(1), rtol=1e-12)
+    nu = (-weights.log()).log().requires_grad_()
+    (slope,) = torch.autograd.grad(torch.exp(-torch.exp(nu)).sum(), nu)
+    assert torch.allclose(moments["reparametrized"], moments["normalized"] * slope.square(), rtol=1e-12)
+    for name, expected in closed_forms(1 / (1 - weights.square())).items():
+        assert torch.allclose(moments[name], expected, rtol=0.2)
+
+
+def test_every_experiment_has_a_source_and_a_quick_form():
+    for name in rule_names():
+        rule = load_rule(name)
+        assert rule.source[0] == rule.source[0].upper() or rule.source.startswith("section 10")
+        assert load_rule(name, quick=True).settings != rule.settings
