@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from rnnbench.config import schema
+from rnnbench.config.choices.hessian_free import HfConfig, current_keys
 from rnnbench.config.choices.probes import ProbeConfig
 from rnnbench.config.declaration import DECLARED
 from rnnbench.config.errors import ConfigError
@@ -90,6 +91,8 @@ def config_from(tree: Any, names: Any) -> Config:
 def _choice(key: str, values: Mapping[str, Any], name: str) -> Choice:
     """A choice of a group; keys without a field in its dataclass become further attributes."""
     node_type = _dataclasses(key.partition(".")[0])[name]
+    if node_type is HfConfig:
+        values = current_keys(values)
     fields = {field.name for field in dataclasses.fields(node_type)}
     known = {name: value for name, value in values.items() if name in fields}
     if "cadence" in known:

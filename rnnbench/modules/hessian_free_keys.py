@@ -27,7 +27,7 @@ FIXED: Mapping[str, Any] = {"structural_normalization": "batch_time"}
 
 _GROUP = "optim."  # in the names of the command line
 _BATCHES = (
-    *("gradient_batch_size", "curvature_batch_size", "curvature_source", "backtracking_batch_size"),
+    *("gradient_batch_size", "curvature_batch_size", "backtracking_batch_size"),
     *("line_search_batch_size", "batch_doubling_every", "max_batch_factor"),
 )
 _OF_RUNS = ("name", "_target_", "cadence")

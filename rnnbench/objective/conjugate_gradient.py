@@ -1,6 +1,6 @@
 """Conjugate gradients for many replicas in lockstep, stopped by relative progress.
 
-Letters: R replicas, P parameters of one replica. Vectors are float64 by default: with a few thousand parameters their
+Letters: R replicas, P parameters of one replica. Vectors are float64: with a few thousand parameters their
 cost is negligible compared with the products, and float32 loses conjugacy after about a hundred iterations. Replicas
 that have stopped keep their rows in the vectors, which costs a few percent; products skip them.
 """
@@ -70,12 +70,10 @@ class CgRules:
 
     Attributes:
         max_iterations: Largest number of iterations; one product each, and one for the first residual.
-        min_iterations: Iterations before the progress rule applies.
         tolerance: (R,), relative progress of an iteration below which a replica stops.
         window: Smallest number of iterations over which progress is measured.
         residual_tolerance: (R,), norm of the residual below which the system counts as solved.
         keep_every: Iterations between two kept iterates; None: at 1, 2, 3, ... growing by `ITERATE_GAP`.
-        dtype: Floating-point type of the vectors; dot products are float64.
         sync_every: Iterations between two reads of which replicas have stopped, since a read waits for the GPU. It
             changes no result, but replicas that have stopped cost products until the next read.
     """
@@ -83,10 +81,8 @@ class CgRules:
     max_iterations: int
     tolerance: Tensor
     residual_tolerance: Tensor
-    min_iterations: int = 0
     window: int = 10
     keep_every: int | None = None
-    dtype: torch.dtype = torch.float64
     sync_every: int = 1
 
     def kept_iterations(self) -> set[int]:
@@ -127,10 +123,10 @@ def conjugate_gradient(
     Cost: num_iterations + 1 products, and those until the next read of which replicas have stopped.
     Source: Martens (2010), ICML, sections 4.4 to 4.7.
     """
-    b, x = target.to(rules.dtype), start.to(rules.dtype)
-    inverse = None if preconditioner is None else preconditioner.to(rules.dtype).reciprocal()
+    b, x = target.double(), start.double()
+    inverse = None if preconditioner is None else preconditioner.double().reciprocal()
     active = [True] * b.shape[0]  # as last read
-    residual = b - product(x.to(target.dtype), active).to(rules.dtype)
+    residual = b - product(x.to(target.dtype), active).double()
     direction = preconditioned = residual if inverse is None else inverse * residual
     squared = _dot(residual, preconditioned)
     history = [_quadratic(x, residual, b)]
@@ -144,16 +140,16 @@ def conjugate_gradient(
     entered = 0
     for iteration in range(1, rules.max_iterations + 1):
         num_entered = num_entered + stops.running.any()
-        image = product(direction.to(target.dtype), active).to(rules.dtype)
+        image = product(direction.to(target.dtype), active).double()
         curvature = _dot(direction, image)
         stops.add(~curvature.isfinite(), TerminationReason.NOT_FINITE)
         stops.add(curvature <= 0, TerminationReason.CURVATURE)
-        step = torch.where(stops.running, squared / curvature, 0.0).unsqueeze(1).to(rules.dtype)
+        step = torch.where(stops.running, squared / curvature, 0.0).unsqueeze(1)
         x = torch.where(step != 0, x + step * direction, x)
         residual = torch.where(step != 0, residual - step * image, residual)
         preconditioned = residual if inverse is None else inverse * residual
         following = _dot(residual, preconditioned)
-        direction = preconditioned + (following / squared).unsqueeze(1).to(rules.dtype) * direction
+        direction = preconditioned + (following / squared).unsqueeze(1) * direction
         squared = following
         num_iterations = num_iterations + stops.running
         history.append(_quadratic(x, residual, b))
@@ -195,7 +191,7 @@ def _progress_is_small(history: Sequence[Tensor], rules: CgRules) -> Tensor:
     """
     now, iteration = history[-1], len(history) - 1
     window = max(rules.window, int(WINDOW_SHARE * iteration))
-    if iteration <= window or iteration < rules.min_iterations:
+    if iteration <= window:
         return torch.zeros_like(now, dtype=torch.bool)
     return (now < 0) & ((now - history[-1 - window]) / now < window * rules.tolerance)
 

@@ -25,7 +25,6 @@ class Batches:
         judged: Tensor,
         tried: Tensor,
         *,
-        judges_quadratic: bool,
         has_preconditioner: bool,
         has_undamped_value: bool,
     ) -> dict[str, Tensor]:
@@ -35,19 +34,16 @@ class Batches:
             products: Products of conjugate gradients, (R,), float64.
             judged: Iterates that backtracking evaluated, (R,), float64.
             tried: Step sizes that the line search evaluated, (R,), float64.
-            judges_quadratic: Whether backtracking evaluates the quadratic model of its own batch, not the loss.
             has_preconditioner: Whether squared gradients of the curvature batch were computed.
             has_undamped_value: Whether the quadratic model was also evaluated without damping.
         """
-        curvature, judge = self.curvature.size, self.backtracking.size
+        curvature = self.curvature.size
         both = self.gradient.size + curvature * (products + has_preconditioner)  # forward and backward
         # The states at theta, and the loss after the step.
         forward = both + curvature * (2 + has_undamped_value) + self.line_search.size * (1 + tried)
-        forward = forward + judge * (judged + 2 * judges_quadratic)
-        backward = both + judge * (1 + judged) * judges_quadratic
         return {
-            "products": products + judged * judges_quadratic,
-            "sequences": backward + curvature,
-            "forward_passes": forward,
-            "backward_passes": backward,
+            "products": products,
+            "sequences": both + curvature,
+            "forward_passes": forward + self.backtracking.size * judged,
+            "backward_passes": both,
         }

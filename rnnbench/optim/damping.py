@@ -1,9 +1,8 @@
-"""The damping of Hessian-free optimization: its adaptation to the reduction ratio, and its scaling per parameter.
+"""The damping of Hessian-free optimization and its adaptation to the reduction ratio.
 
-Letters: R replicas, P parameters of one replica.
+Letters: R replicas.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,28 +14,25 @@ LARGEST_RATIO = 1e6
 LARGEST_CHANGE = 1e30
 """Used as the change of a loss that is not finite."""
 
-SCALE_LIMITS = (0.01, 100.0)
-"""Limits of the damping of a parameter relative to the mean, if it is scaled by the size of the weights."""
-
 
 @dataclass(frozen=True)
 class DampingRule:
     """The Levenberg-Marquardt rule: more damping if the quadratic model was too optimistic, less if it was accurate.
 
     Attributes:
-        low_ratio, high_ratio: (R, 1), reduction ratios below and above which the damping changes.
-        increase, decrease: (R, 1), factors of the damping in these cases.
-        lowest, highest: (R, 1), limits of the damping.
+        low_ratio, high_ratio: Reduction ratios below and above which the damping changes.
+        increase, decrease: Factors of the damping in these cases.
+        lowest, highest: Limits of the damping.
 
     Source: Martens (2010), ICML, section 4.1.
     """
 
-    low_ratio: Tensor
-    high_ratio: Tensor
-    increase: Tensor
-    decrease: Tensor
-    lowest: Tensor
-    highest: Tensor
+    low_ratio: float = 0.25
+    high_ratio: float = 0.75
+    increase: float = 1.5
+    decrease: float = 2 / 3
+    lowest: float = 1e-8
+    highest: float = 1e8
 
     def __call__(self, damping: Tensor, ratio: Tensor, unknown: Tensor, raised: Tensor) -> Tensor:
         """The damping of the next update, (R, 1).
@@ -66,19 +62,3 @@ def reduction_ratio(actual: Tensor, predicted: Tensor) -> Tensor:
 def finite_change(change: Tensor) -> Tensor:
     """A change of the loss, (R,), with `LARGEST_CHANGE` in place of values that are not finite."""
     return torch.where(change.isfinite(), change, LARGEST_CHANGE)
-
-
-def weight_scales(theta: Tensor, sizes: Sequence[int]) -> Tensor:
-    """The mean square of all parameters over that of a parameter's own group, (R, P), float64, within `SCALE_LIMITS`.
-
-    Multiplied by this, the damping penalizes relative changes: groups of small weights are damped more. The papers give
-    no formula for such a scaling; this is the simplest one that equals 1 if all groups have the same mean square.
-
-    Args:
-        theta: (R, P).
-        sizes: Number of elements of each group (named parameter of the model), in their order; they sum to P.
-    """
-    square = theta.double().square()
-    means = torch.stack([group.mean(1) for group in torch.split(square, list(sizes), dim=1)], dim=1)  # (R, groups)
-    scales = (square.mean(1, keepdim=True) / means).nan_to_num(nan=1.0).clamp(*SCALE_LIMITS)
-    return scales.repeat_interleave(torch.tensor(sizes, device=theta.device), dim=1)

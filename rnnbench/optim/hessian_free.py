@@ -15,7 +15,7 @@ from rnnbench.objective.objective import Objective
 from rnnbench.optim.base import DrawObjective, State, Update
 from rnnbench.optim.batches import Batches
 from rnnbench.optim.hessian_free_metrics import METRICS
-from rnnbench.optim.hessian_free_step import HessianFreeStep
+from rnnbench.optim.hessian_free_step import DAMPING_RULE, HessianFreeStep
 from rnnbench.tasks.base import Stream
 
 
@@ -23,7 +23,7 @@ from rnnbench.tasks.base import Stream
 class HessianFree(HessianFreeStep):
     """Minimize, at each update, a damped quadratic model of the loss by conjugate gradients, on batches that it draws.
 
-    Attributes: sizes and sources of the batches, as in the configuration schema
+    Attributes: sizes of the batches, as in the configuration schema
     (`rnnbench.config.choices.hessian_free`); the other hyperparameters and the method are in `HessianFreeStep`.
 
     Source: Martens (2010), ICML; Martens and Sutskever (2011), ICML.
@@ -38,7 +38,6 @@ class HessianFree(HessianFreeStep):
 
     gradient_batch_size: int
     curvature_batch_size: int
-    curvature_source: str
     backtracking_batch_size: int
     line_search_batch_size: int
     batch_doubling_every: int
@@ -62,9 +61,8 @@ class HessianFree(HessianFreeStep):
     @property
     @override
     def num_drawn_sequences(self) -> int:
-        """All batches of one update together, at their largest size."""
-        shared = self.curvature_batch_size if self.curvature_source == "subset" else 0  # part of the gradient batch
-        return (sum(self.batch_sizes.values()) - shared) * self._largest_factor
+        """All batches of one update together, at their largest size; the curvature's is a part of the gradient's."""
+        return (sum(self.batch_sizes.values()) - self.curvature_batch_size) * self._largest_factor
 
     @property
     def num_kept_sequences(self) -> int:
@@ -85,7 +83,7 @@ class HessianFree(HessianFreeStep):
     @override
     def is_stalled(self, update: Update) -> Tensor | None:
         assert update.damping is not None
-        return update.damping >= self.max_damping.squeeze(1).to(update.damping.device)
+        return update.damping >= DAMPING_RULE.highest
 
     @override
     def update(self, theta: Tensor, state: State, update: int, draw: DrawObjective) -> Update:
@@ -107,8 +105,7 @@ class HessianFree(HessianFreeStep):
 
     def _draw(self, draw: DrawObjective, factor: int, gradient: Objective) -> Batches:
         """Draw the other batches, given that of the gradient."""
-        size = factor * self.curvature_batch_size
-        curvature = gradient.rows(0, size) if self.curvature_source == "subset" else draw(Stream.CURVATURE, size)
+        curvature = gradient.rows(0, factor * self.curvature_batch_size)
         drawn = {"gradient": gradient, "curvature": curvature}
 
         def choose(name: str, stream: Stream, batch_size: int) -> Objective:

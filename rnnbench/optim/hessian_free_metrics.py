@@ -38,8 +38,8 @@ METRICS = (
     Metric(
         "hf/structural_damping",
         "mu of this update: weight of structural damping, before it is multiplied by lambda",
-        "1 (loss per squared unit of pre-activation where structural_scaling=constant)",
-        "constant, unless structural_damping_factor is above 1",
+        "1",
+        "constant",
     ),
     Metric(
         "hf/cg_iterations",

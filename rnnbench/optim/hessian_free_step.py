@@ -4,7 +4,7 @@ Letters: R replicas, P parameters of one replica.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -17,13 +17,25 @@ from rnnbench.objective.second_order import SecondOrderObjective
 from rnnbench.optim.backtracking import CHOOSE, ChosenStep, last_iterate
 from rnnbench.optim.base import Optimizer, State
 from rnnbench.optim.batches import Batches
-from rnnbench.optim.damping import DampingRule, finite_change, reduction_ratio, weight_scales
+from rnnbench.optim.damping import DampingRule, finite_change, reduction_ratio
 from rnnbench.optim.hessian_free_metrics import outcome_of
 from rnnbench.optim.line_search import LineSearch, rounding
 from rnnbench.optim.quadratic_model import Damping, Penalized, QuadraticModel
 
-STRUCTURAL_RANGE = 1000.0
-"""mu, if it adapts to the reduction ratio, stays within this factor of its initial value."""
+DAMPING_RULE = DampingRule()
+"""How lambda adapts."""
+
+CG_TOLERANCE = 5e-4
+"""Relative progress of an iteration of conjugate gradients below which it stops."""
+
+RESIDUAL_TOLERANCE = 1e-10
+"""Norm of the residual below which the system counts as solved."""
+
+KEEPS_EVERY = 10
+"""Gap between the iterates that `best_iterate` compares, as in the released code of Martens and Sutskever (2011)."""
+
+PRECONDITIONER_EXPONENT = 0.75
+"""Of the diagonal preconditioner (Martens 2010, section 4.7)."""
 
 SYNC_EVERY = 10
 """On a GPU: iterations of conjugate gradients between two reads of which replicas have stopped."""
@@ -65,38 +77,17 @@ class HessianFreeStep(Optimizer):
 
     weight_decay: Tensor
     damping: Tensor
-    damping_increase: Tensor
-    damping_decrease: Tensor
-    low_reduction_ratio: Tensor
-    high_reduction_ratio: Tensor
     reduction_ratio: str
     rejected_damping: str
-    min_damping: Tensor
-    max_damping: Tensor
-    damping_scaling: str
-    restart_after: int
     structural_damping: Tensor
     matching_distance: str
     structural_normalization: str
-    structural_scaling: str
-    structural_damping_factor: Tensor
     max_cg_iterations: int
-    min_cg_iterations: int
-    cg_tolerance: Tensor
-    cg_window: int
-    cg_residual_tolerance: Tensor
-    cg_dtype: str
     preconditioner: str
-    preconditioner_exponent: Tensor
     warm_start_decay: Tensor
-    reset_warm_start: bool
     backtracking: str
     backtracking_batch: str
-    backtracking_judge: str
-    keep_iterates_every: int | None
     line_search_batch: str
-    line_search_decrease: float
-    max_line_search_steps: int
     line_search_sufficient_decrease: Tensor
 
     @cached_property
@@ -143,16 +134,16 @@ class HessianFreeStep(Optimizer):
             for objective in (batches.curvature, batches.backtracking, batches.line_search)
         )
         gradient = Penalized(batches.gradient, self.weight_decay).gradient(theta, gradient)
-        damping = self._damping(theta, state, batches.curvature)
+        damping = self._damping(state)
         model = QuadraticModel(curvature, theta, gradient, damping)
         solved = self._solve(model, batches.curvature, theta, state["solution"])
-        chosen = self._backtrack(judge, theta, solved, damping)
+        chosen = self._backtrack(judge, theta, solved)
         actual = finite_change(curvature.loss(theta + chosen.step) - model.loss)
         predicted = chosen.quadratic if self.reduction_ratio == "damped" else model.undamped_value(chosen.step)
         ratio, noise = reduction_ratio(actual, predicted), rounding(model.loss, theta.dtype)
         unknown = (actual.abs() <= noise) & (predicted.abs() <= noise)
         slope = (gradient * chosen.step).sum(1, dtype=torch.float64)
-        search = LineSearch(self.line_search_decrease, self.max_line_search_steps, self.line_search_sufficient_decrease)
+        search = LineSearch(self.line_search_sufficient_decrease)
         step_size, tried = search(searched.loss, theta, chosen.step, slope)
         accepted, size = step_size > 0, step_size.unsqueeze(1).to(theta.dtype)
         failed = ~accepted | ((ratio <= 0) & ~unknown)
@@ -161,7 +152,6 @@ class HessianFreeStep(Optimizer):
             solved.num_iterations + 1,
             chosen.num_judged,
             tried,
-            judges_quadratic=self.backtracking != "none" and self.backtracking_judge == "quadratic",
             has_preconditioner=self.preconditioner == "diagonal",
             has_undamped_value=self.reduction_ratio == "undamped",
         )
@@ -184,23 +174,16 @@ class HessianFreeStep(Optimizer):
             },
         )
 
-    def _damping(self, theta: Tensor, state: State, objective: SecondOrderObjective) -> Damping:
-        diagonal, structural = state["damping"], state["structural_damping"] if self._has_structural else None
-        if structural is not None and self.structural_scaling == "damping":
-            structural = structural * diagonal
-        if self.damping_scaling == "weights":
-            diagonal = diagonal * weight_scales(theta, objective.group_sizes)
-        return Damping(diagonal, structural, self.matching or OWN_MATCHING)
+    def _damping(self, state: State) -> Damping:
+        structural = state["structural_damping"] * state["damping"] if self._has_structural else None
+        return Damping(state["damping"], structural, self.matching or OWN_MATCHING)
 
     def _cg_rules(self) -> CgRules:
         return CgRules(
             max_iterations=self.max_cg_iterations,
-            min_iterations=self.min_cg_iterations,
-            tolerance=self.cg_tolerance.squeeze(1),
-            window=self.cg_window,
-            residual_tolerance=self.cg_residual_tolerance.squeeze(1),
-            keep_every=self.keep_iterates_every,
-            dtype=getattr(torch, self.cg_dtype),
+            tolerance=torch.full_like(self.damping.squeeze(1), CG_TOLERANCE),
+            residual_tolerance=torch.full_like(self.damping.squeeze(1), RESIDUAL_TOLERANCE),
+            keep_every=KEEPS_EVERY if self.backtracking == "best" else None,
             sync_every=1 if self.damping.device.type == "cpu" else SYNC_EVERY,
         )
 
@@ -210,46 +193,21 @@ class HessianFreeStep(Optimizer):
         preconditioner = None
         if self.preconditioner == "diagonal":
             fisher = objective.mean_squared_gradient(theta).double()
-            preconditioner = (fisher + model.diagonal).pow(self.preconditioner_exponent)
+            preconditioner = (fisher + model.diagonal).pow(PRECONDITIONER_EXPONENT)
         return conjugate_gradient(model.product, -model.gradient, start, self._cg_rules(), preconditioner)
 
-    def _backtrack(self, batch: Penalized, theta: Tensor, solved: CgResult, damping: Damping) -> ChosenStep:
+    def _backtrack(self, batch: Penalized, theta: Tensor, solved: CgResult) -> ChosenStep:
         if self.backtracking == "none":
             return last_iterate(solved, theta.dtype)
-        if self.backtracking_judge == "loss":
-
-            def judge(step: Tensor) -> Tensor:
-                return batch.loss(theta + step)
-
-        else:
-            gradient = batch.gradient(theta, batch.objective.loss_and_gradient(theta).gradient)
-            judge = QuadraticModel(batch, theta, gradient, damping).value
-        return CHOOSE[self.backtracking](judge, solved, theta.dtype)
+        return CHOOSE[self.backtracking](lambda step: batch.loss(theta + step), solved, theta.dtype)
 
     def _next_state(
         self, state: State, solution: Tensor, ratio: Tensor, unknown: Tensor, accepted: Tensor, failures: Tensor
     ) -> State:
-        rule = DampingRule(
-            self.low_reduction_ratio,
-            self.high_reduction_ratio,
-            self.damping_increase,
-            self.damping_decrease,
-            self.min_damping,
-            self.max_damping,
-        )
         raised = ~accepted if self.rejected_damping == "increase" else torch.zeros_like(accepted)
-        factor = self.structural_damping_factor
-        first = self.structural_damping
-        low, high = first / STRUCTURAL_RANGE, first * STRUCTURAL_RANGE
-        structural_rule = replace(rule, increase=factor, decrease=1 / factor, lowest=low, highest=high)
-        restart = failures >= self.restart_after if self.restart_after else torch.zeros_like(accepted)
-        forget = restart | ~accepted if self.reset_warm_start else restart
-        again = restart.unsqueeze(1)
-        damping = rule(state["damping"], ratio, unknown, raised)
-        structural = structural_rule(state["structural_damping"], ratio, unknown, raised)
         return {
-            "damping": torch.where(again, self.damping, damping),
-            "structural_damping": torch.where(again, first, structural),
-            "failures": torch.where(restart, 0.0, failures),
-            "solution": torch.where(forget.unsqueeze(1), 0.0, solution),
+            "damping": DAMPING_RULE(state["damping"], ratio, unknown, raised),
+            "structural_damping": state["structural_damping"],
+            "failures": failures,
+            "solution": torch.where(accepted.unsqueeze(1), solution, 0.0),
         }

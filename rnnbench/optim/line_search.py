@@ -21,14 +21,14 @@ class LineSearch:
     rounding is accepted: it is too small to do harm.
 
     Attributes:
+        sufficient_decrease: (R, 1), float64.
         decrease: d, between 0 and 1.
         max_steps: Largest number of step sizes to try.
-        sufficient_decrease: (R, 1), float64.
     """
 
-    decrease: float
-    max_steps: int
     sufficient_decrease: Tensor
+    decrease: float = 0.8
+    max_steps: int = 50
 
     def __call__(
         self, loss: Callable[[Tensor], Tensor], theta: Tensor, step: Tensor, slope: Tensor

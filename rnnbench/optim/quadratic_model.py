@@ -96,11 +96,6 @@ class QuadraticModel:
         image[self._index] = self._packed.product(vector[self._index], [active[row] for row in self._rows])
         return image.addcmul_(vector, self._scale)
 
-    def value(self, step: Tensor) -> Tensor:
-        """Q at a step (R, P), (R,), float64. Cost: one product."""
-        linear = (self.gradient * step).sum(1, dtype=torch.float64)
-        return linear + 0.5 * (step * self.product(step)).sum(1, dtype=torch.float64)
-
     def undamped_value(self, step: Tensor) -> Tensor:
         """Q at a step (R, P) without any damping, (R,), float64. Cost: one linearized forward sweep."""
         linear = (self.gradient * step).sum(1, dtype=torch.float64)

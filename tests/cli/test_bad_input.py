@@ -53,7 +53,6 @@ BAD = [
     ("name=a/b", "name", "'/'"),
     # together
     ("optim.curvature_batch_size=9000", "optim.curvature_batch_size", "optim.gradient_batch_size"),
-    ("optim.min_damping=5", "optim.min_damping", "optim.damping"),
     ("optim=sgd optim.clip_value=1", "optim.clip_norm", "optim.clip_value"),
     ("task._target_=os.system", "task._target_", "os.system"),
     # syntax and options

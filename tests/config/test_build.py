@@ -56,7 +56,6 @@ def test_plain_arguments_stay_plain(configs):
 def test_hessian_free(configs):
     built = build(configs("optim.damping=1", "optim.damping=2"))
     assert rows(built.optimizer.damping) == [[1.0], [2.0]]
-    assert built.optimizer.curvature_source == "subset"
 
 
 def test_model_gets_the_tasks_sizes(configs):

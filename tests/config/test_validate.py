@@ -28,12 +28,8 @@ def complaint(composer, *overrides):
     ("overrides", "words"),
     [
         (["optim.curvature_batch_size=4001"], ["optim.curvature_batch_size", "optim.gradient_batch_size", "4001"]),
-        (["optim.damping=1e9"], ["optim.min_damping", "optim.damping", "optim.max_damping", "1e+09"]),
-        (["optim.min_damping=1"], ["optim.min_damping", "optim.damping"]),
-        (["optim.high_reduction_ratio=0.25"], ["optim.low_reduction_ratio", "optim.high_reduction_ratio", "0.25"]),
-        (["optim.min_cg_iterations=21"], ["optim.min_cg_iterations", "optim.max_cg_iterations", "21 and 20"]),
+        (["optim.damping=1e9"], ["optim.damping", "<= 1e+08"]),
         (["optim.backtracking=off"], ["optim.backtracking", "off", "walk_back"]),
-        (["optim.keep_iterates_every=0"], ["optim.keep_iterates_every", ">= 1"]),
         (["optim=sgd", "optim.clip_value=2"], ["optim.clip_norm", "optim.clip_value", "null"]),
         (["optim=adam", "optim.betas=[0.9]"], ["optim.betas", "2 entries"]),
         (["optim=adam", "optim.betas=[0.9,1.0]"], ["optim.betas[1]", "< 1"]),
@@ -63,7 +59,6 @@ def test_refused(composer, overrides, words):
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["optim.curvature_batch_size=5000", "optim.curvature_source=fresh"],
         ["optim.curvature_batch_size=2000"],
         ["optim=sgd", "optim.clip_value=2", "optim.clip_norm=null"],
         ["optim=sgd", "optim.lr=0"],

@@ -102,9 +102,9 @@ def test_every_first_order_method(optim, both):
     "words",
     [
         "optim.structural_damping=0",
-        "optim.preconditioner=diagonal optim.damping_scaling=weights",
-        "optim.backtracking=best optim.backtracking_judge=quadratic optim.reduction_ratio=undamped",
-        "optim.curvature_source=fresh optim.backtracking_batch=fresh optim.line_search_batch=fresh",
+        "optim.preconditioner=diagonal",
+        "optim.backtracking=best optim.reduction_ratio=undamped",
+        "optim.backtracking_batch=fresh optim.line_search_batch=fresh",
     ],
 )
 def test_hessian_free(words, task, both):

@@ -101,7 +101,7 @@ def test_it_solves_a_linear_problem_in_one_step():
     module, inputs = torch.nn.Linear(3, 2).double(), normal(20, 3)
     with torch.no_grad():
         targets = torch.nn.Linear(3, 2).double()(inputs)
-    result = HessianFree(module, LOSS, damping=1e-8, max_cg_iterations=50, cg_tolerance=1e-12).step((inputs, targets))
+    result = HessianFree(module, LOSS, damping=1e-8, max_cg_iterations=50).step((inputs, targets))
     assert LOSS(module(inputs), targets) < 1e-10
     assert (result.accepted, result.step_size, result.damping) == (True, 1.0, 1e-8)
     assert result.products == result.cg_iterations + 1
@@ -119,11 +119,11 @@ def test_the_loss_never_rises_on_one_batch():
 
 
 @pytest.mark.parametrize(
-    "keys", [{"preconditioner": "diagonal"}, {"backtracking_judge": "quadratic", "reduction_ratio": "undamped"}]
+    "keys", [{"preconditioner": "diagonal"}, {"backtracking": "best", "reduction_ratio": "undamped"}]
 )
 def test_every_part_of_the_method_works_with_modules(keys):
     module, batch = problem()
-    optimizer = HessianFree(module, LOSS, damping_scaling="weights", restart_after=1, **keys)
+    optimizer = HessianFree(module, LOSS, **keys)
     first = optimizer.step(batch)
     assert first.accepted
     assert optimizer.step(batch).loss < first.loss

@@ -19,15 +19,12 @@ LOSS = torch.nn.MSELoss()
         ({"lambda_": 1.0}, "there is no key lambda_; did you mean damping?"),
         ({"wibble": 1.0}, "there is no key wibble; `rnnbench list optim hf` shows the keys"),
         ({"gradient_batch_size": 10}, r"gradient_batch_size is no key here: the batches are given to step\(\)"),
-        ({"damping": -1}, "damping must be > 0, got -1"),
-        ({"damping": float("nan")}, "damping must be a finite number > 0, got nan"),
+        ({"damping": -1}, "damping must be > 0 and <= 1e"),
+        ({"damping": float("nan")}, "damping must be a finite number > 0 and <= 1e"),
         ({"damping": "big"}, "damping must be a number, got 'big'"),
         ({"damping": True}, "damping must be a number, got true"),
         ({"max_cg_iterations": 2.5}, "max_cg_iterations must be a whole number, got 2.5"),
-        ({"keep_iterates_every": "all"}, "keep_iterates_every must be a whole number or null, got 'all'"),
         ({"backtracking": "walkback"}, "backtracking has no choice 'walkback'; did you mean walk_back?"),
-        ({"min_damping": 1.0}, "^min_damping <= damping <= max_damping must hold, got 1, 0.1, 1e"),
-        ({"min_cg_iterations": 30}, "^min_cg_iterations must be <= max_cg_iterations, got 30 and 20"),
     ],
 )
 def test_a_wrong_key_is_refused_in_one_line(keys, message):

@@ -141,15 +141,13 @@ def test_kept_iterations_grow_and_end_at_the_limit():
     assert sorted(rules(1, 3, keep_every=4).kept_iterations()) == [3]
 
 
-def test_a_minimum_of_iterations_and_a_window_put_progress_off():
+def test_a_window_puts_progress_off():
     matrix, b = positive_definite(1, 20, 2)
     early = solve(matrix, b, tolerance=1e-2, residual_tolerance=0.0, max_iterations=40)
-    late = solve(matrix, b, tolerance=1e-2, residual_tolerance=0.0, max_iterations=40, min_iterations=18)
     wide = solve(matrix, b, tolerance=1e-2, residual_tolerance=0.0, max_iterations=40, window=15)
     assert early.num_iterations.item() == 11
-    assert late.num_iterations.item() == 18
     assert wide.num_iterations.item() == 16
-    assert all(result.reasons.item() == TerminationReason.PROGRESS for result in (early, late, wide))
+    assert all(result.reasons.item() == TerminationReason.PROGRESS for result in (early, wide))
 
 
 def test_residual_tolerance_stops():
@@ -180,10 +178,3 @@ def test_a_diagonal_matrix_is_solved_at_once_by_its_own_preconditioner():
     result = solve(torch.diag_embed(diagonal), b, preconditioner=diagonal)
     assert result.num_iterations.item() == 1
     assert torch.allclose(result.solution, b / diagonal)
-
-
-def test_float32_vectors_are_near_float64():
-    matrix, b = positive_definite(2, 20, 50)
-    single = solve(matrix, b, max_iterations=6, dtype=torch.float32)
-    assert single.solution.dtype == torch.float32
-    assert torch.allclose(single.solution.double(), solve(matrix, b, max_iterations=6).solution, rtol=1e-3, atol=1e-5)

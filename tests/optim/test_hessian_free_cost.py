@@ -51,8 +51,8 @@ def test_cost_is_what_was_asked_for():
     for changes in (
         {},
         {"backtracking": "none"},
-        {"backtracking": "best", "backtracking_judge": "quadratic", "keep_iterates_every": 2},
-        {"preconditioner": "diagonal", "reduction_ratio": "undamped", "curvature_source": "fresh"},
+        {"backtracking": "best"},
+        {"preconditioner": "diagonal", "reduction_ratio": "undamped"},
         {"backtracking_batch": "gradient", "line_search_batch": "curvature"},
     ):
         optimizer = hessian_free(1, backtracking_batch_size=21, line_search_batch_size=22, **changes)

@@ -7,34 +7,21 @@ from hypothesis import strategies as st
 from rnnbench.checks.optim_laws import OptimizerCase, a_replica_descends_as_if_alone
 
 CHOICES = {
-    "curvature_source": st.sampled_from(["subset", "fresh"]),
     "reduction_ratio": st.sampled_from(["damped", "undamped"]),
     "rejected_damping": st.sampled_from(["ratio", "increase"]),
-    "damping_scaling": st.sampled_from(["none", "weights"]),
-    "restart_after": st.integers(0, 2),
     "batch_doubling_every": st.integers(0, 1),
     "matching_distance": st.sampled_from(["auto", "squared_error"]),
     "structural_normalization": st.sampled_from(["batch", "batch_time", "loss"]),
-    "structural_scaling": st.sampled_from(["damping", "constant"]),
-    "min_cg_iterations": st.integers(0, 6),
-    "cg_window": st.integers(1, 5),
     "preconditioner": st.sampled_from(["none", "diagonal"]),
-    "reset_warm_start": st.booleans(),
     "backtracking": st.sampled_from(["none", "walk_back", "best"]),
     "backtracking_batch": st.sampled_from(["fresh", "curvature", "gradient"]),
-    "backtracking_judge": st.sampled_from(["loss", "quadratic"]),
-    "keep_iterates_every": st.sampled_from([None, 1, 3]),
     "line_search_batch": st.sampled_from(["fresh", "curvature", "gradient"]),
 }
 OWN = {
     "damping": column(1.0, 5.0, 0.5),
     "structural_damping": column(0.0, 0.3, 1.0),
-    "structural_damping_factor": column(1.0, 1.5, 2.0),
     "warm_start_decay": column(0.95, 0.5, 0.0),
     "weight_decay": column(0.0, 1e-4, 1e-2),
-    "low_reduction_ratio": column(0.25, 0.4, 0.1),
-    "cg_tolerance": column(5e-4, 5e-2, 1e-2),  # so that they stop at different iterations
-    "preconditioner_exponent": column(0.75, 0.5, 1.0),
     "line_search_sufficient_decrease": column(0.0, 1e-2, 0.3),
 }
 

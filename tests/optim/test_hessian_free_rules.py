@@ -14,12 +14,6 @@ def numbers(*values):
     return torch.tensor(values, dtype=torch.float64)
 
 
-def rule(**changes):
-    limits = {"lowest": column(1e-8), "highest": column(1e8)}
-    factors = {"increase": column(1.5), "decrease": column(2 / 3)}
-    return DampingRule(**{"low_ratio": column(0.25), "high_ratio": column(0.75), **factors, **limits, **changes})
-
-
 NO = torch.tensor([False])
 
 
@@ -27,19 +21,19 @@ NO = torch.tensor([False])
     ("ratio", "factor"), [(0.24, 1.5), (0.26, 1.0), (0.74, 1.0), (0.76, 2 / 3), (-5.0, 1.5), (-LARGEST_RATIO, 1.5)]
 )
 def test_damping_rule(ratio, factor):
-    assert rule()(column(0.2), numbers(ratio), NO, NO).item() == pytest.approx(0.2 * factor)
-    assert rule()(column(0.2), numbers(ratio), ~NO, NO).item() == 0.2
-    assert rule()(column(0.2), numbers(ratio), NO, ~NO).item() == pytest.approx(0.2 * 1.5)
+    assert DampingRule()(column(0.2), numbers(ratio), NO, NO).item() == pytest.approx(0.2 * factor)
+    assert DampingRule()(column(0.2), numbers(ratio), ~NO, NO).item() == 0.2
+    assert DampingRule()(column(0.2), numbers(ratio), NO, ~NO).item() == pytest.approx(0.2 * 1.5)
 
 
 def test_damping_has_thresholds_of_its_own():
-    strict = rule(low_ratio=column(0.5), high_ratio=column(0.9))
+    strict = DampingRule(low_ratio=0.5, high_ratio=0.9)
     found = [strict(column(1.0), numbers(ratio), NO, NO).item() for ratio in (0.4, 0.6, 0.8, 1.0)]
     assert found == pytest.approx([1.5, 1, 1, 2 / 3])
 
 
 def test_damping_stays_inside_its_limits():
-    limited = rule(lowest=column(0.15), highest=column(0.25))
+    limited = DampingRule(lowest=0.15, highest=0.25)
     assert limited(column(0.2), numbers(2.0), NO, NO).item() == 0.15
     assert limited(column(0.2), numbers(0.0), NO, NO).item() == 0.25
 
@@ -67,7 +61,7 @@ class Valley:
 
 def search(loss, num_replicas, sufficient_decrease=0.0, slope=-1.0, dtype=torch.float64, max_steps=50):
     theta = torch.zeros(num_replicas, 1, dtype=dtype)
-    line_search = LineSearch(0.8, max_steps, column(*[sufficient_decrease] * num_replicas))
+    line_search = LineSearch(column(*[sufficient_decrease] * num_replicas), max_steps=max_steps)
     return line_search(loss, theta, theta + 1, torch.full((num_replicas,), slope).double())
 
 
