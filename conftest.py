@@ -25,7 +25,8 @@ with contextlib.suppress(ImportError):  # where torch takes no device in Python,
 
 # Compiled before any test, so that none waits for it or finds its message; what does not compile, the tests will say.
 with contextlib.suppress(UnavailableError):
-    kernels("srn", item_size=4)
+    for net in ("srn", "lstm", "gru"):
+        kernels(net, item_size=4)
 
 # Their modules import Triton, which exists for Linux alone; pytest would import them to look for examples.
 NEED_TRITON = ["rnnbench/kernels/[!_a]*.py"]

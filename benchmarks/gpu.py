@@ -26,7 +26,7 @@ from rnnbench.bench.peers_torch import autograd_loop, hoisted_outputs, torch_rnn
 from rnnbench.bench.report import Report
 from rnnbench.config.errors import ConfigError
 from rnnbench.models.base import Model
-from rnnbench.models.fused_cell import FusedCell
+from rnnbench.models.gated_cell import GatedCell
 from rnnbench.models.gru import Gru
 from rnnbench.models.lstm import Lstm
 from rnnbench.models.simple_rnn import SimpleRnn
@@ -39,7 +39,7 @@ CPU = torch.device("cpu")
 Net = Callable[..., Model]
 """Function that makes a net from the numbers of inputs, outputs and hidden units, and optionally `recurrence`."""
 
-GATED: tuple[type[FusedCell], ...] = (Lstm, Gru)
+GATED: tuple[type[GatedCell], ...] = (Lstm, Gru)
 
 SHAPES = (ONE_NET, MANY_NETS, Shape(1, 100, 100, 100), Shape(64, 20, 100, 50))
 OURS = "rnnbench"

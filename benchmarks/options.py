@@ -12,7 +12,7 @@ from rnnbench.config.parser import CommandParser
 GROUPS = {
     "engine": "gradient and Gauss-Newton product, compared with other ways, and its share of the peak",
     "training": "updates of many seeds together, compared with torch.nn.RNN and torch.optim, one seed at a time",
-    "gated": "gradients of lstm and gru with both recurrences, compared with torch.nn.LSTM and torch.nn.GRU",
+    "gated": "gradients and products of lstm and gru, compared with gradients of torch.nn.LSTM and torch.nn.GRU",
     "hf": "products, compared with PyTorchHessianFree and curvlinops; the parts of an update of hf and of nag",
     "modules": "rnnbench.HessianFree on torch modules: products, and the loss against time, compared with others",
     "tasks": "drawing the batch of every task and variant, as a share of the update that uses it",

@@ -1,6 +1,6 @@
 """Errors of the kernels compared with torch in float64, for sizes and lengths of all kinds.
 
-Letters as in `rnnbench.models.simple_rnn_sweeps`.
+Letters as in `rnnbench.models.base`.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.gpu_check.stage import Stage
-from rnnbench.models.base import BlockShape
+from rnnbench.models.base import BlockShape, Model
+from rnnbench.models.gru import Gru
+from rnnbench.models.lstm import Lstm
 from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.tasks.base import Batch
 
@@ -39,7 +41,8 @@ class SweepCase:
         num_steps: T.
         hidden_size: n.
         input_size: d.
-        nonlinearity: Name of the nonlinearity.
+        net: "rnn", "lstm" or "gru".
+        nonlinearity: Name of the nonlinearity of the simple recurrent net.
         num_outputs: S; the steps of the outputs are drawn for each sequence, and the last one is its end. None: one
             output at every step.
         distance: Distance of structural damping; None: no damping.
@@ -53,6 +56,7 @@ class SweepCase:
     num_steps: int = 4
     hidden_size: int = 5
     input_size: int = 2
+    net: str = "rnn"
     nonlinearity: str = "tanh"
     num_outputs: int | None = 1
     distance: str | None = "cross_entropy"
@@ -61,14 +65,14 @@ class SweepCase:
     seed: int = 0
 
     def run(self, recurrence: str, dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
-        """Compute all results of the forward and backward passes by a recurrence of `SimpleRnn`, by name."""
+        """Compute all results of the forward and backward passes by a recurrence of the net, by name."""
         generator = torch.Generator().manual_seed(self.seed)
 
         def normal(*size: int) -> Tensor:
             return torch.randn(size, generator=generator, dtype=torch.float64).to(device, dtype)
 
         r, b, steps, n = self.num_replicas, self.num_sequences, self.num_steps, self.hidden_size
-        model = SimpleRnn(self.input_size, OUTPUT_SIZE, n, self.nonlinearity, recurrence)
+        model = self._model(recurrence)
         theta = normal(r, model.num_parameters) * (self.radius * n**-0.5)
         direction = normal(r, model.num_parameters)
         ends, num_outputs, lengths = None, steps, torch.full((r, b), steps, device=device)
@@ -91,6 +95,12 @@ class SweepCase:
             "output tangents": sweeps.linearized_forward(model.weights(direction)),
             "product": sweeps.linearized_backward(cotangents, structural, self.distance or ""),
         }
+
+    def _model(self, recurrence: str) -> Model:
+        sizes = self.input_size, OUTPUT_SIZE, self.hidden_size
+        if self.net == "rnn":
+            return SimpleRnn(*sizes, self.nonlinearity, recurrence)
+        return {"lstm": Lstm, "gru": Gru}[self.net](*sizes, recurrence)
 
     def compare(self, device: torch.device, recurrence: str = "triton") -> dict[str, Any]:
         """Return the largest errors of the kernels and of torch's float32, relative to the largest entry."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from rnnbench.bench.case import Case, Computation
 from rnnbench.bench.peers_torch import total_loss
 from rnnbench.models.base import INITIAL_STATE
-from rnnbench.models.fused_cell import FusedCell
+from rnnbench.models.gated_cell import GatedCell
 
 
 class TorchGated(torch.nn.Module):
@@ -43,9 +43,9 @@ class TorchGated(torch.nn.Module):
         return outputs
 
 
-def gated(case: Case) -> FusedCell:
+def gated(case: Case) -> GatedCell:
     """Return the net of a case, which must be a gated one."""
-    assert isinstance(case.model, FusedCell)
+    assert isinstance(case.model, GatedCell)
     return case.model
 
 
@@ -66,7 +66,7 @@ def torch_gated(case: Case) -> Computation:
     return Computation(run, rows)
 
 
-def _row(model: FusedCell, parts: Sequence[Tensor]) -> Tensor:
+def _row(model: GatedCell, parts: Sequence[Tensor]) -> Tensor:
     """Convert the gradients of a `TorchGated`, in the order of its parameters, to a row of theta, (P,)."""
     initial, *weights, weight_out, bias_out = (part.detach().unsqueeze(0) for part in parts)
     readout = {"weight_out": weight_out, "bias_out": bias_out}

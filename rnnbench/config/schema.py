@@ -153,13 +153,14 @@ class LatchNetConfig(Choice):
 
 @dataclass
 class GatedNetConfig(Choice):
-    """A gated net, for which torch also has one fused operation over all time steps."""
+    """A gated net."""
 
     hidden_size: int = option(100, "number of hidden units n", low=1)
     recurrence: str = option(
         "auto",
-        "backend of gradients: torch: step by step; fused: the operation of torch.nn; auto: the faster one",
-        choices=("auto", "torch", "fused"),
+        "backend of the recurrence: native kernels (CPU), torch, fused (torch.nn's operation for gradients), or auto: "
+        "the kernels if they can run",
+        choices=("auto", "torch", "native", "fused"),
     )
 
 

@@ -24,12 +24,12 @@ from rnnbench.models.base import (
     Parameters,
     Share,
     State,
+    Sweeps,
     rows_of_replicas,
     run_alone,
 )
 from rnnbench.models.cell_sweeps import CellSweeps
 from rnnbench.models.parameters import STEP_KINDS, Layout, Parameter, check_layout
-from rnnbench.models.readout_sweeps import ReadoutSweeps
 
 NUM_OTHER_BUFFERS = 2
 """Numbers per hidden unit, step and sequence in addition to saved tensors: a tangent and an injected gradient."""
@@ -91,16 +91,16 @@ class Cell(Model):
         """One step of the state: see `Model.step`."""
 
     @override
-    def weights(self, theta: Tensor) -> dict[str, Tensor]:
+    def weights(self, theta: Tensor) -> dict[str, Tensor] | Tensor:
         return self.parameters(theta)
 
     @override
-    def slice_weights(self, weights: object, replicas: slice) -> dict[str, Tensor]:
+    def slice_weights(self, weights: object, replicas: slice) -> dict[str, Tensor] | Tensor:
         assert isinstance(weights, dict)
         return {name: weight[replicas] for name, weight in weights.items()}
 
     @override
-    def sweeps(self, shape: BlockShape, share: Share = run_alone) -> ReadoutSweeps:
+    def sweeps(self, shape: BlockShape, share: Share = run_alone) -> Sweeps:
         return CellSweeps(self, shape)
 
     @override

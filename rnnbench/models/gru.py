@@ -7,11 +7,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from rnnbench.models.base import Parameters, State
-from rnnbench.models.fused_cell import FusedCell
+from rnnbench.models.gated_cell import GatedCell
 from rnnbench.models.parameters import Layout, Parameter
 
 
-class Gru(FusedCell):
+class Gru(GatedCell):
     """The gated recurrent unit with a learned initial state and a linear readout.
 
         r = sigmoid(W_hr h_{t-1} + W_ir x_t + b_r),  z = sigmoid(W_hz h_{t-1} + W_iz x_t + b_z)
@@ -24,13 +24,14 @@ class Gru(FusedCell):
         input_size: d.
         output_size: o.
         hidden_size: n.
-        recurrence: Backend of losses and gradients; see `FusedCell`.
+        recurrence: Backend of losses and gradients; see `GatedCell`.
 
     Source: Cho et al. (2014), EMNLP; torch's form has the reset gate after the recurrent product.
     """
 
     module = torch.nn.GRU
     operation = staticmethod(torch.gru)
+    native_net = "gru"
     learns_bias_hh = True
     matching_distances = ("squared_error", "cross_entropy")
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from rnnbench.models.base import Parameters, State
-from rnnbench.models.fused_cell import FusedCell
+from rnnbench.models.gated_cell import GatedCell
 from rnnbench.models.parameters import Layout, Parameter
 
 
@@ -51,7 +51,7 @@ class Response:
         return torch.cat([self.to_gates(weight), torch.cat(columns, -2)], -1)
 
 
-class Lstm(FusedCell):
+class Lstm(GatedCell):
     """The long short-term memory with a learned initial state and a linear readout of h.
 
         [i, f, g, o] = W_hh h_{t-1} + W_ih x_t + b
@@ -64,7 +64,7 @@ class Lstm(FusedCell):
         input_size: d.
         output_size: o.
         hidden_size: n.
-        recurrence: Backend of losses and gradients; see `FusedCell`.
+        recurrence: Backend of losses and gradients; see `GatedCell`.
 
     Source: Hochreiter and Schmidhuber (1997), Neural Computation 9; forget gate: Gers, Schmidhuber and Cummins (2000),
     Neural Computation 12.
@@ -72,6 +72,7 @@ class Lstm(FusedCell):
 
     module = torch.nn.LSTM
     operation = staticmethod(torch.lstm)
+    native_net = "lstm"
     learns_bias_hh = False
     num_state_parts = 2
     matching_distances = ("squared_error", "cross_entropy")

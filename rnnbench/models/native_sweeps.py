@@ -1,6 +1,6 @@
-"""Sweeps of the simple recurrent net by native kernels: one call for all steps of a block.
+"""Sweeps by native kernels: one call for all steps of a block.
 
-Letters as in `rnnbench.models.simple_rnn_sweeps`.
+Letters as in `rnnbench.models.base`.
 """
 
 import ctypes
@@ -11,7 +11,6 @@ from torch import Tensor
 from typing_extensions import override
 
 from rnnbench.models.base import BlockShape, Model, Share, Sweeps
-from rnnbench.models.nonlinearity import Nonlinearity
 from rnnbench.native import calls
 from rnnbench.tasks.base import Batch
 
@@ -42,9 +41,16 @@ def _padded(width: int, dtype: torch.dtype) -> int:
     return -(-width // line) * line
 
 
-def block_bytes(model: Model, shape: BlockShape) -> int:
-    """Bytes of the buffers of a block; see `Model.block_bytes`."""
-    width = _padded(model.hidden_size + model.input_size + 1, shape.dtype) + _padded(model.hidden_size, shape.dtype)
+def block_bytes(model: Model, shape: BlockShape, num_saved: int) -> int:
+    """Bytes of the buffers of a block; see `Model.block_bytes`.
+
+    Args:
+        model: The net.
+        shape: Shape of the block.
+        num_saved: See `rnnbench.native.calls.Library`.
+    """
+    state = _padded(model.hidden_size, shape.dtype)
+    width = _padded(model.hidden_size + model.input_size + 1, shape.dtype) + (num_saved + 1) * state
     return shape.replicas * (shape.steps + 1) * shape.sequences * width * shape.dtype.itemsize
 
 
@@ -57,20 +63,20 @@ def _scratch(num_bytes: int) -> Tensor:
 
 
 class NativeSweeps(Sweeps):
-    """Sweeps of the simple recurrent net over a block, on a CPU.
+    """Sweeps of a net over a block, on a CPU.
 
     The weights of `forward` and `linearized_forward` are rows of theta and of a direction, (r, P).
 
     Args:
-        model: The net.
-        nonlinearity: Its nonlinearity.
+        model: The net; it has the kernels' layout of parameters.
         shape: Shape of the block.
-        library: The kernels for the block's type of numbers.
+        library: The kernels of the net for the block's type of numbers.
         share: Runs a part of the work on several threads.
+        nonlinearity: Nonlinearity of the simple recurrent net; other kernels have their own.
     """
 
     def __init__(
-        self, model: Model, nonlinearity: Nonlinearity, shape: BlockShape, library: calls.Library, share: Share
+        self, model: Model, shape: BlockShape, library: calls.Library, share: Share, nonlinearity: str = "tanh"
     ) -> None:
         self.model, self.shape, self.library, self.share = model, shape, library, share
         r, steps, b, n, o = shape.replicas, shape.steps, shape.sequences, model.hidden_size, model.output_size
@@ -78,8 +84,8 @@ class NativeSweeps(Sweeps):
         self.num_tiles = -(-b // tile)
         width = self.width = _padded(n + model.input_size + 1, shape.dtype)
         self.rows = self._empty(r * (steps + 1) * b * width)
+        self.saved = self._empty(r, (steps + 1) * b, library.num_saved, _padded(n, shape.dtype))
         self.tangents: Tensor | None = None
-        self.partials = self._empty(r * self.num_tiles * (n + o + 1) * width)
         self.missing = torch.empty(r, dtype=torch.int64)
         self.block = calls.Block(
             replicas=r,
@@ -89,12 +95,14 @@ class NativeSweeps(Sweeps):
             inputs=model.input_size,
             outputs=o,
             tile=tile,
-            nonlinearity=calls.NONLINEARITIES.index(nonlinearity.name),
+            nonlinearity=calls.NONLINEARITIES.index(nonlinearity),
             rows=self.rows.data_ptr(),
-            partials=self.partials.data_ptr(),
+            saved=self.saved.data_ptr(),
             missing=self.missing.data_ptr(),
         )
-        self.flops = 2 * r * b * steps * n * (n + model.input_size + 1)
+        self.partials = self._empty(r * self.num_tiles * library.partial_size(self.block))
+        self.block.partials = self.partials.data_ptr()
+        self.flops = 2 * r * b * steps * sum(model.layout[name].size for name in model.step_parameters)
 
     def _empty(self, *size: int) -> Tensor:
         return torch.empty(size, dtype=self.shape.dtype)
@@ -194,18 +202,21 @@ class NativeSweeps(Sweeps):
     def states(self, sequences: int) -> Tensor:
         shape, tile = self.shape, self.block.tile
         steps, n = shape.steps + 1, self.model.hidden_size
-        result = self._empty(steps, shape.replicas, sequences, n)
-        rows = self.rows.view(shape.replicas, shape.sequences * steps, self.width)
-        for start in range(0, sequences, tile):
-            stop = min(start + tile, shape.sequences)
-            own = rows[:, start * steps : stop * steps].view(shape.replicas, steps, stop - start, self.width)
-            result[:, :, start:stop] = own[:, :, : sequences - start, :n].transpose(0, 1)
+        parts = [self.rows.view(shape.replicas, shape.sequences * steps, self.width)]
+        if self.model.num_state_parts > 1:
+            parts.append(self.saved[:, :, 0])
+        result = self._empty(steps, shape.replicas, sequences, self.model.state_size)
+        for part, kept in zip(parts, result.chunk(len(parts), -1), strict=True):
+            for start in range(0, sequences, tile):
+                stop = min(start + tile, shape.sequences)
+                own = part[:, start * steps : stop * steps].reshape(shape.replicas, steps, stop - start, -1)
+                kept[:, :, start:stop] = own[:, :, : sequences - start, :n].transpose(0, 1)
         return result
 
     @override
     def state_gradients(self, sequences: int) -> Tensor:
         shape, block = self.shape, self.block
-        result = torch.zeros(shape.steps, shape.replicas, sequences, self.model.hidden_size, dtype=shape.dtype)
+        result = torch.zeros(shape.steps, shape.replicas, sequences, self.model.state_size, dtype=shape.dtype)
         block.values, block.structural, block.traced = self.output_gradients.data_ptr(), None, sequences
         block.state_gradients = result.data_ptr()
         try:

@@ -95,9 +95,8 @@ class SimpleRnn(Model):
     @override
     def sweeps(self, shape: BlockShape, share: Share = run_alone) -> Sweeps:
         if self._is_native(shape.device, shape.dtype):
-            return NativeSweeps(
-                self, self.nonlinearity, shape, library.kernels(NATIVE_NET, shape.dtype.itemsize), share
-            )
+            kernels = library.kernels(NATIVE_NET, shape.dtype.itemsize)
+            return NativeSweeps(self, shape, kernels, share, self.nonlinearity.name)
         sweeps = KernelSweeps if self._has_triton(shape.device, shape.dtype) else StepSweeps
         return sweeps(self, self.nonlinearity, shape)
 
@@ -150,7 +149,7 @@ class SimpleRnn(Model):
     @override
     def block_bytes(self, shape: BlockShape) -> int:
         if self._is_native(shape.device, shape.dtype):
-            return block_bytes(self, shape)
+            return block_bytes(self, shape, num_saved=0)
         rows = shape.replicas * shape.steps * shape.sequences
         width = padded(self.hidden_size + self.input_size + 1) + 2 * self.hidden_size
         return rows * width * shape.dtype.itemsize

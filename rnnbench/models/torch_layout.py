@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rnnbench.models import latch
 from rnnbench.models.base import INITIAL_STATE, Model, Parameters
-from rnnbench.models.fused_cell import FusedCell
+from rnnbench.models.gated_cell import GatedCell
 from rnnbench.models.gru import Gru
 from rnnbench.models.latch import Latch
 from rnnbench.models.lstm import Lstm
@@ -56,7 +56,7 @@ def state_dict_of(model: Model, parameters: Parameters) -> dict[str, Tensor]:
         model: A packaged model.
         parameters: Parameters of one replica by name, in the shapes of the model's layout.
     """
-    if isinstance(model, FusedCell):
+    if isinstance(model, GatedCell):
         layer = model.to_torch(parameters)
     else:
         weight_ih, no_bias = parameters["weight_ih"], torch.zeros_like(parameters["weight_hh"][0])

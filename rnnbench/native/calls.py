@@ -26,7 +26,18 @@ class Block(ctypes.Structure):
         *(
             (name, c_void_p)
             for name in (
-                *("theta", "direction", "input", "ends", "lengths", "rows", "tangents", "values", "structural"),
+                *(
+                    "theta",
+                    "direction",
+                    "input",
+                    "ends",
+                    "lengths",
+                    "rows",
+                    "saved",
+                    "tangents",
+                    "values",
+                    "structural",
+                ),
                 *("partials", "gradient", "state_gradients", "missing"),
             )
         ),
@@ -46,6 +57,8 @@ class Library:
 
     Attributes:
         run: (block, sweep, scratch): runs tiles of a block until none is left; several threads may call it at once.
+        num_saved: Vectors of n numbers that are saved of a step of a sequence beside h; the first is the second part of
+            the state, if it has one.
     """
 
     def __init__(self, path: Path, item_size: int) -> None:
@@ -53,16 +66,22 @@ class Library:
         name = {4: "float", 8: "double"}[item_size]
         try:
             self.run = library[f"run_{name}"]
-            self._scratch_bytes = library[f"scratch_bytes_{name}"]
-            size = library["block_bytes"]
+            self._scratch_bytes, self._partial_size = library[f"scratch_bytes_{name}"], library[f"partial_size_{name}"]
+            num_saved, size = library["num_saved"], library["block_bytes"]
         except AttributeError as error:
             raise OSError(str(error)) from error
         self.run.argtypes, self.run.restype = (POINTER(Block), c_int64, c_void_p), None
-        self._scratch_bytes.argtypes, self._scratch_bytes.restype = (POINTER(Block),), c_int64
-        size.restype = c_int64
+        for function in (self._scratch_bytes, self._partial_size):
+            function.argtypes, function.restype = (POINTER(Block),), c_int64
+        num_saved.restype = size.restype = c_int64
+        self.num_saved = int(num_saved())
         if size() != ctypes.sizeof(Block):
             raise OSError(f"{path} has blocks of {size()} bytes, expected {ctypes.sizeof(Block)}")
 
     def scratch_bytes(self, block: Block) -> int:
         """Bytes of the memory that each thread needs for a block."""
         return int(self._scratch_bytes(block))
+
+    def partial_size(self, block: Block) -> int:
+        """Numbers of the partial sums of each tile of a block."""
+        return int(self._partial_size(block))

@@ -19,7 +19,7 @@ def announce_by(announce: Callable[[str], None]) -> None:
 
 
 def kernels(net: str, item_size: int) -> Library:
-    """Return the kernels of a net, "srn", for numbers of 4 or 8 bytes.
+    """Return the kernels of a net, "srn", "lstm" or "gru", for numbers of 4 or 8 bytes.
 
     Raises:
         UnavailableError: The kernels cannot be used; the torch reference serves. A second call does not try again.

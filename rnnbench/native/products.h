@@ -99,27 +99,31 @@ template <class Real> struct Matrix {
     Real *data;
     int64_t depth, width, vectors_, panels;
 
-    Matrix(Real *memory, int64_t depth, int64_t width)
+    Matrix(Real *memory, int64_t depth, int64_t width, bool is_filled = false)
         : data(memory), depth(depth), width(width), vectors_(vectors<Real>(width)),
           panels(parts(vectors_, MOST_VECTORS)) {
-        memset(data, 0, size(depth, width) * sizeof(Real));
+        if (!is_filled) memset(data, 0, size(depth, width) * sizeof(Real));
     }
     static int64_t size(int64_t depth, int64_t width) {  // in whole lines
         return padded<Real>(depth * vectors<Real>(width) * LANES<Real>);
     }
 
-    // Element (row, column) is source[row * row_stride + column * column_stride].
-    void fill(int64_t first_row, int64_t rows, const Real *source, int64_t row_stride,
-              int64_t column_stride) {
+    // Element (first_row + row, first_column + column) is source[row * row_stride + column * column_stride].
+    void fill(int64_t first_row, int64_t rows, const Real *source, int64_t row_stride, int64_t column_stride) {
+        fill(first_row, rows, source, row_stride, column_stride, 0, width);
+    }
+    void fill(int64_t first_row, int64_t rows, const Real *source, int64_t row_stride, int64_t column_stride,
+              int64_t first_column, int64_t num_columns) {
         for (int64_t p = 0; p < panels; p++) {
             const int64_t start = bound(vectors_, panels, p), stop = bound(vectors_, panels, p + 1);
             const int64_t columns = (stop - start) * LANES<Real>, first = start * LANES<Real>;
-            const int64_t count = width - first < columns ? width - first : columns;
+            const int64_t left = first_column > first ? first_column - first : 0, after = first_column + num_columns;
+            const int64_t right = after - first < columns ? after - first : columns;
             Real *panel = data + first * depth;
             for (int64_t row = 0; row < rows; row++)
-                for (int64_t column = 0; column < count; column++)
+                for (int64_t column = left; column < right; column++)
                     panel[(first_row + row) * columns + column] =
-                        source[row * row_stride + (first + column) * column_stride];
+                        source[row * row_stride + (first + column - first_column) * column_stride];
         }
     }
 

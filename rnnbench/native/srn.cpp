@@ -132,7 +132,10 @@ template <class Real> struct Tile : CommonTile<Real> {
 
     // ------------------------------------------------------------ backward
 
-    int64_t partial_size() const { return (sizes.n + sizes.o + 1) * sizes.row; }
+    static int64_t partial_size(const Block &block) {
+        const Sizes<Real> sizes(block);
+        return (sizes.n + sizes.o + 1) * sizes.row;
+    }
 
     // dL/da_t = f'(a_t) (W_hh^T dL/da_{t+1} + W_out^T dL/dz at the output steps) [+ structural damping], last step
     // first. Its outer products with the operands of the steps are summed in the tile's partial sums:
@@ -148,8 +151,8 @@ template <class Real> struct Tile : CommonTile<Real> {
         const Real outside = block.distance == CROSS_ENTROPY ? weight : 0;
         int64_t last = list_outputs();
         if (block.structural) last = block.steps - 1;
-        Real *sums = traces ? nullptr : partial(number, partial_size()), *output_sums = sums + n * sizes.row;
-        if (!traces) memset(sums, 0, partial_size() * sizeof(Real));
+        Real *sums = traces ? nullptr : partial(number, partial_size(block)), *output_sums = sums + n * sizes.row;
+        if (!traces) memset(sums, 0, partial_size(block) * sizeof(Real));
 
         int64_t found = 0;
         const auto add_output_products = [&] {
@@ -207,7 +210,7 @@ template <class Real> struct Tile : CommonTile<Real> {
         Real *first_sum = output_sums + o * sizes.row;
         for (int64_t i = 0; i < m && last >= 0; i++)
             for (int64_t k = 0; k < n; k++) first_sum[k] += state(0, i)[k];
-        if (adds_partials(partial_size())) assemble();
+        if (adds_partials(partial_size(block))) assemble();
     }
 
     void trace(int64_t t, int64_t slot) const {
@@ -220,7 +223,7 @@ template <class Real> struct Tile : CommonTile<Real> {
     // Writes the gradient in the layout of theta, from the sum of the tiles' partial sums.
     void assemble() const {
         const int64_t n = sizes.n, d = sizes.d, o = sizes.o;
-        const Real *total = partial(0, partial_size());
+        const Real *total = partial(0, partial_size(block));
         Real *to = static_cast<Real *>(block.gradient) + replica * (n * (n + d + 2) + o * (n + 1));
         for (int64_t i = 0; i < n; i++, to += n) memcpy(to, total + i * sizes.row, n * sizeof(Real));
         for (int64_t i = 0; i < n; i++, to += d) memcpy(to, total + i * sizes.row + n, d * sizeof(Real));
@@ -252,22 +255,8 @@ template <class Real> struct Tile : CommonTile<Real> {
     }
 };
 
+constexpr int64_t NUM_SAVED = 0;
+
 }  // namespace
 
-extern "C" {
-
-// Runs tiles of a block until none is left; several threads may call it at once, each with memory of its own.
-void run_float(Block *block, int64_t sweep, void *memory) {
-    run_tiles<Tile<float>, Scratch<float>>(*block, Sweep(sweep), memory);
-}
-void run_double(Block *block, int64_t sweep, void *memory) {
-    run_tiles<Tile<double>, Scratch<double>>(*block, Sweep(sweep), memory);
-}
-
-// Bytes of the memory that a thread needs for a block.
-int64_t scratch_bytes_float(const Block *block) { return Scratch<float>(*block, nullptr).arena.used; }
-int64_t scratch_bytes_double(const Block *block) { return Scratch<double>(*block, nullptr).arena.used; }
-
-int64_t block_bytes() { return sizeof(Block); }
-
-}  // extern "C"
+#include "exports.h"

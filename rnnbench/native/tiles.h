@@ -31,12 +31,13 @@ extern "C" struct Block {  // rnnbench/native/calls.py has the same fields in th
     const int64_t *ends;            // (S, r, b), the steps of the outputs; null: S = T, an output at every step
     const int64_t *lengths;         // (r, b); not read if `ends` is null
     void *rows;             // (r, tiles, T + 1, sequences of the tile, padded c)
+    void *saved;            // (r, tiles, T + 1, sequences of the tile, NUM_SAVED, padded n); null if nothing is saved
     void *tangents;         // (r, tiles, T + 1, sequences of the tile, padded n); null: they are not kept
     void *values;           // (S, r, b, o), outputs or their gradients
     const void *structural; // (r,), weight of structural damping; null: none
-    void *partials;         // (r, tiles, n + o + 1, padded c), sums of a tile
+    void *partials;         // (r, tiles, partial_size), sums of a tile
     void *gradient;         // (r, P)
-    void *state_gradients;  // (T, r, traced, n), zero
+    void *state_gradients;  // (T, r, traced, whole state), zero
     int64_t *missing;       // (r,), tiles of the replica that are not done
     int64_t next;           // next tile
 };

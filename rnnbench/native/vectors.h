@@ -34,7 +34,7 @@ template <> struct Numbers<float> {
     static constexpr Bits one = 0x3f800000;
     static constexpr float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
     static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
-    static constexpr float tanh_limit = 20.0f, exp_limit = 87.0f;
+    static constexpr float tanh_limit = 20.0f, exp_limit = 87.0f, epsilon = 1.1920929e-7f;
     // (exp(r) - 1 - r) / r^2 for |r| <= ln(2) / 2, of least largest error: 1.6e-8 of exp(r) - 1
     static constexpr float series[] = {1.3946581e-3f, 8.3666593e-3f, 4.1666280e-2f, 1.6666542e-1f, 0.5f};
 };
@@ -44,7 +44,7 @@ template <> struct Numbers<double> {
     static constexpr Bits one = 0x3ff0000000000000;
     static constexpr double magic = 6755399441055744.0;  // 1.5 * 2^52
     static constexpr double ln2_high = 6.93147180369123816490e-01, ln2_low = 1.90821492927058770002e-10;
-    static constexpr double tanh_limit = 44.0, exp_limit = 708.0;
+    static constexpr double tanh_limit = 44.0, exp_limit = 708.0, epsilon = 2.220446049250313e-16;
     static constexpr double series[] = {1 / 87178291200.0, 1 / 6227020800.0, 1 / 479001600.0, 1 / 39916800.0,
                                         1 / 3628800.0,     1 / 362880.0,     1 / 40320.0,     1 / 5040.0,
                                         1 / 720.0,         1 / 120.0,        1 / 24.0,        1 / 6.0,
@@ -81,6 +81,12 @@ template <class Real, class What> inline void for_vectors(int64_t width, What wh
     const int64_t whole = vectors<Real>(width) - half;
     for (int64_t v = 0; v < whole; v++) what(Whole<Real>(), v * LANES<Real>);
     if (half) what(Half<Real>(), whole * LANES<Real>);
+}
+template <class Real, class What> inline void for_vectors_backwards(int64_t width, What what) {
+    const bool half = ends_with_half<Real>(width);
+    const int64_t whole = vectors<Real>(width) - half;
+    if (half) what(Half<Real>(), whole * LANES<Real>);
+    for (int64_t v = whole - 1; v >= 0; v--) what(Whole<Real>(), v * LANES<Real>);
 }
 
 // ---------------------------------------------------------------- nonlinearities

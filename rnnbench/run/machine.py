@@ -14,7 +14,7 @@ from rnnbench.config.errors import ConfigError
 from rnnbench.config.schema import Config
 from rnnbench.config.validate import fields_of
 from rnnbench.models.base import BlockShape
-from rnnbench.models.fused_cell import FusedCell
+from rnnbench.models.gated_cell import GatedCell
 from rnnbench.native.library import announce_by
 from rnnbench.objective.engine import ROWS_PER_BLOCK, flush_denormals, forbid_tf32, rows_per_block
 from rnnbench.records.messages import say
@@ -179,7 +179,7 @@ def resolve_recurrence(
         The objects with the chosen recurrence.
     """
     model = built.model
-    if not isinstance(model, FusedCell) or model.recurrence != "auto" or device.type != "cuda":
+    if not isinstance(model, GatedCell) or model.recurrence != "auto" or device.type != "cuda":
         return built
     make_graph = partial(CudaGraph, device) if captures else None
     wait = partial(torch.cuda.synchronize, device)

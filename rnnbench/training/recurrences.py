@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rnnbench.losses import loss_of
-from rnnbench.models.fused_cell import FusedCell
+from rnnbench.models.gated_cell import GatedCell
 from rnnbench.objective.engine import Engine
 from rnnbench.objective.objective import Objective
 from rnnbench.tasks.base import Stream, Task
@@ -24,7 +24,7 @@ RECURRENCES = ("torch", "fused")
 
 def fastest_recurrence(
     task: Task,
-    model: FusedCell,
+    model: GatedCell,
     num_replicas: int,
     num_sequences: int,
     dtype: torch.dtype,
@@ -45,7 +45,7 @@ def fastest_recurrence(
         wait: Function that waits until the device has done all queued work.
 
     Returns:
-        "torch" or "fused", as in `FusedCell`.
+        "torch" or "fused", as in `GatedCell`.
 
     Cost: eighteen gradients.
     """

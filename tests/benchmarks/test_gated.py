@@ -19,7 +19,12 @@ def test_every_way_for_both_nets(announcer, monkeypatch):
     assert [report.data["net"] for report in reports] == ["lstm", "gru"]
     for report in reports:
         data = json.loads(json.dumps(report.data, allow_nan=False))
-        names = [f"{way.name}, {threads}" for threads in ("1 thread", "2 threads") for way in gated.WAYS]
+        names = [
+            f"{way.name}, {threads}"
+            for ways in (gated.GRADIENTS, gated.PRODUCTS)
+            for threads in ("1 thread", "2 threads")
+            for way in ways
+        ]
         assert list(data["rounds"]) == names == [row[0] for row in report.rows]
         best = min((name for name in names if name.startswith(gated.PEER.name)), key=lambda name: median(data, name))
         assert data["ratios"][best]["median"] == 1
@@ -56,6 +61,6 @@ def test_a_way_that_computes_otherwise_ends_the_measurement(announcer, monkeypat
         made = torch_gated(case)
         return replace(made, rows=lambda found: 1.1 * made.rows(found))
 
-    monkeypatch.setattr(gated, "WAYS", (*gated.WAYS[:-1], replace(gated.PEER, make=wrong)))
+    monkeypatch.setattr(gated, "GRADIENTS", (*gated.GRADIENTS[:-1], replace(gated.PEER, make=wrong)))
     with pytest.raises(MismatchError, match=r"torch\.nn, replicas in turn and rnnbench give different results"):
         list(gated.measure_gated(Options(shapes=(SHAPE,), rounds=1), [1], announcer))

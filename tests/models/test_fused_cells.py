@@ -16,6 +16,8 @@ from rnnbench.losses import LOSSES
 from rnnbench.models.base import BlockShape
 from rnnbench.models.cell_sweeps import CellSweeps
 from rnnbench.models.fused_sweeps import FusedSweeps
+from rnnbench.models.native_sweeps import NativeSweeps
+from rnnbench.native import library
 from rnnbench.objective.engine import Engine
 from rnnbench.objective.objective import Objective
 from rnnbench.tasks.base import Batch
@@ -114,55 +116,35 @@ def test_updates_of_nag_come_to_the_same(name):
     assert_close(ends[1], ends[0], 1e-10)
 
 
-@pytest.mark.parametrize(
-    ("name", "dtype", "replicas", "sequences", "device", "blocks", "fused"),
-    [
-        ("lstm", F32, 1, 100, CPU, 1, True),
-        ("lstm", F32, 1, 101, CPU, 2, False),  # a block of half of them then is
-        ("lstm", F32, 1, 1000, CPU, 10, False),
-        ("lstm", F32, 32, 100, CPU, 32, False),  # a block of one of them then is
-        ("lstm", F32, 32, 101, CPU, 64, False),
-        ("lstm", F32, 8, 9, CPU, 8, False),
-        ("lstm", F32, 9, 9, CPU, 1, False),
-        ("lstm", F32, 9, 10, CPU, 9, False),
-        ("lstm", F64, 1, 20, CPU, 1, True),
-        ("lstm", F64, 1, 50, CPU, 1, False),
-        ("gru", F32, 1, 20, CPU, 1, True),
-        ("gru", F32, 1, 21, CPU, 1, False),
-        ("gru", F32, 2, 20, CPU, 1, False),
-        ("gru", F32, 1, 1000, GPU, 1, True),
-        ("lstm", F32, 2, 20, GPU, 1, False),
-        ("lstm", F32, 1, 20, torch.device("meta"), 1, False),
-    ],
-)
-def test_auto_takes_the_faster_way(name, dtype, replicas, sequences, device, blocks, fused):
-    shape = BlockShape(replicas, 3, sequences, dtype, device)
-    model = MODELS[name](2, 1, 100)
-    assert model.min_gradient_blocks(shape) == blocks
-    assert model.is_fused(shape) == fused
-    for recurrence in ("torch", "fused"):
-        assert MODELS[name](2, 1, 100, recurrence).is_fused(shape) == (recurrence == "fused")
+def sweeps_of(recurrence, replicas, device=CPU, dtype=F32):
+    return type(MODELS["lstm"](2, 1, 4, recurrence).sweeps(BlockShape(replicas, 3, 20, dtype, device)))
+
+
+@pytest.mark.skipif(library.unavailable_reason("lstm") is not None, reason="no native kernels")
+def test_a_cpu_gets_native_kernels_unless_asked_otherwise():
+    assert sweeps_of("auto", 1) is sweeps_of("native", 3) is sweeps_of("auto", 2, dtype=F64) is NativeSweeps
+    assert sweeps_of("torch", 1) is CellSweeps
+    assert sweeps_of("fused", 2) is FusedSweeps
+    for model in MODELS.values():
+        assert (
+            model(2, 1, 3).backend_name(CPU, F32) == model(2, 1, 3, "native").backend_name(CPU, F64) == "native kernels"
+        )
+
+
+@pytest.mark.parametrize("device", [CPU, torch.device("meta")])
+def test_without_kernels_the_operation_serves_single_replicas(device, monkeypatch):
+    """As on a GPU where nothing was measured."""
+    monkeypatch.setattr(library, "unavailable_reason", lambda net: f"no {net}")
+    assert sweeps_of("auto", 1, device) is (FusedSweeps if device == CPU else CellSweeps)
+    assert sweeps_of("auto", 2, device) is CellSweeps
+    assert MODELS["gru"](2, 1, 3).is_fused(BlockShape(1, 3, 20, F32, GPU))
 
 
 def test_replicas_are_separated_for_gradients_alone():
-    engine = Engine(MODELS["lstm"](2, 1, 50))
+    engine = Engine(MODELS["lstm"](2, 1, 50, "fused"))
     assert len(engine.split(32, 100, 20, for_gradients=True)) == 32
     (block,) = engine.split(32, 100, 20)
     assert block.replicas == slice(0, 32)
-    assert isinstance(engine.lend(1, 3, 20), FusedSweeps)
-    assert isinstance(engine.lend(32, 3, 20), CellSweeps)
-
-
-@pytest.mark.parametrize(("replicas", "sequences"), [(1, 101), (1, 1000), (3, 250), (2, 2001)])
-def test_many_sequences_are_cut_into_blocks_for_the_operation(replicas, sequences):
-    model = MODELS["lstm"](2, 1, 100)
-    for threads in (1, 2):
-        engine = Engine(model, threads)
-        for block in engine.split(replicas, 20, sequences, for_gradients=True):
-            count = block.sequences.stop - block.sequences.start
-            assert block.replicas.stop - block.replicas.start == 1
-            assert model.is_fused(BlockShape(1, 20, count, F32, CPU))
-        engine.close()
 
 
 def test_torchs_generator_is_left_alone():
@@ -173,18 +155,23 @@ def test_torchs_generator_is_left_alone():
 
 def test_the_operation_takes_more_memory():
     shape = BlockShape(1, 100, 200, F32, CPU)
-    auto, stepped, fused = (MODELS["gru"](2, 1, 100, way).block_bytes(shape) for way in ("auto", "torch", "fused"))
-    assert auto == stepped
+    stepped, fused = (MODELS["gru"](2, 1, 100, way).block_bytes(shape) for way in ("torch", "fused"))
     assert fused == pytest.approx(1.3 * stepped, rel=1e-6)
 
 
-def test_says_what_runs_it():
+def test_says_what_runs_it(monkeypatch):
     model = MODELS["lstm"]
-    assert model(2, 1, 3).backend_name(CPU, F32) == model(2, 1, 3, "torch").backend_name(GPU, F32) == "torch"
+    assert model(2, 1, 3, "torch").backend_name(CPU, F32) == model(2, 1, 3).backend_name(GPU, F32) == "torch"
     assert model(2, 1, 3).with_recurrence("fused").backend_name(GPU, F32) == "torch.nn.LSTM's operation"
     assert MODELS["gru"](2, 1, 3, "fused").backend_name(CPU, F32) == "torch.nn.GRU's operation"
+    with pytest.raises(ValueError, match=r"model\.recurrence=native: the native kernels need a CPU; use model\.recurr"):
+        model(2, 1, 3, "native").backend_name(GPU, F32)
+    monkeypatch.setattr(library, "unavailable_reason", lambda net: f"there is no {net}")
+    assert model(2, 1, 3).backend_name(CPU, F32).startswith("torch, since there is no lstm (an update takes ")
+    with pytest.raises(ValueError, match=r"model\.recurrence=native: there is no lstm; use model\.recurrence=auto"):
+        model(2, 1, 3, "native").backend_name(CPU, F32)
 
 
 def test_unknown_recurrence_is_refused():
-    with pytest.raises(ValueError, match=r"model\.recurrence must be one of auto, torch, fused, got cudnn"):
+    with pytest.raises(ValueError, match=r"model\.recurrence must be one of auto, torch, native, fused, got cudnn"):
         MODELS["lstm"](2, 1, 3, "cudnn")

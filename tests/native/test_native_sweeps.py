@@ -10,6 +10,8 @@ from benchmarks.gpu_check.precision import SweepCase
 from rnnbench.losses import LOSSES
 from rnnbench.models import native_sweeps
 from rnnbench.models.base import BlockShape
+from rnnbench.models.gru import Gru
+from rnnbench.models.lstm import Lstm
 from rnnbench.models.nonlinearity import NONLINEARITIES
 from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.native.library import unavailable_reason
@@ -20,6 +22,8 @@ from rnnbench.tasks.adding import Adding
 from rnnbench.tasks.base import Batch, Stream
 
 CPU = torch.device("cpu")
+
+NETS = {"srn": SimpleRnn, "lstm": Lstm, "gru": Gru}
 
 pytestmark = pytest.mark.skipif(
     unavailable_reason("srn") is not None, reason=f"no native kernels: {unavailable_reason('srn')}"
@@ -35,6 +39,7 @@ pytestmark = pytest.mark.skipif(
         num_steps=st.integers(1, 20),
         hidden_size=st.integers(1, 70),
         input_size=st.sampled_from((1, 2, 20)),
+        net=st.sampled_from(("rnn", "lstm", "gru")),
         nonlinearity=st.sampled_from(tuple(NONLINEARITIES)),
         num_outputs=st.sampled_from((None, 1, 2, 5)),
         distance=st.sampled_from((None, "cross_entropy", "squared_error")),
@@ -45,6 +50,10 @@ pytestmark = pytest.mark.skipif(
 @example(SweepCase(num_replicas=1, num_sequences=210, num_steps=3, hidden_size=130, num_outputs=None))
 @example(SweepCase(num_replicas=40, num_sequences=1, num_steps=2, nonlinearity="linear"))
 @example(SweepCase(num_sequences=13, num_steps=40, hidden_size=50, num_outputs=30, distance="squared_error"))
+@example(SweepCase(num_sequences=25, num_steps=40, hidden_size=50, net="lstm"))
+@example(SweepCase(num_replicas=1, num_sequences=210, num_steps=3, hidden_size=33, net="lstm", num_outputs=None))
+@example(SweepCase(num_sequences=25, num_steps=40, hidden_size=50, net="gru", distance="squared_error"))
+@example(SweepCase(num_replicas=40, num_sequences=1, num_steps=2, input_size=20, net="gru", num_outputs=None))
 def test_sweeps_equal_the_reference(case):
     found = case.compare(CPU, "native")
     assert found["ok"], found
@@ -89,10 +98,10 @@ def test_what_diverges_stays_visible(nonlinearity):
     assert torch.allclose(found, NONLINEARITIES[nonlinearity].of(points), equal_nan=True, rtol=1e-6)
 
 
-def derivatives(threads, rows=slice(None)):
+def derivatives(net, threads, rows=slice(None)):
     """Loss, gradient and product of some of three replicas."""
     task = Adding(12)
-    model = SimpleRnn(task.input_size, task.output_size, 17)
+    model = NETS[net](task.input_size, task.output_size, 17)
     theta, vector = 0.3 * torch.randn(2, 3, model.num_parameters, generator=torch.Generator().manual_seed(0))
     batch = task.replica_batch([0, 1, 2], Stream.GRADIENT, 0, 45).replicas(rows)
     lent = Engine(model, threads)
@@ -104,13 +113,14 @@ def derivatives(threads, rows=slice(None)):
     return result
 
 
-def test_bits_depend_on_neither_threads_nor_other_replicas(monkeypatch):
+@pytest.mark.parametrize("net", NETS)
+def test_bits_depend_on_neither_threads_nor_other_replicas(net, monkeypatch):
     monkeypatch.setattr(native_sweeps, "FLOPS_WORTH_A_WORKER", 1.0)
     for most_bytes in (2**24, 40_000):  # one block; several blocks of a replica
         monkeypatch.setattr(engine, "BYTES_PER_SHARED_BLOCK", most_bytes)
-        one = derivatives(1)
+        one = derivatives(net, 1)
         for threads in (2, 3):
-            assert all(map(torch.equal, one, derivatives(threads)))
+            assert all(map(torch.equal, one, derivatives(net, threads)))
         for r in range(3):
-            alone = derivatives(2, slice(r, r + 1))
+            alone = derivatives(net, 2, slice(r, r + 1))
             assert all(torch.equal(whole[r : r + 1], own) for whole, own in zip(one, alone, strict=True))

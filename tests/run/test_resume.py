@@ -90,7 +90,7 @@ def test_killed_and_resumed_equals_uninterrupted(overrides, updates, tmp_path):
 
 
 @pytest.mark.skipif(unavailable_reason("srn") is not None, reason="torch's sweeps depend on the number of threads")
-@pytest.mark.parametrize("overrides", [SGD, HF], ids=["nag", "hf"])
+@pytest.mark.parametrize("overrides", [SGD, HF, (*SGD, "model=lstm")], ids=["nag", "hf", "lstm"])
 def test_resumed_with_another_number_of_threads(overrides, tmp_path, monkeypatch):
     monkeypatch.setattr(native_sweeps, "FLOPS_WORTH_A_WORKER", 1.0)
     short, whole = tmp_path / "short", tmp_path / "whole"
