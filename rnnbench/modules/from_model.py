@@ -3,6 +3,8 @@
 Letters: B sequences, T time steps, n hidden units, d inputs, o outputs.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -11,8 +13,8 @@ from rnnbench.models.torch_layout import arguments_of, state_dict_of
 from rnnbench.modules.recurrent_net import RecurrentNet
 
 
-class StepNet(torch.nn.Module):
-    """A net of any model that implements `step`, which runs in a loop over time.
+class StepCell(torch.nn.Module):
+    """One step of a model that implements `step`.
 
     Args:
         model: The model.
@@ -34,22 +36,44 @@ class StepNet(torch.nn.Module):
             {key: parameters[name].detach().clone() for name, key in self._keys.items()}
         )
 
+    def forward(self, inputs: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Inputs (B, d) and the parts of the state, (B, n) each -> the parts of the next state."""
+        parts = tuple(part.unsqueeze(0) for part in state)
+        return tuple(part.squeeze(0) for part in self.model.step(self.one_replica(), parts, inputs.unsqueeze(0)))
+
+    def one_replica(self) -> dict[str, Tensor]:
+        """The parameters as the model takes them, (1, ...) each."""
+        return {name: self.weights[key].unsqueeze(0) for name, key in self._keys.items()}
+
+
+class StepNet(torch.nn.Module):
+    """A net of any model that implements `step`, which runs in a loop over time.
+
+    Args:
+        model: The model.
+        parameters: Parameters of one replica by name, in the shapes of the model's layout; copied.
+
+    Attributes:
+        cell: The step, with all parameters of the net.
+    """
+
+    def __init__(self, model: Model, parameters: Parameters) -> None:
+        super().__init__()
+        self.cell = StepCell(model, parameters)
+
     def forward(self, inputs: Tensor) -> Tensor:
         """Sequences (B, T, d) -> outputs at every step, (B, T, o)."""
-        outputs = self.model.readout(self._one_replica(), self.hidden_states(inputs).unsqueeze(0))
-        return outputs.squeeze(0)
+        hidden = self.hidden_states(inputs).unsqueeze(0)
+        return self.cell.model.readout(self.cell.one_replica(), hidden).squeeze(0)
 
     def hidden_states(self, inputs: Tensor) -> Tensor:
         """Sequences (B, T, d) -> hidden states h_1 .. h_T, (B, T, n)."""
-        parameters, hidden = self._one_replica(), []
-        state = self.model.initial_state(parameters, len(inputs))
+        start = self.cell.model.initial_state(self.cell.one_replica(), len(inputs))
+        state, hidden = tuple(part.squeeze(0) for part in start), []
         for step in inputs.unbind(1):
-            state = self.model.step(parameters, state, step.unsqueeze(0))
-            hidden.append(state[0].squeeze(0))
+            state = self.cell(step, state)
+            hidden.append(state[0])
         return torch.stack(hidden, 1)
-
-    def _one_replica(self) -> dict[str, Tensor]:
-        return {name: self.weights[key].unsqueeze(0) for name, key in self._keys.items()}
 
 
 def module_of(model: Model, parameters: Parameters) -> RecurrentNet | StepNet:

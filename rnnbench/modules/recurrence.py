@@ -11,11 +11,13 @@ from torch.utils._pytree import tree_leaves
 
 from rnnbench.modules.arguments import check_dtype, check_module
 from rnnbench.modules.cell_recording import CellRecording
+from rnnbench.modules.from_model import StepCell
 from rnnbench.modules.layer_recording import LayerRecording
 from rnnbench.modules.recording import Recording
 from rnnbench.modules.recurrent_net import OtherRNN
 
 LAYERS = (torch.nn.RNN, torch.nn.LSTM, torch.nn.GRU, OtherRNN)
+CELLS = (torch.nn.RNNCellBase, StepCell)
 
 
 def recording_of(module: torch.nn.Module, recurrence: torch.nn.Module | None) -> Recording:
@@ -44,7 +46,7 @@ def recording_of(module: torch.nn.Module, recurrence: torch.nn.Module | None) ->
 
 
 def _only_one(module: torch.nn.Module, names: dict[int, str]) -> torch.nn.Module:
-    found = [each for each in module.modules() if isinstance(each, (*LAYERS, torch.nn.RNNCellBase))]
+    found = [each for each in module.modules() if isinstance(each, (*LAYERS, *CELLS))]
     if not found:
         raise ValueError(
             "the module has no torch.nn.RNN, LSTM, GRU, or cell of these: name the cell of your own loop, as in "

@@ -61,8 +61,10 @@ def test_a_job_of_a_sweep_and_a_class_of_ones_own(here):
     before = list(sys.path)
     net = sweep.runs[1].module(config_dir="my")
     assert sys.path == before
-    assert torch.equal(net.weights["V"], sweep.runs[1].weights["V"])
+    assert torch.equal(net.cell.weights["V"], sweep.runs[1].weights["V"])
     assert net(torch.zeros(2, 3, 2)).shape == (2, 3, 1)
+    found = rnnbench.diagnose(net, torch.rand(2, 3, 2), lambda outputs: outputs[:, -1].square().mean())
+    assert found.state_gradient.shape == (3,)
 
 
 def test_what_cannot_be_taken_away(here, capsys):

@@ -7,7 +7,6 @@ from torch_cells import torch_weights
 from rnnbench.models.gru import Gru
 from rnnbench.models.lstm import Lstm
 from rnnbench.models.simple_rnn import SimpleRnn
-from rnnbench.modules.from_model import module_of
 
 F64 = torch.float64
 MODELS = {
@@ -51,12 +50,12 @@ class Net(torch.nn.Module):
         return (parts[0], parts[1]) if len(parts) > 1 else parts[0]
 
 
-class Exported(torch.nn.Module):
-    """The net of `rnnbench export`, at the last step."""
+class LastOutput(torch.nn.Module):
+    """The last output of a net that has one at every step."""
 
-    def __init__(self, model, theta):
+    def __init__(self, net):
         super().__init__()
-        self.net = module_of(model, {name: view[0] for name, view in model.parameters(theta).items()})
+        self.net = net
 
     def forward(self, inputs):
         return self.net(inputs)[:, -1]

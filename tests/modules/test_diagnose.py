@@ -7,12 +7,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nets_to_diagnose import F64, MODELS, Exported, LayerNet, LoopNet, OwnCell, row
+from nets_to_diagnose import F64, MODELS, LastOutput, LayerNet, LoopNet, OwnCell, row
 from test_probes import batch_of, look
 
 from docs.make.metrics import markdown
 from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.modules.diagnose import diagnose
+from rnnbench.modules.from_model import StepNet, module_of
 from rnnbench.modules.recurrence import recording_of
 from rnnbench.probes.gradient_by_lag import GradientByLag
 from rnnbench.probes.jacobian_normality import JacobianNormality
@@ -50,7 +51,9 @@ def squared_error(batch):
 
 
 def nets(model, theta):
-    yield "of rnnbench export", Exported(model, theta), {}
+    parameters = {name: view[0] for name, view in model.parameters(theta).items()}
+    yield "of rnnbench export", LastOutput(module_of(model, parameters)), {}
+    yield "of a model of one's own", LastOutput(StepNet(model, parameters)), {}
     own = LoopNet(model, theta, OwnCell(model, theta))
     yield "loop over a cell of one's own", own, {"recurrence": own.cell}
     if model is SIGMOID:
