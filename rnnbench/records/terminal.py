@@ -1,4 +1,4 @@
-"""Progress of a run on stderr: a progress bar, a line that is rewritten in a notebook, or plain lines elsewhere."""
+"""Progress on stderr: a progress bar, a line that is rewritten in a notebook, or plain lines elsewhere."""
 
 import os
 import sys
@@ -57,7 +57,9 @@ class _Reading:
 
 
 class Progress:
-    """Shows the progress of a run on stderr. Use it as a context manager, which always restores the cursor.
+    """Shows the progress of a run or a sweep on stderr.
+
+    Use it as a context manager, which always restores the cursor.
 
     `show` only stores its arguments, so that it can be called at every update; a thread draws the bar.
     """
@@ -67,6 +69,7 @@ class Progress:
         mode: Mode,
         *,
         total: int | None = None,
+        unit: Literal["updates", "jobs"] = "updates",
         baseline_loss: float | None = None,
         baseline_error_rate: float | None = None,
         num_replicas: int = 1,
@@ -78,7 +81,8 @@ class Progress:
         Args:
             mode: "bar"; "line": one line that is rewritten; "lines": a first and a last line, and one every `seconds`;
                 "none": nothing.
-            total: Number of updates in the budget; None: unknown.
+            total: Number of updates in the budget, or of jobs; None: unknown.
+            unit: What is counted.
             baseline_loss: Loss of the best constant predictor.
             baseline_error_rate: Error rate of the best constant predictor, between 0 and 1.
             num_replicas: R; above 1, medians and the number of solved replicas are shown.
@@ -87,6 +91,7 @@ class Progress:
         """
         self._mode = mode
         self._total = total
+        self._unit = unit
         self._baseline_loss = baseline_loss
         self._baseline_error_rate = baseline_error_rate
         self._num_replicas = num_replicas
@@ -143,7 +148,7 @@ class Progress:
         """Set the progress. Call it before the first update, to start measuring the speed, and after each update.
 
         Args:
-            update: Number of updates done.
+            update: Number of updates, or of jobs, done.
             loss: Loss at the last evaluation, one number or (R,). None: unchanged; the same holds for error_rate.
             error_rate: Error rate at the last evaluation, between 0 and 1, one number or (R,).
             num_solved: Number of solved replicas.
@@ -230,8 +235,9 @@ class Progress:
         return grid
 
     def _position(self) -> str:
-        """Return the number of updates done and their total."""
-        return f"update {self._reading.update:,}" + (f"/{self._total:,}" if self._total else "")
+        """Return the number of updates or jobs done and their total."""
+        done = f"{self._reading.update:,}" + (f"/{self._total:,}" if self._total else "")
+        return f"update {done}" if self._unit == "updates" else f"{done} {self._unit} done"
 
     def _time(self) -> str:
         """Return the elapsed time and the estimated time until the budget is used up."""
@@ -256,7 +262,7 @@ class Progress:
             if values is not None:
                 reference = "" if baseline is None else f" (constant predictor {write(baseline)})"
                 details.append(f"{middle}{name} {write(median(values))}{reference}")
-        if (updates_per_second := self._speed()) > 0:
+        if self._unit == "updates" and (updates_per_second := self._speed()) > 0:
             details.append(wording.speed(updates_per_second))
         details += [f"{name} {wording.number(value)}" for name, value in reading.fields.items() if value is not None]
         return details

@@ -12,13 +12,12 @@ from rnnbench.exit_status import FAILED, OK, of_signal
 from rnnbench.run.processors import num_processors
 from rnnbench.run.setup import RunSetup
 from rnnbench.sweeps.group_run import run_group_or_report
-from rnnbench.sweeps.plan import read_plan
-from rnnbench.sweeps.progress import outcome, progress_line
+from rnnbench.sweeps.progress import GroupsProgress
 from rnnbench.sweeps.submitit_backend import run_by_submitit
 from rnnbench.sweeps.workers import send_signal, start_worker
 from rnnbench.training.interrupt import Interrupt
 
-SECONDS_BETWEEN_POLLS, SECONDS_BETWEEN_LINES = 0.1, 10.0
+SECONDS_BETWEEN_POLLS = 0.1
 SECONDS_BETWEEN_SIGNALS = 1.0
 
 Say = Callable[[str], None]
@@ -43,7 +42,7 @@ def run_groups(
         trusted: Folders and modules whose classes may be imported; passed on to every process.
         setups: Number of a group -> its objects, if this process has built them; other processes build their own.
         quiet: Whether to hide progress.
-        say: Function that reports the start and end of each group.
+        say: Function that reports what submitit does with each group.
 
     Returns:
         The worst exit status of a group, or 128 + N if signal N ended them.
@@ -51,7 +50,7 @@ def run_groups(
     if settings.backend == "inline":
         return _run_inline(folder, numbers, trusted, setups, quiet=quiet, fail_fast=settings.fail_fast)
     if settings.backend == "processes":
-        return _run_in_processes(folder, numbers, settings, trusted, say=say)
+        return _run_in_processes(folder, numbers, settings, trusted, quiet=quiet)
     return run_by_submitit(folder, numbers, settings, trusted, say=say)
 
 
@@ -79,21 +78,20 @@ def _run_inline(
 
 
 def _run_in_processes(
-    folder: Path, numbers: Sequence[int], settings: LauncherSettings, trusted: Trusted, *, say: Say
+    folder: Path, numbers: Sequence[int], settings: LauncherSettings, trusted: Trusted, *, quiet: bool
 ) -> int:
     """Run groups in parallel worker processes, each on its share of the processors."""
     count = min(int(settings.processes), len(numbers))
     share = max(1, num_processors() // count)
     pending, running, worst = list(numbers), dict[int, ForkServerProcess](), OK
-    with Interrupt() as interrupt:
-        line_due, signal_due = time.monotonic() + SECONDS_BETWEEN_LINES, 0.0
-        failed_fast = False
+    with Interrupt() as interrupt, GroupsProgress(folder, numbers, quiet=quiet) as progress:
+        signal_due, failed_fast = 0.0, False
         while running or (pending and interrupt.signal is None and not failed_fast):
             ending = signal.SIGTERM if failed_fast else interrupt.signal  # signal that the workers are sent; None: none
             while pending and len(running) < count and ending is None:
                 number = pending.pop(0)
                 running[number] = start_worker(folder, number, trusted, share)
-                say(f"group {number} started")
+                progress.started(number)
             if ending is not None and time.monotonic() >= signal_due:
                 for worker in running.values():
                     if worker.pid is not None and worker.exitcode is None:
@@ -108,9 +106,7 @@ def _run_in_processes(
                     if not failed_fast or has_failed:  # the others end as they were told
                         worst = max(worst, FAILED if has_failed else status)
                     failed_fast |= settings.fail_fast and has_failed
-                    say(outcome(number, status))
-            if running and time.monotonic() >= line_due:
-                say(progress_line(read_plan(folder), list(running)))
-                line_due = time.monotonic() + SECONDS_BETWEEN_LINES
+                    progress.ended(number, status)
+            progress.refresh()
             time.sleep(SECONDS_BETWEEN_POLLS)
         return worst if interrupt.signal is None else of_signal(interrupt.signal)

@@ -1,44 +1,108 @@
 """The progress of groups that run in other processes, read from their aggregates; and how they ended."""
 
 import signal
+import sys
+import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
 
 from rnnbench.exit_status import OK, is_of_signal, of_signal
 from rnnbench.records.aggregate import folder_name
 from rnnbench.records.aggregate_board import SHARES
 from rnnbench.records.metrics_csv import last_row
-from rnnbench.records.wording import count
-from rnnbench.sweeps.plan import SweepPlan
+from rnnbench.records.terminal import Progress, choose_mode
+from rnnbench.sweeps.plan import SweepPlan, read_plan
 from rnnbench.sweeps.planning import aggregate_names
 
+SECONDS_BETWEEN_READINGS, SECONDS_BETWEEN_LINES = 2.0, 10.0
 
-def progress_line(plan: SweepPlan, numbers: Sequence[int]) -> str:
-    """One line with the progress of some groups.
+
+class GroupsProgress:
+    """Shows how many jobs of some groups have ended. Use it as a context manager.
 
     Args:
-        plan: Plan of the sweep.
+        folder: Folder of the sweep.
         numbers: Numbers of the groups.
-
-    Returns:
-        "group 0: update 1,200/50,000, 3 of 16 jobs solved; group 1: ...".
+        quiet: Whether to show nothing.
     """
-    names = aggregate_names(plan)
-    return "; ".join(f"group {number}: {_group_state(plan, number, names[number])}" for number in numbers)
+
+    def __init__(self, folder: Path, numbers: Sequence[int], *, quiet: bool) -> None:
+        self._folder, self._numbers, self._ended = folder, numbers, set[int]()
+        plan = read_plan(folder)
+        names = aggregate_names(plan)
+        self._first_updates = {number: _state(folder, names[number])[2] for number in numbers}
+        self._num_jobs = sum(len(plan.groups[number].folders) for number in numbers)
+        self._progress = Progress(
+            choose_mode(quiet, sys.stderr),
+            total=self._num_jobs,
+            unit="jobs",
+            num_replicas=self._num_jobs,
+            seconds=SECONDS_BETWEEN_LINES,
+        )
+        self._due = time.monotonic()
+
+    def __enter__(self) -> "GroupsProgress":
+        """Start the clock and the bar."""
+        self._progress.__enter__()
+        self.refresh()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Show the last state, and remove the bar."""
+        self._due = 0.0
+        self.refresh()
+        self._progress.__exit__(kind, error, trace)
+
+    def started(self, number: int) -> None:
+        """Report that a group has started."""
+        self._progress.message(f"rnnbench: group {number} started")
+
+    def ended(self, number: int, status: int) -> None:
+        """Report how a group has ended; see `outcome`."""
+        if status >= 0 and not is_of_signal(status):
+            self._ended.add(number)
+        self._progress.message(f"rnnbench: {outcome(number, status)}")
+
+    def refresh(self) -> None:
+        """Read the progress of the groups, unless that was done a moment ago."""
+        if time.monotonic() < self._due:
+            return
+        plan = read_plan(self._folder)  # again: a group may have been split
+        names = aggregate_names(plan)
+        ended = solved = share = 0.0
+        for number in self._numbers:
+            for part in _parts(plan, number):
+                budget = plan.groups[part].config["budget"]["updates"]
+                num_ended, own_solved, update = _state(plan.folder, names[part])
+                num_jobs = len(plan.groups[part].folders)
+                if number in self._ended:
+                    num_ended = num_jobs
+                elif update <= self._first_updates.get(part, 0):
+                    num_ended = 0.0  # the row of the end of the last call, whose jobs are resumed
+                ended, solved = ended + num_ended, solved + own_solved
+                share += num_ended + (num_jobs - num_ended) * min(update / budget, 1.0)
+        self._progress.show(round(ended), num_solved=round(solved), fraction=share / self._num_jobs)
+        self._due = time.monotonic() + SECONDS_BETWEEN_READINGS
 
 
-def _group_state(plan: SweepPlan, number: int, cells: Mapping[str, Sequence[int]]) -> str:
-    """The progress of one group."""
-    update, solved, num_jobs = -1, 0.0, 0
+def _parts(plan: SweepPlan, number: int) -> list[int]:
+    """The groups that a group was split into, or itself."""
+    halves = plan.groups[number].split_into
+    return [part for half in halves for part in _parts(plan, half)] if halves else [number]
+
+
+def _state(folder: Path, cells: Mapping[str, Sequence[int]]) -> tuple[float, float, float]:
+    """Numbers of jobs of a group that have ended and that are solved, and its update."""
+    ended = solved = update = 0.0
     for name, rows in cells.items():
-        update_and_share = last_row(plan.folder / "aggregate" / folder_name(name), ("update", SHARES[0]))
-        if update_and_share is not None:
-            update = max(update, int(update_and_share[0]))
-            solved += update_and_share[1] * len(rows)
-        num_jobs += len(rows)
-    if update < 0:
-        return "starting"
-    budget = plan.groups[number].config["budget"]["updates"]
-    return f"update {update:,}/{budget:,}, {round(solved)} of {count(num_jobs, 'job')} solved"
+        row = last_row(folder / "aggregate" / folder_name(name), ("update", *SHARES[:2]))
+        if row is not None:
+            update = max(update, row[0])
+            solved, ended = solved + row[1] * len(rows), ended + (1 - row[2]) * len(rows)
+    return ended, solved, update
 
 
 def outcome(number: int, status: int) -> str:

@@ -1,5 +1,6 @@
 """Where groups run decides nothing about their numbers; Hydra's other launchers and sweepers keep working."""
 
+import io
 import re
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from small_sweeps import (
     statuses_of,
     summary_of,
 )
+
+from rnnbench.sweeps.progress import GroupsProgress
 
 TWO_GROUPS = (*NAG, "optim=nag,sgd", "seed=0,1", "optim.lr=0.1,0.01")
 LONGER = "budget.updates=40"
@@ -39,6 +42,20 @@ def test_the_same_numbers_elsewhere(finished, prepared):
     assert "group 0 ended\n" in command.err
     assert "group 1 ended\n" in command.err
     assert command.out.startswith("s: none of 8 jobs solved; 8 budget used up\n")
+    assert ("8/8 jobs done  0/8 solved" in command.err) == (plan_of(made)["launcher"]["backend"] == "processes")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("finished", ["processes"], indirect=True)
+def test_progress_counts_the_jobs_of_groups(finished, monkeypatch):
+    """As a notebook shows it. The first group goes on from its last row; the second one has ended in the meantime."""
+    notebook = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})()
+    monkeypatch.setattr(sys, "stderr", notebook)
+    with GroupsProgress(finished[0], [0, 1], quiet=False) as progress:
+        progress.ended(1, 0)
+    first, *_, last = notebook.getvalue().split("\r")[1:]
+    assert "  0/8 jobs done  0/8 solved" in first
+    assert "  4/8 jobs done  0/8 solved" in last
 
 
 @pytest.mark.slow
