@@ -51,6 +51,26 @@ the answers, loss and error rate say little about the answers. Then further metr
 wrong symbols per sequence, and share of sequences answered exactly ([metrics.md](metrics.md)).
 """
 
+EASY = """\
+## Easy settings
+
+Runs that solved their task in seconds on one core: first things to try with an optimizer or a net of your own. They
+have `init=orthogonal init.input_scale=0.5 optim=adam`, an evaluation every 150 to 300 updates, and the defaults of all
+other keys.
+
+| task | `model.hidden_size` | `optim.lr` | solved by update |
+| --- | --- | --- | --- |
+| `task=parity task.sequence_length=4` | 20 | 0.005 | 300 |
+| `task=parity task.variant=every_step task.sequence_length=8` | 20 | 0.005 | 300 |
+| `task=parity task.variant=bengio94 task.sequence_length=8` | 20 | 0.005 | 300 |
+| `task=delayed_copy task.delay=2 task.sequence_length=20` | 20 | 0.005 | 300 |
+| `task=delayed_xor task.delay=2 task.sequence_length=20` | 20 | 0.005 | 300 |
+| `task=two_sequence task.sequence_length=10` | 10 | 0.005 | 150 |
+| `task=copy_memory task.num_positions=3 task.sequence_length=5` | 60 | 0.003 | 4500 |
+| `task=digits optim.batch_size=64` | 60 | 0.001 | 750 |
+| `task=digits task.variant=le15_permuted optim.batch_size=64` | 60 | 0.001 | 2000 |
+"""
+
 NOTES = """\
 ## Where rnnbench differs from the publications
 
@@ -126,7 +146,7 @@ def markdown(sequence_length: int = DOCUMENTED_LENGTH) -> str:
             f"## {name} at T = {sequence_length} ({loss})\n\n{table(HEADINGS, rows)}\n\n"
             f"In Python: `{_call(build, sequence_length)}`.\n"
         )
-    return "\n".join([*parts, NOTES])
+    return "\n".join([*parts, EASY, NOTES])
 
 
 def _call(build: Any, sequence_length: int) -> str:
