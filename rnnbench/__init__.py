@@ -19,12 +19,14 @@ PUBLIC = {
     "Report": "rnnbench.api.reports",
     "Run": "rnnbench.api.run",
     "Sweep": "rnnbench.api.sweep",
+    "Tuning": "rnnbench.api.tuning",
     "diagnose": "rnnbench.modules.diagnose",
     "load": "rnnbench.api.loading",
     "report": "rnnbench.api.reports",
     "resume": "rnnbench.api.training",
     "sweep": "rnnbench.api.training",
     "train": "rnnbench.api.training",
+    "tune": "rnnbench.api.training",
 }
 """Public name -> the module that defines it."""
 

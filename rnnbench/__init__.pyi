@@ -9,6 +9,8 @@ from rnnbench.api.sweep import Sweep as Sweep
 from rnnbench.api.training import resume as resume
 from rnnbench.api.training import sweep as sweep
 from rnnbench.api.training import train as train
+from rnnbench.api.training import tune as tune
+from rnnbench.api.tuning import Tuning as Tuning
 from rnnbench.config.errors import ConfigError as ConfigError
 from rnnbench.modules.diagnose import diagnose as diagnose
 from rnnbench.modules.diagnosis import Diagnosis as Diagnosis

@@ -25,7 +25,8 @@ rnnbench trains recurrent nets on long-term dependencies and shows why they lear
 usage: rnnbench COMMAND ...
 
   train [OVERRIDES]            train a net or a sweep: rnnbench train task=adding optim=hf
-  resume FOLDER [BUDGET]       continue a run or a sweep: rnnbench resume FOLDER budget.updates=400
+  tune [OVERRIDES]             search an optimizer's hyperparameters: rnnbench tune task=adding optim=nag
+  resume FOLDER [BUDGET]       continue a run, a sweep or a search: rnnbench resume FOLDER budget.updates=400
   list [GROUP [CHOICE]]        show the choices of every group, or the keys of one choice
   report FOLDER... [by=KEYS]   report on runs: tables, and a page with figures
   probe FOLDER... [probe=NAME] analyse saved nets: Jacobians, their products, gradients
@@ -39,7 +40,7 @@ usage: rnnbench COMMAND ...
 
 Tab completion: eval "$(rnnbench -sc install=bash)" (or zsh, fish)"""
 
-COMMANDS = ("train", "resume", "list", "report", "probe", "export", "check", "reproduce", "bench")
+COMMANDS = ("train", "tune", "resume", "list", "report", "probe", "export", "check", "reproduce", "bench")
 """Names of the commands; each is also the name of a module in `rnnbench.commands`."""
 
 

@@ -1,4 +1,4 @@
-"""`rnnbench train` and `rnnbench resume` as functions."""
+"""`rnnbench train`, `rnnbench tune` and `rnnbench resume` as functions."""
 
 import signal
 from collections.abc import Iterable, Sequence
@@ -9,8 +9,10 @@ from rnnbench.api.loading import load
 from rnnbench.api.process import guest, guest_of_torch
 from rnnbench.api.run import Run
 from rnnbench.api.sweep import Sweep
+from rnnbench.api.tuning import Tuning
 from rnnbench.commands import resume as resume_command
 from rnnbench.commands import train as train_command
+from rnnbench.commands import tune as tune_command
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.request import parse_request
 from rnnbench.exit_status import is_of_signal, of_signal
@@ -59,18 +61,52 @@ def sweep(*overrides: str, config_dir: Folder | None = None, config_name: str = 
     return runs
 
 
+def tune(
+    *overrides: str,
+    trials: int = tune_command.TRIALS,
+    config_dir: Folder | None = None,
+    config_name: str = "config",
+    quiet: bool = False,
+) -> Tuning:
+    """Search the hyperparameters of an optimizer on a task, and confirm the best, as `rnnbench tune` does.
+
+    Args:
+        overrides: Choices and values as on the command line: "optim=nag", "optim.lr=interval(0.01,1)".
+        trials: Number of settings that are tried.
+        config_dir: Folder with further choices.
+        config_name: Name of the main configuration file.
+        quiet: Whether to show no progress.
+
+    Returns:
+        The search and its confirmation. Some runs may have failed: see its `exit_status`.
+
+    Raises:
+        ConfigError: There is nothing to search, or a run cannot be trained; nothing has been written.
+        KeyboardInterrupt: The search was interrupted, and can be resumed; the message says how.
+    """
+    words = [*_words(overrides, config_dir, config_name, quiet=quiet), f"--trials={trials}"]
+    with guest():
+        number, request = tune_command.parse_options(words)
+        plan, tuning = tune_command.plan_tuning(request, number)
+        with guest_of_torch():
+            tuned = tune_command.tune(plan, tuning, closing=False)
+    ended = _ended(tuned.status, tuned.folder)
+    assert isinstance(ended, Tuning)
+    return ended
+
+
 def resume(
-    folder: Folder | Run | Sweep,
+    folder: Folder | Run | Sweep | Tuning,
     *overrides: str,
     config_dir: Folder | Iterable[Folder] = (),
     trust: str | Iterable[str] = (),
     accept_gap: bool = False,
     quiet: bool = False,
-) -> Run | Sweep:
-    """Continue a run or a sweep from its last checkpoint, as `rnnbench resume` does, bit for bit.
+) -> Run | Sweep | Tuning:
+    """Continue a run, a sweep or a tuning from its last checkpoint, as `rnnbench resume` does, bit for bit.
 
     Args:
-        folder: The run or the sweep, or its folder.
+        folder: The run, sweep or tuning, or its folder.
         overrides: A larger budget: "budget.updates=400".
         config_dir: Folders whose classes may be imported.
         trust: Modules whose classes may be imported.
@@ -78,14 +114,14 @@ def resume(
         quiet: Whether to show no progress.
 
     Returns:
-        The run or sweep as it is now.
+        The run, sweep or tuning as it is now.
 
     Raises:
         ConfigError: There is nothing to resume, or an override is invalid; nothing has been changed.
         RecordError: A record is damaged, or another process has locked the run or sweep.
         KeyboardInterrupt: It was interrupted, and can be resumed again.
     """
-    path = folder_of("folder", folder.folder if isinstance(folder, Run | Sweep) else folder)
+    path = folder_of("folder", folder.folder if isinstance(folder, Run | Sweep | Tuning) else folder)
     check_overrides(overrides)
     check_flags(accept_gap=accept_gap, quiet=quiet)
     words = [str(path), *overrides, *(f"--config-dir={each}" for each in folders_of("config_dir", config_dir))]
@@ -102,11 +138,7 @@ def _train(
     overrides: Sequence[str], config_dir: Folder | None, config_name: str, *, is_sweep: bool, quiet: bool
 ) -> Run | Sweep:
     """Train a run or a sweep."""
-    check_overrides(overrides)
-    check_flags(quiet=quiet)
-    name = text_of("config_name", config_name)
-    words = [*overrides, f"--config-name={name}", *["-m"] * is_sweep, *["-q"] * quiet]
-    words += [] if config_dir is None else [f"--config-dir={folder_of('config_dir', config_dir)}"]
+    words = [*_words(overrides, config_dir, config_name, quiet=quiet), *["-m"] * is_sweep]
     with guest():
         plan = train_command.plan_of(parse_request(words))
         if plan.sweep and not is_sweep:
@@ -116,10 +148,20 @@ def _train(
                 trained = train_command.train(plan, closing=False)
         except SystemExit as reported:  # from within Hydra, which would take another error for its own
             raise reported.__cause__ or reported from None
-    return _ended(trained.status, trained.folder)
+    ended = _ended(trained.status, trained.folder)
+    assert not isinstance(ended, Tuning)
+    return ended
 
 
-def _ended(status: int, folder: Path) -> Run | Sweep:
+def _words(overrides: Sequence[str], config_dir: Folder | None, config_name: str, *, quiet: bool) -> list[str]:
+    """The arguments of a command for those of a function, which are checked."""
+    check_overrides(overrides)
+    check_flags(quiet=quiet)
+    words = [*overrides, f"--config-name={text_of('config_name', config_name)}", *["-q"] * quiet]
+    return words + ([] if config_dir is None else [f"--config-dir={folder_of('config_dir', config_dir)}"])
+
+
+def _ended(status: int, folder: Path) -> Run | Sweep | Tuning:
     """Read what was trained.
 
     Args:

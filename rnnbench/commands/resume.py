@@ -3,9 +3,10 @@
 import argparse
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rnnbench.commands.tune import close as print_tuning
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.folders import check_utf8, newest_in
 from rnnbench.config.given_paths import given_path, no_folder
@@ -15,6 +16,7 @@ from rnnbench.config.trust import Trusted, add_trust_options, trusted_by
 from rnnbench.records import is_run_folder, is_sweep_folder, sweep_of
 from rnnbench.records.messages import shell_word
 from rnnbench.records.summary import CHECKPOINT
+from rnnbench.records.tuning import is_tuning_folder, tuning_of
 from rnnbench.run.process import place_in_torchrun, prepare_process
 
 RUNS = "runs"
@@ -102,6 +104,9 @@ def resume(options: Options, *, closing: bool = True) -> int:
     """
     folder, overrides, trusted = options.folder, options.overrides, options.trusted
     check_utf8(folder)
+    tuning = folder if is_tuning_folder(folder) else tuning_of(folder)
+    if tuning is not None:
+        return _resume_tuning(replace(options, folder=tuning), closing=closing)
     is_sweep = is_sweep_folder(folder)
     if not is_sweep:
         _check_run(folder)
@@ -125,6 +130,21 @@ def resume(options: Options, *, closing: bool = True) -> int:
     return resume_run(
         folder, overrides, quiet=options.quiet, closing=closing, trusted=trusted, accept_gap=options.accept_gap
     )
+
+
+def _resume_tuning(options: Options, *, closing: bool) -> int:
+    """Continue a search of `rnnbench tune`, and its confirmation."""
+    folder, trusted = options.folder, options.trusted
+    if options.overrides:
+        raise ConfigError(f"{folder} is a search, whose trials all have the same budget; start another one")
+    prepare_process()
+    trusted.add_to_path()
+    from rnnbench.sweeps.tuning import resume_tuning
+
+    status = resume_tuning(folder, trusted, quiet=options.quiet, accept_gap=options.accept_gap)
+    if closing:
+        print_tuning(folder)
+    return status
 
 
 def _check_run(folder: Path) -> None:

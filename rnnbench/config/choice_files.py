@@ -10,6 +10,8 @@ from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig
 from typing_extensions import override
 
+from rnnbench.config.ranges import RANGES
+
 SCHEMA_OF_GROUP = {"optim": "/schema/optim/first_order@_here_", "init": "/schema/init/init@_here_"}
 """Group -> schema that a file without a defaults list gets."""
 
@@ -19,14 +21,17 @@ SCHEMA_OF_PROBE = "/schema/probe/probe"
 class FileConfigSource(HydraFiles):
     """Hydra's files, except that a choice without the schema of its group gets it.
 
-    It has the name of Hydra's class, which Hydra's registry takes for the same.
+    The ranges of an optimizer, for `rnnbench tune`, are no keys of the configuration and are left out. The class has
+    the name of Hydra's class, which Hydra's registry takes for the same.
     """
 
     @override
     def load_config(self, config_path: str) -> ConfigResult:
         result = super().load_config(config_path)
+        group = PurePosixPath(config_path).parts[0]
+        if isinstance(result.config, DictConfig) and group == "optim":
+            result.config.pop(RANGES, None)
         if isinstance(result.config, DictConfig) and result.header.get("package") is None:
-            group = PurePosixPath(config_path).parts[0]
             schemas = _schemas_of_probes(result.config) if group == "probe" else _schema_of_group(group, result.config)
             if schemas:
                 given: Any = result.config.get("defaults", ["_self_"])

@@ -14,6 +14,9 @@ from rnnbench.config.composed import Composed
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.folders import SUBDIR, job_folder
 
+HYDRA_FOLDER = ".hydra"
+"""Folder of these files inside the folder of a job, by default."""
+
 
 class _Dumper(getattr(yaml, "CDumper", yaml.Dumper)):  # type: ignore[misc]
     """Writes the same as OmegaConf.to_yaml, three times as fast if PyYAML has its C library."""
@@ -47,6 +50,48 @@ def write_job_folder(composed: Composed, sweep_folder: Path, number: int) -> Pat
     except OSError as error:
         raise ConfigError(f"{SUBDIR}: {folder} cannot be created: {error.strerror}") from error
     return folder
+
+
+def copy_job_files(source: Path, folder: Path, number: int, seed: int) -> None:
+    """Create the folder of a job that differs from another one in the seed.
+
+    Args:
+        source: Folder of the other job; what it lacks of Hydra's files is left out.
+        folder: Folder of the job.
+        number: Number of the job in its sweep.
+        seed: Seed of the job.
+
+    Raises:
+        ConfigError: A file cannot be read or written.
+    """
+    try:
+        target = folder / HYDRA_FOLDER
+        target.mkdir(parents=True, exist_ok=True)
+        for name in ("config.yaml", "hydra.yaml", "overrides.yaml"):
+            path = source / HYDRA_FOLDER / name
+            if path.is_file():
+                content: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+                (target / name).write_text(_to_yaml(_with_seed(name, content, folder, number, seed)), encoding="utf-8")
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise ConfigError(f"{folder} cannot be created from {source}: {error}") from error
+
+
+def _with_seed(name: str, content: Any, folder: Path, number: int, seed: int) -> Any:
+    """The contents of one of Hydra's files with another seed, folder and number of the job."""
+
+    def lines(overrides: Sequence[str]) -> list[str]:
+        return [f"seed={seed}" if line.startswith("seed=") else line for line in overrides]
+
+    if name == "overrides.yaml":
+        return lines(content)
+    if name == "config.yaml":
+        return {**content, "seed": seed}
+    hydra = content["hydra"]
+    hydra["overrides"]["task"] = lines(hydra["overrides"]["task"])
+    hydra["job"] |= {"num": number, "id": str(number), "override_dirname": ",".join(hydra["overrides"]["task"])}
+    hydra["sweep"]["dir"] = str(folder.parent)
+    hydra["runtime"]["output_dir"] = str(folder.absolute())
+    return content
 
 
 def _contents(composed: Composed, folder: Path, number: int) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from rnnbench.config.overrides import ZIP
 from rnnbench.config.values import show_value
 
 BATCHED_LAUNCHER = "hydra_plugins.rnnbench_batched.BatchedLauncher"
+PLANNED_SWEEPER = "hydra_plugins.rnnbench_batched.PlannedSweeper"
 GRID_SWEEPERS = (
-    "hydra_plugins.rnnbench_batched.PlannedSweeper",
+    PLANNED_SWEEPER,
     "hydra._internal.core_plugins.basic_sweeper.BasicSweeper",
 )
 """Sweepers whose jobs are known beforehand: all combinations of the values."""

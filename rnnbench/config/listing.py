@@ -15,6 +15,7 @@ from rnnbench.config.errors import ConfigError
 from rnnbench.config.limits import describe_bounds
 from rnnbench.config.nearest import MOST, did_you_mean, nearest_choices, nearest_keys, not_a_choice
 from rnnbench.config.own_keys import own_keys_per_replica
+from rnnbench.config.ranges import stated_ranges
 from rnnbench.config.request import Request
 from rnnbench.config.schema import Config
 from rnnbench.config.trust import folders_of_classes
@@ -92,6 +93,7 @@ class Key:
         limits: Choices or bounds.
         per_replica: Whether the replicas of a run may differ in this key.
         help: Description in one sentence.
+        searched: Range in which `rnnbench tune` searches the key; empty if it does not.
     """
 
     name: str
@@ -99,6 +101,7 @@ class Key:
     limits: str
     per_replica: bool
     help: str
+    searched: str = ""
 
 
 def _yaml_value(value: Any) -> str:
@@ -174,6 +177,15 @@ def keys_of_choice(request: Request, group: str, choice: str) -> list[Key]:
         rows = list(rows_of(values, OmegaConf.get_type(node), comments, f"{group}."))
     marked = [f"{group}.{name}" for name in _own_keys_per_replica(request, group, values, OmegaConf.get_type(node))]
     rows = [dataclasses.replace(row, per_replica=True) if row.name in marked else row for row in rows]
+    searched = (
+        {f"optim.{name}": pair for name, pair in stated_ranges(files, choice).items()} if group == "optim" else {}
+    )
+    rows = [
+        dataclasses.replace(row, searched=" to ".join(map(_yaml_value, searched[row.name])))
+        if row.name in searched
+        else row
+        for row in rows
+    ]
     return [row for row in rows if row.name.rpartition(".")[2] not in ("name", "_target_")]
 
 
@@ -240,7 +252,11 @@ def key_lines(keys: Sequence[Key]) -> Iterator[str]:
     heads = [f"  {key.name}={key.default}" for key in keys]
     width = min(max(map(len, heads), default=0), 44)
     for key, head in zip(keys, heads, strict=True):
-        notes = "; ".join(note for note in (key.limits, "per replica" if key.per_replica else "") if note)
+        per_replica, searched = (
+            "per replica" if key.per_replica else "",
+            f"tune: {key.searched}" if key.searched else "",
+        )
+        notes = "; ".join(note for note in (key.limits, per_replica, searched) if note)
         yield from _row(f"{head:<{width}}  ", f"{key.help} ({notes})" if notes else key.help)
 
 

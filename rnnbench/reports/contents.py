@@ -12,10 +12,11 @@ from rnnbench.reports.chart import Chart
 from rnnbench.reports.errors import ReportError
 from rnnbench.reports.figures import make_charts
 from rnnbench.reports.finding import Found, find_run_folders
+from rnnbench.reports.further_tables import tables_of
 from rnnbench.reports.groups import Group, make_groups
 from rnnbench.reports.run_table import read_table
 from rnnbench.reports.runs import Run, comparable_fields, distinct, read_runs, with_sweeps
-from rnnbench.reports.tables import cost_table, outcome_table, print_table
+from rnnbench.reports.tables import print_table
 
 _MAX_FOLDERS = 10  # in the text; the page shows all
 
@@ -55,8 +56,8 @@ class Contents:
         print(f"{description.headline(everything)}.{state and f' {state}'}", file=stream)
         for line in description.best_lines(everything, self.groups):
             print(line, file=stream)
-        print_table(outcome_table(self.groups), stream)
-        print_table(cost_table(self.groups), stream)
+        for table in tables_of(self.groups):
+            print_table(table, stream)
         repeats = [f"{run}: as {same}" for run, same in self.found.repeats]
         _print_folders(description.repeats(self.found.repeats), repeats, stream)
         problems = [f"{problem.folder}: {problem.message}" for problem in self.found.problems]
@@ -85,7 +86,10 @@ def read_contents(
         recorded = [*read, *(run for table in tables for run in read_table(table))]
     except RecordError as error:
         raise ReportError(str(error)) from error
-    runs = with_sweeps(distinct(recorded, found.repeats), found.jobs)
+    if len(folders) > 1:  # sweeps that are compared: a run counts in each of them
+        runs = distinct(with_sweeps(recorded, found.jobs), found.repeats)
+    else:
+        runs = with_sweeps(distinct(recorded, found.repeats), found.jobs)
     if not runs:
         raise ReportError(_why_empty([*folders, *tables], found))
     return Contents(runs, make_groups(runs, _names(by, len(folders), runs, found)), found)

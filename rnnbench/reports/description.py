@@ -5,10 +5,11 @@ from pathlib import Path
 
 from rnnbench.paths import conf_dir
 from rnnbench.records import wording
+from rnnbench.records.tuning import CONFIRMATION
 from rnnbench.reports import fields
 from rnnbench.reports.fields import ABSENT, CHOICES, SEED, Value
 from rnnbench.reports.finding import Problem
-from rnnbench.reports.groups import Group, best_first, by_task
+from rnnbench.reports.groups import Group, best_first, by_task, of_stage
 from rnnbench.reports.runs import MEASURES, Run
 from rnnbench.reports.tables import amount, percent_range
 
@@ -112,8 +113,10 @@ def _outcome(everything: Group) -> str:
 
 def _best_line(groups: Sequence[Group]) -> str:
     """Return the best of some settings for one task variant, and how many others may be as good."""
-    best, *others = best_first(groups)
-    which = wording.count(len(groups), "setting") + (f" for {best.task}" if best.task else "")
+    confirmed = of_stage(groups, CONFIRMATION)  # the best of many is partly luck, which fresh seeds show
+    best, *others = best_first(confirmed or groups)
+    num_settings = len(groups) - len(confirmed)
+    which = wording.count(num_settings, "setting") + (f" for {best.task}" if best.task else "")
     if best.num_solved == 0:
         rates = f"{wording.percent(best.error_rate)}, constant predictor {wording.percent(best.baseline_error_rate)}"
         return f"None of {which} solved it. Closest: {best.setting or best.label} (error rate {rates})."

@@ -17,11 +17,14 @@ SEED = "seed"
 SWEEP = "sweep"
 """The sweep that a run is a job of: no key of its configuration, so that it says nothing which other fields say."""
 
+STAGE, TRIAL = "stage", "trial"
+"""The part of a tuning that a run belongs to, and the number of its setting: no keys of its configuration either."""
+
 CHOICES = ("task", "model", "init", "optim")
 
 # Fields are considered in this order; fields that depend on earlier ones then do not split groups further.
 _ORDER = (*(f"{group}.name" for group in CHOICES), "task.", "optim.lr", "optim.", "model.", "init.")
-_LAST = ("dtype", "stop_when_solved", "budget.", "name", "probe.", "record.", "device", "threads", SWEEP)
+_LAST = ("dtype", "stop_when_solved", "budget.", "name", "probe.", "record.", "device", "threads", STAGE, SWEEP, TRIAL)
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
@@ -118,7 +121,7 @@ def label(names: Sequence[str], values: Sequence[Value]) -> str:
     """Return the label of a group: "nag, lr=0.01"."""
     short = short_names(names)
     words = [
-        format_value(value) if name.endswith(".name") else f"{short[name]}={format_value(value)}"
+        format_value(value) if name.endswith(".name") or name == STAGE else f"{short[name]}={format_value(value)}"
         for name, value in zip(names, values, strict=True)
         if value != ABSENT
     ]

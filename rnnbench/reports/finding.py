@@ -11,6 +11,8 @@ from rnnbench.records.errors import RecordError
 from rnnbench.records.folder_names import job_folder
 from rnnbench.records.plain_file import read_file
 from rnnbench.records.summary import SWEEP_FILE_NAME, SWEEP_FOLDERS, is_run_folder, is_sweep_folder
+from rnnbench.records.tuning import SEARCH, Tuning, read_tuning, tuning_of
+from rnnbench.reports.fields import STAGE, TRIAL, Value
 
 Effect = Literal["not counted", "without curves", "jobs without records are not listed"]
 
@@ -35,12 +37,14 @@ class Job:
     """Information of a sweep about one of its jobs.
 
     Attributes:
-        sweep: Sweep folder.
+        sweep: Sweep folder; for a tuning, its folder, which has two sweeps.
         budget: Current budget of the job in the sweep, by dotted name.
+        tuned: Stage and trial of a job of a tuning, as fields of its run; empty for other jobs.
     """
 
     sweep: Path
     budget: Mapping[str, Any]
+    tuned: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass
@@ -107,12 +111,21 @@ def _budget(group: Mapping[str, Any]) -> dict[str, Any]:
     return {f"budget.{name}": value for name, value in budget.items()} if isinstance(budget, Mapping) else {}
 
 
+def _tuned(stage: str, tuning: Tuning | None, name: str) -> dict[str, Value]:
+    """Return stage and trial of a job of a tuning, as fields; empty if it is a job of another sweep."""
+    if tuning is None:
+        return {}
+    return {STAGE: stage, TRIAL: tuning.trial_of(name) + 1} if stage == SEARCH else {STAGE: stage}
+
+
 def _jobs(folder: Path, problems: list[Problem]) -> dict[Path, Job] | None:
     """Return the jobs of a sweep by folder, in the order of the plan; None and a new problem if it cannot be read."""
     try:
         plan = json.loads(read_file(folder / SWEEP_FILE_NAME))
+        home = tuning_of(folder)
+        tuning, stage = None if home is None else read_tuning(home), os.path.basename(os.path.realpath(folder))
         return {
-            job_folder(folder, name): Job(folder, _budget(group))
+            job_folder(folder, name): Job(home or folder, _budget(group), _tuned(stage, tuning, name))
             for group in plan["groups"]
             for name in group["folders"]
         }

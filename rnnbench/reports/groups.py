@@ -85,6 +85,10 @@ class Group:
         """Updates by which half of the runs are solved; None: fewer are."""
         return self.not_yet_solved("updates").time(0.5)
 
+    def median_cost(self, measure: Measure) -> float:
+        """Cost by which half of the runs are solved; infinite: fewer are."""
+        return _or_infinite(self.not_yet_solved(measure).time(0.5))
+
     def not_yet_solved(self, measure: Measure) -> NotYetSolved:
         """Estimate the share of runs not yet solved as a function of cost."""
         return kaplan_meier([run.time(measure) for run in self.runs], [run.outcome == "solved" for run in self.runs])
@@ -126,8 +130,12 @@ def best_first(groups: Sequence[Group]) -> list[Group]:
 
 def rank(group: Group) -> tuple[float, float, float]:
     """Key by which groups are sorted, the best first."""
-    sequences = group.not_yet_solved("sequences").time(0.5)
-    return (-group.share_solved, _or_infinite(sequences), _or_infinite(group.loss))
+    return (-group.share_solved, group.median_cost("sequences"), _or_infinite(group.loss))
+
+
+def of_stage(groups: Sequence[Group], stage: str) -> list[Group]:
+    """Return the groups of one stage of a tuning; none if the groups do not distinguish stages."""
+    return [group for group in groups if (fields.STAGE, stage) in zip(group.names, group.values, strict=True)]
 
 
 def by_task(groups: Sequence[Group]) -> list[list[Group]]:

@@ -1,6 +1,7 @@
 """Heat maps of the share of solved runs over two fields."""
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 
 import matplotlib
@@ -18,12 +19,17 @@ MAX_MAPS = 4
 MAX_VALUES = 24
 """Maximum number of values of a field on an axis."""
 
-_COLOR_MAP = "cividis"  # perceptually uniform, also for color-blind readers
+LEAST_FILLED = 0.25
+"""Least share of the cells of a map that have runs; two fields with random values would make an empty map."""
+
+COLOR_MAP = "cividis"
+"""Colors of shares: perceptually uniform, also for color-blind readers."""
 
 
 def heat_maps(runs: Sequence[Run], names: Sequence[str]) -> Iterator[Chart]:
     """Yield maps over pairs of fields; without a task field in the pair, one map per task variant, else one map."""
     pairs = [pair for pair in itertools.combinations(names, 2) if all(_fits(runs, name) for name in pair)]
+    pairs = [pair for pair in pairs if _is_filled(runs, pair)]
     pairs.sort(key=lambda pair: any(map(fields.is_of_task, pair)))
     yield from itertools.islice(itertools.chain.from_iterable(_maps(runs, names, *pair) for pair in pairs), MAX_MAPS)
 
@@ -63,12 +69,19 @@ def _fits(runs: Sequence[Run], name: str) -> bool:
     return 2 <= len({run.fields.get(name, fields.ABSENT) for run in runs}) <= MAX_VALUES
 
 
+def _is_filled(runs: Sequence[Run], names: Sequence[str]) -> bool:
+    """Whether enough pairs of values have runs."""
+    pairs = {tuple(run.fields.get(name, fields.ABSENT) for name in names) for run in runs}
+    cells = math.prod(len({pair[at] for pair in pairs}) for at in range(len(names)))
+    return len(pairs) >= LEAST_FILLED * cells
+
+
 def _picture(groups: Sequence[Group], down: str, across: str) -> drawing.Picture:
     ys, xs = (sorted({group.values[at] for group in groups}, key=fields.order) for at in (0, 1))
     shares = np.full((len(ys), len(xs)), np.nan)
     for group in groups:
         shares[ys.index(group.values[0]), xs.index(group.values[1])] = group.share_solved
-    color_map = matplotlib.colormaps[_COLOR_MAP]
+    color_map = matplotlib.colormaps[COLOR_MAP]
 
     def paint(axes: Axes) -> None:
         # cells as shapes, since a bitmap inside the SVG would be blurred

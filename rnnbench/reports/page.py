@@ -12,9 +12,10 @@ from rnnbench.reports import description
 from rnnbench.reports.chart import Chart
 from rnnbench.reports.drawing import inline
 from rnnbench.reports.finding import Found, Problem
+from rnnbench.reports.further_tables import tables_of
 from rnnbench.reports.groups import Group
 from rnnbench.reports.runs import OUTCOMES, Run
-from rnnbench.reports.tables import Table, cost_table, outcome_table
+from rnnbench.reports.tables import Table
 
 FIGURES = "figures"
 """Folder of the figure files, in the folder of the page."""
@@ -51,8 +52,7 @@ def make_page(
         '<div class="facts"><section><h2>What was run</h2>',
         _definitions(description.facts(runs, groups)),
         f'</section><section><h2>What "solved" means</h2><p>{_text(description.SOLVED_MEANS)}</p></section></div>',
-        _table(outcome_table(groups)),
-        _table(cost_table(groups)),
+        *map(_table, tables_of(groups)),
         _charts(charts),
         _repeats(found.repeats),
         _problems(found.problems),

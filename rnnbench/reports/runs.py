@@ -146,15 +146,21 @@ def distinct(runs: Sequence[Run], repeats: list[tuple[Path, Path]]) -> list[Run]
 
 
 def with_sweeps(runs: Sequence[Run], jobs: Mapping[Path, Job]) -> list[Run]:
-    """Add the field `sweep` to the runs if they are jobs of more than one sweep.
+    """Add the fields `stage` and `trial` to the jobs of a tuning, and `sweep` if there is more than one sweep.
 
     Args:
         runs: Distinct runs.
         jobs: Folder of each job -> information of its sweep about it.
     """
+    runs = [
+        replace(run, fields={**run.fields, **jobs[run.folder].tuned})
+        if run.folder in jobs and jobs[run.folder].tuned
+        else run
+        for run in runs
+    ]
     sweeps = {jobs[run.folder].sweep for run in runs if run.folder in jobs}
     if len(sweeps) < 2:
-        return list(runs)
+        return runs
     lasts = [sweep.name for sweep in sweeps]
     names = {sweep: sweep.name if lasts.count(sweep.name) == 1 else str(sweep) for sweep in sweeps}
     return [

@@ -1,7 +1,8 @@
 """Shares, medians and rank correlations with intervals, censored times, and quantiles of infinite values."""
 
+import bisect
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -109,6 +110,28 @@ def kaplan_meier(times: Sequence[float], solved: Sequence[bool]) -> NotYetSolved
     censored = np.sort(all_times[~is_solved])
     shares: Array = np.cumprod(1 - counts / at_risk, dtype=np.float64)
     return NotYetSolved(events, shares, censored[np.isfinite(censored)])
+
+
+def performance_profile(costs: Mapping[str, Sequence[float]]) -> dict[str, list[tuple[float, float]]]:
+    """Compute the share of problems that a solver solves within a factor of the best solver's cost.
+
+    Args:
+        costs: Solver -> its cost on each of n problems; positive, infinite if it does not solve the problem.
+
+    Returns:
+        Solver -> the steps of its profile: factors, ascending, each with the share of problems within it. Problems that
+        no solver solves count as not solved within any factor.
+
+    Source: Dolan and Moré (2002), Mathematical Programming 91.
+    """
+    best = [min(each) for each in zip(*costs.values(), strict=True)]
+    profile = {}
+    for solver, own in costs.items():
+        factors = sorted(cost / least for cost, least in zip(own, best, strict=True) if math.isfinite(cost))
+        profile[solver] = [
+            (factor, bisect.bisect_right(factors, factor) / len(own)) for factor in dict.fromkeys(factors)
+        ]
+    return profile
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> tuple[float, tuple[float, float]]:

@@ -82,17 +82,27 @@ class BatchedSweep:
             else:
                 self._say(f"job {number} has the same values as job {self._folder_of[identity]} and reuses its result")
         if new:
-            self._run(settings, configs, [self._folder_of[identity] for identity in new], batches)
+            self.run_in_folders(settings, configs, [self._folder_of[identity] for identity in new], batches)
         return [objective_of(self._folder / self._folder_of[identity]) for identity in identities]
 
-    def _run(
+    def run_in_folders(
         self,
         settings: LauncherSettings,
         configs: Sequence[Config],
         folders: Sequence[str],
         batches: Sequence[JobBatch],
     ) -> None:
-        """Add jobs to the plan of the sweep and run them."""
+        """Add distinct jobs to the plan of the sweep and run them.
+
+        Args:
+            settings: Settings of the launcher.
+            configs: Configuration of each job.
+            folders: Existing folder of each job, relative to the folder of the sweep.
+            batches: Result of `batch_jobs`.
+
+        Raises:
+            ConfigError: A job cannot be run.
+        """
         on_cpu = all(batch.setup.device.type == "cpu" for batch in batches)
         settings = choose_backend(settings, configs, on_cpu=on_cpu)
         has_begun = is_sweep_folder(self._folder)

@@ -62,6 +62,11 @@ class Outcome:
         return self.summary is not None and self.summary.solved
 
     @property
+    def has_ended(self) -> bool:
+        """Whether the job has a final result."""
+        return self.summary is not None and self.summary.status in ("solved", "budget", "diverged")
+
+    @property
     def is_unfinished(self) -> bool:
         """Whether the job was stopped before its end."""
         return self.word in (OUTCOMES["interrupted"], NOT_BEGUN, CUT_OFF)
@@ -82,9 +87,9 @@ def sweep_summary(plan: SweepPlan, *, cwd: Path | None = None) -> Text:
     Returns:
         Lines without a newline at the end; `.plain` is the plain text.
     """
-    outcomes = [_outcome(plan.folder, name) for number in plan.numbers() for name in plan.groups[number].folders]
+    outcomes = outcomes_of(plan)
     text = Text(f"{printable(os.path.basename(os.path.realpath(plan.folder)))}: {_headline(outcomes)}\n")
-    _add_results(text, plan, outcomes)
+    add_results(text, plan, outcomes)
     unconfirmed = sum(job.summary is not None and job.summary.is_unconfirmed for job in outcomes)
     if unconfirmed:
         jobs = wording.count(unconfirmed, "job")
@@ -108,6 +113,11 @@ def sweep_summary(plan: SweepPlan, *, cwd: Path | None = None) -> Text:
 
 
 # ---------------------------------------------------------------- jobs
+
+
+def outcomes_of(plan: SweepPlan) -> list[Outcome]:
+    """The outcome of each job of a sweep, in the order of the plan's groups."""
+    return [_outcome(plan.folder, name) for number in plan.numbers() for name in plan.groups[number].folders]
 
 
 def _outcome(sweep: Path, name: str) -> Outcome:
@@ -157,14 +167,14 @@ def _add_failures(text: Text, outcomes: Sequence[Outcome]) -> None:
 # ---------------------------------------------------------------- table
 
 
-def _add_results(text: Text, plan: SweepPlan, outcomes: Sequence[Outcome]) -> None:
+def add_results(text: Text, plan: SweepPlan, outcomes: Sequence[Outcome]) -> None:
     """Append the table of results, with one row of medians for jobs that differ only in the seed."""
     tables = [table for number in plan.numbers() for table in plan.tables(number)]
     keys = [key for key in grouping.differences(tables) if key not in grouping.NOT_SHOWN]
     rows: dict[tuple[str, ...], list[Outcome]] = {}
     for table, job in zip(tables, outcomes, strict=True):
         rows.setdefault(tuple(_shown(table, key) for key in keys), []).append(job)
-    order = sorted(rows, key=lambda values: _rank(rows[values])) if len(rows) > ROWS_IN_ORDER else list(rows)
+    order = sorted(rows, key=lambda values: rank_of(rows[values])) if len(rows) > ROWS_IN_ORDER else list(rows)
     if len(rows) < len(outcomes):
         text.append(f"  medians over the seeds{', best first' if len(rows) > ROWS_IN_ORDER else ''}\n", style="dim")
     elif len(rows) > ROWS_IN_ORDER:
@@ -186,14 +196,14 @@ def _shown(table: Mapping[str, Any], key: str) -> str:
     return grouping.show(grouping.value_in(table, key)) if grouping.has_value(table, key) else "-"
 
 
-def _rank(jobs: Sequence[Outcome]) -> tuple[float, ...]:
-    """Sort key of a row, as in a report; rows without records come last."""
-    group = _group(jobs)
+def rank_of(jobs: Sequence[Outcome]) -> tuple[float, ...]:
+    """Sort key of the jobs of a setting, the best first, as in a report; jobs without records come last."""
+    group = group_of(jobs)
     unsolved = 1 - sum(job.is_solved for job in jobs) / len(jobs)
     return (unsolved, *(rank(group)[1:] if group is not None else (math.inf, math.inf)))
 
 
-def _group(jobs: Sequence[Outcome]) -> Group | None:
+def group_of(jobs: Sequence[Outcome]) -> Group | None:
     """The jobs with records as a group of a report; None if no job has records."""
     runs = tuple(Run(Path(job.folder), job.summary, {}, None) for job in jobs if job.summary is not None)
     return Group((), (), runs) if runs else None
@@ -203,7 +213,7 @@ def _numbers(jobs: Sequence[Outcome] | None, with_diverged: bool) -> list[str]:
     """The cells of a row; None: the column titles."""
     if jobs is None:
         return ["solved", *(["diverged"] if with_diverged else []), "updates to solve", "loss", "error rate"]
-    group = _group(jobs)
+    group = group_of(jobs)
     medians = (None, None, None) if group is None else (group.median_updates, group.loss, group.error_rate)
     diverged = sum(job.word == OUTCOMES["diverged"] for job in jobs)
     return [

@@ -165,3 +165,14 @@ def test_weights_of_a_sweep_that_was_interrupted_and_goes_on(here, monkeypatch):
     assert stopped.runs[1].weights.keys() == at_three.weights.keys()
     for one, other in zip(rnnbench.resume(stopped, quiet=True).runs, whole.runs, strict=True):
         same(one, other)
+
+
+def test_a_tuning_by_a_function(here):
+    tuning = rnnbench.tune(*SGD, "hydra.sweep.dir=tuned", trials=2, quiet=True)
+    assert (len(tuning.search.runs), len(tuning.confirmation.runs), tuning.exit_status) == (6, 16, 0)
+    assert tuning.best.keys() == {"optim.lr", "optim.momentum", "optim.clip_norm"}
+    assert {run.config.optim.momentum for run in tuning.confirmation.runs} == {tuning.best["optim.momentum"]}
+    again = rnnbench.resume(rnnbench.load("tuned"), quiet=True)
+    assert (again.best, str(again), repr(again)) == (tuning.best, str(tuning), repr(tuning))
+    with pytest.raises(rnnbench.ConfigError, match="trials must be a whole number >= 2"):
+        rnnbench.tune(*SGD, trials=1)

@@ -60,8 +60,8 @@ def test_list_of_a_choice(words, rnnbench):
     out = rnnbench("list", *words).out
     assert out.startswith("optim=sgd: Stochastic gradient descent")
     rows = {line.split()[0]: line for line in out.splitlines()[1:]}
-    assert rows["optim.lr=0.01"].endswith("learning rate (>= 0; per replica)")
-    assert rows["optim.clip_norm=1"].endswith("null: no clipping (> 0; per replica)")
+    assert rows["optim.lr=0.01"].endswith("learning rate (>= 0; per replica; tune: 0.001 to 3)")
+    assert rows["optim.clip_norm=1"].endswith("null: no clipping (> 0; per replica; tune: 0.1 to 10)")
     assert rows["optim.cadence.updates=50000"].endswith("(>= 1)")
     assert "per replica" not in rows["optim.batch_size=100"]
 
@@ -138,7 +138,7 @@ def test_what_hydra_shows(words, expected, rnnbench):
     ("line", "expected"),
     [
         ("rnnbench tr", ["train"]),
-        ("rnnbench ", ["train", "resume", "list", "report", "probe", "export", "check", "reproduce", "bench"]),
+        ("rnnbench ", ["train", "tune", "resume", "list", "report", "probe", "export", "check", "reproduce", "bench"]),
         ("rnnbench train model=", ["model=gru", "model=latch", "model=lstm", "model=rnn"]),
         ("rnnbench train optim=sgd optim.l", ["optim.lr="]),
         ("rnnbench train sc", []),
