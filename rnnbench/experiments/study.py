@@ -20,6 +20,7 @@ from rnnbench.records.lock import FILE_NAME as LOCK
 from rnnbench.records.lock import locked_folder
 from rnnbench.records.messages import say
 from rnnbench.records.summary import is_sweep_folder
+from rnnbench.records.tuning import is_tuning_folder
 from rnnbench.records.whole_file import replace_file
 from rnnbench.training.interrupt import Interrupt, Interrupted
 
@@ -169,20 +170,32 @@ class Study:
             StudyError: A job failed.
             SystemExit: A signal ended the sweep; the next call resumes it.
         """
+        return self._trained(name, ["train", "-m"], self.rule.sweeps[name])
+
+    def tune(self, name: str, overrides: Sequence[str], trials: int) -> Path:
+        """Tune an optimizer on a problem, or resume that; returns the folder of the tuning.
+
+        Args:
+            name: Name of the part.
+            overrides: Arguments of `rnnbench tune`.
+            trials: Number of settings that are tried.
+
+        Raises:
+            StudyError, SystemExit: As by `train`.
+        """
+        return self._trained(name, ["tune", f"--trials={trials}"], overrides)
+
+    def _trained(self, name: str, command: Sequence[str], overrides: Sequence[str]) -> Path:
+        """Run a command that trains into the folder of a part, or resume it; returns the folder."""
         folder = self.folder / name
         done = self.folder / PARTS / f"trained_{name}.json"
         if done.is_file():
             return folder
-        if is_sweep_folder(folder):
+        if is_sweep_folder(folder) or is_tuning_folder(folder):
             words = ["resume", str(folder)]
         else:
-            words = [
-                "train",
-                "-m",
-                *OWN_OVERRIDES,
-                *self.rule.sweeps[name],
-                f"hydra.sweep.dir={quoted(str(folder.absolute()))}",
-            ]
+            where = f"hydra.sweep.dir={quoted(str(folder.absolute()))}"
+            words = [*command, *OWN_OVERRIDES, *overrides, where]
         self._tell_part(name, f"rnnbench {' '.join(words)}")
         if self.quiet:
             words.append("-q")
@@ -192,7 +205,7 @@ class Study:
             raise SystemExit(status)
         if status != OK:
             raise StudyError(f"the sweep {name} ended with status {status}: rnnbench {' '.join(words)}")
-        replace_file(done, json.dumps({"overrides": list(self.rule.sweeps[name])}) + "\n")
+        replace_file(done, json.dumps({"overrides": list(overrides)}) + "\n")
         return folder
 
     def _tell_part(self, name: str, what: str) -> None:

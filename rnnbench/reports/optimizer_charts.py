@@ -109,7 +109,7 @@ def _profile(contest: Contest, measure: Measure) -> Chart | None:
     if len(problems) < 2 or not factors:
         return None
     end = 1.1 * max(*factors, 2.0)
-    lines = {solver: _corners(steps, end) for solver, steps in profile.items()}
+    lines = {solver: profile_corners(steps, end) for solver, steps in profile.items()}
     shown = sorted(lines, key=lambda solver: -sum(share for _, share in lines[solver]))[: drawing.MAX_SERIES]
     note = "" if len(shown) == len(lines) else f" {len(shown)} of {len(lines)} optimizers are drawn."
 
@@ -136,7 +136,7 @@ def _profile(contest: Contest, measure: Measure) -> Chart | None:
     )
 
 
-def _corners(steps: Sequence[tuple[float, float]], end: float) -> list[tuple[float, float]]:
+def profile_corners(steps: Sequence[tuple[float, float]], end: float) -> list[tuple[float, float]]:
     """The corners of a profile from factor 1 to the end."""
     first = steps[0][1] if steps and steps[0][0] == 1 else 0.0
     later = [step for step in steps if step[0] > 1]

@@ -49,5 +49,7 @@ def _suits_processes(configs: Sequence[Config]) -> bool:
         sequence_length = getattr(config.task, "sequence_length", None)  # a user's own task may lack it
         if batch_size is None or sequence_length is None or batch_size >= SMALL_BATCH:
             return False
-        steps += config.budget.updates * batch_size * sequence_length
+        budget = config.budget
+        most = budget.updates * batch_size if budget.sequences is None else budget.sequences
+        steps += min(budget.updates * batch_size, most) * sequence_length
     return steps >= MIN_STEPS_FOR_PROCESSES

@@ -99,6 +99,12 @@ SMALL = {
     "hochreiter_1997": {"sequence_length": 11, "hidden_size": 2, "end_seed": 101, "sequences": 20, "budget": 40},
     "le_2015": {"sequence_length": 6, "control_length": 4, "hidden_size": 2, "end_seed": 101, "sequences": 40},
     "curse_of_memory": {"memories": [2, 4], "num_memories": 2, "end_seed": 7, "num_sequences": 4},
+    "optimizers_2026": {
+        "hidden_size": 2,
+        "sequences": 200,
+        "optimizers": ["sgd", "adam"],
+        "rnn": ["parity_2", "parity_3"],
+    },
 }
 
 COMPARED = {

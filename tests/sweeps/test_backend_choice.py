@@ -40,6 +40,7 @@ def test_processes(changes):
     [
         ("seed=3", "budget.updates=100000"),  # nothing to share
         ("budget.updates=624",),  # soon done
+        ("budget.updates=1000000", "budget.sequences=12000"),  # so too
         ("optim.batch_size=20,350",),  # some with batches on which threads work well
     ],
 )
