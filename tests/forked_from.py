@@ -2,7 +2,8 @@
 
 import contextlib
 
-import small_sweeps  # noqa: F401 # as the others, what commands and the tests' functions in them import
+import composed_once  # noqa: F401 # as the others, what commands and the tests' functions in them import
+import small_sweeps  # noqa: F401
 import unsynced  # noqa: F401
 
 import rnnbench.commands.train

@@ -16,7 +16,7 @@ from rnnbench.modules.recurrent_net import RecurrentNet
 from rnnbench.training.observation import Observer
 
 RUN = ("model.hidden_size=16", "threads=1", "dtype=float64", "record.log_every=1", "probe=none")
-FEW = ("budget.updates=3", "task.sequence_length=12")
+FEW = ("budget.updates=3", "task.sequence_length=8")
 SMALL = ("task.sequence_length=8", "model.hidden_size=5", "init.num_connections=4")
 NAG = ("optim=nag", "optim.batch_size=6")
 # Few iterations, since conjugate gradients let rounding grow.
@@ -61,7 +61,7 @@ def train(both, *words):
 
 @pytest.mark.parametrize("task", choices("task"))
 def test_every_task(task, both):
-    length = max(12, *(shortest(task, variant) for variant in variants(task)))
+    length = max(8, *(shortest(task, variant) for variant in variants(task)))
     train(both, *NAG, f"task={task}", f"task.sequence_length={length}")
 
 
@@ -97,7 +97,7 @@ def test_every_first_order_method(optim, both):
     train(both, f"optim={optim.split()[0]}", *optim.split()[1:], "optim.batch_size=6")
 
 
-@pytest.mark.parametrize("task", ["adding", "memorization_5"])
+@pytest.mark.parametrize("task", ["adding", "memorization_5 task.sequence_length=11"])
 @pytest.mark.parametrize(
     "words",
     [
@@ -108,7 +108,7 @@ def test_every_first_order_method(optim, both):
     ],
 )
 def test_hessian_free(words, task, both):
-    train(both, *HF, f"task={task}", *words.split())
+    train(both, *HF, *f"task={task} {words}".split())
 
 
 @pytest.mark.parametrize("probe", choices("probe"))

@@ -8,7 +8,6 @@ of a tensor. Reading a number is allowed, as it is on a GPU, where it waits.
 from contextlib import contextmanager
 
 import torch
-from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
 _setup_privateuseone_for_python_backend("simulated")
@@ -53,7 +52,7 @@ class OnDevice(torch.Tensor):
         schema = function._schema
         assert schema.name not in CHANGE_SHAPES, f"{schema.name}: the wrapper would keep its shape"
         if schema.name not in COPIES:
-            _refuse_mixture(schema.name, tree_leaves((args, kwargs)))
+            _refuse_mixture(schema.name, _leaves((*args, *kwargs.values())))
         goes_to_host = torch.device(kwargs.get("device") or DEVICE) == CPU
         if goes_to_host or schema.name in READS or _selects_by_mask(schema.name, args):
             _note("read", schema.name)
@@ -61,11 +60,11 @@ class OnDevice(torch.Tensor):
             _note_copy(*args[:2])
         if "device" in kwargs:
             kwargs["device"] = CPU
-        found = function(*tree_map(_held, args), **tree_map(_held, kwargs))
+        found = function(*_mapped(_held, args), **{name: _mapped(_held, value) for name, value in kwargs.items()})
         written = _written(schema, args, kwargs)
         if written:
             return written[0] if len(written) == 1 else tuple(written)
-        return found if goes_to_host else tree_map(_wrapped, found)
+        return found if goes_to_host else _mapped(_wrapped, found)
 
 
 def _selects_by_mask(name, args):
@@ -100,11 +99,28 @@ def _note_copy(target, source):
 
 def _refuse_mixture(name, leaves):
     """A number of the host's may meet the device's, as torch has it for any device; a generator of the host's not."""
-    if any(isinstance(leaf, torch.Generator) for leaf in leaves):
-        raise RuntimeError(f"{name}: expected a generator on {DEVICE}, found one on cpu")
-    strangers = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor) and not isinstance(leaf, OnDevice)]
-    if any(stranger.dim() > 0 for stranger in strangers):
-        raise RuntimeError(f"{name}: expected all tensors to be on the same device, found {DEVICE} and cpu")
+    for leaf in leaves:
+        if isinstance(leaf, torch.Generator):
+            raise RuntimeError(f"{name}: expected a generator on {DEVICE}, found one on cpu")
+        if isinstance(leaf, torch.Tensor) and not isinstance(leaf, OnDevice) and leaf.dim() > 0:
+            raise RuntimeError(f"{name}: expected all tensors to be on the same device, found {DEVICE} and cpu")
+
+
+def _leaves(value):
+    """What a value holds that is neither list nor tuple; torch's own walk takes most of the time of an operation."""
+    if isinstance(value, list | tuple):
+        for part in value:
+            yield from _leaves(part)
+    else:
+        yield value
+
+
+def _mapped(function, value):
+    """A function of all leaves of a value."""
+    if isinstance(value, list | tuple):
+        kind = list if isinstance(value, list) else tuple
+        return kind(_mapped(function, part) for part in value)
+    return function(value)
 
 
 def _held(leaf):
