@@ -1,4 +1,4 @@
-"""Run by two processes of torchrun: prints, from the first, how far a batch in shares is from the whole one."""
+"""Two processes: prints, from the first, how far a batch in shares is from the whole one."""
 
 import json
 
@@ -59,8 +59,4 @@ def main():
         assert world.first(float(world.rank + 7)) == 7.0
         assert world.largest(world.rank) == 1
     if world.rank == 0:
-        print(json.dumps(found))
-
-
-if __name__ == "__main__":
-    main()
+        print(json.dumps(found), flush=True)

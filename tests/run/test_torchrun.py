@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import shares_and_wholes
 import torch
+from forked import Command
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,18 +47,41 @@ HF = (
 
 
 def start(*words):
+    """Start a command by torchrun itself."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen([*TORCHRUN, *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def run(*words):
-    process = start(*words)
-    out, err = process.communicate(timeout=300)
-    return process.returncode, out.decode(), err.decode()
+def join_world(rank, port, then=None):
+    """Make this process one of two that torchrun has started on this machine, whose store listens at a port."""
+    os.environ |= {"TORCHELASTIC_RUN_ID": "of a test", "TORCHELASTIC_USE_AGENT_STORE": "True"}
+    os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    if then is not None:
+        then()
+
+
+def run_both(folder, *words, then=None):
+    """Run a command in two forked processes, as torchrun would, whose own start takes most of the time of a short run.
+
+    Args:
+        folder: A new folder, for what they print.
+        words: After `rnnbench`.
+        then: Called in each process before the command; a function of a module.
+
+    Returns:
+        The exit status of each, and what each printed.
+    """
+    store = torch.distributed.TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
+    folder.mkdir()
+    commands = [
+        Command(*words, output=folder / str(rank), before=join_world, given=(rank, store.port, then)) for rank in (0, 1)
+    ]
+    return [command.status() for command in commands], commands
 
 
 def train(folder, *overrides):
-    return run("-m", "rnnbench", "train", *overrides, f"hydra.run.dir={folder}")
+    return run_both(folder.with_name("output"), "train", *overrides, f"hydra.run.dir={folder}")
 
 
 def config_of(*overrides):
@@ -72,21 +97,19 @@ def test_shares_are_all_rows_once_and_equal_by_one(start, length, size):
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
-@pytest.mark.slow
-def test_sums_over_shares_are_those_of_the_whole_batch():
-    status, out, err = run(str(Path(__file__).with_name("shares_and_wholes.py")))
-    assert status == 0, err
-    found = json.loads(out)
+def test_sums_over_shares_are_those_of_the_whole_batch(tmp_path):
+    statuses, (first, _) = run_both(tmp_path / "output", "--version", then=shares_and_wholes.main)
+    assert statuses == [0, 0], first.err
+    found = json.loads(first.out.splitlines()[0])
     assert len(found) > 20
     assert {name: value for name, value in found.items() if value > 1e-13} == {}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("overrides", [(*NAG, "budget.updates=40"), HF], ids=["nag", "hf"])
 def test_a_run_over_two_processes_equals_one_over_one(overrides, tmp_path):
     together, alone = tmp_path / "together", tmp_path / "alone"
-    status, _, err = train(together, *overrides)
-    assert status == 0, err
+    statuses, (first, _) = train(together, *overrides)
+    assert statuses == [0, 0], first.err
     assert main(["train", *overrides, f"hydra.run.dir={alone}"]) == 0
     tables = [pd.read_csv(folder / "metrics.csv") for folder in (alone, together)]
     # These probes look at the first process's share of the batch.
@@ -112,8 +135,9 @@ def test_a_signal_ends_both_and_both_go_on(tmp_path):
     process.communicate(timeout=300)
     facts = json.loads((run_folder / "summary.json").read_text())
     assert facts["status"] == "interrupted"
-    status, _, err = run("-m", "rnnbench", "resume", str(run_folder), f"budget.updates={facts['updates'] + 7}", "-q")
-    assert status == 0, err
+    longer = f"budget.updates={facts['updates'] + 7}"
+    statuses, (first, _) = run_both(tmp_path / "output", "resume", str(run_folder), longer, "-q")
+    assert statuses == [0, 0], first.err
     assert json.loads((run_folder / "summary.json").read_text())["updates"] == facts["updates"] + 7
 
 
@@ -160,8 +184,7 @@ def test_the_world_of_a_run_has_its_device():
     assert set_up([config], World(0, 2, torch.device("meta"))).world == World(0, 2, torch.device("cpu"))
 
 
-@pytest.mark.slow
 def test_a_batch_smaller_than_the_number_of_processes(tmp_path):
-    status, _, err = train(tmp_path / "run", "optim=sgd", "optim.batch_size=1")
-    assert status != 0
-    assert "rnnbench: optim.batch_size=1 cannot be shared by 2 processes" in err
+    statuses, commands = train(tmp_path / "run", "optim=sgd", "optim.batch_size=1")
+    assert statuses == [2, 2]
+    assert "rnnbench: optim.batch_size=1 cannot be shared by 2 processes" in "".join(one.err for one in commands)
