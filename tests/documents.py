@@ -5,7 +5,15 @@ import types
 from pathlib import Path
 
 DOCS = Path(__file__).parents[1] / "docs"
-OWN = ("task/first_value", "task/echo", "model/mgu", "optim/rms", "init/scaled_identity", "probe/theta_norm")
+OWN = (
+    "task/first_value",
+    "task/echo",
+    "model/mgu",
+    "optim/rms",
+    "schedule/linear",
+    "init/scaled_identity",
+    "probe/theta_norm",
+)
 """The choices of docs/extending.md that have a class on the page, in its order."""
 
 

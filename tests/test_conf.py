@@ -26,7 +26,10 @@ RULES = sorted(path for path in FILES if is_rule(path))
 CHOICES = sorted(path for path in FILES if path.parent.parent == CONF and path not in RULES)
 
 
-NEEDED = {"init/from_file": ["init.path=net.pt"]}  # values that a choice has no default for
+NEEDED = {
+    "init/from_file": ["init.path=net.pt"],
+    "schedule/step": ["schedule.step_size=100"],
+}  # values that a choice has no default for
 
 
 def chosen(path):

@@ -9,7 +9,7 @@ from rnnbench.config.classes import import_class
 from rnnbench.config.compose import Composer
 from rnnbench.config.request import Request
 from rnnbench.metrics import Metric
-from rnnbench.optim.first_order import INFORMATION_FLOW
+from rnnbench.optim.first_order import INFORMATION_FLOW, LEARNING_RATE
 from rnnbench.optim.hessian_free_metrics import METRICS
 from rnnbench.probes.base import Probe
 from rnnbench.records.board import CONSTANT_PREDICTOR, DETAILS, OVERVIEW, QUANTILES
@@ -83,6 +83,7 @@ def _sections() -> Iterator[str]:
         summary = (probe.__doc__ or "").strip().splitlines()[0]
         yield _section(f"Probe `{name}`", probe.metrics, summary)
     yield _section("First-order optimizers, if `optim.information_flow` is set", (INFORMATION_FLOW,))
+    yield _section("First-order optimizers with a schedule", (LEARNING_RATE,))
     yield _section("Optimizer `hf`", METRICS)
     yield f"\n{PICTURES}"
 

@@ -24,7 +24,14 @@ from rnnbench.objective.engine import Engine
 from rnnbench.run.setup import set_up
 from rnnbench.training.problem import Problem, draw_parameters
 
-USUAL = {"task": "adding", "model": "rnn", "init": "orthogonal", "optim": "sgd", "probe": "none"}
+USUAL = {
+    "task": "adding",
+    "model": "rnn",
+    "init": "orthogonal",
+    "optim": "sgd",
+    "schedule": "constant",
+    "probe": "none",
+}
 """The choices beside the one that is checked."""
 
 FIXED = (
@@ -97,6 +104,7 @@ class Subject:
             "model": (MODEL_LAWS, self._model_cases),
             "init": (INIT_LAWS, self._init_cases),
             "optim": (OPTIMIZER_LAWS, self._optimizer_cases),
+            "schedule": (OPTIMIZER_LAWS, self._optimizer_cases),  # of sgd with it
             "probe": (PROBE_LAWS, self._probe_cases),
         }
         laws, make = makers[self.group]
@@ -138,7 +146,12 @@ class Subject:
                 yield ProbeCase(probe, run)
 
     def _run_cases(self, size: Size) -> Iterator[RunCase]:
-        yield RunCase(lambda updates: self.config(size, f"budget.updates={updates}"), self.trusted)
+        whole = self.config(size)  # a schedule may depend on the budget, which a resumed run changes
+
+        def config(updates: int) -> Config:
+            return replace(whole, budget=replace(whole.budget, updates=updates))
+
+        yield RunCase(config, self.trusted)
 
 
 def subjects(

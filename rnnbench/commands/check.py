@@ -19,12 +19,12 @@ usage: rnnbench check --config-dir DIR [GROUP=NAME ...] [KEY=VALUE ...]
   rnnbench check --config-dir my task=first_value model=mgu       two choices, together
   rnnbench check task=adding                                      a packaged one
 
-Checks on small sizes that a task, model, init, optimizer or probe does what the rest of rnnbench relies on: that
-batches depend on seed and update only, gradients and products are those of autograd, replicas compute as if alone,
-a resumed run is the uninterrupted one. A law that fails is shown with the smallest size at which it does.
+Checks on small sizes that a choice does what the rest of rnnbench relies on: that batches depend on seed and update
+only, gradients and products are those of autograd, replicas compute as if alone, a resumed run is the uninterrupted
+one. A law that fails is shown with the smallest size at which it does.
 Exit status: 0 all laws hold, 1 one fails, 2 bad input."""
 
-CHECKED = ("task", "model", "init", "optim", "probe")
+CHECKED = ("task", "model", "init", "optim", "schedule", "probe")
 """Groups whose choices have laws."""
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rnnbench.config.choices.first_order import NOT_FIRST_ORDER, FirstOrderConfig
+from rnnbench.config.choices.schedules import no_schedule
 from rnnbench.config.classes import built_choices, import_class, is_own, is_torch_optimizer
 from rnnbench.config.compatibility import check_optimizer, check_probes
 from rnnbench.config.contract import check_attributes, check_model, check_task
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from rnnbench.init.base import Initializer
     from rnnbench.models.base import Model
     from rnnbench.optim.base import Optimizer
+    from rnnbench.optim.schedules.base import Schedule
     from rnnbench.probes.base import Probe
     from rnnbench.tasks.base import Task
 
@@ -164,11 +166,10 @@ def build(configs: Sequence[Config]) -> Built:
         except Exception as error:
             raise fault("model", error) from error
     inits = _initializers(configs)
-    hyperparameters = _arguments(first.optim)
-    for key in per_replica_fields(first):
-        group, _, name = key.partition(".")
-        if group == "optim":
-            hyperparameters[name] = _stack(key, [getattr(config.optim, name) for config in configs])
+    hyperparameters = _hyperparameters("optim", configs)
+    schedule = _build_schedule(configs)
+    if schedule is not None:
+        hyperparameters["schedule"] = schedule
     if is_torch_optimizer(import_class("optim", first.optim._target_)):
         optimizer = build_torch_optimizer(first, model.layout, hyperparameters)
     else:
@@ -176,6 +177,30 @@ def build(configs: Sequence[Config]) -> Built:
     check_optimizer(task, model, optimizer)
     probes = build_probes(first, model)
     return Built(task, model, inits, optimizer, probes)
+
+
+def _hyperparameters(group: str, configs: Sequence[Config]) -> dict[str, Any]:
+    """The arguments of a class that serves all replicas: those that may differ between replicas are tensors."""
+    arguments = _arguments(getattr(configs[0], group))
+    for key in per_replica_fields(configs[0]):
+        name = key.removeprefix(f"{group}.")
+        if name in arguments and name != key:
+            arguments[name] = _stack(key, [getattr(getattr(config, group), name) for config in configs])
+    return arguments
+
+
+def _build_schedule(configs: Sequence[Config]) -> "Schedule | None":
+    """Build the schedule of the learning rate; None: all replicas have a constant one."""
+    from rnnbench.optim.first_order import GradientMethod
+
+    if all(config.schedule == no_schedule() for config in configs):
+        return None
+    first = configs[0]
+    optimizer_class = import_class("optim", first.optim._target_)
+    if not is_torch_optimizer(optimizer_class) and not issubclass(optimizer_class, GradientMethod):
+        raise ConfigError(f"optim={first.optim.name} has no learning rate; use schedule=constant without warmup")
+    schedule: Schedule = _make("schedule", first.schedule, _hyperparameters("schedule", configs))
+    return schedule
 
 
 def build_task(config: Config) -> "Task":

@@ -12,7 +12,11 @@ from typing_extensions import override
 
 from rnnbench.config.ranges import RANGES
 
-SCHEMA_OF_GROUP = {"optim": "/schema/optim/first_order@_here_", "init": "/schema/init/init@_here_"}
+SCHEMA_OF_GROUP = {
+    "optim": "/schema/optim/first_order@_here_",
+    "init": "/schema/init/init@_here_",
+    "schedule": "/schema/schedule/schedule@_here_",
+}
 """Group -> schema that a file without a defaults list gets."""
 
 SCHEMA_OF_PROBE = "/schema/probe/probe"

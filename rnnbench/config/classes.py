@@ -19,6 +19,7 @@ BASES = {
     "model": "rnnbench.models.base.Model",
     "init": "rnnbench.init.base.Initializer",
     "optim": "rnnbench.optim.base.Optimizer",
+    "schedule": "rnnbench.optim.schedules.base.Schedule",
     "probe": "rnnbench.probes.base.Probe",
     "experiment": "rnnbench.experiments.base.Experiment",
     "callback": "hydra.experimental.callback.Callback",

@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped] # its stubs are no dependency of ours
 
+from rnnbench.config.choices.schedules import SCHEDULE, no_schedule
 from rnnbench.config.composed import Composed
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.explain import explain
@@ -267,7 +268,9 @@ class Composer:
         return ConfigError(f"there is no group {group}{near or '; the groups are ' + ', '.join(GROUPS)}")
 
     def _check_complete(self, tree: DictConfig) -> None:
-        """Check that every required group has a choice; a user's own main file may lack one."""
+        """Check that every required group has a choice; a user's own main file may lack one, such as a schedule."""
+        if OmegaConf.is_missing(tree, SCHEDULE):
+            tree[SCHEDULE] = OmegaConf.structured(no_schedule())
         for group in REQUIRED_GROUPS:
             if group not in tree or OmegaConf.is_missing(tree, group) or not OmegaConf.is_config(tree[group]):
                 raise ConfigError(f"{group} needs a choice: {', '.join(self.choices(group)) or 'none exists'}")

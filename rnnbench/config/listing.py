@@ -20,12 +20,14 @@ from rnnbench.config.request import Request
 from rnnbench.config.schema import Config
 from rnnbench.config.trust import folders_of_classes
 from rnnbench.config.usual_words import usual_keys
+from rnnbench.config.validate import MARKABLE
 
 GROUPS = {
     "task": "the task to learn",
     "model": "the net",
     "init": "its initial parameters",
     "optim": "the optimizer",
+    "schedule": "its learning rate during training",
     "probe": "what is measured during training",
     "experiment": "named settings across groups",
 }
@@ -192,7 +194,7 @@ def keys_of_choice(request: Request, group: str, choice: str) -> list[Key]:
 def _own_keys_per_replica(request: Request, group: str, values: Mapping[str, Any], schema: Any) -> list[str]:
     """The keys of a user's own choice in which replicas may differ; none if its class cannot be imported."""
     target = values.get("_target_")
-    if group not in ("init", "optim") or not isinstance(target, str) or is_packaged(group, target):
+    if group not in MARKABLE or not isinstance(target, str) or is_packaged(group, target):
         return []
     typed = {field.name for field in dataclasses.fields(schema)} if dataclasses.is_dataclass(schema) else set()
     folders_of_classes(request.config_dir).add_to_path()

@@ -8,6 +8,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rnnbench.config.choices.first_order import NOT_FIRST_ORDER, FirstOrderConfig
 from rnnbench.config.choices.probes import ProbeConfig
+from rnnbench.config.choices.schedules import no_schedule
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.explain import explain
 from rnnbench.config.option import PER_REPLICA
@@ -93,9 +94,13 @@ def values_of(choice: Any) -> dict[str, Any]:
 
 
 def to_dict(config: Any) -> Any:
-    """A configuration as nested dictionaries of plain values, as records keep it."""
+    """A configuration as nested dictionaries of plain values, as records keep it: without a schedule that does nothing.
+
+    So records of runs without a schedule are the same as before there were schedules.
+    """
     if dataclasses.is_dataclass(config):
-        return {key: to_dict(value) for key, value in vars(config).items()}
+        kept = {key: value for key, value in vars(config).items() if value != no_schedule()}
+        return {key: to_dict(value) for key, value in kept.items()}
     if isinstance(config, dict):
         return {key: to_dict(value) for key, value in config.items()}
     if isinstance(config, list):

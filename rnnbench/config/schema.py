@@ -12,7 +12,7 @@ from rnnbench.config.option import option, other_default
 
 REQUIRED = "???"  # OmegaConf's marker of a value that must be set
 
-CHOICE_GROUPS = ("task", "model", "init", "optim")
+CHOICE_GROUPS = ("task", "model", "init", "optim", "schedule")
 """Groups of which a run has exactly one choice each."""
 
 REQUIRED_GROUPS = (*CHOICE_GROUPS, "probe")
@@ -299,6 +299,7 @@ class Config:
     model: Any = REQUIRED
     init: Any = REQUIRED
     optim: Any = REQUIRED
+    schedule: Any = REQUIRED
     probe: Any = REQUIRED
     seed: int = option(0, "seed of the initial parameters and data of a replica", low=0, high=2**62, per_replica=True)
     device: str = option("auto", "auto, cpu, cuda or cuda:N; auto: the first GPU, else the CPU")

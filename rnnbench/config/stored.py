@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from rnnbench.config import schema
 from rnnbench.config.choices.hessian_free import HfConfig, current_keys
 from rnnbench.config.choices.probes import ProbeConfig
+from rnnbench.config.choices.schedules import SCHEDULE, no_schedule, recorded_groups
 from rnnbench.config.declaration import DECLARED
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.launcher_settings import AUTO
@@ -39,7 +40,7 @@ _Node = TypeVar("_Node", bound=schema.Choice | schema.Budget | schema.Record | s
 
 def schema_names(config: Config) -> dict[str, str]:
     """Dotted key of every choice -> name of its dataclass, as `config_from` expects it."""
-    choices = {group: getattr(config, group) for group in CHOICE_GROUPS}
+    choices = {group: getattr(config, group) for group in recorded_groups(config)}
     choices |= {f"probe.{name}": probe for name, probe in config.probe.items()}
     return {key: stored_name(type(choice)) for key, choice in choices.items()}
 
@@ -76,7 +77,8 @@ def config_from(tree: Any, names: Any) -> Config:
     try:
         parts = dict(tree)
         for group in CHOICE_GROUPS:
-            parts[group] = _choice(group, tree[group], names[group])
+            is_recorded = group in tree or group != SCHEDULE
+            parts[group] = _choice(group, tree[group], names[group]) if is_recorded else no_schedule()
         probes = tree["probe"].items()
         parts["probe"] = {name: _choice(f"probe.{name}", values, names[f"probe.{name}"]) for name, values in probes}
         parts["budget"] = _filled(schema.Budget, "budget.", tree["budget"])

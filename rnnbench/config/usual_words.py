@@ -30,6 +30,10 @@ _KEYS: Mapping[str, str] = {
     "optim.damping": "lambda lambda_ lam tikhonov",
     "optim.structural_damping": "structural mu",
     "optim.max_cg_iterations": "cg cg_iters cg_iterations cg_steps",
+    "schedule": "scheduler lr_scheduler lr_schedule learning_rate_schedule decay_schedule annealing",
+    "schedule.warmup": "warmup_steps warmup_updates warmup_iters num_warmup_steps lr_warmup",
+    "schedule.final": "eta_min min_lr lr_min min_lr_rate end_lr lr_end alpha_f",
+    "schedule.length": "t_max tmax decay_steps lr_decay_iters total_steps num_training_steps",
     "probe": "probes monitor monitors diagnostics",
     "seed": "seeds random_seed rng rng_seed manual_seed random_state repeats trials replicas",
     "device": "gpu gpus cuda use_cuda use_gpu no_cuda cpu accelerator",
@@ -70,6 +74,12 @@ _CHOICES: Mapping[str, Mapping[str, str]] = {
         "adam": "amsgrad",
         "nag": "nesterov",
         "sgd": "gd momentum gradient_descent",
+    },
+    "schedule": {
+        "constant": "none off no null fixed linear_warmup constant_with_warmup warmup",
+        "cosine": "cosine_annealing cosineannealinglr cosine_with_warmup onecycle",
+        "inverse_sqrt": "noam rsqrt inverse_square_root inv_sqrt",
+        "step": "steplr multistep exponential",
     },
     "probe": {"none": "off no false null", "default": "on true"},
     "rnnbench": {

@@ -10,6 +10,7 @@ from typing import Any
 
 from rnnbench.config.choices.first_order import FirstOrderConfig
 from rnnbench.config.choices.hessian_free import HfConfig, conflict
+from rnnbench.config.choices.schedules import problem_of
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.limits import limit_problem
 from rnnbench.config.nearest import did_you_mean, nearest_keys
@@ -18,7 +19,7 @@ from rnnbench.config.option import PER_REPLICA
 from rnnbench.config.schema import CHOICE_GROUPS, Choice, Config
 from rnnbench.config.values import show_value
 
-MARKABLE, MARKED = ("init", "optim"), "keys of init and optim"
+MARKABLE, MARKED = ("init", "optim", "schedule"), "keys of init, optim and schedule"
 """Groups of which replicas may have different values."""
 
 MAX_NAME_BYTES = 150  # a folder's name has at most 255 bytes, including the time
@@ -81,6 +82,9 @@ def validate(config: Config) -> None:
     _check_device(config.device)
     _check_threads(config.threads)
     _check_optimizer(config.optim)
+    problem = problem_of(config.schedule)
+    if problem:
+        raise ConfigError(problem)
 
 
 def _check_extra_keys(config: Config) -> None:
@@ -111,8 +115,8 @@ def _check_marks(config: Config) -> None:
             if name not in own:
                 raise ConfigError(f"{key}: {name} is no key of this file's own; those are {', '.join(own) or 'none'}")
             numbers = values[name] if isinstance(values[name], list) and values[name] else [values[name]]
-            if group == "optim" and not all(type(number) in (int, float) for number in numbers):
-                raise ConfigError(f"optim.{name} is marked in {key}, so it must be a number or a list of numbers")
+            if group != "init" and not all(type(number) in (int, float) for number in numbers):
+                raise ConfigError(f"{group}.{name} is marked in {key}, so it must be a number or a list of numbers")
 
 
 def _check_length(key: str, value: list[Any], field: dataclasses.Field[Any]) -> None:

@@ -1,8 +1,10 @@
 """Base class of the methods that need one gradient per update."""
 
+import copy
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ from rnnbench.metrics import Metric
 from rnnbench.objective.objective import Gradient
 from rnnbench.optim.base import DrawObjective, Optimizer, State, Update, UpdateIndex
 from rnnbench.optim.clipping import clip_by_norm, clip_by_value
+from rnnbench.optim.schedules.base import Schedule
 from rnnbench.tasks.base import Stream
 
 INFORMATION_FLOW = Metric(
@@ -21,6 +24,8 @@ INFORMATION_FLOW = Metric(
     "falls; 1: the gradient vanishes within a step; above 1: it grows",
 )
 """The penalty on vanishing gradients of `rnnbench.models.information_flow`, without its weight."""
+
+LEARNING_RATE = Metric("optim/lr", "learning rate of this update", "that of optim.lr", "follows the schedule")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -38,6 +43,7 @@ class GradientMethod(Optimizer):
         clip_value: (R, 1), largest absolute value of an entry of the gradient; infinity: no clipping.
         information_flow: (R, 1), weight of the penalty on vanishing gradients; its gradient is added before clipping,
             as Pascanu et al. (2013) do.
+        schedule: Factor of the learning rate at each update; None: 1.
     """
 
     batch_size: int
@@ -46,6 +52,7 @@ class GradientMethod(Optimizer):
     clip_norm: Tensor
     clip_value: Tensor
     information_flow: Tensor
+    schedule: Schedule | None = None
     _clips_by_norm: bool = field(init=False, repr=False)
     _clips_by_value: bool = field(init=False, repr=False)
     keeps_flow: bool = field(init=False, repr=False)
@@ -60,7 +67,8 @@ class GradientMethod(Optimizer):
     @property
     @override
     def metrics(self) -> Sequence[Metric]:
-        return (INFORMATION_FLOW,) if self.keeps_flow else ()
+        flow = (INFORMATION_FLOW,) if self.keeps_flow else ()
+        return flow if self.schedule is None else (*flow, LEARNING_RATE)
 
     @property
     def num_drawn_sequences(self) -> int:
@@ -82,6 +90,31 @@ class GradientMethod(Optimizer):
             update: Index of this update, from 0; a tensor only where the method says that it `is_capturable`.
         """
 
+    def lr_at(self, update: UpdateIndex, device: torch.device) -> Tensor | None:
+        """The learning rate of an update, (R, 1), float64, on a device; None: there is no schedule."""
+        if self.schedule is None:
+            return None
+        in_float64 = self.cast_like(torch.empty(0, dtype=torch.float64, device=device))
+        return in_float64.lr * self.schedule.on(device).factor(update)
+
+    def with_lr(self, lr: Tensor, theta: Tensor) -> Self:
+        """The same method with another learning rate, for one update.
+
+        Args:
+            lr: (R, 1), float64, on theta's device.
+            theta: Parameters, (R, P).
+        """
+        method, cast = copy.copy(self), copy.copy(self.cast_like(theta))
+        for twin, value in ((method, lr), (cast, lr.to(theta.dtype))):
+            object.__setattr__(twin, "lr", value)
+            object.__setattr__(twin, "_casts", {(theta.dtype, theta.device): cast})
+        return method
+
+    @override
+    def replicas(self, index: Tensor) -> Self:
+        schedule = None if self.schedule is None else self.schedule.replicas(index)
+        return replace(super().replicas(index), schedule=schedule)
+
     def clip(self, gradient: Tensor) -> Tensor:
         """The gradient (R, P) after clipping; the gradient itself if no replica clips.
 
@@ -99,7 +132,10 @@ class GradientMethod(Optimizer):
         objective = draw(Stream.GRADIENT, self.batch_size)
         gradient = objective.loss_and_gradient(self.point(theta, state, update), with_flow=self.keeps_flow)
         clipped_gradient = self.clip(self._with_flow(gradient))
-        next_theta, next_state = self.advance(clipped_gradient, theta, state, update)
+        lr = self.lr_at(update, theta.device)
+        method = self if lr is None else self.with_lr(lr, theta)
+        next_theta, next_state = method.advance(clipped_gradient, theta, state, update)
+        metrics = {} if gradient.flow is None else {INFORMATION_FLOW.tag: gradient.flow.penalty}
         products = torch.zeros(len(theta), dtype=torch.float64)  # on the host, which counts them after every update
         passes = products + self.batch_size
         return Update(
@@ -111,7 +147,7 @@ class GradientMethod(Optimizer):
             sequences=passes,
             forward_passes=passes,
             backward_passes=passes,
-            metrics={} if gradient.flow is None else {INFORMATION_FLOW.tag: gradient.flow.penalty},
+            metrics=metrics if lr is None else {**metrics, LEARNING_RATE.tag: lr[:, 0]},
         )
 
     def _with_flow(self, gradient: Gradient) -> Tensor:

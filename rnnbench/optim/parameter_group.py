@@ -57,16 +57,21 @@ class ParameterGroup:
             for name, shape in layout.items()
         }
         self.optimizer = make(self.parameters)
+        self._lrs = [group["lr"] for group in self.optimizer.param_groups]
         self.is_schedule_free = hasattr(self.optimizer, "train") and hasattr(self.optimizer, "eval")
 
-    def step(self, theta: Tensor, gradient: Tensor, seed: int | None) -> None:
+    def step(self, theta: Tensor, gradient: Tensor, seed: int | None, factor: float | None = None) -> None:
         """Make one step from theta (R, P), or from the training weights of a schedule-free method.
 
         Args:
             theta: Where the step starts.
             gradient: Gradient there, (R, P).
             seed: Seed of the random numbers of the step; None: the class draws none.
+            factor: Factor of the learning rates; None: there is no schedule.
         """
+        if factor is not None:
+            for group, lr in zip(self.optimizer.param_groups, self._lrs, strict=True):
+                group["lr"] = lr * factor
         if self.is_schedule_free:
             self.optimizer.train()  # type: ignore[attr-defined]
         starts, gradients = self._views(theta), self._views(gradient)

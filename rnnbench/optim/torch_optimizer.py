@@ -93,14 +93,20 @@ class TorchOptimizer(GradientMethod):
         return state.get(POINT, theta)
 
     @override
+    def with_lr(self, lr: Tensor, theta: Tensor) -> Self:
+        """The same method: as torch's schedules do, `advance` scales each learning rate of a class that has several."""
+        return self
+
+    @override
     def advance(self, gradient: Tensor, theta: Tensor, state: State, update: UpdateIndex) -> tuple[Tensor, State]:
         groups = self._groups(theta, state)
         after = torch.empty_like(theta)
         point = torch.empty_like(theta) if self.trial.is_schedule_free else None
         seed = int(update) if self.trial.draws_random_numbers else None
         start = self.point(theta, state, update)
+        factors = None if self.schedule is None else self.schedule.factor(update).flatten().tolist()
         for group in groups:
-            group.step(start, gradient, seed)
+            group.step(start, gradient, seed, None if factors is None else factors[group.rows[0]])
             if point is not None:
                 point[group.rows] = group.weights()
             after[group.rows] = group.evaluated_weights()
@@ -137,11 +143,12 @@ class TorchOptimizer(GradientMethod):
         """Rows of the replicas that share a group: those with equal hyperparameters and step counts."""
         if not self.trial.is_elementwise:
             return [[row] for row in range(num_replicas)]
+        schedule = [] if self.schedule is None else list(self.schedule.tensors().values())
         counts = [rows for rows in named.values() if rows.dim() == 1]
         together: dict[Any, list[int]] = {}
         for row in range(num_replicas):
             key = (
-                *(tuple(tensor[row].tolist()) for tensor in self._arguments().values()),
+                *(tuple(tensor[row].tolist()) for tensor in (*self._arguments().values(), *schedule)),
                 *(count[row].item() for count in counts),
             )
             together.setdefault(key, []).append(row)

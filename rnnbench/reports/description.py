@@ -23,12 +23,13 @@ SOLVED_MEANS = (
 GOAL = "# Goal: "
 """Begins the line of a task's file in conf/ that says what a net has to do."""
 
-_NAMES = {"task": "Task", "model": "Model", "init": "Initialization", "optim": "Optimizer"}
+_NAMES = {"task": "Task", "model": "Model", "init": "Initialization", "optim": "Optimizer", "schedule": "Schedule"}
 _MAIN: Mapping[str, tuple[str, ...]] = {
     "task": ("sequence_length", "variant"),
     "model": ("hidden_size", "nonlinearity"),
     "init": ("spectral_radius", "input_scale"),
     "optim": ("lr", "momentum", "batch_size", "clip_norm", "damping", "structural_damping", "gradient_batch_size"),
+    "schedule": ("warmup", "length", "step_size", "gamma"),
 }
 _TECHNICAL = ("name", "probe.", "record.", "device", "threads")
 _MAX_VARIED = 8
@@ -148,7 +149,7 @@ def facts(runs: Sequence[Run], groups: Sequence[Group]) -> list[tuple[str, str]]
     rows = []
     for group in CHOICES:
         name = _names(runs, group)
-        if name:
+        if name and (group != "schedule" or name != "constant"):
             goal = goal_of(name) if group == "task" else None
             sentence = f": {goal}" if goal else ""
             details = _details(runs, group)

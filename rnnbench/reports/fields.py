@@ -20,7 +20,9 @@ SWEEP = "sweep"
 STAGE, TRIAL = "stage", "trial"
 """The part of a tuning that a run belongs to, and the number of its setting: no keys of its configuration either."""
 
-CHOICES = ("task", "model", "init", "optim")
+CHOICES = ("task", "model", "init", "optim", "schedule")
+
+SCHEDULE = "schedule.name"
 
 # Fields are considered in this order; fields that depend on earlier ones then do not split groups further.
 _ORDER = (*(f"{group}.name" for group in CHOICES), "task.", "optim.lr", "optim.", "model.", "init.")

@@ -15,7 +15,7 @@ from rnnbench.records.identity import run_identity
 from rnnbench.records.messages import printable
 from rnnbench.records.metrics_csv import read_metrics
 from rnnbench.records.summary import Status, Summary, read_summary
-from rnnbench.reports.fields import SEED, SWEEP, Fields, flatten
+from rnnbench.reports.fields import SCHEDULE, SEED, SWEEP, Fields, flatten
 from rnnbench.reports.finding import Job, Problem
 from rnnbench.reports.statistics import Array
 
@@ -122,7 +122,13 @@ def read_runs(folders: Sequence[Path], problems: list[Problem]) -> Iterator[Run]
             products = _products_when_solved(metrics, summary)
         except RecordError as error:
             problems.append(Problem(folder, _without_folder(error, folder), "without curves"))
-        yield Run(folder, _up_to_date(summary, curve), flatten(summary.config), curve, products)
+        yield Run(folder, _up_to_date(summary, curve), _fields(summary), curve, products)
+
+
+def _fields(summary: Summary) -> Fields:
+    """Return the fields of a run; a record without a schedule is that of a run with the constant one."""
+    fields = flatten(summary.config)
+    return {SCHEDULE: "constant", **fields} if fields else fields
 
 
 def distinct(runs: Sequence[Run], repeats: list[tuple[Path, Path]]) -> list[Run]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnnbench.config.schema import CHOICE_GROUPS, Config
+from rnnbench.config.choices.schedules import recorded_groups
+from rnnbench.config.schema import Config
 from rnnbench.config.validate import fields_of
 
 MAIN_KEYS = ("task.sequence_length", "model.hidden_size", "optim.lr", "optim.batch_size", "seed")
@@ -36,5 +37,5 @@ def single_trial(config: Config, folder: Path) -> Trial:
 def main_hyperparameters(config: Config) -> dict[str, Any]:
     """Return the names of a configuration's choices and the values of `MAIN_KEYS`."""
     table = {key: value for key, value, _ in fields_of(config)}
-    names = {group: table[f"{group}.name"] for group in CHOICE_GROUPS}
+    names = {group: table[f"{group}.name"] for group in recorded_groups(config)}
     return names | {key: table[key] for key in MAIN_KEYS if key in table}

@@ -7,6 +7,7 @@ import platform
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rnnbench.config.choices.schedules import recorded_groups
 from rnnbench.config.schema import Config
 from rnnbench.records import Summary, wording
 from rnnbench.records.environment import versions
@@ -53,7 +54,7 @@ def log_start(configs: Sequence[Config], first_update: int, machine: str) -> Non
         machine: Threads or device, and memory.
     """
     first = configs[0]
-    parts = ", ".join(f"{group}={getattr(first, group).name}" for group in ("task", "model", "init", "optim"))
+    parts = ", ".join(f"{group}={getattr(first, group).name}" for group in recorded_groups(first))
     seeds = wording.count(len(configs), "job") if len(configs) > 1 else f"seed={first.seed}"
     how = f"resumes after update {first_update:,}" if first_update else "starts"
     logger.info("%s %s: %s, %s, budget.updates=%d", first.name, how, parts, seeds, first.budget.updates)

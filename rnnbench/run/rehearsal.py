@@ -45,6 +45,8 @@ def rehearse(built: Built, dtype: torch.dtype, *, starts: bool = True) -> None:
         "optim": built.optimizer,
         **{f"probe.{name}": probe for name, probe in built.probes.items()},
     }
+    if getattr(built.optimizer, "schedule", None) is not None:
+        parts["schedule"] = vars(built.optimizer)["schedule"]
     if any(is_own(type(part)) for part in parts.values()):
         _Rehearsal(built, dtype, parts).run(starts=starts)
 
@@ -73,6 +75,11 @@ class _Rehearsal:
             if self.built.optimizer.needs_products:
                 objective.linearize(theta).product(theta)
             self._check_jacobians(theta, objective.batch)
+        if "schedule" in self.parts and is_own(type(self.parts["schedule"])):
+            with self._stage("schedule"):
+                none = torch.zeros_like(self.parts["schedule"].warmup)
+                factor = self.parts["schedule"].decay(none)
+                self._check_tensor("schedule", "decay", "factors (R, 1)", factor, tuple(none.shape), torch.float64)
         with self._stage("optim"):
             update = self._update(theta, objective) if is_own(type(self.built.optimizer)) else None
         view = View(

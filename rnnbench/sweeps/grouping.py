@@ -16,7 +16,7 @@ NOT_SHOWN = frozenset({"seed", *NAMES_ONLY})
 """Keys that do not distinguish cells."""
 
 CADENCE_FOLLOWS = ("optim", "budget.updates", "budget.sequences", "optim.batch_size")
-"""Keys that determine the default intervals of logging and evaluation."""
+"""Keys that determine the default intervals of logging and evaluation, and the default length of a schedule."""
 
 UNEVEN = 1.25
 """Largest size of a part, relative to equal parts, for which jobs that differ only in the seed stay together."""
@@ -140,8 +140,10 @@ def show(value: Any) -> str:
 def _follows(key: str, chosen: Sequence[str], tables: Sequence[Values]) -> bool:
     """Whether the value of a key is determined by the differing choices."""
     first = key.partition(".")[0]
-    if first not in (*chosen, "budget", "record"):
+    if first not in (*chosen, "budget", "record", "schedule"):
         return False
-    owners = {"budget": ("optim",), "record": CADENCE_FOLLOWS}.get(first, (first,))
+    owners = {"budget": ("optim",), "record": CADENCE_FOLLOWS, "schedule": ("schedule", *CADENCE_FOLLOWS)}.get(
+        first, (first,)
+    )
     pairs = {(*(repr(value_in(table, owner)) for owner in owners), repr(table.get(key))) for table in tables}
     return len(pairs) == len({pair[:-1] for pair in pairs})

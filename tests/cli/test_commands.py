@@ -141,7 +141,7 @@ def test_what_hydra_shows(words, expected, rnnbench):
         ("rnnbench ", ["train", "tune", "resume", "list", "report", "probe", "export", "check", "reproduce", "bench"]),
         ("rnnbench train model=", ["model=gru", "model=latch", "model=lstm", "model=rnn"]),
         ("rnnbench train optim=sgd optim.l", ["optim.lr="]),
-        ("rnnbench train sc", []),
+        ("rnnbench train zz", []),
         ("rnnbench list o", ["optim"]),
         ("rnnbench list optim n", ["nag"]),
         ("rnnbench bench ", ["engine", "update"]),

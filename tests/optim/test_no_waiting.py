@@ -16,6 +16,7 @@ META = torch.device("meta")
     "words",
     [
         "task=adding optim=sgd",
+        "task=adding optim=adam schedule=cosine schedule.warmup=1",
         "task=adding task.variant=pascanu13 optim=nag optim.form=torch model=gru",
         "task=adding task.variant=hs97 optim=adam model=lstm",
         "task=adding optim=nag model=lstm model.recurrence=fused",

@@ -1,0 +1,17 @@
+"""The decay with the inverse square root of the number of updates."""
+
+from torch import Tensor
+from typing_extensions import override
+
+from rnnbench.optim.schedules.base import Schedule
+
+
+class InverseSqrt(Schedule):
+    """The factor sqrt(warmup / t) at update t >= warmup, counted from 0; as `inverse_sqrt` of Hugging Face.
+
+    Source: Vaswani et al. (2017), NeurIPS, equation 3, apart from its scale.
+    """
+
+    @override
+    def decay(self, update: Tensor) -> Tensor:
+        return (self.warmup / (self.warmup + update)).sqrt()
