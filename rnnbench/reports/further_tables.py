@@ -8,6 +8,7 @@ from rnnbench.records.tuning import CONFIRMATION, SEARCH
 from rnnbench.reports import fields
 from rnnbench.reports.contest import is_problem, is_solver
 from rnnbench.reports.groups import Group, best_first, make_groups, of_stage
+from rnnbench.reports.runs import Run
 from rnnbench.reports.statistics import difference_interval, location_ratio
 from rnnbench.reports.tables import Table, cost_table, outcome_table, percent_range
 
@@ -44,7 +45,7 @@ def tuning_table(groups: Sequence[Group]) -> Table | None:
         rows.append(
             (
                 *map(fields.format_value, tuned.values),
-                _setting(best, names) if best else "-",
+                _setting(best, tuned.runs, names) if best else "-",
                 *(str(len(trials)), str(len(solving)), fields.format_value(solving[0]) if solving else "-"),
                 f"{best.num_solved} of {len(best.runs)}" if best else "-",
                 percent_range(best.interval) if best else "-",
@@ -109,7 +110,8 @@ def _compared(first: Group, second: Group) -> tuple[str, ...]:
     return *shares, f"x {wording.number(ratio)}", bounds
 
 
-def _setting(group: Group, without: Sequence[str]) -> str:
-    """The label of a group by all other fields than some, and than the stage."""
-    pairs = [pair for pair in zip(group.names, group.values, strict=True) if pair[0] not in (*without, fields.STAGE)]
-    return fields.label([name for name, _ in pairs], [value for _, value in pairs])
+def _setting(best: Group, searched: Sequence[Run], without: Sequence[str]) -> str:
+    """The values of a confirmed setting in all fields that the search varied, other than some."""
+    varying = fields.varying_fields([run.fields for run in searched])
+    names = [name for name in varying if name not in (*without, fields.STAGE, fields.TRIAL, fields.SWEEP)]
+    return fields.label(names, [best.runs[0].fields.get(name, fields.ABSENT) for name in names])

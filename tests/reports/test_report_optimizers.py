@@ -100,6 +100,7 @@ def write_tuned(folder, optim, length, solving):
         for number, (lr, seed) in enumerate(settings):
             at = 30 if (lr, seed) in solving else None
             fields = {"seed": seed, "optim__name": optim, "optim__lr": lr, "task__sequence_length": length}
+            fields["optim__momentum"] = 1 - lr  # which lr determines
             status = "budget" if at is None else "solved"
             write_run(folder / sweep / str(number), status=status, solved_at=at, **fields)
         plan = {"format": 1, "groups": [{"folders": [str(number) for number in range(len(settings))]}]}
@@ -116,8 +117,9 @@ def test_the_table_of_tunings(tmp_path):
     table = tables_of(contents.groups)[-1]
     assert table.title == "Tuning"
     assert table.columns[:2] == ("optim", "best setting")
-    nag = ("nag", "lr=0.2", "2", "1", "2", "2 of 3", "21 .. 94 %")
-    assert table.rows == [("adam", "lr=0.2", "2", "0", "-", "0 of 3", "0 .. 56 %"), nag]
+    setting = "lr=0.2, momentum=0.8"
+    nag = ("nag", setting, "2", "1", "2", "2 of 3", "21 .. 94 %")
+    assert table.rows == [("adam", setting, "2", "0", "-", "0 of 3", "0 .. 56 %"), nag]
     (line,) = best_lines(Group((), (), tuple(contents.runs)), contents.groups)
     assert line.startswith("Best of 4 settings: nag, lr=0.2, confirmation, 2 of 3 solved")
 
