@@ -184,12 +184,22 @@ class GruConfig(GatedNetConfig):
 class InitConfig(Choice):
     """Keys of every initialization, except those of the recurrent weights."""
 
-    input_scale: float = option(0.1, "standard deviation of the input weights", low=0, per_replica=True)
-    output_scale: float = option(0.1, "standard deviation of the readout weights", low=0, per_replica=True)
+    input_scale: float | None = option(
+        0.1, "standard deviation of the input weights; null: sqrt(2 / (fan_in + fan_out))", low=0, per_replica=True
+    )
+    output_scale: float | None = option(
+        0.1, "standard deviation of the readout weights; null: sqrt(2 / (fan_in + fan_out))", low=0, per_replica=True
+    )
     bias_scale: float = option(0.0, "standard deviation of the hidden biases", low=0, per_replica=True)
     initial_state_scale: float = option(0.0, "standard deviation of the learned initial state", low=0, per_replica=True)
     forget_bias: float = option(
         0.0, "mean of the biases of the gates that keep the state (lstm: forget, gru: update)", per_replica=True
+    )
+    chrono_length: float | None = option(
+        None,
+        "the gates that keep the state keep it for 1 to this many steps, by their biases; null: do not set them so",
+        low=2,
+        per_replica=True,
     )
 
 
@@ -229,6 +239,15 @@ class IdentityInitConfig(InitConfig):
     """The identity matrix, times spectral_radius."""
 
     spectral_radius: float = option(1.0, "value of all eigenvalues", low=0, per_replica=True)
+
+
+@choice("init", "chain")
+@dataclass
+class ChainInitConfig(InitConfig):
+    """A chain of units, each of which passes its state to the next."""
+
+    gain: float = option(1.02, "weight from the unit before", per_replica=True)
+    feedback: float = option(0.0, "weight from the unit after", per_replica=True)
 
 
 @choice("init", "from_file")

@@ -46,18 +46,23 @@ class Init(Initializer):
     by the kind of each parameter; see `rnnbench.models.parameters.Parameter`.
 
     Attributes:
-        input_scale: Standard deviation of the input weights.
-        output_scale: Standard deviation of the readout weights.
+        input_scale: Standard deviation of the input weights; None: sqrt(2 / (d + n)), as Glorot and Bengio (2010) for
+            the weights of one gate.
+        output_scale: Standard deviation of the readout weights; None: sqrt(2 / (n + o)).
         bias_scale: Standard deviation of the hidden biases (the output bias starts at 0).
         initial_state_scale: Standard deviation of the learned initial state.
         forget_bias: Mean of the biases of the gates that keep the state: the forget gates of an LSTM.
+        chrono_length: T: the biases of these gates start at log(u), u uniform in [1, T - 1], and those of an LSTM's
+            input gates at -log(u), so that units keep their states for up to T steps; None: they do not. Source: Tallec
+            and Ollivier (2018), ICLR, equation 16.
     """
 
-    input_scale: float
-    output_scale: float
+    input_scale: float | None
+    output_scale: float | None
     bias_scale: float
     initial_state_scale: float
     forget_bias: float = 0.0
+    chrono_length: float | None = None
 
     @abstractmethod
     def recurrent_block(self, generator: torch.Generator, hidden_size: int) -> Tensor:
@@ -65,10 +70,13 @@ class Init(Initializer):
 
     @override
     def check(self, model: Model) -> None:
-        """Check that the model has the gates that `forget_bias` is for."""
+        """Check that the model has the gates that `forget_bias` and `chrono_length` are for."""
         gates = [parameter.forget for parameter in model.layout.values() if parameter.forget != (0, 0)]
         if self.forget_bias != 0 and not gates:
             raise ValueError(f"init.forget_bias must be 0 with a model without forget gates, got {self.forget_bias:g}")
+        if self.chrono_length is not None and not gates:
+            got = f"{self.chrono_length:g}"
+            raise ValueError(f"init.chrono_length must be null with a model without forget gates, got {got}")
 
     @override
     def initial_parameters(self, generator: torch.Generator, model: Model) -> dict[str, Tensor]:
@@ -87,9 +95,10 @@ class Init(Initializer):
         Raises:
             ValueError: A block of recurrent weights has a wrong shape or type, or cannot be rescaled.
         """
-        return {name: self._draw(generator, parameter) for name, parameter in layout.items()}
+        hidden_size = next((entry.shape[1] for entry in layout.values() if entry.kind == "readout"), 0)
+        return {name: self._draw(generator, parameter, hidden_size) for name, parameter in layout.items()}
 
-    def _draw(self, generator: torch.Generator, parameter: Parameter) -> Tensor:
+    def _draw(self, generator: torch.Generator, parameter: Parameter, hidden_size: int) -> Tensor:
         """Draw one parameter, float64."""
         if parameter.kind == "recurrent":
             rows, hidden_size = parameter.shape
@@ -99,14 +108,20 @@ class Init(Initializer):
             assert parameter.scale is not None
             return parameter.mean + parameter.scale * normal
         scales = {
-            "input": self.input_scale,
+            "input": _scale(self.input_scale, parameter.shape[-1] + hidden_size),
             "bias": self.bias_scale,
             "initial_state": self.initial_state_scale,
-            "readout": self.output_scale,
+            "readout": _scale(self.output_scale, sum(parameter.shape)),
             "readout_bias": 0.0,
         }
         drawn = scales[parameter.kind] * normal
         drawn[slice(*parameter.forget)] += self.forget_bias
+        if self.chrono_length is not None and parameter.forget != (0, 0):
+            first, last = parameter.forget
+            steps = 1 + (self.chrono_length - 2) * torch.rand(last - first, generator=generator, dtype=torch.float64)
+            drawn[first:last] += steps.log()
+            if parameter.admit != (0, 0):
+                drawn[slice(*parameter.admit)] -= steps.log()
         return drawn
 
     def _draw_block(self, generator: torch.Generator, hidden_size: int) -> Tensor:
@@ -116,3 +131,8 @@ class Init(Initializer):
             found = f"{tuple(block.shape)} of {block.dtype}" if isinstance(block, Tensor) else repr(block)
             raise ValueError(f"{type(self).__name__}.recurrent_block must return {size} of torch.float64, got {found}")
         return block
+
+
+def _scale(scale: float | None, fans: int) -> float:
+    """A standard deviation; by default that of Glorot and Bengio (2010), from the sum of fan-in and fan-out."""
+    return (2 / fans) ** 0.5 if scale is None else scale

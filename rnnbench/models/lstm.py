@@ -79,11 +79,12 @@ class Lstm(GatedCell):
 
     @override
     def step_layout(self) -> Layout:
-        rows, forget = 4 * self.hidden_size, (self.hidden_size, 2 * self.hidden_size)
+        n = self.hidden_size
+        rows = 4 * n
         return {
-            "weight_hh": Parameter((rows, self.hidden_size), "recurrent"),
+            "weight_hh": Parameter((rows, n), "recurrent"),
             "weight_ih": Parameter((rows, self.input_size), "input"),
-            "bias": Parameter((rows,), "bias", forget=forget),
+            "bias": Parameter((rows,), "bias", forget=(n, 2 * n), admit=(0, n)),
         }
 
     @override

@@ -32,6 +32,7 @@ class Parameter:
         mean: Mean of a parameter of kind "own".
         forget: First and last entry, the last not included, of the biases of the gates that keep the state, in a
             parameter of kind "bias"; an initialization adds its `forget_bias` to them.
+        admit: The same for as many biases of the gates that admit new values, for `chrono_length`.
     """
 
     shape: tuple[int, ...]
@@ -39,6 +40,7 @@ class Parameter:
     scale: float | None = None
     mean: float = 0.0
     forget: tuple[int, int] = (0, 0)
+    admit: tuple[int, int] = (0, 0)
 
     @property
     def size(self) -> int:
@@ -84,6 +86,9 @@ def _problem(parameter: Parameter, hidden_size: int) -> str | None:
     first, last = parameter.forget
     if (first, last) != (0, 0) and not (kind == "bias" and 0 <= first < last <= shape[0]):
         return f'forget is a range of entries of a parameter of kind "bias", got {parameter.forget!r}'
+    start, stop = parameter.admit
+    if (start, stop) != (0, 0) and not (0 <= start < stop <= shape[0] and stop - start == last - first):
+        return f"admit is a range of as many entries as forget, got {parameter.admit!r}"
     if kind == "recurrent" and not (len(shape) == 2 and shape[1] == hidden_size and shape[0] % hidden_size == 0):
         return (
             f"recurrent weights must be stacked square blocks, (k n, n) with n = {hidden_size}, got {shape}; "

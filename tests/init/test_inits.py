@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnnbench.checks.init_laws import INIT_LAWS, InitCase
+from rnnbench.init.chain import ChainInit
 from rnnbench.init.gaussian import GaussianInit
 from rnnbench.init.identity import IdentityInit
 from rnnbench.init.orthogonal import OrthogonalInit
@@ -27,6 +28,7 @@ INITS = {
     "gaussian_rescaled": GaussianInit(spectral_radius=0.9, **SCALES),
     "orthogonal": OrthogonalInit(**SCALES),
     "identity": IdentityInit(**SCALES),
+    "chain": ChainInit(feedback=0.04, **SCALES),
 }
 
 
@@ -262,6 +264,7 @@ KNOWN_SUMS = {
         "gaussian_rescaled": 0.06654831417506002,
         "orthogonal": 0.6665940718756688,
         "identity": 3.7276521519930435,
+        "chain": 2.491710636851092,
     },
     Lstm: {
         "sparse": -8.368691005201173,
@@ -269,6 +272,7 @@ KNOWN_SUMS = {
         "gaussian_rescaled": -0.8593275383634407,
         "orthogonal": -1.5696734007720692,
         "identity": 20.628663426473565,
+        "chain": 12.466248178015299,
     },
     Gru: {
         "sparse": -7.090338289188022,
@@ -276,6 +280,7 @@ KNOWN_SUMS = {
         "gaussian_rescaled": -1.943676698761081,
         "orthogonal": -0.9954268182767536,
         "identity": 9.06214995932334,
+        "chain": 3.708779018657049,
     },
     Latch: {
         "sparse": -2.1334038867618244,
@@ -283,6 +288,7 @@ KNOWN_SUMS = {
         "gaussian_rescaled": 0.19521483507741283,
         "orthogonal": 0.7952605927780219,
         "identity": 3.8368851859500808,
+        "chain": 2.60094367080813,
     },
 }
 
@@ -312,3 +318,45 @@ def test_a_forget_bias_without_such_gates_is_refused():
     init.check(Lstm(2, 1, 5))
     with pytest.raises(ValueError, match=r"^init\.forget_bias must be 0 with a model without forget gates, got 1$"):
         init.check(SimpleRnn(2, 1, 5))
+    with pytest.raises(ValueError, match=r"^init\.chrono_length must be null with a model without forget gates"):
+        IdentityInit(**SCALES, chrono_length=LENGTH).check(SimpleRnn(2, 1, 5))
+
+
+LENGTH = 100
+
+
+@pytest.mark.parametrize(("model", "keeps", "admits"), [(Lstm, 1, 0), (Gru, 1, None)])
+def test_chrono_draws_time_constants_up_to_its_length(model, keeps, admits):
+    n = 400
+    init = IdentityInit(**{**SCALES, "bias_scale": 0.0}, chrono_length=LENGTH)
+    gates = init(generator(), model(2, 1, n).layout)["bias"].view(-1, n)
+    # With a bias of log(u) a gate keeps the state for about u steps; u is uniform (Tallec and Ollivier 2018, eq. 16).
+    constants = gates[keeps].exp()
+    assert 1 <= constants.min() < constants.max() <= LENGTH - 1
+    assert z_score(constants, LENGTH / 2) < 4
+    if admits is not None:
+        assert torch.equal(gates[admits], -gates[keeps])
+    others = [k for k in range(len(gates)) if k not in (keeps, admits)]
+    assert not gates[others].any()
+
+
+def test_chain_passes_the_state_of_each_unit_to_the_next():
+    block = ChainInit(gain=2.0, **SCALES).recurrent_block(generator(), 4)
+    state = torch.tensor([1.0, 0, 0, 0], dtype=torch.float64)
+    for unit in range(4):
+        assert state.tolist() == [2.0**unit if k == unit else 0.0 for k in range(4)]
+        state = block @ state
+    assert not state.any()
+    back = ChainInit(gain=0.0, feedback=0.5, **SCALES).recurrent_block(generator(), 4)
+    torch.testing.assert_close(back, 0.25 * block.T, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("model", [SimpleRnn(3, 2, 50), Lstm(3, 2, 50)])
+def test_null_scales_are_those_of_xavier_for_each_gate(model):
+    init = GaussianInit(**{**SCALES, "input_scale": None, "output_scale": None})
+    drawn = init(generator(), model.layout)
+    reference = torch.empty(50, 3, dtype=torch.float64)
+    torch.nn.init.xavier_normal_(reference, generator=generator(1))
+    assert z_score(drawn["weight_ih"].square(), 2 / (50 + 3)) < 4
+    assert z_score(reference.square(), 2 / (50 + 3)) < 4
+    assert z_score(drawn["weight_out"].square(), 2 / (50 + 2)) < 4
