@@ -66,6 +66,7 @@ class Bengio1994(Experiment):
             errors = [[max(0.0, each) for each in side] for side in (below, above)]
             axes.errorbar(list(shares), values, errors, fmt="o-", color=color, markersize=4, capsize=2, label=words)
             lengths += list(shares)
+        axes.set_xscale("log")
         set_value_axis(axes, "sequence length T", lengths)
         set_share_axis(axes, "nets that learn the problem")
         axes.set_title("Gradient descent, best of the learning rates")
