@@ -88,16 +88,19 @@ def test_product_equals_a_dense_gauss_newton_matrix(nonlinearity, loss, every_st
     assert_close(objective.linearize(theta).product(vector), torch.einsum("rij,rj->ri", without, vector))
 
 
-@pytest.mark.parametrize("normalization", ["batch", "batch_time", "loss"])
+@pytest.mark.parametrize(
+    ("normalization", "every_step", "divisor"),
+    [("batch", True, 1), ("batch_time", False, 4), ("loss", False, 1), ("loss", True, 4)],
+)
 @pytest.mark.parametrize("distance", ["auto", "cross_entropy", "squared_error"])
-@pytest.mark.parametrize("every_step", [False, True])
 @pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
-def test_structural_damping_has_distances_and_normalizations(nonlinearity, every_step, distance, normalization):
+def test_structural_damping_has_distances_and_normalizations(
+    nonlinearity, distance, normalization, every_step, divisor
+):
     model, theta, batch, objective, generator = case(
         nonlinearity, "squared_error", every_step, 2, 2, num_steps=4, hidden_size=3
     )
     weight = torch.tensor([[0.2], [0.7]], dtype=torch.float64)
-    divisor = {"batch": 1, "batch_time": 4, "loss": 4 if every_step else 1}[normalization]
     on_states = distance == "squared_error"
     matrix = dense_gauss_newton(
         model, nonlinearity, theta, batch, "squared_error", weight / divisor, squared_error=on_states

@@ -80,8 +80,10 @@ def test_pictures_are_as_wide_as_tensorboard_shows_them(name):
 @pytest.mark.parametrize("name", OF_NUMBERS)
 def test_any_numbers_can_be_drawn(name):
     draw, shape = OF_NUMBERS[name]
-    for value in (torch.nan, torch.inf, -torch.inf, 1e300):
-        for where in (slice(None), slice(1), slice(None, None, 2)):
-            numbers = NUMBERS[: torch.Size(shape).numel()].clone()
-            numbers[where] = value
-            draw_quietly(lambda _, numbers=numbers: figures.to_png(draw(numbers.view(shape))), 0)
+    values = (torch.nan, torch.inf, -torch.inf, 1e300)
+    everywhere, first, every_other = slice(None), slice(1), slice(None, None, 2)
+    cases = [(value, everywhere) for value in values] + list(zip(values, (first, every_other) * 2, strict=True))
+    for value, where in cases:
+        numbers = NUMBERS[: torch.Size(shape).numel()].clone()
+        numbers[where] = value
+        draw_quietly(lambda _, numbers=numbers: figures.to_png(draw(numbers.view(shape))), 0)
