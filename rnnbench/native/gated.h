@@ -77,6 +77,15 @@ template <class Real, class Cell> struct GatedTile : CommonTile<Real> {
         return {sizes.n, sizes.state, blocks(slot, i), row(t, i), saved(t, i), saved(t + 1, i)};
     }
 
+    // Asks for what the sweeps read of step t while another step is computed: more than the caches hold is saved.
+    void prefetch(int64_t t, int64_t i) const {
+        if (t < 0 || t >= block.steps) return;
+        constexpr int64_t line = LINE_BYTES / sizeof(Real), to_second_cache = 1;
+        const Real *operand = row(t, i), *kept = saved(t + 1, i);
+        for (int64_t k = 0; k < sizes.row; k += line) __builtin_prefetch(operand + k, 0, to_second_cache);
+        for (int64_t k = 0; k < Cell::SAVED * sizes.state; k += line) __builtin_prefetch(kept + k, 0, to_second_cache);
+    }
+
     // Parts of theta or of a direction in its space, in the order of the cell's layout.
     const Real *input_weights(const Real *of) const { return of + Cell::WEIGHTS * sizes.n * sizes.n; }
     const Real *bias(const Real *of) const { return input_weights(of) + Cell::WEIGHTS * sizes.n * sizes.d; }
@@ -187,6 +196,7 @@ template <class Real, class Cell> struct GatedTile : CommonTile<Real> {
             }
             step.multiply(scratch.left, scratch.places, m, sizes.n, true);
             for (int64_t i = 0; i < m; i++) {
+                prefetch(t + 1, i);
                 Real *place = tangent(t + 1, i);
                 if (has_ended(t, i)) {
                     // States after a sequence's end affect no output; they must not enter structural damping either.
@@ -291,6 +301,7 @@ template <class Real, class Cell> struct GatedTile : CommonTile<Real> {
     void pull_through_cells(int64_t t, int64_t slot) const {
         const Real weight = block.structural ? static_cast<const Real *>(block.structural)[replica] : Real(0);
         for (int64_t i = 0; i < m; i++) {
+            prefetch(t - 1, i);
             const Step<Real> at = step_of(t, i, slot);
             const Real *h = row(t + 1, i), *change = block.structural ? tangent(t + 1, i) : nullptr;
             Real *gradients = hidden(0, i), *memory_gradients = memory(i);
