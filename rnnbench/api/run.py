@@ -125,7 +125,7 @@ class Run:
         from rnnbench.modules.from_model import module_of
         from rnnbench.probing.net import read_saved_net
 
-        trusted = trusted_classes(config_dir, trust)
+        trusted = trusted_classes(config_dir, trust, "run.module")
         with module_path():
             trusted.add_to_path()
             net = read_saved_net(self.folder, trusted)

@@ -4,8 +4,9 @@ import signal
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rnnbench.api.arguments import Folder, check_flags, check_overrides, folder_of, folders_of, names_of, text_of
+from rnnbench.api.arguments import Folder, check_flags, check_overrides, folder_of, text_of
 from rnnbench.api.loading import load
+from rnnbench.api.own_classes import trusted_classes
 from rnnbench.api.process import guest, guest_of_torch
 from rnnbench.api.run import Run
 from rnnbench.api.sweep import Sweep
@@ -124,13 +125,10 @@ def resume(
     path = folder_of("folder", folder.folder if isinstance(folder, Run | Sweep | Tuning) else folder)
     check_overrides(overrides)
     check_flags(accept_gap=accept_gap, quiet=quiet)
-    words = [str(path), *overrides, *(f"--config-dir={each}" for each in folders_of("config_dir", config_dir))]
-    words += [f"--trust={module}" for module in names_of("trust", trust)]
-    words += [*["--accept-gap"] * accept_gap, *["-q"] * quiet]
-    with guest():
-        options = resume_command.parse_options(words)
-        with guest_of_torch():
-            status = resume_command.resume(options, closing=False)
+    trusted = trusted_classes(config_dir, trust, "rnnbench.resume", *map(repr, (str(path), *overrides)))
+    options = resume_command.Options(path, overrides, quiet, accept_gap, trusted)
+    with guest(), guest_of_torch():
+        status = resume_command.resume(options, closing=False)
     return _ended(status, path.absolute())
 
 

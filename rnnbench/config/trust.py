@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ from rnnbench.config.classes import external_targets, import_origins
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.parser import option_folder
 from rnnbench.config.schema import Config
+
+CONFIG_DIR, TRUST = "config_dir", "trust"
+"""Names of the options, as arguments of functions."""
 
 MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
@@ -41,13 +44,15 @@ class Trusted:
     Attributes:
         folders: Absolute paths of folders, searched after Python's own path.
         modules: Dotted names of modules and packages on Python's own path.
-        command: Command as typed, which an error message repeats with the missing options; empty if the command does
-            not have these options.
+        command: Command as typed, which an error message repeats with the missing options; or a function and its
+            arguments. Empty: there are no such options.
+        is_call: Whether it is a function.
     """
 
     folders: tuple[Path, ...] = ()
     modules: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
+    is_call: bool = False
 
     def add_to_path(self) -> None:
         """Add the folders to Python's module search path."""
@@ -59,6 +64,22 @@ class Trusted:
             return True
         origins = import_origins(target)
         return bool(origins) and all(any(_lies_in(each, folder) for folder in self.folders) for each in origins)
+
+    def command_with(self, options: Iterable[tuple[str, str]]) -> str:
+        """The command with further options; the call of a function with those that it has and further ones.
+
+        Args:
+            options: `CONFIG_DIR` or `TRUST`, and a value.
+        """
+        if not self.is_call:
+            words = [word for name, value in options for word in (f"--{name.replace('_', '-')}", value)]
+            return shlex.join([*self.command, *words])
+        values: dict[str, list[str]] = {CONFIG_DIR: [str(folder) for folder in self.folders], TRUST: [*self.modules]}
+        for name, value in options:
+            values[name].append(value)
+        function, *arguments = self.command
+        arguments += [f"{name}={(each[0] if len(each) == 1 else each)!r}" for name, each in values.items() if each]
+        return f"{function}({', '.join(arguments)})"
 
 
 NOTHING = Trusted()
@@ -129,8 +150,7 @@ def check_trusted(record: Path, configs: Sequence[Config], places: Any, trusted:
     if not trusted.command:
         raise ConfigError(message)
     options = dict.fromkeys(_option(target, folder) for target, folder in folders.items())
-    command = f"{shlex.join(trusted.command)} {' '.join(options)}"
-    raise ConfigError(f"{message}; if you trust {'it' if one else 'them'}: {command}")
+    raise ConfigError(f"{message}; if you trust {'it' if one else 'them'}: {trusted.command_with(options)}")
 
 
 def check_submitit(record: Path, parameters: Any, trusted: Trusted) -> None:
@@ -149,7 +169,7 @@ def check_submitit(record: Path, parameters: Any, trusted: Trusted) -> None:
     for name, value in parameters.items():
         is_plain = value is None or isinstance(value, int | float) or (isinstance(value, str) and value.isprintable())
         if SUBMITIT_PREFIX.sub("", name) not in RESOURCES or not is_plain:
-            command = shlex.join([*trusted.command, "--trust", SUBMITIT])
+            command = trusted.command_with([(TRUST, SUBMITIT)])
             raise ConfigError(
                 f"{record} passes {name}={value!r} to submitit, which may run commands; if you trust it: {command}"
             )
@@ -169,8 +189,8 @@ def _place(target: str, places: Any) -> str | None:
     return place if isinstance(place, str) and place.isprintable() and place else None
 
 
-def _option(target: str, place: str | None) -> str:
-    """The option that makes a class in a folder trusted."""
+def _option(target: str, place: str | None) -> tuple[str, str]:
+    """The option that makes a class in a folder trusted, and its value."""
     if import_origins(target) and place != os.getcwd():
-        return f"--trust {target.partition('.')[0]}"
-    return f"--config-dir {'DIR' if place is None or not os.path.isdir(place) else shlex.quote(place)}"
+        return TRUST, target.partition(".")[0]
+    return CONFIG_DIR, "DIR" if place is None or not os.path.isdir(place) else place

@@ -28,6 +28,10 @@ class Adding(MarkedOperands):
     }
     neutral_element = 0.0
 
+    def __init__(self, sequence_length: int, variant: str = "hf11") -> None:
+        """Build a variant at one length; see `MarkedOperands`."""
+        super().__init__(sequence_length, variant)
+
     def _formula(self) -> str:
         if self.variant == "hs97":
             return "1/2 + (x_I + x_J) / 4"

@@ -1,8 +1,10 @@
 """The batches of successive updates as a dataset for torch's DataLoader."""
 
 from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
 
 from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data._utils.collate import default_collate_fn_map
 from typing_extensions import override
 
 from rnnbench.tasks.random_numbers import WORD_LIMIT, check_range, whole_number
@@ -14,7 +16,7 @@ class UpdateDataset(IterableDataset[Sequences]):
 
     An item is a whole batch, so its loader is `DataLoader(dataset, batch_size=None)`. With `num_workers=W`, worker w
     draws the updates u + w, u + w + W, ..., and the loader takes from the workers in turn: batches and their order are
-    the same for every number of workers.
+    the same for every number of workers. A loader with a batch size, torch's default, raises a ValueError.
 
     Args:
         draw: Index of an update -> its batch.
@@ -50,3 +52,15 @@ class UpdateDataset(IterableDataset[Sequences]):
         if self._is_endless:
             raise TypeError("the dataset has no end, so no length")
         return len(self.updates)
+
+
+def _refuse_to_collate(items: list[Sequences], **options: Any) -> NoReturn:
+    """Refuse to stack batches, whose sequences may have different lengths, along a further axis.
+
+    Raises:
+        ValueError: Always.
+    """
+    raise ValueError("an item of the dataset is a whole batch: use DataLoader(dataset, batch_size=None)")
+
+
+default_collate_fn_map[Sequences] = _refuse_to_collate

@@ -53,8 +53,14 @@ def test_a_job_of_a_sweep_and_a_class_of_ones_own(here):
     words = [*SGD, "model=mine", "seed=0,1", "hydra.sweep.dir=sweep"]
     sweep = rnnbench.sweep(*words, config_dir="my", quiet=True)
     sys.modules.pop("taken_away")
-    with pytest.raises(rnnbench.ConfigError, match=r"uses taken_away.Mine from .*, a class that is not part of rnnb"):
+    uses = rf"uses taken_away.Mine from {here}/my, a class that is not part of rnnbench; if you trust it: "
+    with pytest.raises(rnnbench.ConfigError, match=rf"{uses}run\.module\(config_dir='{here}/my'\)$"):
         sweep.runs[1].module()
+    with pytest.raises(rnnbench.ConfigError, match=rf"rnnbench\.resume\('{sweep.folder}', 'budget.updates=9', config_"):
+        rnnbench.resume(sweep, "budget.updates=9")
+    (here / "other").mkdir()
+    with pytest.raises(rnnbench.ConfigError, match=rf"config_dir=\['{here}/other', '{here}/my'\]\)$"):
+        rnnbench.resume(sweep, "budget.updates=9", config_dir="other")
     assert "taken_away" not in sys.modules
     with pytest.raises(rnnbench.ConfigError, match="there is no folder nope"):
         sweep.runs[1].module(config_dir="nope")

@@ -121,6 +121,11 @@ def test_a_dataset_gives_the_batches_of_the_updates_in_order():
             assert_equal(data, task.batch(3, update, 4))
 
 
+def test_a_loader_must_not_stack_batches():
+    with pytest.raises(ValueError, match=r"an item of the dataset is a whole batch: use DataLoader\(dataset, batch_"):
+        next(iter(DataLoader(Adding(12).dataset(3, 4))))
+
+
 def test_workers_repeat_nothing_and_keep_the_order():
     """Workers that are spawned get the task pickled, as on macOS."""
     task = Adding(12, "hs97")
