@@ -17,6 +17,7 @@ from rnnbench.modules.module_objective import ModuleObjective
 from rnnbench.modules.output_loss import LossFunction, check_loss
 from rnnbench.objective.conjugate_gradient import TerminationReason
 from rnnbench.optim.batches import Batches
+from rnnbench.optim.hessian_free_step import FRESH
 
 Batch = tuple[Any, Any]
 """Inputs, the only argument of the module, and targets, the second argument of the loss."""
@@ -128,7 +129,7 @@ class HessianFree:
             gradient_batch: Batch of the gradient: (inputs, targets).
             curvature_batch: Batch of the products and the reduction ratio; None: the gradient batch.
             backtracking_batch: Batch for backtracking, exactly if the key backtracking_batch is "fresh".
-            line_search_batch: Batch for the line search, exactly if the key line_search_batch is "fresh".
+            line_search_batch: Batch for the line search, exactly if the key line_search_batch is "fresh" or "both".
 
         Raises:
             ValueError: A batch is missing, is not one, lies on another device, or is nothing that the module or the
@@ -151,8 +152,8 @@ class HessianFree:
         chosen = []
         for name, batch in others.items():
             key = getattr(self._optimizer, name)
-            if (key == "fresh") != (batch is not None):
-                missing = "fresh, so step() needs one" if batch is None else f"{key}, but step() was given one"
+            if (key in FRESH) != (batch is not None):
+                missing = f"{key}, so step() needs one" if batch is None else f"{key}, but step() was given one"
                 raise ValueError(f"the key {name} is {missing}")
             chosen.append(known[key] if batch is None else objective(name, batch))
         theta = function.theta()

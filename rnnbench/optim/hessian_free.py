@@ -15,7 +15,7 @@ from rnnbench.objective.objective import Objective
 from rnnbench.optim.base import DrawObjective, State, Update
 from rnnbench.optim.batches import Batches
 from rnnbench.optim.hessian_free_metrics import METRICS
-from rnnbench.optim.hessian_free_step import DAMPING_RULE, HessianFreeStep
+from rnnbench.optim.hessian_free_step import DAMPING_RULE, FRESH, HessianFreeStep
 from rnnbench.tasks.base import Stream
 
 
@@ -54,7 +54,7 @@ class HessianFree(HessianFreeStep):
         sizes = {"gradient_batch_size": self.gradient_batch_size, "curvature_batch_size": self.curvature_batch_size}
         if self.backtracking != "none" and self.backtracking_batch == "fresh":
             sizes["backtracking_batch_size"] = self.backtracking_batch_size
-        if self.line_search_batch == "fresh":
+        if self.line_search_batch in FRESH:
             sizes["line_search_batch_size"] = self.line_search_batch_size
         return sizes
 
@@ -109,7 +109,7 @@ class HessianFree(HessianFreeStep):
         drawn = {"gradient": gradient, "curvature": curvature}
 
         def choose(name: str, stream: Stream, batch_size: int) -> Objective:
-            return draw(stream, factor * batch_size) if name == "fresh" else drawn[name]
+            return draw(stream, factor * batch_size) if name in FRESH else drawn[name]
 
         # Without backtracking no batch is needed: use one that is already drawn.
         judging = self.backtracking_batch if self.backtracking != "none" else "curvature"

@@ -3,7 +3,7 @@
 Letters: R replicas, P parameters of one replica.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,6 +33,9 @@ RESIDUAL_TOLERANCE = 1e-10
 
 KEEPS_EVERY = 10
 """Gap between the iterates that `best_iterate` compares, as in the released code of Martens and Sutskever (2011)."""
+
+FRESH = ("fresh", "both")
+"""Values of `backtracking_batch` and `line_search_batch` that need a batch of their own."""
 
 PRECONDITIONER_EXPONENT = 0.75
 """Of the diagonal preconditioner (Martens 2010, section 4.7)."""
@@ -67,7 +70,8 @@ class HessianFreeStep(Optimizer):
     g is the gradient, G the Gauss-Newton matrix, lambda the damping, S the structural-damping matrix and mu its weight.
     One update: CG from the decayed last solution; backtracking to an iterate that is better on other sequences;
     adaptation of lambda to the reduction ratio on the curvature batch; line search on further sequences. If no step
-    size lowers the loss, the step is rejected and theta is unchanged.
+    size lowers the loss, the step is rejected and theta is unchanged. If q is above 0 at the step, the last solution
+    was too bad a start: lambda stays, and the next CG starts from zero.
 
     Attributes: hyperparameters as in the configuration schema (`rnnbench.config.choices.hessian_free`); tensors are
     (R, 1), float64.
@@ -142,9 +146,10 @@ class HessianFreeStep(Optimizer):
         predicted = chosen.quadratic if self.reduction_ratio == "damped" else model.undamped_value(chosen.step)
         ratio, noise = reduction_ratio(actual, predicted), rounding(model.loss, theta.dtype)
         unknown = (actual.abs() <= noise) & (predicted.abs() <= noise)
+        is_lost = chosen.quadratic > 0  # the start was so far off that CG could not make up for it
         slope = (gradient * chosen.step).sum(1, dtype=torch.float64)
         search = LineSearch(self.line_search_sufficient_decrease)
-        step_size, tried = search(searched.loss, theta, chosen.step, slope)
+        step_size, tried = search(self._searched_loss(searched, curvature), theta, chosen.step, slope)
         accepted, size = step_size > 0, step_size.unsqueeze(1).to(theta.dtype)
         failed = ~accepted | ((ratio <= 0) & ~unknown)
         failures = torch.where(failed, state["failures"] + 1, 0.0)
@@ -152,12 +157,18 @@ class HessianFreeStep(Optimizer):
             solved.num_iterations + 1,
             chosen.num_judged,
             tried,
+            searches_curvature=self.line_search_batch == "both",
             has_preconditioner=self.preconditioner == "diagonal",
             has_undamped_value=self.reduction_ratio == "undamped",
         )
         return Step(
             theta=torch.where(accepted.unsqueeze(1), torch.addcmul(theta, size, chosen.step), theta),
-            state=self._next_state(state, solved.solution.to(theta.dtype), ratio, unknown, accepted, failures),
+            state={
+                "damping": self._next_damping(state["damping"], ratio, unknown | is_lost, accepted),
+                "structural_damping": state["structural_damping"],
+                "failures": failures,
+                "solution": torch.where((accepted & ~is_lost).unsqueeze(1), solved.solution.to(theta.dtype), 0.0),
+            },
             cost=cost,
             metrics={
                 "hf/damping": state["damping"].squeeze(1),
@@ -201,13 +212,17 @@ class HessianFreeStep(Optimizer):
             return last_iterate(solved, theta.dtype)
         return CHOOSE[self.backtracking](lambda step: batch.loss(theta + step), solved, theta.dtype)
 
-    def _next_state(
-        self, state: State, solution: Tensor, ratio: Tensor, unknown: Tensor, accepted: Tensor, failures: Tensor
-    ) -> State:
+    def _searched_loss(self, searched: Penalized, curvature: Penalized) -> Callable[[Tensor], Tensor]:
+        """The loss that the line search lowers.
+
+        A step that fits its curvature batch alone, or that makes the net chaotic, lowers the loss of a few fresh
+        sequences by chance at one of many sizes; rarely that of both.
+        """
+        if self.line_search_batch != "both":
+            return searched.loss
+        own, other = searched.objective.size, curvature.objective.size
+        return lambda theta: (own * searched.loss(theta) + other * curvature.loss(theta)) / (own + other)
+
+    def _next_damping(self, damping: Tensor, ratio: Tensor, unknown: Tensor, accepted: Tensor) -> Tensor:
         raised = ~accepted if self.rejected_damping == "increase" else torch.zeros_like(accepted)
-        return {
-            "damping": DAMPING_RULE(state["damping"], ratio, unknown, raised),
-            "structural_damping": state["structural_damping"],
-            "failures": failures,
-            "solution": torch.where(accepted.unsqueeze(1), solution, 0.0),
-        }
+        return DAMPING_RULE(damping, ratio, unknown, raised)

@@ -273,3 +273,33 @@ def test_damping_at_its_limit_is_a_stall():
     update = optimizer.update(THETA, optimizer.initial_state(THETA), 0, draw)
     assert optimizer.is_stalled(update).tolist() == [True, False]
     assert "optim.max_cg_iterations" in optimizer.stalled_message
+
+
+def test_a_step_that_only_the_fresh_sequences_like_is_rejected_when_the_search_sees_both():
+    """The loss of the line search's own 20 sequences falls by less than that of the curvature's 20 rises."""
+    matrix, b = problem()
+
+    def draw(stream, size):
+        # The gradient is that of the quadratic, and so is the model; the loss of the curvature batch rises twofold.
+        return Quadratic(matrix, b, scale=1.0 if stream == Stream.LINE_SEARCH else -2.0, size=20)
+
+    sizes = {}
+    for batch in ("fresh", "both"):
+        optimizer = hessian_free(2, line_search_batch=batch, backtracking="none")
+        update = optimizer.update(THETA, optimizer.initial_state(THETA), 0, draw)
+        sizes[batch] = update.metrics["hf/step_size"].tolist()
+        assert torch.equal(update.theta, THETA) == (batch == "both")
+    assert sizes == {"fresh": [1, 1], "both": [0, 0]}
+
+
+def test_a_start_that_cg_cannot_make_up_for_is_dropped_and_the_damping_stays():
+    matrix, b = problem()
+    optimizer = hessian_free(2, max_cg_iterations=1, backtracking="none")
+    start = torch.tensor([[1e3], [1e-3]], dtype=torch.float64) * torch.ones_like(THETA)
+    state = {**optimizer.initial_state(THETA), "solution": start}
+    update = optimizer.update(THETA, state, 0, lambda stream, size: Quadratic(matrix, b))
+    assert (update.metrics["hf/predicted_reduction"] > 0).tolist() == [False, True]
+    assert update.state["damping"][0] == state["damping"][0]
+    assert update.state["damping"][1] != state["damping"][1]
+    assert (update.state["solution"] != 0).any(1).tolist() == [False, True]
+    assert update.metrics["hf/failures"].tolist() == [1, 0]

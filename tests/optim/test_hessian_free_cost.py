@@ -51,6 +51,7 @@ def test_cost_is_what_was_asked_for():
     for changes in (
         {},
         {"backtracking": "none"},
+        {"line_search_batch": "both"},
         {"backtracking": "best"},
         {"preconditioner": "diagonal", "reduction_ratio": "undamped"},
         {"backtracking_batch": "gradient", "line_search_batch": "curvature"},

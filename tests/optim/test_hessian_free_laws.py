@@ -15,7 +15,7 @@ CHOICES = {
     "preconditioner": st.sampled_from(["none", "diagonal"]),
     "backtracking": st.sampled_from(["none", "walk_back", "best"]),
     "backtracking_batch": st.sampled_from(["fresh", "curvature", "gradient"]),
-    "line_search_batch": st.sampled_from(["fresh", "curvature", "gradient"]),
+    "line_search_batch": st.sampled_from(["both", "fresh", "curvature", "gradient"]),
 }
 OWN = {
     "damping": column(1.0, 5.0, 0.5),

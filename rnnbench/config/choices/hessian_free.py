@@ -28,7 +28,9 @@ class HfConfig(OptimizerConfig):
     backtracking_batch_size: int = option(
         500, "sequences for backtracking over CG iterates, if backtracking_batch=fresh", low=1
     )
-    line_search_batch_size: int = option(500, "sequences for the line search, if line_search_batch=fresh", low=1)
+    line_search_batch_size: int = option(
+        500, "fresh sequences for the line search, if line_search_batch=both or fresh", low=1
+    )
     batch_doubling_every: int = option(
         0, "updates after which all batch sizes double (beyond the papers); 0: never", low=0
     )
@@ -91,7 +93,10 @@ class HfConfig(OptimizerConfig):
         "fresh", "batch on which backtracking compares iterates", choices=("fresh", "curvature", "gradient")
     )
     line_search_batch: str = option(
-        "fresh", "batch on which the line search evaluates the loss", choices=("fresh", "curvature", "gradient")
+        "both",
+        "sequences on which the line search evaluates the loss - fresh: its own batch; both: its own and those of the "
+        "curvature (beyond the papers)",
+        choices=("both", "fresh", "curvature", "gradient"),
     )
     line_search_sufficient_decrease: float = option(
         0.0,
