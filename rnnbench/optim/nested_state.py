@@ -43,6 +43,33 @@ def stored(value: Any) -> dict[str, Tensor]:
     return named
 
 
+def flat(template: Any, value: Any) -> list[Any]:
+    """The tensors and numbers of a nested state of a template's form, in the order of `stored(template)`."""
+    found: list[Any] = []
+    _collect(template, value, found)
+    return found
+
+
+def _collect(template: Any, value: Any, found: list[Any]) -> None:
+    if isinstance(template, Tensor) or type(template) in NUMBERS:
+        found.append(value)
+    elif isinstance(template, Mapping):
+        for key, inner in template.items():
+            _collect(inner, value[key], found)
+    elif isinstance(template, list | tuple):
+        for inner, own in zip(template, value, strict=True):
+            _collect(inner, own, found)
+
+
+def are_contiguous(value: Any) -> bool:
+    """Whether all tensors of a nested state are contiguous."""
+    if isinstance(value, Mapping):
+        return all(are_contiguous(inner) for inner in value.values())
+    if isinstance(value, list | tuple):
+        return all(are_contiguous(inner) for inner in value)
+    return not isinstance(value, Tensor) or value.is_contiguous()
+
+
 def restored(template: Any, named: Mapping[str, Tensor], path: Path = ()) -> Any:
     """A nested state of a template's form that holds other tensors and numbers.
 

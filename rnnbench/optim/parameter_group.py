@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rnnbench.linear_algebra import LAPACK_ERROR
-from rnnbench.optim.nested_state import contiguous, leaves, restored, stored, without_tensors
+from rnnbench.optim.nested_state import are_contiguous, contiguous, flat, restored, stored, without_tensors
 
 Layout = Mapping[str, tuple[int, ...]]
 """Name and shape of each parameter of one replica, in theta's order."""
@@ -77,7 +77,7 @@ class ParameterGroup:
         starts, gradients = self._views(theta), self._views(gradient)
         for name, parameter in self.parameters.items():
             parameter.copy_(starts[name])
-            parameter.grad = gradients[name].clone()  # some classes change it
+            parameter.grad = gradients[name].clone() if self._is_stacked else gradients[name]  # some classes change it
         is_finite = gradient[self._index].isfinite().all(1)
         if self._is_stacked or bool(is_finite):
             try:
@@ -88,7 +88,7 @@ class ParameterGroup:
         self._end_rows(~is_finite)
         for parameter in self.parameters.values():
             state = self.optimizer.state[parameter]
-            if any(isinstance(leaf, Tensor) and not leaf.is_contiguous() for _, leaf in leaves(state)):
+            if not are_contiguous(state):
                 self.optimizer.state[parameter] = contiguous(state)  # as it is after it was saved and loaded
 
     def _end_rows(self, which: Tensor) -> None:
@@ -129,6 +129,10 @@ class ParameterGroup:
             own = self._is_stacked and tensor.dim() > 0
             named[name] = tensor.clone() if own else tensor.unsqueeze(0).repeat(count, *[1] * tensor.dim())
         return named
+
+    def flat_state(self, template: Any) -> list[Any]:
+        """The tensors and numbers of the state, in the order of a template; later steps change the tensors."""
+        return flat(template, self.state())
 
     def load(self, template: Any, named: Mapping[str, Tensor]) -> None:
         """Set the state.

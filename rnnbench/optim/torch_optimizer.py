@@ -28,9 +28,9 @@ HAS_STEPPED = "has_stepped"
 class TorchOptimizer(GradientMethod):
     """Steps by a class with torch.optim's interface; every replica has its own hyperparameters and state.
 
-    A class whose arithmetic treats every entry alone, as a trial step has shown, trains all replicas with equal
-    hyperparameters in one call, stacked along a first axis. Of any other class each replica has an optimizer of its
-    own, whose parameters have the shapes of the model's layout.
+    A class to which replicas can be given stacked along a first axis, as a trial step has shown, trains all replicas
+    with equal hyperparameters in one call: one whose arithmetic treats every entry alone, or `Muon`. Of any other class
+    each replica has an optimizer of its own, whose parameters have the shapes of the model's layout.
 
     Attributes:
         optimizer_class: Class with torch.optim's interface, or a function that makes such an optimizer.
@@ -100,22 +100,44 @@ class TorchOptimizer(GradientMethod):
     @override
     def advance(self, gradient: Tensor, theta: Tensor, state: State, update: UpdateIndex) -> tuple[Tensor, State]:
         groups = self._groups(theta, state)
-        after = torch.empty_like(theta)
-        point = torch.empty_like(theta) if self.trial.is_schedule_free else None
+        points, weights = [], []
         seed = int(update) if self.trial.draws_random_numbers else None
         start = self.point(theta, state, update)
         factors = None if self.schedule is None else self.schedule.factor(update).flatten().tolist()
         for group in groups:
             group.step(start, gradient, seed, None if factors is None else factors[group.rows[0]])
-            if point is not None:
-                point[group.rows] = group.weights()
-            after[group.rows] = group.evaluated_weights()
-        following = _joined(groups, len(theta))
+            if self.trial.is_schedule_free:
+                points.append(group.weights())
+            weights.append(group.evaluated_weights())
+        order = _order(groups)
+        following = self._joined(groups, order)
         following[HAS_STEPPED] = torch.ones(len(theta), dtype=torch.float64)
-        if point is not None:
-            following[POINT] = point
+        if points:
+            following[POINT] = _by_replica(torch.cat(points), order)
         self._live["state"], self._live["groups"] = following, groups
-        return after, following
+        return _by_replica(torch.cat(weights), order), following
+
+    def _joined(self, groups: Sequence[ParameterGroup], order: Tensor | None) -> State:
+        """The states of all groups by name, (R, ...); new tensors, except those of numbers that stay as they were."""
+        counts = [len(group.rows) for group in groups]
+        named: State = {}
+        numbers: dict[str, tuple[list[Any], Tensor]] = self._live["numbers"]
+        columns = zip(*(group.flat_state(self.trial.template) for group in groups), strict=True)
+        for name, column in zip(self.trial.prototypes, columns, strict=True):
+            if not isinstance(column[0], Tensor):
+                values = [value for value, count in zip(column, counts, strict=True) for _ in range(count)]
+                if name not in numbers or numbers[name][0] != values:
+                    numbers[name] = values, _by_replica(torch.tensor(values, dtype=torch.float64), order)
+                named[name] = numbers[name][1]
+                continue
+            if self.trial.can_be_stacked and column[0].dim() > 0:
+                joined = torch.cat(column)
+            else:
+                joined = torch.stack(column)
+                if self.trial.can_be_stacked:
+                    joined = joined.repeat_interleave(torch.tensor(counts, device=joined.device), 0)
+            named[name] = _by_replica(joined, order)
+        return named
 
     def _groups(self, theta: Tensor, state: State) -> Sequence[ParameterGroup]:
         """The groups that hold a state: those of the last update, or new ones into which it is loaded."""
@@ -123,6 +145,7 @@ class TorchOptimizer(GradientMethod):
             groups: Sequence[ParameterGroup] = self._live["groups"]
             return groups
         named = {name: rows for name, rows in state.items() if name != POINT}
+        self._live["numbers"] = {}
         groups = [self._make_group(rows, theta) for rows in self._rows_of_groups(len(theta), named)]
         for group in groups:
             if named[HAS_STEPPED][group.rows[0]]:
@@ -132,7 +155,7 @@ class TorchOptimizer(GradientMethod):
     def _make_group(self, rows: Sequence[int], theta: Tensor) -> ParameterGroup:
         arguments = {**self.shared, **_values(self._arguments(), rows[0])}
         make = partial(make_optimizer, self.optimizer_class, arguments)
-        return ParameterGroup(make, self.layout, rows, theta, is_stacked=self.trial.is_elementwise)
+        return ParameterGroup(make, self.layout, rows, theta, is_stacked=self.trial.can_be_stacked)
 
     def _arguments(self) -> dict[str, Tensor]:
         """The arguments that may differ between replicas, the learning rate and the weight decay among them."""
@@ -141,7 +164,7 @@ class TorchOptimizer(GradientMethod):
 
     def _rows_of_groups(self, num_replicas: int, named: Mapping[str, Tensor]) -> list[list[int]]:
         """Rows of the replicas that share a group: those with equal hyperparameters and step counts."""
-        if not self.trial.is_elementwise:
+        if not self.trial.can_be_stacked:
             return [[row] for row in range(num_replicas)]
         schedule = [] if self.schedule is None else list(self.schedule.tensors().values())
         counts = [rows for rows in named.values() if rows.dim() == 1]
@@ -166,10 +189,12 @@ def _values(tensors: Mapping[str, Tensor], row: int) -> dict[str, Any]:
     return {name: row[0] if len(row) == 1 else tuple(row) for name, row in rows.items()}
 
 
-def _joined(groups: Sequence[ParameterGroup], num_replicas: int) -> State:
-    """The states of all groups by name, (R, ...)."""
-    states = [group.rows_of_state() for group in groups]
-    if len(groups) == 1 and groups[0].rows == list(range(num_replicas)):
-        return states[0]
-    order = torch.tensor([row for group in groups for row in group.rows]).argsort()
-    return {name: torch.cat([state[name] for state in states])[order] for name in states[0]}
+def _order(groups: Sequence[ParameterGroup]) -> Tensor | None:
+    """Where the rows of each replica are among those of all groups, (R,), int64; None: in this order already."""
+    rows = [row for group in groups for row in group.rows]
+    return None if rows == sorted(rows) else torch.tensor(rows).argsort()
+
+
+def _by_replica(joined: Tensor, order: Tensor | None) -> Tensor:
+    """The rows of all groups in the order of the replicas."""
+    return joined if order is None else joined[order.to(joined.device)]

@@ -28,7 +28,7 @@ class Trial:
     Attributes:
         template: Form of the nested state of one optimizer.
         prototypes: Name -> shape and type of the tensors and numbers of the state of one replica.
-        is_elementwise: Whether its arithmetic treats every entry alone, so that replicas can be stacked.
+        can_be_stacked: Whether two replicas that are stacked along a first axis make the steps that they make alone.
         is_schedule_free: Whether it switches between training weights and their average (`train` and `eval`).
         draws_random_numbers: Whether its steps use torch's or numpy's global generator.
         takes_weight_decay: Whether it has the argument weight_decay.
@@ -37,7 +37,7 @@ class Trial:
 
     template: Any
     prototypes: Mapping[str, tuple[torch.Size, torch.dtype]]
-    is_elementwise: bool
+    can_be_stacked: bool
     is_schedule_free: bool
     draws_random_numbers: bool
     takes_weight_decay: bool
@@ -86,7 +86,7 @@ def try_class(optimizer_class: Any, layout: Layout, arguments: Mapping[str, Any]
     return Trial(
         template=template,
         prototypes={name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()},
-        is_elementwise=not draws and _is_elementwise(make, gradients),
+        can_be_stacked=not draws and _can_be_stacked(make, gradients),
         is_schedule_free=group.is_schedule_free,
         draws_random_numbers=draws,
         takes_weight_decay=takes,
@@ -160,7 +160,7 @@ def _check_resume(name: str, make: Callable[..., ParameterGroup], gradients: Seq
         )
 
 
-def _is_elementwise(make: Callable[..., ParameterGroup], gradients: Sequence[Tensor]) -> bool:
+def _can_be_stacked(make: Callable[..., ParameterGroup], gradients: Sequence[Tensor]) -> bool:
     """Whether two replicas that are stacked make the steps that they make alone, bit for bit."""
     start = gradients[-1]
     try:

@@ -35,21 +35,21 @@ MUON = {
     "adamw_eps": 1e-8,
     "recurrent": ["weight_hh"],
 }
-ELEMENTWISE = [
+STACKED = [
     (torch.optim.RMSprop, {"momentum": 0.5, "centered": True}),
     (torch.optim.AdamW, {"betas": (0.8, 0.9)}),
     (torch.optim.Adagrad, {"initial_accumulator_value": 0.1}),
     (pytorch_optimizer.Lion, {}),
     (pytorch_optimizer.ScheduleFreeAdamW, {"warmup_steps": 3}),
+    (Muon, MUON),
 ]
 OTHERS = [
     (torch.optim.Adafactor, {}),
-    (Muon, MUON),
     (pytorch_optimizer.SOAP, {"precondition_frequency": 3}),
     (pytorch_optimizer.Shampoo, {"preconditioning_compute_steps": 2}),
     (pytorch_optimizer.Kron, {}),
 ]
-ALL = pytest.mark.parametrize(("cls", "keys"), ELEMENTWISE + OTHERS, ids=lambda each: getattr(each, "__name__", ""))
+ALL = pytest.mark.parametrize(("cls", "keys"), STACKED + OTHERS, ids=lambda each: getattr(each, "__name__", ""))
 
 
 def column(*values):
@@ -162,18 +162,34 @@ def test_a_replica_that_diverges_changes_nothing_for_the_others(cls, keys):
     assert wild[1].isnan().all()
 
 
-@pytest.mark.parametrize(("cls", "keys"), ELEMENTWISE, ids=lambda each: getattr(each, "__name__", ""))
-def test_an_elementwise_class_steps_replicas_with_equal_hyperparameters_together(cls, keys):
+@pytest.mark.parametrize(("cls", "keys"), STACKED, ids=lambda each: getattr(each, "__name__", ""))
+def test_a_class_that_can_be_given_replicas_in_a_stack_steps_replicas_with_equal_hyperparameters_together(cls, keys):
     optimizer = make(cls, keys)
-    assert optimizer.trial.is_elementwise
+    assert optimizer.trial.can_be_stacked
     assert optimizer._rows_of_groups(3, {}) == [[0, 2], [1]]
 
 
 @pytest.mark.parametrize(("cls", "keys"), OTHERS, ids=lambda each: getattr(each, "__name__", ""))
 def test_a_class_that_mixes_entries_gets_an_optimizer_for_each_replica(cls, keys):
     optimizer = make(cls, keys)
-    assert not optimizer.trial.is_elementwise
+    assert not optimizer.trial.can_be_stacked
     assert optimizer._rows_of_groups(3, {}) == [[0], [1], [2]]
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (8, 2)])
+def test_muon_steps_the_recurrent_weights_as_that_of_torch(shape):
+    ours, theirs = torch.ones(shape), torch.ones(shape)
+    others = torch.zeros(1)
+    muon = Muon([("weight_hh", ours), ("bias", others)], lr=0.01, weight_decay=0.1, **MUON)
+    torchs = torch.optim.Muon([theirs], lr=0.01, weight_decay=0.1, momentum=0.9, ns_steps=5)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(4):
+        ours.grad, others.grad = torch.randn(shape, generator=generator), torch.ones(1)
+        theirs.grad = ours.grad.clone()
+        with torch.no_grad():
+            muon.step()
+            torchs.step()
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=4 * 0.01 / 2**6)  # of bfloat16, after four steps
 
 
 class NormalizedStep(torch.optim.SGD):
@@ -204,7 +220,7 @@ class TakesAnything(torch.optim.SGD):
 
 
 def test_mixing_is_found_by_trial():
-    assert not make(NormalizedStep, {}).trial.is_elementwise
+    assert not make(NormalizedStep, {}).trial.can_be_stacked
 
 
 @pytest.mark.parametrize(
