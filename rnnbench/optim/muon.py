@@ -72,7 +72,7 @@ class Muon(torch.optim.Optimizer):
             rows, columns = parameter.shape[-2:]
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
             parameter.add_(direction, alpha=-group["lr"] * math.sqrt(max(1, rows / columns)))
-        self._adamw.step()  # type: ignore[no-untyped-call]
+        self._adamw.step()
 
 
 def orthogonalized(matrices: Tensor, num_iterations: int) -> Tensor:

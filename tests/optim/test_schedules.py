@@ -29,7 +29,7 @@ from rnnbench.optim.schedules.base import Schedule
 from rnnbench.optim.schedules.constant import Constant
 from rnnbench.optim.schedules.cosine import Cosine
 from rnnbench.optim.schedules.inverse_sqrt import InverseSqrt
-from rnnbench.optim.schedules.step import Step
+from rnnbench.optim.schedules.step import StepDecay
 from rnnbench.optim.torch_optimizer import TorchOptimizer
 
 NUM_UPDATES = 12
@@ -66,7 +66,7 @@ def test_cosine_is_that_of_torch_up_to_its_end_and_stays_there(warmup, more, fin
 
 @given(warmup=st.integers(0, 8), step_size=st.integers(1, 6), gamma=st.floats(0.1, 1))
 def test_step_is_that_of_torch(warmup, step_size, gamma):
-    step = Step(warmup=column(warmup), step_size=column(step_size), gamma=column(gamma))
+    step = StepDecay(warmup=column(warmup), step_size=column(step_size), gamma=column(gamma))
     torchs = factors_of_torch(lambda optimizer: StepLR(optimizer, step_size, gamma), warmup, 20)
     torch.testing.assert_close(factors(step, 20)[:, 0], torchs, rtol=1e-9, atol=1e-12)
 
@@ -87,7 +87,7 @@ def test_inverse_sqrt_falls_as_the_root_of_the_number_of_updates(warmup):
 SCHEDULES: dict[str, Schedule] = {
     "constant": Constant(warmup=column(0, 3, 5)),
     "cosine": Cosine(warmup=column(0, 2, 4), length=column(10, 12, 9), final=column(0, 0.1, 0.5)),
-    "step": Step(warmup=column(0, 2, 1), step_size=column(2, 3, 4), gamma=column(0.5, 0.1, 0.9)),
+    "step": StepDecay(warmup=column(0, 2, 1), step_size=column(2, 3, 4), gamma=column(0.5, 0.1, 0.9)),
     "inverse_sqrt": InverseSqrt(warmup=column(1, 3, 5)),
 }
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)

@@ -9,7 +9,7 @@ from rnnbench.optim.schedules.base import Schedule
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Step(Schedule):
+class StepDecay(Schedule):
     """A factor gamma after every `step_size` updates, as torch.optim.lr_scheduler.StepLR.
 
     Attributes:
