@@ -54,8 +54,9 @@ class Muon(torch.optim.Optimizer):
         self._adamw = torch.optim.AdamW(
             others, lr=adamw_lr, betas=(adamw_betas[0], adamw_betas[1]), eps=adamw_eps, weight_decay=weight_decay
         )
-        keys = {"lr": lr, "momentum": momentum, "ns_steps": ns_steps, "weight_decay": weight_decay}
-        super().__init__([{"params": ours, **keys}], {})
+        keys = {"lr": lr, "momentum": momentum, "nesterov": True, "weight_decay": weight_decay}
+        iteration = {"ns_coefficients": NS_COEFFICIENTS, "eps": EPS, "ns_steps": ns_steps}
+        super().__init__([{"params": ours, **keys, **iteration}], {})  # the names of torch's class, as in a checkpoint
         # Both parts keep their state and their groups here, so that they are saved and changed as those of one.
         self.param_groups += self._adamw.param_groups
         self._adamw.state = self.state
