@@ -22,7 +22,7 @@ MAY_IMPORT = {  # a package imports itself and these
     "tasks": {"losses", "metrics"},  # a task knows no model
     "kernels": set(),
     "native": set(),
-    "models": {"kernels", "native", "tasks"},  # a model sees batches and knows no loss
+    "models": {"kernels", "losses", "native", "tasks"},  # a model sees batches; its sweeps can hold the loss of outputs
     "init": {"linear_algebra", "models"},
     "objective": BASE,
     # An optimizer sees vectors and objectives, never a model.

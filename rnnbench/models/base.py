@@ -13,6 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from rnnbench.losses import Loss
 from rnnbench.models.information_flow import InformationFlow
 from rnnbench.models.parameters import STEP_KINDS, Layout
 from rnnbench.tasks.base import Batch
@@ -92,6 +93,44 @@ class Sweeps(ABC):
             distance: Distance of the damping term, one of the model's `matching_distances`.
         """
         raise NotImplementedError(f"{type(self).__name__} has no linearized sweeps")
+
+    def loss_and_gradient(self, weights: object, loss: Loss, targets: Tensor, divisor: int) -> tuple[Tensor, Tensor]:
+        """Run `forward` and `backward`.
+
+        Args:
+            weights: As in `forward`.
+            loss: Loss of one output.
+            targets: Targets of the block's outputs.
+            divisor: Divisor of the losses' derivatives.
+
+        Returns:
+            The sums of the losses, (r,), float64, not divided; the gradient of the divided sum, (r, P).
+        """
+        outputs = self.forward(weights)
+        values = loss.values(outputs, targets).sum((0, 2), dtype=torch.float64)
+        return values, self.backward(loss.gradient(outputs, targets).div_(divisor))
+
+    def curvature_product(
+        self,
+        direction: object,
+        loss: Loss,
+        outputs: Tensor,
+        divisor: int,
+        structural: Tensor | None = None,
+        distance: str = "",
+    ) -> Tensor:
+        """Run `linearized_forward` and `linearized_backward`: a Gauss-Newton product, (r, P), new.
+
+        Args:
+            direction: As in `linearized_forward`.
+            loss: Loss of one output.
+            outputs: What `forward` returned, (S, r, b, o).
+            divisor: Divisor of the losses' Hessians.
+            structural: As in `linearized_backward`.
+            distance: As in `linearized_backward`.
+        """
+        tangents = self.linearized_forward(direction, for_damping=structural is not None)
+        return self.linearized_backward(loss.hessian_product(outputs, tangents).div_(divisor), structural, distance)
 
     @abstractmethod
     def states(self, sequences: int) -> Tensor:

@@ -10,17 +10,21 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from rnnbench.losses import LOSSES, Loss
 from rnnbench.models.base import BlockShape, Model, Share, Sweeps
 from rnnbench.native import calls
 from rnnbench.tasks.base import Batch
 
 LINE_BYTES = 64
 
-FEW_SEQUENCES, MANY_SEQUENCES = 12, 24
-"""Target for the sequences of a tile, for few and for many sequences."""
+ROWS_AT_ONCE = 6
+"""Rows that the kernels multiply at once: tiles of other sizes than multiples of 5 or 6 waste up to a fifth."""
 
-MANY = 200
-"""Number of sequences from which on tiles are large."""
+MOST_TIMES = 4
+"""Tiles have up to so many times as many sequences; larger ones gain nothing."""
+
+SEQUENCES_PER_TIME = 64
+"""Number of sequences for each of these times. Small tiles keep more cores busy, but cost up to 5 %."""
 
 FLOPS_WORTH_A_WORKER = 2e7
 """Work for which a further worker is woken, which takes about 50 microseconds."""
@@ -30,7 +34,7 @@ _memory = threading.local()
 
 def tile_size(num_sequences: int) -> int:
     """Number of sequences of a tile. It depends on nothing else, since the rounding of a gradient depends on it."""
-    target = MANY_SEQUENCES if num_sequences >= MANY else FEW_SEQUENCES
+    target = ROWS_AT_ONCE * min(MOST_TIMES, max(1, num_sequences // SEQUENCES_PER_TIME))
     num_tiles = -(-num_sequences // target)
     return -(-num_sequences // num_tiles)
 
@@ -62,6 +66,11 @@ def _scratch(num_bytes: int) -> Tensor:
     return memory
 
 
+def _native_name(loss: Loss) -> str | None:
+    """Name of a loss that the kernels compute, or None."""
+    return next((name for name in calls.LOSSES if loss is LOSSES[name]), None)
+
+
 class NativeSweeps(Sweeps):
     """Sweeps of a net over a block, on a CPU.
 
@@ -82,6 +91,7 @@ class NativeSweeps(Sweeps):
         r, steps, b, n, o = shape.replicas, shape.steps, shape.sequences, model.hidden_size, model.output_size
         tile = tile_size(b)
         self.num_tiles = -(-b // tile)
+        self.num_parameters = model.num_parameters
         width = self.width = _padded(n + model.input_size + 1, shape.dtype)
         self.rows = self._empty(r * (steps + 1) * b * width)
         self.saved = self._empty(r, (steps + 1) * b, library.num_saved, _padded(n, shape.dtype))
@@ -153,13 +163,68 @@ class NativeSweeps(Sweeps):
 
     @override
     def forward(self, weights: object) -> Tensor:
+        outputs = self._outputs_to_come(weights)
+        self._run(calls.FORWARD, 1)
+        return outputs
+
+    def _outputs_to_come(self, weights: object) -> Tensor:
+        """Set the weights, and memory for the outputs."""
         assert isinstance(weights, Tensor)
-        self.theta = weights = self._checked(weights, self.shape.replicas, self.model.num_parameters)
+        self.theta = weights = self._checked(weights, self.shape.replicas, self.num_parameters)
         outputs = self._values()
         self.block.theta, self.block.theta_stride = weights.data_ptr(), weights.stride(0)
         self.block.values = outputs.data_ptr()
-        self._run(calls.FORWARD, 1)
         return outputs
+
+    @override
+    def loss_and_gradient(self, weights: object, loss: Loss, targets: Tensor, divisor: int) -> tuple[Tensor, Tensor]:
+        name = _native_name(loss)
+        if name is None:
+            return super().loss_and_gradient(weights, loss, targets, divisor)
+        block, r = self.block, self.shape.replicas
+        outputs = self._outputs_to_come(weights)
+        targets = self._checked_targets(name, targets)
+        losses = torch.empty(r, dtype=torch.float64)
+        tile_losses = torch.empty(r, self.num_tiles, dtype=torch.float64)
+        block.targets, block.divisor, block.loss = targets.data_ptr(), divisor, calls.LOSSES.index(name)
+        block.losses, block.tile_losses = losses.data_ptr(), tile_losses.data_ptr()
+        try:
+            gradient = self._gradient(calls.GRADIENT, 3, outputs, None, "")
+        finally:
+            block.losses = None
+        return losses, gradient
+
+    @override
+    def curvature_product(
+        self,
+        direction: object,
+        loss: Loss,
+        outputs: Tensor,
+        divisor: int,
+        structural: Tensor | None = None,
+        distance: str = "",
+    ) -> Tensor:
+        name = _native_name(loss)
+        if name is None:
+            return super().curvature_product(direction, loss, outputs, divisor, structural, distance)
+        tangents = self._tangents_to_come(direction, for_damping=structural is not None)
+        outputs = self._checked(outputs, *tangents.shape).contiguous()
+        self.block.predictions, self.block.divisor = outputs.data_ptr(), divisor
+        self.block.loss = calls.LOSSES.index(name)
+        return self._gradient(calls.PRODUCT, 4, tangents, structural, distance)
+
+    def _checked_targets(self, name: str, targets: Tensor) -> Tensor:
+        """Check targets, which the kernels read without checks."""
+        shape, o = self.shape, self.model.output_size
+        size = (self.block.num_outputs, shape.replicas, shape.sequences)
+        if name != "softmax_cross_entropy":
+            return self._checked(targets.to(shape.dtype), *size, o).contiguous()
+        if targets.shape != size:
+            raise ValueError(f"expected targets of size {size}, got {tuple(targets.shape)}")
+        least, most = (int(bound) for bound in targets.aminmax())
+        if least < 0 or most >= o:
+            raise ValueError(f"targets must be classes 0 to {o - 1}, got {least} to {most}")
+        return targets.to(torch.int64).contiguous()
 
     @override
     def backward(self, output_gradients: Tensor) -> Tensor:
@@ -167,11 +232,25 @@ class NativeSweeps(Sweeps):
 
     @override
     def linearized_backward(self, output_gradients: Tensor, structural: Tensor | None, distance: str) -> Tensor:
-        block = self.block
-        shape, o = self.shape, self.model.output_size
-        size = (block.num_outputs, shape.replicas, shape.sequences, o)
-        self.output_gradients = self._checked(output_gradients, *size).contiguous()
-        gradient = self._empty(self.shape.replicas, self.model.num_parameters)
+        size = (self.block.num_outputs, self.shape.replicas, self.shape.sequences, self.model.output_size)
+        output_gradients = self._checked(output_gradients, *size).contiguous()
+        return self._gradient(calls.BACKWARD, 2, output_gradients, structural, distance)
+
+    def _gradient(
+        self, sweep: int, num_products: int, output_gradients: Tensor, structural: Tensor | None, distance: str
+    ) -> Tensor:
+        """Run a sweep that ends with a gradient, (r, P).
+
+        Args:
+            sweep: BACKWARD, or GRADIENT or PRODUCT, which compute the output gradients in their place.
+            num_products: Matrix products of a step.
+            output_gradients: Given, or to come.
+            structural: As in `linearized_backward`.
+            distance: As in `linearized_backward`.
+        """
+        block, shape = self.block, self.shape
+        self.output_gradients = output_gradients
+        gradient = self._empty(shape.replicas, self.num_parameters)
         block.values, block.gradient = self.output_gradients.data_ptr(), gradient.data_ptr()
         block.structural = None
         if structural is not None:
@@ -180,22 +259,27 @@ class NativeSweeps(Sweeps):
             structural = self._checked(structural, shape.replicas, 1, 1).contiguous()
             block.structural, block.distance = structural.data_ptr(), calls.DISTANCES.index(distance)
         self.missing.fill_(self.num_tiles)
-        self._run(calls.BACKWARD, 2)
+        self._run(sweep, num_products)
         return gradient
 
     @override
     def linearized_forward(self, direction: object, *, for_damping: bool = True) -> Tensor:
+        tangents = self._tangents_to_come(direction, for_damping=for_damping)
+        self._run(calls.TANGENTS, 2)
+        return tangents
+
+    def _tangents_to_come(self, direction: object, *, for_damping: bool) -> Tensor:
+        """Set the direction, and memory for the tangents of the outputs and, for damping, of the states."""
         assert isinstance(direction, Tensor)
         block, shape = self.block, self.shape
         if for_damping and self.tangents is None:
             width = _padded(self.model.hidden_size, shape.dtype)
             self.tangents = self._empty(shape.replicas * (shape.steps + 1) * shape.sequences * width)
-        direction = self._checked(direction, shape.replicas, self.model.num_parameters)
+        direction = self._checked(direction, shape.replicas, self.num_parameters)
         tangents = self._values()
         block.tangents = self.tangents.data_ptr() if for_damping and self.tangents is not None else None
         block.direction, block.direction_stride = direction.data_ptr(), direction.stride(0)
         block.values = tangents.data_ptr()
-        self._run(calls.TANGENTS, 2)
         return tangents
 
     @override

@@ -4,9 +4,10 @@ import ctypes
 from ctypes import POINTER, c_int64, c_void_p
 from pathlib import Path
 
-FORWARD, BACKWARD, TANGENTS, STATE_GRADIENTS = range(4)
+FORWARD, BACKWARD, TANGENTS, STATE_GRADIENTS, GRADIENT, PRODUCT = range(6)
 NONLINEARITIES = ("tanh", "sigmoid", "relu", "linear")
 DISTANCES = ("squared_error", "cross_entropy")
+LOSSES = ("squared_error", "softmax_cross_entropy", "sigmoid_cross_entropy")
 
 
 class Block(ctypes.Structure):
@@ -41,7 +42,8 @@ class Block(ctypes.Structure):
                 *("partials", "gradient", "state_gradients", "missing"),
             )
         ),
-        ("next", c_int64),
+        *((name, c_int64) for name in ("next", "loss", "divisor")),
+        *((name, c_void_p) for name in ("targets", "predictions", "tile_losses", "losses")),
     )
 
 

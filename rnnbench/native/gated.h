@@ -13,7 +13,7 @@
 
 #pragma once
 
-#include "tiles.h"
+#include "losses.h"
 
 namespace {
 
@@ -29,7 +29,8 @@ template <class Real> struct Step {
 template <class Real, class Cell> struct GatedScratch : CommonScratch<Real> {
     Real *step, *direction_step, *separate, *direction_separate, *recurrent;
     Real *blocks, *hidden, *memory;
-    int64_t loaded = -1;  // replica whose weights are in the matrices
+    int64_t loaded = -1;           // replica whose weights are in the matrices of the sweeps forward
+    int64_t loaded_backward = -1;  // and in those of the sweep backward
 
     GatedScratch(const Block &block, void *memory_) : CommonScratch<Real>(block, memory_) {
         const Sizes<Real> sizes(block);
@@ -235,14 +236,14 @@ template <class Real, class Cell> struct GatedTile : CommonTile<Real> {
     // step first. The outer products of dL/da_t with the operands of the steps are summed in the tile's partial sums.
     void backward() const {
         const int64_t n = sizes.n, o = sizes.o, at_once = sizes.steps_at_once;
-        const bool traces = block.state_gradients != nullptr, is_loaded = scratch.loaded == replica;
+        const bool traces = block.state_gradients != nullptr, is_loaded = scratch.loaded_backward == replica;
         Matrix<Real> recurrent(scratch.recurrent, RECURRENT * n, n, is_loaded);
         Matrix<Real> injection(scratch.injection, o, n, is_loaded);
         if (!is_loaded) {
             recurrent.fill(0, RECURRENT * n, theta, n, 1);
             injection.fill(0, o, output_weights(theta), n, 1);
         }
-        scratch.loaded = replica;
+        scratch.loaded_backward = replica;
         int64_t last = list_outputs();
         if (block.structural) last = block.steps - 1;
         Real *all_sums = partial(number, partial_size(block));
@@ -367,9 +368,7 @@ template <class Real, class Cell> struct GatedTile : CommonTile<Real> {
     // ------------------------------------------------------------
 
     void run(Sweep sweep) const {
-        if (sweep == FORWARD) forward();
-        else if (sweep == TANGENTS) tangents_sweep();
-        else if (sweep == BACKWARD || first < block.traced) backward();
+        run_parts(*this, sweep, [&] { forward(); }, [&] { tangents_sweep(); }, [&] { backward(); });
     }
 };
 

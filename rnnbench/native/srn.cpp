@@ -5,7 +5,7 @@
 // The torch reference is rnnbench/models/step_sweeps.py; the equations beside each sweep are written there too. Tiles
 // and letters: tiles.h.
 
-#include "tiles.h"
+#include "losses.h"
 
 namespace {
 
@@ -241,9 +241,7 @@ template <class Real> struct Tile : CommonTile<Real> {
     // ------------------------------------------------------------
 
     template <int F> void run_as(Sweep sweep) const {
-        if (sweep == FORWARD) forward<F>();
-        else if (sweep == TANGENTS) tangents_sweep<F>();
-        else if (sweep == BACKWARD || first < block.traced) backward<F>();
+        run_parts(*this, sweep, [&] { forward<F>(); }, [&] { tangents_sweep<F>(); }, [&] { backward<F>(); });
     }
     void run(Sweep sweep) const {
         switch (block.nonlinearity) {

@@ -40,12 +40,20 @@ extern "C" struct Block {  // rnnbench/native/calls.py has the same fields in th
     void *state_gradients;  // (T, r, traced, whole state), zero
     int64_t *missing;       // (r,), tiles of the replica that are not done
     int64_t next;           // next tile
+    // For the sweeps with a loss:
+    int64_t loss;           // SQUARED_LOSS ...
+    int64_t divisor;        // of the derivatives of a loss
+    const void *targets;    // (S, r, b, o), or int64 (S, r, b) for SOFTMAX_LOSS
+    const void *predictions; // (S, r, b, o), outputs of the forward sweep before products
+    double *tile_losses;    // (r, tiles), sums of a tile
+    double *losses;         // (r,)
 };
 
 namespace {
 
 enum Distance { SQUARED_ERROR, CROSS_ENTROPY };
-enum Sweep { FORWARD, BACKWARD, TANGENTS, STATE_GRADIENTS };
+// GRADIENT is FORWARD, loss and BACKWARD, tile by tile; PRODUCT is TANGENTS, Hessian of the loss and BACKWARD.
+enum Sweep { FORWARD, BACKWARD, TANGENTS, STATE_GRADIENTS, GRADIENT, PRODUCT };
 
 // Hands out pieces of one piece of memory; without memory it measures how much is needed.
 struct Arena {
@@ -111,10 +119,11 @@ template <class Real> struct CommonTile {
     // Steps of all sequences in the tiles before, with the initial states.
     int64_t steps_before() const { return (replica * block.sequences + first) * (block.steps + 1); }
     Real *row(int64_t t, int64_t i) const { return rows + (t * m + i) * sizes.row; }
-    Real *value(int64_t s, int64_t i) const {
-        return static_cast<Real *>(block.values) +
-               ((s * block.replicas + replica) * block.sequences + first + i) * sizes.o;
+    // Output s of sequence i, among those of the block.
+    int64_t place(int64_t s, int64_t i) const {
+        return (s * block.replicas + replica) * block.sequences + first + i;
     }
+    Real *value(int64_t s, int64_t i) const { return static_cast<Real *>(block.values) + place(s, i) * sizes.o; }
     bool has_ended(int64_t t, int64_t i) const {
         if (!block.ends) return false;
         const int64_t *lengths = block.lengths + replica * block.length_strides[0];
@@ -200,7 +209,6 @@ template <class Real> struct CommonTile {
         }
     }
 
-
     // ------------------------------------------------------------ partial sums
 
     // Those of tile k of the replica, `size` numbers.
@@ -208,7 +216,12 @@ template <class Real> struct CommonTile {
         return static_cast<Real *>(block.partials) + (replica * parts(block.sequences, block.tile) + k) * size;
     }
 
-    // Whether this tile is the last one of its replica to be done; then adds the tiles' partial sums, in their order.
+    double &tile_loss() const {
+        return block.tile_losses[replica * parts(block.sequences, block.tile) + number];
+    }
+
+    // Whether this tile is the last one of its replica to be done; then adds the tiles' partial sums and losses, in
+    // their order.
     bool adds_partials(int64_t size) const {
         if (__atomic_sub_fetch(block.missing + replica, 1, __ATOMIC_ACQ_REL) != 0) return false;
         Real *total = partial(0, size);
@@ -216,6 +229,12 @@ template <class Real> struct CommonTile {
             const Real *other = partial(k, size);
             for (int64_t j = 0; j < size; j += LANES<Real>)
                 Whole<Real>::store(total + j, Whole<Real>::load(total + j) + Whole<Real>::load(other + j));
+        }
+        if (block.losses) {
+            const int64_t tiles = parts(block.sequences, block.tile);
+            double total = 0;
+            for (int64_t k = 0; k < tiles; k++) total += block.tile_losses[replica * tiles + k];
+            block.losses[replica] = total;
         }
         return true;
     }
@@ -225,8 +244,11 @@ template <class Real> struct CommonTile {
 template <class Tile, class Scratch> void run_tiles(Block &block, Sweep sweep, void *memory) {
     Scratch scratch(block, memory);
     const int64_t tiles = parts(block.sequences, block.tile), all = block.replicas * tiles;
-    for (int64_t k; (k = __atomic_fetch_add(&block.next, 1, __ATOMIC_RELAXED)) < all;)
-        Tile(block, scratch, k / tiles, k % tiles).run(sweep);
+    for (int64_t k; (k = __atomic_fetch_add(&block.next, 1, __ATOMIC_RELAXED)) < all;) {
+        // Backward first the tiles that came last before: their rows are still in the caches.
+        const int64_t tile = sweep == BACKWARD ? all - 1 - k : k;
+        Tile(block, scratch, tile / tiles, tile % tiles).run(sweep);
+    }
 }
 
 }  // namespace

@@ -91,8 +91,10 @@ template <class Real, class What> inline void for_vectors_backwards(int64_t widt
 
 // ---------------------------------------------------------------- nonlinearities
 
-// exp(y) - 1 for |y| <= limit, to about a unit in the last place, near 0 too; NaN stays NaN.
-template <class P> inline typename P::Vector expm1(typename P::Vector y, typename P::Real limit) {
+// exp(y) = scale (1 + fraction) for |y| <= limit, beyond it exp(limit) or exp(-limit); NaN stays NaN.
+template <class P>
+inline void split_exponential(typename P::Vector y, typename P::Real limit, typename P::Vector &scale,
+                              typename P::Vector &fraction) {
     typedef typename P::Vector Vector;
     typedef Numbers<typename P::Real> N;
     const Vector high = limit - Vector{}, low = -high;
@@ -102,9 +104,21 @@ template <class P> inline typename P::Vector expm1(typename P::Vector y, typenam
     const Vector rest = (y - power * N::ln2_high) - power * N::ln2_low;
     Vector series = N::series[0] - Vector{};
     for (unsigned k = 1; k < sizeof N::series / sizeof N::series[0]; k++) series = series * rest + N::series[k];
-    const Vector fraction = (rest * rest) * series + rest;
+    fraction = (rest * rest) * series + rest;
     const typename P::Bits bits = (reinterpret_cast<typename P::Bits>(shifted) << N::mantissa) + N::one;
-    const Vector scale = reinterpret_cast<Vector>(bits);  // 2^power
+    scale = reinterpret_cast<Vector>(bits);  // 2^power
+}
+
+template <class P> inline typename P::Vector exponential(typename P::Vector y, typename P::Real limit) {
+    typename P::Vector scale, fraction;
+    split_exponential<P>(y, limit, scale, fraction);
+    return scale * fraction + scale;
+}
+
+// exp(y) - 1, to about a unit in the last place, near 0 too.
+template <class P> inline typename P::Vector expm1(typename P::Vector y, typename P::Real limit) {
+    typename P::Vector scale, fraction;
+    split_exponential<P>(y, limit, scale, fraction);
     return scale * fraction + (scale - 1);
 }
 

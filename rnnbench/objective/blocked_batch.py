@@ -58,19 +58,24 @@ class BlockedBatch:
             return self.batch
         return self.batch.replicas(block.replicas).rows(block.sequences.start, block.sequences.stop)
 
-    def forward(self, block: Block, weights: object) -> tuple[Sweeps, Tensor, Batch]:
-        """Run one block forward.
+    def load(self, block: Block, weights: object) -> tuple[Sweeps, object, Batch]:
+        """Load the batch of one block.
 
         Args:
             block: The block.
             weights: `Model.weights` of all replicas.
 
         Returns:
-            The sweeps, lent by the engine and to be given back by the caller; the outputs, (S, r, b, o); the block's
+            The sweeps, lent by the engine and to be given back by the caller; the weights of the block's replicas; its
             batch.
         """
         batch = self.block_batch(block)
         sweeps = self.engine.lend(batch.inputs.shape[1], self.num_steps, batch.size)
         sweeps.load(batch)
         own = weights if block == self.whole else self.engine.model.slice_weights(weights, block.replicas)
+        return sweeps, own, batch
+
+    def forward(self, block: Block, weights: object) -> tuple[Sweeps, Tensor, Batch]:
+        """Run one block forward; as `load`, with the outputs (S, r, b, o) in place of the weights."""
+        sweeps, own, batch = self.load(block, weights)
         return sweeps, sweeps.forward(own), batch

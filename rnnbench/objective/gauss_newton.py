@@ -121,10 +121,10 @@ class GaussNewton:
             if active is not None and not any(active[block.replicas]):
                 return None
             own = self.engine.model.slice_weights(direction, block.replicas)
-            tangents = sweeps.linearized_forward(own, for_damping=self.structural is not None)
-            cotangents = objective.loss_function.hessian_product(outputs, tangents).div_(objective.num_outputs)
             structural = None if self.structural is None else self.structural[block.replicas]
-            return sweeps.linearized_backward(cotangents, structural, self.distance)
+            return sweeps.curvature_product(
+                own, objective.loss_function, outputs, objective.num_outputs, structural, self.distance
+            )
 
         result = torch.zeros_like(vector)
         pieces = self.engine.map(run, range(len(objective.blocks)))

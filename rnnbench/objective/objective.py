@@ -127,10 +127,8 @@ class Objective(BlockedBatch):
         weights = self.engine.model.weights(theta)
 
         def run(block: Block) -> tuple[Tensor, Tensor, Sweeps | None, InformationFlow | None]:
-            sweeps, outputs, batch = self.forward(block, weights)
-            values = self.loss_function.values(outputs, batch.targets).sum((0, 2), dtype=torch.float64)
-            gradients = self.loss_function.gradient(outputs, batch.targets).div_(self.num_outputs)
-            gradient = sweeps.backward(gradients)
+            sweeps, own, batch = self.load(block, weights)
+            values, gradient = sweeps.loss_and_gradient(own, self.loss_function, batch.targets, self.num_outputs)
             flow = self._flow(theta[block.replicas], sweeps) if with_flow else None
             if block.sequences.start < self.engine.num_traced:
                 return values, gradient, sweeps, flow

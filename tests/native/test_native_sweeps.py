@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from benchmarks.gpu_check.precision import SweepCase
 from rnnbench.losses import LOSSES
 from rnnbench.models import native_sweeps
-from rnnbench.models.base import BlockShape
+from rnnbench.models.base import BlockShape, Sweeps
 from rnnbench.models.gru import Gru
 from rnnbench.models.lstm import Lstm
+from rnnbench.models.native_sweeps import NativeSweeps
 from rnnbench.models.nonlinearity import NONLINEARITIES
 from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.native.library import unavailable_reason
@@ -96,6 +97,55 @@ def test_what_diverges_stays_visible(nonlinearity):
     points = torch.tensor([torch.nan, torch.inf, -torch.inf, 1.0])
     found = activated(nonlinearity, points)
     assert torch.allclose(found, NONLINEARITIES[nonlinearity].of(points), equal_nan=True, rtol=1e-6)
+
+
+@settings(max_examples=40)
+@given(
+    net=st.sampled_from(tuple(NETS)),
+    name=st.sampled_from(tuple(LOSSES)),
+    outputs=st.sampled_from((1, 2, 3, 20)),
+    num_outputs=st.sampled_from((None, 1, 2)),
+    sequences=st.integers(1, 30),
+    dtype=st.sampled_from((torch.float32, F64)),
+    is_damped=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_losses_between_the_sweeps_equal_those_of_torch(
+    net, name, outputs, num_outputs, sequences, dtype, is_damped, seed
+):
+    torch.manual_seed(seed)
+    steps, replicas, loss = 7, 2, LOSSES[name]
+    model = NETS[net](2, outputs, 9, recurrence="native")
+    size = (steps if num_outputs is None else num_outputs, replicas, sequences)
+    targets = torch.randint(outputs, size) if name == "softmax_cross_entropy" else torch.rand(*size, outputs)
+    lengths = torch.randint(1, steps + 1, size[1:])
+    ends = None if num_outputs is None else (lengths - 1).expand(size)
+    sweeps = model.sweeps(BlockShape(replicas, steps, sequences, dtype, CPU))
+    sweeps.load(Batch(torch.randn(steps, *size[1:], 2), lengths, ends, targets))
+    targets = targets if name == "softmax_cross_entropy" else targets.to(dtype)
+    theta, vector = torch.randn(2, replicas, model.num_parameters, dtype=dtype)
+    damping = (torch.full((replicas, 1, 1), 0.1, dtype=dtype), model.matching_distances[0]) if is_damped else ()
+
+    def compute(of):
+        gradient = of.loss_and_gradient(sweeps, theta, loss, targets, 5)
+        traced = sweeps.state_gradients(sequences)
+        predictions = sweeps.forward(theta)
+        return (*gradient, traced, of.curvature_product(sweeps, vector, loss, predictions, 5, *damping))
+
+    tolerance = {"rtol": 1e-4, "atol": 1e-5} if dtype is torch.float32 else {"rtol": 1e-11, "atol": 1e-12}
+    for found, expected in zip(compute(NativeSweeps), compute(Sweeps), strict=True):
+        torch.testing.assert_close(found, expected, **tolerance)
+
+
+def test_classes_outside_the_outputs_are_refused():
+    model = SimpleRnn(1, 2, 3, recurrence="native")
+    sweeps = model.sweeps(BlockShape(1, 1, 1, F64, CPU))
+    targets = torch.tensor([[[2]]])
+    sweeps.load(Batch(torch.zeros(1, 1, 1, 1), torch.ones(1, 1), None, targets))
+    with pytest.raises(ValueError, match="targets must be classes 0 to 1, got 2 to 2"):
+        sweeps.loss_and_gradient(
+            torch.zeros(1, model.num_parameters, dtype=F64), LOSSES["softmax_cross_entropy"], targets, 1
+        )
 
 
 def derivatives(net, threads, rows=slice(None)):
