@@ -59,8 +59,8 @@ def library(net: str, load: Callable[[Path], object], announce: Callable[[str], 
         with contextlib.suppress(OSError):  # not there, or damaged
             load(folder / name)
             return
-        with tempfile.TemporaryDirectory(prefix="rnnbench-") as made_in:
-            built = Path(made_in) / name
+        with _temporary_folder() as made_in:
+            built = made_in / name
             announce("compiling the kernels for this processor, once; this takes about 5 seconds")
             _compile(command, source, built)
             try:
@@ -71,6 +71,21 @@ def library(net: str, load: Callable[[Path], object], announce: Callable[[str], 
                 load(built)
             except OSError as error:
                 raise UnavailableError(f"the compiled kernels cannot be loaded ({error})") from error
+
+
+@contextlib.contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """Make a folder, and remove it in the end.
+
+    Raises:
+        UnavailableError: There is no room for it.
+    """
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="rnnbench-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise UnavailableError(f"there is no temporary folder to compile in ({error.strerror})") from error
+    with folder as path:
+        yield Path(path)
 
 
 def _compiler() -> list[str]:

@@ -1,5 +1,6 @@
 """The library is compiled once and found again; whatever fails, the reference serves and the reason is said."""
 
+import errno
 import shutil
 import threading
 
@@ -143,6 +144,15 @@ def test_compiler_that_fails(script, reason, said, tmp_path, monkeypatch):
     assert reason in name
     assert name.endswith("(an update takes about twice the time)")
     assert "\n" not in name
+
+
+def test_no_room_to_compile(said, compiler, monkeypatch):
+    def refuse(**_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(build.tempfile, "TemporaryDirectory", refuse)
+    assert sweeps() is StepSweeps
+    assert library.unavailable_reason("srn") == "there is no temporary folder to compile in (No space left on device)"
 
 
 def test_no_compiler(said, monkeypatch):
