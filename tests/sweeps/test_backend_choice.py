@@ -26,9 +26,9 @@ def chosen(*words, backend="auto", processes="auto", on_cpu=True):
     [
         (),
         ("optim=sgd,adam",),
-        ("optim.batch_size=20,349",),
-        ("seed=range(0,2)", "budget.updates=10000"),
-        ("budget.updates=625",),
+        ("optim.batch_size=20,99",),
+        ("seed=range(0,2)", "budget.updates=30000"),
+        ("budget.updates=1875",),
     ],
 )
 def test_processes(changes):
@@ -39,9 +39,9 @@ def test_processes(changes):
     "changes",
     [
         ("seed=3", "budget.updates=100000"),  # nothing to share
-        ("budget.updates=624",),  # soon done
+        ("budget.updates=1874",),  # soon done
         ("budget.updates=1000000", "budget.sequences=12000"),  # so too
-        ("optim.batch_size=20,350",),  # some with batches on which threads work well
+        ("optim.batch_size=20,100",),  # some with batches on which threads work well
     ],
 )
 def test_inline(changes):
