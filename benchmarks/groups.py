@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from benchmarks.cores import measure_cores
 from benchmarks.engine import measure_engine
 from benchmarks.gated import measure_gated
 from benchmarks.gpu import measure_gpu
@@ -21,6 +22,7 @@ Measure = Callable[[Options, Sequence[int], Announcer], Iterator[Report]]
 
 MEASURES: dict[str, Measure] = {
     "engine": measure_engine,
+    "cores": measure_cores,
     "training": measure_training,
     "gated": measure_gated,
     "hf": measure_hf,

@@ -11,6 +11,7 @@ from rnnbench.config.parser import CommandParser
 
 GROUPS = {
     "engine": "gradient and Gauss-Newton product, compared with other ways, and its share of the peak",
+    "cores": "gradient and product with 1, 2, 4, ... threads, up to --threads, compared with a prediction",
     "training": "updates of many seeds together, compared with torch.nn.RNN and torch.optim, one seed at a time",
     "gated": "gradients and products of lstm and gru, compared with gradients of torch.nn.LSTM and torch.nn.GRU",
     "hf": "products, compared with PyTorchHessianFree and curvlinops; the parts of an update of hf and of nag",
@@ -24,7 +25,7 @@ GROUPS = {
 
 ALL, GPU = "all", "gpu"
 
-SHAPED = ("engine", "training", "gated", GPU)
+SHAPED = ("engine", "cores", "training", "gated", GPU)
 """Groups that accept --shape."""
 
 PEERS = "JAX, curvlinops, BackPACK (rnnbench[bench]) and PyTorchHessianFree are measured if installed."

@@ -49,8 +49,8 @@ def test_options(tmp_path):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["engin"], "engine, training, gated, hf, modules, tasks, probes, sweep, gpu, all"),
-        (["hf", "--shape", "1,2,3,4"], "engine, training, gated, gpu, not for hf"),
+        (["engin"], "engine, cores, training, gated, hf, modules, tasks, probes, sweep, gpu, all"),
+        (["hf", "--shape", "1,2,3,4"], "engine, cores, training, gated, gpu, not for hf"),
         (["--nope"], "(see python -m benchmarks --help)"),
         (["hf", "tasks"], "tasks"),
         (["--json", "/"], "is a folder"),
