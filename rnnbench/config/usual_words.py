@@ -33,7 +33,7 @@ _KEYS: Mapping[str, str] = {
     "schedule": "scheduler lr_scheduler lr_schedule learning_rate_schedule decay_schedule annealing",
     "schedule.warmup": "warmup_steps warmup_updates warmup_iters num_warmup_steps lr_warmup",
     "schedule.final": "eta_min min_lr lr_min min_lr_rate end_lr lr_end alpha_f",
-    "schedule.length": "t_max tmax decay_steps lr_decay_iters total_steps num_training_steps",
+    "schedule.length": "length t_max tmax decay_steps lr_decay_iters total_steps num_training_steps",
     "probe": "probes monitor monitors diagnostics",
     "seed": "seeds random_seed rng rng_seed manual_seed random_state repeats trials replicas",
     "device": "gpu gpus cuda use_cuda use_gpu no_cuda cpu accelerator",
