@@ -26,7 +26,7 @@ _KEYS: Mapping[str, str] = {
     "optim.clip_norm": "clip clipping grad_clip clip_grad gradient_clip gradient_clipping "
     "gradient_clip_val clip_grad_norm max_norm grad_norm",
     "optim.clip_value": "clip_grad_value grad_clip_value",
-    "optim.information_flow": "regularizer alpha omega vanishing_penalty flow",
+    "optim.information_flow": "regularizer omega vanishing_penalty flow",
     "optim.damping": "lambda lambda_ lam tikhonov",
     "optim.structural_damping": "structural mu",
     "optim.max_cg_iterations": "cg cg_iters cg_iterations cg_steps",
