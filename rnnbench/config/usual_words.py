@@ -14,7 +14,7 @@ _KEYS: Mapping[str, str] = {
     "model.hidden_size": "h hidden hidden_dim hidden_units units nhid rnn_size state_size d_model width layers nlayers",
     "model.nonlinearity": "activation activation_function activation_fn act nonlin",
     "init": "initializer initialization initialisation weight_init",
-    "init.spectral_radius": "radius rho gain spectral",
+    "init.spectral_radius": "radius rho spectral",
     "optim": "optimizer optimiser opt algorithm method solver nesterov",
     "optim.lr": "learning_rate step_size stepsize eta lrate",
     "optim.batch_size": "batch bs batch_size minibatch minibatch_size mb_size train_batch_size",
