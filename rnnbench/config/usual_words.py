@@ -63,7 +63,9 @@ _CHOICES: Mapping[str, Mapping[str, str]] = {
     },
     "model": {"rnn": "vanilla vanilla_rnn elman elman_rnn simple simple_rnn srn tanh relu irnn"},
     "init": {
-        "gaussian": "normal random xavier glorot kaiming he default",
+        "gaussian": "normal random kaiming he default",
+        "xavier": "glorot lecun",
+        "chain": "nonnormal",
         "identity": "eye irnn",
         "from_file": "pretrained file load weights checkpoint warm_start",
         "orthogonal": "ortho unitary saxe",
