@@ -177,7 +177,7 @@ def _choices():
         ("model", "vanilla", "rnn"),
         ("model", "Elman", "rnn"),
         ("model", "LSTM", "lstm"),
-        ("init", "xavier", "gaussian"),
+        ("init", "glorot", "xavier"),
         ("optim", "AdamW", "adamw"),
         ("optim", "hessian_free", "hf"),
         ("optim", "nesterov", "nag"),
