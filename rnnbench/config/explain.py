@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rnnbench.config import schema
 from rnnbench.config.declaration import DECLARED
 from rnnbench.config.errors import ConfigError
-from rnnbench.config.nearest import any_of, did_you_mean, nearest_keys, no_such_key
+from rnnbench.config.nearest import any_of, did_you_mean, nearest_keys, no_such_key, one_edit_apart
 from rnnbench.config.register import CLASSES
 from rnnbench.config.usual_words import usual_keys
 from rnnbench.config.values import describe_type, show_value
@@ -106,7 +106,8 @@ def unknown_key(key: str, config: DictConfig, groups: Sequence[str] = ()) -> Con
             where = f"{group}={chosen} has no key {dotted}; it belongs to {group}={any_of(names)}"
             return ConfigError(f"{where}{did_you_mean(name for name in near if name in usual)}")
     others = sorted(_packaged_choices().keys() - set(known))
-    if not near or (near[0] not in usual and not set(usual).isdisjoint(others)):
+    is_slip = any(one_edit_apart(key, name) for name in near)
+    if not near or not (is_slip or near[0] in usual or set(usual).isdisjoint(others)):
         for dotted in nearest_keys(key, others)[:1]:
             choices = f"{dotted.partition('.')[0]}={any_of(_packaged_choices()[dotted])}"
             return ConfigError(f"{no_such_key(key)}{did_you_mean([f'{dotted} of {choices}'])}")
