@@ -13,7 +13,7 @@ from tensorboard.plugins.base_plugin import TBContext
 
 from rnnbench.metrics import Metric
 from rnnbench.models.simple_rnn import SimpleRnn
-from rnnbench.optim.hessian_free import HessianFree
+from rnnbench.optim.hessian_free_metrics import METRICS as HESSIAN_FREE
 from rnnbench.probes.gradient_norm import GradientNorm
 from rnnbench.probes.recurrent_weight import RecurrentWeight
 from rnnbench.probes.state_gradient import StateGradient
@@ -37,8 +37,8 @@ with warnings.catch_warnings():  # of an old library inside TensorBoard
 
 TASK = Adding(50)
 PROBES = [GradientNorm(), StateGradient(0), StateJacobian(1, 1, 0), RecurrentWeight()]
-METRICS = [*LOOP_METRICS, *HessianFree.metrics, *(metric for probe in PROBES for metric in probe.metrics)]
-COLUMNS = [metric.tag for metric in (*LOOP_METRICS, *HessianFree.metrics)]
+METRICS = [*LOOP_METRICS, *HESSIAN_FREE, *(metric for probe in PROBES for metric in probe.metrics)]
+COLUMNS = [metric.tag for metric in (*LOOP_METRICS, *HESSIAN_FREE)]
 COLUMNS += [column for probe in PROBES for column in probe.columns(SimpleRnn(2, 1, 3), TASK)]
 BOARD = board_of(COLUMNS, METRICS, {"loss/eval": TASK.baseline_loss, "error_rate/eval": TASK.baseline_error_rate})
 FIRST = [
