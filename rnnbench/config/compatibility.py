@@ -34,8 +34,8 @@ def check_optimizer(task: "Task", model: "Model", optimizer: "Optimizer") -> Non
     has_flow = type(model).information_flow is not Model.information_flow
     if isinstance(optimizer, GradientMethod) and optimizer.keeps_flow and not has_flow:
         raise ConfigError(
-            f"optim.information_flow: the penalty on vanishing gradients is defined for the simple recurrent net; "
-            f"{_name(model)} has no information_flow; set optim.information_flow=0, or choose model=rnn"
+            "optim.information_flow: the penalty on vanishing gradients is defined for the simple recurrent net; "
+            "choose model=rnn, or set optim.information_flow=0"
         )
     if not optimizer.needs_products:
         return

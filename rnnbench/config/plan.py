@@ -174,7 +174,7 @@ def _plan_sweep(request: Request, composer: Composer, hydra: DictConfig, progres
     swept_groups += [item.key_or_group for item in in_file if composer.is_group(item)]
     lines = [*follow_swept_groups(given, swept_groups), *(["hydra.mode=MULTIRUN"] if hydra.mode is not None else [])]
     overrides = composer.parse(lines)
-    main = composer.compose([str(item.input_line) for item in overrides if not item.is_sweep_override()])
+    main = composer.compose(_lines_outside_jobs(composer, overrides, in_file))
     main = replace(main, overrides=tuple(overrides))  # for multirun.yaml, as Hydra itself has it
     _check_keys(composer, main, [*in_file, *(item for item in given if item.is_sweep_override())], swept_groups)
     check_hydra(main)
@@ -201,6 +201,15 @@ def _plan_sweep(request: Request, composer: Composer, hydra: DictConfig, progres
         launcher=launcher,
         subdirs=subdirs,
     )
+
+
+def _lines_outside_jobs(composer: Composer, given: Sequence[Override], in_file: Sequence[Override]) -> list[str]:
+    """The overrides that hold for all jobs; a key without a default that is swept has the value of the first job."""
+    lines = [str(item.input_line) for item in given if not item.is_sweep_override()]
+    tree, _ = composer.compose_tree(lines)
+    missing = OmegaConf.missing_keys(tree)
+    swept = {item.get_key_element(): item for item in (*in_file, *given) if item.is_discrete_sweep()}
+    return [*lines, *(expand_sweep([item])[0][0] for key, item in swept.items() if key in missing)]
 
 
 def _check_keys(composer: Composer, main: Composed, swept: Sequence[Override], swept_groups: Sequence[str]) -> None:

@@ -74,6 +74,11 @@ class Init(Initializer):
         gates = [parameter.forget for parameter in model.layout.values() if parameter.forget != (0, 0)]
         if self.forget_bias != 0 and not gates:
             raise ValueError(f"init.forget_bias must be 0 with a model without forget gates, got {self.forget_bias:g}")
+        if self.chrono_length is not None and self.forget_bias != 0:
+            raise ValueError(
+                "init.chrono_length and init.forget_bias exclude each other; set init.forget_bias=0, or "
+                "init.chrono_length=null"
+            )
         if self.chrono_length is not None and not gates:
             got = f"{self.chrono_length:g}"
             raise ValueError(f"init.chrono_length must be null with a model without forget gates, got {got}")

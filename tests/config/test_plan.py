@@ -60,6 +60,18 @@ def test_ranges_and_globs():
     assert names == ["temporal_order", "temporal_order_3"]
 
 
+def test_a_key_without_a_default_may_be_swept():
+    swept = plan("-m", "optim=sgd", "schedule=step", "schedule.step_size=10,20")
+    assert [job.config.schedule.step_size for job in swept.jobs] == [10, 20]
+    assert [str(line.input_line) for line in swept.main.overrides] == [
+        "optim=sgd",
+        "schedule=step",
+        "schedule.step_size=10,20",
+    ]
+    with pytest.raises(ConfigError, match=r"^schedule\.step_size: a value is needed$"):
+        plan("-m", "optim=sgd", "schedule=step", "seed=1,2")
+
+
 def test_keys_of_a_swept_choice():
     made = plan("-m", "optim=sgd,nag", "optim.lr=0.5", "seed=1")
     assert [config.optim.lr for config in made.configs] == [0.5, 0.5]

@@ -320,6 +320,8 @@ def test_a_forget_bias_without_such_gates_is_refused():
         init.check(SimpleRnn(2, 1, 5))
     with pytest.raises(ValueError, match=r"^init\.chrono_length must be null with a model without forget gates"):
         IdentityInit(**SCALES, chrono_length=LENGTH).check(SimpleRnn(2, 1, 5))
+    with pytest.raises(ValueError, match=r"^init\.chrono_length and init\.forget_bias exclude each other"):
+        IdentityInit(**SCALES, chrono_length=LENGTH, forget_bias=1.0).check(Lstm(2, 1, 5))
 
 
 LENGTH = 100

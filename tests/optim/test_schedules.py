@@ -80,8 +80,8 @@ def test_constant_is_the_warm_up_of_torch(warmup):
 @given(warmup=st.integers(1, 8))
 def test_inverse_sqrt_falls_as_the_root_of_the_number_of_updates(warmup):
     found = factors(InverseSqrt(warmup=column(warmup)), 40)[:, 0].tolist()
-    assert found[:warmup] == [(update + 1) / warmup for update in range(warmup)]
-    assert found[warmup:] == pytest.approx([math.sqrt(warmup / update) for update in range(warmup, 40)])
+    # Vaswani et al. (2017), equation 3: d^-0.5 min(k^-0.5, k warmup^-1.5), here divided by its largest value.
+    assert found == pytest.approx([min(k**-0.5, k * warmup**-1.5) * math.sqrt(warmup) for k in range(1, 41)])
 
 
 SCHEDULES: dict[str, Schedule] = {

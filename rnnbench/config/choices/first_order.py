@@ -25,7 +25,10 @@ class FirstOrderConfig(OptimizerConfig):
         None, "largest |entry| of the gradient, whose entries are clamped; null: no clipping", above=0, per_replica=True
     )
     information_flow: float = option(
-        0.0, "weight of the penalty on vanishing gradients of Pascanu et al. (2013)", low=0, per_replica=True
+        0.0,
+        "weight of the penalty on vanishing gradients (Pascanu et al. 2013, in the form of their code: alpha)",
+        low=0,
+        per_replica=True,
     )
 
 

@@ -41,7 +41,7 @@ class Schedule(ABC):
         """
         index = self.warmup.new_zeros(()) + update  # so that an int and a tensor give the same bits
         warming = (index + 1) / self.warmup.clamp(min=1)
-        return torch.where(warming < 1, warming, self.decay((index - self.warmup).clamp(min=0)))
+        return torch.where(warming <= 1, warming, self.decay((index - self.warmup).clamp(min=0)))
 
     def tensors(self) -> dict[str, Tensor]:
         """The keys that may differ between replicas, by name."""

@@ -7,11 +7,11 @@ from rnnbench.optim.schedules.base import Schedule
 
 
 class InverseSqrt(Schedule):
-    """The factor sqrt(warmup / t) at update t >= warmup, counted from 0; as `inverse_sqrt` of Hugging Face.
+    """The factor sqrt(warmup / k) at update k >= warmup, counted from 1.
 
     Source: Vaswani et al. (2017), NeurIPS, equation 3, apart from its scale.
     """
 
     @override
     def decay(self, update: Tensor) -> Tensor:
-        return (self.warmup / (self.warmup + update)).sqrt()
+        return (self.warmup / (self.warmup + update + 1)).sqrt()
