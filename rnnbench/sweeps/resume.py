@@ -13,7 +13,7 @@ from rnnbench.exit_status import FAILED, OK
 from rnnbench.records import RecordError
 from rnnbench.records.lock import locked_folder
 from rnnbench.records.messages import say
-from rnnbench.records.summary import SWEEP_FILE_NAME
+from rnnbench.records.summary import SWEEP_FILE_NAME, read_summary
 from rnnbench.records.wording import count
 from rnnbench.run.saved_run import used_up
 from rnnbench.run.setup import set_up
@@ -72,12 +72,21 @@ def resume_sweep(
         if remaining:
             num_left = sum(len(part.rows) for group in remaining.values() for part in group.parts)
             tell(f"resuming {num_left} of {count(num_jobs, 'job')} in {count(len(remaining), 'group')} -> {folder}")
-            status = max(status, run_groups(folder, list(remaining), plan.settings, trusted, {}, quiet=quiet, say=tell))
+            # One that fails again with fail_fast must not keep the others from their turn.
+            numbers = sorted(remaining, key=lambda number: any(_has_failed(job.folder) for job in plan.jobs(number)))
+            status = max(status, run_groups(folder, numbers, plan.settings, trusted, {}, quiet=quiet, say=tell))
             if closing:
                 print_sweep_summary(read_plan(folder), sys.stdout)
         elif not problems:
             tell(f"{folder} is finished: all of its {count(num_jobs, 'job')}")
     return status
+
+
+def _has_failed(folder: Path) -> bool:
+    try:
+        return read_summary(folder).status == "failed"
+    except RecordError:
+        return False
 
 
 def _check(plan: SweepPlan, trusted: Trusted) -> None:
