@@ -197,7 +197,7 @@ class InitConfig(Choice):
     )
     chrono_length: float | None = option(
         None,
-        "the gates that keep the state keep it for 1 to this many steps, by their biases; null: do not set them so",
+        "the longest time, in steps, for which the gates keep the state at the start; null: as forget_bias says",
         low=2,
         per_replica=True,
     )

@@ -13,8 +13,8 @@ from rnnbench.reports.statistics import difference_interval, location_ratio
 from rnnbench.reports.tables import Table, cost_table, outcome_table, percent_range
 
 _TUNING_NOTE = (
-    "Settings were drawn at random. Solve: settings that solve at least half of their seeds; first: the number of the "
-    "first of them, hence the settings that had to be tried. The best setting was trained again with fresh seeds."
+    "Settings were drawn at random. Solve: number of settings that solve at least half of their seeds; first: how many "
+    "settings were tried until one of them did. The best setting was trained again with fresh seeds."
 )
 _COMPARISON_NOTE = (
     "Solved runs of the settings that both sweeps have, and the difference of the shares with its 95 % interval "

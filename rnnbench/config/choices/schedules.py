@@ -78,8 +78,8 @@ def problem_of(schedule: Choice) -> str | None:
         return None
     if schedule.length is None:
         return (
-            "schedule.length: a budget in minutes does not say after how many updates the cosine ends; set "
-            "schedule.length, or budget.updates too"
+            "schedule.length: budget.minutes does not say after how many updates the cosine ends; set schedule.length, "
+            "or leave it out and set budget.updates"
         )
     if schedule.warmup >= schedule.length:
         return f"schedule.warmup must be < schedule.length ({schedule.length}), got {schedule.warmup}"
