@@ -210,7 +210,7 @@ def test_a_cosine_ends_with_the_budget_unless_its_own_key_says_otherwise(words, 
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (["budget.minutes=1"], r"schedule\.length: a budget in minutes"),
+        (["budget.minutes=1"], r"schedule\.length: budget\.minutes does not say"),
         (["budget.updates=9", "schedule.warmup=9"], r"schedule\.warmup must be < schedule\.length \(9\), got 9"),
     ],
 )
