@@ -18,7 +18,7 @@ from rnnbench.bench.engine import label
 from rnnbench.bench.report import Report, milliseconds
 from rnnbench.bench.timing import Lanes, Statistics, Variant, interleave
 from rnnbench.models.native_sweeps import tile_size
-from rnnbench.models.simple_rnn import NATIVE_NET
+from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.native import library
 from rnnbench.objective.engine import Engine
 from rnnbench.run.processors import num_processors
@@ -61,7 +61,7 @@ class Prediction:
 
 def outside_kernels(case: Case, way: Way) -> float:
     """Return the least seconds that a computation on one thread spends outside the kernels."""
-    computation, kernels = way.make(case, 1), library.kernels(NATIVE_NET, case.theta.dtype.itemsize)
+    computation, kernels = way.make(case, 1), library.kernels(SimpleRnn.native_net, case.theta.dtype.itemsize)
     run, inside, found = kernels.run, 0.0, []
 
     def timed(*arguments: Any) -> None:

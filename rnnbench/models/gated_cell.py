@@ -4,7 +4,7 @@ Letters as in `rnnbench.models.cell`.
 """
 
 import copy
-from typing import ClassVar, Self
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -13,9 +13,9 @@ from typing_extensions import override
 from rnnbench.models.base import BlockShape, Share, Sweeps, run_alone
 from rnnbench.models.cell import Cell
 from rnnbench.models.fused_sweeps import FusedSweeps, TorchNet
+from rnnbench.models.native_net import NativeNet, native_weights
 from rnnbench.models.native_sweeps import NativeSweeps, block_bytes
 from rnnbench.native import library
-from rnnbench.native.calls import Library
 
 RECURRENCES = ("auto", "torch", "native", "fused")
 
@@ -26,7 +26,7 @@ COST_OF_TORCH = "an update takes two to four times the time"
 """What a run loses if torch computes its sweeps on a CPU; see docs/performance.md."""
 
 
-class GatedCell(Cell, TorchNet):
+class GatedCell(NativeNet, Cell, TorchNet):
     """A cell whose sweeps can use native kernels, and its losses and gradients torch's fused operation.
 
     A subclass names its kernels and the torch module with its operation, and converts the parameters to and from
@@ -46,8 +46,6 @@ class GatedCell(Cell, TorchNet):
         ValueError: The recurrence is unknown.
     """
 
-    native_net: ClassVar[str]
-
     def __init__(self, input_size: int, output_size: int, hidden_size: int, recurrence: str = "auto") -> None:
         if recurrence not in RECURRENCES:
             raise ValueError(f"model.recurrence must be one of {', '.join(RECURRENCES)}, got {recurrence}")
@@ -62,9 +60,8 @@ class GatedCell(Cell, TorchNet):
 
     @override
     def weights(self, theta: Tensor) -> dict[str, Tensor] | Tensor:
-        if self._kernels(theta.device, theta.dtype) is None:
-            return self.parameters(theta)
-        return theta if theta.stride(1) == 1 else theta.contiguous()
+        has_kernels = self.native_kernels(theta.device, theta.dtype) is not None
+        return native_weights(theta) if has_kernels else self.parameters(theta)
 
     @override
     def slice_weights(self, weights: object, replicas: slice) -> dict[str, Tensor] | Tensor:
@@ -72,29 +69,15 @@ class GatedCell(Cell, TorchNet):
 
     @override
     def sweeps(self, shape: BlockShape, share: Share = run_alone) -> Sweeps:
-        kernels = self._kernels(shape.device, shape.dtype)
+        kernels = self.native_kernels(shape.device, shape.dtype)
         if kernels is not None:
             return NativeSweeps(self, shape, kernels, share)
         return FusedSweeps(self, shape) if self.is_fused(shape) else super().sweeps(shape, share)
-
-    def _wants_native(self, device: torch.device) -> bool:
-        return device.type == "cpu" and self.recurrence in ("auto", "native")
-
-    def _kernels(self, device: torch.device, dtype: torch.dtype) -> Library | None:
-        """The native kernels, if they are wanted and can run."""
-        fits = dtype in (torch.float32, torch.float64)
-        if not fits or not self._wants_native(device) or library.unavailable_reason(self.native_net) is not None:
-            return None
-        return library.kernels(self.native_net, dtype.itemsize)
 
     def is_fused(self, shape: BlockShape) -> bool:
         """Whether torch's fused operation computes blocks of a shape, where the native kernels do not."""
         is_known = shape.device.type in ("cpu", "cuda")
         return self.recurrence == "fused" or (self.recurrence == "auto" and shape.replicas == 1 and is_known)
-
-    @override
-    def ignores_threads(self, device: torch.device, dtype: torch.dtype) -> bool:
-        return self._kernels(device, dtype) is not None
 
     @override
     def min_gradient_blocks(self, shape: BlockShape) -> int:
@@ -103,7 +86,7 @@ class GatedCell(Cell, TorchNet):
 
     @override
     def block_bytes(self, shape: BlockShape) -> int:
-        kernels = self._kernels(shape.device, shape.dtype)
+        kernels = self.native_kernels(shape.device, shape.dtype)
         if kernels is not None:
             return block_bytes(self, shape, kernels.num_saved)
         is_fused = self.recurrence == "fused" or (self.is_fused(shape) and shape.device.type == "cpu")
@@ -114,7 +97,7 @@ class GatedCell(Cell, TorchNet):
         if self.recurrence == "fused":
             return f"torch.nn.{self.module.__name__}'s operation"
         reason = None
-        if self._wants_native(device):
+        if self.wants_native(device):
             reason = library.unavailable_reason(self.native_net)
             if reason is None:
                 return "native kernels"

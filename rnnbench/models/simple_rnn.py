@@ -15,6 +15,7 @@ from rnnbench.kernels.availability import unavailable_reason
 from rnnbench.models.base import BlockShape, Model, Parameters, Share, State, Sweeps, run_alone
 from rnnbench.models.information_flow import InformationFlow, flow_of_steps
 from rnnbench.models.kernel_sweeps import KernelSweeps
+from rnnbench.models.native_net import NativeNet, native_weights
 from rnnbench.models.native_sweeps import NativeSweeps, block_bytes
 from rnnbench.models.nonlinearity import NONLINEARITIES
 from rnnbench.models.parameters import Parameter
@@ -24,14 +25,11 @@ from rnnbench.native import library
 
 RECURRENCES = ("auto", "torch", "native", "triton")
 
-NATIVE_NET = "srn"
-"""Name of the native kernels."""
-
 COST_OF_THE_REFERENCE = "an update takes about twice the time"
 """What a run loses if torch computes its sweeps on a CPU; see docs/performance.md."""
 
 
-class SimpleRnn(Model):
+class SimpleRnn(NativeNet, Model):
     """The simple (Elman) recurrent net with a learned initial state and a linear readout.
 
     Args:
@@ -47,6 +45,7 @@ class SimpleRnn(Model):
     """
 
     matching_distances = ("cross_entropy", "squared_error")
+    native_net = "srn"
 
     def __init__(
         self,
@@ -73,8 +72,8 @@ class SimpleRnn(Model):
 
     @override
     def weights(self, theta: Tensor) -> Weights | Tensor:
-        if self._is_native(theta.device, theta.dtype):
-            return theta if theta.stride(1) == 1 else theta.contiguous()
+        if self.native_kernels(theta.device, theta.dtype) is not None:
+            return native_weights(theta)
         p = self.parameters(theta)
         step = torch.cat([p["weight_hh"].mT, p["weight_ih"].mT, p["bias"].unsqueeze(1)], dim=1)
         return Weights(
@@ -94,8 +93,8 @@ class SimpleRnn(Model):
 
     @override
     def sweeps(self, shape: BlockShape, share: Share = run_alone) -> Sweeps:
-        if self._is_native(shape.device, shape.dtype):
-            kernels = library.kernels(NATIVE_NET, shape.dtype.itemsize)
+        kernels = self.native_kernels(shape.device, shape.dtype)
+        if kernels is not None:
             return NativeSweeps(self, shape, kernels, share, self.nonlinearity.name)
         sweeps = KernelSweeps if self._has_triton(shape.device, shape.dtype) else StepSweeps
         return sweeps(self, self.nonlinearity, shape)
@@ -105,13 +104,6 @@ class SimpleRnn(Model):
 
     def _has_triton(self, device: torch.device, dtype: torch.dtype) -> bool:
         return self._wants_triton(device) and unavailable_reason(self.hidden_size, device, dtype) is None
-
-    def _wants_native(self, device: torch.device) -> bool:
-        return device.type == "cpu" and self.recurrence in ("auto", "native")
-
-    def _is_native(self, device: torch.device, dtype: torch.dtype) -> bool:
-        fits = dtype in (torch.float32, torch.float64)
-        return self._wants_native(device) and fits and library.unavailable_reason(NATIVE_NET) is None
 
     @override
     def information_flow(self, theta: Tensor, states: Tensor, state_gradients: Tensor) -> InformationFlow:
@@ -123,17 +115,13 @@ class SimpleRnn(Model):
         return InformationFlow(penalties, rows, num_steps)
 
     @override
-    def ignores_threads(self, device: torch.device, dtype: torch.dtype) -> bool:
-        return self._is_native(device, dtype)
-
-    @override
     def backend_name(self, device: torch.device, dtype: torch.dtype) -> str:
         torch_name = super().backend_name(device, dtype)
         if self._wants_triton(device):
             reason = unavailable_reason(self.hidden_size, device, dtype)
             name = "Triton kernels"
-        elif self._wants_native(device):
-            reason = library.unavailable_reason(NATIVE_NET)
+        elif self.wants_native(device):
+            reason = library.unavailable_reason(self.native_net)
             name = "native kernels"
         elif self.recurrence == "native":
             reason, name = "the native kernels need a CPU", ""
@@ -148,8 +136,9 @@ class SimpleRnn(Model):
 
     @override
     def block_bytes(self, shape: BlockShape) -> int:
-        if self._is_native(shape.device, shape.dtype):
-            return block_bytes(self, shape, num_saved=0)
+        kernels = self.native_kernels(shape.device, shape.dtype)
+        if kernels is not None:
+            return block_bytes(self, shape, kernels.num_saved)
         rows = shape.replicas * shape.steps * shape.sequences
         width = padded(self.hidden_size + self.input_size + 1) + 2 * self.hidden_size
         return rows * width * shape.dtype.itemsize
