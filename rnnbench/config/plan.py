@@ -35,9 +35,11 @@ from rnnbench.config.hydra_keys import (
     zipped_keys,
 )
 from rnnbench.config.launcher_settings import LauncherSettings
+from rnnbench.config.objects import to_config
 from rnnbench.config.overrides import expand_sweep, follow_swept_groups, quoted
 from rnnbench.config.request import Request
 from rnnbench.config.schema import CHOICE_GROUPS, Config
+from rnnbench.config.setting import set_value
 from rnnbench.config.validate import validate
 from rnnbench.records.errors import RecordError
 from rnnbench.records.identity import run_identity
@@ -174,8 +176,7 @@ def _plan_sweep(request: Request, composer: Composer, hydra: DictConfig, progres
     swept_groups += [item.key_or_group for item in in_file if composer.is_group(item)]
     lines = [*follow_swept_groups(given, swept_groups), *(["hydra.mode=MULTIRUN"] if hydra.mode is not None else [])]
     overrides = composer.parse(lines)
-    main = composer.compose(_lines_outside_jobs(composer, overrides, in_file))
-    main = replace(main, overrides=tuple(overrides))  # for multirun.yaml, as Hydra itself has it
+    main = _outside_jobs(composer, overrides, in_file)
     _check_keys(composer, main, [*in_file, *(item for item in given if item.is_sweep_override())], swept_groups)
     check_hydra(main)
     check_sweeper(main.hydra.hydra.sweeper)
@@ -203,13 +204,15 @@ def _plan_sweep(request: Request, composer: Composer, hydra: DictConfig, progres
     )
 
 
-def _lines_outside_jobs(composer: Composer, given: Sequence[Override], in_file: Sequence[Override]) -> list[str]:
-    """The overrides that hold for all jobs; a key without a default that is swept has the value of the first job."""
-    lines = [str(item.input_line) for item in given if not item.is_sweep_override()]
-    tree, _ = composer.compose_tree(lines)
+def _outside_jobs(composer: Composer, given: Sequence[Override], in_file: Sequence[Override]) -> Composed:
+    """What holds for all jobs; a key without a default that is swept has the value of the first job."""
+    tree, hydra = composer.compose_tree([str(item.input_line) for item in given if not item.is_sweep_override()])
     missing = OmegaConf.missing_keys(tree)
     swept = {item.get_key_element(): item for item in (*in_file, *given) if item.is_discrete_sweep()}
-    return [*lines, *(expand_sweep([item])[0][0] for key, item in swept.items() if key in missing)]
+    for key in missing & swept.keys():
+        (first,) = composer.parse(expand_sweep([swept[key]])[0])
+        set_value(first, tree, GROUPS)
+    return Composed(to_config(tree), tree, hydra, tuple(given))  # all overrides, as Hydra itself has them
 
 
 def _check_keys(composer: Composer, main: Composed, swept: Sequence[Override], swept_groups: Sequence[str]) -> None:
