@@ -1,7 +1,6 @@
 """`rnnbench tune`: searches the hyperparameters of an optimizer on a task, and confirms the best with fresh seeds."""
 
 import argparse
-import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from rnnbench.commands.output import show
 from rnnbench.commands.train import Trained, plan_of, train
 from rnnbench.config.errors import ConfigError
-from rnnbench.config.folders import SWEEP_DIR, make_folder
+from rnnbench.config.folders import SWEEP_DIR, discard_folders, make_folder
 from rnnbench.config.parser import CommandParser
 from rnnbench.config.plan import Plan
 from rnnbench.config.request import Request, parse_request
@@ -129,7 +128,8 @@ def tune(plan: Plan, tuning: Tuning, *, closing: bool = True) -> Trained:
         try:
             status = train(replace(plan, folder=folder / SEARCH, numbered=False), closing=False).status
         except ConfigError:
-            _discard(folder, missing)
+            (folder / FILE_NAME).unlink(missing_ok=True)
+            discard_folders([folder, *missing])
             raise
         from rnnbench.sweeps.tuning import confirm
 
@@ -146,12 +146,3 @@ def close(folder: Path) -> None:
     from rnnbench.sweeps.tuning_closing import print_tuning_summary
 
     print_tuning_summary(folder, sys.stdout)
-
-
-def _discard(folder: Path, missing: Sequence[Path]) -> None:
-    """Remove the folder of a tuning that could not begin, and the parent folders that were created for it."""
-    for name in (FILE_NAME, LOCK):
-        (folder / name).unlink(missing_ok=True)
-    for path in (folder, *missing):
-        with contextlib.suppress(OSError):
-            path.rmdir()
