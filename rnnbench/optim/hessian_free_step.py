@@ -38,7 +38,7 @@ FRESH = ("fresh", "both")
 """Values of `backtracking_batch` and `line_search_batch` that need a batch of their own."""
 
 PRECONDITIONER_EXPONENT = 0.75
-"""Of the diagonal preconditioner (Martens 2010, section 4.7)."""
+"""Exponent of the diagonal preconditioner (Martens 2010, section 4.7)."""
 
 SYNC_EVERY = 10
 """On a GPU: iterations of conjugate gradients between two reads of which replicas have stopped."""

@@ -67,6 +67,11 @@ class Outcome:
         return self.summary is not None and self.summary.status in ("solved", "budget", "diverged")
 
     @property
+    def has_failed(self) -> bool:
+        """Whether the job failed, or its summary cannot be read."""
+        return self.word == OUTCOMES["failed"]
+
+    @property
     def is_unfinished(self) -> bool:
         """Whether the job was stopped before its end."""
         return self.word in (OUTCOMES["interrupted"], NOT_BEGUN, CUT_OFF)
@@ -272,7 +277,7 @@ def _resume_override(plan: SweepPlan, outcomes: Sequence[Outcome]) -> str | None
     """The override for `rnnbench resume`, empty if none is needed; None: there is nothing to resume."""
     if any(job.is_unfinished for job in outcomes):
         return ""
-    failed = {job.folder for job in outcomes if job.word == OUTCOMES["failed"]}
+    failed = {job.folder for job in outcomes if job.has_failed}
     if failed and _can_resume(plan, failed):
         return ""
     larger = {

@@ -13,12 +13,12 @@ from rnnbench.exit_status import FAILED, OK
 from rnnbench.records import RecordError
 from rnnbench.records.lock import locked_folder
 from rnnbench.records.messages import say
-from rnnbench.records.summary import SWEEP_FILE_NAME, read_summary
+from rnnbench.records.summary import SWEEP_FILE_NAME
 from rnnbench.records.wording import count
 from rnnbench.run.saved_run import used_up
 from rnnbench.run.setup import set_up
 from rnnbench.sweeps.backends import run_groups
-from rnnbench.sweeps.closing import print_sweep_summary
+from rnnbench.sweeps.closing import outcomes_of, print_sweep_summary
 from rnnbench.sweeps.plan import SweepPlan, read_plan
 from rnnbench.sweeps.remaining import Remaining, accept_gaps, remaining_of
 
@@ -73,20 +73,14 @@ def resume_sweep(
             num_left = sum(len(part.rows) for group in remaining.values() for part in group.parts)
             tell(f"resuming {num_left} of {count(num_jobs, 'job')} in {count(len(remaining), 'group')} -> {folder}")
             # One that fails again with fail_fast must not keep the others from their turn.
-            numbers = sorted(remaining, key=lambda number: any(_has_failed(job.folder) for job in plan.jobs(number)))
+            failed = {outcome.folder for outcome in outcomes_of(plan) if outcome.has_failed}
+            numbers = sorted(remaining, key=lambda number: not failed.isdisjoint(plan.groups[number].folders))
             status = max(status, run_groups(folder, numbers, plan.settings, trusted, {}, quiet=quiet, say=tell))
             if closing:
                 print_sweep_summary(read_plan(folder), sys.stdout)
         elif not problems:
             tell(f"{folder} is finished: all of its {count(num_jobs, 'job')}")
     return status
-
-
-def _has_failed(folder: Path) -> bool:
-    try:
-        return read_summary(folder).status == "failed"
-    except RecordError:
-        return False
 
 
 def _check(plan: SweepPlan, trusted: Trusted) -> None:
