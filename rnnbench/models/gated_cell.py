@@ -22,7 +22,7 @@ RECURRENCES = ("auto", "torch", "native", "fused")
 FUSED_MEMORY = 1.3
 """Memory of the fused operation relative to single steps, on a CPU: 1.26 (LSTM, oneDNN) and 1.29 (GRU) measured."""
 
-COST_OF_TORCH = "an update takes two to four times the time"
+COST_OF_TORCH = "an update takes 1.5 to 4 times the time"
 """What a run loses if torch computes its sweeps on a CPU; see docs/performance.md."""
 
 
