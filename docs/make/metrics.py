@@ -11,6 +11,7 @@ from rnnbench.config.request import Request
 from rnnbench.metrics import Metric
 from rnnbench.optim.first_order import INFORMATION_FLOW, LEARNING_RATE
 from rnnbench.optim.hessian_free_metrics import METRICS
+from rnnbench.optim.weight_average import AVERAGE_ERROR_RATE, AVERAGE_LOSS
 from rnnbench.probes.base import Probe
 from rnnbench.records.board import CONSTANT_PREDICTOR, DETAILS, OVERVIEW, QUANTILES
 from rnnbench.tasks.answers import ANSWER_LOSS, EXACT_SEQUENCE_RATE, WRONG_OUTPUTS, WRONG_SYMBOLS
@@ -84,6 +85,7 @@ def _sections() -> Iterator[str]:
         yield _section(f"Probe `{name}`", probe.metrics, summary)
     yield _section("First-order optimizers, if `optim.information_flow` is set", (INFORMATION_FLOW,))
     yield _section("First-order optimizers with a schedule", (LEARNING_RATE,))
+    yield _section("First-order optimizers, if `optim.average_decay` is set", (AVERAGE_LOSS, AVERAGE_ERROR_RATE))
     yield _section("Optimizer `hf`", METRICS)
     yield f"\n{PICTURES}"
 

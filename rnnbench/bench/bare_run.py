@@ -44,7 +44,7 @@ class BareRun:
         self.problem = Problem(built.task, engine, seeds)
         self.optimizer: Optimizer = built.optimizer
         self.theta = draw_parameters(built.model, built.inits, self.problem.seeds, engine)
-        self._state, self._number = built.optimizer.initial_state(self.theta), 0
+        self._state, self._number = built.optimizer.first_state(self.theta), 0
         self._gradient_objective: Objective | None = None
 
     def wait(self) -> None:

@@ -49,12 +49,12 @@ class OptimizerCase:
     def run(self, num_updates: int | None = None) -> Update:
         """Make updates from the start, `self.num_updates` by default; returns the last."""
         numbers = range(num_updates or self.num_updates)
-        return self.updates(self.theta, self.optimizer.initial_state(self.theta), numbers)
+        return self.updates(self.theta, self.optimizer.first_state(self.theta), numbers)
 
 
 def an_update_changes_nothing(case: OptimizerCase) -> None:
     """Theta, state and hyperparameters are left as they were."""
-    state = case.optimizer.initial_state(case.theta)
+    state = case.optimizer.first_state(case.theta)
     for number in range(2):
         own = {entry.name: getattr(case.optimizer, entry.name) for entry in fields(case.optimizer)}
         inputs = {"theta": case.theta, **state, **{k: v for k, v in own.items() if isinstance(v, Tensor)}}
@@ -76,7 +76,7 @@ def a_run_can_be_repeated(case: OptimizerCase) -> None:
 
 def the_state_is_tensors_by_replica(case: OptimizerCase) -> None:
     """The state consists of finite tensors with a row per replica, of names, shapes and types that do not change."""
-    before = case.optimizer.initial_state(case.theta)
+    before = case.optimizer.first_state(case.theta)
     after = case.run()
     for name in before.keys() | after.state.keys():
         if name not in before or name not in after.state:

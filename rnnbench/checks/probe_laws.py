@@ -22,7 +22,7 @@ class ProbeCase:
 
     def view(self, run: OptimizerCase) -> View:
         """What the probe sees after the second update of a run."""
-        first = run.updates(run.theta, run.optimizer.initial_state(run.theta), range(1))
+        first = run.updates(run.theta, run.optimizer.first_state(run.theta), range(1))
         update = run.updates(first.theta, first.state, range(1, 2))
         return View(
             run.problem.model,

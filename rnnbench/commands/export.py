@@ -19,7 +19,7 @@ def _parser() -> argparse.ArgumentParser:
     """The parser of `rnnbench export`."""
     parser = CommandParser(
         prog="rnnbench export",
-        usage="rnnbench export RUN FILE [--overwrite]",
+        usage="rnnbench export RUN FILE [--average] [--overwrite]",
         description="Write the trained net of a run into a file, and print the Python code that loads it.",
         epilog="The code needs torch and nothing else; the file contains it too. rnnbench train init=from_file\n"
         "init.path=FILE starts runs from these weights.",
@@ -27,6 +27,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("run", metavar="RUN", nargs="?", help="folder of a run, or of a job of a sweep")
     parser.add_argument("file", metavar="FILE", nargs="?", help="file to write, such as net.pt")
+    parser.add_argument("--average", action="store_true", help="write the average of the weights (optim.average_decay)")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it is an exported net")
     add_trust_options(parser)
     return parser
@@ -61,7 +62,7 @@ def main(words: Sequence[str]) -> int:
 
     if file.exists() and not is_exported(file):
         raise ConfigError(f"{file} is not an exported net, so it is not overwritten")
-    net = read_saved_net(folder, trusted)
+    net = read_saved_net(folder, trusted, average=given.average)
     if net.warning is not None:
         say(net.warning)
     config = net.config
@@ -72,7 +73,8 @@ def main(words: Sequence[str]) -> int:
     except ValueError as error:
         raise ConfigError(f"{folder}: {error}") from error
     save_net(file, contents)
-    say(f"{config.name} after update {net.update:,} -> {file}")
+    what = f"the average of {config.name}" if given.average else config.name
+    say(f"{what} after update {net.update:,} -> {file}")
     code: str = contents[CODE]
     return show(lambda: [code.rstrip("\n")])
 

@@ -36,6 +36,9 @@ NOT_ARGUMENTS = frozenset({"name", "_target_", "_partial_", "cadence", "every", 
 NULL_IS_INFINITY = frozenset({"optim.clip_norm", "optim.clip_value"})
 """Keys whose null means infinity in a tensor of per-replica values."""
 
+NOISE_KEYS, AVERAGE_KEYS = ("gradient_noise", "gradient_noise_decay"), ("average_decay", "average_start")
+"""Keys of first-order methods whose values make an object each."""
+
 
 @dataclass(frozen=True)
 class Built:
@@ -170,6 +173,7 @@ def build(configs: Sequence[Config]) -> Built:
     schedule = _build_schedule(configs)
     if schedule is not None:
         hyperparameters["schedule"] = schedule
+    hyperparameters |= _noise_and_average(hyperparameters, [config.seed for config in configs])
     if is_torch_optimizer(import_class("optim", first.optim._target_)):
         optimizer = build_torch_optimizer(first, model.layout, hyperparameters)
     else:
@@ -201,6 +205,25 @@ def _build_schedule(configs: Sequence[Config]) -> "Schedule | None":
         raise ConfigError(f"optim={first.optim.name} has no learning rate; use schedule=constant without warmup")
     schedule: Schedule = _make("schedule", first.schedule, _hyperparameters("schedule", configs))
     return schedule
+
+
+def _noise_and_average(hyperparameters: dict[str, Any], seeds: Sequence[int]) -> dict[str, Any]:
+    """Build what all first-order methods may have beside the step; takes its keys out of the hyperparameters."""
+    import torch
+
+    from rnnbench.optim.gradient_noise import GradientNoise
+    from rnnbench.optim.weight_average import WeightAverage
+
+    if not hyperparameters.keys() >= {*NOISE_KEYS, *AVERAGE_KEYS}:
+        return {}
+    variance, noise_decay, decay, start = (hyperparameters.pop(key) for key in (*NOISE_KEYS, *AVERAGE_KEYS))
+    made: dict[str, Any] = {}
+    if bool((variance > 0).any()):
+        own_seeds = torch.tensor(seeds, dtype=torch.int64)
+        made["noise"] = GradientNoise(variance=variance, decay=noise_decay, seeds=own_seeds)
+    if bool((decay > 0).any()):
+        made["average"] = WeightAverage(decay=decay, start=start)
+    return made
 
 
 def build_task(config: Config) -> "Task":

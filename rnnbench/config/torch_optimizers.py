@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 RECURRENT = "recurrent"
 """Argument of a class that gets the names of the recurrent parameters."""
 
-OF_GRADIENT_METHODS = ("batch_size", "lr", "weight_decay", "clip_norm", "clip_value", "information_flow", "schedule")
+OF_GRADIENT_METHODS = (
+    *("batch_size", "lr", "weight_decay", "clip_norm", "clip_value", "information_flow"),
+    *("schedule", "noise", "average"),
+)
 """Keys of `rnnbench.optim.first_order.GradientMethod`; the other keys are arguments of the class."""
 
 

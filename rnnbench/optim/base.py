@@ -123,6 +123,11 @@ class Optimizer(ABC):
         return ()
 
     @property
+    def evaluation_metrics(self) -> Sequence[Metric]:
+        """Descriptions of what an evaluation of `averaged` adds."""
+        return ()
+
+    @property
     @abstractmethod
     def num_drawn_sequences(self) -> int:
         """Number of sequences of a replica that one update draws and holds in memory."""
@@ -158,6 +163,18 @@ class Optimizer(ABC):
     @abstractmethod
     def initial_state(self, theta: Tensor) -> State:
         """The state before the first update, for theta (R, P)."""
+
+    def first_state(self, theta: Tensor) -> State:
+        """The state with which a run begins: `initial_state`, and what a base class keeps beside it."""
+        return self.initial_state(theta)
+
+    def averaged(self, state: State) -> Tensor | None:
+        """The average of the weights, (R, P), which is evaluated beside theta; None: there is none.
+
+        Args:
+            state: State of this optimizer.
+        """
+        return None
 
     @abstractmethod
     def update(self, theta: Tensor, state: State, update: int, draw: DrawObjective) -> Update:

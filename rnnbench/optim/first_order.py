@@ -14,7 +14,9 @@ from rnnbench.metrics import Metric
 from rnnbench.objective.objective import Gradient
 from rnnbench.optim.base import DrawObjective, Optimizer, State, Update, UpdateIndex
 from rnnbench.optim.clipping import clip_by_norm, clip_by_value
+from rnnbench.optim.gradient_noise import GradientNoise
 from rnnbench.optim.schedules.base import Schedule
+from rnnbench.optim.weight_average import AVERAGE_ERROR_RATE, AVERAGE_LOSS, WeightAverage
 from rnnbench.tasks.base import Stream
 
 INFORMATION_FLOW = Metric(
@@ -26,6 +28,9 @@ INFORMATION_FLOW = Metric(
 """The penalty on vanishing gradients of `rnnbench.models.information_flow`, without its weight."""
 
 LEARNING_RATE = Metric("optim/lr", "learning rate of this update", "that of optim.lr", "follows the schedule")
+
+AVERAGE = "weight_average"
+"""Name of the average of the weights in the state, (R, P)."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -44,6 +49,8 @@ class GradientMethod(Optimizer):
         information_flow: (R, 1), weight of the penalty on vanishing gradients; its gradient is added before clipping,
             as Pascanu et al. (2013) do.
         schedule: Factor of the learning rate at each update; None: 1.
+        noise: Noise that is added to the clipped gradient; None: none.
+        average: Average of the weights, which is kept beside them; None: none.
     """
 
     batch_size: int
@@ -53,6 +60,8 @@ class GradientMethod(Optimizer):
     clip_value: Tensor
     information_flow: Tensor
     schedule: Schedule | None = None
+    noise: GradientNoise | None = None
+    average: WeightAverage | None = None
     _clips_by_norm: bool = field(init=False, repr=False)
     _clips_by_value: bool = field(init=False, repr=False)
     keeps_flow: bool = field(init=False, repr=False)
@@ -63,6 +72,8 @@ class GradientMethod(Optimizer):
         object.__setattr__(self, "_clips_by_norm", bool(self.clip_norm.isfinite().any()))
         object.__setattr__(self, "_clips_by_value", bool(self.clip_value.isfinite().any()))
         object.__setattr__(self, "keeps_flow", bool((self.information_flow > 0).any()))
+        if self.noise is not None:  # which is drawn by the host
+            object.__setattr__(self, "is_capturable", False)
 
     @property
     @override
@@ -71,9 +82,23 @@ class GradientMethod(Optimizer):
         return flow if self.schedule is None else (*flow, LEARNING_RATE)
 
     @property
+    @override
+    def evaluation_metrics(self) -> Sequence[Metric]:
+        return () if self.average is None else (AVERAGE_LOSS, AVERAGE_ERROR_RATE)
+
+    @property
     def num_drawn_sequences(self) -> int:
         """One batch."""
         return self.batch_size
+
+    @override
+    def first_state(self, theta: Tensor) -> State:
+        state = super().first_state(theta)
+        return state if self.average is None else {**state, AVERAGE: theta.clone()}
+
+    @override
+    def averaged(self, state: State) -> Tensor | None:
+        return state.get(AVERAGE)
 
     def point(self, theta: Tensor, state: State, update: UpdateIndex) -> Tensor:
         """The point at which the gradient is computed: theta, or the look-ahead point of a Nesterov method, (R, P)."""
@@ -113,7 +138,9 @@ class GradientMethod(Optimizer):
     @override
     def replicas(self, index: Tensor) -> Self:
         schedule = None if self.schedule is None else self.schedule.replicas(index)
-        return replace(super().replicas(index), schedule=schedule)
+        noise = None if self.noise is None else self.noise.replicas(index)
+        average = None if self.average is None else self.average.replicas(index)
+        return replace(super().replicas(index), schedule=schedule, noise=noise, average=average)
 
     def clip(self, gradient: Tensor) -> Tensor:
         """The gradient (R, P) after clipping; the gradient itself if no replica clips.
@@ -128,13 +155,16 @@ class GradientMethod(Optimizer):
         return gradient
 
     def update(self, theta: Tensor, state: State, update: UpdateIndex, draw: DrawObjective) -> Update:
-        """One gradient, clipped, and one step; see `Optimizer.update`."""
+        """One gradient, clipped, with noise if there is any, and one step; see `Optimizer.update`."""
         objective = draw(Stream.GRADIENT, self.batch_size)
         gradient = objective.loss_and_gradient(self.point(theta, state, update), with_flow=self.keeps_flow)
         clipped_gradient = self.clip(self._with_flow(gradient))
         lr = self.lr_at(update, theta.device)
         method = self if lr is None else self.with_lr(lr, theta)
-        next_theta, next_state = method.advance(clipped_gradient, theta, state, update)
+        noisy = clipped_gradient if self.noise is None else self.noise.add(clipped_gradient, int(update))
+        next_theta, next_state = method.advance(noisy, theta, state, update)
+        if self.average is not None:  # into the same mapping, by which a method may recognize its state
+            next_state[AVERAGE] = self.average.after(state[AVERAGE], next_theta, update)
         metrics = {} if gradient.flow is None else {INFORMATION_FLOW.tag: gradient.flow.penalty}
         products = torch.zeros(len(theta), dtype=torch.float64)  # on the host, which counts them after every update
         passes = products + self.batch_size

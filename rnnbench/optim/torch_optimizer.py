@@ -13,7 +13,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from rnnbench.optim.base import State, UpdateIndex
-from rnnbench.optim.first_order import GradientMethod
+from rnnbench.optim.first_order import AVERAGE, GradientMethod
 from rnnbench.optim.parameter_group import Layout, ParameterGroup
 from rnnbench.optim.torch_trial import Trial, make_optimizer, try_class
 
@@ -144,7 +144,7 @@ class TorchOptimizer(GradientMethod):
         if self._live.get("state") is state:
             groups: Sequence[ParameterGroup] = self._live["groups"]
             return groups
-        named = {name: rows for name, rows in state.items() if name != POINT}
+        named = {name: rows for name, rows in state.items() if name not in (POINT, AVERAGE)}
         self._live["numbers"] = {}
         groups = [self._make_group(rows, theta) for rows in self._rows_of_groups(len(theta), named)]
         for group in groups:

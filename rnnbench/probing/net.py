@@ -13,6 +13,7 @@ from rnnbench.config.given_paths import no_folder
 from rnnbench.config.schema import Config
 from rnnbench.config.trust import NOTHING, Trusted
 from rnnbench.models.base import Model
+from rnnbench.optim.first_order import AVERAGE
 from rnnbench.records import RecordError, is_run_folder, is_sweep_folder, read_summary
 from rnnbench.records.summary import CHECKPOINT, FILE_NAME
 from rnnbench.run.checkpoint_reading import stored_config
@@ -39,15 +40,16 @@ class SavedNet:
     warning: str | None
 
 
-def read_saved_net(folder: Path, trusted: Trusted = NOTHING) -> SavedNet:
+def read_saved_net(folder: Path, trusted: Trusted = NOTHING, *, average: bool = False) -> SavedNet:
     """Read the latest net of a run.
 
     Args:
         folder: Folder of a run, or of a job of a sweep.
         trusted: Folders and modules whose classes may be imported.
+        average: Whether to read the average of the weights instead.
 
     Raises:
-        ConfigError: The folder is no run, or a class may not be imported.
+        ConfigError: The folder is no run, a class may not be imported, or the run keeps no average.
         RecordError: The run has no checkpoint yet, or it is damaged.
     """
     if is_sweep_folder(folder):
@@ -62,7 +64,9 @@ def read_saved_net(folder: Path, trusted: Trusted = NOTHING) -> SavedNet:
         contents |= {"config": summary.config, "schema": summary.schema, "classes": summary.classes}
     config = stored_config(contents, where, trusted, probe={}, device="cpu", threads=1)
     model: Model = build([config]).model
-    (theta,) = contents["theta"]
+    if average and AVERAGE not in contents["optimizer_state"]:
+        raise ConfigError(f"{folder} keeps no average of its weights: it was trained with optim.average_decay=0")
+    (theta,) = contents["optimizer_state"][AVERAGE] if average else contents["theta"]
     if theta.shape != (model.num_parameters,) or theta.dtype != getattr(torch, config.dtype):
         raise RecordError(f"{where} does not match its configuration: its parameters are not those of the net")
     parameters = {name: view[0] for name, view in model.parameters(theta.unsqueeze(0)).items()}

@@ -119,8 +119,13 @@ PLAIN = Board()
 """Every column has its name as tag."""
 
 _CHARTS = (
-    Chart("loss, beside the constant predictor's", ("loss/eval", "loss/constant_predictor", "loss/train")),
-    Chart("error rate, beside the constant predictor's", ("error_rate/eval", "error_rate/constant_predictor")),
+    Chart(
+        "loss, beside the constant predictor's", ("loss/eval", "loss/average", "loss/constant_predictor", "loss/train")
+    ),
+    Chart(
+        "error rate, beside the constant predictor's",
+        ("error_rate/eval", "error_rate/average", "error_rate/constant_predictor"),
+    ),
     Chart("loss of the answers", ("answer_loss/eval",)),
     Chart("norm of the gradient", ("gradient/norm",)),
     Chart(

@@ -104,6 +104,12 @@ class Group:
         return median([run.summary.error_rate for run in self.runs])
 
     @cached_property
+    def average(self) -> tuple[float | None, float | None] | None:
+        """Medians of loss and error rate of the average of the weights; None: no run keeps one."""
+        found = [run.average for run in self.runs if run.average is not None]
+        return (median([loss for loss, _ in found]), median([rate for _, rate in found])) if found else None
+
+    @cached_property
     def baseline_loss(self) -> float | None:
         """Loss of the constant predictor; None: it differs between the runs."""
         return _common([run.summary.baseline_loss for run in self.runs])

@@ -40,6 +40,7 @@ _BUDGET = "budget."
 _NOT_ARITHMETIC = (_BUDGET, SEED, SWEEP, "record.", "name", "device", "threads")
 _COLUMNS = {"updates": "update", "sequences": "cost/sequences", "seconds": "time/seconds"}
 _LOSS, _ERROR_RATE, _PRODUCTS = "loss/eval", "error_rate/eval", "cost/products"
+_OF_AVERAGE = ("loss/average", "error_rate/average")
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Run:
         fields: Configuration of the run, by dotted name.
         curve: Evaluations of the run; None: they cannot be read.
         products_when_solved: Number of Gauss-Newton products until the run was solved; None: unknown.
+        average: Loss and error rate of the average of the weights at the last evaluation; None: there is none.
     """
 
     folder: Path
@@ -74,6 +76,7 @@ class Run:
     fields: Fields
     curve: Curve | None
     products_when_solved: float | None = None
+    average: tuple[float, float] | None = None
 
     @cached_property
     def outcome(self) -> Outcome:
@@ -115,14 +118,15 @@ def read_runs(folders: Sequence[Path], problems: list[Problem]) -> Iterator[Run]
         except RecordError as error:
             problems.append(Problem(folder, _without_folder(error, folder)))
             continue
-        curve, products = None, None
+        curve, products, average = None, None, None
         try:
             metrics = read_metrics(folder)
             curve = curve_of(metrics)
             products = _products_when_solved(metrics, summary)
+            average = _last_average(metrics)
         except RecordError as error:
             problems.append(Problem(folder, _without_folder(error, folder), "without curves"))
-        yield Run(folder, _up_to_date(summary, curve), _fields(summary), curve, products)
+        yield Run(folder, _up_to_date(summary, curve), _fields(summary), curve, products, average)
 
 
 def _fields(summary: Summary) -> Fields:
@@ -242,6 +246,15 @@ def _products_when_solved(metrics: Mapping[str, Array], summary: Summary) -> flo
         return None
     at = metrics[_PRODUCTS][metrics["update"] == summary.solved_at.update]
     return float(at[0]) if at.size and np.isfinite(at[0]) else None
+
+
+def _last_average(metrics: Mapping[str, Array]) -> tuple[float, float] | None:
+    """Return loss and error rate of the average of the weights at the last evaluation; None: there is no average."""
+    if any(column not in metrics for column in _OF_AVERAGE):
+        return None
+    loss, error_rate = (metrics[column] for column in _OF_AVERAGE)
+    rows = np.flatnonzero(~np.isnan(error_rate))
+    return (float(loss[rows[-1]]), float(error_rate[rows[-1]])) if rows.size else None
 
 
 def _up_to_date(summary: Summary, curve: Curve | None) -> Summary:

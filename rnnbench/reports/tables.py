@@ -46,6 +46,7 @@ class Table:
 def outcome_table(groups: Sequence[Group]) -> Table:
     """Make the table of solved runs, losses and error rates of each group."""
     names = groups[0].names
+    has_average = any(group.average for group in groups)
     unusual = [outcome for outcome in _UNUSUAL if any(group.counts[outcome] for group in groups)]
     rows = [
         (
@@ -57,6 +58,7 @@ def outcome_table(groups: Sequence[Group]) -> Table:
             *(str(group.counts[outcome]) for outcome in unusual),
             _with_reference(wording.number(group.loss), wording.number(group.baseline_loss)),
             _with_reference(wording.percent(group.error_rate), wording.percent(group.baseline_error_rate)),
+            *(_of_average(group) if has_average else ()),
         )
         for group in groups
     ]
@@ -68,7 +70,10 @@ def outcome_table(groups: Sequence[Group]) -> Table:
         note += " Unfinished runs count as not solved."
     if any(group.loss == math.inf for group in groups):
         note += " A loss of inf: most runs diverged."
-    columns = (*_headings(names), "runs", "solved", "share", "95 % interval", *unusual, "loss", "error rate")
+    if has_average:
+        note += " Of average: at the average of the weights (optim.average_decay)."
+    scores = ("loss", "error rate", *(("loss of average", "error rate of average") if has_average else ()))
+    columns = (*_headings(names), "runs", "solved", "share", "95 % interval", *unusual, *scores)
     return Table("Outcome", columns, len(_headings(names)), rows, note)
 
 
@@ -153,6 +158,12 @@ def _headings(names: Sequence[str]) -> tuple[str, ...]:
 
 def _labels(group: Group) -> tuple[str, ...]:
     return tuple(map(fields.format_value, group.values)) or (group.label,)
+
+
+def _of_average(group: Group) -> tuple[str, str]:
+    """The cells with loss and error rate of the average of the weights."""
+    loss, error_rate = group.average or (None, None)
+    return wording.number(loss), wording.percent(error_rate)
 
 
 def _with_reference(value: str, constant: str) -> str:

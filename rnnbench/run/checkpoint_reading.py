@@ -173,7 +173,7 @@ class Form:
         """Return the form for a run with these objects."""
         theta = torch.zeros(1, setup.built.model.num_parameters, dtype=setup.dtype)
         columns = record_columns(setup.config, setup.built)
-        return cls(theta, setup.built.optimizer.initial_state(theta), header(columns))
+        return cls(theta, setup.built.optimizer.first_state(theta), header(columns))
 
     def check(self, path: Path, snapshot: Snapshot) -> None:
         """Check the tensors of a checkpoint.

@@ -172,7 +172,7 @@ class _Rehearsal:
     def _update(self, theta: Tensor, objective: Objective) -> Update:
         """Make one update by an optimizer of the user's own, and check what it returns."""
         optimizer = self.built.optimizer.replicas(torch.tensor(self.seeds))
-        state = optimizer.initial_state(theta)
+        state = optimizer.first_state(theta)
         self._check_state("initial_state", state)
         before, kept = theta.clone(), {name: tensor.clone() for name, tensor in state.items()}
         update = optimizer.update(theta, state, 0, lambda _, size: objective.rows(0, min(size, NUM_SEQUENCES)))

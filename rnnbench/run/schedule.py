@@ -35,7 +35,11 @@ def record_columns(config: Config, built: Built) -> list[str]:
 
 def record_board(config: Config, built: Built) -> Board:
     """Return what TensorBoard shows of a run."""
-    metrics = [*LOOP_METRICS, *built.task.evaluation_metrics, *built.optimizer.metrics]
+    optimizer = built.optimizer
+    metrics = [
+        *(*LOOP_METRICS, *built.task.evaluation_metrics),
+        *(*optimizer.evaluation_metrics, *optimizer.metrics),
+    ]
     metrics += [metric for probe in built.probes.values() for metric in probe.metrics]
     baselines = {"loss/eval": built.task.baseline_loss, "error_rate/eval": built.task.baseline_error_rate}
     return board_of(record_columns(config, built), metrics, baselines)

@@ -10,6 +10,7 @@ from enum import IntEnum
 import torch
 from torch import Tensor
 
+from rnnbench.tasks.normal_numbers import normal
 from rnnbench.tasks.random_numbers import Updates, batch_words, per_replica, random_words
 
 
@@ -23,6 +24,7 @@ class Stream(IntEnum):
     EVALUATION = 4
     CONFIRMATION = 5
     PROBE = 6
+    GRADIENT_NOISE = 7
 
 
 STREAMS = {"train": Stream.GRADIENT, "validation": Stream.EVALUATION, "test": Stream.CONFIRMATION}
@@ -110,3 +112,23 @@ class Draw:
     def full_lengths(self, num_steps: int) -> Tensor:
         """Lengths of sequences that all have num_steps steps, (R, B), int64."""
         return torch.full((len(self.seeds), self.batch_size), num_steps, device=self.device)
+
+
+NUMBERS_PER_WORD, ROWS = 2, 2
+"""Normal numbers from a random word, and rows of random words that cost no more than one row."""
+
+
+def normal_vectors(seeds: Sequence[int], stream: Stream, update: int, size: int, *, like: Tensor) -> Tensor:
+    """A vector of standard normal numbers for each replica, (R, size): a pure function of (seed, stream, update).
+
+    Args:
+        seeds: One seed per replica, R of them.
+        stream: Data stream of the seed.
+        update: Index of the update, >= 0.
+        size: Length of the vectors.
+        like: Tensor whose type and device the result gets.
+    """
+    num_words = -(-size // (NUMBERS_PER_WORD * ROWS))
+    words = random_words(seeds, stream, update, num_words, ROWS, device=like.device)
+    numbers = normal(words, 1.0, out=like.new_empty((NUMBERS_PER_WORD * num_words, len(seeds), ROWS)))
+    return numbers.transpose(0, 1).reshape(len(seeds), -1)[:, :size]

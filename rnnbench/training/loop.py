@@ -10,7 +10,8 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
-from rnnbench.optim.base import Optimizer, Update
+from rnnbench.optim.base import Optimizer, State, Update
+from rnnbench.optim.weight_average import columns_of_average
 from rnnbench.probes.base import PreviousUpdate, View
 from rnnbench.training.costs import CostLedger, cost_columns, costs_of
 from rnnbench.training.divergence import Divergence
@@ -66,7 +67,7 @@ class Training(TrainingState):
         fail_fast: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        super().__init__(theta, optimizer.initial_state(theta), plan, recorder, clock)
+        super().__init__(theta, optimizer.first_state(theta), plan, recorder, clock)
         self._problem, self._optimizer = problem, optimizer
         self._listener, self._interrupt = listener, interrupt
         self._keeps_previous = keeps_previous
@@ -87,7 +88,7 @@ class Training(TrainingState):
         try:
             if self._is_new:
                 with self._interrupt.allowed():
-                    first = self._problem.evaluate(self.theta)
+                    first = self._evaluate(self.theta, self.state)
                 self._store_evaluation(first, self.active)
                 self._log(None, None, first)
                 self.settle()
@@ -135,7 +136,7 @@ class Training(TrainingState):
             if step is not None:
                 return step
         update = self._optimizer.update(self.theta, self.state, self.update, self._problem.draw(self.update))
-        evaluation = self._problem.evaluate(update.theta) if self.plan.is_evaluated(number) else None
+        evaluation = self._evaluate(update.theta, update.state) if self.plan.is_evaluated(number) else None
         frozen = self._divergence.freeze(self.theta, self.state, update, number)
         return Step(*frozen, costs_of(update), update, evaluation)
 
@@ -203,13 +204,19 @@ class Training(TrainingState):
         ending = [index for index in self.running() if index in used_up]
         if not ending:
             return None
-        evaluation = self._problem.evaluate(self.theta[[self.active.index(index) for index in ending]])
+        rows = [self.active.index(index) for index in ending]
+        evaluation = self._evaluate(self.theta[rows], {name: tensor[rows] for name, tensor in self.state.items()})
         self._store_evaluation(evaluation, ending)
         if is_logged:
             return evaluation if ending == self.active else None
         self._recorder.observe(self.update, ending, self._cost_columns(ending) | dict(evaluation), None)
         self._end_failed()
         return None
+
+    def _evaluate(self, theta: Tensor, state: State) -> Mapping[str, Tensor]:
+        """Evaluate parameters, and the average of the weights if the optimizer keeps one; column -> values, (k,)."""
+        values, average = self._problem.evaluate(theta), self._optimizer.averaged(state)
+        return values if average is None else values | columns_of_average(self._problem.evaluate(average))
 
     def _store_evaluation(self, evaluation: Mapping[str, Tensor], indices: Sequence[int]) -> None:
         losses, error_rates = evaluation["loss/eval"].tolist(), evaluation["error_rate/eval"].tolist()

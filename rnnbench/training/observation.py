@@ -235,7 +235,7 @@ class Observer:
 def columns(probes: Mapping[str, ScheduledProbe], optimizer: Optimizer, model: Model, task: Task) -> list[str]:
     """Return the columns of metrics.csv for a run; wall-clock time is last."""
     tags = [metric.tag for metric in LOOP_METRICS if not metric.tag.startswith("time/")]
-    tags += [metric.tag for metric in (*task.evaluation_metrics, *optimizer.metrics)]
+    tags += [metric.tag for metric in (*task.evaluation_metrics, *optimizer.evaluation_metrics, *optimizer.metrics)]
     for scheduled in probes.values():
         if scheduled.every > 0:
             tags += scheduled.probe.columns(model, task)

@@ -30,6 +30,23 @@ class FirstOrderConfig(OptimizerConfig):
         low=0,
         per_replica=True,
     )
+    gradient_noise: float = option(
+        0.0,
+        "variance of normal noise added to the clipped gradient, at the first update (Neelakantan et al. 2015: eta)",
+        low=0,
+        per_replica=True,
+    )
+    gradient_noise_decay: float = option(
+        0.55, "decay of this variance: gradient_noise / updates^gradient_noise_decay", low=0, per_replica=True
+    )
+    average_decay: float = option(
+        0.0,
+        "decay of an average of the weights that is evaluated beside them; 1: mean of all; 0: no average",
+        low=0,
+        high=1,
+        per_replica=True,
+    )
+    average_start: int = option(0, "first updates whose weights are not averaged", low=0, per_replica=True)
 
 
 @choice("optim", "sgd")

@@ -4,15 +4,16 @@ Letters: R replicas. Each key of a schedule may differ between replicas: a float
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Self
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from rnnbench.optim.per_replica import PerReplica
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Schedule(ABC):
+class Schedule(PerReplica, ABC):
     """Factor of the learning rate at each update: a linear warm-up, then a decay.
 
     Of `warmup` updates the k-th, counted from 1, has the factor k / warmup, as torch's LinearLR from 1 / warmup to 1.
@@ -23,7 +24,6 @@ class Schedule(ABC):
     """
 
     warmup: Tensor
-    _moved: dict[torch.device, Self] = field(default_factory=dict, init=False, repr=False)
 
     @abstractmethod
     def decay(self, update: Tensor) -> Tensor:
@@ -42,21 +42,3 @@ class Schedule(ABC):
         index = self.warmup.new_zeros(()) + update  # so that an int and a tensor give the same bits
         warming = (index + 1) / self.warmup.clamp(min=1)
         return torch.where(warming <= 1, warming, self.decay((index - self.warmup).clamp(min=0)))
-
-    def tensors(self) -> dict[str, Tensor]:
-        """The keys that may differ between replicas, by name."""
-        values = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.init}
-        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
-
-    def replicas(self, index: Tensor) -> Self:
-        """The same schedule for some replicas, by their rows, int64, or by a mask, (R,), bool."""
-        return self._with({name: value[index.to(value.device)] for name, value in self.tensors().items()})
-
-    def on(self, device: torch.device) -> Self:
-        """The same schedule with its tensors on a device; cached, so that an update does not wait for the device."""
-        if device not in self._moved:
-            self._moved[device] = self._with({name: value.to(device) for name, value in self.tensors().items()})
-        return self._moved[device]
-
-    def _with(self, tensors: dict[str, Any]) -> Self:
-        return replace(self, **tensors)
