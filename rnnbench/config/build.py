@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rnnbench.config.choices.first_order import NOT_FIRST_ORDER, FirstOrderConfig
+from rnnbench.config.choices.models import LayersConfig
 from rnnbench.config.choices.schedules import no_schedule
 from rnnbench.config.classes import built_choices, import_class, is_own, is_torch_optimizer
 from rnnbench.config.compatibility import check_optimizer, check_probes
@@ -160,14 +161,8 @@ def build(configs: Sequence[Config]) -> Built:
     check_agreement(configs)
     first = configs[0]
     task = build_task(first)
-    sizes = {"input_size": task.input_size, "output_size": task.output_size}
-    model = _make("model", first.model, {**sizes, **_arguments(first.model)})
     check_task(task)
-    if is_own(type(model)):
-        try:
-            check_model(model)
-        except Exception as error:
-            raise fault("model", error) from error
+    model = _build_model(first.model, task)
     inits = _initializers(configs)
     hyperparameters = _hyperparameters("optim", configs)
     schedule = _build_schedule(configs)
@@ -181,6 +176,34 @@ def build(configs: Sequence[Config]) -> Built:
     check_optimizer(task, model, optimizer)
     probes = build_probes(first, model)
     return Built(task, model, inits, optimizer, probes)
+
+
+def _build_model(choice: Choice, task: "Task") -> "Model":
+    """Build the model of a task; several layers become one model, whose layers are models of the class."""
+    from rnnbench.models.stack import Stack
+
+    arguments = {"output_size": task.output_size, **_arguments(choice)}
+    if not isinstance(choice, LayersConfig):
+        return _layer(choice, task.input_size, arguments)
+    above = [choice.hidden_size] * (arguments.pop("num_layers") - 1)
+    layers = [_layer(choice, input_size, arguments) for input_size in (task.input_size, *above)]
+    if not above:
+        return layers[0]
+    try:
+        return Stack(layers)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _layer(choice: Choice, input_size: int, arguments: Mapping[str, Any]) -> "Model":
+    """Build the model of a choice for a number of inputs; one of the user's own is checked."""
+    model: Model = _make("model", choice, {"input_size": input_size, **arguments})
+    if is_own(type(model)):
+        try:
+            check_model(model)
+        except Exception as error:
+            raise fault("model", error) from error
+    return model
 
 
 def _hyperparameters(group: str, configs: Sequence[Config]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def check_optimizer(task: "Task", model: "Model", optimizer: "Optimizer") -> Non
     if isinstance(optimizer, GradientMethod) and optimizer.keeps_flow and not has_flow:
         raise ConfigError(
             "optim.information_flow: the penalty on vanishing gradients is defined for the simple recurrent net; "
-            "choose model=rnn, or set optim.information_flow=0"
+            "choose model=rnn with model.num_layers=1, or set optim.information_flow=0"
         )
     if not optimizer.needs_products:
         return

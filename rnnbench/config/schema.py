@@ -123,59 +123,6 @@ class TwoSequenceConfig(TaskConfig):
     num_positions: int = option(3, "number of first steps, which show the class", low=1)
 
 
-# ---------------------------------------------------------------- model
-
-
-@choice("model", "rnn")
-@dataclass
-class RnnConfig(Choice):
-    """The simple recurrent net."""
-
-    hidden_size: int = option(100, "number of hidden units n", low=1)
-    nonlinearity: str = option(
-        "tanh", "nonlinearity of the hidden units", choices=("tanh", "relu", "linear", "sigmoid")
-    )
-    recurrence: str = option(
-        "auto",
-        "backend of the recurrence: native kernels (CPU), triton (GPU), torch, or auto: the kernels if they can run",
-        choices=("auto", "torch", "native", "triton"),
-    )
-
-
-@choice("model", "latch")
-@dataclass
-class LatchNetConfig(Choice):
-    """The simple recurrent net whose last inputs are noise that is added to the units without weights."""
-
-    hidden_size: int = option(1, "number of hidden units n", low=1)
-    nonlinearity: str = option("tanh", "nonlinearity of the hidden units", choices=("tanh", "linear"))
-
-
-@dataclass
-class GatedNetConfig(Choice):
-    """A gated net."""
-
-    hidden_size: int = option(100, "number of hidden units n", low=1)
-    recurrence: str = option(
-        "auto",
-        "backend of the recurrence: native kernels (CPU), torch, fused (torch.nn's operation for gradients), or auto: "
-        "the kernels if they can run",
-        choices=("auto", "torch", "native", "fused"),
-    )
-
-
-@choice("model", "lstm")
-@dataclass
-class LstmConfig(GatedNetConfig):
-    """The long short-term memory."""
-
-
-@choice("model", "gru")
-@dataclass
-class GruConfig(GatedNetConfig):
-    """The gated recurrent unit."""
-
-
 # ---------------------------------------------------------------- init
 
 

@@ -11,7 +11,8 @@ _KEYS: Mapping[str, str] = {
     "task.delay": "delay lag shift",
     "task.sequence_length": "t seq_len seqlen seq_length sequence_len length len time_steps timesteps bptt delay lag",
     "model": "net network cell arch architecture rnn rnn_type cell_type",
-    "model.hidden_size": "h hidden hidden_dim hidden_units units nhid rnn_size state_size d_model width layers nlayers",
+    "model.hidden_size": "h hidden hidden_dim hidden_units units nhid rnn_size state_size d_model width",
+    "model.num_layers": "layers nlayers n_layers depth num_rnn_layers",
     "model.nonlinearity": "activation activation_function activation_fn act nonlin",
     "init": "initializer initialization initialisation weight_init",
     "init.spectral_radius": "radius rho spectral",
@@ -103,8 +104,6 @@ _CHOICES: Mapping[str, Mapping[str, str]] = {
 
 _REMARKS: Mapping[str, str] = {
     "epochs": "every update draws new sequences, so there are no epochs",
-    "layers": "every net has one recurrent layer",
-    "nlayers": "every net has one recurrent layer",
     "dropout": "no net has dropout",
 }
 """Name of a feature that rnnbench does not have -> the reason."""

@@ -8,7 +8,6 @@ o outputs; r and b are the replicas and sequences of one block.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -154,8 +153,8 @@ class Model(ABC):
         num_state_parts: Number of parts of the whole state, n units each; the hidden state is the first.
     """
 
-    matching_distances: ClassVar[Sequence[str]] = ()
-    num_state_parts: ClassVar[int] = 1
+    matching_distances: Sequence[str] = ()
+    num_state_parts: int = 1
     input_size: int
     hidden_size: int
     output_size: int

@@ -26,7 +26,7 @@ GOAL = "# Goal: "
 _NAMES = {"task": "Task", "model": "Model", "init": "Initialization", "optim": "Optimizer", "schedule": "Schedule"}
 _MAIN: Mapping[str, tuple[str, ...]] = {
     "task": ("sequence_length", "variant"),
-    "model": ("hidden_size", "nonlinearity"),
+    "model": ("hidden_size", "num_layers", "nonlinearity"),
     "init": ("spectral_radius", "input_scale"),
     "optim": ("lr", "momentum", "batch_size", "clip_norm", "damping", "structural_damping", "gradient_batch_size"),
     "schedule": ("warmup", "length", "step_size", "gamma"),

@@ -16,6 +16,7 @@ from rnnbench.models.gru import Gru
 from rnnbench.models.latch import Latch
 from rnnbench.models.lstm import Lstm
 from rnnbench.models.simple_rnn import SimpleRnn
+from rnnbench.models.stack import Stack
 from rnnbench.objective.engine import Engine
 from rnnbench.optim.sgd import Sgd
 from rnnbench.training.problem import Problem, draw_parameters
@@ -78,7 +79,11 @@ def test_a_model_that_breaks_a_law(model, law):
     assert law in broken(MODEL_LAWS, model_cases(model(2, 1, 3)))
 
 
-@pytest.mark.parametrize("model", [Plain, SimpleRnn, Lstm, Gru, Latch])
+def two_layers(d, o, n):
+    return Stack([Lstm(d, o, n), Lstm(n, o, n)])
+
+
+@pytest.mark.parametrize("model", [Plain, SimpleRnn, Lstm, Gru, Latch, two_layers])
 def test_a_model_that_breaks_none(model):
     assert broken(MODEL_LAWS, model_cases(model(4, 2, 3))) == []
 

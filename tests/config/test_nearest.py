@@ -102,7 +102,7 @@ USUAL = {
     "hidden_dim": "model.hidden_size",
     "hidden-size": "model.hidden_size",
     "units": "model.hidden_size",
-    "n_layers": "model.hidden_size",
+    "n_layers": "model.num_layers",
     "activation": "model.nonlinearity",
     "optimizer": "optim",
     "learning_rate": "optim.lr",

@@ -18,6 +18,7 @@ from rnnbench.models.lstm import Lstm
 from rnnbench.models.nonlinearity import NONLINEARITIES
 from rnnbench.models.parameters import Parameter
 from rnnbench.models.simple_rnn import SimpleRnn
+from rnnbench.models.stack import Stack
 from rnnbench.models.torch_layout import CELLS, arguments_of, parameters_of, state_dict_of
 from rnnbench.modules.from_model import StepNet, module_of
 from rnnbench.modules.recurrent_net import RecurrentNet
@@ -50,10 +51,17 @@ def of_one_input_more(d, o, n, nonlinearity="tanh"):
     return Latch(n + d, o, n, nonlinearity)
 
 
+def stacked(make):
+    return lambda d, o, n: Stack([make(d, o, n), make(n, o, n)])
+
+
 PACKAGED = {
     **{name: lambda d, o, n, name=name: SimpleRnn(d, o, n, name) for name in NONLINEARITIES},
     "lstm": Lstm,
     "gru": Gru,
+    "sigmoid_2": stacked(lambda d, o, n: SimpleRnn(d, o, n, "sigmoid")),
+    "lstm_2": stacked(Lstm),
+    "gru_2": stacked(Gru),
     "latch": of_one_input_more,
     "latch_linear": lambda d, o, n: of_one_input_more(d, o, n, "linear"),
 }
@@ -192,7 +200,8 @@ GOOD = {"cell": "lstm", "input_size": 2, "hidden_size": 5, "output_size": 3}
             {"readout.bias": None},
             r"has no entry readout.bias; the state_dict of an exported net has initial_state, rnn",
         ),
-        ({"rnn.weight_ih_l1": torch.zeros(1)}, r"has the entry 'rnn.weight_ih_l1'; the state_dict"),
+        ({"rnn.weight_hh_l1": torch.zeros(1)}, r"has the entry 'rnn.weight_hh_l1'; the state_dict"),
+        ({"rnn.weight_ih_l1": torch.zeros(1)}, r"has no entry rnn.weight_hh_l1; the state_dict"),
         ({"readout.bias": [1.0, 2.0, 3.0]}, r"has no floating-point tensor as readout.bias"),
         ({"readout.bias": torch.zeros(3, dtype=torch.int64)}, r"has no floating-point tensor as readout.bias"),
         ({"readout.bias": torch.full((3,), float("nan"))}, r"has numbers in readout.bias that are not finite"),
