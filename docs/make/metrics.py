@@ -15,6 +15,7 @@ from rnnbench.optim.weight_average import AVERAGE_ERROR_RATE, AVERAGE_LOSS
 from rnnbench.probes.base import Probe
 from rnnbench.records.board import CONSTANT_PREDICTOR, DETAILS, OVERVIEW, QUANTILES
 from rnnbench.tasks.answers import ANSWER_LOSS, EXACT_SEQUENCE_RATE, WRONG_OUTPUTS, WRONG_SYMBOLS
+from rnnbench.training.curriculum import LENGTH_METRIC
 from rnnbench.training.observation import LOOP_METRICS
 
 
@@ -76,6 +77,7 @@ def _sections() -> Iterator[str]:
     yield INTRODUCTION
     yield _in_tensorboard()
     yield _section("The training loop", LOOP_METRICS)
+    yield _section("The training loop, if `task.first_length` is set", (LENGTH_METRIC,))
     yield _section(
         "Tasks with outputs besides their answers", (ANSWER_LOSS, WRONG_SYMBOLS, EXACT_SEQUENCE_RATE), ANSWERS
     )

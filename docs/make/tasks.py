@@ -51,6 +51,17 @@ the answers, loss and error rate say little about the answers. Then further metr
 wrong symbols per sequence, and share of sequences answered exactly ([metrics.md](metrics.md)).
 """
 
+SHORTER_FIRST = """\
+## Shorter sequences first
+
+`task.sequence_length=200 task.first_length=50` trains on sequences of T = 50 first. Whenever the loss of a batch is
+below a tenth of the constant predictor's, the next batches are a tenth longer, up to T = 200. Evaluations, and so the
+criterion for being solved, have the full length from the start. Any task whose inputs and outputs do not depend on T
+can be trained in this way, by any optimizer. Each run has lengths of its own, recorded as `task/training_length`, so
+the jobs of a sweep are trained one by one. Costs count a short sequence like a long one. With Hessian-free it solves
+temporal order at T = 200, which fails otherwise ([hf_choices.md](hf_choices.md#shorter-sequences-first)).
+"""
+
 EASY = """\
 ## Easy settings
 
@@ -146,7 +157,7 @@ def markdown(sequence_length: int = DOCUMENTED_LENGTH) -> str:
             f"## {name} at T = {sequence_length} ({loss})\n\n{table(HEADINGS, rows)}\n\n"
             f"In Python: `{_call(build, sequence_length)}`.\n"
         )
-    return "\n".join([*parts, EASY, NOTES])
+    return "\n".join([*parts, SHORTER_FIRST, EASY, NOTES])
 
 
 def _call(build: Any, sequence_length: int) -> str:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from rnnbench.probes.base import Probe
     from rnnbench.tasks.base import Task
 
-NOT_ARGUMENTS = frozenset({"name", "_target_", "_partial_", "cadence", "every", PER_REPLICA})
+NOT_ARGUMENTS = frozenset({"name", "_target_", "_partial_", "cadence", "every", "first_length", PER_REPLICA})
 """Keys of a choice that are not arguments of its class."""
 
 NULL_IS_INFINITY = frozenset({"optim.clip_norm", "optim.clip_value"})
@@ -162,6 +162,7 @@ def build(configs: Sequence[Config]) -> Built:
     first = configs[0]
     task = build_task(first)
     check_task(task)
+    _check_first_length(first, task)
     model = _build_model(first.model, task)
     inits = _initializers(configs)
     hyperparameters = _hyperparameters("optim", configs)
@@ -249,14 +250,44 @@ def _noise_and_average(hyperparameters: dict[str, Any], seeds: Sequence[int]) ->
     return made
 
 
-def build_task(config: Config) -> "Task":
+def build_task(config: Config, sequence_length: int | None = None) -> "Task":
     """Build the task of a configuration.
+
+    Args:
+        config: Validated configuration.
+        sequence_length: Length in place of the configuration's; None: that of the configuration.
 
     Raises:
         ConfigError: The class does not exist, does not take its keys, or rejects a value, such as a variant.
     """
-    task: Task = _make("task", config.task, _arguments(config.task))
+    arguments = _arguments(config.task)
+    if sequence_length is not None:
+        arguments["sequence_length"] = sequence_length
+    task: Task = _make("task", config.task, arguments)
     return task
+
+
+def first_length(config: Config) -> int | None:
+    """The sequence length of the first training batches; None: all have that of the task."""
+    length: int | None = getattr(config.task, "first_length", None)  # a user's own task may lack it
+    return length
+
+
+def _check_first_length(config: Config, task: "Task") -> None:
+    """Check that the task exists at the length of the first training batches, with the same inputs and outputs."""
+    length = first_length(config)
+    if length is None:
+        return
+    if length > config.task.sequence_length:
+        raise ConfigError(
+            f"task.first_length must be at most task.sequence_length={config.task.sequence_length}, got {length}"
+        )
+    try:
+        shorter = build_task(config, length)
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("task.sequence_length", "task.first_length")) from error
+    if (shorter.input_size, shorter.output_size) != (task.input_size, task.output_size):
+        raise ConfigError(f"task.first_length={length}: task={config.task.name} has other inputs or outputs there")
 
 
 def _initializers(configs: Sequence[Config]) -> tuple["Initializer", ...]:

@@ -40,6 +40,12 @@ class TaskConfig(Choice):
         50, "nominal length T; docs/tasks.md lists the sequence lengths of each variant", low=1
     )
     variant: str = option("hf11", "definition of the task, named by its paper; docs/tasks.md lists them")
+    first_length: int | None = option(
+        None,
+        "sequence_length of the first training batches; it grows by a tenth whenever a batch is learned, see "
+        "docs/tasks.md; null: all have sequence_length",
+        low=1,
+    )
 
 
 @choice("task", "temporal_order")

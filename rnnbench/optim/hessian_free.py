@@ -32,8 +32,9 @@ class HessianFree(HessianFreeStep):
     shown_metrics = ("hf/damping", "hf/cg_iterations")
     needs_products = True
     stalled_message = (
-        "lambda has been at its upper limit for 10 updates, so the steps change nothing; try another seed, larger "
-        "batches (optim.gradient_batch_size=8000 optim.curvature_batch_size=2000) or optim.max_cg_iterations=100"
+        "lambda has been at its upper limit for 10 updates, so the steps change nothing; try shorter sequences first "
+        "(task.first_length), another seed, larger batches (optim.gradient_batch_size=8000 "
+        "optim.curvature_batch_size=2000) or optim.max_cg_iterations=100"
     )
 
     gradient_batch_size: int

@@ -32,7 +32,7 @@ from rnnbench.run.machine import (
     resolve_threads,
 )
 from rnnbench.run.resume_point import ResumePoint
-from rnnbench.run.schedule import record_board, record_columns, scheduled_probes, training_plan
+from rnnbench.run.schedule import curriculum, record_board, record_columns, scheduled_probes, training_plan
 from rnnbench.run.setup import RunSetup
 from rnnbench.training.interrupt import Interrupt
 from rnnbench.training.loop import Training
@@ -157,6 +157,7 @@ class BatchedRun:
                 interrupt,
                 keeps_previous=built.keeps_previous,
                 captured=CapturedUpdates(problem, built.optimizer, give_up) if setup.captures else None,
+                curriculum=curriculum(setup.config),
                 fail_fast=self._group is not None and self._group.fail_fast,
             )
             if snapshot is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from rnnbench.config.build import Built
+from rnnbench.config.build import Built, first_length
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.schema import Config
 from rnnbench.config.validate import fields_of
@@ -212,6 +212,7 @@ def check_graphs(config: Config, built: Built, device: torch.device, world: Worl
         world,
         keeps_previous=built.keeps_previous,
         logs_all=1 in (config.record.log_every, config.record.evaluate_every),
+        lengthens=first_length(config) is not None,
     )
     if obstacle is not None and config.cuda_graphs == "always":
         raise ConfigError(f"cuda_graphs=always: {obstacle}; use cuda_graphs=auto")

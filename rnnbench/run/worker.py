@@ -11,7 +11,7 @@ from rnnbench.optim.base import Update
 from rnnbench.probes.base import View
 from rnnbench.records.summary import Status
 from rnnbench.run.machine import prepare_arithmetic, resolve_threads
-from rnnbench.run.schedule import training_plan
+from rnnbench.run.schedule import curriculum, training_plan
 from rnnbench.run.setup import RunSetup
 from rnnbench.training.listener import RunListener
 from rnnbench.training.loop import Training
@@ -84,7 +84,14 @@ def work(setup: RunSetup, seed: int, snapshot: Snapshot | None) -> int:
     theta = setup.first_theta(problem.seeds, snapshot, engine)
     with SharedInterrupt(world) as interrupt:
         training = Training(
-            problem, built.optimizer, theta, training_plan(config), NullRecorder(), NullListener(), interrupt
+            problem,
+            built.optimizer,
+            theta,
+            training_plan(config),
+            NullRecorder(),
+            NullListener(),
+            interrupt,
+            curriculum=curriculum(config),
         )
         if snapshot is not None:
             training.restore(snapshot)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from rnnbench.config.build import shared_values
+from rnnbench.config.build import first_length, shared_values
 from rnnbench.config.launcher_settings import AUTO, LauncherSettings
 from rnnbench.config.schema import Config
 from rnnbench.records.wording import count
@@ -73,6 +73,8 @@ def plan_lines(plan: SweepPlan, numbers: Sequence[int]) -> Iterator[str]:
         reason = "memory limits the number of replicas" if limit == AUTO else f"max_replicas={limit}"
         if limit == AUTO and plan.settings.backend == "processes":
             reason = f"{plan.settings.processes} processes share jobs and memory"
+        if any(first_length(group.configs()[0]) is not None for group in groups):
+            reason = "task.first_length trains each job alone"
         groups_in_words = "groups" if not keys else "groups with the same values"
         yield f"  {groups_in_words} could be merged, but {reason}"
 
@@ -96,7 +98,9 @@ def aggregate_names(plan: SweepPlan) -> list[dict[str, list[int]]]:
 
 
 def _most_replicas(setup: RunSetup, settings: LauncherSettings) -> int:
-    """The largest number of replicas in a group."""
+    """The largest number of replicas in a group; with a first length, each job has lengths of its own."""
+    if first_length(setup.config) is not None:
+        return 1
     if settings.max_replicas != AUTO:
         return int(settings.max_replicas)
     num_parallel = int(settings.processes) if settings.backend == "processes" else 1

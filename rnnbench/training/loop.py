@@ -14,6 +14,7 @@ from rnnbench.optim.base import Optimizer, State, Update
 from rnnbench.optim.weight_average import columns_of_average
 from rnnbench.probes.base import PreviousUpdate, View
 from rnnbench.training.costs import CostLedger, cost_columns, costs_of
+from rnnbench.training.curriculum import LENGTH_METRIC, Curriculum
 from rnnbench.training.divergence import Divergence
 from rnnbench.training.interrupt import Interrupt, Interrupted
 from rnnbench.training.listener import RunListener
@@ -47,6 +48,8 @@ class Training(TrainingState):
         is_late: Whether diverged replicas are checked for only before a row, an evaluation or a checkpoint; None: on a
             GPU only, where each check waits for the device.
         captured: Replays updates as CUDA graphs; None: no update is captured.
+        curriculum: Lengths of the training batches of a run with one replica, whose updates are not captured; None: all
+            batches have the task's length.
         fail_fast: Whether a replica that fails ends all others as interrupted.
         clock: Returns the time in seconds.
     """
@@ -64,13 +67,14 @@ class Training(TrainingState):
         keeps_previous: bool = False,
         is_late: bool | None = None,
         captured: CapturedUpdates | None = None,
+        curriculum: Curriculum | None = None,
         fail_fast: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         super().__init__(theta, optimizer.first_state(theta), plan, recorder, clock)
         self._problem, self._optimizer = problem, optimizer
         self._listener, self._interrupt = listener, interrupt
-        self._keeps_previous = keeps_previous
+        self._keeps_previous, self._curriculum = keeps_previous, curriculum
         self._is_late = theta.device.type != "cpu" if is_late is None else is_late
         self._divergence = Divergence(len(theta), theta.device, is_late=self._is_late)
         self._costs, self._captured, self._stalls = CostLedger(), captured, Stalls()
@@ -135,7 +139,7 @@ class Training(TrainingState):
             step = captured.make(self.theta, self.state, self._divergence.since, self.update)
             if step is not None:
                 return step
-        update = self._optimizer.update(self.theta, self.state, self.update, self._problem.draw(self.update))
+        update = self._optimizer.update(self.theta, self.state, self.update, self._trained().draw(self.update))
         evaluation = self._evaluate(update.theta, update.state) if self.plan.is_evaluated(number) else None
         frozen = self._divergence.freeze(self.theta, self.state, update, number)
         return Step(*frozen, costs_of(update), update, evaluation)
@@ -166,10 +170,18 @@ class Training(TrainingState):
         if is_logged or self.have_ended():
             self.settle()
         self._report_stalled(update)
+        if self._curriculum is not None and update is not None:
+            self._curriculum.advance(self._problem, self.replicas[0], float(update.gradient.loss))
         self._drop_ended()
         self._listener.on_update(self, update)
         if self.active and saves:
             self._save()
+
+    def _trained(self) -> Problem:
+        """Return the problem from which the batches of an update are drawn."""
+        if self._curriculum is None:
+            return self._problem
+        return self._curriculum.problem(self._problem, self.replicas[0])
 
     def _report_stalled(self, update: Update | None) -> None:
         stalled = None if update is None else self._optimizer.is_stalled(update)
@@ -233,11 +245,15 @@ class Training(TrainingState):
         make_view = None
         if update is not None and before is not None:
             values |= {"loss/train": update.gradient.loss, **update.metrics}
-            model, task, theta, seen = self._problem.model, self._problem.task, before, update
+            if self._curriculum is not None:
+                length = self._curriculum.length(self.replicas[0])
+                values[LENGTH_METRIC.tag] = torch.full_like(update.gradient.loss, length)
+            model, task, theta, seen = self._problem.model, self._trained().task, before, update
             previous = PreviousUpdate(**self.previous) if self.previous else None
 
             def make_view(num_logged: int) -> View:
-                dependency = task.dependency
+                # Columns exist for the lags of the full length.
+                dependency = task.dependency if task is self._problem.task else None
                 return View(model, task.num_steps, theta, seen, num_logged, previous=previous, dependency=dependency)
 
         self._recorder.observe(self.update, self.active, values, make_view)

@@ -232,10 +232,25 @@ class Observer:
             self._waiting.popleft().result()
 
 
-def columns(probes: Mapping[str, ScheduledProbe], optimizer: Optimizer, model: Model, task: Task) -> list[str]:
-    """Return the columns of metrics.csv for a run; wall-clock time is last."""
+def columns(
+    probes: Mapping[str, ScheduledProbe],
+    optimizer: Optimizer,
+    model: Model,
+    task: Task,
+    further: Sequence[Metric] = (),
+) -> list[str]:
+    """Return the columns of metrics.csv for a run; wall-clock time is last.
+
+    Args:
+        probes: Probes with their schedules, by name.
+        optimizer: Optimizer of the run.
+        model: Model of the run.
+        task: Task of the run.
+        further: Metrics of the loop that not every run has.
+    """
     tags = [metric.tag for metric in LOOP_METRICS if not metric.tag.startswith("time/")]
-    tags += [metric.tag for metric in (*task.evaluation_metrics, *optimizer.evaluation_metrics, *optimizer.metrics)]
+    own = (*further, *task.evaluation_metrics, *optimizer.evaluation_metrics, *optimizer.metrics)
+    tags += [metric.tag for metric in own]
     for scheduled in probes.values():
         if scheduled.every > 0:
             tags += scheduled.probe.columns(model, task)

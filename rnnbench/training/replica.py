@@ -28,6 +28,7 @@ class Replica:
         forward_passes: Number of forward passes over a sequence by the optimizer.
         backward_passes: Number of backward passes over a sequence by the optimizer.
         seconds: Wall-clock time of training.
+        length: Sequence length of the next training batch; None: that of the first batches.
         loss: Loss at the last evaluation; None: not evaluated yet.
         error_rate: Error rate at the last evaluation; None: not evaluated yet.
         hits: The latest consecutive evaluations with an error rate below the limit, at most three.
@@ -42,6 +43,7 @@ class Replica:
     forward_passes: float = 0.0
     backward_passes: float = 0.0
     seconds: float = 0.0
+    length: int | None = None
     loss: float | None = None
     error_rate: float | None = None
     hits: list[SolvedAt] = field(default_factory=list)
@@ -180,7 +182,7 @@ def _check_replica(contents: Any) -> None:
         raise ValueError("the fields of a replica are wrong") from error
     numbers: list[Any] = [replica.updates, replica.sequences, replica.products, replica.seconds]
     numbers += [replica.forward_passes, replica.backward_passes]
-    numbers += [number for number in (replica.loss, replica.error_rate) if number is not None]
+    numbers += [number for number in (replica.length, replica.loss, replica.error_rate) if number is not None]
     for hit in (*replica.hits, *([] if replica.solved_at is None else [replica.solved_at])):
         numbers += [hit.update, hit.sequences, hit.seconds]
     if not all(isinstance(number, float) or _is_count(number) for number in numbers):

@@ -24,7 +24,13 @@ STATE = "state/"
 
 
 def obstacle_to_capture(
-    device: torch.device, optimizer: Optimizer, world: World, *, keeps_previous: bool, logs_all: bool
+    device: torch.device,
+    optimizer: Optimizer,
+    world: World,
+    *,
+    keeps_previous: bool,
+    logs_all: bool,
+    lengthens: bool,
 ) -> str | None:
     """Return the reason why updates cannot be captured as CUDA graphs; None: they can.
 
@@ -34,11 +40,14 @@ def obstacle_to_capture(
         world: The processes of the run.
         keeps_previous: Whether a probe compares successive updates, so that every update is kept.
         logs_all: Whether every update has a row of metrics.
+        lengthens: Whether training starts with shorter sequences.
     """
     if device.type != "cuda":
         return f"device={device} has no CUDA graphs"
     if not optimizer.is_capturable:
         return f"{type(optimizer).__name__} does not declare its updates capturable (is_capturable is False)"
+    if lengthens:
+        return "task.first_length changes the length of the batches"
     if keeps_previous:
         return "a probe compares every update with the previous one"
     if logs_all:

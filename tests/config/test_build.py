@@ -186,3 +186,16 @@ def test_variants_and_lengths_that_a_task_refuses(configs, job, message):
     with pytest.raises(ConfigError) as caught:
         build_task(*configs(job))
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("job", "message"),
+    [
+        ("task.first_length=60", "task.first_length must be at most task.sequence_length=50, got 60"),
+        ("task=xor task.first_length=11", "task.first_length must be at least 12 for variant hf11 of Xor, got 11"),
+    ],
+)
+def test_first_lengths_that_are_refused(configs, job, message):
+    with pytest.raises(ConfigError) as caught:
+        build(configs(job))
+    assert str(caught.value) == message

@@ -26,6 +26,15 @@ def test_one_group(tmp_path):
     assert lines(plan_jobs(tmp_path, ["seed=1"])) == ["1 job in 1 batched run"]
 
 
+def test_a_first_length_trains_each_job_alone(tmp_path):
+    assert lines(plan_jobs(tmp_path, ["seed=range(0,2)", "task.first_length=20"], settings=limited("auto"))) == [
+        "2 jobs in 2 batched runs, one after another",
+        "  group 0: 1 replica",
+        "  group 1: 1 replica",
+        "  groups could be merged, but task.first_length trains each job alone",
+    ]
+
+
 @pytest.mark.parametrize(
     ("backend", "processes", "order"),
     [

@@ -1,0 +1,68 @@
+"""Training that starts with shorter sequences."""
+
+import math
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnnbench.cli import main
+from rnnbench.run.single_run import resume_run
+from rnnbench.tasks.xor import Xor
+from rnnbench.training.checkpoint import load_checkpoint
+from rnnbench.training.curriculum import GROWTH, LEARNED, Curriculum
+
+KEYS = (
+    *("task=xor", "task.variant=thesis", "model.hidden_size=6", "init.num_connections=4", "threads=1"),
+    *("optim=nag", "optim.batch_size=20", "record.log_every=1", "record.evaluate_every=50", "probe=default"),
+)
+
+
+def train(folder, *overrides):
+    assert main(["train", "-q", *KEYS, *overrides, f"hydra.run.dir={folder}"]) == 0
+    return pd.read_csv(folder / "metrics.csv").drop(columns="time/seconds")
+
+
+@given(st.integers(12, 400), st.integers(0, 400), st.floats(0, 1) | st.just(math.nan))
+def test_the_length_grows_by_a_tenth_where_a_batch_is_learned(first, more, loss):
+    curriculum = Curriculum(first, first + more, Xor)
+    task = Xor(first)
+    found = curriculum.next_length(task, first, loss)
+    if loss < LEARNED * task.baseline_loss:
+        assert found == first if not more else first < found <= first + more
+        assert found == first + more or GROWTH * first - 1 <= found <= max(first + 1, GROWTH * first)
+    else:
+        assert found == first
+
+
+@pytest.fixture
+def learns_at_once(monkeypatch):
+    """Every batch counts as learned."""
+    monkeypatch.setattr("rnnbench.training.curriculum.LEARNED", math.inf)
+
+
+def test_batches_grow_to_the_full_length(learns_at_once, tmp_path):
+    found = train(tmp_path, "task.sequence_length=20", "task.first_length=12", "budget.updates=9")
+    assert found["task/training_length"].dropna().tolist() == [12, 13, 14, 15, 16, 17, 18, 19, 20]
+    last = found.iloc[-1]
+    assert last.notna().all()
+    assert found["state_gradient/at_dependency"].notna().tolist() == [False] * 9 + [True]
+    assert found["state_gradient/lag_5"].notna().tolist() == [False] + [True] * 9
+
+
+def test_a_resumed_run_keeps_its_length(learns_at_once, tmp_path):
+    overrides = ("task.sequence_length=20", "task.first_length=12")
+    whole = train(tmp_path / "whole", *overrides, "budget.updates=7")
+    train(tmp_path / "short", *overrides, "budget.updates=3")
+    assert load_checkpoint(tmp_path / "short/checkpoint.pt")["replicas"][0]["length"] == 15
+    assert resume_run(tmp_path / "short", ["budget.updates=7"], quiet=True) == 0
+    resumed = pd.read_csv(tmp_path / "short/metrics.csv").drop(columns="time/seconds")
+    evaluated = ["loss/eval", "error_rate/eval"]  # the end of a budget adds an evaluation
+    pd.testing.assert_frame_equal(whole.drop(columns=evaluated), resumed.drop(columns=evaluated), check_exact=True)
+
+
+def test_the_full_length_from_the_start_is_no_curriculum(tmp_path):
+    plain = train(tmp_path / "plain", "task.sequence_length=20", "budget.updates=5")
+    found = train(tmp_path / "full", "task.sequence_length=20", "task.first_length=20", "budget.updates=5")
+    pd.testing.assert_frame_equal(plain, found.drop(columns="task/training_length"), check_exact=True)
