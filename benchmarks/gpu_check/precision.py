@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.gpu_check.stage import Stage
+from rnnbench.losses import LOSSES
 from rnnbench.models.base import BlockShape, Model
 from rnnbench.models.gru import Gru
 from rnnbench.models.lstm import Lstm
@@ -90,7 +91,7 @@ class SweepCase:
         structural = None if self.distance is None else normal(r, 1, 1).abs()
         sweeps = model.sweeps(BlockShape(r, steps, b, dtype, device))
         sweeps.load(batch)
-        return {
+        results = {
             "outputs": sweeps.forward(model.weights(theta)),
             "states": sweeps.states(b),
             "gradient": sweeps.backward(cotangents),
@@ -98,6 +99,10 @@ class SweepCase:
             "output tangents": sweeps.linearized_forward(model.weights(direction)),
             "product": sweeps.linearized_backward(cotangents, structural, self.distance or ""),
         }
+        if model.has_hessian_sweeps:
+            loss, outputs = LOSSES["sigmoid_cross_entropy"], results["outputs"].clone()
+            results["Hessian product"] = sweeps.hessian_product(model.weights(direction), loss, outputs, targets, 1)
+        return results
 
     def _model(self, recurrence: str) -> Model:
         sizes = self.input_size, OUTPUT_SIZE, self.hidden_size

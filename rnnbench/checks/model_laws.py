@@ -22,7 +22,7 @@ DIFFERENCE, RELATIVE_OF_DIFFERENCE = 1e-6, 1e-5
 
 
 def assert_replica_law(case: Case, weight: Tensor | None = None) -> None:
-    """Check that replica r of a batched run equals the run alone, in loss, gradient and Gauss-Newton product.
+    """Check that replica r of a batched run equals the run alone, in loss, gradient and curvature products.
 
     Args:
         case: R replicas.
@@ -34,6 +34,7 @@ def assert_replica_law(case: Case, weight: Tensor | None = None) -> None:
     _, theta, batch, objective, _ = case
     vector, together = case.vector(), objective.loss_and_gradient(theta)
     product = objective.linearize(theta, weight).product(vector) if _is_linearized(case) else None
+    of_hessian = objective.hessian_product(theta, vector) if case.model.has_hessian_sweeps else None
     for r in range(len(theta)):
         rows = slice(r, r + 1)
         alone = Objective(objective.engine, objective.loss_function, batch.replicas(rows))
@@ -44,6 +45,9 @@ def assert_replica_law(case: Case, weight: Tensor | None = None) -> None:
             own = None if weight is None else weight[rows]
             found = alone.linearize(theta[rows], own).product(vector[rows])
             assert_close(found, product[rows], f"the Gauss-Newton product of replica {r} alone")
+        if of_hessian is not None:
+            found = alone.hessian_product(theta[rows], vector[rows])
+            assert_close(found, of_hessian[rows], f"the Hessian product of replica {r} alone")
 
 
 def sequences_are_separate(case: Case) -> None:
@@ -125,6 +129,18 @@ def product_is_that_of_autograd(case: Case) -> None:
     assert_close(product, expected, "the Gauss-Newton product", RELATIVE)
 
 
+def hessian_product_is_that_of_autograd(case: Case) -> None:
+    """The product of the sweeps with the Hessian of the loss is the one of autograd, by differentiating twice."""
+    if not case.model.has_hessian_sweeps:
+        raise NotApplicableError("the model has no Hessian sweeps of its own")
+    _needs_step(case.model)
+    vector, theta = case.vector(), case.theta.clone().requires_grad_()
+    with torch.enable_grad():
+        (gradient,) = torch.autograd.grad(_plain_loss(case, theta).sum(), theta, create_graph=True)
+        (expected,) = torch.autograd.grad(gradient, theta, vector)
+    assert_close(case.objective.hessian_product(case.theta, vector), expected, "the Hessian product", RELATIVE)
+
+
 def jacobians_are_those_of_autograd(case: Case) -> None:
     """`state_jacobians` holds the derivatives of one step with respect to the state before it."""
     model, batch = case.model, case.batch
@@ -169,6 +185,9 @@ MODEL_LAWS: tuple[Law[Case], ...] = (
     Law("a replica computes as if alone", "A replica of a sweep would differ from its run alone.", assert_replica_law),
     Law("the gradient is that of autograd", "The net would not descend its loss.", gradient_is_that_of_autograd),
     Law("the Gauss-Newton product is that of autograd", "Hessian-free would not work.", product_is_that_of_autograd),
+    Law(
+        "the Hessian product is that of autograd", "psgd would fit a wrong matrix.", hessian_product_is_that_of_autograd
+    ),
     Law("state_jacobians are those of autograd", "Probes would show wrong spectra.", jacobians_are_those_of_autograd),
     Law("float32 follows float64", "dtype would change the net; make constants by new_zeros.", float32_follows_float64),
 )

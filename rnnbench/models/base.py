@@ -8,6 +8,7 @@ o outputs; r and b are the replicas and sequences of one block.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -131,6 +132,22 @@ class Sweeps(ABC):
         tangents = self.linearized_forward(direction, for_damping=structural is not None)
         return self.linearized_backward(loss.hessian_product(outputs, tangents).div_(divisor), structural, distance)
 
+    def hessian_product(self, direction: object, loss: Loss, outputs: Tensor, targets: Tensor, divisor: int) -> Tensor:
+        """The Hessian of the divided sum of the losses, times a direction, (r, P), new.
+
+        Call `forward` before; any number of products may follow. Only models with `has_hessian_sweeps` have it.
+
+        Args:
+            direction: `Model.weights` of the direction.
+            loss: Loss of one output, with a `hessian_product`.
+            outputs: What `forward` returned, (S, r, b, o).
+            targets: Targets of the block's outputs.
+            divisor: Divisor of the losses.
+
+        Source: Pearlmutter (1994), Neural Computation 6.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no Hessian products")
+
     @abstractmethod
     def states(self, sequences: int) -> Tensor:
         """Whole states of the first sequences, (T + 1, r, sequences, s), the initial state first; a copy."""
@@ -151,10 +168,13 @@ class Model(ABC):
         matching_distances: Distances between the hidden states before and after a change of theta that structural
             damping supports, the default first: "cross_entropy", "squared_error". Empty: no structural damping.
         num_state_parts: Number of parts of the whole state, n units each; the hidden state is the first.
+        has_hessian_sweeps: Whether its sweeps have `Sweeps.hessian_product`; otherwise Hessian products are computed by
+            automatic differentiation of `step`.
     """
 
     matching_distances: Sequence[str] = ()
     num_state_parts: int = 1
+    has_hessian_sweeps: ClassVar[bool] = False
     input_size: int
     hidden_size: int
     output_size: int

@@ -21,7 +21,7 @@ class KernelSweeps(SimpleRnnSweeps):
     """Sweeps of the simple recurrent net over a block, in float32; they need Triton."""
 
     def __init__(self, model: Model, nonlinearity: Nonlinearity, shape: BlockShape) -> None:
-        super().__init__(model, shape)
+        super().__init__(model, nonlinearity, shape)
         from rnnbench.kernels import launch  # not at the top: Triton may not be installed
 
         self._launch = launch
@@ -35,7 +35,7 @@ class KernelSweeps(SimpleRnnSweeps):
         self._launch.run_states(self.rows, weights.step, self._name)
 
     @override
-    def _run_gradients(self, state_gradients: Tensor, structural: Tensor | None, distance: str) -> Tensor:
+    def _run_gradients(self, state_gradients: Tensor, structural: Tensor | None, distance: str) -> None:
         step, source = None, state_gradients
         if self.output_steps is not None and len(self.output_steps) == 1:
             step = self.output_steps[0]
@@ -47,19 +47,18 @@ class KernelSweeps(SimpleRnnSweeps):
         self._launch.run_gradients(
             self.pre_gradients, self.rows, self.theta_weights.recurrent, source, step, damped, self._name
         )
-        return self._outer_products()
 
-    def _outer_products(self) -> Tensor:
-        """Sum over steps and sequences of the outer products of dL/da_t and [h_{t-1}, x_t, 1], (r, n, padded c)."""
-        r, steps, _, _ = self.pre_gradients.shape
+    @override
+    def _outer_products(self, pre_gradients: Tensor, rows: Tensor) -> Tensor:
+        r, steps, _, _ = pre_gradients.shape
         pieces = next(count for count in range(1, steps + 1) if steps % count == 0 and self._is_enough(r * count))
-        left = self.pre_gradients.view(r * pieces, -1, self.n)
+        left = pre_gradients.view(r * pieces, -1, self.n)
         if pieces == 1:
-            return torch.bmm(left.mT, self.rows[:, :-1].flatten(1, 2))
+            return torch.bmm(left.mT, rows[:, :-1].flatten(1, 2))
         # The rows of a replica have one step more than its gradients, so each replica needs its own batch of products.
         products = [
-            torch.bmm(left[one * pieces : (one + 1) * pieces].mT, rows[:-1].view(pieces, -1, rows.shape[-1]))
-            for one, rows in enumerate(self.rows)
+            torch.bmm(left[one * pieces : (one + 1) * pieces].mT, own[:-1].view(pieces, -1, own.shape[-1]))
+            for one, own in enumerate(rows)
         ]
         return torch.stack(products).sum(1)
 

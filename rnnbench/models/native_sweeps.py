@@ -213,6 +213,15 @@ class NativeSweeps(Sweeps):
         self.block.loss = calls.LOSSES.index(name)
         return self._gradient(calls.PRODUCT, 4, tangents, structural, distance)
 
+    @override
+    def hessian_product(self, direction: object, loss: Loss, outputs: Tensor, targets: Tensor, divisor: int) -> Tensor:
+        tangents = self.linearized_forward(direction)  # which keeps those of the states
+        slopes = self._checked(loss.gradient(outputs, targets).div_(divisor), *tangents.shape).contiguous()
+        self.block.predictions = slopes.data_ptr()
+        return self._gradient(
+            calls.HESSIAN_BACKWARD, 5, loss.hessian_product(outputs, tangents).div_(divisor), None, ""
+        )
+
     def _checked_targets(self, name: str, targets: Tensor) -> Tensor:
         """Check targets, which the kernels read without checks."""
         shape, o = self.shape, self.model.output_size

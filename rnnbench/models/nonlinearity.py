@@ -19,7 +19,7 @@ class Nonlinearity:
         forward: (a, out): out = f(a).
         backward: (gradient, h, out): out = f'(a) * gradient.
         derivative: h -> f'(a), a new tensor.
-        second_derivative: h -> f''(a), a new tensor.
+        bend: h -> f''(a) / f'(a), a new tensor, finite also where f'(a) rounds to 0.
     """
 
     name: str
@@ -27,7 +27,11 @@ class Nonlinearity:
     forward: Callable[[Tensor, Tensor], object]
     backward: Callable[[Tensor, Tensor, Tensor], object]
     derivative: Callable[[Tensor], Tensor]
-    second_derivative: Callable[[Tensor], Tensor]
+    bend: Callable[[Tensor], Tensor]
+
+    def second_derivative(self, state: Tensor) -> Tensor:
+        """f''(a), from h = f(a)."""
+        return self.derivative(state) * self.bend(state)
 
 
 def _relu_backward(gradient: Tensor, state: Tensor, out: Tensor) -> object:
@@ -41,7 +45,7 @@ _ALL = (
         lambda a, out: torch.tanh(a, out=out),
         lambda gradient, state, out: _aten.tanh_backward.grad_input(gradient, state, grad_input=out),
         lambda state: 1 - state * state,
-        lambda state: 2 * state * (state * state - 1),
+        lambda state: -2 * state,
     ),
     Nonlinearity(
         "sigmoid",
@@ -49,7 +53,7 @@ _ALL = (
         lambda a, out: torch.sigmoid(a, out=out),
         lambda gradient, state, out: _aten.sigmoid_backward.grad_input(gradient, state, grad_input=out),
         lambda state: state * (1 - state),
-        lambda state: state * (1 - state) * (1 - 2 * state),
+        lambda state: 1 - 2 * state,
     ),
     Nonlinearity(
         "relu",

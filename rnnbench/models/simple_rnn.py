@@ -45,6 +45,7 @@ class SimpleRnn(NativeNet, Model):
     """
 
     matching_distances = ("cross_entropy", "squared_error")
+    has_hessian_sweeps = True
     native_net = "srn"
 
     def __init__(

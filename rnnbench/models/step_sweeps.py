@@ -21,7 +21,7 @@ class StepSweeps(SimpleRnnSweeps):
     """Sweeps of the simple recurrent net over a block, a few operations a step."""
 
     def __init__(self, model: Model, nonlinearity: Nonlinearity, shape: BlockShape) -> None:
-        super().__init__(model, shape)
+        super().__init__(model, nonlinearity, shape)
         self.activate, self.times_derivative = nonlinearity.forward, nonlinearity.backward
 
     def _states(self, t: int) -> Tensor:
@@ -34,7 +34,7 @@ class StepSweeps(SimpleRnnSweeps):
             self.activate(pre_activations, self._states(t + 1))
 
     @override
-    def _run_gradients(self, state_gradients: Tensor, structural: Tensor | None, distance: str) -> Tensor:
+    def _run_gradients(self, state_gradients: Tensor, structural: Tensor | None, distance: str) -> None:
         gradients = self.pre_gradients  # of the states until f' multiplies them
         if self.output_steps is None:
             gradients.copy_(state_gradients.transpose(0, 1))
@@ -49,7 +49,10 @@ class StepSweeps(SimpleRnnSweeps):
             self.times_derivative(gradients[:, t], self._states(t + 1), gradients[:, t])
             if structural is not None and distance == "cross_entropy":
                 gradients[:, t].addcmul_(self.tangents[:, t + 1], structural)
-        return torch.bmm(gradients.flatten(1, 2).mT, self.rows[:, :-1].flatten(1, 2))
+
+    @override
+    def _outer_products(self, pre_gradients: Tensor, rows: Tensor) -> Tensor:
+        return torch.bmm(pre_gradients.flatten(1, 2).mT, rows[:, :-1].flatten(1, 2))
 
     @override
     def _run_tangents(self, direction: Weights) -> None:

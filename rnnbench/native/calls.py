@@ -4,7 +4,7 @@ import ctypes
 from ctypes import POINTER, c_int64, c_void_p
 from pathlib import Path
 
-FORWARD, BACKWARD, TANGENTS, STATE_GRADIENTS, GRADIENT, PRODUCT = range(6)
+FORWARD, BACKWARD, TANGENTS, STATE_GRADIENTS, GRADIENT, PRODUCT, HESSIAN_BACKWARD = range(7)
 NONLINEARITIES = ("tanh", "sigmoid", "relu", "linear")
 DISTANCES = ("squared_error", "cross_entropy")
 LOSSES = ("squared_error", "softmax_cross_entropy", "sigmoid_cross_entropy")

@@ -5,12 +5,12 @@
 // The torch reference is rnnbench/models/step_sweeps.py; the equations beside each sweep are written there too. Tiles
 // and letters: tiles.h.
 
-#include "losses.h"
+#include "srn_hessian.h"
 
 namespace {
 
 template <class Real> struct Scratch : CommonScratch<Real> {
-    Real *step, *direction_step, *recurrent, *states;
+    Real *step, *direction_step, *recurrent, *recurrent_change, *injection_change, *states, *changes;
 
     Scratch(const Block &block, void *memory) : CommonScratch<Real>(block, memory) {
         const Sizes<Real> sizes(block);
@@ -18,7 +18,10 @@ template <class Real> struct Scratch : CommonScratch<Real> {
         step = arena.take<Real>(Matrix<Real>::size(sizes.c, sizes.n));
         direction_step = arena.take<Real>(Matrix<Real>::size(sizes.c, sizes.n));
         recurrent = arena.take<Real>(Matrix<Real>::size(sizes.n, sizes.n));
+        recurrent_change = arena.take<Real>(Matrix<Real>::size(sizes.n, sizes.n));
+        injection_change = arena.take<Real>(Matrix<Real>::size(sizes.o, sizes.n));
         states = arena.take<Real>((sizes.steps_at_once + 1) * block.tile * sizes.state);
+        changes = arena.take<Real>((sizes.steps_at_once + 1) * block.tile * sizes.state);
     }
 };
 
@@ -134,12 +137,13 @@ template <class Real> struct Tile : CommonTile<Real> {
 
     static int64_t partial_size(const Block &block) {
         const Sizes<Real> sizes(block);
-        return (sizes.n + sizes.o + 1) * sizes.row;
+        return (sizes.n + sizes.o + 2) * sizes.row;
     }
 
     // dL/da_t = f'(a_t) (W_hh^T dL/da_{t+1} + W_out^T dL/dz at the output steps) [+ structural damping], last step
     // first. Its outer products with the operands of the steps are summed in the tile's partial sums:
-    // n rows for [W_hh, W_ih, b], o rows for [W_out, -, b_out] and one row for the sum of dL/da_1.
+    // n rows for [W_hh, W_ih, b], o rows for [W_out, -, b_out], one row for the sum of dL/da_1, and for a Hessian
+    // product one more.
     template <int F> void backward() const {
         const int64_t n = sizes.n, o = sizes.o, at_once = sizes.steps_at_once;
         const bool traces = block.state_gradients != nullptr;
@@ -220,8 +224,9 @@ template <class Real> struct Tile : CommonTile<Real> {
                    sizes.n * sizeof(Real));
     }
 
-    // Writes the gradient in the layout of theta, from the sum of the tiles' partial sums.
-    void assemble() const {
+    // Writes the gradient, or the Hessian product with a direction, in the layout of theta, from the sum of the tiles'
+    // partial sums.
+    void assemble(const Real *direction = nullptr) const {
         const int64_t n = sizes.n, d = sizes.d, o = sizes.o;
         const Real *total = partial(0, partial_size(block));
         Real *to = static_cast<Real *>(block.gradient) + replica * (n * (n + d + 2) + o * (n + 1));
@@ -232,6 +237,8 @@ template <class Real> struct Tile : CommonTile<Real> {
         memset(to, 0, n * sizeof(Real));
         for (int64_t i = 0; i < n; i++)  // W_hh^T dL/da_1
             for (int64_t k = 0; k < n; k++) to[k] += first_sum[i] * theta[i * n + k];
+        for (int64_t i = 0; i < n && direction; i++)  // + dW_hh^T dL/da_1
+            for (int64_t k = 0; k < n; k++) to[k] += first_sum[sizes.row + i] * direction[i * n + k];
         to += n;
         const Real *output_sums = total + n * sizes.row;
         for (int64_t i = 0; i < o; i++, to += n) memcpy(to, output_sums + i * sizes.row, n * sizeof(Real));
@@ -241,6 +248,7 @@ template <class Real> struct Tile : CommonTile<Real> {
     // ------------------------------------------------------------
 
     template <int F> void run_as(Sweep sweep) const {
+        if (sweep == HESSIAN_BACKWARD) return hessian_backward<Real, F>(*this);
         run_parts(*this, sweep, [&] { forward<F>(); }, [&] { tangents_sweep<F>(); }, [&] { backward<F>(); });
     }
     void run(Sweep sweep) const {

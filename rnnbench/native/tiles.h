@@ -44,7 +44,7 @@ extern "C" struct Block {  // rnnbench/native/calls.py has the same fields in th
     int64_t loss;           // SQUARED_LOSS ...
     int64_t divisor;        // of the derivatives of a loss
     const void *targets;    // (S, r, b, o), or int64 (S, r, b) for SOFTMAX_LOSS
-    const void *predictions; // (S, r, b, o), outputs of the forward sweep before products
+    const void *predictions; // (S, r, b, o), outputs of the forward sweep before products; dL/dz for HESSIAN_BACKWARD
     double *tile_losses;    // (r, tiles), sums of a tile
     double *losses;         // (r,)
 };
@@ -52,8 +52,9 @@ extern "C" struct Block {  // rnnbench/native/calls.py has the same fields in th
 namespace {
 
 enum Distance { SQUARED_ERROR, CROSS_ENTROPY };
-// GRADIENT is FORWARD, loss and BACKWARD, tile by tile; PRODUCT is TANGENTS, Hessian of the loss and BACKWARD.
-enum Sweep { FORWARD, BACKWARD, TANGENTS, STATE_GRADIENTS, GRADIENT, PRODUCT };
+// GRADIENT is FORWARD, loss and BACKWARD, tile by tile; PRODUCT is TANGENTS, Hessian of the loss and BACKWARD. Only the
+// simple recurrent net has HESSIAN_BACKWARD.
+enum Sweep { FORWARD, BACKWARD, TANGENTS, STATE_GRADIENTS, GRADIENT, PRODUCT, HESSIAN_BACKWARD };
 
 // Hands out pieces of one piece of memory; without memory it measures how much is needed.
 struct Arena {

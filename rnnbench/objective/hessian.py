@@ -1,4 +1,4 @@
-"""The Hessian of a batch's loss, as a product, for diagnostics.
+"""The Hessian of a batch's loss, as a product.
 
 Letters as in `rnnbench.objective.objective`.
 """
@@ -6,6 +6,7 @@ Letters as in `rnnbench.objective.objective`.
 import torch
 from torch import Tensor
 
+from rnnbench.losses import Loss
 from rnnbench.models.base import Model, Parameters
 from rnnbench.objective.blocked_batch import BlockedBatch
 from rnnbench.objective.engine import Block
@@ -16,25 +17,33 @@ class Hessian:
     """The Hessian of an objective at one theta, as a product.
 
     H is the second derivative of the batch's loss with respect to theta: the Gauss-Newton matrix plus a term from the
-    second derivative of the outputs. It is symmetric and in general indefinite. It is exact up to rounding for every
-    model that has a `step` and every loss whose `values` are differentiable (with `relu`: almost everywhere). Autograd
-    records the gradient of a plain loop over the steps, and each product differentiates it once more; the hand-derived
-    sweeps are not used.
+    second derivative of the outputs. It is symmetric and in general indefinite. It is exact up to rounding (with
+    `relu`: almost everywhere).
+
+    A model that `has_hessian_sweeps`, such as the simple recurrent net, multiplies by hand-derived sweeps. For any
+    other model with a `step`, and for a loss without `hessian_product`, autograd records the gradient of a plain loop
+    over the steps, and each product differentiates it once more.
 
     Args:
         objective: The batch and its loss.
         theta: (R, P).
 
     Raises:
-        NotImplementedError: The model has no `step`.
+        NotImplementedError: The model has neither such sweeps nor a `step`.
 
-    Cost: recording costs 2 to 3 gradients of the sweeps, each product 2.5 (gated cells) to 5 (the simple net).
-    Memory: 18 (the simple net) to 48 (LSTM) numbers per hidden unit, step and sequence during a product.
+    Cost: of the simple recurrent net, 8/3 to 3 gradients a product. By autograd, recording costs 2 to 3 gradients of
+    the sweeps, each product 2.5 (gated cells) to 5 (the simple net).
+    Memory: by autograd, 18 (the simple net) to 48 (LSTM) numbers per hidden unit, step and sequence during a product.
     """
 
     def __init__(self, objective: BlockedBatch, theta: Tensor) -> None:
         self.engine, self.objective, self.theta_shape = objective.engine, objective, theta.shape
-        self._recorded = self.engine.map(lambda block: self._record(block, theta), objective.blocks)
+        self.weights = self.engine.model.weights(theta)
+        has_product = type(objective.loss_function).hessian_product is not Loss.hessian_product
+        self.is_swept = self.engine.model.has_hessian_sweeps and has_product
+        self._recorded: list[tuple[Tensor, Tensor]] = []
+        if not self.is_swept:
+            self._recorded = self.engine.map(lambda block: self._record(block, theta), objective.blocks)
 
     def _record(self, block: Block, theta: Tensor) -> tuple[Tensor, Tensor]:
         """The rows of theta of a block, and its part of the gradient as a function of them; (r, P) each."""
@@ -60,15 +69,23 @@ class Hessian:
         """
         if vector.shape != self.theta_shape:
             raise ValueError(f"expected a vector of theta's shape {tuple(self.theta_shape)}, got {tuple(vector.shape)}")
+        objective, direction = self.objective, self.engine.model.weights(vector)
 
         def run(index: int) -> Tensor:
-            block, (rows, gradient) = self.objective.blocks[index], self._recorded[index]
-            (piece,) = torch.autograd.grad(gradient, rows, vector[block.replicas], retain_graph=True)
+            block = objective.blocks[index]
+            if not self.is_swept:
+                rows, gradient = self._recorded[index]
+                (piece,) = torch.autograd.grad(gradient, rows, vector[block.replicas], retain_graph=True)
+                return piece
+            sweeps, outputs, batch = objective.forward(block, self.weights)
+            own = self.engine.model.slice_weights(direction, block.replicas)
+            piece = sweeps.hessian_product(own, objective.loss_function, outputs, batch.targets, objective.num_outputs)
+            self.engine.give_back([sweeps])
             return piece
 
         result = torch.zeros_like(vector)
-        pieces = self.engine.map(run, range(len(self._recorded)))
-        for block, piece in zip(self.objective.blocks, pieces, strict=True):
+        pieces = self.engine.map(run, range(len(objective.blocks)))
+        for block, piece in zip(objective.blocks, pieces, strict=True):
             result[block.replicas] += piece
         return result
 

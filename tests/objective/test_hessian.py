@@ -2,9 +2,12 @@
 
 import pytest
 import torch
-from cases import assert_close, make_case, mean_loss
+from cases import F64, assert_close, assert_replica_law, case_of, make_case, mean_loss, random_batch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from plain_rnn import ACTIVATIONS, run
 
+from rnnbench.checks.model_laws import hessian_product_is_that_of_autograd
 from rnnbench.losses import LOSSES
 from rnnbench.models.gru import Gru
 from rnnbench.models.lstm import Lstm
@@ -13,6 +16,7 @@ from rnnbench.objective import engine
 from rnnbench.objective.engine import Engine
 from rnnbench.objective.objective import Objective
 from rnnbench.objective.sharded import ShardedObjective
+from rnnbench.tasks.base import Batch
 
 RELATIVE = 1e-10  # float64; torch keeps binary_cross_entropy, in the reference, from dividing by less than 1e-12
 
@@ -33,11 +37,18 @@ def dense_hessian(model, nonlinearity, theta, batch, loss):
     return torch.stack([torch.autograd.functional.hessian(lambda x, b=one: loss_of(x, b), row) for row, one in rows])
 
 
+def is_native(model):
+    return model.backend_name(torch.device("cpu"), torch.float64) == "native kernels"
+
+
+@pytest.mark.parametrize("recurrence", ["torch", "auto"])
 @pytest.mark.parametrize("every_step", [False, True])
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("nonlinearity", ACTIVATIONS)
-def test_product_equals_the_dense_hessian_of_a_plain_loop(nonlinearity, loss, every_step):
-    model = SimpleRnn(2, 2, 3, nonlinearity)
+def test_product_equals_the_dense_hessian_of_a_plain_loop(nonlinearity, loss, every_step, recurrence):
+    model = SimpleRnn(2, 2, 3, nonlinearity, recurrence)
+    if recurrence == "auto" and not is_native(model):
+        pytest.skip("no native kernels")
     theta, batch, objective, vector = case(model, loss, every_step=every_step)
     matrix = dense_hessian(model, nonlinearity, theta, batch, loss)
     hessian = objective.hessian(theta)
@@ -46,6 +57,29 @@ def test_product_equals_the_dense_hessian_of_a_plain_loop(nonlinearity, loss, ev
         hessian.product(vector - 1), torch.einsum("rij,rj->ri", matrix, vector - 1), RELATIVE
     )  # nothing of the first is left
     assert_close(objective.hessian_product(theta, vector), torch.einsum("rij,rj->ri", matrix, vector), RELATIVE)
+
+
+@settings(max_examples=25)
+@given(
+    num_replicas=st.integers(1, 3),
+    num_sequences=st.integers(1, 20),
+    num_steps=st.integers(1, 9),
+    num_outputs=st.sampled_from((1, 2, 5, None)),
+    recurrence=st.sampled_from(("auto", "torch")),
+    seed=st.integers(0, 99),
+)
+def test_outputs_at_any_steps_and_replicas_alone(num_replicas, num_sequences, num_steps, num_outputs, recurrence, seed):
+    """Sequences of different lengths, each with outputs at some of its steps or at every one."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = num_steps, num_replicas, num_sequences
+    batch = random_batch(*shape, 2, "squared_error", every_step=num_outputs is None, generator=generator)
+    if num_outputs is not None:
+        steps = torch.rand(shape, generator=generator).argsort(0)[:num_outputs].sort(0).values
+        targets = torch.randn(*steps.shape, 2, generator=generator, dtype=F64)
+        batch = Batch(batch.inputs, steps[-1] + 1, steps, targets)
+    case = case_of(SimpleRnn(2, 2, 4, recurrence=recurrence), "squared_error", batch, generator=generator)
+    assert_replica_law(case)
+    hessian_product_is_that_of_autograd(case)
 
 
 @pytest.mark.parametrize("model", [Lstm(2, 2, 3), Gru(2, 2, 3), SimpleRnn(2, 2, 3)], ids=lambda x: type(x).__name__)
