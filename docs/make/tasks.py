@@ -35,6 +35,7 @@ In Python each task is a class of `rnnbench.tasks`, which draws sequences for an
 | cornn21 | Rusch and Mishra (2021), as their code has it |
 | hs97, hs97_noise | Hochreiter and Schmidhuber (1997); hs97_noise: its experiment 3b |
 | le15, le15_permuted | Le, Jaitly and Hinton (2015), with smaller images |
+| psgd22 | psgd_torch (2022), as its code has it |
 | engelken23 | Engelken (2023), as its code has it |
 | lightbench26 | LightBench (2026), as its code has it |
 | every_step | no publication |
@@ -119,6 +120,8 @@ NOTES = """\
 - digits: the publication shows MNIST. The images are the 1797 of 8 x 8 pixels that scikit-learn ships with
   (`pip install 'rnnbench[digits]'`), the last 500 held out. Training images are drawn with replacement, so a batch is
   still a function of seed and update. The limit of 10 % is ours.
+- psgd22, xor: its code draws steps from bounds that are not rounded, so both marks can fall on one step; here they do
+  not. A net counts there as trained when the loss of one batch is below 0.1.
 - thesis, xor: a miss is assumed to be an output on the wrong side of 1/2.
 - hs97, temporal order: outputs are linear, not logistic, and all windows scale with T.
 """

@@ -42,7 +42,8 @@ class Places:
     value_channel: int = 0
 
 
-def _in_windows(lengths: range, windows: tuple[range, ...], cues: tuple[int, ...] = ()) -> Places:
+def in_windows(lengths: range, windows: tuple[range, ...], cues: tuple[int, ...] = ()) -> Places:
+    """Lengths from a range, and I and J from a window each, independently of the length."""
     first, second = (describe_range(window) for window in windows)
     marked = range(windows[0].start, windows[1].stop)
     steps = f"I in {first}, J in {second}"
@@ -58,7 +59,7 @@ def hf11_places(sequence_length: int, lengths: tuple[int, int], windows: Sequenc
         windows: Bounds of I and of J in hundredths of T; the upper ones are exclusive.
     """
     drawn = hf11_lengths(sequence_length, *lengths)
-    return _in_windows(drawn, scaled_windows(sequence_length, windows), cues=(0, -4))
+    return in_windows(drawn, scaled_windows(sequence_length, windows), cues=(0, -4))
 
 
 def _hf11(sequence_length: int) -> Places:
@@ -75,7 +76,7 @@ def _cornn21(sequence_length: int) -> Places:
 
 def _halves(sequence_length: int, stop: int) -> Places:
     half = sequence_length // 2
-    return _in_windows(range(sequence_length, sequence_length + 1), (range(half), range(half, stop)))
+    return in_windows(range(sequence_length, sequence_length + 1), (range(half), range(half, stop)))
 
 
 def _thesis(sequence_length: int) -> Places:

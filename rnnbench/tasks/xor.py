@@ -1,4 +1,4 @@
-"""The xor problem (Martens and Sutskever 2011) in two variants."""
+"""The xor problem (Martens and Sutskever 2011) in three variants."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from rnnbench.tasks.base import Batch
-from rnnbench.tasks.marked_operands import MarkedOperands, Places, hf11_places
+from rnnbench.tasks.marked_operands import MarkedOperands, Places, hf11_places, in_windows
 from rnnbench.tasks.random_numbers import bit_fields, num_field_words
 
 
@@ -21,11 +21,13 @@ class Xor(MarkedOperands):
       sequences are half as long as those of the other tasks: L - 1 in {50f .. 55f - 1}, I in {f .. 10f - 1}, J in
       {15f .. 25f - 1} with f = T / 100 and bounds rounded down; I is at least 1, windows are disjoint and not empty.
     - thesis: a linear output with squared error; a miss lies on the wrong side of 1/2. L, I and J as in adding.
+    - psgd22: L = T, I in {0 .. T/10 - 1}, J in {T/10 .. T/2 - 1} with T/10 rounded down and at least 1. Bits are shown
+      as -1 and 1; the output is as in hf11.
 
     See `MarkedOperands` for the rest.
     """
 
-    variants: ClassVar[Mapping[str, int]] = {"hf11": 12, "thesis": 10}
+    variants: ClassVar[Mapping[str, int]] = {"hf11": 12, "thesis": 10, "psgd22": 4}
     neutral_element = 0.0
 
     def __init__(self, sequence_length: int, variant: str = "hf11") -> None:
@@ -35,12 +37,15 @@ class Xor(MarkedOperands):
             self.loss = "sigmoid_cross_entropy"
 
     def _logistic(self) -> bool:
-        return self.variant == "hf11"
+        return self.variant != "thesis"
 
     @override
     def _places(self) -> Places:
         if self.variant == "hf11":
             return hf11_places(self.sequence_length, (50, 55), [(1, 10), (15, 25)])
+        if self.variant == "psgd22":
+            steps, first = self.sequence_length, max(1, self.sequence_length // 10)
+            return in_windows(range(steps, steps + 1), (range(first), range(first, steps // 2)))
         return super()._places()
 
     @override
@@ -49,7 +54,7 @@ class Xor(MarkedOperands):
 
     @override
     def _describe_value(self) -> str:
-        return "bit"
+        return "bit as -1 or 1" if self.variant == "psgd22" else "bit"
 
     @override
     def _describe_miss(self) -> str:
@@ -62,10 +67,12 @@ class Xor(MarkedOperands):
     @override
     def _draw_values(self, words: Tensor, out: Tensor) -> None:
         out.copy_(bit_fields(words, 1, self.num_steps))
+        if self.variant == "psgd22":
+            out.mul_(2).sub_(1)
 
     @override
     def _combine(self, first: Tensor, second: Tensor) -> Tensor:
-        return (first - second).abs()
+        return (first != second).to(first.dtype)
 
     @override
     def _baseline(self) -> tuple[float, float]:

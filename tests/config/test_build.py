@@ -173,7 +173,7 @@ def test_values_that_a_class_refuses(configs, tmp_path, monkeypatch):
         ),
         (
             "task=xor task.variant=pascanu13",
-            "task.variant: Xor has no variant 'pascanu13'; it has hf11, thesis",
+            "task.variant: Xor has no variant 'pascanu13'; it has hf11, thesis, psgd22",
         ),
         (
             "task=memorization_5 task.num_positions=30",

@@ -10,7 +10,7 @@ from rnnbench.tasks.xor import Xor
 
 NUM_ROWS = 20_000
 # At T = 100, as published: the lengths, then the windows of both steps.
-LENGTHS = {"hf11": range(51, 56), "thesis": range(100, 111)}
+LENGTHS = {"hf11": range(51, 56), "thesis": range(100, 111), "psgd22": range(100, 101)}
 
 
 def assert_uniform(drawn, numbers):
@@ -19,7 +19,7 @@ def assert_uniform(drawn, numbers):
     assert int(drawn.max()) <= numbers[-1]
     counts = (drawn - numbers[0]).bincount(minlength=len(numbers)).double()
     expected, degrees = len(drawn) / len(numbers), len(numbers) - 1
-    z = (float(((counts - expected) ** 2 / expected).sum()) - degrees) / (2 * degrees) ** 0.5
+    z = (float(((counts - expected) ** 2 / expected).sum()) - degrees) / (2 * max(degrees, 1)) ** 0.5
     assert abs(z) < 4, counts.tolist()
 
 
@@ -36,10 +36,18 @@ def test_every_sequence_shows_what_its_target_says(variant, sequence_length):
         cues = [0, length - 4] if variant == "hf11" else []
         assert [step for step, mark in enumerate(marker) if mark == -1] == cues
         first, second = (step for step, mark in enumerate(marker) if mark == 1)
-        assert target == int(bit[first]) ^ int(bit[second])
-        assert set(bit) <= {0.0, 1.0}
+        assert target == (bit[first] != bit[second])
+        assert set(bit) <= ({-1.0, 1.0} if variant == "psgd22" else {0.0, 1.0})
         assert set(marker) <= {-1.0, 0.0, 1.0}
         assert not any(bit[length:])
+
+
+def test_psgd22_draws_steps_from_the_published_ranges():
+    for length, windows in ((100, (range(10), range(10, 50))), (20, (range(2), range(2, 10)))):
+        batch = Xor(length, "psgd22").replica_batch([4], Stream.GRADIENT, 0, NUM_ROWS)
+        steps = (batch.inputs[:, 0, :, 1] == 1).t().nonzero()[:, 1].view(-1, 2).t()
+        assert_uniform(steps[0], windows[0])
+        assert_uniform(steps[1], windows[1])
 
 
 def test_hf11_draws_lengths_and_steps_from_the_published_ranges():
@@ -53,7 +61,7 @@ def test_hf11_draws_lengths_and_steps_from_the_published_ranges():
 def test_lengths_bits_and_targets_are_uniform(variant):
     batch = Xor(100, variant).replica_batch([4], Stream.GRADIENT, 0, NUM_ROWS)
     assert_uniform(batch.lengths[0], LENGTHS[variant])
-    assert_uniform(batch.inputs[: LENGTHS[variant][0], 0, :, 0].long().flatten(), range(2))
+    assert_uniform((batch.inputs[: LENGTHS[variant][0], 0, :, 0] > 0).long().flatten(), range(2))
     assert_uniform(batch.targets[0, 0, :, 0].long(), range(2))
 
 
@@ -71,6 +79,7 @@ def test_one_bit_alone_says_nothing():
     [
         ("hf11", 1.0, [0.1, 9.0, 0.0, -0.1, math.inf, math.nan], [False, False, True, True, False, True]),
         ("hf11", 0.0, [0.1, 9.0, 0.0, -0.1, -math.inf, math.nan], [True, True, False, False, False, True]),
+        ("psgd22", 1.0, [0.1, 9.0, 0.0, -0.1, math.inf, math.nan], [False, False, True, True, False, True]),
         ("thesis", 1.0, [0.6, 9.0, 0.5, 0.4, math.inf, math.nan], [False, False, True, True, False, True]),
         ("thesis", 0.0, [0.6, 9.0, 0.5, 0.4, -math.inf, math.nan], [True, True, False, False, False, True]),
     ],
