@@ -60,6 +60,11 @@ def qr(matrices: Tensor) -> tuple[Tensor, Tensor]:
     return q, r
 
 
+def inv(matrices: Tensor) -> Tensor:
+    """Inverses of matrices (..., n, n); that of a singular matrix is NaN."""
+    return _decompose(lambda given: (torch.linalg.inv(given),), matrices)[0]
+
+
 def spectral_norm(matrices: Tensor) -> Tensor:
     """Largest singular value (...) of matrices (..., m, n)."""
     return svdvals(matrices)[..., 0]

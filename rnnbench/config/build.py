@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 NOT_ARGUMENTS = frozenset({"name", "_target_", "_partial_", "cadence", "every", "first_length", PER_REPLICA})
 """Keys of a choice that are not arguments of its class."""
 
-NULL_IS_INFINITY = frozenset({"optim.clip_norm", "optim.clip_value"})
+NULL_IS_INFINITY = frozenset({"optim.clip_norm", "optim.clip_value", "optim.step_clip_norm"})
 """Keys whose null means infinity in a tensor of per-replica values."""
 
 NOISE_KEYS, AVERAGE_KEYS = ("gradient_noise", "gradient_noise_decay"), ("average_decay", "average_start")
@@ -173,6 +173,7 @@ def build(configs: Sequence[Config]) -> Built:
     if is_torch_optimizer(import_class("optim", first.optim._target_)):
         optimizer = build_torch_optimizer(first, model.layout, hyperparameters)
     else:
+        hyperparameters |= _from_the_run(import_class("optim", first.optim._target_), model, configs)
         optimizer = _make("optim", first.optim, hyperparameters)
     check_optimizer(task, model, optimizer)
     probes = build_probes(first, model)
@@ -229,6 +230,20 @@ def _build_schedule(configs: Sequence[Config]) -> "Schedule | None":
         raise ConfigError(f"optim={first.optim.name} has no learning rate; use schedule=constant without warmup")
     schedule: Schedule = _make("schedule", first.schedule, _hyperparameters("schedule", configs))
     return schedule
+
+
+def _from_the_run(optimizer_class: Any, model: "Model", configs: Sequence[Config]) -> dict[str, Any]:
+    """The arguments of an optimizer that are no keys: those that its class has as fields.
+
+    Names and shapes of one replica's parameters, in theta's order, and the seed of each replica, (R,), int64.
+    """
+    import torch
+
+    arguments = {
+        "layout": {name: parameter.shape for name, parameter in model.layout.items()},
+        "seeds": torch.tensor([config.seed for config in configs], dtype=torch.int64),
+    }
+    return {k: v for k, v in arguments.items() if k in getattr(optimizer_class, "__dataclass_fields__", {})}
 
 
 def _noise_and_average(hyperparameters: dict[str, Any], seeds: Sequence[int]) -> dict[str, Any]:

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def check_optimizer(task: "Task", model: "Model", optimizer: "Optimizer") -> None:
-    """Check that the model has the Gauss-Newton products, or the penalty, that the optimizer needs.
+    """Check that the model has the curvature products, or the penalty, that the optimizer needs.
 
     Args:
         task: Task, which has the loss.
         model: Model.
-        optimizer: Optimizer, which may need Gauss-Newton products, may damp the model's states, and may have the
-            penalty on vanishing gradients.
+        optimizer: Optimizer, which may need products with the Hessian or the Gauss-Newton matrix, may damp the model's
+            states, and may have the penalty on vanishing gradients.
 
     Raises:
         ConfigError: Loss or model does not support what the optimizer needs.
@@ -36,6 +36,11 @@ def check_optimizer(task: "Task", model: "Model", optimizer: "Optimizer") -> Non
         raise ConfigError(
             "optim.information_flow: the penalty on vanishing gradients is defined for the simple recurrent net; "
             "choose model=rnn with model.num_layers=1, or set optim.information_flow=0"
+        )
+    if optimizer.needs_hessian and type(model).step is Model.step and not model.has_hessian_sweeps:
+        raise ConfigError(
+            f"optim: {_name(model)} has no step, so no Hessian product; choose an optimizer that needs only gradients, "
+            "such as optim=adam"
         )
     if not optimizer.needs_products:
         return

@@ -37,8 +37,8 @@ class Update:
         gradient: Loss, gradient, states and state gradients, for the probes.
         clipped_gradient: The gradient after clipping, (R, P).
         metrics: Further numbers of the optimizer, by TensorBoard tag, each (R,).
-        products: Gauss-Newton products of each replica, (R,), float64; zeros for first-order methods. This and the
-            costs below may be on the CPU even if theta is not.
+        products: Gauss-Newton or Hessian products of each replica, (R,), float64; zeros for first-order methods. This
+            and the costs below may be on the CPU even if theta is not.
         sequences: Forward-and-backward passes over one sequence, products included, (R,).
         forward_passes: Forward passes over one sequence, evaluations of the loss included, (R,).
         backward_passes: Backward passes over one sequence, (R,).
@@ -111,6 +111,9 @@ class Optimizer(ABC):
 
     needs_products: ClassVar[bool] = False
     """Whether it needs Gauss-Newton products, which not every model and loss has."""
+
+    needs_hessian: ClassVar[bool] = False
+    """Whether it needs products with the Hessian, which not every model has."""
 
     stalled_message: ClassVar[str] = ""
     """Clause for the user when `is_stalled` has held for several updates: what happened and what to try."""

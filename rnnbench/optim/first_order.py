@@ -4,14 +4,14 @@ import copy
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
 from rnnbench.metrics import Metric
-from rnnbench.objective.objective import Gradient
+from rnnbench.objective.objective import Gradient, Objective
 from rnnbench.optim.base import DrawObjective, Optimizer, State, Update, UpdateIndex
 from rnnbench.optim.clipping import clip_by_norm, clip_by_value
 from rnnbench.optim.gradient_noise import GradientNoise
@@ -26,6 +26,9 @@ INFORMATION_FLOW = Metric(
     "falls; 1: the gradient vanishes within a step; above 1: it grows",
 )
 """The penalty on vanishing gradients of `rnnbench.models.information_flow`, without its weight."""
+
+PASSES_OF_A_HESSIAN_PRODUCT = 2
+"""Forward and backward passes in a product with the Hessian: those of a gradient, and of its derivative."""
 
 LEARNING_RATE = Metric("optim/lr", "learning rate of this update", "that of optim.lr", "follows the schedule")
 
@@ -51,6 +54,7 @@ class GradientMethod(Optimizer):
         schedule: Factor of the learning rate at each update; None: 1.
         noise: Noise that is added to the clipped gradient; None: none.
         average: Average of the weights, which is kept beside them; None: none.
+        num_products: Products with the Hessian of the batch in an update.
     """
 
     batch_size: int
@@ -62,6 +66,7 @@ class GradientMethod(Optimizer):
     schedule: Schedule | None = None
     noise: GradientNoise | None = None
     average: WeightAverage | None = None
+    num_products: ClassVar[int] = 0
     _clips_by_norm: bool = field(init=False, repr=False)
     _clips_by_value: bool = field(init=False, repr=False)
     keeps_flow: bool = field(init=False, repr=False)
@@ -105,7 +110,9 @@ class GradientMethod(Optimizer):
         return theta
 
     @abstractmethod
-    def advance(self, gradient: Tensor, theta: Tensor, state: State, update: UpdateIndex) -> tuple[Tensor, State]:
+    def advance(
+        self, gradient: Tensor, theta: Tensor, state: State, update: UpdateIndex, objective: Objective
+    ) -> tuple[Tensor, State]:
         """The parameters after an update, (R, P), and the next state.
 
         Args:
@@ -113,6 +120,7 @@ class GradientMethod(Optimizer):
             theta: (R, P), before the update; not changed.
             state: Not changed.
             update: Index of this update, from 0; a tensor only where the method says that it `is_capturable`.
+            objective: The batch of the gradient.
         """
 
     def lr_at(self, update: UpdateIndex, device: torch.device) -> Tensor | None:
@@ -162,12 +170,13 @@ class GradientMethod(Optimizer):
         lr = self.lr_at(update, theta.device)
         method = self if lr is None else self.with_lr(lr, theta)
         noisy = clipped_gradient if self.noise is None else self.noise.add(clipped_gradient, int(update))
-        next_theta, next_state = method.advance(noisy, theta, state, update)
+        next_theta, next_state = method.advance(noisy, theta, state, update, objective)
         if self.average is not None:  # into the same mapping, by which a method may recognize its state
             next_state[AVERAGE] = self.average.after(state[AVERAGE], next_theta, update)
         metrics = {} if gradient.flow is None else {INFORMATION_FLOW.tag: gradient.flow.penalty}
-        products = torch.zeros(len(theta), dtype=torch.float64)  # on the host, which counts them after every update
-        passes = products + self.batch_size
+        # On the host, which counts them after every update.
+        products = torch.full((len(theta),), self.num_products, dtype=torch.float64)
+        passes = self.batch_size * (1 + PASSES_OF_A_HESSIAN_PRODUCT * products)
         return Update(
             theta=next_theta,
             state=next_state,
@@ -204,6 +213,8 @@ class FirstOrder(GradientMethod):
         """
 
     @override
-    def advance(self, gradient: Tensor, theta: Tensor, state: State, update: UpdateIndex) -> tuple[Tensor, State]:
+    def advance(
+        self, gradient: Tensor, theta: Tensor, state: State, update: UpdateIndex, objective: Objective
+    ) -> tuple[Tensor, State]:
         step, following = self.step(gradient, theta, state, update)
         return theta + step, following

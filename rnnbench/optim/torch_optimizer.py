@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from rnnbench.objective.objective import Objective
 from rnnbench.optim.base import State, UpdateIndex
 from rnnbench.optim.first_order import AVERAGE, GradientMethod
 from rnnbench.optim.parameter_group import Layout, ParameterGroup
@@ -98,7 +99,9 @@ class TorchOptimizer(GradientMethod):
         return self
 
     @override
-    def advance(self, gradient: Tensor, theta: Tensor, state: State, update: UpdateIndex) -> tuple[Tensor, State]:
+    def advance(
+        self, gradient: Tensor, theta: Tensor, state: State, update: UpdateIndex, objective: Objective
+    ) -> tuple[Tensor, State]:
         groups = self._groups(theta, state)
         points, weights = [], []
         seed = int(update) if self.trial.draws_random_numbers else None

@@ -61,7 +61,7 @@ class Summary:
         baseline_error_rate: Error rate of the best predictor that ignores its inputs.
         updates: Number of updates done.
         sequences: Number of sequences processed, those of curvature products included.
-        products: Number of Gauss-Newton products.
+        products: Number of Gauss-Newton or Hessian products.
         seconds: Wall-clock time of training.
         config: Resolved configuration, nested, each group with the name of its choice.
         schema: Dataclass of each choice in `config`, by dotted key; needed to restart the run.

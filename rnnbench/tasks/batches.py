@@ -25,6 +25,7 @@ class Stream(IntEnum):
     CONFIRMATION = 5
     PROBE = 6
     GRADIENT_NOISE = 7
+    DIRECTIONS = 8
 
 
 STREAMS = {"train": Stream.GRADIENT, "validation": Stream.EVALUATION, "test": Stream.CONFIRMATION}

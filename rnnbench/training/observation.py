@@ -53,7 +53,7 @@ LOOP_METRICS = (
         "sequences",
         "the machine-independent cost by which methods are compared",
     ),
-    Metric("cost/products", "Gauss-Newton products so far", "products", "0 for first-order methods"),
+    Metric("cost/products", "Gauss-Newton or Hessian products so far", "products", "0 for first-order methods"),
     Metric(
         "cost/forward_passes",
         "sequences passed forward through time by the optimizer so far: gradients, linearizations, the linearized "
@@ -64,7 +64,8 @@ LOOP_METRICS = (
     ),
     Metric(
         "cost/backward_passes",
-        "sequences passed backward by the optimizer so far: one for each gradient, and one for each product",
+        "sequences passed backward by the optimizer so far: one for each gradient and Gauss-Newton product, two for "
+        "each Hessian product",
         "sequences",
         "equal to cost/sequences for first-order methods",
         is_detail=True,

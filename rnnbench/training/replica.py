@@ -24,7 +24,7 @@ class Replica:
         message: Reason for the status, if the status alone does not explain it.
         updates: Number of updates done.
         sequences: Number of sequences processed, those of curvature products included.
-        products: Number of Gauss-Newton products.
+        products: Number of Gauss-Newton or Hessian products.
         forward_passes: Number of forward passes over a sequence by the optimizer.
         backward_passes: Number of backward passes over a sequence by the optimizer.
         seconds: Wall-clock time of training.

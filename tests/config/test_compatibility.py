@@ -126,6 +126,7 @@ def built(*overrides, **targets):
         (("optim=adam",), {"model": OneWay}, "probe.state_jacobian: OneWay has no state_jacobians; set "),
         (("optim=sgd", "optim.information_flow=1"), {"model": Unbounded}, "optim.information_flow: the penalty on "),
         ((), {"model": OneWay}, "optim: OneWay has no linearized sweeps, so no Gauss-Newton product"),
+        (("optim=psgd",), {"model": OneWay}, "optim: OneWay has no step, so no Hessian product; choose an optimizer "),
         ((), {"model": Stateless}, "optim: Stateless has no hidden states that structural damping could act on"),
         (
             ("optim.matching_distance=cross_entropy",),

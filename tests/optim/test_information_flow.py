@@ -95,7 +95,7 @@ def test_an_update_adds_its_gradient_before_clipping(name):
     both = objective.loss_and_gradient(theta, with_flow=True)
     expected = optimizer.clip(both.gradient + WEIGHTS * both.flow.gradient)
     assert_close(update.clipped_gradient, expected)
-    assert_close(update.theta, optimizer.advance(expected, theta, state, 0)[0])
+    assert_close(update.theta, optimizer.advance(expected, theta, state, 0, objective)[0])
     assert torch.equal(update.metrics["penalty/information_flow"], both.flow.penalty)
     assert torch.equal(update.gradient.gradient, both.gradient)
     plain = OPTIMIZERS[name].update(theta, state, 0, lambda stream, size: objective)

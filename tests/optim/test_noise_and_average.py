@@ -57,7 +57,7 @@ def test_noise_is_added_to_the_clipped_gradient_of_the_step_and_not_to_the_recor
     result = noisy.update(theta, state, 4, draw)
     plain = optimizer.update(theta, state, 4, draw)
     assert torch.equal(result.clipped_gradient, plain.clipped_gradient)
-    expected, _ = optimizer.advance(NOISE.add(plain.clipped_gradient, 4), theta, state, 4)
+    expected, _ = optimizer.advance(NOISE.add(plain.clipped_gradient, 4), theta, state, 4, None)
     assert torch.equal(result.theta, expected)
     assert torch.equal(result.theta[0], plain.theta[0])  # its variance is 0
     assert optimizer.is_capturable

@@ -164,7 +164,7 @@ def test_a_class_of_torch_makes_the_steps_that_it_makes_with_a_scheduler_of_torc
                 if update == NUM_UPDATES // 2:  # as after a resume
                     optimizer = adapted(cls, lrs, keys, schedule)
                     states = {key: tensor.clone() for key, tensor in states.items()}
-                after, states = optimizer.advance(gradient, after, states, update)
+                after, states = optimizer.advance(gradient, after, states, update, None)
         assert torch.equal(after[row], torch.cat([each.flatten() for each in named]))
 
 

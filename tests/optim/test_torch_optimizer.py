@@ -82,7 +82,7 @@ def train(optimizer, theta, state, steps, first=0):
     points = []
     for update, gradient in enumerate(steps, first):
         points.append(optimizer.point(theta, state, update))
-        theta, state = optimizer.advance(gradient, theta, state, update)
+        theta, state = optimizer.advance(gradient, theta, state, update, None)
     return theta, state, points
 
 

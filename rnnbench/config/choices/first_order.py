@@ -85,3 +85,28 @@ class AdamConfig(FirstOrderConfig):
         [0.9, 0.999], "decay rates of the two moments", low=0, below=1, per_replica=True
     )
     eps: float = option(1e-8, "added to the denominator", above=0, per_replica=True)
+
+
+@choice("optim", "psgd")
+@dataclass
+class PsgdConfig(FirstOrderConfig):
+    """Gradient descent with a preconditioner fitted to the Hessian."""
+
+    lr: float = other_default(FirstOrderConfig, "lr", 0.01)
+    preconditioner: str = option(
+        "low_rank",
+        "low_rank: a diagonal matrix and a correction of low rank; kronecker: two factors for each parameter",
+        choices=("low_rank", "kronecker"),
+    )
+    preconditioner_lr: float = option(0.1, "rate of the preconditioner's fit", above=0, below=1, per_replica=True)
+    rank: int = option(10, "rank of the correction, if preconditioner=low_rank", low=1)
+    momentum: float = option(0.0, "decay rate of the mean of the gradients", low=0, below=1, per_replica=True)
+    damping: float = option(
+        1e-6, "the preconditioner has no eigenvalue far above the inverse of this", above=0, per_replica=True
+    )
+    step_clip_norm: float | None = option(
+        1.0,
+        "largest Euclidean norm of the preconditioned gradient, which is rescaled; null: no clipping",
+        above=0,
+        per_replica=True,
+    )
