@@ -1,4 +1,4 @@
-"""Outcomes of the runs of a sweep: whether each is solved, and after how many sequences."""
+"""Outcomes of the runs of a sweep: whether each is solved, and at what cost."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -18,7 +18,8 @@ def measure_outcomes(study: Study, sweep: str, keys: Mapping[str, str]) -> Rows:
         keys: Name of each further value of a run -> its dotted key in the configuration.
 
     Returns:
-        The runs in the order of the jobs: `solved`; `sequences` until it was solved (None: it was not); the values.
+        The runs in the order of the jobs: `solved`; `sequences` and `seconds` until it was solved (None: it was not),
+        where the seconds are those of all runs that were trained together; the values.
 
     Raises:
         StudyError: A job failed.
@@ -31,8 +32,9 @@ def _outcomes(study: Study, sweep: str, keys: Mapping[str, str]) -> Mapping[str,
     runs = []
     for summary in read_summaries(study.train(sweep)):
         values = {name: _value(summary.config, key) for name, key in keys.items()}
-        sequences = None if summary.solved_at is None else summary.solved_at.sequences
-        runs.append({**values, "solved": summary.solved, "sequences": sequences})
+        at = summary.solved_at
+        costs = {name: None if at is None else getattr(at, name) for name in ("sequences", "seconds")}
+        runs.append({**values, "solved": summary.solved, **costs})
     return {"runs": runs}
 
 

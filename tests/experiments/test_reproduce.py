@@ -98,6 +98,7 @@ SMALL = {
     },
     "hochreiter_1997": {"sequence_length": 11, "hidden_size": 2, "end_seed": 101, "sequences": 20, "budget": 40},
     "le_2015": {"sequence_length": 6, "control_length": 4, "hidden_size": 2, "end_seed": 101, "sequences": 40},
+    "small_batch_second_order": {"lengths": "4,5", "hidden_size": 2, "end_seed": 101, "batch_size": 2, "sequences": 20},
     "curse_of_memory": {"memories": [2, 4], "num_memories": 2, "end_seed": 7, "num_sequences": 4},
     "optimizers_2026": {
         "hidden_size": 2,
@@ -111,6 +112,7 @@ COMPARED = {
     "init_and_momentum": ("task", "init.spectral_radius"),
     "bengio_1994": ("task.sequence_length",),
     "le_2015": ("task.sequence_length",),
+    "small_batch_second_order": ("task.sequence_length",),
 }
 """Further keys whose values an experiment compares, so that it needs them all."""
 
