@@ -72,7 +72,7 @@ FORBIDDEN = {
     "reports": {"torch", "pandas", *FRAMEWORKS},
     "training": {"hydra", "omegaconf", "tensorboard"},
 }
-WITHOUT_LAPACK = {"vector_norm", "vecdot"}  # sums over entries
+WITHOUT_LAPACK = {"vector_norm", "vecdot", "solve_triangular"}  # sums over entries, and substitution by BLAS
 LAPACK = {  # functions of torch, and methods of its tensors
     *(
         "cholesky",
