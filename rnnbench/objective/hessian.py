@@ -31,8 +31,8 @@ class Hessian:
     Raises:
         NotImplementedError: The model has neither such sweeps nor a `step`.
 
-    Cost: of the simple recurrent net, 8/3 to 3 gradients a product. By autograd, recording costs 2 to 3 gradients of
-    the sweeps, each product 2.5 (gated cells) to 5 (the simple net).
+    Cost: of the simple recurrent net, 8/3 (native kernels) to 3 gradients a product. By autograd, recording and one
+    product cost 13 to 22 gradients of the LSTM's native kernels, further products less.
     Memory: by autograd, 18 (the simple net) to 48 (LSTM) numbers per hidden unit, step and sequence during a product.
     """
 
