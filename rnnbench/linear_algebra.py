@@ -78,7 +78,7 @@ def frobenius_norm(matrices: Tensor) -> Tensor:
 
 def _decompose(decompose: Decompose, matrices: Tensor) -> tuple[Tensor, ...]:
     """Decompose the usable matrices of a batch; the results of the others are NaN."""
-    if math.isfinite(float(matrices.sum())):  # cheap; finite entries may overflow: see below
+    if math.isfinite(float(matrices.detach().sum())):  # cheap; finite entries may overflow: see below
         results = _attempt(decompose, matrices)
         if results is not None:
             return results

@@ -11,7 +11,7 @@ from rnnbench.config.choices.first_order import NOT_FIRST_ORDER, FirstOrderConfi
 from rnnbench.config.choices.models import LayersConfig
 from rnnbench.config.choices.schedules import no_schedule
 from rnnbench.config.classes import built_choices, import_class, is_own, is_torch_optimizer
-from rnnbench.config.compatibility import check_optimizer, check_probes
+from rnnbench.config.compatibility import check_flossing, check_optimizer, check_probes
 from rnnbench.config.contract import check_attributes, check_model, check_task
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.faults import fault
@@ -176,6 +176,7 @@ def build(configs: Sequence[Config]) -> Built:
         hyperparameters |= _from_the_run(import_class("optim", first.optim._target_), model, configs)
         optimizer = _make("optim", first.optim, hyperparameters)
     check_optimizer(task, model, optimizer)
+    check_flossing(model, optimizer, first.flossing.exponents, first.flossing.rounds)
     probes = build_probes(first, model)
     return Built(task, model, inits, optimizer, probes)
 

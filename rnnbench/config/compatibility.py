@@ -58,6 +58,30 @@ def check_optimizer(task: "Task", model: "Model", optimizer: "Optimizer") -> Non
             ) from error
 
 
+def check_flossing(model: "Model", optimizer: "Optimizer", exponents: int, rounds: int) -> None:
+    """Check that the model has the Lyapunov exponents that flossing drives to 0, and that the optimizer allows it.
+
+    Raises:
+        ConfigError: The model has fewer exponents, or no Jacobians; or flossing during training would change weights
+            that the optimizer computes from others.
+    """
+    from rnnbench.models.base import Model
+    from rnnbench.optim.torch_optimizer import TorchOptimizer
+
+    if exponents == 0:
+        return
+    if rounds > 1 and isinstance(optimizer, TorchOptimizer) and optimizer.trial.is_schedule_free:
+        raise ConfigError(
+            "flossing.rounds must be 1 with a schedule-free optimizer, whose weights are an average of others, got "
+            f"{rounds}"
+        )
+    if type(model).state_jacobians is Model.state_jacobians:
+        raise ConfigError(f"flossing.exponents: {_name(model)} has no state_jacobians; set flossing.exponents=0")
+    if exponents > model.state_size:
+        size = model.state_size
+        raise ConfigError(f"flossing.exponents must be at most {size}, the size of the net's state, got {exponents}")
+
+
 def check_probes(model: "Model", probes: Mapping[str, "Probe"]) -> None:
     """Check that the model has the methods that the probes call.
 

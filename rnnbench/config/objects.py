@@ -12,7 +12,7 @@ from rnnbench.config.choices.schedules import no_schedule
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.explain import explain
 from rnnbench.config.option import PER_REPLICA
-from rnnbench.config.schema import CHOICE_GROUPS, Choice, Config
+from rnnbench.config.schema import CHOICE_GROUPS, Choice, Config, Flossing
 
 
 def _choice(base: type[Choice], node: Any, key: str) -> Choice:
@@ -94,12 +94,12 @@ def values_of(choice: Any) -> dict[str, Any]:
 
 
 def to_dict(config: Any) -> Any:
-    """A configuration as nested dictionaries of plain values, as records keep it: without a schedule that does nothing.
+    """A configuration as nested dictionaries of plain values, as records keep it: without what does nothing.
 
-    So records of runs without a schedule are the same as before there were schedules.
+    So records of runs without them are the same as before there were schedules and flossing.
     """
     if dataclasses.is_dataclass(config):
-        kept = {key: value for key, value in vars(config).items() if value != no_schedule()}
+        kept = {key: value for key, value in vars(config).items() if value not in (no_schedule(), Flossing())}
         return {key: to_dict(value) for key, value in kept.items()}
     if isinstance(config, dict):
         return {key: to_dict(value) for key, value in config.items()}

@@ -264,6 +264,17 @@ class Record:
 
 
 @dataclass
+class Flossing:
+    """Gradient flossing (Engelken 2023): the net's Lyapunov exponents are driven to 0, before and during training."""
+
+    exponents: int = option(0, "number of leading Lyapunov exponents that are driven to 0; 0: no flossing", low=0)
+    updates: int = option(500, "updates of a round of flossing, by Adam on one sequence each", low=1)
+    rounds: int = option(1, "number of rounds: the first before training, the others every so many updates", low=1)
+    every: int = option(100, "updates of training between two rounds", low=1)
+    lr: float = option(1e-3, "learning rate of flossing", low=0)
+
+
+@dataclass
 class Config:
     """The configuration of a run."""
 
@@ -293,3 +304,4 @@ class Config:
     )
     budget: Budget = field(default_factory=Budget)
     record: Record = field(default_factory=Record)
+    flossing: Flossing = field(default_factory=Flossing)

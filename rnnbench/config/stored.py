@@ -35,7 +35,8 @@ MAX_DEPTH = 20
 
 PLAIN_TYPES = (str, float, bool, types.NoneType)
 
-_Node = TypeVar("_Node", bound=schema.Choice | schema.Budget | schema.Record | schema.Cadence | Config)
+_Part = schema.Budget | schema.Record | schema.Flossing | schema.Cadence
+_Node = TypeVar("_Node", bound=schema.Choice | _Part | Config)
 
 
 def schema_names(config: Config) -> dict[str, str]:
@@ -83,6 +84,7 @@ def config_from(tree: Any, names: Any) -> Config:
         parts["probe"] = {name: _choice(f"probe.{name}", values, names[f"probe.{name}"]) for name, values in probes}
         parts["budget"] = _filled(schema.Budget, "budget.", tree["budget"])
         parts["record"] = _filled(schema.Record, "record.", tree["record"])
+        parts["flossing"] = _filled(schema.Flossing, "flossing.", tree.get("flossing", {}))
         return _typed(Config(**parts), "")
     except KeyError as error:
         raise ValueError(f"there is no {error}") from error

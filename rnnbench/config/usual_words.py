@@ -32,6 +32,7 @@ _KEYS: Mapping[str, str] = {
     "optim.gradient_noise_decay": "noise_gamma noise_decay",
     "optim.average_decay": "ema ema_decay swa polyak averaging weight_averaging average averaged_model",
     "optim.average_start": "swa_start ema_start averaging_start",
+    "flossing.exponents": "flossing gradient_flossing lyapunov",
     "optim.damping": "lambda lambda_ lam tikhonov",
     "optim.structural_damping": "structural mu",
     "optim.max_cg_iterations": "cg cg_iters cg_iterations cg_steps",

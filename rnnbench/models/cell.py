@@ -104,10 +104,12 @@ class Cell(Model):
 
     @override
     def state_jacobians(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:
+        is_differentiated = torch.is_grad_enabled() and theta.requires_grad
         with torch.enable_grad():
-            before = rows_of_replicas(states).detach().requires_grad_()
+            before = rows_of_replicas(states if is_differentiated else states.detach())
+            before = before if before.requires_grad else before.requires_grad_()
             after = self.next_states(theta, before, rows_of_replicas(inputs))
-        stacked = rows_by_autograd(after, before)  # (R, ... b, s, s)
+            stacked = rows_by_autograd(after, before, create_graph=is_differentiated)  # (R, ... b, s, s)
         num_replicas, _, s, _ = stacked.shape
         return stacked.view(num_replicas, *states.shape[:-3], -1, s, s).movedim(0, -4)
 
@@ -136,8 +138,13 @@ class Cell(Model):
         return sum(num_bytes for _, num_bytes in storages.values()) // torch.float32.itemsize
 
 
-def rows_by_autograd(after: Tensor, before: Tensor) -> Tensor:
+def rows_by_autograd(after: Tensor, before: Tensor, *, create_graph: bool = False) -> Tensor:
     """Jacobians of states (..., s) with respect to the states before, (..., s), each of which affects its own alone.
+
+    Args:
+        after: (..., s).
+        before: (..., s), from which `after` was computed.
+        create_graph: Whether the Jacobians can be differentiated.
 
     Returns:
         (..., s, s), row i and column j: dafter[i] / dbefore[j].
@@ -145,5 +152,8 @@ def rows_by_autograd(after: Tensor, before: Tensor) -> Tensor:
     Cost: s backward passes over all states.
     """
     units = torch.eye(after.shape[-1], dtype=after.dtype, device=after.device)
-    rows = [torch.autograd.grad(after, before, unit.expand_as(after), retain_graph=True)[0] for unit in units]
+    rows = [
+        torch.autograd.grad(after, before, unit.expand_as(after), retain_graph=True, create_graph=create_graph)[0]
+        for unit in units
+    ]
     return torch.stack(rows, -2)

@@ -20,6 +20,7 @@ from rnnbench.objective.engine import ROWS_PER_BLOCK, flush_denormals, forbid_tf
 from rnnbench.records.messages import say
 from rnnbench.run.allocator import prepare_allocator
 from rnnbench.run.processors import num_processors
+from rnnbench.training.flossing import num_bytes as flossing_bytes
 from rnnbench.training.graph import CudaGraph
 from rnnbench.training.problem import NUM_EVALUATION_SEQUENCES
 from rnnbench.training.recurrences import fastest_recurrence
@@ -127,6 +128,9 @@ def memory_parts(config: Config, built: Built, num_replicas: int, device: torch.
         batch_key: drawn * inputs + sweeps(traced) * (1 + is_captured),
         "optim.curvature_batch_size": sweeps(num_replicas * kept),
         "model.hidden_size": _parameters(built, num_replicas)["model.hidden_size"] + sweeps(evaluated),
+        "flossing.exponents": flossing_bytes(model, config.flossing.exponents, task.num_steps, num_replicas)
+        if config.flossing.exponents
+        else 0,
         **probe_parts(config, built, num_replicas),
     }
 

@@ -7,6 +7,7 @@ from rnnbench.config.schema import Config
 from rnnbench.metrics import Metric
 from rnnbench.records.board import Board, board_of
 from rnnbench.training.curriculum import LENGTH_METRIC, Curriculum
+from rnnbench.training.flossing import Flossing
 from rnnbench.training.observation import LOOP_METRICS, columns
 from rnnbench.training.plan import TrainingPlan
 from rnnbench.training.readings import ScheduledProbe
@@ -24,6 +25,7 @@ def training_plan(config: Config) -> TrainingPlan:
         checkpoint_every=record.checkpoint_every,
         checkpoint_seconds=_seconds(record.checkpoint_minutes),
         stop_when_solved=config.stop_when_solved,
+        flossing=_flossing(config),
     )
 
 
@@ -31,6 +33,10 @@ def curriculum(config: Config) -> Curriculum | None:
     """Return the lengths of the training batches of a configuration; None: all have the task's length."""
     length = first_length(config)
     return None if length is None else Curriculum(length, config.task.sequence_length, partial(build_task, config))
+
+
+def _flossing(config: Config) -> Flossing | None:
+    return None if config.flossing.exponents == 0 else Flossing(**vars(config.flossing))
 
 
 def scheduled_probes(config: Config, built: Built) -> dict[str, ScheduledProbe]:

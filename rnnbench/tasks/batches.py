@@ -26,6 +26,7 @@ class Stream(IntEnum):
     PROBE = 6
     GRADIENT_NOISE = 7
     DIRECTIONS = 8
+    FLOSSING = 9
 
 
 STREAMS = {"train": Stream.GRADIENT, "validation": Stream.EVALUATION, "test": Stream.CONFIRMATION}

@@ -13,7 +13,7 @@ from torch import Tensor
 from rnnbench.optim.base import Optimizer, State, Update
 from rnnbench.optim.weight_average import columns_of_average
 from rnnbench.probes.base import PreviousUpdate, View
-from rnnbench.training.costs import CostLedger, cost_columns, costs_of
+from rnnbench.training.costs import COSTS, CostLedger, cost_columns, costs_of
 from rnnbench.training.curriculum import LENGTH_METRIC, Curriculum
 from rnnbench.training.divergence import Divergence
 from rnnbench.training.interrupt import Interrupt, Interrupted
@@ -31,6 +31,12 @@ NUM_EVALUATIONS_TO_SOLVE = 3
 
 MAX_PENDING_UPDATES = 100
 """On a GPU, maximum number of updates between two checks for diverged replicas."""
+
+
+SINGULAR = (
+    "flossing before training: the Lyapunov exponents are not finite, since a Jacobian is singular; the parameters "
+    "before it are kept"
+)
 
 
 class Training(TrainingState):
@@ -92,9 +98,12 @@ class Training(TrainingState):
         try:
             if self._is_new:
                 with self._interrupt.allowed():
+                    singular = self._floss_first()
                     first = self._evaluate(self.theta, self.state)
                 self._store_evaluation(first, self.active)
                 self._log(None, None, first)
+                for index in singular:
+                    self.end(index, "diverged", SINGULAR)
                 self.settle()
                 self._save()
             self._listener.on_update(self, None)
@@ -117,6 +126,21 @@ class Training(TrainingState):
             assert self._interrupt.signal is not None
             self._interrupt_active(f"ended by {self._interrupt.signal.name}")
 
+    def _floss_first(self) -> Sequence[int]:
+        """Make the round of flossing before training; returns the replicas with a singular Jacobian, unchanged."""
+        flossing = self.plan.flossing
+        if flossing is None:
+            return []
+        flossed = flossing.floss(self._problem, self.theta, 0)
+        regular = flossed.isfinite().all(1)
+        self.theta = torch.where(regular.unsqueeze(1), flossed, self.theta)
+        self.state = self._optimizer.initial_state(self.theta)
+        passes = torch.full((len(self.theta),), float(flossing.passes(self._problem.task.num_steps)))
+        costs = dict.fromkeys(COSTS, passes) | {"products": torch.zeros_like(passes)}
+        self._costs.add([self.replicas[index] for index in self.active], costs, 0, self.seconds)
+        self._costs.close()
+        return [index for index, kept in zip(self.active, regular.tolist(), strict=True) if not kept]
+
     def _interrupt_active(self, message: str) -> None:
         """Save the active replicas, and end them as interrupted."""
         self._end_diverged_between_updates()
@@ -135,11 +159,15 @@ class Training(TrainingState):
     def _step(self) -> Step:
         """Make an update; replay the CUDA graph, if there is one, unless the update is logged or evaluated."""
         number, captured = self.update + 1, self._captured
-        if captured is not None and not captured.is_given_up and not self.plan.is_logged(number):
+        flossing = self.plan.flossing
+        flosses = flossing is not None and flossing.is_due(number)
+        if captured is not None and not captured.is_given_up and not self.plan.is_logged(number) and not flosses:
             step = captured.make(self.theta, self.state, self._divergence.since, self.update)
             if step is not None:
                 return step
         update = self._optimizer.update(self.theta, self.state, self.update, self._trained().draw(self.update))
+        if flossing is not None:
+            update = flossing.after(self._problem, update, number)
         evaluation = self._evaluate(update.theta, update.state) if self.plan.is_evaluated(number) else None
         frozen = self._divergence.freeze(self.theta, self.state, update, number)
         return Step(*frozen, costs_of(update), update, evaluation)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from rnnbench.training.flossing import Flossing
+
 
 @dataclass(frozen=True)
 class TrainingPlan:
@@ -16,6 +18,7 @@ class TrainingPlan:
         checkpoint_every: Number of updates between checkpoints.
         checkpoint_seconds: Maximum wall-clock time between checkpoints; None: no limit.
         stop_when_solved: Whether a replica ends when it is solved.
+        flossing: Rounds of gradient flossing before and during training; None: there are none.
     """
 
     max_updates: int
@@ -26,6 +29,7 @@ class TrainingPlan:
     checkpoint_every: int
     checkpoint_seconds: float | None
     stop_when_solved: bool
+    flossing: Flossing | None = None
 
     def is_evaluated(self, update: int) -> bool:
         """Whether an evaluation follows an update, counted from 1."""
