@@ -48,6 +48,14 @@ class TaskConfig(Choice):
     )
 
 
+@choice("task", "operands")
+@dataclass
+class OperandsConfig(TaskConfig):
+    """A number computed from two marked ones."""
+
+    centered: bool = option(False, "subtract their means from inputs and targets, as Sutskever et al. (2013) do")
+
+
 @choice("task", "temporal_order")
 @dataclass
 class TemporalOrderConfig(TaskConfig):

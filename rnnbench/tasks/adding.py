@@ -28,9 +28,9 @@ class Adding(MarkedOperands):
     }
     neutral_element = 0.0
 
-    def __init__(self, sequence_length: int, variant: str = "hf11") -> None:
+    def __init__(self, sequence_length: int, variant: str = "hf11", centered: bool = False) -> None:
         """Build a variant at one length; see `MarkedOperands`."""
-        super().__init__(sequence_length, variant)
+        super().__init__(sequence_length, variant, centered)
 
     def _formula(self) -> str:
         if self.variant == "hs97":
@@ -50,6 +50,14 @@ class Adding(MarkedOperands):
         super()._draw_values(words, out)
         if self._signed():
             out.mul_(2).sub_(1)
+
+    @override
+    def _mean_value(self) -> float:
+        return 0.0 if self._signed() else super()._mean_value()
+
+    @override
+    def _mean_target(self) -> float:
+        return 0.5 if self._signed() or self._halved() else 1.0
 
     def _halved(self) -> bool:
         return self.variant in ("thesis", "pascanu13")

@@ -160,12 +160,15 @@ class MarkedOperands(Task):
     loss = "squared_error"
     neutral_element: float
 
-    def __init__(self, sequence_length: int, variant: str = "hf11") -> None:
+    def __init__(self, sequence_length: int, variant: str = "hf11", centered: bool = False) -> None:
         """Build a variant at one length.
 
         Args:
             sequence_length: Nominal length T.
             variant: Name of the variant.
+            centered: Whether the mean over all sequences and steps is subtracted from each input, and the mean over
+                all sequences from the target, as Sutskever et al. (2013) do. An output bias of 0 is then at the mean
+                of the targets.
 
         Raises:
             ValueError: There is no such variant, or T is too small for it.
@@ -179,6 +182,7 @@ class MarkedOperands(Task):
         # In pascanu13 the criterion is squared error > 0.04.
         self.tolerance = 0.2 if variant == "pascanu13" else 0.04
         self.baseline_loss, self.baseline_error_rate = self._baseline()
+        self.centered = centered
 
     def _places(self) -> Places:
         """Lengths and marked steps of the variant."""
@@ -187,6 +191,19 @@ class MarkedOperands(Task):
     @abstractmethod
     def _baseline(self) -> tuple[float, float]:
         """Loss and error rate of the best constant."""
+
+    def _mean_target(self) -> float:
+        """Mean of the targets before they are centered; only tasks that can be centered have one."""
+        raise NotImplementedError
+
+    def _mean_value(self) -> float:
+        """Mean of a value."""
+        return 0.5
+
+    def _mean_marker(self) -> float:
+        """Mean of the markers of all steps: the number of marks less that of the cues, by the mean length."""
+        lengths = self.places.lengths
+        return (2 - self.lost_mark_rate - len(self.places.cues)) / (sum(lengths) / len(lengths))
 
     @abstractmethod
     def _combine(self, first: Tensor, second: Tensor) -> Tensor:
@@ -227,7 +244,7 @@ class MarkedOperands(Task):
             lengths=describe_range(places.lengths) + (", the same in a batch" if places.shared_length else ""),
             inputs=", ".join(channels if places.value_channel == 0 else reversed(channels)),
             places=places.steps + cues,
-            target=self._formula(),
+            target=self._formula() + (f" - {self._mean_target():g}" if self.centered else ""),
             miss=self._describe_miss(),
         )
 
@@ -252,8 +269,13 @@ class MarkedOperands(Task):
                 markers.scatter_(0, (lengths + cue).unsqueeze(0), -1.0)
         if self.lost_mark_rate > 0:
             operands.masked_fill_(steps == 0, self.neutral_element)
-        fill_padding(values, lengths, places.lengths[0], 0.0)
         targets = self._combine(operands[0], operands[1])
+        if self.centered:
+            values -= self._mean_value()
+            markers -= self._mean_marker()
+            targets = targets - self._mean_target()
+            fill_padding(markers, lengths, places.lengths[0], 0.0)
+        fill_padding(values, lengths, places.lengths[0], 0.0)
         return Batch(inputs, lengths, (lengths - 1).unsqueeze(0), targets.view(1, *lengths.shape, 1))
 
     def misses(self, outputs: Tensor, batch: Batch) -> Tensor:

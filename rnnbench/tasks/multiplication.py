@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import Tensor
+from typing_extensions import override
 
 from rnnbench.tasks.marked_operands import MarkedOperands
 
@@ -19,14 +20,18 @@ class Multiplication(MarkedOperands):
     variants: ClassVar[Mapping[str, int]] = {"hf11": 6, "thesis": 10, "pascanu13": 10, "hs97": 11}
     neutral_element = 1.0
 
-    def __init__(self, sequence_length: int, variant: str = "hf11") -> None:
+    def __init__(self, sequence_length: int, variant: str = "hf11", centered: bool = False) -> None:
         """Build a variant at one length; see `MarkedOperands`."""
-        super().__init__(sequence_length, variant)
+        super().__init__(sequence_length, variant, centered)
         if variant == "hs97":
             self.solved_error_rate = 13 / 2000
 
     def _formula(self) -> str:
         return "x_I x_J"
+
+    @override
+    def _mean_target(self) -> float:
+        return (1 - self.lost_mark_rate) / 4 + self.lost_mark_rate / 2
 
     def _combine(self, first: Tensor, second: Tensor) -> Tensor:
         return first * second
@@ -43,6 +48,6 @@ class Multiplication(MarkedOperands):
             return (1 - one) * two + one * product
 
         one = self.lost_mark_rate
-        mean = (1 - one) / 4 + one / 2
+        mean = self._mean_target()
         loss = (1 - one) / 9 + one / 3 - mean**2
         return loss, 1 - at_most(mean + self.tolerance) + at_most(mean - self.tolerance)

@@ -217,3 +217,19 @@ def test_the_stream_never_changes():
     assert (batch.inputs[:4, 0, 0, 0] * 2**24).tolist() == [8761003.0, 15400722.0, 5767386.0, 9885195.0]
     assert batch.inputs[:, 0, 0, 1].tolist() == [-1.0, 1.0, *[0.0] * 3, 1.0, *[0.0] * 11, -1.0, *[0.0] * 4]
     assert (batch.targets[0, 0, :, 0].double() * 2**24).tolist() == [24454316.0, 18309400.0, 20320348.0, 13255634.0]
+
+
+@pytest.mark.parametrize(("name", "variant"), PAIRS)
+def test_centered_inputs_and_targets_are_those_less_their_means(name, variant):
+    plain, centered = (
+        BUILDERS[name](50, variant, flag).replica_batch([3], Stream.GRADIENT, 0, NUM_ROWS, dtype=torch.float64)
+        for flag in (False, True)
+    )
+    shown = torch.arange(len(plain.inputs)).view(-1, 1, 1) < plain.lengths
+    differences = (plain.inputs - centered.inputs)[shown]
+    assert (differences - differences[0]).abs().max() < 1e-15
+    assert not centered.inputs[~shown].any()
+    offset = plain.targets - centered.targets
+    assert (offset - offset[0, 0, 0]).abs().max() < 1e-15
+    for values in (centered.inputs[shown], centered.targets.view(-1, 1)):
+        assert (values.mean(0).abs() < 4.5 * values.std(0) / NUM_ROWS**0.5).all()
