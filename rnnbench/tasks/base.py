@@ -20,6 +20,7 @@ from rnnbench.tasks.batches import Batch as Batch
 from rnnbench.tasks.batches import Draw as Draw
 from rnnbench.tasks.batches import Stream as Stream
 from rnnbench.tasks.batches import normal_vectors as normal_vectors
+from rnnbench.tasks.batches import uniform_vectors as uniform_vectors
 from rnnbench.tasks.dataset import UpdateDataset
 from rnnbench.tasks.random_numbers import Updates, whole_number
 from rnnbench.tasks.sequences import Sequences

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rnnbench.tasks.normal_numbers import normal
-from rnnbench.tasks.random_numbers import Updates, batch_words, per_replica, random_words
+from rnnbench.tasks.random_numbers import Updates, batch_words, per_replica, random_words, uniform
 
 
 class Stream(IntEnum):
@@ -27,6 +27,7 @@ class Stream(IntEnum):
     GRADIENT_NOISE = 7
     DIRECTIONS = 8
     FLOSSING = 9
+    GUESSES = 10
 
 
 STREAMS = {"train": Stream.GRADIENT, "validation": Stream.EVALUATION, "test": Stream.CONFIRMATION}
@@ -134,3 +135,20 @@ def normal_vectors(seeds: Sequence[int], stream: Stream, update: int, size: int,
     words = random_words(seeds, stream, update, num_words, ROWS, device=like.device)
     numbers = normal(words, 1.0, out=like.new_empty((NUMBERS_PER_WORD * num_words, len(seeds), ROWS)))
     return numbers.transpose(0, 1).reshape(len(seeds), -1)[:, :size]
+
+
+def uniform_vectors(
+    seeds: Sequence[int], stream: Stream, update: int, size: int, *, count: int, like: Tensor
+) -> Tensor:
+    """Vectors of numbers that are uniform in [0, 1), several for each replica, (count, R, size).
+
+    Args:
+        seeds: One seed per replica, R of them.
+        stream: Data stream of the seed.
+        update: Index of the update, >= 0.
+        size: Length of the vectors.
+        count: Number of vectors of a replica; the first ones do not depend on it.
+        like: Tensor whose type and device the result gets.
+    """
+    words = random_words(seeds, stream, update, size, count, device=like.device)
+    return uniform(words, like.new_empty(words.shape)).permute(2, 1, 0)
