@@ -209,6 +209,11 @@ class ChainInitConfig(InitConfig):
 
     gain: float = option(1.02, "weight from the unit before", per_replica=True)
     feedback: float = option(0.0, "weight from the unit after", per_replica=True)
+    source_scale: float | None = option(
+        None,
+        "input k enters unit k alone, with this weight; null: normal weights to all units, as input_scale says",
+        per_replica=True,
+    )
 
 
 @choice("init", "from_file")

@@ -5,7 +5,9 @@ import torch
 
 from rnnbench.config.rule import load_rule, rule_names
 from rnnbench.experiments.bengio_1994 import PROBLEMS, Bengio1994
+from rnnbench.experiments.chain_init import INITS, ChainAgainstOrthogonal
 from rnnbench.experiments.curse_of_memory import CurseOfMemory, closed_forms, second_moments
+from rnnbench.experiments.engelken_2023 import TASKS, Engelken2023
 from rnnbench.experiments.hochreiter_1997 import Hochreiter1997
 from rnnbench.experiments.le_2015 import Le2015
 from rnnbench.experiments.verdict import conclude
@@ -71,6 +73,43 @@ def test_le_2015(irnn, lstm, tanh, easy, verdict):
     counts = {"irnn": (irnn, 100), "lstm": (lstm, 100), "tanh": (tanh, easy)}
     measured = {net: [*runs(at, length=long), *runs(at_short, length=short)] for net, (at, at_short) in counts.items()}
     assert conclude(Le2015(rule).judge(measured))[0] == verdict
+
+
+@pytest.mark.parametrize(
+    ("plain", "during", "easy", "verdict"),
+    [
+        (20, 80, 100, "holds"),
+        (50, 50, 100, "does not hold"),
+        (50, 62, 100, "not decided"),
+        (20, 80, 20, "not decided"),  # nor are the shortest delays learned without flossing
+    ],
+)
+def test_engelken_2023(plain, during, easy, verdict):
+    measured = {
+        f"{task}_{way}": [*runs(short, delay=1), *runs(long, delay=10), *runs(long, delay=20)]
+        for task in TASKS
+        for way, short, long in (("none", easy, plain), ("before", 100, plain), ("during", 100, during))
+    }
+    assert conclude(Engelken2023(load_rule("engelken_2023")).judge(measured))[0] == verdict
+
+
+@pytest.mark.parametrize(
+    ("chain", "orthogonal", "easy", "verdict"),
+    [
+        (90, 10, 100, "holds"),
+        (50, 50, 100, "does not hold"),
+        (60, 25, 100, "not decided"),
+        (90, 10, 10, "not decided"),  # nor are short sequences learned from an orthogonal matrix
+    ],
+)
+def test_chain_init(chain, orthogonal, easy, verdict):
+    rule = load_rule("chain_init")
+    long, short = rule.settings["sequence_length"], rule.settings["control_length"]
+    solved = dict.fromkeys(INITS, (chain, 100)) | {"orthogonal": (orthogonal, easy)}
+    measured = {
+        init: [*runs(at, length=long), *runs(at_short, length=short)] for init, (at, at_short) in solved.items()
+    }
+    assert conclude(ChainAgainstOrthogonal(rule).judge(measured))[0] == verdict
 
 
 @pytest.mark.parametrize(

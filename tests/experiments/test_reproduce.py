@@ -100,6 +100,17 @@ SMALL = {
     "le_2015": {"sequence_length": 6, "control_length": 4, "hidden_size": 2, "end_seed": 101, "sequences": 40},
     "small_batch_second_order": {"lengths": "4,5", "hidden_size": 2, "end_seed": 101, "batch_size": 2, "sequences": 20},
     "curse_of_memory": {"memories": [2, 4], "num_memories": 2, "end_seed": 7, "num_sequences": 4},
+    "engelken_2023": {
+        "sequence_length": 8,
+        "copy_delays": "1,2",
+        "xor_delays": "1,2",
+        "hidden_size": 2,
+        "end_seed": 101,
+        "updates": 1,
+        "exponents": 1,
+        "flossing_updates": 1,
+    },
+    "chain_init": {"sequence_length": 6, "control_length": 4, "hidden_size": 2, "end_seed": 101, "updates": 1},
     "optimizers_2026": {
         "hidden_size": 2,
         "sequences": 200,
@@ -113,6 +124,8 @@ COMPARED = {
     "bengio_1994": ("task.sequence_length",),
     "le_2015": ("task.sequence_length",),
     "small_batch_second_order": ("task.sequence_length",),
+    "engelken_2023": ("task.delay",),
+    "chain_init": ("task.sequence_length",),
 }
 """Further keys whose values an experiment compares, so that it needs them all."""
 

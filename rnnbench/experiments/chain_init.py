@@ -1,0 +1,77 @@
+"""Chains of units against orthogonal recurrent weights, on adding (Orhan and Pitkow 2020)."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from typing_extensions import override
+
+from rnnbench.experiments.base import Experiment, Measured
+from rnnbench.experiments.outcomes import measure_outcomes
+from rnnbench.experiments.shares import Rows, best_rate, by_rate, difference
+from rnnbench.experiments.study import Study
+from rnnbench.experiments.verdict import Finding, at_least, at_most, context
+from rnnbench.reports.drawing import COLORS, set_share_axis, set_value_axis
+from rnnbench.reports.statistics import wilson_interval
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+INITS = {"chain": "chain", "feedback": "chain with feedback", "orthogonal": "orthogonal", "identity": "identity"}
+"""Sweep -> name of the initialization."""
+
+KEYS = {"length": "task.sequence_length", "lr": "optim.lr"}
+
+
+class ChainAgainstOrthogonal(Experiment):
+    """The claim that nets which start as a chain learn longer dependencies than those with an orthogonal matrix."""
+
+    size = (8.4, 3.9)
+
+    @override
+    def measure(self, study: Study) -> Measured:
+        return {sweep: measure_outcomes(study, sweep, KEYS) for sweep in self.rule.sweeps}
+
+    @override
+    def judge(self, measured: Measured) -> Sequence[Finding]:
+        thresholds, (short, length) = self.rule.thresholds, self._lengths()
+        long, easy = ({init: best_rate(_at(measured[init], at)) for init in INITS} for at in (length, short))
+        what = f"adding, T = {length}: share solved from the {{}} minus that from the orthogonal matrix"
+        claims = [
+            at_least(what.format(INITS[init]), *difference(long[init], long["orthogonal"]), thresholds["least_gain"])
+            for init in ("chain", "feedback")
+        ]
+        control = f"control: adding, T = {short}: share solved from the chain minus that from the orthogonal matrix"
+        gain = difference(easy["chain"], easy["orthogonal"])
+        shares = [
+            context(
+                f"adding, T = {at}: share solved, {INITS[init]}",
+                solved / total,
+                wilson_interval(solved, total),
+                "not judged",
+            )
+            for at, counts in ((length, long), (short, easy))
+            for init, (solved, total) in counts.items()
+        ]
+        return [*claims, at_most(control, *gain, thresholds["greatest_gain"], "control"), *shares]
+
+    @override
+    def draw(self, figure: "Figure", measured: Measured) -> None:
+        for axes, length in zip(figure.subplots(1, 2), self._lengths(), strict=True):
+            shown: list[float] = []
+            for color, (init, words) in zip(COLORS, INITS.items(), strict=False):
+                rates, shares = by_rate(_at(measured[init], length))
+                axes.plot(rates, shares, "o-", color=color, markersize=4, label=words)
+                shown += rates
+            axes.set_xscale("log")
+            set_value_axis(axes, "learning rate", shown)
+            set_share_axis(axes, "nets that learn adding")
+            axes.set_title(f"T = {length}")
+
+    def _lengths(self) -> tuple[int, int]:
+        """Return the sequence length of the control and that of the claim."""
+        return self.rule.settings["control_length"], self.rule.settings["sequence_length"]
+
+
+def _at(runs: Rows, length: int) -> Rows:
+    """Return the runs of a sequence length."""
+    return [run for run in runs if run["length"] == length]
