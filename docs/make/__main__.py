@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from docs.make import architecture, lengths, metrics, performance, reproductions, tasks
+from docs.make import architecture, lengths, metrics, optimizers, performance, reproductions, tasks
 from docs.make.errors import PageError
 from docs.make.hf import page as hf
 from rnnbench.config.errors import ConfigError
@@ -19,6 +19,7 @@ PAGES: dict[str, Callable[[Path, Path], Mapping[Path, str]]] = {
     "hf": hf.pages,
     "lengths": lengths.pages,
     "metrics": metrics.pages,
+    "optimizers": optimizers.pages,
     "performance": performance.pages,
     "reproductions": reproductions.pages,
     "tasks": tasks.pages,

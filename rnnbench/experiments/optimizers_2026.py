@@ -1,86 +1,145 @@
 """Optimizers of today on problems of long memory: each tuned equally on each problem, its best setting confirmed."""
 
-import math
+import time
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from typing_extensions import override
 
+from rnnbench.config.schema import Config
 from rnnbench.experiments.base import Experiment, Measured
+from rnnbench.experiments.optimizer_map import OptimizerMap, Tuned
 from rnnbench.experiments.study import Study
 from rnnbench.experiments.verdict import Finding, share_at_least, share_context
+from rnnbench.objective.engine import Engine
 from rnnbench.records.tuning import CONFIRMATION, SEARCH, read_tuning
-from rnnbench.reports.drawing import COLORS, FOREGROUND, set_share_axis
-from rnnbench.reports.optimizer_charts import profile_corners
-from rnnbench.reports.runs import Measure
-from rnnbench.reports.statistics import performance_profile, wilson_interval
-from rnnbench.sweeps.closing import group_of, outcomes_of
+from rnnbench.records.wording import duration
+from rnnbench.run.machine import prepare_arithmetic
+from rnnbench.run.setup import set_up
+from rnnbench.sweeps.closing import outcomes_of
 from rnnbench.sweeps.plan import read_plan
 from rnnbench.sweeps.tuning import best_of, trials_of
+from rnnbench.training.problem import Problem, draw_parameters
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COSTS: tuple[Measure, ...] = ("sequences", "seconds")
 MODELS: Mapping[str, Sequence[str]] = {"rnn": (), "lstm": ("model=lstm", "init=gaussian")}
-"""Net, which is also the setting with its problems -> its arguments of `rnnbench tune`."""
+"""Net, which is also the setting with its tasks -> its arguments of `rnnbench tune`."""
+
+RUNS_OF_A_TUNING, SECONDS_OF_A_START = 64, 20.0
+"""16 settings with 3 seeds each, and 16 fresh seeds; seconds to compose them and to start the processes."""
+
+SECONDS_PER_STEP = {"rnn": 0.25e-6, "lstm": 1.1e-6}
+SECONDS_PER_SEQUENCE = {"muon": 3e-6, "soap": 10e-6, "shampoo": 25e-6, "psgd_kron": 45e-6}
+"""Estimates for the progress, of one core, for 50 hidden units and batches of 100: of a gradient, for each sequence and
+step, and of the rest of an update for each sequence, where it matters."""
+
+NUM_TIMED_UPDATES, NUM_TIMINGS = 10, 3
+"""Updates that are timed together, since some methods do more work at every tenth; and how often: the least counts."""
 
 
 class Optimizers2026(Experiment):
-    """The claim that the optimizers of today solve problems that sgd and Adam do not."""
+    """The claim that the optimizers of today solve problems that sgd and Adam do not.
+
+    Each optimizer on each problem is a part of its own, the cheap problems first.
+    """
 
     size = (15.0, 6.0)
 
     @property
     @override
     def parts(self) -> Sequence[str]:
-        return list(self._tunings())
+        return list(self.tunings)
 
-    def _problems(self) -> dict[str, list[str]]:
-        """Problem -> its arguments of `rnnbench tune`."""
-        settings, problems = self.rule.settings, {}
-        for model in MODELS:
-            for name in settings[model]:
-                task, _, length = name.rpartition("_")
-                words = [f"task={task}", f"task.sequence_length={length}", *MODELS[model]]
-                problems[name if model == "rnn" else f"{name}_{model}"] = words
-        return problems
+    @property
+    def problems(self) -> dict[str, list[str]]:
+        """Problem -> its arguments of `rnnbench tune`; by difficulty, then by cost."""
+        settings = self.rule.settings
+        found: dict[str, tuple[tuple[int, float], list[str]]] = {}
+        for model, words in MODELS.items():
+            for task in settings[model]:
+                for difficulty, length in enumerate(settings["lengths"][task]):
+                    name = problem_name(task, length, model)
+                    own = [f"task={task}", f"task.sequence_length={length}", *words]
+                    found[name] = (difficulty, SECONDS_PER_STEP[model] * length), own
+        return {name: own for name, (_, own) in sorted(found.items(), key=lambda each: each[1][0])}
 
-    def _tunings(self) -> dict[str, list[str]]:
+    @property
+    def tunings(self) -> dict[str, list[str]]:
         """Name of every tuning -> its arguments."""
         settings, tunings = self.rule.settings, {}
-        for problem, words in self._problems().items():
+        for problem, words in self.problems.items():
             for optimizer in settings["optimizers"]:
                 own = settings["hf" if optimizer == "hf" else "first_order"]
-                tunings[_name(optimizer, problem)] = [*words, f"optim={optimizer}", *settings["common"], *own]
+                tunings[self.part_name(optimizer, problem)] = [*words, f"optim={optimizer}", *settings["common"], *own]
         return tunings
+
+    @staticmethod
+    def part_name(optimizer: str, problem: str) -> str:
+        """The name of the tuning of an optimizer on a problem."""
+        return f"{problem}_by_{optimizer}"
+
+    def tune(self, study: Study, name: str) -> dict[str, Any]:
+        """Tune an optimizer on a problem, or read the record of an earlier call.
+
+        Args:
+            study: Folder of the experiment.
+            name: Name of the part.
+        """
+        words = self.tunings[name]
+
+        def measure() -> dict[str, Any]:
+            return {"words": words, **outcome_of(study.tune(name, words, self.rule.settings["trials"]))}
+
+        return study.keep(name, measure)
+
+    def seconds_of(self, words: Sequence[str]) -> float:
+        """About how many seconds of one core a tuning takes.
+
+        Args:
+            words: Its arguments.
+        """
+        own = dict(word.split("=", 1) for word in words)
+        steps = SECONDS_PER_STEP[own.get("model", "rnn")] * int(own["task.sequence_length"])
+        rest = SECONDS_PER_SEQUENCE.get(own["optim"], 0.0)
+        sequences = RUNS_OF_A_TUNING * float(self.rule.settings["sequences"])
+        return SECONDS_OF_A_START + sequences * (steps + rest)
 
     @override
     def measure(self, study: Study) -> Measured:
-        trials = self.rule.settings["trials"]
+        tunings, measured = self.tunings, {}
+        for name in tunings:
+            left = study.missing(tunings)
+            if name in left:
+                seconds = sum(self.seconds_of(tunings[each]) for each in left)
+                study.tell(f"{len(left)} of {len(tunings)} parts are left, about {duration(seconds)} of one core")
+            measured[name] = self.tune(study, name)
+        return {"tunings": measured}
 
-        def tune(name: str, words: Sequence[str]) -> dict[str, Any]:
-            return outcome_of(study.tune(name, words, trials))
+    def map_of(self, tunings: Mapping[str, Any]) -> OptimizerMap:
+        """The map of the tunings that are there.
 
-        return {
-            "tunings": {name: study.keep(name, partial(tune, name, words)) for name, words in self._tunings().items()}
-        }
+        Args:
+            tunings: Name of a tuning -> its record; others may be missing.
+        """
+        optimizers, problems = self.rule.settings["optimizers"], list(self.problems)
+        names = {(each, problem): self.part_name(each, problem) for problem in problems for each in optimizers}
+        found = {pair: Tuned.of(tunings[name]) for pair, name in names.items() if name in tunings}
+        return OptimizerMap(optimizers, problems, self.rule.settings["sequences"], found)
 
     @override
     def judge(self, measured: Measured) -> Sequence[Finding]:
         settings, thresholds = self.rule.settings, self.rule.thresholds
         usual, optimizers = settings["usual"], settings["optimizers"]
         new = [name for name in settings["new"] if name in optimizers]
-        solved = {
-            problem: {each: _is_solved(measured["tunings"][_name(each, problem)]) for each in optimizers}
-            for problem in self._problems()
-        }
+        tuned = self.map_of(measured["tunings"]).tuned
+        solved = {problem: {each: tuned[each, problem].is_solved for each in optimizers} for problem in self.problems}
         hard = [own for own in solved.values() if not any(own[name] for name in usual)]
-        easiest = {_task(name): name for name in reversed(solved)}.values()
+        easiest = [
+            problem_name(task, settings["lengths"][task][0], model) for model in MODELS for task in settings[model]
+        ]
         return [
             share_at_least(
                 f"problems that neither {' nor '.join(usual)} solves that are solved by {', '.join(new)}",
@@ -101,78 +160,55 @@ class Optimizers2026(Experiment):
 
     @override
     def draw(self, figure: "Figure", measured: Measured) -> None:
-        left, right = figure.subplots(1, 2, width_ratios=(3, 1))
-        tunings, optimizers, problems = measured["tunings"], self.rule.settings["optimizers"], list(self._problems())
-        _draw_map(left, tunings, optimizers, problems)
-        costs = {
-            name: [_or_infinite(tunings[_name(name, problem)]["sequences"]) for problem in problems]
-            for name in optimizers
-        }
-        profile = performance_profile(costs)
-        end = 1.1 * max([2.0, *(factor for steps in profile.values() for factor, _ in steps)])
-        for (name, steps), color in zip(profile.items(), [*COLORS, FOREGROUND], strict=False):
-            right.step(*zip(*profile_corners(steps, end), strict=True), where="post", color=color, label=name)
-        right.set_xscale("log", base=2)
-        right.set_xlim(1, end)
-        right.set_xlabel("sequences, as a multiple of the best optimizer's")
-        set_share_axis(right, "problems solved")
-        right.set_title("Performance profile")
+        self.map_of(measured["tunings"]).draw(figure, list(self.problems))
 
 
 def outcome_of(folder: Path) -> dict[str, Any]:
-    """The outcome of a tuning.
+    """The outcome of a tuning: the attributes of `Tuned`.
 
     Args:
         folder: Folder of a finished tuning.
-
-    Returns:
-        Number of settings, the numbers of those that solve the problem, the best one; solved runs and all runs with
-        fresh seeds, and the median cost of a solution by each measure; None: fewer than half are solved.
     """
     trials = trials_of(read_plan(folder / SEARCH), read_tuning(folder))
-    confirmed = group_of(outcomes_of(read_plan(folder / CONFIRMATION)))
-    assert confirmed is not None, "a finished tuning has records"
-    costs = {measure: confirmed.median_cost(measure) for measure in COSTS}
+    confirmation = read_plan(folder / CONFIRMATION)
+    solved_at = [None if each.summary is None else each.summary.solved_at for each in outcomes_of(confirmation)]
+    configs = [config for number in confirmation.numbers() for config in confirmation.groups[number].configs()]
     return {
-        "trials": len(trials),
         "solving": [trial.number for trial in trials if trial.solves],
+        "trials": len(trials),
         "best": dict(best_of(trials).values),
-        "solved": confirmed.num_solved,
-        "runs": len(confirmed.runs),
-        **{measure: cost if math.isfinite(cost) else None for measure, cost in costs.items()},
+        "solved_after": [None if at is None else at.sequences for at in solved_at],
+        "seconds_per_sequence": seconds_per_sequence(configs),
     }
 
 
-def _draw_map(axes: "Axes", tunings: Mapping[str, Any], optimizers: Sequence[str], problems: Sequence[str]) -> None:
-    """Draw the share solved of each optimizer on each problem, with its interval."""
-    outcomes = [[tunings[_name(optimizer, problem)] for problem in problems] for optimizer in optimizers]
-    axes.imshow(np.array([[own["solved"] / own["runs"] for own in row] for row in outcomes]), "cividis", vmin=0, vmax=1)
-    axes.set_aspect("auto")
-    for y, row in enumerate(outcomes):
-        for x, own in enumerate(row):
-            low, high = (f"{100 * bound:.0f}" for bound in wilson_interval(own["solved"], own["runs"]))
-            color = "white" if own["solved"] < 0.55 * own["runs"] else "black"
-            text = f"{own['solved']}/{own['runs']}\n{low} to {high} %"
-            axes.text(x, y, text, color=color, ha="center", va="center", fontsize=5)
-    axes.set_xticks(range(len(problems)), problems, rotation=90, fontsize=7)
-    axes.set_yticks(range(len(optimizers)), optimizers)
-    axes.set_title("Solved runs of the best setting, with fresh seeds, and the 95 % interval")
+def seconds_per_sequence(configs: Sequence[Config]) -> float:
+    """The processor time of the first updates for each sequence of a replica, without evaluations and records.
+
+    It depends on other work on the machine much less than the time on the clock.
+
+    Args:
+        configs: Configuration of each replica.
+    """
+    prepare_arithmetic()
+    setup = set_up(configs)
+    built, least = setup.built, float("inf")
+    engine = Engine(built.model, 1, setup.device, setup.dtype)
+    try:
+        problem = Problem(built.task, engine, [config.seed for config in configs])
+        theta = draw_parameters(built.model, built.inits, problem.seeds, engine)
+        state = built.optimizer.first_state(theta)
+        for start in range(0, NUM_TIMED_UPDATES * NUM_TIMINGS, NUM_TIMED_UPDATES):
+            before, sequences = time.process_time(), 0.0
+            for number in range(start, start + NUM_TIMED_UPDATES):
+                update = built.optimizer.update(theta, state, number, problem.draw(number))
+                theta, state, sequences = update.theta, update.state, sequences + float(update.sequences.sum())
+            least = min(least, (time.process_time() - before) / sequences)
+    finally:
+        engine.close()
+    return least
 
 
-def _name(optimizer: str, problem: str) -> str:
-    return f"{problem}_by_{optimizer}"
-
-
-def _task(problem: str) -> str:
-    """The name of a problem without its length."""
-    name = problem.removesuffix("_lstm")
-    return name.rpartition("_")[0] + problem.removeprefix(name)
-
-
-def _is_solved(outcome: Mapping[str, Any]) -> bool:
-    """Whether at least half of the runs with fresh seeds are solved."""
-    return bool(2 * outcome["solved"] >= outcome["runs"])
-
-
-def _or_infinite(cost: float | None) -> float:
-    return math.inf if cost is None else cost
+def problem_name(task: str, length: int, model: str) -> str:
+    """The name of a problem."""
+    return f"{task}_{length}" + ("" if model == "rnn" else f"_{model}")

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -163,6 +163,15 @@ class Study:
             self.end()
         return self._read(path, {})
 
+    def missing(self, names: Iterable[str]) -> list[str]:
+        """Those of some parts that have not been measured."""
+        return [name for name in names if not (self.folder / PARTS / f"{name}.json").is_file()]
+
+    def tell(self, line: str) -> None:
+        """Show a line of progress."""
+        if not self.quiet:
+            say(line)
+
     def train(self, name: str) -> Path:
         """Train a sweep of the rule, or resume it, until every job has ended; returns its folder.
 
@@ -210,11 +219,9 @@ class Study:
 
     def _tell_part(self, name: str, what: str) -> None:
         """Say which part is running, of how many: the one of this name, or that the name begins with."""
-        if self.quiet:
-            return
         part = max((part for part in self.parts if f"{name}_".startswith(f"{part}_")), key=len, default=None)
         place = name if part is None else f"part {self.parts.index(part) + 1} of {len(self.parts)}, {part}"
-        say(f"{place}: {what}" if what else place)
+        self.tell(f"{place}: {what}" if what else place)
 
     def _read(self, name: str, missing: dict[str, Any]) -> dict[str, Any]:
         path = self.folder / name

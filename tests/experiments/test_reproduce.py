@@ -115,7 +115,8 @@ SMALL = {
         "hidden_size": 2,
         "sequences": 200,
         "optimizers": ["sgd", "adam"],
-        "rnn": ["parity_2", "parity_3"],
+        "lengths": {"parity": [2, 3]},
+        "rnn": ["parity"],
     },
 }
 
