@@ -26,7 +26,7 @@ def measure_hf(options: Options, settings: Sequence[int], announcer: Announcer) 
     """
     seconds = FULL_SECONDS if options.full else SHORT_SECONDS
     yield from measure_comparison(options, settings, announcer, seconds=0.5 * seconds)
-    hf = "Hessian-free, default settings at T=50"
+    hf = "Hessian-free, batches of 2000 and 500 at T=50"
     nag = f"nag, R={NAG_REPLICAS} B=20 T=50 n=50"
     for name, overrides, num_replicas, updates, share in (
         (hf, HF_RUN, 1, 1, 0.4),

@@ -104,6 +104,6 @@ METRICS = (
         "hf/batch_factor",
         "size of the batches relative to the first update",
         "1",
-        "1, unless batch_doubling_every is above 0",
+        "1, and twice as much after every batch_doubling_every updates, up to max_batch_factor",
     ),
 )

@@ -9,9 +9,11 @@ from rnnbench.config.objects import to_dict, values_of
 from rnnbench.config.request import Request
 from rnnbench.config.stored import config_from, schema_names
 
-IN_BOTH = {"rejected_damping": "increase", "warm_start_decay": 0.95}
+IN_BOTH = {"batch_doubling_every": 0, "rejected_damping": "increase", "warm_start_decay": 0.95}
 PAPERS = {
     "hf_martens2010": {
+        "gradient_batch_size": 2000,
+        "curvature_batch_size": 500,
         "structural_damping": 0.0,
         "max_cg_iterations": 250,
         "preconditioner": "diagonal",

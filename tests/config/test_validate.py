@@ -59,7 +59,7 @@ def test_refused(composer, overrides, words):
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["optim.curvature_batch_size=2000"],
+        ["optim.curvature_batch_size=1000"],
         ["optim=sgd", "optim.clip_value=2", "optim.clip_norm=null"],
         ["optim=sgd", "optim.lr=0"],
         ["init=identity", "model.nonlinearity=relu"],

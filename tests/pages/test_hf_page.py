@@ -94,6 +94,17 @@ def test_what_varies_beside_the_problem_is_told(tmp_path):
     assert (header_cells[-1], adding[-1], xor[-1]) == ("keys", "`optim.damping=0.1`", "`optim.damping=0.3`")
 
 
+def test_sizes_of_batches_that_vary_have_a_column(tmp_path):
+    for number, (gradient, curvature, searched) in enumerate([(40, 20, 20), (20, 10, 10), (20, 10, 5)]):
+        sizes = {"gradient_batch_size": gradient, "curvature_batch_size": curvature}
+        others = {"backtracking_batch_size": curvature, "line_search_batch_size": searched}
+        write(tmp_path / str(number), 20, length=number, optim=sizes | others)
+    runs = read(tmp_path)
+    assert [row[2] for row in cells(result_table(runs[:2]))] == ["batches", "---", "40, 20", "20, 10"]
+    assert cells(result_table(runs[:2]))[0][8] == "last error rate"
+    assert cells(result_table(runs))[-1][-1].endswith("`optim.line_search_batch_size=5`")
+
+
 def test_a_key_that_older_runs_lack_is_not_told(tmp_path):
     write(tmp_path / "0", 20)
     write(tmp_path / "1", 30, task="xor", optim={"new": 0.3})

@@ -16,13 +16,15 @@ from rnnbench.reports.run_table import read_table
 from rnnbench.reports.runs import Run
 
 RESULTS = "hf"
-"""Name of the folder with the tables of runs: T*.csv by length, first_length, ablations, batches and small_batches."""
+"""Name of the folder with the tables of runs: T*.csv by length, first_length, ablations, batches, small_batches and
+default_batches."""
 
 PAGE_OF_REGION = {
     "ablations": "hf_choices.md",
     "first_length": "hf_choices.md",
     "batches": "hf_choices.md",
     "small_batches": "hf_choices.md",
+    "default_batches": "hf_choices.md",
     "results": "hf_results.md",
     "comparison": "hf_results.md",
     "module_products": "hf_modules.md",
@@ -80,6 +82,8 @@ def make_regions(results: Path) -> tuple[dict[str, str], str | None]:
         regions["ablations"] = ablation_table(ablated)
     if small := _runs([own / "small_batches.csv"]):
         regions["small_batches"] = ablation_table(small, ("updates", "sequences"))
+    if compared_sizes := _runs([own / "default_batches.csv"]):
+        regions["default_batches"] = result_table(compared_sizes)
     figure = None
     if sized := _runs([own / "batches.csv"]):
         regions["batches"] = batches_table(sized)

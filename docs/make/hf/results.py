@@ -12,9 +12,13 @@ from rnnbench.reports.runs import Run
 COSTS: dict[Cost, str] = {"updates": "updates", "products": "products", "sequences": "sequences", "seconds": "minutes"}
 
 PROBLEM = ("task.sequence_length", "task.name")
-"""The fields of a row; other varying fields are listed in its last column."""
+"""The fields of a row; other varying fields are listed in its last column, those of the batches in their own."""
 
-_NOT_LISTED = ("task.", "name", "budget.", "threads", "device", "record.", "probe.")
+_BATCHES = ("optim.gradient_batch_size", "optim.curvature_batch_size")
+_AS_LARGE = ("optim.backtracking_batch_size", "optim.line_search_batch_size")
+"""Sizes that are shown only if they differ from that of the curvature batch."""
+
+_NOT_LISTED = ("task.", "name", "budget.", "threads", "device", "record.", "probe.", fields.SWEEP)
 
 
 def result_table(runs: Sequence[Run]) -> str:
@@ -26,20 +30,26 @@ def result_table(runs: Sequence[Run]) -> str:
     everywhere = fields.varying_fields([run.fields for run in runs])
     everyone_has = set.intersection(*(set(run.fields) for run in runs))  # older runs lack keys that were added later
     varying = [name for name in everywhere if name in everyone_has and not name.startswith(_NOT_LISTED)]
+    are_as_large = all(run.fields.get(name) == run.fields.get(_BATCHES[1]) for run in runs for name in _AS_LARGE)
+    batches = [name for name in varying if name in _BATCHES]
+    keys = [name for name in varying if name not in batches and not (are_as_large and name in _AS_LARGE)]
     rows = []
-    for group in make_groups(runs, [*PROBLEM, *varying]):
-        length, problem, *rest = map(fields.format_value, group.values)
+    for group in make_groups(runs, [*PROBLEM, *batches, *keys]):
+        values = dict(zip(group.names, map(fields.format_value, group.values), strict=True))
+        length, problem = (values[name] for name in PROBLEM)
         error_rate = wording.percent(group.error_rate)
         costs = [say_cost(group.runs, measure) for measure in COSTS]
-        own = ", ".join(f"`{name}={value}`" for name, value in zip(varying, rest, strict=True))
-        rows.append([length, f"`{problem}`", say_solved(group.runs), *costs, error_rate, *([own] if varying else [])])
+        sizes = [", ".join(values[name] for name in batches)] if batches else []
+        own = [", ".join(f"`{name}={values[name]}`" for name in keys)] if keys else []
+        rows.append([length, f"`{problem}`", *sizes, say_solved(group.runs), *costs, error_rate, *own])
     columns = [
         "T",
         "problem",
+        *(["batches"] if batches else []),
         "solved (95 %)",
         *COSTS.values(),
         "last error rate",
-        *(["keys"] if varying else []),
+        *(["keys"] if keys else []),
     ]
     return f"{table(columns, rows)}\n\n{provenance(runs)}"
 

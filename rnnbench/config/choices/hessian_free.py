@@ -21,20 +21,20 @@ class HfConfig(OptimizerConfig):
     cadence: Cadence = other_default(  # noqa: RUF009 - a field
         OptimizerConfig, "cadence", Cadence(updates=200, log_every=1, evaluate_every=1, checkpoint_every=5)
     )
-    gradient_batch_size: int = option(2000, "sequences for the gradient", low=1)
+    gradient_batch_size: int = option(1000, "sequences for the gradient", low=1)
     curvature_batch_size: int = option(
-        500, "sequences for Gauss-Newton products and the reduction ratio, the first of the gradient batch", low=1
+        125, "sequences for Gauss-Newton products and the reduction ratio, the first of the gradient batch", low=1
     )
     backtracking_batch_size: int = option(
-        500, "sequences for backtracking over CG iterates, if backtracking_batch=fresh", low=1
+        125, "sequences for backtracking over CG iterates, if backtracking_batch=fresh", low=1
     )
     line_search_batch_size: int = option(
-        500, "fresh sequences for the line search, if line_search_batch=both or fresh", low=1
+        125, "fresh sequences for the line search, if line_search_batch=both or fresh", low=1
     )
     batch_doubling_every: int = option(
-        0, "updates after which all batch sizes double (beyond the papers); 0: never", low=0
+        50, "updates after which all batch sizes double (beyond the papers); 0: never", low=0
     )
-    max_batch_factor: int = option(8, "largest factor of the batch sizes over their initial values", low=1)
+    max_batch_factor: int = option(4, "largest factor of the batch sizes over their initial values", low=1)
     weight_decay: float = option(
         0.0,
         "L2 weight decay: this times |theta|^2 / 2 is added to the loss in gradient, products and line search; "
