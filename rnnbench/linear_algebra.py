@@ -65,6 +65,18 @@ def inv(matrices: Tensor) -> Tensor:
     return _decompose(lambda given: (torch.linalg.inv(given),), matrices)[0]
 
 
+def cayley(skew: Tensor) -> Tensor:
+    """Orthogonal matrices (I - A/2)^{-1} (I + A/2) of skew-symmetric matrices A, (..., n, n); differentiable.
+
+    As torch.nn.utils.parametrizations.orthogonal with its map "cayley". I - A/2 is never singular.
+    """
+    is_usable = skew.isfinite().flatten(-2).all(-1)[..., None, None]
+    half, identity = torch.where(is_usable, skew, 0) / 2, torch.eye(skew.shape[-1]).to(skew)
+    # With check_errors=True, a matrix that is singular by rounding would end the computation of all of them.
+    rotations = torch.linalg.solve_ex(identity - half, identity + half, check_errors=False)[0]
+    return torch.where(is_usable, rotations, torch.nan)
+
+
 def spectral_norm(matrices: Tensor) -> Tensor:
     """Largest singular value (...) of matrices (..., m, n)."""
     return svdvals(matrices)[..., 0]

@@ -22,7 +22,8 @@ MAY_IMPORT = {  # a package imports itself and these
     "tasks": {"losses", "metrics"},  # a task knows no model
     "kernels": set(),
     "native": set(),
-    "models": {"kernels", "losses", "native", "tasks"},  # a model sees batches; its sweeps can hold the loss of outputs
+    # A model sees batches; its sweeps can hold the loss of outputs.
+    "models": {"kernels", "linear_algebra", "losses", "native", "tasks"},
     "init": {"linear_algebra", "models"},
     "objective": BASE,
     # An optimizer sees vectors and objectives, never a model.

@@ -108,7 +108,8 @@ class Run:
         """The net with the saved weights as a torch.nn.Module: sequences (B, T, d) -> outputs at every step, (B, T, o).
 
         The net of a packaged model consists of torch.nn.RNN, LSTM or GRU, a learned initial state and a readout; see
-        `rnnbench.modules.recurrent_net.RecurrentNet`. The net of a class of one's own runs its `step` in a loop.
+        `rnnbench.modules.recurrent_net.RecurrentNet`. That of model=lru, or of a class of one's own, runs its `step` in
+        a loop.
 
         Args:
             config_dir: Folders whose classes may be imported.

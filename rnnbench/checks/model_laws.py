@@ -66,7 +66,7 @@ def step_changes_nothing(case: Case) -> None:
     state = tuple(part.clone() for part in model.initial_state(parameters, batch.size))
     inputs = batch.inputs[0].clone()
     kept = [tensor.clone() for tensor in (*parameters.values(), *state, inputs)]
-    model.step(parameters, state, inputs)
+    model.step(model.effective_parameters(parameters), state, inputs)
     names = [*parameters, *(f"part {k} of the state" for k in range(len(state))), "the inputs"]
     for name, before, after in zip(names, kept, (*parameters.values(), *state, inputs), strict=True):
         if not torch.equal(before, after):

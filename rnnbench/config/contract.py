@@ -97,7 +97,7 @@ def check_model(model: "Model") -> None:
         size = (NUM_REPLICAS, NUM_SEQUENCES, model.hidden_size)
         state = tuple(torch.zeros(size, dtype=dtype) for _ in range(model.num_state_parts))
         inputs = torch.zeros(NUM_REPLICAS, NUM_SEQUENCES, model.input_size, dtype=dtype)
-        _check_state(model, model.step(step_parameters, state, inputs), size, dtype)
+        _check_state(model, model.step(model.effective_parameters(step_parameters), state, inputs), size, dtype)
 
 
 def _check_state(model: "Model", state: Any, size: tuple[int, ...], dtype: Any) -> None:

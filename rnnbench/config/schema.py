@@ -4,6 +4,7 @@ Each field has a one-sentence description and may have limits. Fields marked per
 of a batched run. This module imports neither torch nor Hydra.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -213,6 +214,18 @@ class ChainInitConfig(InitConfig):
         None,
         "input k enters unit k alone, with this weight; null: normal weights to all units, as input_scale says",
         per_replica=True,
+    )
+
+
+@choice("init", "ring")
+@dataclass
+class RingInitConfig(InitConfig):
+    """Eigenvalues of a diagonal recurrence on a ring."""
+
+    r_min: float = option(0.9, "smallest |eigenvalue|", low=0, below=1, per_replica=True)
+    r_max: float = option(0.999, "largest |eigenvalue|, > r_min", above=0, high=1, per_replica=True)
+    max_phase: float = option(
+        math.tau, "largest phase in radians; 2 pi: the whole ring", above=0, high=math.tau, per_replica=True
     )
 
 

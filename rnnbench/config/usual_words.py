@@ -67,7 +67,11 @@ _CHOICES: Mapping[str, Mapping[str, str]] = {
         "latch": "latching flip_flop flipflop",
         "two_sequence": "2_sequence two_sequences",
     },
-    "model": {"rnn": "vanilla vanilla_rnn elman elman_rnn simple simple_rnn srn tanh relu irnn"},
+    "model": {
+        "rnn": "vanilla vanilla_rnn elman elman_rnn simple simple_rnn srn tanh relu irnn",
+        "orthogonal_rnn": "orthogonal ornn urnn exprnn scornn unitary",
+        "lru": "ssm s4 s5 linear diagonal linear_recurrence",
+    },
     "init": {
         "gaussian": "normal random kaiming he default",
         "xavier": "glorot lecun",

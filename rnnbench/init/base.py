@@ -4,14 +4,23 @@ The order of the draws is part of an initialization: it determines the parameter
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
 from rnnbench.models.base import Model
-from rnnbench.models.parameters import Layout, Parameter
+from rnnbench.models.parameters import Kind, Layout, Parameter
+
+_RECURRENCES: Mapping[Kind, tuple[str, str]] = {
+    "recurrent": ("recurrent weights", "init=orthogonal"),
+    "decay": ("eigenvalues of a diagonal recurrence", "init=lru_ring"),
+    "phase": ("eigenvalues of a diagonal recurrence", "init=lru_ring"),
+}
+"""Kinds that not every initialization draws -> what they are, and an initialization that draws them."""
 
 
 class Initializer(ABC):
@@ -46,6 +55,7 @@ class Init(Initializer):
     by the kind of each parameter; see `rnnbench.models.parameters.Parameter`.
 
     Attributes:
+        draws: Kinds of the parameters of the recurrence that it draws.
         input_scale: Standard deviation of the input weights; None: sqrt(2 / (d + n)), as Glorot and Bengio (2010) for
             the weights of one gate.
         output_scale: Standard deviation of the readout weights; None: sqrt(2 / (n + o)).
@@ -57,6 +67,7 @@ class Init(Initializer):
             and Ollivier (2018), ICLR, equation 16.
     """
 
+    draws: ClassVar[tuple[Kind, ...]] = ("recurrent",)
     input_scale: float | None
     output_scale: float | None
     bias_scale: float
@@ -70,7 +81,12 @@ class Init(Initializer):
 
     @override
     def check(self, model: Model) -> None:
-        """Check that the model has the gates that `forget_bias` and `chrono_length` are for."""
+        """Check that it draws the model's recurrence, which has the gates of `forget_bias` and `chrono_length`."""
+        for kind in (parameter.kind for parameter in model.layout.values()):
+            if kind in _RECURRENCES and kind not in self.draws:
+                what, other = _RECURRENCES[kind]
+                mine, theirs = type(self).__name__, type(model).__name__
+                raise ValueError(f"init: {mine} draws no {what}, which {theirs} has; use {other}")
         gates = [parameter.forget for parameter in model.layout.values() if parameter.forget != (0, 0)]
         if self.forget_bias != 0 and not gates:
             raise ValueError(f"init.forget_bias must be 0 with a model without forget gates, got {self.forget_bias:g}")

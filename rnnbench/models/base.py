@@ -170,11 +170,13 @@ class Model(ABC):
         num_state_parts: Number of parts of the whole state, n units each; the hidden state is the first.
         has_hessian_sweeps: Whether its sweeps have `Sweeps.hessian_product`; otherwise Hessian products are computed by
             automatic differentiation of `step`.
+        is_capturable: Whether its sweeps can be captured as CUDA graphs.
     """
 
     matching_distances: Sequence[str] = ()
     num_state_parts: int = 1
     has_hessian_sweeps: ClassVar[bool] = False
+    is_capturable: bool = True
     input_size: int
     hidden_size: int
     output_size: int
@@ -208,13 +210,21 @@ class Model(ABC):
         """The row of theta (P,) that holds one replica's parameters, by name."""
         return torch.cat([parameters[name].reshape(-1) for name in self.layout])
 
+    def effective_parameters(self, parameters: Parameters) -> Parameters:
+        """What `step` takes, from the parameters by name, (r, *shape): by default the parameters themselves.
+
+        A model whose steps use a function of its parameters, such as an orthogonal matrix, computes it here, once for
+        all steps. Use differentiable tensor operations that do not mix replicas, and return new tensors.
+        """
+        return parameters
+
     def step(self, parameters: Parameters, state: State, inputs: Tensor) -> State:
         """Advance the state by one step; used for diagnostics and by models whose sweeps are derived from `step`.
 
         Use differentiable tensor operations, do not mix sequences, and return new tensors.
 
         Args:
-            parameters: Parameters by name, (r, *shape).
+            parameters: What `effective_parameters` returns.
             state: Parts of the state before the step, (r, b, n) each.
             inputs: (r, b, d).
 
@@ -275,7 +285,8 @@ class Model(ABC):
             state_t, (..., R, b, s).
         """
         parts = rows_of_replicas(states).chunk(self.num_state_parts, -1)
-        after = torch.cat(self.step(self.parameters(theta), parts, rows_of_replicas(inputs)), -1)  # (R, ... b, s)
+        parameters = self.effective_parameters(self.parameters(theta))
+        after = torch.cat(self.step(parameters, parts, rows_of_replicas(inputs)), -1)  # (R, ... b, s)
         return after.view(len(after), *states.shape[:-3], -1, self.state_size).movedim(0, -3)
 
     def state_jacobians(self, theta: Tensor, states: Tensor, inputs: Tensor) -> Tensor:

@@ -134,7 +134,8 @@ class Cell(Model):
         rows = torch.zeros(1, num_sequences, self.state_size, requires_grad=True, device=cpu)
         with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             parts = [part.clone() for part in rows.chunk(self.num_state_parts, -1)]
-            self.step(parameters, tuple(parts), torch.zeros(1, num_sequences, self.input_size, device=cpu))
+            inputs = torch.zeros(1, num_sequences, self.input_size, device=cpu)
+            self.step(self.effective_parameters(parameters), tuple(parts), inputs)
         return sum(num_bytes for _, num_bytes in storages.values()) // torch.float32.itemsize
 
 

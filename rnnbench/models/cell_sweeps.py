@@ -54,8 +54,9 @@ class CellSweeps(ReadoutSweeps):
         self.parameters = {name: weights[name].detach().requires_grad_() for name in names}
         with torch.enable_grad():
             self.record = [self.model.initial_state(self.parameters, self.shape.sequences)]
+            effective = self.model.effective_parameters(self.parameters)
             for inputs in self.inputs:
-                state = self.model.step(self.parameters, self.record[-1], inputs)
+                state = self.model.step(effective, self.record[-1], inputs)
                 # Views, so that the derivative with respect to one part holds the others fixed (c_t and h_t).
                 self.record.append(tuple(part.view_as(part) for part in state))
         return self._read_out(torch.stack([state.detach() for state in self._hidden_states()]))
@@ -100,8 +101,9 @@ class CellSweeps(ReadoutSweeps):
         with torch.no_grad(), dual_level():
             dual = {name: make_dual(weights[name], direction[name]) for name in self.parameters}
             state = self.model.initial_state(dual, self.shape.sequences)
+            effective = self.model.effective_parameters(dual)
             for inputs, tangent in zip(self.inputs, self.tangents, strict=True):
-                state = self.model.step(dual, state, inputs)
+                state = self.model.step(effective, state, inputs)
                 tangent.copy_(tangent_of(state[0]))
         if self.running is not None:
             # States after a sequence's end affect no output; they must not enter structural damping either.

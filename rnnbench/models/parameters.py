@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-StepKind = Literal["input", "recurrent", "bias", "own"]
+StepKind = Literal["input", "recurrent", "bias", "decay", "phase", "own"]
 Kind = Literal[StepKind, "initial_state", "readout", "readout_bias"]
 
 STEP_KINDS: tuple[StepKind, ...] = get_args(StepKind)
@@ -24,6 +24,7 @@ class Parameter:
             "input": weights of the inputs, N(0, input_scale^2).
             "recurrent": weights of the hidden state, k stacked square blocks, (k n, n); each block is drawn by the
             initialization's own rule.
+            "decay" and "phase": of the eigenvalues exp(-exp(decay) + i exp(phase)) of a diagonal recurrence, (m,) each.
             "bias": N(0, bias_scale^2).
             "own": N(mean, scale^2), the same with every initialization.
             "initial_state": N(0, initial_state_scale^2). "readout": N(0, output_scale^2). "readout_bias": zero. Every

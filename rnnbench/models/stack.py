@@ -44,6 +44,7 @@ class Stack(Cell):
             raise ValueError(
                 f"model.recurrence={recurrence} computes one layer; use model.recurrence=auto, or model.num_layers=1"
             )
+        self.is_capturable = top.is_capturable
         self.num_state_parts = len(layers) * top.num_state_parts
         is_tanh = not isinstance(top, SimpleRnn) or top.nonlinearity.name == "tanh"
         self.matching_distances = top.matching_distances if is_tanh else ("squared_error",)
@@ -59,8 +60,17 @@ class Stack(Cell):
         }
 
     def of_layer(self, parameters: Parameters, number: int) -> dict[str, Tensor]:
-        """The parameters of one layer's step by the names that its model uses; `number` is counted from 0."""
-        return {name: parameters[f"{name}_l{number}"] for name in self.layers[number].step_parameters}
+        """The parameters of one layer by the names that its model uses; `number` is counted from 0."""
+        end = f"_l{number}"
+        return {name.removesuffix(end): tensor for name, tensor in parameters.items() if name.endswith(end)}
+
+    @override
+    def effective_parameters(self, parameters: Parameters) -> Parameters:
+        return {
+            f"{name}_l{number}": tensor
+            for number, layer in enumerate(self.layers)
+            for name, tensor in layer.effective_parameters(self.of_layer(parameters, number)).items()
+        }
 
     @override
     def step(self, parameters: Parameters, state: State, inputs: Tensor) -> State:

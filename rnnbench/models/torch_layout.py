@@ -1,4 +1,4 @@
-"""The packaged models in torch's layout: as the state_dict of `rnnbench.modules.recurrent_net.RecurrentNet`.
+"""Models in torch's layout: as the state_dict of `rnnbench.modules.recurrent_net.RecurrentNet`.
 
 Letters: n hidden units, d inputs, o outputs, g gates (1 in the simple recurrent net), L layers, k parts of the state of
 a layer (2 in an LSTM, otherwise 1).
@@ -16,13 +16,20 @@ from rnnbench.models.gated_cell import GatedCell
 from rnnbench.models.gru import Gru
 from rnnbench.models.latch import Latch
 from rnnbench.models.lstm import Lstm
+from rnnbench.models.orthogonal_rnn import OrthogonalRnn
 from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.models.stack import Stack
 
 ARGUMENTS, STATE_DICT = "arguments", "state_dict"
 """Entries of a file of `rnnbench export`: arguments of `RecurrentNet`, and its state_dict."""
 
-CELLS: Mapping[type[Model], str] = {SimpleRnn: "rnn", Latch: "rnn", Lstm: "lstm", Gru: "gru"}
+CELLS: Mapping[type[Model], str] = {
+    SimpleRnn: "rnn",
+    OrthogonalRnn: "rnn",
+    Latch: "rnn",
+    Lstm: "lstm",
+    Gru: "gru",
+}
 """Model -> `RecurrentNet`'s cell. Subclasses are not included, since they may have another step."""
 
 NUM_GATES = {"rnn": 1, "gru": 3, "lstm": 4}
@@ -40,7 +47,7 @@ def layers_of(model: Model) -> Sequence[Model]:
 
 
 def arguments_of(model: Model) -> dict[str, Any] | None:
-    """The arguments of the `RecurrentNet` that computes what a model computes; None: it is not a packaged model."""
+    """The arguments of the `RecurrentNet` that computes what a model computes; None: there is none."""
     layers = layers_of(model)
     cell = CELLS.get(type(layers[0]))
     if cell is None:
@@ -52,7 +59,7 @@ def arguments_of(model: Model) -> dict[str, Any] | None:
         "output_size": model.output_size,
         "num_layers": len(layers),
     }
-    if isinstance(layers[0], SimpleRnn):
+    if isinstance(layers[0], SimpleRnn | OrthogonalRnn):
         arguments["nonlinearity"] = layers[0].nonlinearity.name
     elif isinstance(layers[0], Latch):
         names = {function: name for name, function in latch.NONLINEARITIES.items()}
@@ -61,10 +68,10 @@ def arguments_of(model: Model) -> dict[str, Any] | None:
 
 
 def state_dict_of(model: Model, parameters: Parameters) -> dict[str, Tensor]:
-    """The state_dict of a packaged model's `RecurrentNet`, new tensors.
+    """The state_dict of a model's `RecurrentNet`, new tensors.
 
     Args:
-        model: A packaged model.
+        model: A model that has a `RecurrentNet`.
         parameters: Parameters of one replica by name, in the shapes of the model's layout.
     """
     layers = layers_of(model)
@@ -86,6 +93,9 @@ def _to_torch(layer: Model, parameters: Parameters) -> Sequence[Tensor]:
     """Tensors of a layer in the order of `LAYER`."""
     if isinstance(layer, GatedCell):
         return layer.to_torch(parameters)
+    if isinstance(layer, OrthogonalRnn):  # torch's net has the matrix itself
+        one_replica = {name: tensor.unsqueeze(0) for name, tensor in parameters.items()}
+        parameters = {name: tensor[0] for name, tensor in layer.effective_parameters(one_replica).items()}
     weight_ih, no_bias = parameters["weight_ih"], torch.zeros_like(parameters["weight_hh"][0])
     if isinstance(layer, Latch):  # its last inputs have the fixed weight 1
         weight_ih = torch.cat([weight_ih, torch.eye(layer.hidden_size).to(weight_ih)], 1)
@@ -104,12 +114,15 @@ def parameters_of(model: Model, state_dict: Mapping[str, Any], nonlinearity: str
         One replica's parameters by name, float64, in the shapes of the model's layout.
 
     Raises:
-        ValueError: The model is not a packaged one, or the state_dict is not that of its `RecurrentNet`; the message
+        ValueError: The model cannot be made from one, or the state_dict is not that of its `RecurrentNet`; the message
             continues a sentence whose subject is the state_dict.
     """
     expected = arguments_of(model)
+    layers = layers_of(model)
     if expected is None:
-        raise ValueError(f"cannot start {type(model).__name__}, which is not a model of rnnbench")
+        raise ValueError(f"cannot start {type(layers[0]).__name__}, which has no form in plain torch")
+    if isinstance(layers[0], OrthogonalRnn):
+        raise ValueError("cannot start model=orthogonal_rnn, since its recurrent matrix is a function of another one")
     state = _checked(state_dict)
     given = _arguments_in(state)
     if given["cell"] == expected["cell"] == "rnn" and nonlinearity is not None:
@@ -118,7 +131,7 @@ def parameters_of(model: Model, state_dict: Mapping[str, Any], nonlinearity: str
     if different:
         theirs, ours = (", ".join(f"{name}={facts.get(name)}" for name in different) for facts in (given, expected))
         raise ValueError(f"holds a net with {theirs}, but the run needs {ours}")
-    layers, own = layers_of(model), {own: state[name] for name, own in READOUT.items()}
+    own = {own: state[name] for name, own in READOUT.items()}
     rows = state[INITIAL_STATE].view(-1, len(layers), model.hidden_size)  # (k, L, n)
     own[INITIAL_STATE] = rows.transpose(0, 1).flip(0).flatten()
     for number, layer in enumerate(layers):

@@ -39,7 +39,8 @@ class StepCell(torch.nn.Module):
     def forward(self, inputs: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Inputs (B, d) and the parts of the state, (B, n) each -> the parts of the next state."""
         parts = tuple(part.unsqueeze(0) for part in state)
-        return tuple(part.squeeze(0) for part in self.model.step(self.one_replica(), parts, inputs.unsqueeze(0)))
+        effective = self.model.effective_parameters(self.one_replica())
+        return tuple(part.squeeze(0) for part in self.model.step(effective, parts, inputs.unsqueeze(0)))
 
     def one_replica(self) -> dict[str, Tensor]:
         """The parameters as the model takes them, (1, ...) each."""
@@ -84,10 +85,10 @@ def module_of(model: Model, parameters: Parameters) -> RecurrentNet | StepNet:
         parameters: Parameters of one replica by name, in the shapes of the model's layout; copied.
 
     Returns:
-        A `RecurrentNet` for a packaged model: it needs nothing but torch. Otherwise a `StepNet`.
+        A `RecurrentNet` if the model has one: it needs nothing but torch. Otherwise a `StepNet`.
 
     Raises:
-        ValueError: The model is not a packaged one, and does not implement `step`.
+        ValueError: The model has no `RecurrentNet`, and does not implement `step`.
     """
     arguments = arguments_of(model)
     if arguments is None:

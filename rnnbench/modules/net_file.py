@@ -11,7 +11,7 @@ import torch
 
 from rnnbench.init.from_file import read_net
 from rnnbench.models.base import Model, Parameters
-from rnnbench.models.torch_layout import ARGUMENTS, STATE_DICT, arguments_of, state_dict_of
+from rnnbench.models.torch_layout import ARGUMENTS, STATE_DICT, arguments_of, layers_of, state_dict_of
 from rnnbench.modules import recurrent_net
 from rnnbench.records.whole_file import replacing
 
@@ -30,12 +30,12 @@ def net_contents(model: Model, parameters: Parameters, source: Mapping[str, Any]
         path: Path of the file, for the code in it.
 
     Raises:
-        ValueError: The model is not a packaged one, so its net needs its class.
+        ValueError: The model has no form in plain torch, so its net needs its class.
     """
     arguments = arguments_of(model)
     if arguments is None:
         raise ValueError(
-            f"{type(model).__name__} is not a model of rnnbench, so its net cannot be used without its class: "
+            f"{type(layers_of(model)[0]).__name__} has no form in plain torch, so its net needs its class: "
             "use rnnbench.load(RUN).module() in Python"
         )
     return {

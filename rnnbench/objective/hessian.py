@@ -93,8 +93,9 @@ class Hessian:
 def plain_outputs(model: Model, parameters: Parameters, batch: Batch) -> Tensor:
     """The readout at the output steps, (S, R, B, o), by a plain loop over the model's steps; differentiable."""
     state, hidden = model.initial_state(parameters, batch.size), []
+    effective = model.effective_parameters(parameters)
     for inputs in batch.inputs.unbind(0):
-        state = model.step(parameters, state, inputs)
+        state = model.step(effective, state, inputs)
         hidden.append(state[0])
     states = torch.stack(hidden)
     if batch.output_steps is not None:

@@ -140,8 +140,7 @@ class StepGradients:
         names = self.model.step_parameters if self.names is None else self.names
         weights = {name: named[name].detach().requires_grad_() for name in names}
         with torch.enable_grad():
-            after = torch.cat(
-                self.model.step({**named, **weights}, states.chunk(self.model.num_state_parts, -1), inputs), -1
-            )
+            effective = self.model.effective_parameters({**named, **weights})
+            after = torch.cat(self.model.step(effective, states.chunk(self.model.num_state_parts, -1), inputs), -1)
         pieces = torch.autograd.grad(after, list(weights.values()), gradients)
         return torch.cat([piece.flatten(1) for piece in pieces], 1)

@@ -212,6 +212,7 @@ def check_graphs(config: Config, built: Built, device: torch.device, world: Worl
         return False
     obstacle = obstacle_to_capture(
         device,
+        built.model,
         built.optimizer,
         world,
         keeps_previous=built.keeps_previous,

@@ -10,6 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from rnnbench.models.base import Model
 from rnnbench.objective.objective import Objective
 from rnnbench.optim.base import Optimizer, State, Update
 from rnnbench.tasks.base import Batch, Stream
@@ -25,6 +26,7 @@ STATE = "state/"
 
 def obstacle_to_capture(
     device: torch.device,
+    model: Model,
     optimizer: Optimizer,
     world: World,
     *,
@@ -36,6 +38,7 @@ def obstacle_to_capture(
 
     Args:
         device: Device of the parameters.
+        model: Model of the run.
         optimizer: Optimizer of the run.
         world: The processes of the run.
         keeps_previous: Whether a probe compares successive updates, so that every update is kept.
@@ -48,6 +51,8 @@ def obstacle_to_capture(
         return f"{type(optimizer).__name__} does not declare its updates capturable (is_capturable is False)"
     if lengthens:
         return "task.first_length changes the length of the batches"
+    if not model.is_capturable:
+        return f"the steps of {type(model).__name__} cannot be captured"
     if keeps_previous:
         return "a probe compares every update with the previous one"
     if logs_all:

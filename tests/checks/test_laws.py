@@ -14,7 +14,9 @@ from rnnbench.checks.task_laws import TASK_LAWS, TaskCase
 from rnnbench.init.identity import IdentityInit
 from rnnbench.models.gru import Gru
 from rnnbench.models.latch import Latch
+from rnnbench.models.lru import Lru
 from rnnbench.models.lstm import Lstm
+from rnnbench.models.orthogonal_rnn import OrthogonalRnn
 from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.models.stack import Stack
 from rnnbench.objective.engine import Engine
@@ -83,9 +85,9 @@ def two_layers(d, o, n):
     return Stack([Lstm(d, o, n), Lstm(n, o, n)])
 
 
-@pytest.mark.parametrize("model", [Plain, SimpleRnn, Lstm, Gru, Latch, two_layers])
+@pytest.mark.parametrize("model", [Plain, SimpleRnn, Lstm, Gru, Latch, two_layers, Lru, OrthogonalRnn])
 def test_a_model_that_breaks_none(model):
-    assert broken(MODEL_LAWS, model_cases(model(4, 2, 3))) == []
+    assert broken(MODEL_LAWS, model_cases(model(4, 2, 2 if model is Lru else 3))) == []
 
 
 @pytest.mark.parametrize(("init", "law"), INITS.items())

@@ -157,7 +157,7 @@ WRONG = {
         ),
         '(n, d), "input"': (
             '(n, d), "inputs"',
-            "model: U_f: kind must be one of input, recurrent, bias, own, initial_",
+            "model: U_f: kind must be one of input, recurrent, bias, decay, phase, own, initial_",
         ),
         "(2 * n, n)": (
             "(n, 2 * n)",
@@ -168,7 +168,10 @@ WRONG = {
             'model: gain: a parameter of kind "own" needs its standard deviation, scale >= 0, got None',
         ),
         '"b": ': ('"bias_out": ', "model: every cell has bias_out already; give the parameter of step another name"),
-        '(n,), "bias"': ('(n,), "readout"', "model: b: kind must be one of input, recurrent, bias, own, got 'readout'"),
+        '(n,), "bias"': (
+            '(n,), "readout"',
+            "model: b: kind must be one of input, recurrent, bias, decay, phase, own, got 'readout'",
+        ),
         '(n,), "': ('(n), "', "model: b: shape must be a tuple of sizes >= 1, as in (n, n) or (n,), got 4"),
         'return (p["gain"].unsqueeze(1) * new,)': (
             "return new",

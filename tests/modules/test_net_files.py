@@ -163,7 +163,7 @@ def test_a_class_of_ones_own_is_named_and_refused(call, tmp_path):
     assert "; if you trust it: rnnbench export own a.pt --" in err
     status, _, err = call("export", "own", "a.pt", "--config-dir", "my")
     assert (status, err.count("\n")) == (2, 1)
-    assert "own: Mine is not a model of rnnbench, so its net cannot be used without its class" in err
+    assert "own: Mine has no form in plain torch, so its net needs its class: use rnnbench.load(RUN).module()" in err
     assert not Path("a.pt").exists()
 
 

@@ -14,8 +14,10 @@ from rnnbench.losses import LOSSES
 from rnnbench.models.cell import Cell
 from rnnbench.models.gru import Gru
 from rnnbench.models.latch import Latch
+from rnnbench.models.lru import Lru
 from rnnbench.models.lstm import Lstm
 from rnnbench.models.nonlinearity import NONLINEARITIES
+from rnnbench.models.orthogonal_rnn import OrthogonalRnn
 from rnnbench.models.parameters import Parameter
 from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.models.stack import Stack
@@ -65,7 +67,13 @@ PACKAGED = {
     "latch": of_one_input_more,
     "latch_linear": lambda d, o, n: of_one_input_more(d, o, n, "linear"),
 }
-MODELS = PACKAGED | {"own": TwoStates}
+OTHERS = {
+    "orthogonal": OrthogonalRnn,
+    "orthogonal_2": stacked(OrthogonalRnn),
+    "lru_2": lambda d, o, n: stacked(Lru)(d, o, 2 * n),
+    "own": TwoStates,
+}
+MODELS = PACKAGED | OTHERS
 
 
 def draw_case(make, seed, *, num_steps=6, num_sequences=4, num_outputs=2, num_replicas=2, n=5, dtype=F64):
@@ -137,15 +145,15 @@ def test_both_biases_that_torch_trains_lead_back_to_the_same_function(name):
     assert_close(ours(model, theta, batch), expected, 1e-12)
 
 
-def test_every_packaged_model_has_a_module_of_plain_torch():
+def test_every_packaged_model_but_one_has_a_module_of_plain_torch():
     with Composer(Request()) as composer:
         for choice in Choices([conf_dir()]).summaries("model"):
             target = composer.compose([f"model={choice}"]).config.model._target_
-            assert import_class("model", target) in CELLS, choice
+            assert (import_class("model", target) in CELLS) == (choice != "lru"), choice
 
 
 def test_hidden_states_and_a_copy_of_the_weights():
-    for name in ("tanh", "own"):
+    for name in ("tanh", "orthogonal", "lru_2", "own"):
         model, theta, batch = draw_case(MODELS[name], 3, num_replicas=1)
         net = module_of(model, {name: view[0] for name, view in model.parameters(theta).items()})
         inputs = batch.inputs[:, 0].transpose(0, 1)
@@ -153,7 +161,7 @@ def test_hidden_states_and_a_copy_of_the_weights():
         theta.zero_()
         assert torch.equal(net(inputs), before)
         assert net.hidden_states(inputs).shape == (*inputs.shape[:2], model.hidden_size)
-        assert isinstance(net, StepNet) == (name == "own")
+        assert isinstance(net, StepNet) == (name in ("lru_2", "own"))
         before.sum().backward()  # it can be trained on
         assert all(weight.grad is not None for weight in net.parameters())
 
@@ -169,8 +177,19 @@ def test_a_subclass_runs_by_its_own_step():
     model = WithoutStep(2, 1, 3)
     net = module_of(model, {name: torch.zeros(each.shape) for name, each in model.layout.items()})
     assert net.hidden_states(torch.zeros(1, 4, 2))[0, -1].tolist() == [4, 4, 4]
-    with pytest.raises(ValueError, match="cannot start WithoutStep, which is not a model of rnnbench"):
+    with pytest.raises(ValueError, match="cannot start WithoutStep, which has no form in plain torch"):
         parameters_of(model, {})
+
+
+def test_an_orthogonal_matrix_leaves_and_does_not_come_back():
+    model, theta, _ = draw_case(OrthogonalRnn, 0, num_replicas=1)
+    state = state_dict_of(model, {name: view[0] for name, view in model.parameters(theta).items()})
+    assert torch.equal(state["rnn.weight_hh_l0"], model.recurrent_weight(theta)[0])
+    assert arguments_of(model)["cell"] == "rnn"
+    back = parameters_of(SimpleRnn(2, 3, 5), state)
+    assert torch.equal(back["weight_hh"], state["rnn.weight_hh_l0"])
+    with pytest.raises(ValueError, match="cannot start model=orthogonal_rnn, since its recurrent matrix is a function"):
+        parameters_of(model, state)
 
 
 class NamedLikeMethods(Cell):

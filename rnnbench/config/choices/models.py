@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from rnnbench.config.declaration import choice
-from rnnbench.config.option import option
+from rnnbench.config.option import option, other_default
 from rnnbench.config.schema import Choice
 
 
@@ -63,3 +63,26 @@ class LstmConfig(GatedNetConfig):
 @dataclass
 class GruConfig(GatedNetConfig):
     """The gated recurrent unit."""
+
+
+@dataclass
+class PlainLayersConfig(LayersConfig):
+    """A net of one or more layers with a nonlinearity, and without kernels."""
+
+    nonlinearity: str = option("tanh", "nonlinearity", choices=("tanh", "relu", "linear", "sigmoid"))
+
+
+@choice("model", "orthogonal_rnn")
+@dataclass
+class OrthogonalRnnConfig(PlainLayersConfig):
+    """The simple recurrent net with an orthogonal recurrent matrix."""
+
+
+@choice("model", "lru")
+@dataclass
+class LruConfig(PlainLayersConfig):
+    """The linear recurrent unit."""
+
+    nonlinearity: str = other_default(
+        PlainLayersConfig, "nonlinearity", "tanh", "nonlinearity of what enters the units"
+    )
