@@ -8,9 +8,11 @@ from pathlib import Path
 
 from rnnbench.commands.output import show
 from rnnbench.config.errors import ConfigError
+from rnnbench.config.listing import Choices, wrapped_row
 from rnnbench.config.parser import CommandParser
-from rnnbench.config.rule import load_rule, rule_names
+from rnnbench.config.rule import GROUP, load_rule, rule_names
 from rnnbench.exit_status import FAILED, OK
+from rnnbench.paths import conf_dir
 from rnnbench.records.messages import printable, say
 from rnnbench.run.process import prepare_process
 
@@ -40,7 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     """The parser of `rnnbench reproduce`."""
     parser = CommandParser(
         prog="rnnbench reproduce",
-        usage="rnnbench reproduce NAME [--quick | --full] [--out FOLDER] [-q]\n       rnnbench reproduce --list",
+        usage="rnnbench reproduce NAME [--quick | --full] [--out FOLDER] [-q]\n"
+        "       rnnbench reproduce --list\n       rnnbench reproduce NAME --help",
         description="Test a claim of the book or of a paper: train, measure, draw, and end in a verdict.",
         epilog="The rule is in conf/experiment/NAME.yaml; rnnbench list experiment NAME shows it. The same command\n"
         "continues an interrupted experiment. The verdict is: holds, does not hold, or not decided; each has exit\n"
@@ -64,6 +67,9 @@ def parse_options(words: Sequence[str]) -> Options:
     Raises:
         ConfigError: No name or several names are given, or an option does not exist.
     """
+    names = [word for word in words if word in rule_names()]
+    if {"-h", "--help"} & {*words} and len(names) == 1:
+        print("\n".join(printable(line) for line in [*rule_lines(names[0]), ""]))
     given = _parser().parse_intermixed_args(words)
     if given.list:
         if given.names or given.quick or given.full or given.out:
@@ -104,10 +110,20 @@ def main(words: Sequence[str]) -> int:
 
 
 def list_lines() -> list[str]:
-    """One line per experiment: its name, the section of the book or the paper, and the claim."""
-    rules = [load_rule(name) for name in rule_names()]
-    widths = [max(map(len, words)) for words in zip(*((rule.name, rule.section) for rule in rules), strict=True)]
-    return [f"{rule.name:<{widths[0]}}  {rule.section:<{widths[1]}}  {rule.claim}" for rule in rules]
+    """One line per experiment: its name and what it tests, in one sentence."""
+    summaries = Choices([conf_dir()]).summaries(GROUP)
+    width = max(map(len, summaries))
+    return [line for name, summary in summaries.items() for line in wrapped_row(f"{name:<{width}}  ", summary)]
+
+
+def rule_lines(name: str) -> list[str]:
+    """What an experiment claims, and how it is decided."""
+    rule = load_rule(name)
+    texts = {"source": f'{rule.section}: "{rule.sentence}"', "claim": rule.claim, "theory": rule.theory}
+    texts["control"] = rule.control
+    return [
+        line for label, text in texts.items() if text for line in wrapped_row(f"{label:<8}  ", " ".join(text.split()))
+    ]
 
 
 def reproduce(options: Options) -> int:

@@ -19,6 +19,8 @@ from rnnbench.records.summary import CHECKPOINT
 from rnnbench.records.tuning import is_tuning_folder, tuning_of
 from rnnbench.run.process import place_in_torchrun, prepare_process
 
+WORDS = "a run or a sweep, then KEY=VALUE of the budget; of a sweep, also hydra.launcher.fail_fast=false"
+
 RUNS = "runs"
 """The folder that runs and sweeps lie in where hydra.run.dir and hydra.sweep.dir do not say otherwise."""
 
@@ -52,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         "named here, whatever the run's files say. Both options can be repeated; see docs/extending.md.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("words", metavar="FOLDER", nargs="*", help="a run or a sweep, then KEY=VALUE of the budget")
+    parser.add_argument("words", metavar="FOLDER", nargs="*", help=WORDS)
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress on the terminal")
     lost = "continue even if rows of metrics.csv or events that the checkpoint counts are lost"
     parser.add_argument("--accept-gap", action="store_true", help=lost)

@@ -15,6 +15,7 @@ from rnnbench.commands.output import show
 from rnnbench.config.classes import check_targets
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.folders import discard_folders
+from rnnbench.config.hints import hints
 from rnnbench.config.hydra_keys import callback_targets, check_callbacks
 from rnnbench.config.hydra_main import hydra_output, run_in_hydra, sweep_in_hydra
 from rnnbench.config.listing import GROUPS, group_lines
@@ -107,6 +108,8 @@ def train(plan: Plan, *, closing: bool = True) -> Trained:
         raise ConfigError("torchrun distributes a single run over its processes; start a sweep (-m) without torchrun")
     if not quiet:
         say(_first_line(plan))  # before torch is imported, which takes a second or more
+        for line in dict.fromkeys(hint for config in plan.configs for hint in hints(config)):
+            say(line)
     prepare_process()
     trusted = folders_of_classes(request.config_dir)
     trusted.add_to_path()

@@ -16,10 +16,11 @@ from rnnbench.config.plan import Plan
 from rnnbench.config.request import Request, parse_request
 from rnnbench.config.search import NUM_FRESH_SEEDS, NUM_SEEDS, plan_search
 from rnnbench.config.trust import folders_of_classes
-from rnnbench.exit_status import is_of_signal
+from rnnbench.records import is_sweep_folder
 from rnnbench.records.lock import FILE_NAME as LOCK
 from rnnbench.records.lock import locked_folder
-from rnnbench.records.tuning import FILE_NAME, SEARCH, Tuning, is_tuning_folder, write_tuning
+from rnnbench.records.messages import say, shell_word
+from rnnbench.records.tuning import FILE_NAME, SEARCH, Tuning, write_tuning
 
 TRIALS = 16
 """Default number of settings that are tried."""
@@ -103,9 +104,8 @@ def plan_tuning(request: Request, trials: int) -> tuple[Plan, Tuning]:
     if plan.launcher is None or plan.is_left_to_hydra:
         raise ConfigError("rnnbench tune needs hydra/launcher=batched, and no hydra.verbose")
     folder = plan.folder.with_name(f"{plan.folder.name}_tune") if plan.numbered else plan.folder
-    if is_tuning_folder(folder) and not plan.numbered:
-        raise ConfigError(f"{folder} holds a search already: rnnbench resume {folder} continues it")
-    if folder.is_dir() and not plan.numbered and {*os.listdir(folder)} - {LOCK}:
+    leftovers = {LOCK, FILE_NAME, SEARCH}  # of a process that was killed before its search
+    if folder.is_dir() and not plan.numbered and {*os.listdir(folder)} - leftovers:
         raise ConfigError(f"{folder} is not empty: choose another {SWEEP_DIR}")
     return replace(plan, folder=folder), tuning
 
@@ -127,15 +127,17 @@ def tune(plan: Plan, tuning: Tuning, *, closing: bool = True) -> Trained:
         write_tuning(folder, tuning)
         try:
             status = train(replace(plan, folder=folder / SEARCH, numbered=False), closing=False).status
-        except ConfigError:
-            (folder / FILE_NAME).unlink(missing_ok=True)
-            discard_folders([folder, *missing])
-            raise
-        from rnnbench.sweeps.tuning import confirm
+            from rnnbench.sweeps.tuning import search_and_confirm
 
-        if not is_of_signal(status):
             trusted = folders_of_classes(plan.request.config_dir)
-            status = max(status, confirm(folder, trusted, quiet=plan.request.quiet))
+            status = search_and_confirm(folder, trusted, status, quiet=plan.request.quiet)
+        except BaseException:  # a signal too, before the search or between the two sweeps
+            if is_sweep_folder(folder / SEARCH):
+                say(f"continue  rnnbench resume {shell_word(str(folder))}")
+            else:
+                (folder / FILE_NAME).unlink(missing_ok=True)
+                discard_folders([folder, *missing])
+            raise
     if closing:
         close(folder)
     return Trained(status, folder)

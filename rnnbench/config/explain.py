@@ -104,7 +104,9 @@ def unknown_key(key: str, config: DictConfig, groups: Sequence[str] = ()) -> Con
             group = dotted.partition(".")[0]
             chosen = OmegaConf.select(config, f"{group}.name")
             where = f"{group}={chosen} has no key {dotted}; it belongs to {group}={any_of(names)}"
-            return ConfigError(f"{where}{did_you_mean(name for name in near if name in usual)}")
+            # A key that another choice of the group has is hardly a word for a key of another group.
+            likely = [name for name in near if name in usual and (dotted != key or name.startswith(f"{group}."))]
+            return ConfigError(f"{where}{did_you_mean(likely)}")
     others = sorted(_packaged_choices().keys() - set(known))
     is_slip = any(one_edit_apart(key, name) for name in near)
     if not near or not (is_slip or near[0] in usual or set(usual).isdisjoint(others)):

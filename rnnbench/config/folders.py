@@ -9,6 +9,7 @@ from pathlib import Path
 from rnnbench.config.errors import ConfigError
 from rnnbench.records.lock import FILE_NAME as LOCK
 from rnnbench.records.summary import RESERVED_NAMES, is_run_folder, is_sweep_folder, what_is_in
+from rnnbench.records.tuning import is_tuning_folder
 
 RUN_DIR, SWEEP_DIR, SUBDIR = "hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"
 
@@ -116,6 +117,8 @@ def check_no_runs_below(folder: Path, key: str) -> None:
         inner[:] = [each for each in inner if not each.startswith(".")]
         path = Path(name)
         what = None if path == folder else what_is_in(path)
+        if what is not None and path.parent == folder and is_tuning_folder(folder):
+            raise ConfigError(f"{folder} holds a search already: rnnbench resume {folder} continues it")
         if what is not None:
             raise ConfigError(f"{folder} contains the {what} {path}: choose another {key}")
 

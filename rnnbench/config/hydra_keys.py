@@ -14,8 +14,6 @@ from rnnbench.config.classes import import_class
 from rnnbench.config.composed import Composed
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.launcher_settings import LauncherSettings, check_settings
-from rnnbench.config.overrides import ZIP
-from rnnbench.config.values import show_value
 
 BATCHED_LAUNCHER = "hydra_plugins.rnnbench_batched.BatchedLauncher"
 PLANNED_SWEEPER = "hydra_plugins.rnnbench_batched.PlannedSweeper"
@@ -70,26 +68,6 @@ def check_sweeper(sweeper: DictConfig) -> None:
     """
     if sweeper._target_ in GRID_SWEEPERS and sweeper.max_batch_size is not None and sweeper.max_batch_size < 1:
         raise ConfigError(f"hydra.sweeper.max_batch_size must be null or >= 1, got {sweeper.max_batch_size}")
-
-
-def zipped_keys(sweeper: DictConfig) -> list[list[str]]:
-    """The lists of keys whose values are taken together.
-
-    Args:
-        sweeper: The keys of hydra.sweeper; only the sweeper `planned` has `zip`: a list of keys, or of such lists.
-
-    Raises:
-        ConfigError: It is something else, or a list has fewer than two keys.
-    """
-    given: Any = OmegaConf.to_container(sweeper.zip) if "zip" in sweeper else []
-    lists = given if any(isinstance(entry, list) for entry in given) else [given] if given else []
-    for keys in lists:
-        if not isinstance(keys, list) or len(keys) < 2 or not all(isinstance(key, str) for key in keys):
-            raise ConfigError(
-                f"{ZIP} must be a list of two or more keys, as in [task.sequence_length,optim.lr], or a list of such "
-                f"lists, got {show_value(given)}"
-            )
-    return lists
 
 
 def check_launcher(hydra: DictConfig) -> LauncherSettings | None:

@@ -244,7 +244,7 @@ def group_lines(request: Request, groups: Sequence[str]) -> Iterator[str]:
         width = max(map(len, summaries), default=0)
         for name, summary in summaries.items():
             mark = "*" if defaults.get(group) == name else " "
-            yield from _row(f"  {mark} {name:<{width}}  ", summary)
+            yield from wrapped_row(f"  {mark} {name:<{width}}  ", summary)
         if not summaries:
             yield "    (no choices; --config-dir may add some)"
 
@@ -259,10 +259,10 @@ def key_lines(keys: Sequence[Key]) -> Iterator[str]:
             f"tune: {key.searched}" if key.searched else "",
         )
         notes = "; ".join(note for note in (key.limits, per_replica, searched) if note)
-        yield from _row(f"{head:<{width}}  ", f"{key.help} ({notes})" if notes else key.help)
+        yield from wrapped_row(f"{head:<{width}}  ", f"{key.help} ({notes})" if notes else key.help)
 
 
-def _row(head: str, text: str) -> list[str]:
+def wrapped_row(head: str, text: str) -> list[str]:
     """One row; on a terminal its text is wrapped, elsewhere it stays on one line for programs that read it."""
     if not sys.stdout.isatty():
         return [f"{head}{text}".rstrip()]
@@ -312,5 +312,5 @@ def list_lines(request: Request, words: Sequence[str]) -> Iterator[str]:
         yield from files[rest[0]].read_text(encoding="utf-8").splitlines()
     else:
         keys = keys_of_choice(request, group, rest[0])
-        yield from _row(f"{group}={rest[0]}: ", folders_of(request).summaries(group)[rest[0]])
+        yield from wrapped_row(f"{group}={rest[0]}: ", folders_of(request).summaries(group)[rest[0]])
         yield from key_lines(keys) if keys else ["  (no keys)"]

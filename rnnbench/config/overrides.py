@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -10,6 +11,7 @@ from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
 from rnnbench.config.errors import ConfigError
+from rnnbench.config.values import show_value
 
 ZIP = "hydra.sweeper.zip"
 MAX_JOBS = 10_000  # a larger sweep is probably a mistake such as range(0,1e9)
@@ -51,6 +53,42 @@ def refuse_sweep(override: Override) -> None:
         key, values = override.get_key_element(), override.get_value_string()
         needed = "which needs -m (in Python: rnnbench.sweep)"
         raise ConfigError(f"{key}={values} has several values, {needed}; a list is written {key}=[{values}]")
+
+
+def refuse_keys(overrides: Iterable[Override], keys: tuple[str, ...], reason: str) -> None:
+    """Raise an error if an override sets a key that would have no effect.
+
+    Args:
+        overrides: Parsed overrides.
+        keys: The keys, or their beginnings.
+        reason: End of the message, after the key.
+
+    Raises:
+        ConfigError: One does.
+    """
+    for override in overrides:
+        if override.key_or_group.startswith(keys):
+            raise ConfigError(f"{override.key_or_group} {reason}")
+
+
+def zipped_keys(given: Any) -> list[list[str]]:
+    """The lists of keys whose values are taken together.
+
+    Args:
+        given: Value of `ZIP`: a list of keys, or of such lists.
+
+    Raises:
+        ConfigError: It is something else, or a list has fewer than two keys.
+    """
+    is_list = isinstance(given, list)
+    lists = given if is_list and any(isinstance(entry, list) for entry in given) else [given] if given != [] else []
+    for keys in lists:
+        if not isinstance(keys, list) or len(keys) < 2 or not all(isinstance(key, str) for key in keys):
+            raise ConfigError(
+                f"{ZIP} must be a list of two or more keys, as in [task.sequence_length,optim.lr], or a list of such "
+                f"lists, got {show_value(given)}"
+            )
+    return lists
 
 
 def _alternatives(override: Override) -> list[str]:

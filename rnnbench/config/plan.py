@@ -4,7 +4,7 @@ import contextlib
 import copy
 import os
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,10 @@ from rnnbench.config.hydra_keys import (
     check_same_sweep,
     check_sweeper,
     is_sweep,
-    zipped_keys,
 )
 from rnnbench.config.launcher_settings import LauncherSettings
 from rnnbench.config.objects import to_config
-from rnnbench.config.overrides import expand_sweep, follow_swept_groups, quoted
+from rnnbench.config.overrides import expand_sweep, follow_swept_groups, quoted, refuse_keys, zipped_keys
 from rnnbench.config.request import Request
 from rnnbench.config.schema import CHOICE_GROUPS, Config
 from rnnbench.config.setting import set_value
@@ -45,6 +44,9 @@ from rnnbench.records.errors import RecordError
 from rnnbench.records.identity import run_identity
 from rnnbench.records.lock import FILE_NAME as LOCK
 from rnnbench.records.lock import locked_folder
+
+OF_SWEEPS = ("hydra.sweep.", "hydra.sweeper.", "hydra.launcher.")
+"""Beginnings of Hydra's keys that a single run does not use."""
 
 SECONDS_BETWEEN_REPORTS = 0.5
 MOST_NAMED = 3
@@ -150,6 +152,8 @@ def make_plan(request: Request, progress: Progress | None = None) -> Plan:
         hydra = composer.compose_hydra([str(item.input_line) for item in plain])
         if not request.show and (request.multirun or is_sweep(hydra)):
             return _plan_sweep(request, composer, hydra, progress)
+        if not request.show:
+            refuse_keys(plain, OF_SWEEPS, "is for sweeps, which need -m (in Python: rnnbench.sweep)")
         run = composer.compose(request.overrides)
         validate(run.config)
         folder, numbered = _folder(run, RUN_DIR)
@@ -170,6 +174,7 @@ def _plan_sweep(request: Request, composer: Composer, hydra: DictConfig, progres
     """
     is_grid = hydra.sweeper._target_ in GRID_SWEEPERS
     given = composer.parse(request.overrides)
+    refuse_keys(given, (RUN_DIR,), f"is the folder of a single run; that of a sweep is {SWEEP_DIR}")
     params = (hydra.sweeper.params or {}) if is_grid else {}
     in_file = composer.parse([f"{key}={value}" for key, value in params.items()])
     swept_groups = [item.key_or_group for item in given if item.is_sweep_override() and composer.is_group(item)]
@@ -233,9 +238,11 @@ def _jobs_of_grid(
     swept = {item.get_key_element() for item in overrides if item.is_sweep_override()}
     labels: dict[Hashable, str] = {}  # identity of the run -> label of its job
     checked = {id(main.hydra)}  # jobs with the same choices share Hydra's part
-    lines = expand_sweep(overrides, zipped_keys(main.hydra.hydra.sweeper))
-    for number, job in enumerate(_compose_jobs(composer, lines, progress)):
-        label = f"job {number} ({' '.join(job.override_lines(swept))})"
+    sweeper = main.hydra.hydra.sweeper  # only the sweeper `planned` has `zip`
+    zipped = zipped_keys(OmegaConf.to_container(sweeper.zip)) if "zip" in sweeper else []
+    lines = expand_sweep(overrides, zipped)
+    for number, job in enumerate(_compose_jobs(composer, lines, swept, progress)):
+        label = _label(number, job.override_lines(swept))
         if id(job.hydra) not in checked:
             check_same_sweep(job, main, label)
             checked.add(id(job.hydra))
@@ -245,8 +252,22 @@ def _jobs_of_grid(
         yield job, job.resolve(SUBDIR, number)
 
 
-def _compose_jobs(composer: Composer, jobs: Sequence[Sequence[str]], progress: Progress | None) -> Iterator[Composed]:
-    """Compose and check every job; if there are several, an error names the job."""
+def _label(number: int, lines: Sequence[str]) -> str:
+    """The name of a job in a message: its number, and what distinguishes it from the others."""
+    return f"job {number} ({' '.join(lines)})"
+
+
+def _compose_jobs(
+    composer: Composer, jobs: Sequence[Sequence[str]], swept: Container[str], progress: Progress | None
+) -> Iterator[Composed]:
+    """Compose and check every job; if there are several, an error names the job.
+
+    Args:
+        composer: Composer of the request.
+        jobs: Overrides of each job.
+        swept: Keys whose values distinguish the jobs.
+        progress: Callback as in `make_plan`.
+    """
     reported = time.monotonic()
     for number, lines in enumerate(jobs):
         now = time.monotonic()
@@ -259,7 +280,8 @@ def _compose_jobs(composer: Composer, jobs: Sequence[Sequence[str]], progress: P
         except ConfigError as error:
             if len(jobs) == 1:
                 raise
-            raise ConfigError(f"job {number} ({' '.join(lines)}): {error}") from error
+            own = [str(item.input_line) for item in composer.parse(lines) if item.get_key_element() in swept]
+            raise ConfigError(f"{_label(number, own)}: {error}") from error
         yield composed
 
 

@@ -2,26 +2,36 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from rnnbench.config.compose import GROUPS, Composer
 from rnnbench.config.errors import ConfigError
+from rnnbench.config.explain import has_key
 from rnnbench.config.folders import SUBDIR
 from rnnbench.config.hydra_keys import PLANNED_SWEEPER
 from rnnbench.config.listing import folders_of
+from rnnbench.config.objects import to_config
 from rnnbench.config.overrides import ZIP
 from rnnbench.config.ranges import RANGES, Range, draw_settings, make_range, stated_ranges
 from rnnbench.config.request import Request
 from rnnbench.config.setting import check_key
+from rnnbench.config.validate import validate
 from rnnbench.records.tuning import Tuning
 
 NUM_SEEDS, NUM_FRESH_SEEDS = 3, 16
 """Seeds of every trial, and seeds with which the best one is confirmed."""
 
 SEED = "seed"
+
+SEARCHABLE = ("optim.", "schedule.", "init.", "model.")
+ONLY_NUMBERS = (
+    "only numbers of optim, schedule, init and model can be searched; settings with different tasks, budgets or seeds "
+    "cannot be compared"
+)
+"""Beginnings of the keys that may be searched, and the message on any other."""
 
 
 def plan_search(request: Request, trials: int) -> tuple[Request, Tuning]:
@@ -52,9 +62,11 @@ def plan_search(request: Request, trials: int) -> tuple[Request, Tuning]:
         tree, hydra = composer.compose_tree([str(override.input_line) for override in fixed])
         intervals = {override.key_or_group: override for override in given if override.is_sweep_override()}
         for override in intervals.values():
-            if composer.is_group(override) or override.is_hydra_override() or override.key_or_group == SEED:
-                raise ConfigError(f"{override.input_line}: only keys with numbers other than seed can be searched")
+            if composer.is_group(override) or not override.key_or_group.startswith(SEARCHABLE):
+                raise ConfigError(f"{override.input_line}: {ONLY_NUMBERS}")
             check_key(override, tree, GROUPS)
+        if not OmegaConf.missing_keys(tree):
+            validate(to_config(tree))  # here an error names no values that were drawn
     _check_sweeper(hydra.hydra)
     ranges = _ranges(request, tree, hydra.hydra, fixed, intervals)
     first_seed = int(tree.seed)
@@ -137,13 +149,16 @@ def _range(tree: DictConfig, key: str, bounds: Any) -> Range:
     """The range of one key; the limits and the type of the key decide how it is searched."""
     part, _, name = key.rpartition(".")
     node = OmegaConf.select(tree, part) if part else tree
-    if not isinstance(node, DictConfig) or name not in node:
+    if not isinstance(node, DictConfig) or not has_key(tree, key):
         raise ConfigError(
             f"optim={tree.optim.name}: its file has a range ({RANGES}) for {key}, but there is no such key"
         )
     kind = OmegaConf.get_type(node)
     fields = {field.name: field for field in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else {}
     field = fields.get(name)
-    is_whole = field.type is int if field is not None else type(node.get(name)) is int
+    types = {field.type, *get_args(field.type)} if field is not None else {type(node.get(name))}
+    if types.isdisjoint((int, float)) or get_origin(field.type if field is not None else None) is list:
+        raise ConfigError(f"{key} is no number: {ONLY_NUMBERS}")
+    is_whole = float not in types
     is_below_one = field is not None and field.metadata.get("below") == 1
     return make_range(key, bounds, is_below_one=is_below_one, is_whole=is_whole)

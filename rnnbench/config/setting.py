@@ -9,7 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.explain import explain, has_key, unknown_key, wrong_type
-from rnnbench.config.overrides import refuse_sweep
+from rnnbench.config.overrides import ZIP, refuse_sweep, zipped_keys
 
 
 def check_key(override: Override, tree: DictConfig, groups: Sequence[str]) -> None:
@@ -52,6 +52,8 @@ def set_value(override: Override, tree: DictConfig, groups: Sequence[str]) -> No
     check_key(override, tree, groups)
     refuse_sweep(override)
     inside_hydra, value = key.startswith("hydra."), override.value()
+    if key == ZIP:
+        zipped_keys(value)
     if override.is_add() and has_key(tree, key) and not (inside_hydra and isinstance(value, dict | list)):
         raise ConfigError(f"{override.input_line}: the key already exists; write {str(override.input_line)[1:]}")
     if not inside_hydra:

@@ -10,6 +10,7 @@ from typing import Any
 
 from rnnbench.config.choices.first_order import FirstOrderConfig
 from rnnbench.config.choices.hessian_free import HfConfig, conflict
+from rnnbench.config.choices.models import GatedNetConfig
 from rnnbench.config.choices.schedules import problem_of
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.limits import limit_problem
@@ -82,6 +83,7 @@ def validate(config: Config) -> None:
     _check_device(config.device)
     _check_threads(config.threads)
     _check_optimizer(config.optim)
+    _check_penalty(config)
     problem = problem_of(config.schedule)
     if problem:
         raise ConfigError(problem)
@@ -156,6 +158,14 @@ def _check_threads(threads: Any) -> None:
     most = os.cpu_count() or 1
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= most:
         raise ConfigError(f"threads must be auto or a whole number from 1 to {most}, got {threads!r}")
+
+
+def _check_penalty(config: Config) -> None:
+    """Check that the net has the penalty on vanishing gradients; a class of the user's own is checked when built."""
+    if isinstance(config.model, GatedNetConfig) and getattr(config.optim, "information_flow", 0) > 0:
+        raise ConfigError(
+            f"optim.information_flow is defined for model=rnn only; with model={config.model.name} it must be 0"
+        )
 
 
 def _check_optimizer(optim: Choice) -> None:

@@ -141,6 +141,8 @@ def add_table(text: Text, rows: Sequence[Sequence[str]]) -> None:
 def _advice(summary: Summary) -> str | None:
     """A change to try if the run was not solved."""
     if summary.status == "budget":
+        if schedule_has_ended(summary):
+            return f"a new run with {larger_budget(summary)}: the learning rate of this one has fallen to 0"
         return f"a larger budget: {larger_budget(summary)}"
     if summary.status == "diverged":
         optim = _part(summary, "optim")
@@ -150,6 +152,14 @@ def _advice(summary: Summary) -> str | None:
         if isinstance(optim.get("damping"), float | int):
             return f"a larger damping: optim.damping={optim['damping'] * 10:g}"
     return None
+
+
+def schedule_has_ended(summary: Summary) -> bool:
+    """Whether the learning rate is 0 from now on, so that a larger budget would change nothing."""
+    schedule = _part(summary, "schedule")
+    length = schedule.get("length")
+    is_over = isinstance(length, int) and summary.updates >= length
+    return schedule.get("name") == "cosine" and schedule.get("final") == 0 and is_over
 
 
 def larger_budget(summary: Summary) -> str:

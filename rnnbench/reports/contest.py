@@ -12,8 +12,8 @@ from rnnbench.reports.runs import Measure
 SOLVERS = ("optim.name", fields.SWEEP)
 """Fields whose values are compared with each other."""
 
-PROBLEMS = ("task.", "model.")
-"""Beginnings of the fields that make a problem."""
+PROBLEMS = ("task.", "model.", "budget.")
+"""Beginnings of the fields that make a problem: with two budgets one problem is two."""
 
 _SHORT = {"task.sequence_length": "T"}
 

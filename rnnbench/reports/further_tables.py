@@ -7,7 +7,7 @@ from rnnbench.records import wording
 from rnnbench.records.tuning import CONFIRMATION, SEARCH
 from rnnbench.reports import fields
 from rnnbench.reports.contest import is_problem, is_solver
-from rnnbench.reports.groups import Group, best_first, make_groups, of_stage
+from rnnbench.reports.groups import Group, make_groups
 from rnnbench.reports.runs import Run
 from rnnbench.reports.statistics import difference_interval, location_ratio
 from rnnbench.reports.tables import Table, cost_table, outcome_table, percent_range
@@ -32,16 +32,15 @@ def tuning_table(groups: Sequence[Group]) -> Table | None:
     """Make the table of tunings: what a search cost, and what its best setting solves; None: there is no search."""
     names = [name for name in groups[0].names if is_solver(name) or is_problem(name)]
     runs = [run for group in groups for run in group.runs]
+    confirmed = {
+        group.values: group
+        for group in make_groups([run for run in runs if run.fields.get(fields.STAGE) == CONFIRMATION], names)
+    }
     rows = []
     for tuned in make_groups([run for run in runs if run.fields.get(fields.STAGE) == SEARCH], names):
         trials = make_groups(tuned.runs, [fields.SWEEP, fields.TRIAL])
         solving = [trial.values[1] for trial in trials if 2 * trial.num_solved >= len(trial.runs)]
-        confirmed = [
-            group
-            for group in of_stage(groups, CONFIRMATION)
-            if tuned.values == tuple(dict(zip(group.names, group.values, strict=True))[name] for name in names)
-        ]
-        best = best_first(confirmed)[0] if confirmed else None
+        best = confirmed.get(tuned.values)
         rows.append(
             (
                 *map(fields.format_value, tuned.values),

@@ -105,8 +105,8 @@ def _run_in_processes(
                     has_failed = status < 0 or status == FAILED
                     if not failed_fast or has_failed:  # the others end as they were told
                         worst = max(worst, FAILED if has_failed else status)
+                    progress.ended(number, status, failed_fast=failed_fast)
                     failed_fast |= settings.fail_fast and has_failed
-                    progress.ended(number, status)
             progress.refresh()
             time.sleep(SECONDS_BETWEEN_POLLS)
         return worst if interrupt.signal is None else of_signal(interrupt.signal)

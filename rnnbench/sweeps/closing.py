@@ -19,9 +19,11 @@ from rnnbench.records.closing import (
     add_table,
     larger_budget,
     program,
+    schedule_has_ended,
     shortest_path,
 )
 from rnnbench.records.messages import printable
+from rnnbench.records.tuning import tuning_of
 from rnnbench.reports.groups import Group, rank
 from rnnbench.reports.runs import Run
 from rnnbench.sweeps import grouping
@@ -36,6 +38,9 @@ ROWS_IN_ORDER = 8
 
 LONGEST_LINE = 100
 """Largest width of the table, in characters."""
+
+OF_MACHINE = ("records could not be written", "cannot ", "out of memory")
+"""Beginnings of the messages of jobs that failed because of the machine."""
 
 NOT_BEGUN, GONE, CUT_OFF = "not begun", "gone", "cut off"
 
@@ -70,6 +75,13 @@ class Outcome:
     def has_failed(self) -> bool:
         """Whether the job failed, or its summary cannot be read."""
         return self.word == OUTCOMES["failed"]
+
+    @property
+    def has_raised(self) -> bool:
+        """Whether the job failed by an error that neither its records nor the memory caused."""
+        if not self.has_failed or self.summary is None:
+            return False
+        return not (self.summary.message or "").startswith(OF_MACHINE)
 
     @property
     def is_unfinished(self) -> bool:
@@ -110,7 +122,9 @@ def sweep_summary(plan: SweepPlan, *, cwd: Path | None = None) -> Text:
     if (plan.folder / "aggregate").is_dir():
         aggregate = shortest_path(plan.folder / "aggregate", cwd)
         commands.append(("aggregate", f"{tensorboard} --logdir {aggregate}"))
-    override = _resume_override(plan, outcomes)
+    override, tuning = _resume_override(plan, outcomes), tuning_of(plan.folder)
+    if tuning is not None:  # whose budget cannot be changed
+        where, override = shortest_path(tuning, cwd), "" if override == "" else None
     if override is not None:
         commands.append(("continue", f"{rnnbench} resume {where} {override}".rstrip()))
     add_commands(text, commands)
@@ -284,6 +298,7 @@ def _resume_override(plan: SweepPlan, outcomes: Sequence[Outcome]) -> str | None
         larger_budget(job.summary)
         for job in outcomes
         if job.summary is not None and job.summary.status == "budget" and not job.is_solved
+        if not schedule_has_ended(job.summary)
     }
     # The override applies to all jobs, so it is shown only if it is the same for all of them.
     return larger.pop() if len(larger) == 1 else None

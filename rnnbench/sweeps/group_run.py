@@ -164,13 +164,8 @@ def _run_halves(plan: SweepPlan, number: int, part: Part, trusted: Trusted, *, q
     size = len(plan.groups[number].folders)
     halves = [list(range(size // 2)), list(range(size // 2, size))]
     with changing_plan(plan.folder) as current:
-        changed = current.split(number, halves)
+        changed = split_group(current, number, halves)
         numbers = changed.groups[number].split_into
-        for half in numbers:
-            for stale in (changed.checkpoint(half), previous_checkpoint(changed.checkpoint(half))):
-                stale.unlink(missing_ok=True)  # from a process that was killed during this split
-        if plan.checkpoint(number).is_file():
-            _split_checkpoint(changed, number)
         changed.write()
     say(
         f"group {number} does not fit into memory with {len(part.rows)} replicas; "
@@ -182,6 +177,26 @@ def _run_halves(plan: SweepPlan, number: int, part: Part, trusted: Trusted, *, q
         if is_of_signal(statuses[-1]) or (plan.settings.fail_fast and statuses[-1] == FAILED):
             break
     return max(statuses)
+
+
+def split_group(plan: SweepPlan, number: int, parts: Sequence[Sequence[int]]) -> SweepPlan:
+    """Split a group, with its checkpoint; returns the plan, which is not written.
+
+    Args:
+        plan: Plan of the sweep.
+        number: Number of the group.
+        parts: Indices of the jobs of each part.
+
+    Raises:
+        RecordError: The checkpoint cannot be read or written.
+    """
+    changed = plan.split(number, parts)
+    for part in changed.groups[number].split_into:
+        for stale in (changed.checkpoint(part), previous_checkpoint(changed.checkpoint(part))):
+            stale.unlink(missing_ok=True)  # from a process that was killed during this split
+    if plan.checkpoint(number).is_file():
+        _split_checkpoint(changed, number)
+    return changed
 
 
 def _split_checkpoint(plan: SweepPlan, number: int) -> None:

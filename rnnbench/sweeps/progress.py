@@ -60,11 +60,11 @@ class GroupsProgress:
         """Report that a group has started."""
         self._progress.message(f"rnnbench: group {number} started")
 
-    def ended(self, number: int, status: int) -> None:
+    def ended(self, number: int, status: int, *, failed_fast: bool = False) -> None:
         """Report how a group has ended; see `outcome`."""
         if status >= 0 and not is_of_signal(status):
             self._ended.add(number)
-        self._progress.message(f"rnnbench: {outcome(number, status)}")
+        self._progress.message(f"rnnbench: {outcome(number, status, failed_fast=failed_fast)}")
 
     def refresh(self) -> None:
         """Read the progress of the groups, unless that was done a moment ago."""
@@ -105,15 +105,19 @@ def _state(folder: Path, cells: Mapping[str, Sequence[int]]) -> tuple[float, flo
     return ended, solved, update
 
 
-def outcome(number: int, status: int) -> str:
+def outcome(number: int, status: int, *, failed_fast: bool = False) -> str:
     """How a group ended, for a person.
 
     Args:
         number: The number of the group.
         status: The exit status of the group; -N: signal N killed its process.
+        failed_fast: Whether it was sent SIGTERM because another group had failed.
     """
     if status < 0:
         return f"group {number} was killed by signal {-status}; `rnnbench resume` continues it"
+    if failed_fast and status == of_signal(signal.SIGTERM):
+        reason = "because a job of another group failed (hydra.launcher.fail_fast)"
+        return f"group {number} was ended {reason}, with a checkpoint; `rnnbench resume` continues it"
     if is_of_signal(status):
         name = signal.Signals(status - of_signal(0)).name
         return f"group {number} was ended by {name}, with a checkpoint; `rnnbench resume` continues it"

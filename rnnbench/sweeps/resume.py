@@ -22,6 +22,9 @@ from rnnbench.sweeps.closing import outcomes_of, print_sweep_summary
 from rnnbench.sweeps.plan import SweepPlan, read_plan
 from rnnbench.sweeps.remaining import Remaining, accept_gaps, remaining_of
 
+FAIL_FAST = "hydra.launcher.fail_fast"
+"""Key of the launcher that may be changed when a sweep is resumed."""
+
 
 def resume_sweep(
     folder: Path,
@@ -36,7 +39,7 @@ def resume_sweep(
 
     Args:
         folder: Folder of the sweep.
-        overrides: Overrides of the budget, as KEY=VALUE; they are stored in sweep.json.
+        overrides: Overrides of the budget, as KEY=VALUE, or of `FAIL_FAST`; they are stored in sweep.json.
         quiet: Whether to hide progress.
         closing: Whether to print the summary of the sweep.
         trusted: Folders and modules whose classes may be imported.
@@ -58,7 +61,7 @@ def resume_sweep(
         plan = read_plan(folder)
         _check(plan, trusted)
         if overrides:
-            plan = _with_budget(plan, overrides)
+            plan = _with_overrides(plan, overrides)
         remaining, problems = _remaining(plan)
         if overrides:
             _say_what_is_used_up(plan, remaining)
@@ -141,10 +144,20 @@ def _say_what_is_used_up(plan: SweepPlan, remaining: Mapping[int, Remaining]) ->
         say(f"{plan.folder} has nothing left to do for {count(num_jobs, 'job')}: the budget is used up")
 
 
-def _with_budget(plan: SweepPlan, overrides: Sequence[str]) -> SweepPlan:
-    """The plan with the budget of every job changed."""
+def _with_overrides(plan: SweepPlan, overrides: Sequence[str]) -> SweepPlan:
+    """The plan with the budget of every job, or with `FAIL_FAST`, changed."""
+    of_budget = [line for line in overrides if line.partition("=")[0] != FAIL_FAST]
+    settings = plan.settings
+    for line in overrides:
+        key, _, value = line.partition("=")
+        if key == FAIL_FAST:
+            if value not in ("true", "false"):
+                raise ConfigError(f"{FAIL_FAST} must be true or false, got {value!r}")
+            settings = replace(settings, fail_fast=value == "true")
     groups = [
-        replace(group, config=to_dict(with_overrides(config_from(group.config, group.schema), overrides)))
+        replace(group, config=to_dict(with_overrides(config_from(group.config, group.schema), of_budget)))
+        if of_budget
+        else group
         for group in plan.groups
     ]
-    return replace(plan, groups=groups)
+    return replace(plan, groups=groups, settings=settings)

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rnnbench.config.classes import external_targets
 from rnnbench.config.hydra_files import copy_job_files
 from rnnbench.config.trust import Trusted
-from rnnbench.exit_status import FAILED, is_of_signal
+from rnnbench.exit_status import FAILED, OK, is_of_signal
 from rnnbench.records import RecordError, is_sweep_folder
 from rnnbench.records.lock import locked_folder
 from rnnbench.records.messages import say
@@ -15,10 +16,12 @@ from rnnbench.records.tuning import CONFIRMATION, FILE_NAME, SEARCH, Tuning, rea
 from rnnbench.records.wording import count
 from rnnbench.reports.groups import Group
 from rnnbench.run.job_folders import Job
+from rnnbench.sweeps.backends import run_groups
 from rnnbench.sweeps.batched_sweep import BatchedSweep
 from rnnbench.sweeps.batches import batch_jobs
 from rnnbench.sweeps.closing import Outcome, group_of, outcomes_of, rank_of
-from rnnbench.sweeps.plan import SweepPlan, read_plan
+from rnnbench.sweeps.group_run import split_group
+from rnnbench.sweeps.plan import SweepPlan, changing_plan, read_plan
 from rnnbench.sweeps.resume import resume_sweep
 
 
@@ -47,6 +50,11 @@ class Trial:
     def solves(self) -> bool:
         """Whether at least half of its runs are solved."""
         return 2 * sum(outcome.is_solved for outcome in self.outcomes) >= len(self.outcomes)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether an error of its own ended a run."""
+        return any(outcome.has_raised for outcome in self.outcomes)
 
 
 def trials_of(plan: SweepPlan, tuning: Tuning) -> list[Trial]:
@@ -80,9 +88,49 @@ def trials_of(plan: SweepPlan, tuning: Tuning) -> list[Trial]:
 def best_of(trials: Sequence[Trial]) -> Trial:
     """The trial with the largest share solved, then the smallest median of sequences until solved, then of the loss.
 
-    Of equally good trials it is the first.
+    Of equally good trials it is the first. One that failed is worse than any other.
     """
-    return min(trials, key=lambda trial: (*rank_of(trial.outcomes), trial.number))
+    return min(trials, key=lambda trial: (trial.has_failed, *rank_of(trial.outcomes), trial.number))
+
+
+def separate_failed(folder: Path, trusted: Trusted, *, quiet: bool) -> int:
+    """Train the trials of each group in which one failed again, each trial as a group of its own.
+
+    An error of one trial ends all that are trained together with it, which may have nothing to do with it.
+
+    Args:
+        folder: Folder of the tuning, locked by this process; its search has ended.
+        trusted: Folders and modules whose classes may be imported.
+        quiet: Whether to hide progress.
+
+    Returns:
+        The worst exit status of a group; 0 if there is none to train.
+    """
+    tuning, target = read_tuning(folder), folder / SEARCH
+    with locked_folder(target), changing_plan(target) as plan:
+        failed = {outcome.folder for outcome in outcomes_of(plan) if outcome.has_raised}
+        apart: list[int] = []
+        for number in plan.numbers():
+            names = plan.groups[number].folders
+            rows: dict[int, list[int]] = {}
+            for row, name in enumerate(names):
+                rows.setdefault(tuning.trial_of(name), []).append(row)
+            if len(rows) > 1 and not failed.isdisjoint(names):
+                plan = split_group(plan, number, list(rows.values()))
+                apart += plan.groups[number].split_into
+        if not apart:
+            return OK
+        plan.write()
+
+    def tell(line: str) -> None:
+        if not quiet:
+            say(line)
+
+    tell(f"trials that were trained together with one that failed are trained apart: {count(len(apart), 'group')}")
+    configs = [config for number in apart for config in plan.groups[number].configs()]
+    trusted = replace(trusted, modules=tuple(external_targets(configs)))  # those of the search have been checked
+    with locked_folder(target):
+        return run_groups(target, apart, plan.settings, trusted, {}, quiet=quiet, say=tell)
 
 
 def confirm(folder: Path, trusted: Trusted, *, quiet: bool, accept_gap: bool = False) -> int:
@@ -104,10 +152,17 @@ def confirm(folder: Path, trusted: Trusted, *, quiet: bool, accept_gap: bool = F
     """
     tuning, search, target = read_tuning(folder), read_plan(folder / SEARCH), folder / CONFIRMATION
     trials = trials_of(search, tuning)
-    waiting = sum(not outcome.has_ended for trial in trials for outcome in trial.outcomes)
+    waiting = jobs_without_result(trials)
     if waiting:
         say(f"{count(waiting, 'job')} of the search have no result, so nothing is confirmed yet")
         return FAILED
+    failed = [trial for trial in trials if trial.has_failed]
+    if len(failed) == len(trials):
+        say("every trial of the search failed, so there is nothing to confirm")
+        return FAILED
+    if failed and not quiet:
+        numbers = ", ".join(str(trial.number) for trial in failed)
+        say(f"{count(len(failed), 'trial')} failed and count as the worst: {numbers}")
     if is_sweep_folder(target):
         return resume_sweep(target, (), quiet=quiet, closing=False, trusted=trusted, accept_gap=accept_gap)
     best = best_of(trials)
@@ -123,6 +178,33 @@ def confirm(folder: Path, trusted: Trusted, *, quiet: bool, accept_gap: bool = F
         sweep = BatchedSweep(overrides, target, trusted, quiet=quiet)
         sweep.run_in_folders(search.settings, configs, names, batches)
     return sweep.status
+
+
+def jobs_without_result(trials: Sequence[Trial]) -> int:
+    """The number of jobs that have neither ended nor failed by an error of their own."""
+    return sum(not (outcome.has_ended or outcome.has_raised) for trial in trials for outcome in trial.outcomes)
+
+
+def search_and_confirm(folder: Path, trusted: Trusted, status: int, *, quiet: bool, accept_gap: bool = False) -> int:
+    """Do what follows the search: train trials apart that failed together, and confirm the best.
+
+    Args:
+        folder: Folder of the tuning, locked by this process.
+        trusted: Folders and modules whose classes may be imported.
+        status: Exit status of the search.
+        quiet: Whether to hide progress.
+        accept_gap: As in `confirm`.
+
+    Returns:
+        The exit status of the tuning.
+    """
+    if is_of_signal(status):
+        return status
+    if status == FAILED and not is_sweep_folder(folder / CONFIRMATION):
+        again = separate_failed(folder, trusted, quiet=quiet)
+        if is_of_signal(again):
+            return again
+    return max(status, confirm(folder, trusted, quiet=quiet, accept_gap=accept_gap))
 
 
 def setting_of(trial: Trial) -> str:
@@ -148,8 +230,10 @@ def resume_tuning(folder: Path, trusted: Trusted, *, quiet: bool, accept_gap: bo
     with locked_folder(folder):
         read_tuning(folder)
         if not is_sweep_folder(folder / SEARCH):
-            raise RecordError(f"{folder} has not begun its search; remove it and start again")
-        status = resume_sweep(folder / SEARCH, (), quiet=quiet, closing=False, trusted=trusted, accept_gap=accept_gap)
-        if is_of_signal(status):
-            return status
-        return max(status, confirm(folder, trusted, quiet=quiet, accept_gap=accept_gap))
+            raise RecordError(f"{folder} has not begun its search: give the command rnnbench tune again, or remove it")
+        status = OK
+        if not is_sweep_folder(folder / CONFIRMATION):  # else the best is decided, whatever has failed
+            status = resume_sweep(
+                folder / SEARCH, (), quiet=quiet, closing=False, trusted=trusted, accept_gap=accept_gap
+            )
+        return search_and_confirm(folder, trusted, status, quiet=quiet, accept_gap=accept_gap)

@@ -16,7 +16,7 @@ from rnnbench.reports.description import interval
 from rnnbench.reports.groups import Group
 from rnnbench.sweeps.closing import add_results, group_of, outcomes_of
 from rnnbench.sweeps.plan import read_plan
-from rnnbench.sweeps.tuning import Trial, best_of, setting_of, trials_of
+from rnnbench.sweeps.tuning import Trial, best_of, jobs_without_result, setting_of, trials_of
 
 
 def print_tuning_summary(folder: Path, stream: TextIO) -> None:
@@ -40,7 +40,7 @@ def tuning_summary(folder: Path, *, cwd: Path | None = None) -> Text:
     best, name = best_of(trials), printable(os.path.basename(os.path.realpath(folder)))
     where, rnnbench, tensorboard = shortest_path(folder, cwd), program("rnnbench", cwd), program("tensorboard", cwd)
     commands = [("report", f"{rnnbench} report {where}"), ("all runs", f"{tensorboard} --logdir {where}")]
-    waiting = sum(not outcome.has_ended for trial in trials for outcome in trial.outcomes)
+    waiting = jobs_without_result(trials)
     confirmed = outcomes_of(read_plan(folder / CONFIRMATION)) if is_sweep_folder(folder / CONFIRMATION) else []
     is_finished = not waiting and bool(confirmed) and all(outcome.has_ended for outcome in confirmed)
     group = group_of(confirmed) if is_finished else None

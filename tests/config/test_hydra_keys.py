@@ -117,7 +117,7 @@ def test_choices_are_listed_whichever_main_file(plan, words, default):
         ("-cn nope", "there is no nope.yaml in .* nor in .*/my"),
         ("-cp my/alone -cn main", "in main.yaml: Could not load 'config'"),
         ("-cp my/alone -cn main optim=hf", "has no choice of optim: --config-path replaces"),
-        ("experiment=negative", r"job 1 \(seed=-6 .*seed must be >= 0"),
+        ("experiment=negative", r"job 1 \(seed=-6\): seed must be >= 0"),
         ("experiment=copied", r"hydra\.job\.env_copy: there is no environment variable NO_SUCH_VARIABLE"),
         ("hydra.job.env_copy=[NO_SUCH_VARIABLE]", "there is no environment variable NO_SUCH_VARIABLE"),
         (

@@ -1,9 +1,11 @@
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from rnnbench.config.errors import ConfigError
+from rnnbench.config.hints import hints
 from rnnbench.config.overrides import quoted
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import parse_request
@@ -78,6 +80,38 @@ def test_keys_of_a_swept_choice():
     assert made.request.overrides == ("optim=sgd,nag", "optim.lr=choice(0.5)", "seed=1")
 
 
+@pytest.mark.parametrize("word", ["hydra.sweep.dir=x", f"{ZIP}=[seed,optim.lr]", "hydra.launcher.processes=2"])
+def test_a_key_of_sweeps_is_refused_for_a_single_run(word):
+    with pytest.raises(ConfigError, match=rf"^{word.partition('=')[0]} is for sweeps, which need -m"):
+        plan("optim=nag", word)
+
+
+def test_a_key_of_another_choice_suggests_no_key():
+    message = "schedule=cosine has no key schedule.step_size; it belongs to schedule=step"
+    with pytest.raises(ConfigError, match=f"{re.escape(message)}$"):
+        plan("optim=nag", "schedule=cosine", "schedule.step_size=3")
+
+
+def test_the_penalty_on_vanishing_gradients_needs_the_simple_net():
+    with pytest.raises(ConfigError, match=r"optim\.information_flow is defined for model=rnn only; with model=lstm"):
+        plan("optim=nag", "optim.information_flow=1", "model=lstm", "init=gaussian")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["init=sigmoid"], "init=sigmoid was made for model.nonlinearity=sigmoid; this net has tanh"),
+        (["init=sigmoid", "model.nonlinearity=sigmoid"], None),
+        (["schedule=cosine", "schedule.length=5"], "schedule.length=5 is shorter than the budget of 40 updates"),
+        (["schedule=cosine", "schedule.length=5", "schedule.final=0.1"], None),
+        (["schedule=cosine"], None),
+    ],
+)
+def test_hints_on_values_that_were_hardly_meant(words, expected):
+    found = list(hints(plan("optim=nag", "budget.updates=40", *words).main.config))
+    assert [line[: len(expected or "")] for line in found] == ([] if expected is None else [expected])
+
+
 def test_the_mode_key_stands_for_the_option():
     assert plan("hydra.mode=MULTIRUN", "seed=1,2").sweep
 
@@ -97,6 +131,9 @@ def test_the_mode_key_stands_for_the_option():
         (["seed=1,2", f"{ZIP}=[seed,optim.lr]"], "optim.lr has no values to zip"),
         (["seed=1,2", f"{ZIP}=[[seed,seed]]"], "seed twice"),
         (["seed=1,2", f"{ZIP}=[seed]"], "two or more keys"),
+        (["seed=1,2", f"{ZIP}=seed"], "^hydra.sweeper.zip must be a list of two or more keys"),
+        (["seed=1,2", "hydra.run.dir=x"], "^hydra.run.dir is the folder of a single run; that of a sweep is"),
+        (["seed=1,2", "optim=nag", "optim.lr=-1"], r"^job 0 \(seed=1\): optim\.lr must be"),
         (["seed=1,2", f"{ZIP}=[[seed,task],seed]"], "two or more keys"),
     ],
 )

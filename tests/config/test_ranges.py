@@ -111,13 +111,28 @@ def test_a_choice_of_ones_own_states_its_ranges_or_has_those_of_what_it_builds_o
             searched(f"optim={name}", f"--config-dir={tmp_path}")
 
 
+def test_a_key_without_a_default_may_be_searched():
+    configs, _ = searched("optim=sgd", "schedule=step", "schedule.step_size=interval(2,20)")
+    sizes = [config.schedule.step_size for config in configs]
+    assert all(type(size) is int and 2 <= size <= 20 for size in sizes)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["optim=nag,adam"], "has several values; rnnbench tune searches ranges"),
         (["optim=nag", "optim.nothing=interval(1,2)"], "there is no key optim.nothing"),
         (["optim=nag", "nothing=1"], "there is no key nothing"),
-        (["optim=nag", "seed=interval(1,2)"], "other than seed"),
+        (
+            ["optim=nag", "seed=interval(1,2)"],
+            r"^seed=interval\(1,2\): only numbers of optim, schedule, init and model",
+        ),
+        (["optim=nag", "budget.updates=interval(10,20)"], "^budget.updates=.*: only numbers of optim"),
+        (["optim=nag", "task.sequence_length=interval(10,20)"], "settings with different tasks"),
+        (["optim=nag", "optim.form=interval(1,2)"], r"^optim\.form is no number: only numbers"),
+        (["optim=adam", "optim.betas=interval(0.1,0.2)"], r"^optim\.betas is no number: only numbers"),
+        (["optim=nag", "seed=-1"], "^seed must be >= 0"),
+        (["optim=nag", "hydra.run.dir=x"], r"^hydra\.run\.dir is the folder of a single run; that of a sweep is"),
         (["optim=sgd", "optim.lr=1", "optim.momentum=0.5", "optim.clip_norm=1"], "nothing is left to search"),
         (["hydra/sweeper=optuna"], "omit hydra/sweeper"),
         (["hydra.sweeper.params.task='xor,adding'"], "hydra.sweeper has task"),

@@ -276,3 +276,11 @@ def test_every_experiment_is_listed(capsys):
     status, out, _ = call(capsys, "--list")
     assert status == 0
     assert [line.split()[0] for line in out.splitlines()] == rule_names()
+    assert max(map(len, out.splitlines())) <= 140
+
+
+def test_the_help_of_an_experiment_shows_its_claim(capsys):
+    status, out, _ = call(capsys, "le_2015", "--help")
+    assert status == 0
+    assert load_rule("le_2015").claim.split(".")[0] in " ".join(out.split())
+    assert "--quick" in out

@@ -68,6 +68,14 @@ def test_budget_used_up(budget, used, override):
     assert lines[-1] == f"  try next    a larger budget: {override}"
 
 
+@pytest.mark.parametrize(("final", "length", "is_over"), [(0.0, 200, True), (0.1, 200, False), (0.0, 201, False)])
+def test_a_larger_budget_is_not_advised_where_the_learning_rate_stays_0(final, length, is_over):
+    schedule = {"name": "cosine", "length": length, "final": final}
+    summary = dataclasses.replace(UNSOLVED, config={"name": "a", "budget": {"updates": 200}, "schedule": schedule})
+    last = closing_summary(summary, CWD, cwd=CWD).plain.splitlines()[-1]
+    assert last.startswith("  try next    a new run with budget.updates=400" if is_over else "  try next    a larger")
+
+
 def test_solved_and_gone_on():
     summary = dataclasses.replace(BASE, status="budget", updates=200)
     lines = closing_summary(summary, CWD, cwd=CWD).plain.splitlines()

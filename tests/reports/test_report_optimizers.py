@@ -91,7 +91,7 @@ def test_one_optimizer_or_one_problem_has_no_map(tmp_path):
         assert make_contest(read_contents([tmp_path / name], [], None).groups) is None
 
 
-def write_tuned(folder, optim, length, solving):
+def write_tuned(folder, optim, length, solving, **more):
     """A tuning of two trials with two seeds, of which those in `solving` are solved, and three fresh seeds."""
     folder.mkdir(parents=True)
     write_tuning(folder, Tuning([], {"optim.lr": [0.01, 1]}, trials=2, seeds=[0, 1], fresh_seeds=[2, 3, 4]))
@@ -99,7 +99,7 @@ def write_tuned(folder, optim, length, solving):
     for sweep, settings in runs.items():
         for number, (lr, seed) in enumerate(settings):
             at = 30 if (lr, seed) in solving else None
-            fields = {"seed": seed, "optim__name": optim, "optim__lr": lr, "task__sequence_length": length}
+            fields = {"seed": seed, "optim__name": optim, "optim__lr": lr, "task__sequence_length": length} | more
             fields["optim__momentum"] = 1 - lr  # which lr determines
             status = "budget" if at is None else "solved"
             write_run(folder / sweep / str(number), status=status, solved_at=at, **fields)
@@ -122,6 +122,23 @@ def test_the_table_of_tunings(tmp_path):
     assert table.rows == [("adam", setting, "2", "0", "-", "0 of 3", "0 .. 56 %"), nag]
     (line,) = best_lines(Group((), (), tuple(contents.runs)), contents.groups)
     assert line.startswith("Best of 4 settings: nag, lr=0.2, confirmation, 2 of 3 solved")
+
+
+def test_tunings_of_two_budgets_are_two_problems(tmp_path):
+    for budget, solving in {60: [], 600: SECOND}.items():
+        for optim in ("nag", "adam"):
+            write_tuned(tmp_path / f"{optim}_{budget}", optim, 10, solving, budget__updates=budget)
+    groups = read_contents([tmp_path], [], None).groups
+    rows = {row[:2]: row[3:] for row in tables_of(groups)[-1].rows}
+    assert rows["nag", "60"] == ("2", "0", "-", "0 of 3", "0 .. 56 %")
+    assert rows["nag", "600"] == ("2", "1", "2", "2 of 3", "21 .. 94 %")
+    assert make_contest(groups).problems == ["updates=60", "updates=600"]
+
+
+def test_the_best_setting_is_known_whatever_the_groups(tmp_path):
+    write_tuned(tmp_path / "nag", "nag", 10, SECOND)
+    table = tables_of(read_contents([tmp_path], [], ["trial"]).groups)[-1]
+    assert table.rows == [("lr=0.2, momentum=0.8", "2", "1", "2", "2 of 3", "21 .. 94 %")]
 
 
 def test_a_confirmed_setting_counts_with_its_fresh_seeds(tmp_path):

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import itertools
+import json
 import os
 import shutil
 import signal
@@ -35,6 +36,7 @@ from rnnbench.records.errors import MachineError
 from rnnbench.run.callbacks import RunCallbacks
 from rnnbench.sweeps import backends, group_run
 from rnnbench.sweeps.backends import run_groups
+from rnnbench.sweeps.progress import outcome
 
 # ---------------------------------------------------------------- folders
 
@@ -93,7 +95,8 @@ def test_fail_fast_ends_the_other_jobs_with_a_checkpoint(rnnbench, prepared):
     assert [summary_of(folder / name)["status"] for name in ("0", "1")] == ["failed", "interrupted"]
     assert summary_of(folder / "1")["message"] == "ended because another job failed"
     assert not (folder / "2" / "summary.json").exists()  # the other group has not begun
-    rnnbench("resume", "-q", folder, status=0)
+    rnnbench("resume", "-q", folder, "hydra.launcher.fail_fast=false", status=0)
+    assert json.loads((folder / "sweep.json").read_text())["launcher"]["fail_fast"] is False
     for name in ("1", "2", "3"):
         assert_same_job(whole / name, folder / name)
 
@@ -110,7 +113,9 @@ def test_fail_fast_ends_groups_in_other_processes(monkeypatch, tmp_path):
     monkeypatch.setattr(backends, "GroupsProgress", lambda *_, **__: contextlib.nullcontext(progress))
     settings = LauncherSettings("processes", 2, "auto", {}, fail_fast=True)
     assert run_groups(tmp_path, [0, 1, 2], settings, NOTHING, {}, quiet=True, say=print) == 1
-    assert progress.ended.mock_calls == [call(1, 1), call(0, 128 + signal.SIGTERM)]  # and the third has not begun
+    ended = 128 + signal.SIGTERM
+    assert progress.ended.mock_calls == [call(1, 1, failed_fast=False), call(0, ended, failed_fast=True)]
+    assert "a job of another group failed (hydra.launcher.fail_fast)" in outcome(0, ended, failed_fast=True)
 
 
 # ---------------------------------------------------------------- disk

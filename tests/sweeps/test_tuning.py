@@ -5,17 +5,21 @@ import os
 import shutil
 import signal
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 import yaml
 from small_sweeps import NAG, Rnnbench, assert_same_sweep, at_update, jobs_of, summary_of
 
+import rnnbench.sweeps.tuning
 from rnnbench.cli import main
 from rnnbench.commands.tune import parse_options, plan_tuning
 from rnnbench.config.errors import ConfigError
 from rnnbench.records.summary import SolvedAt, Summary
-from rnnbench.sweeps.closing import Outcome
-from rnnbench.sweeps.tuning import Trial, best_of
+from rnnbench.records.tuning import read_tuning
+from rnnbench.sweeps.closing import Outcome, sweep_summary
+from rnnbench.sweeps.plan import read_plan
+from rnnbench.sweeps.tuning import Trial, best_of, trials_of
 from rnnbench.sweeps.tuning_closing import first_solving
 
 SMALL = ("--trials=3", *NAG)
@@ -91,8 +95,52 @@ def test_what_cannot_be_resumed_is_one_line(whole, tmp_path, capsys):
     (folder / "tune.json").write_text(json.dumps({**contents, "seeds": ["0"]}))
     assert main(["resume", str(folder)]) == 2
     assert "tune.json is damaged" in capsys.readouterr().err
+    words = [f"hydra.sweep.dir={folder}", "optim=nag"]
+    assert plan_tuning(parse_options(words)[1], 2)[0].folder == folder  # it begins again
+    (folder / "search/sweep.json").write_text("{}")
     with pytest.raises(ConfigError, match="holds a search already"):
-        plan_tuning(parse_options([f"hydra.sweep.dir={folder}"])[1], 2)
+        plan_tuning(parse_options(words)[1], 2)
+
+
+def test_the_summary_of_a_part_advises_nothing_that_is_refused(whole):
+    for sweep in ("search", "confirmation"):
+        assert "resume" not in sweep_summary(read_plan(whole[0] / sweep)).plain
+
+
+RAISING = """
+from dataclasses import dataclass
+from rnnbench.optim.sgd import Sgd
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Raising(Sgd):
+    def update(self, theta, state, update, draw):
+        if update == 7 and bool((self.lr > 0.1).any()):
+            raise ArithmeticError("too large")
+        return super().update(theta, state, update, draw)
+"""
+
+
+def test_a_setting_that_fails_counts_as_the_worst_and_ends_no_other(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my/optim").mkdir(parents=True)
+    (tmp_path / "my/raising_optimizer.py").write_text(RAISING)
+    head = "# Raises.\ndefaults: [sgd, _self_]\nname: raising\n_target_: raising_optimizer.Raising\n"
+    (tmp_path / "my/optim/raising.yaml").write_text(f"{head}tune: {{lr: [0.01, 0.3]}}\n")
+    words = ["--trials=4", "--config-dir=my", *NAG, "optim=raising", "budget.updates=10", "hydra.sweep.dir=tuned"]
+    words.append("hydra.launcher.backend=inline")
+    interrupted = MagicMock(side_effect=KeyboardInterrupt)
+    with monkeypatch.context() as patch:
+        patch.setattr(rnnbench.sweeps.tuning, "confirm", interrupted)
+        assert main(["tune", "-q", *words]) == 130
+    assert "rnnbench: continue  rnnbench resume " in capsys.readouterr().err
+    for _ in range(2):  # once more when all is finished
+        assert main(["resume", "tuned", "--config-dir=my"]) in (0, 1)
+        out = capsys.readouterr().out
+        assert out.startswith("tuned: the best of 4 settings solved")
+    trials = trials_of(read_plan(tmp_path / "tuned/search"), read_tuning(tmp_path / "tuned"))
+    assert [each.has_failed for each in trials] == [each.values["optim.lr"] > 0.1 for each in trials]
+    assert len({each.has_failed for each in trials}) == 2
+    assert all(summary_of(job)["updates"] == 10 for job in jobs_of(tmp_path / "tuned/confirmation"))
 
 
 @pytest.mark.parametrize(

@@ -139,10 +139,10 @@ class PlannedSweeper(BasicSweeper):
         """
         if not self.zip:
             return super().split_arguments(overrides, max_batch_size)
-        from rnnbench.config.hydra_keys import zipped_keys
-        from rnnbench.config.overrides import expand_sweep
+        from rnnbench.config.overrides import expand_sweep, zipped_keys
 
-        jobs = expand_sweep(overrides, zipped_keys(OmegaConf.create({"zip": self.zip})))
+        zipped: Any = OmegaConf.to_container(OmegaConf.create({"zip": self.zip}))
+        jobs = expand_sweep(overrides, zipped_keys(zipped["zip"]))
         return [list(batch) for batch in self.split_overrides_to_chunks(jobs, max_batch_size)]
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
