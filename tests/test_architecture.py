@@ -39,7 +39,7 @@ MAY_IMPORT = {  # a package imports itself and these
     "probing": {*BELOW_TRAINING, "training", "config", "reports", "run", "sweeps"},
     "modules": {"config", "init", "models", "objective", "optim", "diagnostics", "probes", "records"},
     "checks": {*BELOW_TRAINING, "training", "config", "exit_status", "run"},
-    "experiments": {*BELOW_TRAINING, "training", "config", "exit_status", "reports", "run", "sweeps"},
+    "experiments": {*BELOW_TRAINING, "training", "config", "exit_status", "paths", "reports", "run", "sweeps"},
     "bench": {*BELOW_TRAINING, "training", "config", "exit_status", "run", "sweeps"},
     "_hydra": {"config"},
     "commands": {

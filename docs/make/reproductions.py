@@ -5,9 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from docs.make.markdown import table
-from rnnbench.config.rule import Rule, load_rule, rule_names
+from rnnbench.config.listing import Choices
+from rnnbench.config.rule import GROUP, Rule, load_rule, rule_names
 from rnnbench.experiments.result import FILE_NAME, Result, read_result
-from rnnbench.experiments.running import HEADINGS, cells
+from rnnbench.experiments.running import HEADINGS, cells, draw_result
+from rnnbench.paths import conf_dir
 from rnnbench.records.wording import duration
 
 RECORDS = "reproductions"
@@ -18,24 +20,29 @@ INTRODUCTION = """\
 
 Made by `python -m docs.make reproductions` from the records in `results/reproductions`; do not edit.
 
-Each experiment tests a claim of Goodfellow, Bengio and Courville, *Deep Learning*, chapter 10, or of a paper. Its rule
-is in `conf/experiment/NAME.yaml`: the thresholds, and a negative control, a case in which the claim must fail. A claim
+Each experiment tests a claim of Goodfellow, Bengio and Courville, *Deep Learning*, chapter 10, or of a paper. A claim
 *holds* if the whole 95 % interval of each of its numbers is on the right side of the threshold. It *does not hold* if
 one interval is entirely on the wrong side. Otherwise, or if the control does not fail as required, it is *not decided*.
+The table shows the number that decides, in brackets its 95 % interval.
+"""
 
-`rnnbench reproduce --list` shows all experiments. The same command continues an interrupted one; `--quick` uses fewer
-nets, `--full` the sizes of the paper, if the usual ones are smaller. Times were measured on two cores that were also
-busy with other work.
+AFTER_TABLE = """\
+The rule of an experiment is in `conf/experiment/NAME.yaml`: the thresholds, and a negative control, a case in which the
+claim must fail. It was fixed before the runs. `rnnbench reproduce --list` shows all experiments. The same command
+continues an interrupted one; `--quick` uses fewer nets, `--full` the sizes of the paper, if the usual ones are smaller.
+Times were measured on two cores that were also busy with other work.
 """
 
 
 def pages(results: Path, docs: Path) -> Mapping[Path, str]:
-    """Return the path of this page and its contents.
+    """Return the page and the figures: the contents of each file by its path.
 
     Raises:
         ConfigError: A record cannot be read.
     """
-    return {docs / "reproductions.md": markdown(results / RECORDS)}
+    records = results / RECORDS
+    figures = {records / one.rule.name / "figure.svg": draw_result(one).decode() for one in _results(records)}
+    return {docs / "reproductions.md": markdown(records), **figures}
 
 
 def markdown(records: Path) -> str:
@@ -47,22 +54,36 @@ def markdown(records: Path) -> str:
     Raises:
         ConfigError: A record cannot be read.
     """
-    names = [name for name in rule_names() if (records / name / FILE_NAME).is_file()]
-    results = [_reworded(read_result(records / name)) for name in names]
+    claims = Choices((conf_dir(),)).summaries(GROUP)
+    results = _results(records)
     overview = table(
-        ("", "section or paper", "command", "takes", "verdict"),
+        ("claim", "source", "reported there", "measured here", "verdict", "takes", "`rnnbench reproduce`"),
         [
             (
-                f"[{result.rule.name}](#{result.rule.name})",
-                result.rule.section,
-                f"`{result.command}`",
+                claims[result.rule.name].removesuffix("."),
+                result.rule.source,
+                result.rule.reported or "no number",
+                _decisive(result),
+                f"**{result.verdict}**",
                 duration(result.seconds),
-                result.verdict,
+                f"[`{result.rule.name}`](#{result.rule.name})",
             )
             for result in results
         ],
     )
-    return "\n".join([INTRODUCTION, f"{overview}\n", *map(_section, results)])
+    return "\n".join([INTRODUCTION, f"{overview}\n", AFTER_TABLE, *map(_section, results)])
+
+
+def _results(records: Path) -> list[Result]:
+    """Read all records, in the order of their names."""
+    names = [name for name in rule_names() if (records / name / FILE_NAME).is_file()]
+    return [_reworded(read_result(records / name)) for name in names]
+
+
+def _decisive(result: Result) -> str:
+    """Return the number that decides, with its interval and the threshold."""
+    what, measured, interval, claimed, _ = cells(result.decided_by)
+    return f"{what}: {measured} ({interval}), claimed {claimed}"
 
 
 def _section(result: Result) -> str:

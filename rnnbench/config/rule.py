@@ -17,7 +17,7 @@ from rnnbench.paths import conf_dir
 
 GROUP = "experiment"
 
-WORDING = ("section", "sentence", "claim", "theory", "control")
+WORDING = ("section", "sentence", "claim", "theory", "control", "reported")
 """Keys of a rule that describe it and do not change what is trained, measured or judged."""
 
 
@@ -38,6 +38,7 @@ class Rule:
         sweeps: Name of each sweep -> its arguments for `rnnbench train -m`.
         quick: Whether this is the rule of a quick run.
         full: Whether this is the rule of a run of the paper's size.
+        reported: The number that the source reports, in words; "": it reports none.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Rule:
     sweeps: Mapping[str, Sequence[str]]
     quick: bool
     full: bool = False
+    reported: str = ""
 
     @property
     def source(self) -> str:
@@ -96,6 +98,7 @@ def load_rule(name: str, *, quick: bool = False, full: bool = False, changes: Ma
     if full and not full_settings:
         raise ConfigError(f"{name} has no settings of a full run: its usual run has the size of its source")
     keys = [field.name for field in dataclasses.fields(Rule) if field.name not in ("quick", "full")]
+    values.setdefault("reported", "")
     if sorted(values) != sorted(keys):
         raise ConfigError(f"{path} must have the keys {', '.join(keys)} and quick, got {', '.join(map(str, values))}")
     return Rule(**values, quick=quick, full=full)

@@ -27,6 +27,9 @@ from rnnbench.tasks.latch import Latch
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+NETS_AT_ONCE = 300
+"""Number of nets whose noisy sequences are in memory at once: 3 MB per net with 100 steps, 200 sequences, ten units."""
+
 FORMS = {"one_unit": "one unit", "ten_units": "ten units"}
 
 QUANTITIES = {
@@ -45,13 +48,13 @@ class LatchNoise(Experiment):
     def measure(self, study: Study) -> Measured:
         measured = {}
         for sweep in (*FORMS, "control"):
-            groups = read_nets(study.train(sweep))
+            groups = [part for nets in read_nets(study.train(sweep)) for part in nets.split(NETS_AT_ONCE)]
             parts = [study.keep(f"{sweep}_{at}", partial(self._measure, nets)) for at, nets in enumerate(groups)]
             measured[sweep] = {name: [value for part in parts for value in part[name]] for name in parts[0]}
         return measured
 
     def _measure(self, nets: Nets) -> dict[str, Any]:
-        """Measure the nets of one batched run."""
+        """Measure nets of one batched run."""
         assert isinstance(nets.task, Latch)
         assert isinstance(nets.model, Cell)
         radius, stored = self._stored(nets)

@@ -4,9 +4,9 @@ Letters: R nets, P parameters of one net.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -50,6 +50,14 @@ class Nets:
                 value = value[part] if isinstance(value, Mapping) else getattr(value, part)
             values.append(value)
         return values
+
+    def split(self, most: int) -> list[Self]:
+        """Return parts of at most so many nets, in order."""
+        rows = [slice(start, start + most) for start in range(0, len(self.configs), most)]
+        return [
+            replace(self, configs=self.configs[own], summaries=self.summaries[own], theta=self.theta[own])
+            for own in rows
+        ]
 
 
 def read_nets(sweep: Path) -> list[Nets]:

@@ -1,6 +1,8 @@
 """Runs an experiment: measures, judges, draws and records; formats the result for the terminal."""
 
+import textwrap
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from rnnbench.config.classes import import_class
 from rnnbench.config.rule import Rule
@@ -11,6 +13,12 @@ from rnnbench.experiments.verdict import Finding, conclude
 from rnnbench.records.environment import git_revision, versions
 from rnnbench.records.wording import duration, number
 from rnnbench.reports.drawing import draw_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CHARACTERS_PER_INCH = 14
+"""Width of a figure's title."""
 
 HEADINGS = ("", "measured", "95 % interval", "claimed", "")
 
@@ -39,15 +47,31 @@ def run(experiment: Experiment, study: Study, command: str) -> Result:
     measured = experiment.measure(study)
     findings = experiment.judge(measured)
     verdict, decided_by = conclude(findings)
-    width, height = experiment.size
-    for form in ("svg", "png"):
-        picture = draw_figure(lambda figure: experiment.draw(figure, measured), width=width, height=height, form=form)
-        (study.folder / f"figure.{form}").write_bytes(picture)
     result = Result(
         experiment.rule, findings, verdict, decided_by, study.seconds, measured, command, versions(), git_revision()
     )
+    (study.folder / "figure.svg").write_bytes(draw_result(result))
+    (study.folder / "figure.png").write_bytes(draw_result(result, "png"))
     write_result(study.folder, result)
     return result
+
+
+def draw_result(result: Result, form: Literal["svg", "png"] = "svg") -> bytes:
+    """Draw the figure of a result; its title is the verdict and the number that decides it.
+
+    Raises:
+        ConfigError: There is no such experiment.
+    """
+    experiment = make_experiment(result.rule)
+    width, height = experiment.size
+    what, measured, interval, claimed, _ = cells(result.decided_by)
+    title = f"{result.verdict}: {what}: {measured} ({interval}), claimed {claimed}"
+
+    def paint(figure: "Figure") -> None:
+        figure.suptitle("\n".join(textwrap.wrap(title, int(CHARACTERS_PER_INCH * width))), fontsize="medium")
+        experiment.draw(figure, result.measured)
+
+    return draw_figure(paint, width=width, height=height, form=form)
 
 
 def result_lines(result: Result, folder: Path) -> list[str]:

@@ -9,7 +9,13 @@ from rnnbench.experiments.chain_init import INITS, ChainAgainstOrthogonal
 from rnnbench.experiments.curse_of_memory import CurseOfMemory, closed_forms, second_moments
 from rnnbench.experiments.engelken_2023 import TASKS, Engelken2023
 from rnnbench.experiments.hochreiter_1997 import Hochreiter1997
+from rnnbench.experiments.information_flow import InformationFlow
 from rnnbench.experiments.le_2015 import Le2015
+from rnnbench.experiments.martens_sutskever_2011 import MartensSutskever2011
+from rnnbench.experiments.pascanu_2013 import INITS as OF_PASCANU
+from rnnbench.experiments.pascanu_2013 import Pascanu2013
+from rnnbench.experiments.sutskever_2013 import COMPARED, Sutskever2013
+from rnnbench.experiments.sutskever_2013 import PROBLEMS as OF_TABLE_5
 from rnnbench.experiments.verdict import conclude
 
 
@@ -110,6 +116,107 @@ def test_chain_init(chain, orthogonal, easy, verdict):
         init: [*runs(at, length=long), *runs(at_short, length=short)] for init, (at, at_short) in solved.items()
     }
     assert conclude(ChainAgainstOrthogonal(rule).judge(measured))[0] == verdict
+
+
+@pytest.mark.parametrize(
+    ("both", "hf", "plain", "poor", "control", "verdict"),
+    [
+        (90, 90, 10, 10, 100, "holds"),
+        (90, 90, 90, 10, 100, "does not hold"),  # momentum is not needed
+        (90, 90, 10, 90, 100, "does not hold"),  # nor the careful initialization
+        (40, 90, 10, 10, 100, "does not hold"),  # Hessian-free solves more
+        (70, 90, 10, 10, 100, "not decided"),
+        (90, 90, 10, 10, 10, "not decided"),  # the control needs momentum too
+    ],
+)
+def test_sutskever_2013(both, hf, plain, poor, control, verdict):
+    rule = load_rule("sutskever_2013")
+    careful, other = rule.settings["careful_radius"], rule.settings["poor_radius"]
+    easy = {"radius": careful, "momentum": 0.98}, {"radius": other, "momentum": 0.98}
+    measured = {
+        "control_nesterov": [run for values in easy for run in runs(100, **values)],
+        "control_plain": [*runs(control, radius=careful), *runs(100, radius=other)],
+    }
+    for problem in OF_TABLE_5:
+        solved = 90 if problem == "adding" else both  # one problem refutes the claim
+        measured[f"{problem}_hf"] = runs(hf, radius=careful)
+        measured[f"{problem}_plain"] = runs(plain, radius=careful)
+        measured[f"{problem}_classical"] = runs(50, radius=careful, momentum=0.98)
+        measured[f"{problem}_nesterov"] = [
+            *runs(solved, radius=careful, momentum=0.995),
+            *runs(0, radius=careful, momentum=0.98),
+            *runs(poor, radius=other, momentum=0.98),
+        ]
+        if problem in COMPARED:
+            measured[f"{problem}_small_inputs"] = runs(0, radius=careful, momentum=0.995)
+            measured[f"{problem}_not_centered"] = runs(0, radius=careful, momentum=0.995)
+    assert conclude(Sutskever2013(rule).judge(measured))[0] == verdict
+
+
+@pytest.mark.parametrize(
+    ("clipped", "penalty", "easy", "verdict"),
+    [
+        (0, 90, 100, "holds"),
+        (60, 95, 100, "does not hold"),  # clipping alone is enough
+        (0, 10, 100, "does not hold"),  # the penalty does not help
+        (0, 90, 10, "not decided"),  # it helps where nothing vanishes
+        (0, 35, 100, "not decided"),
+    ],
+)
+def test_pascanu_2013(clipped, penalty, easy, verdict):
+    rule = load_rule("pascanu_2013")
+    long, short = rule.settings["sequence_length"], rule.settings["control_length"]
+    measured = {}
+    for init in OF_PASCANU:
+        measured[f"{init}_sgd"] = [
+            *(run for clip in (None, 1.0) for run in runs(clipped, length=long, clip=clip)),
+            *(run for clip in (None, 1.0) for run in runs(easy, length=short, clip=clip)),
+        ]
+        measured[f"{init}_penalty"] = [*runs(penalty, length=long, clip=1.0), *runs(100, length=short, clip=1.0)]
+        measured[f"{init}_penalty_longer"] = {"error_rates": {"80": [0.0, 0.2]}}
+    assert conclude(Pascanu2013(rule).judge(measured))[0] == verdict
+
+
+@pytest.mark.parametrize(
+    ("kept", "of_orthogonal", "solved", "easy", "verdict"),
+    [
+        (5.0, 0.5, 90, 100, "holds"),
+        (1.0, 0.5, 90, 100, "does not hold"),  # e times as large is not ten times
+        (5.0, 0.5, 10, 100, "does not hold"),  # kept, and of no use
+        (5.0, 5.0, 90, 100, "not decided"),
+        (5.0, 0.5, 90, 0, "not decided"),
+    ],
+)
+def test_information_flow(kept, of_orthogonal, solved, easy, verdict):
+    rule = load_rule("information_flow")
+
+    def gradients(increase):
+        lags = range(rule.settings["lag"] + 1)
+        series = [[-0.3 * lag for lag in lags], [-0.3 * lag + increase for lag in lags]]
+        return {"weight": [0.0, 4.0] * 30, "logarithms": series * 30, "solved": [False] * 60}
+
+    counts = {"long": (0, solved), "short": (easy, 100)}
+    measured = {"brief": gradients(kept), "orthogonal": gradients(of_orthogonal)} | {
+        sweep: [{"weight": w, "solved": at < n} for w, n in zip((0.0, 4.0), own, strict=True) for at in range(100)]
+        for sweep, own in counts.items()
+    }
+    assert conclude(InformationFlow(rule).judge(measured))[0] == verdict
+
+
+@pytest.mark.parametrize(
+    ("solved", "first_order", "verdict"),
+    [(90, 0, "holds"), (30, 0, "does not hold"), (55, 0, "not decided"), (90, 50, "not decided")],
+)
+def test_martens_sutskever_2011(solved, first_order, verdict):
+    measured = {
+        "runs": [
+            {"problem": "adding", "length": length, "solved": at < count}
+            for length, count in ((30, 100), (100, solved))
+            for at in range(100)
+        ],
+        "control": [*runs(first_order, optimizer="nag")[:100], *runs(50, optimizer="hf")],
+    }
+    assert conclude(MartensSutskever2011(load_rule("martens_sutskever_2011")).judge(measured))[0] == verdict
 
 
 @pytest.mark.parametrize(

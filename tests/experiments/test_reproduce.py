@@ -28,6 +28,7 @@ SMALL = {
     "latch_noise": {
         "first_seed": 200,
         "end_seed": 202,
+        "ten_units_end_seed": 202,
         "num_control_seeds": 2,
         "updates": 2,
         "num_settling": 10,
@@ -111,6 +112,40 @@ SMALL = {
         "flossing_updates": 1,
     },
     "chain_init": {"sequence_length": 6, "control_length": 4, "hidden_size": 2, "end_seed": 101, "updates": 1},
+    "sutskever_2013": {
+        "adding_length": 10,
+        "multiplication_length": 10,
+        "memorization_5_length": 11,
+        "memorization_20_length": 21,
+        "hidden_size": 2,
+        "hf_batch_size": 2,
+        "end_seed": 501,
+        "sequences": 20,
+        "memorization_sequences": 20,
+        "control_sequences": 20,
+    },
+    "martens_sutskever_2011": {},
+    "pascanu_2013": {
+        "lengths": "10,11",
+        "sigmoid_lengths": "10",
+        "sequence_length": 11,
+        "longer": [12],
+        "num_sequences": 4,
+        "hidden_size": 2,
+        "updates": 1,
+        "end_seed": 501,
+    },
+    "information_flow": {
+        "sequence_length": 12,
+        "lag": 8,
+        "brief_updates": 1,
+        "num_sequences": 2,
+        "long_length": 11,
+        "long_updates": 1,
+        "hidden_size": 2,
+        "brief_end_seed": 702,
+        "end_seed": 618,
+    },
     "optimizers_2026": {
         "hidden_size": 2,
         "sequences": 200,
@@ -127,6 +162,9 @@ COMPARED = {
     "small_batch_second_order": ("task.sequence_length",),
     "engelken_2023": ("task.delay",),
     "chain_init": ("task.sequence_length",),
+    "sutskever_2013": ("init.spectral_radius",),
+    "pascanu_2013": ("task.sequence_length",),
+    "information_flow": ("optim.information_flow",),
 }
 """Further keys whose values an experiment compares, so that it needs them all."""
 
