@@ -10,7 +10,7 @@ from rnnbench.config.plan import make_plan
 from rnnbench.config.request import Request, parse_request
 from rnnbench.config.schema import Config
 from rnnbench.config.trust import folders_of_classes
-from rnnbench.run.process import prepare_process
+from rnnbench.run.process import check_environment, prepare_process
 
 EXAMPLES = """\
   rnnbench bench                                           the engine, with two shapes
@@ -78,6 +78,7 @@ def main(words: Sequence[str]) -> int:
         ConfigError: An option, a shape or a run is invalid or does not fit this machine.
     """
     options, request = parse_options(words)
+    check_environment()
     configs: Sequence[Config] = ()
     if options.group == UPDATE:
         # An update is measured with the process settings of training, the engine with torch's defaults like torch.nn.

@@ -106,11 +106,11 @@ def train(plan: Plan, *, closing: bool = True) -> Trained:
     quiet = _is_quiet(request)
     if plan.sweep and num_processes > 1:
         raise ConfigError("torchrun distributes a single run over its processes; start a sweep (-m) without torchrun")
+    prepare_process()
     if not quiet:
         say(_first_line(plan))  # before torch is imported, which takes a second or more
         for line in dict.fromkeys(hint for config in plan.configs for hint in hints(config)):
             say(line)
-    prepare_process()
     trusted = folders_of_classes(request.config_dir)
     trusted.add_to_path()
     _prepare_workers(plan)

@@ -26,7 +26,7 @@ FLAGS = (
 )
 
 SWITCH, MORE_FLAGS = "RNNBENCH_NATIVE", "RNNBENCH_NATIVE_FLAGS"
-"""Environment variables: 0 for computing without the kernels; further flags of the compiler, for tests."""
+"""Environment variables: 0 for computing without the kernels, otherwise 1; further flags of the compiler, for tests."""
 
 MOST_SECONDS = 120
 
@@ -48,10 +48,11 @@ def library(net: str, load: Callable[[Path], object], announce: Callable[[str], 
 
     Raises:
         UnavailableError: There is no library and none can be made.
+        ValueError: The environment variable that switches the kernels off has another value.
     """
-    if os.environ.get(SWITCH) == "0":
+    if is_switched_off():
         raise UnavailableError(f"{SWITCH}=0")
-    command = [*_compiler(), *FLAGS, _for_this_processor(), *shlex.split(os.environ.get(MORE_FLAGS, ""))]
+    command = [*_compiler(), *FLAGS, _for_this_processor(), *_words(MORE_FLAGS)]
     folder = _cache()
     source = SOURCES / f"{net}.cpp"
     name = f"{net}-{_key(command, source)}.so"
@@ -73,6 +74,18 @@ def library(net: str, load: Callable[[Path], object], announce: Callable[[str], 
                 raise UnavailableError(f"the compiled kernels cannot be loaded ({error})") from error
 
 
+def is_switched_off() -> bool:
+    """Whether the environment says that the kernels are not to be used.
+
+    Raises:
+        ValueError: The variable has a value without meaning.
+    """
+    value = os.environ.get(SWITCH) or "1"
+    if value not in ("0", "1"):
+        raise ValueError(f"{SWITCH} must be 0 (compute without native kernels), 1 or unset, got {value!r}")
+    return value == "0"
+
+
 @contextlib.contextmanager
 def _temporary_folder() -> Iterator[Path]:
     """Make a folder, and remove it in the end.
@@ -90,12 +103,25 @@ def _temporary_folder() -> Iterator[Path]:
 
 def _compiler() -> list[str]:
     """The command of the C++ compiler."""
-    names = [shlex.split(os.environ["CXX"])] if os.environ.get("CXX") else [[name] for name in COMPILERS]
+    own = _words("CXX")
+    names = [own] if own else [[name] for name in COMPILERS]
     for name, *arguments in names:
         path = shutil.which(name)
         if path is not None:
             return [path, *arguments]
     raise UnavailableError(f"no C++ compiler was found ({', '.join(name for name, *_ in names)})")
+
+
+def _words(variable: str) -> list[str]:
+    """The words of an environment variable.
+
+    Raises:
+        UnavailableError: It has an unclosed quotation.
+    """
+    try:
+        return shlex.split(os.environ.get(variable, ""))
+    except ValueError as error:
+        raise UnavailableError(f"{variable} cannot be read ({error})") from error
 
 
 def _for_this_processor() -> str:

@@ -2,6 +2,9 @@
 
 import os
 
+from rnnbench.config.errors import ConfigError
+from rnnbench.native.build import is_switched_off
+
 # Threads that spin while they wait slow down a busy machine, and a changing number of threads changes the results.
 # The OpenMP runtimes read these variables when torch is imported.
 ENVIRONMENT = {
@@ -13,9 +16,26 @@ ENVIRONMENT = {
 
 
 def prepare_process() -> None:
-    """Set the environment variables of the OpenMP runtimes, before torch is imported."""
+    """Set the environment variables of the OpenMP runtimes, before torch is imported, and check our own.
+
+    Raises:
+        ConfigError: An environment variable of rnnbench has a value without meaning.
+    """
+    check_environment()
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+
+
+def check_environment() -> None:
+    """Check the environment variables of rnnbench.
+
+    Raises:
+        ConfigError: One has a value without meaning.
+    """
+    try:
+        is_switched_off()
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def place_in_torchrun() -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """The library is compiled once and found again; whatever fails, the reference serves and the reason is said."""
 
 import errno
+import re
 import shutil
 import threading
 
@@ -173,3 +174,20 @@ def test_switched_off(said, monkeypatch, tmp_path, capsys):
     assert main(["train", *words, "probe=none", "budget.updates=1", f"hydra.run.dir={tmp_path / 'run'}"]) == 0
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "MiB of memory" in line]
     assert "1 thread, sweeps by torch, since RNNBENCH_NATIVE=0 (an update takes about twice the time), about" in line
+
+
+@pytest.mark.parametrize("command", [["train", "task.sequence_length=8"], ["bench"], ["probe", "."]])
+def test_switch_without_meaning(command, said, monkeypatch, capsys):
+    monkeypatch.setenv("RNNBENCH_NATIVE", "maybe")
+    assert main(command) == 2
+    line = "RNNBENCH_NATIVE must be 0 (compute without native kernels), 1 or unset, got 'maybe'"
+    assert capsys.readouterr().err == f"rnnbench: {line}\n"
+    with pytest.raises(ValueError, match=re.escape(line)):
+        sweeps()
+
+
+@pytest.mark.parametrize("variable", ["CXX", "RNNBENCH_NATIVE_FLAGS"])
+def test_unclosed_quotation(variable, said, monkeypatch):
+    monkeypatch.setenv(variable, "'unclosed")
+    assert sweeps() is StepSweeps
+    assert library.unavailable_reason("srn") == f"{variable} cannot be read (No closing quotation)"
