@@ -153,7 +153,8 @@ def conjugate_gradient(
         squared = following
         num_iterations = num_iterations + stops.running
         history.append(_quadratic(x, residual, b))
-        stops.add(_dot(residual, residual).sqrt() < rules.residual_tolerance, TerminationReason.RESIDUAL)
+        norm_squared = following if inverse is None else _dot(residual, residual)
+        stops.add(norm_squared.sqrt() < rules.residual_tolerance, TerminationReason.RESIDUAL)
         stops.add(_progress_is_small(history, rules), TerminationReason.PROGRESS)
         if iteration in kept:
             iterates[iteration] = Iterate(x, history[-1], num_iterations)

@@ -44,10 +44,11 @@ class Adam(FirstOrder):
     def step(self, gradient: Tensor, theta: Tensor, state: State, update: UpdateIndex) -> tuple[Tensor, State]:
         """See `FirstOrder.step`."""
         own = self.cast_like(theta)
-        decayed = torch.addcmul(gradient, own.weight_decay, theta)
-        mean = torch.lerp(state["mean"], decayed, own._gradient_weights[:, :1])
+        if self.decays:
+            gradient = torch.addcmul(gradient, own.weight_decay, theta)
+        mean = torch.lerp(state["mean"], gradient, own._gradient_weights[:, :1])
         mean_square = (state["mean_square"] * own.betas[:, 1:]).addcmul_(
-            decayed * own._gradient_weights[:, 1:], decayed
+            gradient * own._gradient_weights[:, 1:], gradient
         )
         # expm1 keeps the digits of 1 - beta^t that float32 would lose where beta^t is near 1.
         corrections = -torch.expm1(own._log_betas * (update + 1))

@@ -69,13 +69,15 @@ class GradientMethod(Optimizer):
     num_products: ClassVar[int] = 0
     _clips_by_norm: bool = field(init=False, repr=False)
     _clips_by_value: bool = field(init=False, repr=False)
+    decays: bool = field(init=False, repr=False)
     keeps_flow: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Note whether any replica clips or has the penalty on vanishing gradients."""
+        """Note whether any replica clips, decays its weights, or has the penalty on vanishing gradients."""
         # Read once, here: reading a tensor during an update would wait for the device.
         object.__setattr__(self, "_clips_by_norm", bool(self.clip_norm.isfinite().any()))
         object.__setattr__(self, "_clips_by_value", bool(self.clip_value.isfinite().any()))
+        object.__setattr__(self, "decays", bool((self.weight_decay != 0).any()))
         object.__setattr__(self, "keeps_flow", bool((self.information_flow > 0).any()))
         if self.noise is not None:  # which is drawn by the host
             object.__setattr__(self, "is_capturable", False)

@@ -70,9 +70,10 @@ class Nag(FirstOrder):
         """See `FirstOrder.step`."""
         own = self.cast_like(theta)
         momentum = own.momentum_at(update)
-        decayed = torch.addcmul(gradient, own.weight_decay, self.point(theta, state, update))
+        if self.decays:
+            gradient = torch.addcmul(gradient, own.weight_decay, self.point(theta, state, update))
         if self.form == "torch":
-            velocity = torch.addcmul(decayed, momentum, state["velocity"])
-            return decayed.addcmul_(momentum, velocity).mul_(-own.lr), {"velocity": velocity}
-        velocity = decayed.mul_(-own.lr).addcmul_(momentum, state["velocity"])
+            velocity = torch.addcmul(gradient, momentum, state["velocity"])
+            return torch.addcmul(gradient, momentum, velocity).mul_(-own.lr), {"velocity": velocity}
+        velocity = torch.mul(gradient, -own.lr).addcmul_(momentum, state["velocity"])
         return velocity, {"velocity": velocity}

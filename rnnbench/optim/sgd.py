@@ -30,5 +30,7 @@ class Sgd(FirstOrder):
     def step(self, gradient: Tensor, theta: Tensor, state: State, update: UpdateIndex) -> tuple[Tensor, State]:
         """See `FirstOrder.step`."""
         own = self.cast_like(theta)
-        velocity = torch.addcmul(gradient, own.momentum, state["velocity"]).addcmul_(own.weight_decay, theta)
+        velocity = torch.addcmul(gradient, own.momentum, state["velocity"])
+        if self.decays:
+            velocity.addcmul_(own.weight_decay, theta)
         return velocity * -own.lr, {"velocity": velocity}
