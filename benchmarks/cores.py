@@ -17,7 +17,7 @@ from rnnbench.bench.case import Case, MeasurementError, Way, make_case
 from rnnbench.bench.engine import label
 from rnnbench.bench.report import Report, milliseconds
 from rnnbench.bench.timing import Lanes, Statistics, Variant, interleave
-from rnnbench.models.native_sweeps import tile_size
+from rnnbench.models.native_memory import tile_size
 from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.native import library
 from rnnbench.objective.engine import Engine

@@ -71,6 +71,10 @@ class Sweeps(ABC):
     def forward(self, weights: object) -> Tensor:
         """Run the net from its initial state; returns the outputs (S, r, b, o) of every sequence."""
 
+    def outputs(self, weights: object) -> Tensor:
+        """The outputs alone, as `forward` returns them; nothing is kept for other sweeps."""
+        return self.forward(weights)
+
     @abstractmethod
     def backward(self, output_gradients: Tensor) -> Tensor:
         """Backpropagate output gradients (S, r, b, o); returns the gradient (r, P), new, summed over sequences."""

@@ -13,8 +13,9 @@ from typing_extensions import override
 from rnnbench.models.base import BlockShape, Share, Sweeps, run_alone
 from rnnbench.models.cell import Cell
 from rnnbench.models.fused_sweeps import FusedSweeps, TorchNet
+from rnnbench.models.native_memory import block_bytes
 from rnnbench.models.native_net import NativeNet, native_weights
-from rnnbench.models.native_sweeps import NativeSweeps, block_bytes
+from rnnbench.models.native_sweeps import NativeSweeps
 from rnnbench.native import library
 
 RECURRENCES = ("auto", "torch", "native", "fused")

@@ -4,7 +4,6 @@ Letters as in `rnnbench.models.base`.
 """
 
 import ctypes
-import threading
 
 import torch
 from torch import Tensor
@@ -12,58 +11,12 @@ from typing_extensions import override
 
 from rnnbench.losses import LOSSES, Loss
 from rnnbench.models.base import BlockShape, Model, Share, Sweeps
+from rnnbench.models.native_memory import padded, scratch, tile_size
 from rnnbench.native import calls
 from rnnbench.tasks.base import Batch
 
-LINE_BYTES = 64
-
-ROWS_AT_ONCE = 6
-"""Rows that the kernels multiply at once: tiles of other sizes than multiples of 5 or 6 waste up to a fifth."""
-
-MOST_TIMES = 4
-"""Tiles have up to so many times as many sequences; larger ones gain nothing."""
-
-SEQUENCES_PER_TIME = 64
-"""Number of sequences for each of these times. Small tiles keep more cores busy, but cost up to 5 %."""
-
 FLOPS_WORTH_A_WORKER = 2e7
 """Work for which a further worker is woken, which takes about 50 microseconds."""
-
-_memory = threading.local()
-
-
-def tile_size(num_sequences: int) -> int:
-    """Number of sequences of a tile. It depends on nothing else, since the rounding of a gradient depends on it."""
-    target = ROWS_AT_ONCE * min(MOST_TIMES, max(1, num_sequences // SEQUENCES_PER_TIME))
-    num_tiles = -(-num_sequences // target)
-    return -(-num_sequences // num_tiles)
-
-
-def _padded(width: int, dtype: torch.dtype) -> int:
-    """Width of a row padded to whole cache lines."""
-    line = LINE_BYTES // dtype.itemsize
-    return -(-width // line) * line
-
-
-def block_bytes(model: Model, shape: BlockShape, num_saved: int) -> int:
-    """Bytes of the buffers of a block; see `Model.block_bytes`.
-
-    Args:
-        model: The net.
-        shape: Shape of the block.
-        num_saved: See `rnnbench.native.calls.Library`.
-    """
-    state = _padded(model.hidden_size, shape.dtype)
-    width = _padded(model.hidden_size + model.input_size + 1, shape.dtype) + (num_saved + 1) * state
-    return shape.replicas * (shape.steps + 1) * shape.sequences * width * shape.dtype.itemsize
-
-
-def _scratch(num_bytes: int) -> Tensor:
-    """Memory of the calling thread, at least `num_bytes`; reused between calls."""
-    memory: Tensor | None = getattr(_memory, "scratch", None)
-    if memory is None or memory.numel() < num_bytes:
-        memory = _memory.scratch = torch.empty(num_bytes, dtype=torch.uint8)
-    return memory
 
 
 def _native_name(loss: Loss) -> str | None:
@@ -92,10 +45,9 @@ class NativeSweeps(Sweeps):
         tile = tile_size(b)
         self.num_tiles = -(-b // tile)
         self.num_parameters = model.num_parameters
-        width = self.width = _padded(n + model.input_size + 1, shape.dtype)
-        self.rows = self._empty(r * (steps + 1) * b * width)
-        self.saved = self._empty(r, (steps + 1) * b, library.num_saved, _padded(n, shape.dtype))
-        self.tangents: Tensor | None = None
+        self.width = padded(n + model.input_size + 1, shape.dtype)
+        self.rows = self.saved = self.tangents = self._empty(0)  # allocated when they are needed
+        self.num_kept = 0  # first sequences whose states are in them
         self.missing = torch.empty(r, dtype=torch.int64)
         self.block = calls.Block(
             replicas=r,
@@ -106,8 +58,6 @@ class NativeSweeps(Sweeps):
             outputs=o,
             tile=tile,
             nonlinearity=calls.NONLINEARITIES.index(nonlinearity),
-            rows=self.rows.data_ptr(),
-            saved=self.saved.data_ptr(),
             missing=self.missing.data_ptr(),
         )
         self.partials = self._empty(r * self.num_tiles * library.partial_size(self.block))
@@ -153,7 +103,7 @@ class NativeSweeps(Sweeps):
         reference = ctypes.byref(block)
 
         def work() -> None:
-            run(reference, sweep, _scratch(num_bytes).data_ptr())
+            run(reference, sweep, scratch(num_bytes).data_ptr())
 
         worth = int(num_products * self.flops / FLOPS_WORTH_A_WORKER)
         self.share(work, min(self.shape.replicas * self.num_tiles, max(1, worth)))
@@ -163,9 +113,37 @@ class NativeSweeps(Sweeps):
 
     @override
     def forward(self, weights: object) -> Tensor:
+        return self._forward(weights, self.shape.sequences, keeps_states=True)
+
+    @override
+    def outputs(self, weights: object) -> Tensor:
+        return self._forward(weights, self.shape.sequences, keeps_states=False)
+
+    def _forward(self, weights: object, sequences: int, *, keeps_states: bool) -> Tensor:
+        """Run the tiles of the first sequences forward."""
         outputs = self._outputs_to_come(weights)
+        self._set_memory(keeps_states=keeps_states)
+        self.block.traced = sequences
         self._run(calls.FORWARD, 1)
+        self.num_kept = sequences if keeps_states else 0
         return outputs
+
+    def _set_memory(self, *, keeps_states: bool) -> None:
+        """Let the kernels keep the states of the whole block, or of each tile only while a thread works on it."""
+        block, shape = self.block, self.shape
+        if keeps_states and not self.rows.numel():
+            steps = (shape.steps + 1) * shape.sequences
+            self.rows = self._empty(shape.replicas, steps, self.width)
+            width = padded(self.model.hidden_size, shape.dtype)
+            self.saved = self._empty(shape.replicas, steps, self.library.num_saved, width)
+        block.rows = self.rows.data_ptr() if keeps_states else None
+        block.saved = self.saved.data_ptr() if keeps_states else None
+        self.num_kept = 0
+
+    def _need_states(self, sequences: int) -> None:
+        """Compute the states of the first sequences again if the last sweeps have not kept them."""
+        if self.num_kept < sequences:
+            self._forward(self.theta, sequences, keeps_states=True)
 
     def _outputs_to_come(self, weights: object) -> Tensor:
         """Set the weights, and memory for the outputs."""
@@ -183,6 +161,7 @@ class NativeSweeps(Sweeps):
             return super().loss_and_gradient(weights, loss, targets, divisor)
         block, r = self.block, self.shape.replicas
         outputs = self._outputs_to_come(weights)
+        self._set_memory(keeps_states=False)
         targets = self._checked_targets(name, targets)
         losses = torch.empty(r, dtype=torch.float64)
         tile_losses = torch.empty(r, self.num_tiles, dtype=torch.float64)
@@ -207,7 +186,7 @@ class NativeSweeps(Sweeps):
         name = _native_name(loss)
         if name is None:
             return super().curvature_product(direction, loss, outputs, divisor, structural, distance)
-        tangents = self._tangents_to_come(direction, for_damping=structural is not None)
+        tangents = self._tangents_to_come(direction, keeps_tangents=False)
         outputs = self._checked(outputs, *tangents.shape).contiguous()
         self.block.predictions, self.block.divisor = outputs.data_ptr(), divisor
         self.block.loss = calls.LOSSES.index(name)
@@ -243,6 +222,9 @@ class NativeSweeps(Sweeps):
     def linearized_backward(self, output_gradients: Tensor, structural: Tensor | None, distance: str) -> Tensor:
         size = (self.block.num_outputs, self.shape.replicas, self.shape.sequences, self.model.output_size)
         output_gradients = self._checked(output_gradients, *size).contiguous()
+        if structural is not None and self.block.tangents is None:
+            raise ValueError("structural damping needs linearized_forward(..., for_damping=True) before")
+        self._need_states(self.shape.sequences)
         return self._gradient(calls.BACKWARD, 2, output_gradients, structural, distance)
 
     def _gradient(
@@ -263,8 +245,6 @@ class NativeSweeps(Sweeps):
         block.values, block.gradient = self.output_gradients.data_ptr(), gradient.data_ptr()
         block.structural = None
         if structural is not None:
-            if block.tangents is None:
-                raise ValueError("structural damping needs linearized_forward(..., for_damping=True) before")
             structural = self._checked(structural, shape.replicas, 1, 1).contiguous()
             block.structural, block.distance = structural.data_ptr(), calls.DISTANCES.index(distance)
         self.missing.fill_(self.num_tiles)
@@ -273,29 +253,31 @@ class NativeSweeps(Sweeps):
 
     @override
     def linearized_forward(self, direction: object, *, for_damping: bool = True) -> Tensor:
-        tangents = self._tangents_to_come(direction, for_damping=for_damping)
+        tangents = self._tangents_to_come(direction, keeps_tangents=for_damping)
         self._run(calls.TANGENTS, 2)
         return tangents
 
-    def _tangents_to_come(self, direction: object, *, for_damping: bool) -> Tensor:
-        """Set the direction, and memory for the tangents of the outputs and, for damping, of the states."""
+    def _tangents_to_come(self, direction: object, *, keeps_tangents: bool) -> Tensor:
+        """Set the direction, and memory for the tangents of the outputs and, if they are kept, of the states."""
         assert isinstance(direction, Tensor)
+        self._need_states(self.shape.sequences)
         block, shape = self.block, self.shape
-        if for_damping and self.tangents is None:
-            width = _padded(self.model.hidden_size, shape.dtype)
+        if keeps_tangents and not self.tangents.numel():
+            width = padded(self.model.hidden_size, shape.dtype)
             self.tangents = self._empty(shape.replicas * (shape.steps + 1) * shape.sequences * width)
         direction = self._checked(direction, shape.replicas, self.num_parameters)
         tangents = self._values()
-        block.tangents = self.tangents.data_ptr() if for_damping and self.tangents is not None else None
+        block.tangents, block.structural = self.tangents.data_ptr() if keeps_tangents else None, None
         block.direction, block.direction_stride = direction.data_ptr(), direction.stride(0)
         block.values = tangents.data_ptr()
         return tangents
 
     @override
     def states(self, sequences: int) -> Tensor:
+        self._need_states(sequences)
         shape, tile = self.shape, self.block.tile
         steps, n = shape.steps + 1, self.model.hidden_size
-        parts = [self.rows.view(shape.replicas, shape.sequences * steps, self.width)]
+        parts = [self.rows]
         if self.model.num_state_parts > 1:
             parts.append(self.saved[:, :, 0])
         result = self._empty(steps, shape.replicas, sequences, self.model.state_size)
@@ -308,6 +290,7 @@ class NativeSweeps(Sweeps):
 
     @override
     def state_gradients(self, sequences: int) -> Tensor:
+        self._need_states(sequences)
         shape, block = self.shape, self.block
         result = torch.zeros(shape.steps, shape.replicas, sequences, self.model.state_size, dtype=shape.dtype)
         block.values, block.structural, block.traced = self.output_gradients.data_ptr(), None, sequences

@@ -15,8 +15,9 @@ from rnnbench.kernels.availability import unavailable_reason
 from rnnbench.models.base import BlockShape, Model, Parameters, Share, State, Sweeps, run_alone
 from rnnbench.models.information_flow import InformationFlow, flow_of_steps
 from rnnbench.models.kernel_sweeps import KernelSweeps
+from rnnbench.models.native_memory import block_bytes
 from rnnbench.models.native_net import NativeNet, native_weights
-from rnnbench.models.native_sweeps import NativeSweeps, block_bytes
+from rnnbench.models.native_sweeps import NativeSweeps
 from rnnbench.models.nonlinearity import NONLINEARITIES
 from rnnbench.models.parameters import Parameter
 from rnnbench.models.simple_rnn_sweeps import Weights, padded

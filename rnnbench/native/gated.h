@@ -28,7 +28,7 @@ template <class Real> struct Step {
 
 template <class Real, class Cell> struct GatedScratch : CommonScratch<Real> {
     Real *step, *direction_step, *separate, *direction_separate, *recurrent;
-    Real *blocks, *hidden, *memory;
+    Real *blocks, *hidden, *memory, *saved;
     int64_t loaded = -1;           // replica whose weights are in the matrices of the sweeps forward
     int64_t loaded_backward = -1;  // and in those of the sweep backward
 
@@ -44,6 +44,7 @@ template <class Real, class Cell> struct GatedScratch : CommonScratch<Real> {
         blocks = arena.take<Real>((sizes.steps_at_once + 1) * m * blocks_width(sizes));
         hidden = arena.take<Real>(2 * m * sizes.state);
         memory = arena.take<Real>(m * sizes.state);
+        saved = arena.take<Real>(block.saved ? 0 : (block.steps + 1) * m * Cell::SAVED * sizes.state);
     }
     static int64_t blocks_width(const Sizes<Real> &sizes) {  // with room for the last vector of the last block
         return padded<Real>((Cell::RECURRENT + Cell::SEPARATE) * sizes.n + LANES<Real>);
@@ -55,16 +56,15 @@ template <class Real, class Cell> struct GatedTile : CommonTile<Real> {
     typedef GatedScratch<Real, Cell> Scratch;
     using Common::block, Common::sizes, Common::replica, Common::first, Common::m, Common::number, Common::theta;
     using Common::row, Common::value, Common::list_outputs, Common::for_outputs, Common::write_inputs;
-    using Common::read_out, Common::has_ended, Common::partial, Common::adds_partials;
+    using Common::read_out, Common::has_ended, Common::partial, Common::adds_partials, Common::tangents;
     static constexpr int64_t RECURRENT = Cell::RECURRENT, SEPARATE = Cell::SEPARATE;
     Scratch &scratch;
     const int64_t width;  // of a row of blocks
-    Real *all_saved, *tangents;
+    Real *all_saved;
 
     GatedTile(const Block &block, Scratch &scratch, int64_t replica, int64_t number)
         : Common(block, scratch, replica, number), scratch(scratch), width(Scratch::blocks_width(sizes)) {
-        all_saved = static_cast<Real *>(block.saved) + this->steps_before() * Cell::SAVED * sizes.state;
-        tangents = block.tangents ? static_cast<Real *>(block.tangents) + this->steps_before() * sizes.state : nullptr;
+        all_saved = this->own_part(block.saved, Cell::SAVED * sizes.state, scratch.saved);
     }
 
     Real *saved(int64_t t, int64_t i) const { return all_saved + (t * m + i) * Cell::SAVED * sizes.state; }

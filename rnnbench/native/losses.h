@@ -89,12 +89,13 @@ template <class Real> void curve(const CommonTile<Real> &tile) {
 // Runs a sweep of a tile, made of its parts.
 template <class Tile, class Forward, class Tangents, class Backward>
 void run_parts(const Tile &tile, Sweep sweep, Forward forward, Tangents tangents, Backward backward) {
-    if (sweep == FORWARD || sweep == GRADIENT) forward();
+    const bool is_traced = tile.first < tile.block.traced;
+    if ((sweep == FORWARD && is_traced) || sweep == GRADIENT) forward();
     if (sweep == TANGENTS || sweep == PRODUCT) tangents();
     if (sweep == GRADIENT) tile.tile_loss() = differentiate(tile);
     if (sweep == PRODUCT) curve(tile);
     if (sweep == BACKWARD || sweep == GRADIENT || sweep == PRODUCT) backward();
-    if (sweep == STATE_GRADIENTS && tile.first < tile.block.traced) backward();
+    if (sweep == STATE_GRADIENTS && is_traced) backward();
 }
 
 }  // namespace

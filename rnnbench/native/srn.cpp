@@ -29,14 +29,11 @@ template <class Real> struct Tile : CommonTile<Real> {
     typedef CommonTile<Real> Common;
     using Common::block, Common::sizes, Common::replica, Common::first, Common::m, Common::number, Common::theta;
     using Common::row, Common::value, Common::list_outputs, Common::for_outputs, Common::write_inputs;
-    using Common::read_out, Common::has_ended, Common::partial, Common::adds_partials;
+    using Common::read_out, Common::has_ended, Common::partial, Common::adds_partials, Common::tangents;
     Scratch<Real> &scratch;
-    Real *tangents;
 
     Tile(const Block &block, Scratch<Real> &scratch, int64_t replica, int64_t number)
-        : Common(block, scratch, replica, number), scratch(scratch) {
-        tangents = block.tangents ? static_cast<Real *>(block.tangents) + this->steps_before() * sizes.state : nullptr;
-    }
+        : Common(block, scratch, replica, number), scratch(scratch) {}
 
     Real *tangent(int64_t t, int64_t i) const {
         return tangents ? tangents + (t * m + i) * sizes.state : state(t % 2, i);

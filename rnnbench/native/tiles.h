@@ -21,7 +21,7 @@ extern "C" struct Block {  // rnnbench/native/calls.py has the same fields in th
     int64_t tile;          // sequences of a tile; the last one of a replica may have fewer
     int64_t nonlinearity;  // TANH ...
     int64_t distance;      // SQUARED_ERROR or CROSS_ENTROPY, if `structural` is given
-    int64_t traced;        // number of first sequences in `state_gradients`
+    int64_t traced;        // FORWARD and STATE_GRADIENTS run the tiles of so many first sequences
     int64_t theta_stride, direction_stride;
     int64_t input_strides[3];   // step, replica, sequence
     int64_t end_strides[3];     // output, replica, sequence
@@ -30,14 +30,15 @@ extern "C" struct Block {  // rnnbench/native/calls.py has the same fields in th
     const void *input;              // (T, r, b, d)
     const int64_t *ends;            // (S, r, b), the steps of the outputs; null: S = T, an output at every step
     const int64_t *lengths;         // (r, b); not read if `ends` is null
+    // Of all tiles; null: each thread has memory for its tile alone, and nothing is kept after the tile.
     void *rows;             // (r, tiles, T + 1, sequences of the tile, padded c)
-    void *saved;            // (r, tiles, T + 1, sequences of the tile, NUM_SAVED, padded n); null if nothing is saved
-    void *tangents;         // (r, tiles, T + 1, sequences of the tile, padded n); null: they are not kept
+    void *saved;            // (r, tiles, T + 1, sequences of the tile, NUM_SAVED, padded n); null as `rows` is
+    void *tangents;         // (r, tiles, T + 1, sequences of the tile, padded n)
     void *values;           // (S, r, b, o), outputs or their gradients
     const void *structural; // (r,), weight of structural damping; null: none
     void *partials;         // (r, tiles, partial_size), sums of a tile
     void *gradient;         // (r, P)
-    void *state_gradients;  // (T, r, traced, whole state), zero
+    void *state_gradients;  // (T, r, traced, whole state), zero; null but for STATE_GRADIENTS
     int64_t *missing;       // (r,), tiles of the replica that are not done
     int64_t next;           // next tile
     // For the sweeps with a loss:
@@ -79,7 +80,7 @@ template <class Real> struct Sizes {
 // Memory of a thread that the sweeps of every net need.
 template <class Real> struct CommonScratch {
     Arena arena;
-    Real *readout, *direction_readout, *injection, *output;
+    Real *readout, *direction_readout, *injection, *output, *rows, *tangents;
     const Real **left, **right, **output_left, **output_right;
     Real **places, **targets;
     int64_t *heads, *following;
@@ -91,6 +92,9 @@ template <class Real> struct CommonScratch {
         direction_readout = arena.take<Real>(Matrix<Real>::size(sizes.n, sizes.o));
         injection = arena.take<Real>(Matrix<Real>::size(sizes.o, sizes.n));
         output = arena.take<Real>(m * sizes.out);
+        const int64_t steps = (block.steps + 1) * m;
+        rows = arena.take<Real>(block.rows ? 0 : steps * sizes.row);
+        tangents = arena.take<Real>(block.tangents || !block.structural ? 0 : steps * sizes.state);
         left = arena.take<const Real *>(chunk);
         right = arena.take<const Real *>(chunk);
         output_left = arena.take<const Real *>(chunk);
@@ -108,13 +112,18 @@ template <class Real> struct CommonTile {
     CommonScratch<Real> &scratch;
     const int64_t replica, first, m, number;  // first sequence, number of sequences, number within the replica
     const Real *theta;
-    Real *rows;
+    Real *rows, *tangents;
 
     CommonTile(const Block &block, CommonScratch<Real> &scratch, int64_t replica, int64_t number)
         : block(block), sizes(block), scratch(scratch), replica(replica), first(number * block.tile),
           m(block.sequences - first < block.tile ? block.sequences - first : block.tile), number(number) {
         theta = static_cast<const Real *>(block.theta) + replica * block.theta_stride;
-        rows = static_cast<Real *>(block.rows) + steps_before() * sizes.row;
+        rows = own_part(block.rows, sizes.row, scratch.rows);
+        tangents = block.tangents || block.structural ? own_part(block.tangents, sizes.state, scratch.tangents) : nullptr;
+    }
+    // This tile's part of a block's memory with `width` numbers for each step, or else the thread's own memory.
+    Real *own_part(void *all, int64_t width, Real *own) const {
+        return all ? static_cast<Real *>(all) + steps_before() * width : own;
     }
 
     // Steps of all sequences in the tiles before, with the initial states.

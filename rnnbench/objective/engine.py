@@ -29,6 +29,10 @@ and gradients 0.80 to 0.89, since there are fewer operations and the workers ser
 BYTES_PER_SHARED_BLOCK = 2**24
 """Bytes of the buffers of a block that all threads share: they stay in the last cache between its sweeps."""
 
+REPLICAS_TIMES = 4
+"""Blocks of whole replicas for gradients have up to so many times these bytes: their threads keep no more than the
+states of a tile, so that only the fixed cost of a block counts, 0.1 ms."""
+
 BYTES_PER_GPU_BLOCK = 2**31
 """Bytes of the buffers of a block on a GPU: few large blocks, since every block costs its kernel launches."""
 
@@ -89,12 +93,18 @@ def split(
     ]
 
 
-def split_by_size(num_replicas: int, num_sequences: int, most_rows: int) -> list[Block]:
+def split_by_size(num_replicas: int, num_sequences: int, most_rows: int, most_together: int) -> list[Block]:
     """Split a batch of (R, B) sequences into blocks, in a way that does not depend on the number of workers.
 
     How the sequences of a replica are split does not depend on the number of replicas either.
+
+    Args:
+        num_replicas: R.
+        num_sequences: B.
+        most_rows: Largest number of sequences of a block with a part of a replica.
+        most_together: Largest number of sequences of a block with several replicas.
     """
-    at_once = max(1, most_rows // num_sequences)
+    at_once = max(1, most_together // num_sequences) if num_sequences <= most_rows else 1
     sequences = _even_slices(num_sequences, -(-num_sequences // most_rows))
     starts = range(0, num_replicas, at_once)
     replicas = [slice(start, min(start + at_once, num_replicas)) for start in starts]
@@ -115,7 +125,7 @@ class Engine:
         threads: Number of workers.
         device: Device of the computation; on a GPU one worker launches everything.
         dtype: Floating-point type of the buffers.
-        num_traced: Number of first sequences of each replica whose states are kept after a gradient, for the probes; at
+        num_traced: Number of first sequences of each replica whose states the probes can read after a gradient; at
             least `NUM_TRACED_SEQUENCES`, and all sequences of a smaller batch.
     """
 
@@ -150,7 +160,8 @@ class Engine:
         """
         most_rows = rows_per_block(self.model, num_steps, self.dtype, self.device)
         if self.model.ignores_threads(self.device, self.dtype):
-            return split_by_size(num_replicas, num_sequences, most_rows)
+            most_together = most_rows * (REPLICAS_TIMES if for_gradients else 1)
+            return split_by_size(num_replicas, num_sequences, most_rows, most_together)
         whole = BlockShape(num_replicas, num_steps, num_sequences, self.dtype, self.device)
         fewest = self.model.min_gradient_blocks(whole) if for_gradients else 1
         return split(num_replicas, num_sequences, self.threads, most_rows, fewest)

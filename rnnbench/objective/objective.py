@@ -92,7 +92,8 @@ class Objective(BlockedBatch):
         lock = threading.Lock()
 
         def run(block: Block) -> None:
-            sweeps, outputs, batch = self.forward(block, weights)
+            sweeps, own, batch = self.load(block, weights)
+            outputs = sweeps.outputs(own)
             self.engine.give_back([sweeps])
             # Copied into the result at once: small tensors kept between large buffers would fragment the heap.
             for name, piece in read(outputs, batch).items():

@@ -137,6 +137,33 @@ def test_losses_between_the_sweeps_equal_those_of_torch(
         torch.testing.assert_close(found, expected, **tolerance)
 
 
+@pytest.mark.parametrize("net", NETS)
+def test_states_that_a_gradient_has_not_kept_are_computed_when_they_are_asked_for(net):
+    torch.manual_seed(0)
+    steps, replicas, sequences = 6, 2, 29
+    model = NETS[net](2, 1, 9, recurrence="native")
+    lengths = torch.randint(1, steps + 1, (replicas, sequences))
+    batch = Batch(
+        torch.randn(steps, replicas, sequences, 2),
+        lengths,
+        (lengths - 1)[None],
+        torch.randn(1, replicas, sequences, 1),
+    )
+    theta, vector = torch.randn(2, replicas, model.num_parameters)
+    sweeps, kept = (model.sweeps(BlockShape(replicas, steps, sequences, torch.float32, CPU)) for _ in range(2))
+    squared_error = LOSSES["squared_error"]
+    for each in (sweeps, kept):
+        each.load(batch)
+    predictions = kept.forward(theta)
+    assert torch.equal(sweeps.outputs(theta), predictions)
+    sweeps.loss_and_gradient(theta, squared_error, batch.targets, 5)
+    for count in (2, sequences, 1):
+        assert torch.equal(sweeps.states(count), kept.states(count))
+    sweeps.loss_and_gradient(theta, squared_error, batch.targets, 5)
+    products = [each.curvature_product(vector, squared_error, predictions, 5) for each in (sweeps, kept)]
+    assert torch.equal(*products)
+
+
 def test_classes_outside_the_outputs_are_refused():
     model = SimpleRnn(1, 2, 3, recurrence="native")
     sweeps = model.sweeps(BlockShape(1, 1, 1, F64, CPU))

@@ -243,16 +243,18 @@ def test_wrong_shape_is_refused():
         objective.linearize(theta).product(theta[:1])
 
 
-@given(st.integers(1, 40), st.integers(1, 3000), st.integers(1, 2000))
-def test_shared_blocks_tile_the_batch_alike_whatever_the_number_of_replicas(num_replicas, num_sequences, most_rows):
+@given(st.integers(1, 40), st.integers(1, 3000), st.integers(1, 2000), st.integers(1, 4))
+def test_shared_blocks_tile_the_batch_alike_whatever_the_number_of_replicas(
+    num_replicas, num_sequences, most_rows, times
+):
     seen = torch.zeros(num_replicas, num_sequences, dtype=torch.int64)
-    blocks = split_by_size(num_replicas, num_sequences, most_rows)
+    blocks = split_by_size(num_replicas, num_sequences, most_rows, times * most_rows)
     for block in blocks:
         rows = seen[block.replicas, block.sequences]
         rows += 1
-        assert rows.numel() <= max(most_rows, 1) + SEQUENCE_GRAIN
+        assert rows.numel() <= (times * most_rows if rows.shape[1] == num_sequences else most_rows) + SEQUENCE_GRAIN
     assert (seen == 1).all()
-    alone = split_by_size(1, num_sequences, most_rows)
+    alone = split_by_size(1, num_sequences, most_rows, most_rows)
     assert {(b.sequences.start, b.sequences.stop) for b in blocks} == {
         (b.sequences.start, b.sequences.stop) for b in alone
     }
