@@ -16,12 +16,11 @@ from rnnbench.reports.run_table import read_table
 from rnnbench.reports.runs import Run
 
 RESULTS = "hf"
-"""Name of the folder with the tables of runs: T*.csv by length, first_length, ablations, batches, small_batches and
+"""Name of the folder with the tables of runs: T*.csv by length, ablations, batches, small_batches and
 default_batches."""
 
 PAGE_OF_REGION = {
     "ablations": "hf_choices.md",
-    "first_length": "hf_choices.md",
     "batches": "hf_choices.md",
     "small_batches": "hf_choices.md",
     "default_batches": "hf_choices.md",
@@ -76,8 +75,6 @@ def make_regions(results: Path) -> tuple[dict[str, str], str | None]:
     own = results / RESULTS
     if solved := _runs(sorted(own.glob("T*.csv"))):
         regions["results"] = result_table(solved)
-    if lengthened := _runs([own / "first_length.csv"]):
-        regions["first_length"] = result_table(lengthened)
     if ablated := _runs([own / "ablations.csv"]):
         regions["ablations"] = ablation_table(ablated)
     if small := _runs([own / "small_batches.csv"]):
