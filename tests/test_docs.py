@@ -82,7 +82,7 @@ def test_every_sweep_of_a_script_composes(script, tmp_path, monkeypatch):
         values = {key: value.split(",")[-1] for key, value in pairs.items() if key not in ("seed", "task")}
         together.setdefault(pairs["optim"], {}).update(values)
     for values in together.values():
-        assert make_plan(parse_request([f"{key}={value}" for key, value in values.items()])).configs
+        assert make_plan(parse_request(["-m", *(f"{key}={value}" for key, value in values.items())])).configs
     assert len(folders) == len(set(folders)) > 2
     for folder in folders:
         Path(folder).mkdir(parents=True)

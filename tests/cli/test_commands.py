@@ -52,7 +52,8 @@ def test_list(rnnbench):
 
 def test_list_of_a_group(rnnbench):
     answer = rnnbench("list", "model")
-    assert [line.split()[0] for line in answer.out.splitlines()] == ["model:", "gru", "latch", "lstm", "*"]
+    models = [line.split()[0] for line in answer.out.splitlines()]
+    assert models == ["model:", "gru", "latch", "lru", "lstm", "orthogonal_rnn", "*"]
 
 
 @pytest.mark.parametrize("words", [["optim.sgd"], ["optim", "sgd"], ["optim=sgd"]])
@@ -139,7 +140,10 @@ def test_what_hydra_shows(words, expected, rnnbench):
     [
         ("rnnbench tr", ["train"]),
         ("rnnbench ", ["train", "tune", "resume", "list", "report", "probe", "export", "check", "reproduce", "bench"]),
-        ("rnnbench train model=", ["model=gru", "model=latch", "model=lstm", "model=rnn"]),
+        (
+            "rnnbench train model=",
+            [f"model={name}" for name in ["gru", "latch", "lru", "lstm", "orthogonal_rnn", "rnn"]],
+        ),
         ("rnnbench train optim=sgd optim.l", ["optim.lr="]),
         ("rnnbench train zz", []),
         ("rnnbench list o", ["optim"]),
@@ -160,7 +164,7 @@ def test_tab_completion(line, expected, rnnbench, monkeypatch):
 
 def test_tab_completion_in_fish_has_a_suggestion_per_line(rnnbench, monkeypatch):
     monkeypatch.setenv("COMP_LINE", "rnnbench train model=l")
-    assert rnnbench("-sc", "query=fish").out == "model=latch\nmodel=lstm\n"
+    assert rnnbench("-sc", "query=fish").out == "model=latch\nmodel=lru\nmodel=lstm\n"
 
 
 def test_completion_is_installed(rnnbench, monkeypatch):

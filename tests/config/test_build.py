@@ -156,7 +156,7 @@ def test_values_that_a_class_refuses(configs, tmp_path, monkeypatch):
         "from rnnbench.tasks.base import Task\n"
         "class Refusing(Task):\n"
         "    draw = misses = None\n"
-        "    def __init__(self, sequence_length, variant):\n"
+        "    def __init__(self, sequence_length, variant, centered):\n"
         "        raise ValueError('never that long')\n"
     )
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])

@@ -69,7 +69,8 @@ def test_every_task(task, both):
 def test_every_init(init, both, tmp_path):
     file = tmp_path / "net.pt"
     torch.save(RecurrentNet("rnn", 2, 16, 1).state_dict(), file)
-    train(both, *NAG, f"init={init}", *([f"init.path={file}"] if init == "from_file" else []))
+    others = {"from_file": [f"init.path={file}"], "lru_ring": ["model=lru"]}
+    train(both, *NAG, f"init={init}", *others.get(init, []))
 
 
 @pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
@@ -80,8 +81,8 @@ def test_every_nonlinearity(nonlinearity, both):
 @pytest.mark.parametrize("model", choices("model"))
 @pytest.mark.parametrize("optim", [NAG, HF], ids=["nag", "hf"])
 def test_every_model(model, optim, both):
-    others = ("task=latch", "model.hidden_size=1", "init=identity") if model == "latch" else ()
-    train(both, *optim, f"model={model}", *others)
+    others = {"latch": ["task=latch", "model.hidden_size=1", "init=identity"], "lru": ["init=lru_ring"]}
+    train(both, *optim, f"model={model}", *others.get(model, []))
 
 
 @pytest.mark.parametrize(

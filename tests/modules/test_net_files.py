@@ -266,8 +266,8 @@ def test_a_run_cannot_start_from_it(call, words, message):
     torch.save([1, 2], "numbers.pt")
     torch.save(torch.nn.Linear(2, 1).state_dict(), "bare.pt")
     torch.save({"state_dict": {}}, "half.pt")
-    for more in ([], ["-m", "seed=0,1"]):
-        status, out, err = call("train", "-q", *SMALL, "init=from_file", *words, *more, "hydra.run.dir=r")
+    for more in (["hydra.run.dir=r"], ["-m", "seed=0,1", "hydra.sweep.dir=r"]):
+        status, out, err = call("train", "-q", *SMALL, "init=from_file", *words, *more)
         assert (status, out, err.count("\n")) == (2, "", 1)
         assert message in err
     assert sorted(os.listdir()) == ["bare.pt", "half.pt", "net.pt", "numbers.pt", "run"]

@@ -86,6 +86,12 @@ def cornn21_operands(t, last):
     return (0, t // 2 - 1), (t // 2, t - 1)
 
 
+def psgd22_operands(t, last):
+    """I = randint(T // 10), J = randint(T // 10, T // 2), with at least one step for I."""
+    first = max(1, t // 10)
+    return (0, first - 1), (first, t // 2 - 1)
+
+
 def to_eleven_tenths(t):
     """Lengths T to 11T/10, both included."""
     return range(t - 1, t + t // 10)
@@ -110,6 +116,7 @@ OPERANDS = {
 XOR = {
     "hf11": Formula(hf11_last_steps(50, 55), hf11_operands(15, 25), before_end=3),
     "thesis": OPERANDS["thesis"],
+    "psgd22": Formula(one_length, psgd22_operands),
 }
 SYMBOLS = {
     ("hf11", 2): Formula(hf11_last_steps(100, 110), hf11_symbols((1, 10), (40, 50)), before_end=1),
