@@ -16,7 +16,7 @@ from rnnbench.reports.run_table import read_table
 from rnnbench.reports.runs import Run
 
 RESULTS = "hf"
-"""Name of the folder with the tables of runs: T*.csv by length, ablations, batches, small_batches and
+"""Name of the folder with the tables of runs: T*.csv by length, first_length, ablations, batches, small_batches and
 default_batches."""
 
 PAGE_OF_REGION = {
@@ -25,6 +25,7 @@ PAGE_OF_REGION = {
     "small_batches": "hf_choices.md",
     "default_batches": "hf_choices.md",
     "results": "hf_results.md",
+    "first_length": "hf_results.md",
     "comparison": "hf_results.md",
     "module_products": "hf_modules.md",
     "module_trainings": "hf_modules.md",
@@ -75,6 +76,8 @@ def make_regions(results: Path) -> tuple[dict[str, str], str | None]:
     own = results / RESULTS
     if solved := _runs(sorted(own.glob("T*.csv"))):
         regions["results"] = result_table(solved)
+    if lengthened := _runs([own / "first_length.csv"]):
+        regions["first_length"] = result_table(lengthened)
     if ablated := _runs([own / "ablations.csv"]):
         regions["ablations"] = ablation_table(ablated)
     if small := _runs([own / "small_batches.csv"]):
