@@ -14,12 +14,14 @@ from rnnbench.bench.announce import Announcer
 from rnnbench.bench.bare_run import BareRun
 from rnnbench.bench.report import Report, milliseconds, percent
 from rnnbench.bench.timing import Lanes, Statistics
-from rnnbench.config.packaged_tasks import packaged_tasks, variants
+from rnnbench.config.packaged_tasks import packaged_tasks, shortest, variants
 from rnnbench.records.wording import count
 from rnnbench.tasks.base import Batch, Stream
 from rnnbench.training.problem import UPDATES_AT_ONCE
 
 SHORT_SECONDS, FULL_SECONDS = 45.0, 240.0
+LENGTH = 50
+"""Sequence length T, or the shortest of a task that needs longer sequences."""
 CG_ITERATIONS = 20
 """Number of CG iterations of the Hessian-free update: few, since a long update would make the share small."""
 
@@ -74,7 +76,8 @@ def _measure(options: Options, threads: int, seconds: float, announcer: Announce
     with Lanes() as lanes:
         for number, (task, variant) in enumerate(pairs):
             announcer.stage(f"{task}, variant {variant}, {count(threads, 'thread')}")
-            choice = [f"task={task}", f"task.variant={variant}"]
+            length = max(LENGTH, shortest(task, variant))  # digits has one length, which is larger
+            choice = [f"task={task}", f"task.variant={variant}", f"task.sequence_length={length}"]
             hf = bare_run([*HF_RUN, *choice, f"optim.max_cg_iterations={CG_ITERATIONS}"], 1, threads)
             nag = bare_run([*NAG_RUN, *choice], NAG_REPLICAS, threads)
             if task not in hf_updates:
@@ -104,7 +107,7 @@ def _measure(options: Options, threads: int, seconds: float, announcer: Announce
             nag.close()
     size, replicas = _hf_batch_size(hf), len(nag.problem.seeds)
     return Report(
-        f"Batches at T=50, {count(threads, 'thread')}",
+        f"Batches at T={LENGTH}, {count(threads, 'thread')}",
         ["", f"R={replicas} ms", "nag update ms", "share", f"B={size} ms", "hf update ms", "share"],
         rows,
         [
