@@ -12,9 +12,9 @@ from rnnbench.experiments.base import Experiment, Measured
 from rnnbench.experiments.nets import read_summaries
 from rnnbench.experiments.shares import Rows
 from rnnbench.experiments.study import Study
-from rnnbench.experiments.verdict import Finding, at_least, at_most, context
+from rnnbench.experiments.verdict import Finding, at_least, at_most, context, unjudged_share
 from rnnbench.reports.drawing import COLORS, set_value_axis
-from rnnbench.reports.statistics import location_ratio, median_interval, wilson_interval
+from rnnbench.reports.statistics import location_ratio, median_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -124,8 +124,7 @@ def _for_each_size(method: str, costs: dict[int, Costs]) -> list[Finding]:
     findings = []
     for batch, each in costs.items():
         words, solved = f"{method}, batches of {batch}", sum(map(math.isfinite, each))
-        share = solved / len(each)
-        findings.append(context(f"{words}: share solved", share, wilson_interval(solved, len(each)), "not judged"))
+        findings.append(unjudged_share(f"{words}: share solved", (solved, len(each))))
         median, interval = median_interval(each)
         if math.isfinite(median):
             findings.append(context(f"{words}: median cost, sequences", median, interval, "not judged"))

@@ -9,7 +9,7 @@ from rnnbench.experiments.base import Experiment, Measured
 from rnnbench.experiments.outcomes import measure_outcomes
 from rnnbench.experiments.shares import Rows, best_rate, difference
 from rnnbench.experiments.study import Study
-from rnnbench.experiments.verdict import Finding, at_least, at_most, context
+from rnnbench.experiments.verdict import Finding, at_least, at_most, unjudged_share
 from rnnbench.reports.drawing import COLORS, set_share_axis, set_value_axis
 from rnnbench.reports.statistics import wilson_interval
 
@@ -48,9 +48,7 @@ class Bengio1994(Experiment):
             solved, interval = first[0] / first[1], wilson_interval(*first)
             what = f"control: {words}: share solved at T = {shortest}"
             controls.append(at_least(what, solved, interval, thresholds["least_share"], "control"))
-            for length, (count, total) in between:
-                what = f"{words}: share solved at T = {length}"
-                shown.append(context(what, count / total, wilson_interval(count, total), "not judged"))
+            shown += [unjudged_share(f"{words}: share solved at T = {length}", counts) for length, counts in between]
         return [*claims, *controls, *shown]
 
     @override

@@ -7,11 +7,10 @@ from typing_extensions import override
 
 from rnnbench.experiments.base import Experiment, Measured
 from rnnbench.experiments.outcomes import measure_outcomes
-from rnnbench.experiments.shares import Rows, best_rate, by_rate, difference
+from rnnbench.experiments.rate_figure import draw_rates
+from rnnbench.experiments.shares import at_length, best_rate, difference
 from rnnbench.experiments.study import Study
-from rnnbench.experiments.verdict import Finding, at_least, at_most, context
-from rnnbench.reports.drawing import COLORS, set_share_axis, set_value_axis
-from rnnbench.reports.statistics import wilson_interval
+from rnnbench.experiments.verdict import Finding, at_least, at_most, unjudged_share
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,7 +33,7 @@ class ChainAgainstOrthogonal(Experiment):
     @override
     def judge(self, measured: Measured) -> Sequence[Finding]:
         thresholds, (short, length) = self.rule.thresholds, self._lengths()
-        long, easy = ({init: best_rate(_at(measured[init], at)) for init in INITS} for at in (length, short))
+        long, easy = ({init: best_rate(at_length(measured[init], at)) for init in INITS} for at in (length, short))
         what = f"adding, T = {length}: share solved from the {{}} minus that from the orthogonal matrix"
         claims = [
             at_least(what.format(INITS[init]), *difference(long[init], long["orthogonal"]), thresholds["least_gain"])
@@ -43,35 +42,17 @@ class ChainAgainstOrthogonal(Experiment):
         control = f"control: adding, T = {short}: share solved from the chain minus that from the orthogonal matrix"
         gain = difference(easy["chain"], easy["orthogonal"])
         shares = [
-            context(
-                f"adding, T = {at}: share solved, {INITS[init]}",
-                solved / total,
-                wilson_interval(solved, total),
-                "not judged",
-            )
+            unjudged_share(f"adding, T = {at}: share solved, {INITS[init]}", share)
             for at, counts in ((length, long), (short, easy))
-            for init, (solved, total) in counts.items()
+            for init, share in counts.items()
         ]
         return [*claims, at_most(control, *gain, thresholds["greatest_gain"], "control"), *shares]
 
     @override
     def draw(self, figure: "Figure", measured: Measured) -> None:
-        for axes, length in zip(figure.subplots(1, 2), self._lengths(), strict=True):
-            shown: list[float] = []
-            for color, (init, words) in zip(COLORS, INITS.items(), strict=False):
-                rates, shares = by_rate(_at(measured[init], length))
-                axes.plot(rates, shares, "o-", color=color, markersize=4, label=words)
-                shown += rates
-            axes.set_xscale("log")
-            set_value_axis(axes, "learning rate", shown)
-            set_share_axis(axes, "nets that learn adding")
-            axes.set_title(f"T = {length}")
+        runs = {words: measured[init] for init, words in INITS.items()}
+        draw_rates(figure, runs, self._lengths(), "nets that learn adding")
 
     def _lengths(self) -> tuple[int, int]:
         """Return the sequence length of the control and that of the claim."""
         return self.rule.settings["control_length"], self.rule.settings["sequence_length"]
-
-
-def _at(runs: Rows, length: int) -> Rows:
-    """Return the runs of a sequence length."""
-    return [run for run in runs if run["length"] == length]

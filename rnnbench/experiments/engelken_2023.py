@@ -9,9 +9,8 @@ from rnnbench.experiments.base import Experiment, Measured
 from rnnbench.experiments.outcomes import measure_outcomes
 from rnnbench.experiments.shares import Rows, best_rate, difference
 from rnnbench.experiments.study import Study
-from rnnbench.experiments.verdict import Finding, at_least, at_most, context
+from rnnbench.experiments.verdict import Finding, at_least, at_most, context, unjudged_share
 from rnnbench.reports.drawing import COLORS, set_share_axis, set_value_axis
-from rnnbench.reports.statistics import wilson_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,9 +59,8 @@ class Engelken2023(Experiment):
             )
             for way, name in WAYS.items():
                 for delay in (short, *delays):
-                    count, total = _solved(measured[f"{task}_{way}"], [delay])
                     what = f"{words}, d = {delay}: share solved with {name}"
-                    shown.append(context(what, count / total, wilson_interval(count, total), "not judged"))
+                    shown.append(unjudged_share(what, _solved(measured[f"{task}_{way}"], [delay])))
         return [*claims, *controls, *shown]
 
     @override

@@ -18,9 +18,9 @@ from rnnbench.experiments.outcomes import measure_outcomes
 from rnnbench.experiments.shares import Rows, difference
 from rnnbench.experiments.study import Study
 from rnnbench.experiments.trajectories import follow
-from rnnbench.experiments.verdict import Finding, at_least, at_most, context
+from rnnbench.experiments.verdict import Finding, at_least, at_most, context, unjudged_share
 from rnnbench.reports.drawing import COLORS, set_share_axis, set_value_axis
-from rnnbench.reports.statistics import median_interval, wilson_interval
+from rnnbench.reports.statistics import median_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -82,11 +82,8 @@ class InformationFlow(Experiment):
                 what = f"{matrices} matrices, {weight}: median ln of the norm at lag {lag} over that at lag 0"
                 findings.append(context(what, median, interval, "not judged"))
         for length, counts in zip(lengths, (long, short), strict=True):
-            for weight, (solved, count) in zip(("none", "penalty"), counts, strict=True):
-                interval = wilson_interval(solved, count)
-                findings.append(
-                    context(f"share solved at T = {length}: {weight}", solved / count, interval, "not judged")
-                )
+            for weight, share in zip(("none", "penalty"), counts, strict=True):
+                findings.append(unjudged_share(f"share solved at T = {length}: {weight}", share))
         return findings
 
     def _at_lag(self, nets: Mapping[str, Any]) -> tuple[list[float], list[float]]:

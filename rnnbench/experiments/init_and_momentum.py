@@ -10,9 +10,8 @@ from rnnbench.experiments.base import Experiment, Measured
 from rnnbench.experiments.nets import read_summaries
 from rnnbench.experiments.shares import Rows, best_rate, by_rate, difference
 from rnnbench.experiments.study import Study
-from rnnbench.experiments.verdict import Finding, at_least, at_most, context
+from rnnbench.experiments.verdict import Finding, at_least, at_most, unjudged_share
 from rnnbench.reports.drawing import COLORS, FOREGROUND, set_share_axis, set_value_axis
-from rnnbench.reports.statistics import wilson_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,9 +77,8 @@ class InitAndMomentum(Experiment):
         return at_most(what, *difference(shares[BOTH], shares[worst]), self.rule.thresholds["least_gain"], "control")
 
     def _share(self, task: str, cell: Cell, measured: Measured) -> Finding:
-        solved, count = best_rate(self._runs(task, cell, measured))
         what = f"{TASKS[task]}: share solved: {(CELLS | OTHERS)[cell]}"
-        return context(what, solved / count, wilson_interval(solved, count), "not judged")
+        return unjudged_share(what, best_rate(self._runs(task, cell, measured)))
 
     def _runs(self, task: str, cell: Cell, measured: Measured, prefix: str | None = None) -> Rows:
         """Return the runs of a cell on a task; the sweeps of the control contain both tasks."""

@@ -7,11 +7,10 @@ from typing_extensions import override
 
 from rnnbench.experiments.base import Experiment, Measured
 from rnnbench.experiments.outcomes import measure_outcomes
-from rnnbench.experiments.shares import Rows, best_rate, by_rate, difference
+from rnnbench.experiments.rate_figure import draw_rates
+from rnnbench.experiments.shares import at_length, best_rate, difference
 from rnnbench.experiments.study import Study
-from rnnbench.experiments.verdict import Finding, at_least, at_most, context
-from rnnbench.reports.drawing import COLORS, set_share_axis, set_value_axis
-from rnnbench.reports.statistics import wilson_interval
+from rnnbench.experiments.verdict import Finding, at_least, at_most, unjudged_share
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,16 +33,14 @@ class Le2015(Experiment):
     def judge(self, measured: Measured) -> Sequence[Finding]:
         settings, thresholds = self.rule.settings, self.rule.thresholds
         length, short = settings["sequence_length"], settings["control_length"]
-        best = {net: best_rate(_at(measured[net], length)) for net in NETS}
-        easy = {net: best_rate(_at(measured[net], short)) for net in NETS}
+        best = {net: best_rate(at_length(measured[net], length)) for net in NETS}
+        easy = {net: best_rate(at_length(measured[net], short)) for net in NETS}
         what = f"share solved at T = {length}: {NETS['irnn']} minus"
         control = f"control: share solved at T = {short}: {NETS['irnn']} minus {NETS['tanh']}"
         shares = [
-            context(
-                f"share solved at T = {each}: {NETS[net]}", count / total, wilson_interval(count, total), "not judged"
-            )
+            unjudged_share(f"share solved at T = {each}: {NETS[net]}", share)
             for each, counts in ((length, best), (short, easy))
-            for net, (count, total) in counts.items()
+            for net, share in counts.items()
         ]
         return [
             at_least(f"{what} {NETS['lstm']}", *difference(best["irnn"], best["lstm"]), -thresholds["tolerance"]),
@@ -55,17 +52,5 @@ class Le2015(Experiment):
     @override
     def draw(self, figure: "Figure", measured: Measured) -> None:
         lengths = [self.rule.settings[key] for key in ("control_length", "sequence_length")]
-        for axes, length in zip(figure.subplots(1, 2), lengths, strict=True):
-            shown: list[float] = []
-            for color, (net, words) in zip(COLORS, NETS.items(), strict=False):
-                rates, shares = by_rate(_at(measured[net], length))
-                axes.plot(rates, shares, "o-", color=color, markersize=4, label=words)
-                shown += rates
-            set_value_axis(axes, "learning rate", shown)
-            set_share_axis(axes, "runs that solve adding")
-            axes.set_title(f"T = {length}")
-
-
-def _at(runs: Rows, length: int) -> Rows:
-    """Return the runs of a sequence length."""
-    return [run for run in runs if run["length"] == length]
+        runs = {words: measured[net] for net, words in NETS.items()}
+        draw_rates(figure, runs, lengths, "runs that solve adding")

@@ -15,7 +15,7 @@ from rnnbench.experiments.nets import Nets, read_nets
 from rnnbench.experiments.outcomes import measure_outcomes
 from rnnbench.experiments.shares import Rows, best_rate, difference
 from rnnbench.experiments.study import Study
-from rnnbench.experiments.verdict import Finding, at_least, at_most, context
+from rnnbench.experiments.verdict import Finding, at_least, at_most, unjudged_share
 from rnnbench.losses import loss_of
 from rnnbench.objective.engine import Engine
 from rnnbench.objective.objective import Objective
@@ -86,9 +86,9 @@ class Pascanu2013(Experiment):
                 what = f"control: {words}: share solved at T = {shortest}: penalty minus clipping alone"
                 controls.append(at_most(what, *easy, thresholds["least_gain"], "control"))
             for length, shares in at.items():
-                for method, (solved, count) in shares.items():
+                for method, counts in shares.items():
                     what = f"{words}: share solved at T = {length}: {METHODS[method]}"
-                    shown.append(context(what, solved / count, wilson_interval(solved, count), "not judged"))
+                    shown.append(unjudged_share(what, counts))
             shown += self._of_longer(measured, init)
         return [*claims, *controls, *shown]
 
@@ -100,7 +100,7 @@ class Pascanu2013(Experiment):
                 continue
             solved = sum(rate < SOLVED_ERROR_RATE for rate in rates)
             what = f"{INITS[init]}: share of the nets that solve T = {trained} that solve T = {length} too"
-            findings.append(context(what, solved / len(rates), wilson_interval(solved, len(rates)), "not judged"))
+            findings.append(unjudged_share(what, (solved, len(rates))))
         return findings
 
     @override

@@ -20,6 +20,11 @@ def best_rate(runs: Rows) -> tuple[int, int]:
     return max((sum(group), len(group)) for group in _groups(runs).values())
 
 
+def at_length(runs: Rows, length: int) -> Rows:
+    """Return the runs whose `length` is a given one."""
+    return [run for run in runs if run["length"] == length]
+
+
 def difference(first: tuple[int, int], second: tuple[int, int]) -> tuple[float, tuple[float, float]]:
     """Return the difference of two shares with its 95 % interval; a share is (solved runs, all runs)."""
     return first[0] / first[1] - second[0] / second[1], difference_interval(first, second)

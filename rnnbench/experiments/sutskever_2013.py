@@ -9,7 +9,7 @@ from rnnbench.experiments.base import Experiment, Measured
 from rnnbench.experiments.outcomes import measure_outcomes
 from rnnbench.experiments.shares import Rows, difference
 from rnnbench.experiments.study import Study
-from rnnbench.experiments.verdict import Finding, at_least, at_most, context
+from rnnbench.experiments.verdict import Finding, at_least, at_most, unjudged_share
 from rnnbench.reports.drawing import COLORS, FOREGROUND, set_share_axis
 from rnnbench.reports.statistics import wilson_interval
 
@@ -91,15 +91,7 @@ class Sutskever2013(Experiment):
         if problem in COMPARED:
             shares["Nesterov, input weights of the paper"] = best(measured[f"{problem}_small_inputs"])
             shares["Nesterov, not centered"] = best(measured[f"{problem}_not_centered"])
-        return [
-            context(
-                f"{PROBLEMS[problem]}: share solved: {words}",
-                solved / count,
-                wilson_interval(solved, count),
-                "not judged",
-            )
-            for words, (solved, count) in shares.items()
-        ]
+        return [unjudged_share(f"{PROBLEMS[problem]}: share solved: {words}", share) for words, share in shares.items()]
 
     def _columns(self, problem: str, measured: Measured) -> dict[str, Share]:
         """Return the share at the best learning rate of each column of Table 5, by its name."""

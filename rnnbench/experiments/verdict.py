@@ -71,6 +71,16 @@ def share_context(what: str, which: Sequence[bool], claimed: str) -> Finding:
     return context(f"share of {what}", sum(which) / len(which), interval, claimed)
 
 
+def unjudged_share(what: str, counts: tuple[int, int]) -> Finding:
+    """Return the finding of a share, with its Wilson interval, that is shown next to a claim but not judged.
+
+    Args:
+        what: Description of the share.
+        counts: The number of counted items, and that of all.
+    """
+    return context(what, counts[0] / counts[1], wilson_interval(*counts), "not judged")
+
+
 def context(what: str, measured: float | None, interval: Interval | None, claimed: str) -> Finding:
     """Return the finding of a number that is shown next to a claim in words, but not judged."""
     return Finding(what, measured, interval, claimed, "not decided", "context")

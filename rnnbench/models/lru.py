@@ -6,7 +6,7 @@ from typing_extensions import override
 
 from rnnbench.models.base import Parameters, State
 from rnnbench.models.cell import Cell
-from rnnbench.models.nonlinearity import NONLINEARITIES
+from rnnbench.models.nonlinearity import find_nonlinearity
 from rnnbench.models.parameters import Layout, Parameter
 
 
@@ -35,14 +35,12 @@ class Lru(Cell):
     """
 
     def __init__(self, input_size: int, output_size: int, hidden_size: int, nonlinearity: str = "tanh") -> None:
-        if nonlinearity not in NONLINEARITIES:
-            raise ValueError(f"model.nonlinearity must be one of {', '.join(NONLINEARITIES)}, got {nonlinearity}")
+        self.nonlinearity = find_nonlinearity(nonlinearity)
         if hidden_size % 2:
             raise ValueError(
                 "model.hidden_size must be even with model=lru, whose units are real and imaginary parts, "
                 f"got {hidden_size}"
             )
-        self.nonlinearity = NONLINEARITIES[nonlinearity]
         super().__init__(input_size, output_size, hidden_size)
 
     @override

@@ -73,3 +73,14 @@ _ALL = (
     ),
 )
 NONLINEARITIES = {nonlinearity.name: nonlinearity for nonlinearity in _ALL}
+
+
+def find_nonlinearity(name: str) -> Nonlinearity:
+    """Return the nonlinearity with a name.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if name not in NONLINEARITIES:
+        raise ValueError(f"model.nonlinearity must be one of {', '.join(NONLINEARITIES)}, got {name}")
+    return NONLINEARITIES[name]

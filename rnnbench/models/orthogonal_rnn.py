@@ -7,7 +7,7 @@ from typing_extensions import override
 from rnnbench.linear_algebra import cayley
 from rnnbench.models.base import Parameters, State
 from rnnbench.models.cell import Cell
-from rnnbench.models.nonlinearity import NONLINEARITIES
+from rnnbench.models.nonlinearity import find_nonlinearity
 from rnnbench.models.parameters import Layout, Parameter
 
 
@@ -36,9 +36,7 @@ class OrthogonalRnn(Cell):
     is_capturable = False  # a solver of linear equations may wait for the device
 
     def __init__(self, input_size: int, output_size: int, hidden_size: int, nonlinearity: str = "tanh") -> None:
-        if nonlinearity not in NONLINEARITIES:
-            raise ValueError(f"model.nonlinearity must be one of {', '.join(NONLINEARITIES)}, got {nonlinearity}")
-        self.nonlinearity = NONLINEARITIES[nonlinearity]
+        self.nonlinearity = find_nonlinearity(nonlinearity)
         if nonlinearity == "tanh":
             self.matching_distances = ("squared_error", "cross_entropy")
         super().__init__(input_size, output_size, hidden_size)

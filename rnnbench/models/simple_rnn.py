@@ -18,7 +18,7 @@ from rnnbench.models.kernel_sweeps import KernelSweeps
 from rnnbench.models.native_memory import block_bytes
 from rnnbench.models.native_net import NativeNet, native_weights
 from rnnbench.models.native_sweeps import NativeSweeps
-from rnnbench.models.nonlinearity import NONLINEARITIES
+from rnnbench.models.nonlinearity import find_nonlinearity
 from rnnbench.models.parameters import Parameter
 from rnnbench.models.simple_rnn_sweeps import Weights, padded
 from rnnbench.models.step_sweeps import StepSweeps
@@ -57,12 +57,11 @@ class SimpleRnn(NativeNet, Model):
         nonlinearity: str = "tanh",
         recurrence: str = "auto",
     ) -> None:
-        if nonlinearity not in NONLINEARITIES:
-            raise ValueError(f"model.nonlinearity must be one of {', '.join(NONLINEARITIES)}, got {nonlinearity}")
+        self.nonlinearity = find_nonlinearity(nonlinearity)
         if recurrence not in RECURRENCES:
             raise ValueError(f"model.recurrence must be one of {', '.join(RECURRENCES)}, got {recurrence}")
         self.input_size, self.output_size, self.hidden_size = input_size, output_size, hidden_size
-        self.recurrence, self.nonlinearity = recurrence, NONLINEARITIES[nonlinearity]
+        self.recurrence = recurrence
         self.layout = {
             "weight_hh": Parameter((hidden_size, hidden_size), "recurrent"),
             "weight_ih": Parameter((hidden_size, input_size), "input"),
