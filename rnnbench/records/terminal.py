@@ -19,6 +19,7 @@ from rich.text import Text
 
 from rnnbench.records import wording
 from rnnbench.records.messages import printable
+from rnnbench.records.pace import Pace
 from rnnbench.records.quantiles import median
 
 Mode = Literal["bar", "line", "lines", "none"]
@@ -52,7 +53,7 @@ class _Reading:
     loss: ArrayLike | None = None
     error_rate: ArrayLike | None = None
     num_solved: int = 0
-    fraction: float | None = None
+    shares: Sequence[float] = ()
     fields: Mapping[str, float | str | None] = field(default_factory=dict)
 
 
@@ -100,7 +101,7 @@ class Progress:
         self._reading = _Reading()
         self._shown: deque[tuple[float, int]] = deque(maxlen=_SPEED_WINDOW)
         self._start = time.monotonic()
-        self._start_fraction: float | None = None
+        self._pace = Pace()
         self._line_due = self._start
         self._line_is_behind = False
         self._num_shown = 0  # characters of the line that is rewritten
@@ -142,7 +143,7 @@ class Progress:
         loss: ArrayLike | None = None,
         error_rate: ArrayLike | None = None,
         num_solved: int = 0,
-        fraction: float | None = None,
+        shares: Sequence[float] | None = None,
         fields: Mapping[str, float | str | None] | None = None,
     ) -> None:
         """Set the progress. Call it before the first update, to start measuring the speed, and after each update.
@@ -152,22 +153,22 @@ class Progress:
             loss: Loss at the last evaluation, one number or (R,). None: unchanged; the same holds for error_rate.
             error_rate: Error rate at the last evaluation, between 0 and 1, one number or (R,).
             num_solved: Number of solved replicas.
-            fraction: Share of the budget that is used up, between 0 and 1; None: update / total.
+            shares: Share of each budget that is used up, in the same order in each call; None: update / total. The
+                first budget that is used up ends the run.
             fields: Further fields to show, in this order: name -> number or text.
         """
-        if fraction is None and self._total:
-            fraction = update / self._total
-        if self._start_fraction is None:
-            self._start_fraction = fraction
+        if shares is None:
+            shares = [update / self._total] if self._total else []
         self._reading = _Reading(
             update,
             self._reading.loss if loss is None else loss,
             self._reading.error_rate if error_rate is None else error_rate,
             num_solved,
-            None if fraction is None else min(max(fraction, 0.0), 1.0),
+            shares,
             dict(fields or {}),
         )
         now = time.monotonic()
+        self._pace.add(now, shares)
         self._shown.append((now, update))
         if self._mode in ("line", "lines"):
             self._line_is_behind = True
@@ -190,8 +191,9 @@ class Progress:
         if self._mode == "lines":
             self._print("  ".join(parts))
             return
-        if self._reading.fraction is not None:
-            num_full = round(_BAR_LENGTH * self._reading.fraction)
+        fraction = self._fraction()
+        if fraction is not None:
+            num_full = round(_BAR_LENGTH * fraction)
             parts.insert(0, "\u2588" * num_full + "\u2591" * (_BAR_LENGTH - num_full))
         self._rewrite("  ".join(parts))
 
@@ -219,7 +221,7 @@ class Progress:
 
     def _bar(self, options: ConsoleOptions, before: str, after: str, width: int) -> Table:
         """Return the bar between two texts; a spinner if the end is unknown."""
-        fraction = self._reading.fraction
+        fraction = self._fraction()
         middle: ProgressBar | Spinner
         if fraction is None:
             self._spinner = self._spinner or Spinner("line" if options.ascii_only else "dots")
@@ -240,13 +242,13 @@ class Progress:
         return f"update {done}" if self._unit == "updates" else f"{done} {self._unit} done"
 
     def _time(self) -> str:
-        """Return the elapsed time and the estimated time until the budget is used up."""
-        elapsed = time.monotonic() - self._start
-        fraction = self._reading.fraction
-        if fraction is None or self._start_fraction is None or fraction <= self._start_fraction:
-            return wording.clock(elapsed)
-        left = elapsed * (1 - fraction) / (fraction - self._start_fraction)
-        return f"{wording.clock(elapsed)}, at most {wording.clock(left)} left"
+        """Return the elapsed time and the estimated time until a budget is used up."""
+        elapsed, left = wording.clock(time.monotonic() - self._start), self._pace.seconds_left()
+        return elapsed if left is None else f"{elapsed}, at most {wording.clock(left)} left"
+
+    def _fraction(self) -> float | None:
+        """Return the share of the bar that is full; None: unknown."""
+        return min(max(self._reading.shares), 1.0) if self._reading.shares else None
 
     def _details(self) -> list[str]:
         """Return the other texts of the state, in pieces that should not be split."""

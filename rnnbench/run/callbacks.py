@@ -50,12 +50,9 @@ class RunCallbacks(RunListener):
 
     @override
     def on_update(self, training: TrainingState, update: Update | None) -> None:
-        replicas, plan = training.replicas, training.plan
-        shares = [training.update / plan.max_updates]
-        if plan.max_seconds is not None:
-            shares.append(training.seconds / plan.max_seconds)
-        if plan.max_sequences is not None:
-            shares.append(max(replica.sequences for replica in replicas) / plan.max_sequences)
+        replicas = training.replicas
+        # The last replica ends the run.
+        sequences = min(replicas[index].sequences for index in training.running() or range(len(replicas)))
         fields = {}
         if update is not None:
             fields = {
@@ -69,7 +66,7 @@ class RunCallbacks(RunListener):
             ),
             error_rate=np.array([replica.error_rate for replica in replicas], dtype=float),
             num_solved=sum(replica.solved_at is not None for replica in replicas),
-            fraction=max(shares),
+            shares=training.plan.shares_used(training.update, sequences, training.seconds),
             fields=fields,
         )
 

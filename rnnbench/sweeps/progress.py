@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from rnnbench.exit_status import OK, is_of_signal, of_signal
 from rnnbench.records.aggregate import folder_name
@@ -75,16 +76,17 @@ class GroupsProgress:
         ended = solved = share = 0.0
         for number in self._numbers:
             for part in _parts(plan, number):
-                budget = plan.groups[part].config["budget"]["updates"]
                 num_ended, own_solved, update = _state(plan.folder, names[part])
-                num_jobs = len(plan.groups[part].folders)
+                folders = [plan.folder / each for each in plan.groups[part].folders]
+                num_jobs = len(folders)
                 if number in self._ended:
                     num_ended = num_jobs
                 elif update <= self._first_updates.get(part, 0):
                     num_ended = 0.0  # the row of the end of the last call, whose jobs are resumed
                 ended, solved = ended + num_ended, solved + own_solved
-                share += num_ended + (num_jobs - num_ended) * min(update / budget, 1.0)
-        self._progress.show(round(ended), num_solved=round(solved), fraction=share / self._num_jobs)
+                used = share_used(folders, plan.groups[part].config["budget"], update)
+                share += num_ended + (num_jobs - num_ended) * used
+        self._progress.show(round(ended), num_solved=round(solved), shares=[share / self._num_jobs])
         self._due = time.monotonic() + SECONDS_BETWEEN_READINGS
 
 
@@ -103,6 +105,27 @@ def _state(folder: Path, cells: Mapping[str, Sequence[int]]) -> tuple[float, flo
             update = max(update, row[0])
             solved, ended = solved + row[1] * len(rows), ended + (1 - row[2]) * len(rows)
     return ended, solved, update
+
+
+def share_used(folders: Sequence[Path], budget: Mapping[str, Any], update: float) -> float:
+    """Share of the budget that ends first which the running jobs of a group have used up.
+
+    Args:
+        folders: Run folders of all jobs of the group.
+        budget: Configuration of their budget.
+        update: Update of the group.
+    """
+    newest = [update, 0.0, 0.0]  # no row has been written yet
+    for folder in folders:
+        row = last_row(folder, ("update", "cost/sequences", "time/seconds"))
+        if row is not None and (newest[1] == 0.0 or row[0] > newest[0]):
+            newest = row
+            if row[0] >= update:
+                break  # a running job; the last rows of jobs that have ended are older
+    minutes = budget["minutes"]
+    limits = budget["updates"], budget["sequences"], None if minutes is None else 60 * minutes
+    shares = [amount / float(limit) for amount, limit in zip(newest, limits, strict=True) if limit is not None]
+    return min(max(shares), 1.0)
 
 
 def outcome(number: int, status: int, *, failed_fast: bool = False) -> str:

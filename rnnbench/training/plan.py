@@ -39,6 +39,11 @@ class TrainingPlan:
         """Whether an update, counted from 1, has a metrics row."""
         return update % self.log_every == 0 or self.is_evaluated(update)
 
+    def shares_used(self, updates: int, sequences: float, seconds: float) -> list[float]:
+        """Return the share of each budget that a replica has used up."""
+        amounts = ((updates, self.max_updates), (sequences, self.max_sequences), (seconds, self.max_seconds))
+        return [amount / limit for amount, limit in amounts if limit is not None]
+
     def used_up(self, updates: int, sequences: float, seconds: float) -> str | None:
         """Return a message that names the budget that a replica has used up; None: no budget is used up."""
         if updates >= self.max_updates:

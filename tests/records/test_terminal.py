@@ -118,15 +118,37 @@ def test_first_and_last_moment(clock):
     assert drawn(progress, console)[0].rstrip().endswith("0:10, at most 0:00 left")
 
 
-def test_time_left_after_a_resume_and_by_another_budget(clock):
+def test_time_left_after_a_resume(clock):
     console = fake_console(80)
     progress = Progress("bar", total=100, console=console)
     progress.show(50)
     clock.now += 60
     progress.show(75)
     assert "1:00, at most 1:00 left" in drawn(progress, console)[0]
-    progress.show(76, fraction=0.875)
+
+
+def test_the_budget_that_ends_first_ends_the_run(clock):
+    """Here that of sequences, beside one of updates that is never reached."""
+    console = fake_console(80)
+    progress = Progress("bar", total=100_000_000, console=console)
+    progress.show(0, shares=[0.0, 0.0])
+    clock.now += 60
+    progress.show(100, shares=[1e-6, 0.75])
     assert "1:00, at most 0:20 left" in drawn(progress, console)[0]
+
+
+def test_time_left_by_the_latest_updates(clock):
+    """Updates become ten times as expensive, and would use up the sequences before their own number is reached."""
+    console = fake_console(80)
+    progress = Progress("bar", total=100, console=console)
+    for update in range(11):
+        progress.show(update, shares=[update / 100, update / 900])
+        clock.now += 1
+    for update in range(11, 41):
+        clock.now += 9
+        progress.show(update, shares=[update / 100, (10 + 10 * (update - 10)) / 900])
+        clock.now += 1
+    assert drawn(progress, console)[0].rstrip().endswith("at most 9:50 left")
 
 
 def test_spinner_only_where_the_end_is_unknown(clock):

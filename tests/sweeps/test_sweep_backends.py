@@ -18,7 +18,7 @@ from small_sweeps import (
     summary_of,
 )
 
-from rnnbench.sweeps.progress import GroupsProgress
+from rnnbench.sweeps.progress import GroupsProgress, share_used
 
 TWO_GROUPS = (*NAG, "optim=nag,sgd", "seed=0,1", "optim.lr=0.1,0.01")
 LONGER = "budget.updates=40"
@@ -56,6 +56,23 @@ def test_progress_counts_the_jobs_of_groups(finished, monkeypatch):
     first, *_, last = notebook.getvalue().split("\r")[1:]
     assert "  0/8 jobs done  0/8 solved" in first
     assert "  4/8 jobs done  0/8 solved" in last
+
+
+@pytest.mark.parametrize(
+    ("budget", "used"),
+    [
+        ({"updates": 10**8, "sequences": 2000, "minutes": None}, 0.3),
+        ({"updates": 10**8, "sequences": 10**8, "minutes": 0.1}, 0.5),
+        ({"updates": 40, "sequences": 10**8, "minutes": 1.0}, 0.75),
+        ({"updates": 20, "sequences": None, "minutes": None}, 1.0),
+    ],
+)
+def test_progress_by_the_budget_that_ends_first(tmp_path, budget, used):
+    """The first job was solved at update 20; the second goes on."""
+    for name, row in (("0", "20,400,2.0"), ("1", "30,600,3.0")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metrics.csv").write_text(f"update,cost/sequences,time/seconds\n0,0,0.0\n{row}\n")
+    assert share_used([tmp_path / name for name in "012"], budget, 30) == used
 
 
 @pytest.mark.slow
