@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from docs.make import optimizers_against_length
 from docs.make.errors import PageError
 from docs.make.markdown import table
 from docs.make.reproductions import RECORDS
@@ -60,7 +61,13 @@ def pages(results: Path, docs: Path) -> Mapping[Path, str]:
         return {}
     found = experiment.map_of(records)
     picture = draw_figure(lambda figure: found.draw(figure, found.begun), width=13.0, height=4.6, form="svg")
-    return {docs / "optimizers.md": markdown(experiment, found), docs / "images" / PICTURE: picture.decode()}
+    page, images = markdown(experiment, found), docs / "images"
+    made = {images / PICTURE: picture.decode()}
+    against_length = optimizers_against_length.section(results)
+    if against_length is not None:
+        text, own_picture = against_length
+        page, made[images / optimizers_against_length.PICTURE] = f"{page}\n{text}", own_picture.decode()
+    return {docs / "optimizers.md": page, **made}
 
 
 def read_records(folder: Path, experiment: Optimizers2026) -> dict[str, Any]:

@@ -1,26 +1,21 @@
 """Optimizers of today on problems of long memory: each tuned equally on each problem, its best setting confirmed."""
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from rnnbench.config.schema import Config
 from rnnbench.experiments.base import Experiment, Measured
 from rnnbench.experiments.optimizer_map import OptimizerMap, Tuned
+from rnnbench.experiments.processor_time import seconds_per_sequence
 from rnnbench.experiments.study import Study
 from rnnbench.experiments.verdict import Finding, share_at_least, share_context
-from rnnbench.objective.engine import Engine
 from rnnbench.records.tuning import CONFIRMATION, SEARCH, read_tuning
 from rnnbench.records.wording import duration
-from rnnbench.run.machine import prepare_arithmetic
-from rnnbench.run.setup import set_up
 from rnnbench.sweeps.closing import outcomes_of
 from rnnbench.sweeps.plan import read_plan
 from rnnbench.sweeps.tuning import best_of, trials_of
-from rnnbench.training.problem import Problem, draw_parameters
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,9 +30,6 @@ SECONDS_PER_STEP = {"rnn": 0.25e-6, "lstm": 1.1e-6}
 SECONDS_PER_SEQUENCE = {"muon": 3e-6, "soap": 10e-6, "shampoo": 25e-6, "psgd_kron": 45e-6}
 """Estimates for the progress, of one core, for 50 hidden units and batches of 100: of a gradient, for each sequence and
 step, and of the rest of an update for each sequence, where it matters."""
-
-NUM_TIMED_UPDATES, NUM_TIMINGS = 10, 3
-"""Updates that are timed together, since some methods do more work at every tenth; and how often: the least counts."""
 
 
 class Optimizers2026(Experiment):
@@ -180,33 +172,6 @@ def outcome_of(folder: Path) -> dict[str, Any]:
         "solved_after": [None if at is None else at.sequences for at in solved_at],
         "seconds_per_sequence": seconds_per_sequence(configs),
     }
-
-
-def seconds_per_sequence(configs: Sequence[Config]) -> float:
-    """The processor time of the first updates for each sequence of a replica, without evaluations and records.
-
-    It depends on other work on the machine much less than the time on the clock.
-
-    Args:
-        configs: Configuration of each replica.
-    """
-    prepare_arithmetic()
-    setup = set_up(configs)
-    built, least = setup.built, float("inf")
-    engine = Engine(built.model, 1, setup.device, setup.dtype)
-    try:
-        problem = Problem(built.task, engine, [config.seed for config in configs])
-        theta = draw_parameters(built.model, built.inits, problem.seeds, engine)
-        state = built.optimizer.first_state(theta)
-        for start in range(0, NUM_TIMED_UPDATES * NUM_TIMINGS, NUM_TIMED_UPDATES):
-            before, sequences = time.process_time(), 0.0
-            for number in range(start, start + NUM_TIMED_UPDATES):
-                update = built.optimizer.update(theta, state, number, problem.draw(number))
-                theta, state, sequences = update.theta, update.state, sequences + float(update.sequences.sum())
-            least = min(least, (time.process_time() - before) / sequences)
-    finally:
-        engine.close()
-    return least
 
 
 def problem_name(task: str, length: int, model: str) -> str:

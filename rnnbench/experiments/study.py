@@ -172,14 +172,18 @@ class Study:
         if not self.quiet:
             say(line)
 
-    def train(self, name: str) -> Path:
-        """Train a sweep of the rule, or resume it, until every job has ended; returns its folder.
+    def train(self, name: str, overrides: Sequence[str] | None = None) -> Path:
+        """Train a sweep, or resume it, until every job has ended; returns its folder.
+
+        Args:
+            name: Name of the sweep.
+            overrides: Arguments of `rnnbench train -m`; None: the rule's for this sweep.
 
         Raises:
             StudyError: A job failed.
             SystemExit: A signal ended the sweep; the next call resumes it.
         """
-        return self._trained(name, ["train", "-m"], self.rule.sweeps[name])
+        return self._trained(name, ["train", "-m"], self.rule.sweeps[name] if overrides is None else overrides)
 
     def tune(self, name: str, overrides: Sequence[str], trials: int) -> Path:
         """Tune an optimizer on a problem, or resume that; returns the folder of the tuning.

@@ -153,6 +153,17 @@ SMALL = {
         "lengths": {"parity": [2, 3]},
         "rnn": ["parity"],
     },
+    "optimizers_against_length": {
+        "tasks": ["temporal_order"],
+        "lengths": [10, 11],
+        "claim_length": 11,
+        "optimizers": ["nag", "sgd", "hf"],
+        "hidden_size": 2,
+        "sequences": 200,
+        "pilot_end_seed": 1,
+        "end_seed": 801,
+        "searched": {"nag": "optim.lr=0.1", "sgd": "optim.lr=0.1", "hf": "optim.gradient_batch_size=64"},
+    },
 }
 
 COMPARED = {

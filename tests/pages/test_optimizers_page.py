@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.make import optimizers
+from docs.make import optimizers, optimizers_against_length
 from docs.make.errors import PageError
 from rnnbench.config.rule import load_rule
 from rnnbench.experiments.optimizer_map import Tuned
@@ -64,6 +64,27 @@ def test_what_was_not_tried_is_marked_apart_from_what_failed(tmp_path):
     seconds = dict(zip(names, [cell.strip(" |") for cell in tables[2][2:]], strict=True))
     assert (seconds["adam"], seconds["muon"]) == ("3 of 4 (1)", "1 of 4 (150)")  # 200,000 sequences of adam: 0.2 s
     assert b"not tried" in made[tmp_path / "docs/images/optimizers_map.svg"].encode()
+
+
+def test_the_section_on_lengths_has_solved_seeds_medians_and_reasons(tmp_path):
+    cells = [
+        {"length": 20, "solved_after": [1000, 3000, None, 2000], "seconds_per_sequence": 2e-6},
+        {"length": 50, "solved_after": [1000, None, None, None], "seconds_per_sequence": 5e-6},
+        {"length": 100, "solved_after": [None] * 4, "seconds_per_sequence": None},
+    ]
+    assert optimizers_against_length.section(tmp_path) is None
+    parts = tmp_path / "reproductions/optimizers_against_length/parts"
+    parts.mkdir(parents=True)
+    path = parts / "adding_by_nag.json"
+    path.write_text(json.dumps({"key": "optim.lr", "value": 0.01, "cells": cells}))
+    text, picture = optimizers_against_length.section(tmp_path)
+    row = "| adding | nag | `optim.lr=0.01` | 3 of 4, 2,000 (2 us) | 1 of 4, - (5 us) | 0 of 4 | none shorter |"
+    assert row in text.splitlines()
+    assert "Not run yet: `temporal_order_by_nag`, " in text
+    assert b"none shorter" in picture
+    path.write_text("{}")
+    with pytest.raises(PageError, match="is damaged"):
+        optimizers_against_length.section(tmp_path)
 
 
 def test_the_page_is_the_one_that_the_records_make():

@@ -1,0 +1,109 @@
+"""The section of docs/optimizers.md on `optimizers_against_length`, from its records that are there."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from docs.make.errors import PageError
+from docs.make.markdown import table
+from docs.make.reproductions import RECORDS
+from rnnbench.config.rule import load_rule
+from rnnbench.experiments.length_map import LengthMap
+from rnnbench.experiments.optimizers_against_length import OptimizersAgainstLength
+from rnnbench.experiments.study import PARTS
+from rnnbench.records.wording import number
+from rnnbench.reports.drawing import draw_figure
+
+NAME = "optimizers_against_length"
+PICTURE = "optimizers_against_length.svg"
+
+TEXT = """\
+## Against the sequence length
+
+The same question at growing lengths, with one budget of {sequences} sequences and nets of {hidden_size} units: which
+optimizer trains the simple recurrent net on how long sequences? The setting of each is the best of three, by two pilot
+seeds at its shortest length; {runs} fresh seeds then count at one length after another. Where none of them is solved,
+longer sequences are not run: *none shorter* in the figure. {extent}
+
+<img src="images/{picture}" width="860" alt="Seeds solved by each optimizer at each sequence length">
+
+The upper maps give every run the same sequences, those of products included. The lower ones give it the same
+processor time: what the cheapest optimizer that solves a seed takes for all of its sequences, named below each length.
+The time of a sequence is that of the first 30 updates of all seeds together on one thread, without evaluations, so it
+depends on neither the load of the machine nor the seeds that end early; alone, a small net takes longer, most of all
+with small batches. `hf_short_first` begins with sequences of 50 steps; its runs are trained one by one, each sequence
+is charged with the time of the full length.
+
+Seeds solved, the median of sequences until then (-: fewer than half are), and the microseconds of a sequence:
+
+{table}
+
+`rnnbench reproduce {name}` trains all of it, resumes after Ctrl-C, and ends in a verdict on a claim of the book; the
+rule is in `conf/experiment/{name}.yaml`.
+"""
+
+
+def section(results: Path) -> tuple[str, bytes] | None:
+    """Return the section and its figure; None: there is no record.
+
+    Raises:
+        PageError: A record is damaged.
+    """
+    experiment = OptimizersAgainstLength(load_rule(NAME))
+    records = read_records(results / RECORDS / NAME / PARTS, experiment)
+    if not records:
+        return None
+    found, settings = experiment.map_of(records), experiment.rule.settings
+    missing = [f"`{name}`" for name in experiment.parts if name not in records]
+    text = TEXT.format(
+        sequences=number(settings["sequences"]),
+        hidden_size=settings["hidden_size"],
+        runs=settings["end_seed"] - settings["first_seed"],
+        extent=f"Not run yet: {', '.join(missing)}." if missing else "Every optimizer was run on both tasks.",
+        picture=PICTURE,
+        table=_table(found),
+        name=NAME,
+    )
+    width, height = experiment.size
+    return text, draw_figure(found.draw, width=width, height=height, form="svg")
+
+
+def read_records(folder: Path, experiment: OptimizersAgainstLength) -> dict[str, Any]:
+    """Return the name of each part -> its record, for those that are there.
+
+    Args:
+        folder: Folder of the records.
+        experiment: The experiment.
+
+    Raises:
+        PageError: A record is damaged.
+    """
+    paths = {name: folder / f"{name}.json" for name in experiment.parts}
+    try:
+        records = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.is_file()}
+        _table(experiment.map_of(records))
+    except (ValueError, KeyError) as error:
+        raise PageError(f"a record in {folder} is damaged: {error}") from error
+    return records
+
+
+def _table(found: LengthMap) -> str:
+    """Make the table of all cells."""
+    rows = []
+    for (task, optimizer), record in found.records.items():
+        cells = {cell["length"]: _cell(cell) for cell in record["cells"]}
+        texts = [cells.get(length, found.reason(task, optimizer, length)) for length in found.lengths]
+        rows.append((task, optimizer, f"`{record['key']}={record['value']:g}`", *texts))
+    return table(("task", "optimizer", "setting", *(f"T = {length}" for length in found.lengths)), rows)
+
+
+def _cell(cell: dict[str, Any]) -> str:
+    amounts = sorted(np.inf if each is None else each for each in cell["solved_after"])
+    solved = f"{sum(np.isfinite(amounts))} of {len(amounts)}"
+    if cell["seconds_per_sequence"] is None:
+        return solved
+    median = amounts[(len(amounts) - 1) // 2]
+    spent = number(median) if np.isfinite(median) else "-"
+    return f"{solved}, {spent} ({1e6 * cell['seconds_per_sequence']:.3g} us)"
