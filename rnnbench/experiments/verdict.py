@@ -43,6 +43,19 @@ def at_most(what: str, measured: float, interval: Interval, bound: float, role: 
     return Finding(what, measured, interval, f"<= {bound:g}", _answer(interval[1] <= bound, interval[0] > bound), role)
 
 
+def solved_in_control(what: str, counts: tuple[int, int], least: float) -> Finding:
+    """Return the finding of a control, an easy case that must be solved at least so often.
+
+    A difference between two shares would be no control: it is 0 also if nothing is solved.
+
+    Args:
+        what: Description of the share.
+        counts: Numbers of solved and of all runs.
+        least: Least share, between 0 and 1.
+    """
+    return at_least(what, counts[0] / counts[1], wilson_interval(*counts), least, "control")
+
+
 def within(what: str, measured: float, interval: Interval, bounds: Interval, role: Role = "claim") -> Finding:
     """Return the finding of a number that should lie between two bounds; it holds if its whole interval does."""
     holds = bounds[0] <= interval[0] and interval[1] <= bounds[1]

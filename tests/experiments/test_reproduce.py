@@ -98,7 +98,7 @@ SMALL = {
         "parity_updates": 1,
     },
     "hochreiter_1997": {"sequence_length": 11, "hidden_size": 2, "end_seed": 101, "sequences": 20, "budget": 40},
-    "le_2015": {"sequence_length": 6, "control_length": 4, "hidden_size": 2, "end_seed": 101, "sequences": 40},
+    "le_2015": {"sequence_length": 11, "control_length": 10, "hidden_size": 2, "end_seed": 101, "sequences": 40},
     "small_batch_second_order": {"lengths": "4,5", "hidden_size": 2, "end_seed": 101, "batch_size": 2, "sequences": 20},
     "curse_of_memory": {"memories": [2, 4], "num_memories": 2, "end_seed": 7, "num_sequences": 4},
     "engelken_2023": {
@@ -133,7 +133,7 @@ SMALL = {
         "num_sequences": 4,
         "hidden_size": 2,
         "updates": 1,
-        "end_seed": 501,
+        "end_seed": 601,
     },
     "information_flow": {
         "sequence_length": 12,
