@@ -66,7 +66,9 @@ class Hochreiter1997(Experiment):
                 shares = [(at + 1) / len(needed) for at in range(len(solved))]
                 steps = [0.0, *solved, float(self.rule.settings["budget"])]
                 axes.step(steps, [0.0, *shares, (shares or [0.0])[-1]], where="post", color=color, label=name)
-            axes.axvline(self.rule.settings["sequences"], color=FOREGROUND, linestyle=(0, (4, 3)), linewidth=1)
+            published = self.rule.settings["sequences"]
+            label = f"{published:,} sequences, the LSTM of 1997 on adding"
+            axes.axvline(published, color=FOREGROUND, linestyle=(0, (4, 3)), linewidth=1, label=label)
             axes.set(
                 xlabel="sequences",
                 ylim=(-0.03, 1.03),

@@ -121,7 +121,7 @@ class Pascanu2013(Experiment):
             set_value_axis(axes, "sequence length T", lengths)
             set_share_axis(axes, "nets that solve temporal order")
             solved, count = _shares(measured, init, lengths[-1])["penalty"]
-            axes.set_title(f"{words}: {solved} of {count} at T = {lengths[-1]} with the penalty", fontsize="medium")
+            axes.set_title(f"{words}\n{solved} of {count} at T = {lengths[-1]} with the penalty", fontsize="medium")
 
 
 def _lengths(measured: Measured, init: str) -> list[int]:
