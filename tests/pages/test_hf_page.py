@@ -216,7 +216,7 @@ def test_regions_are_filled():
             fill(wrong, {"results": "new"})
 
 
-@pytest.mark.parametrize("spoil", ["table", "products", "unfinished", "bench", "page", "place"])
+@pytest.mark.parametrize("spoil", ["table", "products", "unfinished", "bench", "probes", "page", "place"])
 def test_bad_records_are_one_line_and_change_nothing(tmp_path, capsys, spoil):
     write(tmp_path / "hf/T030/0", 20)
     page = tmp_path / "hf_results.md"
@@ -231,6 +231,8 @@ def test_bad_records_are_one_line_and_change_nothing(tmp_path, capsys, spoil):
     elif spoil == "bench":
         (tmp_path / "bench").mkdir()
         (tmp_path / "bench/hf.json").write_text("{")
+    elif spoil == "probes":
+        (tmp_path / "hf/first_length_probes.csv").write_text("run,update\na,b\n")
     elif spoil == "place":
         page.write_text("nothing")
     elif spoil == "page":
@@ -250,8 +252,9 @@ def test_a_page_without_records_is_not_needed(tmp_path):
     assert list(pages(tmp_path, tmp_path)) == [tmp_path / "hf_results.md"]
 
 
-def test_the_pages_are_up_to_date():
-    made = {path.name: text for path, text in pages(ROOT / "results", ROOT / "docs").items() if path.suffix == ".md"}
-    assert sorted(made) == ["hf_choices.md", "hf_modules.md", "hf_results.md"]
-    for name, text in made.items():
-        assert (ROOT / "docs" / name).read_text() == text, "run python -m docs.make hf"
+def test_the_pages_and_figures_are_up_to_date():
+    made = pages(ROOT / "results", ROOT / "docs")
+    names = sorted(path.name for path in made if path.suffix == ".md")
+    assert names == ["hf_choices.md", "hf_modules.md", "hf_results.md"]
+    for path, text in made.items():
+        assert path.read_text() == text, "run python -m docs.make hf"

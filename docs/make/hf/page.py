@@ -1,4 +1,4 @@
-"""docs/hf_choices.md, docs/hf_results.md and docs/hf_modules.md: their marked regions and the figure of batches."""
+"""docs/hf_choices.md, docs/hf_results.md and docs/hf_modules.md: their marked regions and figures."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ from docs.make.errors import PageError
 from docs.make.hf.ablations import ablation_table
 from docs.make.hf.batches import CHART_NAME, batches_table, draw_batches
 from docs.make.hf.comparison import comparison_table
+from docs.make.hf.first_length import PICTURE, TABLE, draw_first_length
 from docs.make.hf.modules import module_tables
 from docs.make.hf.results import result_table
 from docs.make.markdown import fill
@@ -36,7 +37,7 @@ BENCH, MODULES_BENCH = Path("bench", "hf.json"), Path("bench", "modules.json")
 
 
 def pages(results: Path, docs: Path) -> Mapping[Path, str]:
-    """Make the pages for which there are records, and the figure.
+    """Make the pages and figures for which there are records.
 
     Args:
         results: Folder of all results.
@@ -47,7 +48,8 @@ def pages(results: Path, docs: Path) -> Mapping[Path, str]:
 
     Raises:
         OSError: A page cannot be read.
-        PageError: The record of the benchmark is damaged, a run has not ended, or a page lacks a region.
+        PageError: The record of the benchmark or of the probes is damaged, a run has not ended, or a page lacks a
+            region.
         RecordError: A table is damaged, or lacks the products of a run on a page.
     """
     regions, figure = make_regions(results)
@@ -56,7 +58,11 @@ def pages(results: Path, docs: Path) -> Mapping[Path, str]:
         page = docs / name
         own = {region: text for region, text in regions.items() if PAGE_OF_REGION[region] == name}
         made[page] = fill(page.read_text(encoding="utf-8"), own)
-    return made if figure is None else {**made, docs / "images" / f"{CHART_NAME}.svg": figure}
+    if figure is not None:
+        made[docs / "images" / f"{CHART_NAME}.svg"] = figure
+    if (probed := results / RESULTS / TABLE).is_file():
+        made[docs / "images" / PICTURE] = draw_first_length(probed)
+    return made
 
 
 def make_regions(results: Path) -> tuple[dict[str, str], str | None]:
