@@ -51,8 +51,9 @@ class RunCallbacks(RunListener):
     @override
     def on_update(self, training: TrainingState, update: Update | None) -> None:
         replicas = training.replicas
+        used = [replica.sequences for replica in replicas]
         # The last replica ends the run.
-        sequences = min(replicas[index].sequences for index in training.running() or range(len(replicas)))
+        sequences = min((used[index] for index in training.running()), default=max(used))
         fields = {}
         if update is not None:
             fields = {

@@ -9,16 +9,18 @@ from rnnbench.training.plan import TrainingPlan
 from rnnbench.training.replica import Replica
 
 
-@pytest.mark.parametrize(("has_ended", "shares"), [(False, [2e-7, 0.25, 0.5]), (True, [2e-7, 0.5, 0.5])])
-def test_the_replica_that_ends_last_counts(has_ended, shares):
+@pytest.mark.parametrize(
+    ("running", "shares"), [([0, 1], [2e-7, 0.25, 0.5]), ([1], [2e-7, 0.5, 0.5]), ([], [2e-7, 0.5, 0.5])]
+)
+def test_the_replica_that_ends_last_counts(running, shares):
     """Products make the updates of replicas cost different numbers of sequences."""
     shown = {}
     progress = SimpleNamespace(show=lambda update, **values: shown.update(values))
-    first = Replica(status="budget" if has_ended else "running", sequences=250.0, loss=0.1, error_rate=0.5)
+    first = Replica(sequences=250.0, loss=0.1, error_rate=0.5)
     second = Replica(sequences=500.0, loss=0.1, error_rate=0.5)
     training = SimpleNamespace(
         replicas=[first, second],
-        running=lambda: [1] if has_ended else [0, 1],
+        running=lambda: running,
         plan=TrainingPlan(10**8, 1000, 60.0, 1, 1, 1, None, True),
         update=20,
         seconds=30.0,
