@@ -11,7 +11,7 @@ from docs.make.markdown import table
 from docs.make.reproductions import RECORDS
 from rnnbench.config.rule import load_rule
 from rnnbench.experiments.length_map import LengthMap
-from rnnbench.experiments.optimizers_against_length import OptimizersAgainstLength
+from rnnbench.experiments.optimizers_against_length import OptimizersAgainstLength, part_name
 from rnnbench.experiments.study import PARTS
 from rnnbench.records.wording import number
 from rnnbench.reports.drawing import draw_figure
@@ -40,8 +40,13 @@ Seeds solved, the median of sequences until then (-: fewer than half are), and t
 
 {table}
 
-`rnnbench reproduce {name}` trains all of it, resumes after Ctrl-C, and ends in a verdict on a claim of the book; the
-rule is in `conf/experiment/{name}.yaml`.
+```sh
+mkdir -p reproductions && cp -r results/reproductions/{name} reproductions/
+rnnbench reproduce {name}
+```
+
+trains what is missing, in about an hour of one core, and ends in a verdict on a claim of the book; the rule is in
+`conf/experiment/{name}.yaml`.
 """
 
 
@@ -56,12 +61,11 @@ def section(results: Path) -> tuple[str, bytes] | None:
     if not records:
         return None
     found, settings = experiment.map_of(records), experiment.rule.settings
-    missing = [f"`{name}`" for name in experiment.parts if name not in records]
     text = TEXT.format(
         sequences=number(settings["sequences"]),
         hidden_size=settings["hidden_size"],
         runs=settings["end_seed"] - settings["first_seed"],
-        extent=f"Not run yet: {', '.join(missing)}." if missing else "Every optimizer was run on both tasks.",
+        extent=_extent(experiment, found),
         picture=PICTURE,
         table=_table(found),
         name=NAME,
@@ -80,13 +84,41 @@ def read_records(folder: Path, experiment: OptimizersAgainstLength) -> dict[str,
     Raises:
         PageError: A record is damaged.
     """
-    paths = {name: folder / f"{name}.json" for name in experiment.parts}
+    records = {}
     try:
-        records = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.is_file()}
+        for task in experiment.rule.settings["tasks"]:
+            for optimizer in experiment.rule.settings["optimizers"]:
+                name = part_name(task, optimizer)
+                pilot = _read(folder / f"{name}_pilot.json")
+                cells = [_read(folder / f"{name}_{length}.json") for length in experiment.lengths_of(optimizer)]
+                if pilot is not None:
+                    records[name] = {**pilot, "cells": [cell for cell in cells if cell is not None]}
         _table(experiment.map_of(records))
     except (ValueError, KeyError) as error:
         raise PageError(f"a record in {folder} is damaged: {error}") from error
     return records
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    record: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return record
+
+
+def _extent(experiment: OptimizersAgainstLength, found: LengthMap) -> str:
+    """How much of the plan has been done."""
+    pairs = [(task, optimizer) for task in found.tasks for optimizer in found.optimizers]
+    todo = [
+        (*pair, length)
+        for pair in pairs
+        for length in experiment.lengths_of(pair[1])
+        if not found.was_run(*pair, length) and found.reason(*pair, length) == "not run"
+    ]
+    if not todo:
+        return "Everything was run."
+    return (
+        f"**This is a part of the map**: {len(found.records)} of {len(pairs)} pairs of a task and an optimizer were "
+        "begun; what is missing is marked as *not run*."
+    )
 
 
 def _table(found: LengthMap) -> str:

@@ -61,8 +61,9 @@ class LengthMap:
 
     def reason(self, task: str, optimizer: str, length: int) -> str:
         """Return why an optimizer was not run on a task at a length."""
-        cells = self._cells(task, optimizer)
-        return "none shorter" if cells and length > max(cells) else "not run"
+        shorter = [each for each in self._cells(task, optimizer) if each < length]
+        is_hopeless = bool(shorter) and self.counts(task, optimizer, max(shorter))[0] == 0
+        return "none shorter" if is_hopeless else "not run"
 
     def longest(self, task: str, optimizer: str) -> int | None:
         """Return the longest sequence length at which at least half of the seeds are solved; None: there is none."""

@@ -39,49 +39,58 @@ class OptimizersAgainstLength(Experiment):
 
     @override
     def measure(self, study: Study) -> Measured:
-        settings = self.rule.settings
-        return {
-            part_name(task, optimizer): study.keep(
-                part_name(task, optimizer), partial(self._measure, study, task, optimizer)
-            )
-            for task in settings["tasks"]
-            for optimizer in settings["optimizers"]
-        }
+        settings, measured = self.rule.settings, {}
+        for task in settings["tasks"]:
+            for optimizer in settings["optimizers"]:
+                name = part_name(task, optimizer)
+                pilot = study.keep(f"{name}_pilot", partial(self._choose, study, task, optimizer))
+                cells: list[dict[str, Any]] = []
+                for length in self.lengths_of(optimizer):
+                    measure = partial(self._train, study, task, optimizer, length, pilot)
+                    cells.append(study.keep(f"{name}_{length}", measure))
+                    if not any(cells[-1]["solved_after"]):
+                        break
+                measured[name] = {**pilot, "cells": cells}
+        return measured
 
-    def _measure(self, study: Study, task: str, optimizer: str) -> dict[str, Any]:
-        """Train one optimizer on one task; returns a record, see `LengthMap`."""
-        settings, name = self.rule.settings, part_name(task, optimizer)
-        words = [*settings["common"], *self.rule.sweeps[optimizer], f"task={task}"]
-        key = settings["searched"][optimizer].partition("=")[0]
-        lengths = settings["own_lengths"].get(optimizer, settings["lengths"])
-        seeds = f"seed=range({settings['pilot_first_seed']},{settings['pilot_end_seed']})"
-        shortest = f"task.sequence_length={lengths[0]}"
-        pilot = study.train(f"{name}_pilot", [*words, shortest, seeds, settings["searched"][optimizer]])
-        best = best_value(read_summaries(pilot), key)
-        cells: list[dict[str, Any]] = []
-        for length in lengths:
-            own = [f"task.sequence_length={length}", f"seed=range({settings['first_seed']},{settings['end_seed']})"]
-            folder = study.train(f"{name}_{length}", [*words, *own, f"{key}={best}"])
-            solved_at = [summary.solved_at for summary in read_summaries(folder)]
-            is_solved = any(at is not None for at in solved_at)
-            plan = read_plan(folder)
-            configs = [config for number in plan.numbers() for config in plan.groups[number].configs()]
-            cells.append(
-                {
-                    "length": length,
-                    "solved_after": [None if at is None else at.sequences for at in solved_at],
-                    "seconds_per_sequence": seconds_per_sequence(configs) if is_solved else None,
-                }
-            )
-            if not is_solved:
-                break
-        return {"key": key, "value": best, "cells": cells}
+    def lengths_of(self, optimizer: str) -> Sequence[int]:
+        """Sequence lengths T at which an optimizer is run, ascending."""
+        lengths: Sequence[int] = self.rule.settings["own_lengths"].get(optimizer, self.rule.settings["lengths"])
+        return lengths
+
+    def _words(self, task: str, optimizer: str, length: int, seeds: str) -> list[str]:
+        """Return the arguments of runs on fresh or on pilot seeds."""
+        settings = self.rule.settings
+        first, end = settings[f"{seeds}first_seed"], settings[f"{seeds}end_seed"]
+        own = [f"task={task}", f"task.sequence_length={length}", f"seed=range({first},{end})"]
+        return [*settings["common"], *self.rule.sweeps[optimizer], *own]
+
+    def _choose(self, study: Study, task: str, optimizer: str) -> dict[str, Any]:
+        """Choose the setting of an optimizer by pilot runs with its shortest sequences: `key` and `value`."""
+        searched = self.rule.settings["searched"][optimizer]
+        words = self._words(task, optimizer, self.lengths_of(optimizer)[0], "pilot_")
+        pilots = read_summaries(study.train(f"{part_name(task, optimizer)}_pilot", [*words, searched]))
+        key = searched.partition("=")[0]
+        return {"key": key, "value": best_value(pilots, key)}
+
+    def _train(self, study: Study, task: str, optimizer: str, length: int, pilot: Mapping[str, Any]) -> dict[str, Any]:
+        """Train fresh seeds at a length with the chosen setting; returns a cell, see `LengthMap`."""
+        words = [*self._words(task, optimizer, length, ""), f"{pilot['key']}={pilot['value']}"]
+        folder = study.train(f"{part_name(task, optimizer)}_{length}", words)
+        solved_at = [summary.solved_at for summary in read_summaries(folder)]
+        plan = read_plan(folder)
+        configs = [config for number in plan.numbers() for config in plan.groups[number].configs()]
+        return {
+            "length": length,
+            "solved_after": [None if at is None else at.sequences for at in solved_at],
+            "seconds_per_sequence": seconds_per_sequence(configs) if any(solved_at) else None,
+        }
 
     def map_of(self, records: Mapping[str, Any]) -> LengthMap:
         """Return the map of the parts that are there.
 
         Args:
-            records: Name of a part -> its record; others may be missing.
+            records: Name of a part -> its record, see `LengthMap`; others may be missing.
         """
         settings = self.rule.settings
         pairs = {(task, each): part_name(task, each) for task in settings["tasks"] for each in settings["optimizers"]}

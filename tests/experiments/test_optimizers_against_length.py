@@ -63,6 +63,7 @@ def test_what_was_not_run_has_its_reason():
     found = EXPERIMENT.map_of({"adding_by_hf": record(1, T50=90, T100=0)})
     assert [found.reason("adding", "hf", length) for length in (20, 200)] == ["not run", "none shorter"]
     assert found.reason("adding", "sgd", 20) == "not run"
+    assert EXPERIMENT.map_of({"adding_by_hf": record(1, T50=90)}).reason("adding", "hf", 100) == "not run"
     assert (found.longest("adding", "hf"), found.longest("adding", "sgd")) == (50, None)
 
 

@@ -75,12 +75,14 @@ def test_the_section_on_lengths_has_solved_seeds_medians_and_reasons(tmp_path):
     assert optimizers_against_length.section(tmp_path) is None
     parts = tmp_path / "reproductions/optimizers_against_length/parts"
     parts.mkdir(parents=True)
-    path = parts / "adding_by_nag.json"
-    path.write_text(json.dumps({"key": "optim.lr", "value": 0.01, "cells": cells}))
+    path = parts / "adding_by_nag_pilot.json"
+    path.write_text(json.dumps({"key": "optim.lr", "value": 0.01}))
+    for cell in cells:
+        (parts / f"adding_by_nag_{cell['length']}.json").write_text(json.dumps(cell))
     text, picture = optimizers_against_length.section(tmp_path)
     row = "| adding | nag | `optim.lr=0.01` | 3 of 4, 2,000 (2 us) | 1 of 4, - (5 us) | 0 of 4 | none shorter |"
     assert row in text.splitlines()
-    assert "Not run yet: `temporal_order_by_nag`, " in text
+    assert "**This is a part of the map**: 1 of 20 pairs" in text
     assert b"none shorter" in picture
     path.write_text("{}")
     with pytest.raises(PageError, match="is damaged"):

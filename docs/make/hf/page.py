@@ -17,8 +17,8 @@ from rnnbench.reports.run_table import read_table
 from rnnbench.reports.runs import Run
 
 RESULTS = "hf"
-"""Name of the folder with the tables of runs: T*.csv by length, first_length, ablations, batches, small_batches and
-default_batches."""
+"""Name of the folder with the tables of runs: T*.csv by length, first_length, longest, ablations, batches,
+small_batches and default_batches."""
 
 PAGE_OF_REGION = {
     "ablations": "hf_choices.md",
@@ -27,6 +27,7 @@ PAGE_OF_REGION = {
     "default_batches": "hf_choices.md",
     "results": "hf_results.md",
     "first_length": "hf_results.md",
+    "longest": "hf_results.md",
     "comparison": "hf_results.md",
     "module_products": "hf_modules.md",
     "module_trainings": "hf_modules.md",
@@ -84,6 +85,8 @@ def make_regions(results: Path) -> tuple[dict[str, str], str | None]:
         regions["results"] = result_table(solved)
     if lengthened := _runs([own / "first_length.csv"]):
         regions["first_length"] = result_table(lengthened)
+    if longest := _runs([own / "longest.csv"]):
+        regions["longest"] = result_table(longest)
     if ablated := _runs([own / "ablations.csv"]):
         regions["ablations"] = ablation_table(ablated)
     if small := _runs([own / "small_batches.csv"]):
