@@ -106,7 +106,7 @@ SMALL = {
         "copy_delays": "1,2",
         "xor_delays": "1,2",
         "hidden_size": 2,
-        "end_seed": 101,
+        "end_seed": 201,
         "updates": 1,
         "exponents": 1,
         "flossing_updates": 1,
