@@ -1,4 +1,4 @@
-"""The figure of two runs on long sequences, with shorter sequences first and without, from the readings of probes."""
+"""Shorter sequences first: the table of first-order methods, and the figure of two probed runs."""
 
 import csv
 import math
@@ -9,7 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from docs.make.errors import PageError
-from rnnbench.reports import drawing
+from docs.make.hf.costs import say_cost, say_solved
+from docs.make.hf.results import provenance
+from docs.make.markdown import table as markdown_table
+from rnnbench.records import wording
+from rnnbench.reports import drawing, fields
+from rnnbench.reports.groups import make_groups
+from rnnbench.reports.runs import Run
 
 TABLE = "first_length_probes.csv"
 """Name of the table: the column `run`, and those of metrics.csv that the figure shows."""
@@ -20,6 +26,28 @@ _BATCH = 2000  # sequences of a gradient batch of both runs
 _WINDOW = 5  # updates over which predicted and measured decreases are summed
 
 Rows = Sequence[Mapping[str, float]]
+
+_SETTING = ("task.sequence_length", "task.first_length", "optim.name", "optim.lr", "budget.sequences")
+
+
+def first_order_table(runs: Sequence[Run]) -> str:
+    """Make a Markdown table: one row per length, first length, optimizer, learning rate and budget.
+
+    Args:
+        runs: Runs on one problem, at least one.
+    """
+    rows = [
+        [
+            *map(fields.format_value, group.values[:-1]),
+            wording.number(float(str(group.values[-1]))),
+            say_solved(group.runs),
+            say_cost(group.runs, "sequences"),
+            wording.percent(group.error_rate),
+        ]
+        for group in make_groups(runs, _SETTING)
+    ]
+    columns = ["T", "first length", "optimizer", "lr", "budget", "solved (95 %)", "sequences", "last error rate"]
+    return f"{markdown_table(columns, rows)}\n\n{provenance(runs)}"
 
 
 def draw_first_length(table: Path) -> str:

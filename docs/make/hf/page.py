@@ -1,7 +1,8 @@
 """docs/hf_choices.md, docs/hf_results.md and docs/hf_modules.md: their marked regions and figures."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from docs.make.errors import PageError
 from docs.make.hf.ablations import ablation_table
 from docs.make.hf.batches import CHART_NAME, batches_table, draw_batches
 from docs.make.hf.comparison import comparison_table
-from docs.make.hf.first_length import PICTURE, TABLE, draw_first_length
+from docs.make.hf.first_length import PICTURE, TABLE, draw_first_length, first_order_table
 from docs.make.hf.modules import module_tables
 from docs.make.hf.results import result_table
 from docs.make.markdown import fill
@@ -17,7 +18,7 @@ from rnnbench.reports.run_table import read_table
 from rnnbench.reports.runs import Run
 
 RESULTS = "hf"
-"""Name of the folder with the tables of runs: T*.csv by length, first_length, longest, ablations, batches,
+"""Name of the folder with the tables of runs: T*.csv by length, first_length, longest, first_order, ablations, batches,
 small_batches and default_batches."""
 
 PAGE_OF_REGION = {
@@ -28,11 +29,22 @@ PAGE_OF_REGION = {
     "results": "hf_results.md",
     "first_length": "hf_results.md",
     "longest": "hf_results.md",
+    "first_order": "hf_results.md",
     "comparison": "hf_results.md",
     "module_products": "hf_modules.md",
     "module_trainings": "hf_modules.md",
 }
 """Name of each region -> page."""
+
+TABLES: Mapping[str, Callable[[Sequence[Run]], str]] = {
+    "first_length": result_table,
+    "longest": result_table,
+    "first_order": first_order_table,
+    "ablations": ablation_table,
+    "small_batches": partial(ablation_table, measures=("updates", "sequences")),
+    "default_batches": result_table,
+}
+"""Name of each region, and of its table of runs -> function that makes it."""
 
 BENCH, MODULES_BENCH = Path("bench", "hf.json"), Path("bench", "modules.json")
 
@@ -83,16 +95,9 @@ def make_regions(results: Path) -> tuple[dict[str, str], str | None]:
     own = results / RESULTS
     if solved := _runs(sorted(own.glob("T*.csv"))):
         regions["results"] = result_table(solved)
-    if lengthened := _runs([own / "first_length.csv"]):
-        regions["first_length"] = result_table(lengthened)
-    if longest := _runs([own / "longest.csv"]):
-        regions["longest"] = result_table(longest)
-    if ablated := _runs([own / "ablations.csv"]):
-        regions["ablations"] = ablation_table(ablated)
-    if small := _runs([own / "small_batches.csv"]):
-        regions["small_batches"] = ablation_table(small, ("updates", "sequences"))
-    if compared_sizes := _runs([own / "default_batches.csv"]):
-        regions["default_batches"] = result_table(compared_sizes)
+    for name, make in TABLES.items():
+        if runs := _runs([own / f"{name}.csv"]):
+            regions[name] = make(runs)
     figure = None
     if sized := _runs([own / "batches.csv"]):
         regions["batches"] = batches_table(sized)
