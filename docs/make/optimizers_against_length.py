@@ -22,19 +22,19 @@ PICTURE = "optimizers_against_length.svg"
 TEXT = """\
 ## Against the sequence length
 
-The same question at growing lengths, with one budget of {sequences} sequences and nets of {hidden_size} units: which
-optimizer trains the simple recurrent net on how long sequences? The setting of each is the best of three, by two pilot
-seeds at its shortest length; {runs} fresh seeds then count at one length after another. Where none of them is solved,
-longer sequences are not run: *none shorter* in the figure. {extent}
+The same question at growing lengths, with one budget of {sequences} sequences and nets of {hidden_size} units. The
+setting of each optimizer is the best of three, by two pilot seeds at its shortest length; {runs} fresh seeds then count
+at one length after another. Where none of them is solved, longer sequences are not run: *none shorter* in the figure.
+{extent}
 
 <img src="images/{picture}" width="860" alt="Seeds solved by each optimizer at each sequence length">
 
 The upper maps give every run the same sequences, those of products included. The lower ones give it the same
 processor time: what the cheapest optimizer that solves a seed takes for all of its sequences, named below each length.
 The time of a sequence is that of the first 30 updates of all seeds together on one thread, without evaluations, so it
-depends on neither the load of the machine nor the seeds that end early; alone, a small net takes longer, most of all
-with small batches. `hf_short_first` begins with sequences of 50 steps; its runs are trained one by one, each sequence
-is charged with the time of the full length.
+depends little on the load of the machine, and not on the seeds that end early. Alone, a small net takes longer, most of
+all with small batches. `hf_short_first` begins with sequences of 50 steps; its runs are trained one by one, and each
+sequence is charged with the time of the full length.
 
 Seeds solved, the median of sequences until then (-: fewer than half are), and the microseconds of a sequence:
 
@@ -45,8 +45,8 @@ mkdir -p reproductions && cp -r results/reproductions/{name} reproductions/
 rnnbench reproduce {name}
 ```
 
-trains what is missing, in about an hour of one core, and ends in a verdict on a claim of the book; the rule is in
-`conf/experiment/{name}.yaml`.
+trains what is missing, in an estimated two hours of one core, and ends in a verdict on a claim of the book; the rule is
+in `conf/experiment/{name}.yaml`.
 """
 
 
