@@ -43,6 +43,11 @@ def stored(value: Any) -> dict[str, Tensor]:
     return named
 
 
+def is_number(name: str) -> bool:
+    """Whether a name of `stored` is that of a number."""
+    return name.rpartition(":")[2] in NUMBERS.values()
+
+
 def flat(template: Any, value: Any) -> list[Any]:
     """The tensors and numbers of a nested state of a template's form, in the order of `stored(template)`."""
     found: list[Any] = []
@@ -59,6 +64,20 @@ def _collect(template: Any, value: Any, found: list[Any]) -> None:
     elif isinstance(template, list | tuple):
         for inner, own in zip(template, value, strict=True):
             _collect(inner, own, found)
+
+
+def tensors_of(value: Any) -> list[Tensor]:
+    """The tensors of a nested state, in the order of `leaves`."""
+    return [leaf for _, leaf in leaves(value) if isinstance(leaf, Tensor)]
+
+
+def with_tensors(value: Any, tensors: Iterator[Tensor]) -> Any:
+    """The same nested state with other tensors, taken in the order of `leaves`."""
+    if isinstance(value, Mapping):
+        return {key: with_tensors(inner, tensors) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(with_tensors(inner, tensors) for inner in value)
+    return next(tensors) if isinstance(value, Tensor) else value
 
 
 def are_contiguous(value: Any) -> bool:

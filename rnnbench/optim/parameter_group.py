@@ -13,7 +13,15 @@ import torch
 from torch import Tensor
 
 from rnnbench.linear_algebra import LAPACK_ERROR
-from rnnbench.optim.nested_state import are_contiguous, contiguous, flat, restored, stored, without_tensors
+from rnnbench.optim.nested_state import (
+    are_contiguous,
+    contiguous,
+    flat,
+    is_number,
+    restored,
+    stored,
+    without_tensors,
+)
 
 Layout = Mapping[str, tuple[int, ...]]
 """Name and shape of each parameter of one replica, in theta's order."""
@@ -69,15 +77,13 @@ class ParameterGroup:
             seed: Seed of the random numbers of the step; None: the class draws none.
             factor: Factor of the learning rates; None: there is no schedule.
         """
-        if factor is not None:
-            for group, lr in zip(self.optimizer.param_groups, self._lrs, strict=True):
-                group["lr"] = lr * factor
+        self._scale_lrs(factor)
         if self.is_schedule_free:
             self.optimizer.train()  # type: ignore[attr-defined]
         starts, gradients = self._views(theta), self._views(gradient)
         for name, parameter in self.parameters.items():
             parameter.copy_(starts[name])
-            parameter.grad = gradients[name].clone() if self._is_stacked else gradients[name]  # some classes change it
+            parameter.grad = gradients[name].clone()  # some classes change it; and products depend on its address
         is_finite = gradient[self._index].isfinite().all(1)
         if self._is_stacked or bool(is_finite):
             try:
@@ -90,6 +96,11 @@ class ParameterGroup:
             state = self.optimizer.state[parameter]
             if not are_contiguous(state):
                 self.optimizer.state[parameter] = contiguous(state)  # as it is after it was saved and loaded
+
+    def _scale_lrs(self, factor: float | None) -> None:
+        if factor is not None:
+            for group, lr in zip(self.optimizer.param_groups, self._lrs, strict=True):
+                group["lr"] = lr * factor
 
     def _end_rows(self, which: Tensor) -> None:
         """Set the parameters of some replicas to NaN, which ends them as diverged; some classes would hide it.
@@ -116,23 +127,28 @@ class ParameterGroup:
 
     def state(self) -> Any:
         """The nested state of the optimizer."""
-        optimizer = self.optimizer
-        return {
-            "state": {name: dict(optimizer.state[each]) for name, each in self.parameters.items()},
-            "group": [{k: v for k, v in group.items() if k not in NOT_STORED} for group in optimizer.param_groups],
-        }
+        return nested_state(self.optimizer, self.parameters)
+
+    def _has_axis(self, tensor: Tensor) -> bool:
+        """Whether the first axis of a tensor of the state is that of the replicas; else it is shared."""
+        return self._is_stacked and tensor.dim() > 0
 
     def rows_of_state(self) -> dict[str, Tensor]:
         """The tensors and numbers of the state by name, (k, ...); new tensors."""
-        count, named = len(self.rows), {}
-        for name, tensor in stored(self.state()).items():
-            own = self._is_stacked and tensor.dim() > 0
-            named[name] = tensor.clone() if own else tensor.unsqueeze(0).repeat(count, *[1] * tensor.dim())
-        return named
+        return {
+            name: (tensor if not is_number(name) and self._has_axis(tensor) else self._repeated(tensor)).clone()
+            for name, tensor in stored(self.state()).items()
+        }
 
     def flat_state(self, template: Any) -> list[Any]:
-        """The tensors and numbers of the state, in the order of a template; later steps change the tensors."""
-        return flat(template, self.state())
+        """The tensors, (k, ...), and numbers of the state, in a template's order; later steps change the tensors."""
+        leaves = flat(template, self.state())
+        return [
+            self._repeated(leaf) if isinstance(leaf, Tensor) and not self._has_axis(leaf) else leaf for leaf in leaves
+        ]
+
+    def _repeated(self, tensor: Tensor) -> Tensor:
+        return tensor.expand(len(self.rows), *tensor.shape)
 
     def load(self, template: Any, named: Mapping[str, Tensor]) -> None:
         """Set the state.
@@ -161,6 +177,14 @@ class ParameterGroup:
         sizes = [math.prod(shape) for shape in self._layout.values()]
         pieces = torch.split(mine, sizes, 1)
         return {name: piece.view(self.parameters[name].shape) for name, piece in zip(self._layout, pieces, strict=True)}
+
+
+def nested_state(optimizer: torch.optim.Optimizer, parameters: Mapping[str, Tensor]) -> Any:
+    """The state of an optimizer, by name of the parameters, and its groups."""
+    return {
+        "state": {name: dict(optimizer.state[each]) for name, each in parameters.items()},
+        "group": [{k: v for k, v in group.items() if k not in NOT_STORED} for group in optimizer.param_groups],
+    }
 
 
 @contextlib.contextmanager

@@ -15,8 +15,11 @@ from typing_extensions import override
 from rnnbench.objective.objective import Objective
 from rnnbench.optim.base import State, UpdateIndex
 from rnnbench.optim.first_order import AVERAGE, GradientMethod
+from rnnbench.optim.mapped_group import MAPPED_DEVICE, MappedGroup
+from rnnbench.optim.nested_state import is_number
+from rnnbench.optim.one_by_one import CannotStepTogetherError
 from rnnbench.optim.parameter_group import Layout, ParameterGroup
-from rnnbench.optim.torch_trial import Trial, make_optimizer, try_class
+from rnnbench.optim.torch_trial import Together, Trial, make_optimizer, try_class
 
 POINT = "point"
 """Name of the training weights of a schedule-free method in the state; theta is their average."""
@@ -24,14 +27,19 @@ POINT = "point"
 HAS_STEPPED = "has_stepped"
 """Name of a number in the state, (R,): 0 before the first update of a replica, whose other tensors are zero, then 1."""
 
+SMALLEST_MAPPED = 8
+"""Replicas from which on a step under vmap takes less time than a step of each."""
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TorchOptimizer(GradientMethod):
     """Steps by a class with torch.optim's interface; every replica has its own hyperparameters and state.
 
-    A class to which replicas can be given stacked along a first axis, as a trial step has shown, trains all replicas
-    with equal hyperparameters in one call: one whose arithmetic treats every entry alone, or `Muon`. Of any other class
-    each replica has an optimizer of its own, whose parameters have the shapes of the model's layout.
+    Replicas with equal hyperparameters are trained in one call where trial steps have shown that each gets the bits
+    that it gets alone. A class whose arithmetic treats every entry alone, or `Muon`, is given replicas stacked along a
+    first axis. The steps of most others are made under torch.func.vmap, except the first of all, which makes the
+    state, and those at which a decomposition fails or a gradient is not finite. Of any other class, and of these on a
+    GPU, each replica has an optimizer of its own. Unless stacked, parameters have the shapes of the model's layout.
 
     Attributes:
         optimizer_class: Class with torch.optim's interface, or a function that makes such an optimizer.
@@ -107,17 +115,29 @@ class TorchOptimizer(GradientMethod):
         seed = int(update) if self.trial.draws_random_numbers else None
         start = self.point(theta, state, update)
         factors = None if self.schedule is None else self.schedule.factor(update).flatten().tolist()
+        stepped: list[ParameterGroup] = []
         for group in groups:
-            group.step(start, gradient, seed, None if factors is None else factors[group.rows[0]])
+            factor = None if factors is None else factors[group.rows[0]]
+            try:
+                group.step(start, gradient, seed, factor)
+                stepped.append(group)
+            except CannotStepTogetherError:
+                for each in self._loaded_groups([[row] for row in group.rows], theta, state):
+                    each.step(start, gradient, seed, factor)
+                    stepped.append(each)
+        is_first = not bool(state[HAS_STEPPED].all())
+        for group in stepped:
             if self.trial.is_schedule_free:
                 points.append(group.weights())
             weights.append(group.evaluated_weights())
-        order = _order(groups)
-        following = self._joined(groups, order)
+        order = _order(stepped)
+        following = self._joined(stepped, order)
         following[HAS_STEPPED] = torch.ones(len(theta), dtype=torch.float64)
         if points:
             following[POINT] = _by_replica(torch.cat(points), order)
-        self._live["state"], self._live["groups"] = following, groups
+        # After a step that replicas made alone, they are put together again.
+        stay = len(stepped) == len(groups) and not (is_first and self.trial.together is Together.MAPPED)
+        self._live["state"], self._live["groups"] = (following, groups) if stay else (None, [])
         return _by_replica(torch.cat(weights), order), following
 
     def _joined(self, groups: Sequence[ParameterGroup], order: Tensor | None) -> State:
@@ -133,13 +153,7 @@ class TorchOptimizer(GradientMethod):
                     numbers[name] = values, _by_replica(torch.tensor(values, dtype=torch.float64), order)
                 named[name] = numbers[name][1]
                 continue
-            if self.trial.can_be_stacked and column[0].dim() > 0:
-                joined = torch.cat(column)
-            else:
-                joined = torch.stack(column)
-                if self.trial.can_be_stacked:
-                    joined = joined.repeat_interleave(torch.tensor(counts, device=joined.device), 0)
-            named[name] = _by_replica(joined, order)
+            named[name] = _by_replica(torch.cat(column), order)
         return named
 
     def _groups(self, theta: Tensor, state: State) -> Sequence[ParameterGroup]:
@@ -147,38 +161,54 @@ class TorchOptimizer(GradientMethod):
         if self._live.get("state") is state:
             groups: Sequence[ParameterGroup] = self._live["groups"]
             return groups
-        named = {name: rows for name, rows in state.items() if name not in (POINT, AVERAGE)}
         self._live["numbers"] = {}
-        groups = [self._make_group(rows, theta) for rows in self._rows_of_groups(len(theta), named)]
-        for group in groups:
-            if named[HAS_STEPPED][group.rows[0]]:
-                group.load(self.trial.template, named)
+        named = {name: rows for name, rows in state.items() if name not in (POINT, AVERAGE)}
+        return self._loaded_groups(self._rows_of_groups(theta, named), theta, named)
+
+    def _loaded_groups(
+        self, rows_of_groups: Sequence[Sequence[int]], theta: Tensor, named: Mapping[str, Tensor]
+    ) -> list[ParameterGroup]:
+        """Groups of some rows each, with their state."""
+        groups = []
+        for rows in rows_of_groups:
+            groups.append(self._make_group(rows, theta))
+            if named[HAS_STEPPED][rows[0]]:
+                groups[-1].load(self.trial.template, named)
         return groups
 
     def _make_group(self, rows: Sequence[int], theta: Tensor) -> ParameterGroup:
         arguments = {**self.shared, **_values(self._arguments(), rows[0])}
         make = partial(make_optimizer, self.optimizer_class, arguments)
-        return ParameterGroup(make, self.layout, rows, theta, is_stacked=self.trial.can_be_stacked)
+        if self.trial.together is Together.MAPPED and len(rows) > 1:
+            return MappedGroup(make, self.layout, rows, theta)
+        return ParameterGroup(make, self.layout, rows, theta, is_stacked=self.trial.together is Together.STACKED)
 
     def _arguments(self) -> dict[str, Tensor]:
         """The arguments that may differ between replicas, the learning rate and the weight decay among them."""
         decay = {"weight_decay": self.weight_decay} if self.trial.takes_weight_decay else {}
         return {"lr": self.lr, **decay, **self.own}
 
-    def _rows_of_groups(self, num_replicas: int, named: Mapping[str, Tensor]) -> list[list[int]]:
+    def _rows_of_groups(self, theta: Tensor, named: Mapping[str, Tensor]) -> list[list[int]]:
         """Rows of the replicas that share a group: those with equal hyperparameters and step counts."""
-        if not self.trial.can_be_stacked:
+        num_replicas, is_mapped = len(theta), self.trial.together is Together.MAPPED
+        if self.trial.together is Together.ALONE or (is_mapped and theta.device.type != MAPPED_DEVICE):
             return [[row] for row in range(num_replicas)]
         schedule = [] if self.schedule is None else list(self.schedule.tensors().values())
-        counts = [rows for rows in named.values() if rows.dim() == 1]
+        counts = [rows for name, rows in named.items() if rows.dim() == 1 and (is_number(name) or not is_mapped)]
         together: dict[Any, list[int]] = {}
         for row in range(num_replicas):
             key = (
                 *(tuple(tensor[row].tolist()) for tensor in (*self._arguments().values(), *schedule)),
                 *(count[row].item() for count in counts),
             )
-            together.setdefault(key, []).append(row)
-        return list(together.values())
+            makes_its_state = is_mapped and not named[HAS_STEPPED][row]
+            together.setdefault((row, *key) if makes_its_state else key, []).append(row)
+        smallest = SMALLEST_MAPPED if is_mapped else 1
+        return [
+            part
+            for rows in together.values()
+            for part in ([rows] if len(rows) >= smallest else [[row] for row in rows])
+        ]
 
     @override
     def replicas(self, index: Tensor) -> Self:

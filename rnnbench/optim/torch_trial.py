@@ -4,6 +4,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from functools import partial
 from typing import Any
 
@@ -11,11 +12,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rnnbench.optim.mapped_group import MappedGroup
 from rnnbench.optim.nested_state import stored
+from rnnbench.optim.one_by_one import CannotStepTogetherError
 from rnnbench.optim.parameter_group import Layout, ParameterGroup
 
-NUM_STEPS = 3
-"""Trial steps before the state is saved, and after it."""
+NUM_STEPS = 6
+"""Trial steps before the state is saved, and after it; some classes do more at every tenth step."""
+
+SCALES = (1e-3, 1.0, 30.0)
+"""Factors of the parameters and gradients of the replicas in the trial."""
+
+
+class Together(Enum):
+    """How a class trains several replicas with equal hyperparameters."""
+
+    STACKED = "stacked"
+    """Their parameters have a first axis for the replicas, of which the class knows nothing."""
+
+    MAPPED = "mapped"
+    """Its steps are made under torch.func.vmap; see `MappedGroup`."""
+
+    ALONE = "alone"
+    """Each replica has an optimizer of its own."""
+
 
 NAMED = "named_parameters"
 """First argument of a class that takes pairs of name and parameter instead of parameters alone."""
@@ -28,7 +48,7 @@ class Trial:
     Attributes:
         template: Form of the nested state of one optimizer.
         prototypes: Name -> shape and type of the tensors and numbers of the state of one replica.
-        can_be_stacked: Whether two replicas that are stacked along a first axis make the steps that they make alone.
+        together: How several replicas make, bit for bit, the steps that they make alone.
         is_schedule_free: Whether it switches between training weights and their average (`train` and `eval`).
         draws_random_numbers: Whether its steps use torch's or numpy's global generator.
         takes_weight_decay: Whether it has the argument weight_decay.
@@ -37,7 +57,7 @@ class Trial:
 
     template: Any
     prototypes: Mapping[str, tuple[torch.Size, torch.dtype]]
-    can_be_stacked: bool
+    together: Together
     is_schedule_free: bool
     draws_random_numbers: bool
     takes_weight_decay: bool
@@ -70,9 +90,9 @@ def try_class(optimizer_class: Any, layout: Layout, arguments: Mapping[str, Any]
     takes = _check_arguments(name, optimizer_class, arguments)
     own = {key: value for key, value in arguments.items() if key != "weight_decay" or takes}
     starts, gradients = _numbers(layout, dtype)
-    make = partial(_new_group, optimizer_class, layout, own, starts)
+    make = partial(_new_group, partial(make_optimizer, optimizer_class, own), layout, starts)
     try:
-        group, draws = make([0], is_stacked=False), False
+        group, draws = make([0]), False
         for gradient in gradients:
             before = _generators()
             group.step(starts, gradient, None)
@@ -86,7 +106,7 @@ def try_class(optimizer_class: Any, layout: Layout, arguments: Mapping[str, Any]
     return Trial(
         template=template,
         prototypes={name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()},
-        can_be_stacked=not draws and _can_be_stacked(make, gradients),
+        together=_together(make, gradients, draws=draws, is_schedule_free=group.is_schedule_free),
         is_schedule_free=group.is_schedule_free,
         draws_random_numbers=draws,
         takes_weight_decay=takes,
@@ -109,25 +129,23 @@ def _check_arguments(name: str, optimizer_class: Any, arguments: Mapping[str, An
 
 
 def _new_group(
-    optimizer_class: Any,
+    make: Callable[..., torch.optim.Optimizer],
     layout: Layout,
-    arguments: Mapping[str, Any],
     theta: Tensor,
     rows: Sequence[int],
-    *,
-    is_stacked: bool,
+    together: Together = Together.ALONE,
 ) -> ParameterGroup:
-    return ParameterGroup(
-        partial(make_optimizer, optimizer_class, arguments), layout, rows, theta, is_stacked=is_stacked
-    )
+    if together is Together.MAPPED:
+        return MappedGroup(make, layout, rows, theta)
+    return ParameterGroup(make, layout, rows, theta, is_stacked=together is Together.STACKED)
 
 
 def _numbers(layout: Layout, dtype: torch.dtype) -> tuple[Tensor, list[Tensor]]:
-    """Parameters (2, P) and gradients of all trial steps, the second row's a thousand times larger."""
+    """Parameters and gradients of all trial steps, a row of each for every scale."""
     generator = torch.Generator().manual_seed(0)
     size = sum(math.prod(shape) for shape in layout.values())
-    scale = torch.tensor([[1e-3], [1.0]], dtype=dtype)
-    drawn = [torch.randn(2, size, generator=generator, dtype=dtype) * scale for _ in range(2 * NUM_STEPS + 1)]
+    scale = torch.tensor(SCALES, dtype=dtype).unsqueeze(1)
+    drawn = [torch.randn(len(scale), size, generator=generator, dtype=dtype) * scale for _ in range(2 * NUM_STEPS + 1)]
     return drawn[0], drawn[1:]
 
 
@@ -138,7 +156,7 @@ def _generators() -> tuple[bytes, bytes]:
 
 
 def _steps(group: ParameterGroup, theta: Tensor, gradients: Sequence[Tensor], first: int = 0) -> Tensor:
-    """Make steps from theta (2, P); returns it with the rows of the group changed."""
+    """Make steps from theta; returns it with the rows of the group changed."""
     theta = theta.clone()
     for number, gradient in enumerate(gradients, first):
         group.step(theta, gradient, number)
@@ -148,9 +166,9 @@ def _steps(group: ParameterGroup, theta: Tensor, gradients: Sequence[Tensor], fi
 
 def _check_resume(name: str, make: Callable[..., ParameterGroup], gradients: Sequence[Tensor]) -> None:
     """Check that an optimizer whose state was saved and loaded makes the same steps."""
-    group = make([0], is_stacked=False)
+    group = make([0])
     middle = _steps(group, torch.zeros_like(gradients[0]), gradients[:NUM_STEPS])
-    resumed = make([0], is_stacked=False)
+    resumed = make([0])
     resumed.load(group.template(), group.rows_of_state())
     rest = gradients[NUM_STEPS:]
     if not torch.equal(_steps(group, middle, rest, NUM_STEPS), _steps(resumed, middle, rest, NUM_STEPS)):
@@ -160,19 +178,51 @@ def _check_resume(name: str, make: Callable[..., ParameterGroup], gradients: Seq
         )
 
 
+def _together(
+    make: Callable[..., ParameterGroup], gradients: Sequence[Tensor], *, draws: bool, is_schedule_free: bool
+) -> Together:
+    """How replicas can be trained together so that each makes the steps that it makes alone, bit for bit."""
+    if not draws and _can_be_stacked(make, gradients):
+        return Together.STACKED
+    return Together.MAPPED if not is_schedule_free and _can_be_mapped(make, gradients) else Together.ALONE
+
+
 def _can_be_stacked(make: Callable[..., ParameterGroup], gradients: Sequence[Tensor]) -> bool:
-    """Whether two replicas that are stacked make the steps that they make alone, bit for bit."""
+    """Whether replicas that are stacked make the steps that they make alone, bit for bit."""
     start = gradients[-1]
     try:
-        stacked_group = make([0, 1], is_stacked=True)
+        stacked_group = make(range(len(start)), Together.STACKED)
         stacked = _steps(stacked_group, start, gradients)
     except Exception:
         return False  # it needs the shapes of the layout
     tensors = stored(stacked_group.state()).values()
     if any(tensor.dim() > 0 and tensor.shape[0] != len(stacked) for tensor in tensors):
         return False
-    for row in range(2):
-        alone = _steps(make([row], is_stacked=False), start, gradients)
+    for row in range(len(start)):
+        alone = _steps(make([row]), start, gradients)
         if not torch.equal(stacked[row], alone[row]):
             return False
     return True
+
+
+def _can_be_mapped(make: Callable[..., ParameterGroup], gradients: Sequence[Tensor]) -> bool:
+    """Whether replicas under vmap, from the second step on, make the steps that they make alone, bit for bit."""
+    groups = [make([row]) for row in range(len(SCALES))]
+    alone = gradients[-1]
+    for group in groups:
+        alone = _steps(group, alone, gradients[:1])
+    rows = [group.rows_of_state() for group in groups]
+    try:
+        mapped = make(range(len(groups)), Together.MAPPED)
+        mapped.load(groups[0].template(), {name: torch.cat([each[name] for each in rows]) for name in rows[0]})
+        theta = _steps(mapped, alone, gradients[1:], 1)
+    except (Exception, CannotStepTogetherError):
+        return False  # it branches on the values of tensors, or keeps state of another form after its first step
+    for group in groups:
+        alone = _steps(group, alone, gradients[1:], 1)
+    rows = [group.rows_of_state() for group in groups]
+    together = mapped.rows_of_state()
+    same = together.keys() == rows[0].keys() and all(
+        torch.equal(together[name], torch.cat([each[name] for each in rows])) for name in together
+    )
+    return same and torch.equal(theta, alone)

@@ -3,6 +3,7 @@
 import inspect
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -18,9 +19,12 @@ from rnnbench.config.build import build
 from rnnbench.config.errors import ConfigError
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import parse_request
+from rnnbench.optim import torch_optimizer
+from rnnbench.optim.mapped_group import MappedGroup
 from rnnbench.optim.muon import Muon
 from rnnbench.optim.nested_state import contiguous, restored, stored, without_tensors
 from rnnbench.optim.torch_optimizer import TorchOptimizer
+from rnnbench.optim.torch_trial import Together
 
 ROOT = Path(__file__).parents[2]
 LAYOUT = {"weight_ih": (6, 2), "weight_hh": (6, 6), "bias": (6,), "weight_out": (1, 6)}
@@ -43,33 +47,45 @@ STACKED = [
     (pytorch_optimizer.ScheduleFreeAdamW, {"warmup_steps": 3}),
     (Muon, MUON),
 ]
-OTHERS = [
-    (torch.optim.Adafactor, {}),
+MAPPED = [
     (pytorch_optimizer.SOAP, {"precondition_frequency": 3}),
-    (pytorch_optimizer.Shampoo, {"preconditioning_compute_steps": 2}),
+    (pytorch_optimizer.Shampoo, {"preconditioning_compute_steps": 2, "momentum": 0.5}),
     (pytorch_optimizer.Kron, {}),
 ]
-ALL = pytest.mark.parametrize(("cls", "keys"), STACKED + OTHERS, ids=lambda each: getattr(each, "__name__", ""))
+ALONE = [(torch.optim.Adafactor, {})]
+ALL = pytest.mark.parametrize(("cls", "keys"), STACKED + MAPPED + ALONE, ids=lambda each: getattr(each, "__name__", ""))
 
 
 def column(*values):
     return torch.tensor(values, dtype=torch.float64).unsqueeze(1)
 
 
+@pytest.fixture(autouse=True)
+def _two_replicas_are_mapped(monkeypatch):
+    monkeypatch.setattr(torch_optimizer, "SMALLEST_MAPPED", 2)
+
+
+MADE = {}
+
+
 def make(cls, keys, lrs=LRS, weight_decay=0.0):
-    endless = column(*[math.inf] * len(lrs))
-    return TorchOptimizer.of_class(
-        cls,
-        LAYOUT,
-        keys,
-        dtype=torch.float32,
-        batch_size=5,
-        lr=column(*lrs),
-        weight_decay=column(*[weight_decay] * len(lrs)),
-        clip_norm=endless,
-        clip_value=endless,
-        information_flow=0 / endless,
-    )
+    """A new optimizer; the trial steps are made once for each combination of arguments."""
+    combination = (cls, repr(keys), lrs, weight_decay)
+    if combination not in MADE:
+        endless = column(*[math.inf] * len(lrs))
+        MADE[combination] = TorchOptimizer.of_class(
+            cls,
+            LAYOUT,
+            keys,
+            dtype=torch.float32,
+            batch_size=5,
+            lr=column(*lrs),
+            weight_decay=column(*[weight_decay] * len(lrs)),
+            clip_norm=endless,
+            clip_value=endless,
+            information_flow=0 / endless,
+        )
+    return replace(MADE[combination])
 
 
 def gradients(count, seed=1):
@@ -162,18 +178,35 @@ def test_a_replica_that_diverges_changes_nothing_for_the_others(cls, keys):
     assert wild[1].isnan().all()
 
 
-@pytest.mark.parametrize(("cls", "keys"), STACKED, ids=lambda each: getattr(each, "__name__", ""))
-def test_a_class_that_can_be_given_replicas_in_a_stack_steps_replicas_with_equal_hyperparameters_together(cls, keys):
+@pytest.mark.parametrize(
+    ("cls", "keys", "together", "rows_of_groups"),
+    [(*each, Together.STACKED, [[0, 2], [1]]) for each in STACKED]
+    + [(*each, Together.MAPPED, [[0, 2], [1]]) for each in MAPPED]
+    + [(*each, Together.ALONE, [[0], [1], [2]]) for each in ALONE],
+    ids=lambda each: getattr(each, "__name__", ""),
+)
+def test_replicas_with_equal_hyperparameters_share_a_group_where_they_get_the_bits_that_they_get_alone(
+    cls, keys, together, rows_of_groups
+):
     optimizer = make(cls, keys)
-    assert optimizer.trial.can_be_stacked
-    assert optimizer._rows_of_groups(3, {}) == [[0, 2], [1]]
+    assert optimizer.trial.together is together
+    start = torch.zeros(len(LRS), SIZE)
+    _, state, _ = train(optimizer, start, optimizer.initial_state(start), gradients(2))
+    groups = optimizer._groups(start, state)
+    assert [group.rows for group in groups] == rows_of_groups
+    assert isinstance(groups[0], MappedGroup) == (together is Together.MAPPED)
 
 
-@pytest.mark.parametrize(("cls", "keys"), OTHERS, ids=lambda each: getattr(each, "__name__", ""))
-def test_a_class_that_mixes_entries_gets_an_optimizer_for_each_replica(cls, keys):
-    optimizer = make(cls, keys)
-    assert not optimizer.trial.can_be_stacked
-    assert optimizer._rows_of_groups(3, {}) == [[0], [1], [2]]
+def test_a_decomposition_that_fails_for_one_replica_leaves_the_others_untouched():
+    start, steps = gradients(1, seed=2)[0], gradients(4)
+    lrs = (1e-2,) * 3
+    cls, keys = MAPPED[1]
+    healthy, _, _ = train(make(cls, keys, lrs), start, make(cls, keys, lrs).initial_state(start), steps)
+    broken = [each.clone() for each in steps]
+    broken[1][1] = 1e30  # whose square is infinite
+    wild, _, _ = train(make(cls, keys, lrs), start, make(cls, keys, lrs).initial_state(start), broken)
+    assert torch.equal(wild[[0, 2]], healthy[[0, 2]])
+    assert wild[1].isnan().all()
 
 
 @pytest.mark.parametrize("shape", [(6, 6), (8, 2)])
@@ -219,8 +252,23 @@ class TakesAnything(torch.optim.SGD):
         super().__init__(params, lr)
 
 
-def test_mixing_is_found_by_trial():
-    assert not make(NormalizedStep, {}).trial.can_be_stacked
+class BranchesOnValues(torch.optim.SGD):
+    """Steps only where its first entry is positive, which the other replicas would have to follow."""
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad.flatten()[0] > 0:
+                    parameter -= group["lr"] * parameter.grad
+
+
+@pytest.mark.parametrize(("cls", "together"), [(NormalizedStep, Together.MAPPED), (BranchesOnValues, Together.ALONE)])
+def test_mixing_is_found_by_trial(cls, together):
+    assert make(cls, {}).trial.together is together
+    start, steps = torch.zeros(len(LRS), SIZE), gradients(3)
+    theta, _, _ = train(make(cls, {}), start, make(cls, {}).initial_state(start), steps)
+    for row, lr in enumerate(LRS):
+        assert torch.equal(theta[row], by_hand(cls, {}, lr, start[row], [each[row] for each in steps], draws=False))
 
 
 @pytest.mark.parametrize(
@@ -248,7 +296,7 @@ def test_a_file_alone_makes_an_optimizer_of_a_class_of_torch(tmp_path):
     optimizer = build(configs).optimizer
     assert isinstance(optimizer, TorchOptimizer)
     assert optimizer.own["momentum_decay"].tolist() == [[0.1], [0.1], [0.2], [0.2]]
-    assert optimizer._rows_of_groups(4, {}) == [[0, 1], [2, 3]]
+    assert optimizer._rows_of_groups(torch.zeros(4, 1), {}) == [[0, 1], [2, 3]]
 
 
 def test_a_library_that_is_not_installed_is_named_with_its_extra(monkeypatch):

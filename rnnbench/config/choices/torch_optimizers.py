@@ -1,6 +1,7 @@
 """The keys of the optimizers from torch.optim and pytorch-optimizer. Fields as in `rnnbench.config.schema`.
 
-Values and names are those of the classes, with one exception: `lr` has a default of its own.
+Values and names are those of the classes, with two exceptions: `lr` has defaults of its own, and Shampoo computes its
+roots at every tenth update, since they take most of its time; the class does so at every update.
 """
 
 from dataclasses import dataclass
@@ -99,7 +100,9 @@ class ShampooConfig(FirstOrderConfig):
 
     lr: float = other_default(FirstOrderConfig, "lr", 1e-2)
     momentum: float = option(0.0, "momentum of the gradient", low=0, below=1, per_replica=True)
-    preconditioning_compute_steps: int = option(1, "updates between two roots", low=1)
+    preconditioning_compute_steps: int = option(
+        10, "updates between two roots; before the first, parameters stay as they are", low=1
+    )
     matrix_eps: float = option(1e-6, "first value of the sums' diagonals", above=0, per_replica=True)
 
 
