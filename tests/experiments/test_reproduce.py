@@ -111,7 +111,7 @@ SMALL = {
         "exponents": 1,
         "flossing_updates": 1,
     },
-    "chain_init": {"sequence_length": 6, "control_length": 4, "hidden_size": 2, "end_seed": 201, "updates": 1},
+    "chain_init": {"sequence_length": 12, "control_length": 10, "hidden_size": 2, "end_seed": 201, "updates": 1},
     "sutskever_2013": {
         "adding_length": 10,
         "multiplication_length": 10,
