@@ -17,6 +17,8 @@ from rnnbench.run.single_run import run_job
 SMALL = ("task.sequence_length=10", "model.hidden_size=6", "budget.updates=2", "threads=2")
 EVERY = ("record.log_every=1", "record.evaluate_every=1")
 HF = tuple(f"optim.{name}_batch_size=200" for name in ("gradient", "curvature", "backtracking", "line_search"))
+OWN = {"hf": HF, "shampoo": ("optim.preconditioning_compute_steps=1",)}
+"""Overrides of an optimizer; Shampoo takes no step before its first roots."""
 OPTIMIZERS = sorted(path.stem for path in (conf_dir() / "optim").glob("*.yaml"))
 
 
@@ -32,7 +34,7 @@ CASES = [
 def test_every_optimizer_steps_and_every_probe_reads(optim, model, task, tmp_path):
     torch.backends.cudnn.allow_tf32 = True  # as torch has it
     overrides = [f"task={task}", f"model={model}", f"optim={optim}", "init.num_connections=4"]
-    table = run(tmp_path, *overrides, *(HF if optim == "hf" else ()))
+    table = run(tmp_path, *overrides, *OWN.get(optim, ()))
     assert (table["update/norm"] > 0).any() or optim == "random_guessing"  # keeps the weights if no guess is better
     assert not torch.backends.cudnn.allow_tf32
 
