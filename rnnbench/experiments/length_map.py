@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from matplotlib.patches import Rectangle
 
-from rnnbench.reports.heat_map import COLOR_MAP
+from rnnbench.reports.heat_map import COLOR_MAP, draw_missing, text_color
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -99,10 +98,10 @@ class LengthMap:
                     seconds = limits[length] if measure == "seconds" else None
                     solved, runs = self.counts(task, optimizer, length, seconds)
                     shares[y, x] = solved / runs
-                    color = "white" if shares[y, x] < 0.55 else "black"
-                    axes.text(x, y, f"{solved} of {runs}", color=color, ha="center", va="center", fontsize=7)
+                    text, color = f"{solved} of {runs}", text_color(shares[y, x])
+                    axes.text(x, y, text, color=color, ha="center", va="center", fontsize=7)
                 else:
-                    _draw_missing(axes, x, y, self.reason(task, optimizer, length))
+                    draw_missing(axes, x, y, self.reason(task, optimizer, length))
         axes.imshow(np.ma.masked_invalid(shares), COLOR_MAP, vmin=0, vmax=1, aspect="auto")
         names = [
             f"{length}" + ("" if measure == "sequences" or limits[length] is None else f"\n{limits[length]:.2g} s")
@@ -117,10 +116,3 @@ class LengthMap:
 
 def _is_half(counts: tuple[int, int]) -> bool:
     return 2 * counts[0] >= counts[1]
-
-
-def _draw_missing(axes: "Axes", x: int, y: int, reason: str) -> None:
-    """Hatch a cell that was not run."""
-    axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, hatch="////", alpha=0.3, linewidth=0))
-    box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-    axes.text(x, y, reason, bbox=box, ha="center", va="center", fontsize=6)

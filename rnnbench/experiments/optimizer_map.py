@@ -7,10 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from matplotlib.patches import Rectangle
 
 from rnnbench.reports.drawing import COLORS, FOREGROUND, set_share_axis
-from rnnbench.reports.heat_map import COLOR_MAP
+from rnnbench.reports.heat_map import COLOR_MAP, draw_missing, text_color
 from rnnbench.reports.optimizer_charts import profile_corners
 from rnnbench.reports.statistics import performance_profile, wilson_interval
 
@@ -128,16 +127,13 @@ class OptimizerMap:
         for y, name in enumerate(self.optimizers):
             for x, problem in enumerate(problems):
                 found = self.tuned.get((name, problem))
-                place: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 6}
                 if found is None:
-                    box = Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, hatch="////", alpha=0.4, linewidth=0)
-                    axes.add_patch(box)
-                    axes.text(x, y, "not tried", bbox={"facecolor": "white", "edgecolor": "none", "pad": 1}, **place)
+                    draw_missing(axes, x, y, "not tried")
                     continue
                 shares[y, x] = found.solved / found.runs
                 low, high = (f"{100 * bound:.0f}" for bound in found.interval)
-                color = "white" if shares[y, x] < 0.55 else "black"
-                axes.text(x, y, f"{found.solved}/{found.runs}\n{low} to {high} %", color=color, **place)
+                text, color = f"{found.solved}/{found.runs}\n{low} to {high} %", text_color(shares[y, x])
+                axes.text(x, y, text, color=color, ha="center", va="center", fontsize=6)
         axes.imshow(np.ma.masked_invalid(shares), COLOR_MAP, vmin=0, vmax=1, aspect="auto")
         axes.set_xticks(range(len(problems)), problems, rotation=90, fontsize=7)
         axes.set_yticks(range(len(self.optimizers)), self.optimizers)

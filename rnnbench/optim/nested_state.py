@@ -7,7 +7,7 @@ the nesting do not; they are copied from a template, the state after a few trial
 Letters: k replicas whose parameters lie in the same tensors.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -71,13 +71,18 @@ def tensors_of(value: Any) -> list[Tensor]:
     return [leaf for _, leaf in leaves(value) if isinstance(leaf, Tensor)]
 
 
+def map_tensors(function: Callable[[Tensor], Tensor], value: Any) -> Any:
+    """The same nested state with other tensors, made one by one in the order of `leaves`."""
+    if isinstance(value, Mapping):
+        return {key: map_tensors(function, inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map_tensors(function, inner) for inner in value)
+    return function(value) if isinstance(value, Tensor) else value
+
+
 def with_tensors(value: Any, tensors: Iterator[Tensor]) -> Any:
     """The same nested state with other tensors, taken in the order of `leaves`."""
-    if isinstance(value, Mapping):
-        return {key: with_tensors(inner, tensors) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(with_tensors(inner, tensors) for inner in value)
-    return next(tensors) if isinstance(value, Tensor) else value
+    return map_tensors(lambda _: next(tensors), value)
 
 
 def are_contiguous(value: Any) -> bool:
@@ -115,20 +120,12 @@ def restored(template: Any, named: Mapping[str, Tensor], path: Path = ()) -> Any
 
 def contiguous(value: Any) -> Any:
     """The same nested state with contiguous tensors: the bits of a product may depend on how its factors lie."""
-    if isinstance(value, Mapping):
-        return {key: contiguous(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(contiguous(inner) for inner in value)
-    return value.contiguous() if isinstance(value, Tensor) else value
+    return map_tensors(Tensor.contiguous, value)
 
 
 def without_tensors(template: Any) -> Any:
     """The same nested state with empty tensors, which keeps no memory."""
-    if isinstance(template, Mapping):
-        return {key: without_tensors(inner) for key, inner in template.items()}
-    if isinstance(template, list | tuple):
-        return type(template)(without_tensors(inner) for inner in template)
-    return torch.empty(0) if isinstance(template, Tensor) else template
+    return map_tensors(lambda _: torch.empty(0), template)
 
 
 def _name(path: Path) -> str:

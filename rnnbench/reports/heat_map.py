@@ -3,10 +3,12 @@
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 
 from rnnbench.reports import drawing, fields
 from rnnbench.reports.chart import Cell, Chart, file_name
@@ -88,8 +90,7 @@ def _picture(groups: Sequence[Group], down: str, across: str) -> drawing.Picture
         axes.pcolormesh(np.ma.masked_invalid(shares), cmap=color_map, vmin=0, vmax=1, edgecolors="face", linewidth=0.3)
         for group in groups:
             place = xs.index(group.values[1]) + 0.5, ys.index(group.values[0]) + 0.5
-            color = "#ffffff" if group.share_solved < 0.55 else "#000000"
-            text = f"{group.num_solved}/{len(group.runs)}"
+            text, color = f"{group.num_solved}/{len(group.runs)}", text_color(group.share_solved)
             axes.text(*place, text, color=color, ha="center", va="center", fontsize=8)
         axes.set_xticks(np.arange(len(xs)) + 0.5, _words(xs), rotation=_rotation(xs))
         axes.set_yticks(np.arange(len(ys)) + 0.5, _words(ys))
@@ -98,6 +99,32 @@ def _picture(groups: Sequence[Group], down: str, across: str) -> drawing.Picture
         axes.set(xlabel=across, ylabel=down)
 
     return drawing.Picture(paint, width=max(5.2, 1.4 + 0.5 * len(xs)), height=max(2.4, 1.2 + 0.36 * len(ys)))
+
+
+def text_color(share: float) -> str:
+    """Return a color that can be read on the color of a share."""
+    return "#ffffff" if share < 0.55 else "#000000"
+
+
+def draw_missing(axes: Axes, x: float, y: float, reason: str) -> None:
+    """Hatch a cell that has no runs.
+
+    Args:
+        axes: Axes of the map.
+        x: Center of the cell.
+        y: Center of the cell.
+        reason: Why it has none, which is written into it.
+    """
+    style: dict[str, Any] = {
+        "fill": False,
+        "hatch": "////",
+        "edgecolor": drawing.FOREGROUND,
+        "alpha": 0.4,
+        "linewidth": 0,
+    }
+    axes.add_patch(Rectangle((x - 0.47, y - 0.47), 0.94, 0.94, **style))
+    back = {"facecolor": "#ffffff", "edgecolor": "none", "pad": 1.0}
+    axes.text(x, y, reason, fontsize=6, ha="center", va="center", color="#000000", bbox=back)
 
 
 def _rotation(values: Sequence[fields.Value]) -> float:

@@ -6,13 +6,12 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
 
 from rnnbench.reports import drawing
 from rnnbench.reports.chart import Cell, Chart
 from rnnbench.reports.contest import Contest, make_contest
 from rnnbench.reports.groups import Group
-from rnnbench.reports.heat_map import COLOR_MAP
+from rnnbench.reports.heat_map import COLOR_MAP, draw_missing, text_color
 from rnnbench.reports.runs import Measure
 from rnnbench.reports.statistics import performance_profile
 
@@ -89,14 +88,10 @@ def _map(contest: Contest) -> Chart:
 def _paint_cell(axes: Axes, x: int, y: int, group: Group | None) -> None:
     """Write the numbers of a cell, or mark it as not tried."""
     if group is None:
-        style: dict[str, Any] = {"fill": False, "hatch": "////", "edgecolor": drawing.FOREGROUND, "alpha": 0.4}
-        axes.add_patch(Rectangle((x + 0.03, y + 0.03), 0.94, 0.94, linewidth=0, **style))
-        back = {"facecolor": "#ffffff", "edgecolor": "none", "pad": 1.0}
-        axes.text(x + 0.5, y + 0.5, "not tried", fontsize=6, ha="center", va="center", color="#000000", bbox=back)
+        draw_missing(axes, x + 0.5, y + 0.5, "not tried")
         return
-    color = "#ffffff" if group.share_solved < 0.55 else "#000000"
     low, high = (f"{100 * bound:.0f}" for bound in group.interval)
-    place: dict[str, Any] = {"color": color, "ha": "center", "va": "center"}
+    place: dict[str, Any] = {"color": text_color(group.share_solved), "ha": "center", "va": "center"}
     axes.text(x + 0.5, y + 0.36, f"{group.num_solved}/{len(group.runs)}", fontsize=8, **place)
     axes.text(x + 0.5, y + 0.72, f"{low} to {high} %", fontsize=6, **place)
 
