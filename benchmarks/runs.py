@@ -11,7 +11,7 @@ from rnnbench.run.setup import set_up
 
 HF_RUN = (
     *("optim=hf", "task.sequence_length=50", "optim.gradient_batch_size=2000", "optim.curvature_batch_size=500"),
-    *("optim.backtracking_batch_size=500", "optim.line_search_batch_size=500", "optim.batch_doubling_every=0"),
+    "optim.batch_doubling_every=0",
 )
 """Hessian-free with large batches, whatever the default is, so that measurements of all revisions can be compared."""
 

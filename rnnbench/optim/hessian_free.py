@@ -39,8 +39,6 @@ class HessianFree(HessianFreeStep):
 
     gradient_batch_size: int
     curvature_batch_size: int
-    backtracking_batch_size: int
-    line_search_batch_size: int
     batch_doubling_every: int
     max_batch_factor: int
 
@@ -52,23 +50,24 @@ class HessianFree(HessianFreeStep):
     @property
     @override
     def batch_sizes(self) -> Mapping[str, int]:
-        sizes = {"gradient_batch_size": self.gradient_batch_size, "curvature_batch_size": self.curvature_batch_size}
-        if self.backtracking != "none" and self.backtracking_batch == "fresh":
-            sizes["backtracking_batch_size"] = self.backtracking_batch_size
-        if self.line_search_batch in FRESH:
-            sizes["line_search_batch_size"] = self.line_search_batch_size
-        return sizes
+        return {"gradient_batch_size": self.gradient_batch_size, "curvature_batch_size": self.curvature_batch_size}
 
     @property
     @override
     def num_drawn_sequences(self) -> int:
         """All batches of one update together, at their largest size; the curvature's is a part of the gradient's."""
-        return (sum(self.batch_sizes.values()) - self.curvature_batch_size) * self._largest_factor
+        num_fresh = (self._judging_batch in FRESH) + (self.line_search_batch in FRESH)
+        return (self.gradient_batch_size + num_fresh * self.curvature_batch_size) * self._largest_factor
 
     @property
     def num_kept_sequences(self) -> int:
         """The curvature batch, at its largest size."""
         return self.curvature_batch_size * self._largest_factor
+
+    @property
+    def _judging_batch(self) -> str:
+        """The batch of backtracking; without backtracking none is needed, so this is one that is already drawn."""
+        return self.backtracking_batch if self.backtracking != "none" else "curvature"
 
     @property
     def _largest_factor(self) -> int:
@@ -106,17 +105,16 @@ class HessianFree(HessianFreeStep):
 
     def _draw(self, draw: DrawObjective, factor: int, gradient: Objective) -> Batches:
         """Draw the other batches, given that of the gradient."""
-        curvature = gradient.rows(0, factor * self.curvature_batch_size)
+        size = factor * self.curvature_batch_size
+        curvature = gradient.rows(0, size)
         drawn = {"gradient": gradient, "curvature": curvature}
 
-        def choose(name: str, stream: Stream, batch_size: int) -> Objective:
-            return draw(stream, factor * batch_size) if name in FRESH else drawn[name]
+        def choose(name: str, stream: Stream) -> Objective:
+            return draw(stream, size) if name in FRESH else drawn[name]
 
-        # Without backtracking no batch is needed: use one that is already drawn.
-        judging = self.backtracking_batch if self.backtracking != "none" else "curvature"
         return Batches(
             gradient,
             curvature,
-            choose(judging, Stream.BACKTRACKING, self.backtracking_batch_size),
-            choose(self.line_search_batch, Stream.LINE_SEARCH, self.line_search_batch_size),
+            choose(self._judging_batch, Stream.BACKTRACKING),
+            choose(self.line_search_batch, Stream.LINE_SEARCH),
         )

@@ -25,8 +25,6 @@ HF = [
     "model.hidden_size=5",
     "optim.gradient_batch_size=8",
     "optim.curvature_batch_size=4",
-    "optim.backtracking_batch_size=4",
-    "optim.line_search_batch_size=4",
     "optim.max_cg_iterations=3",
 ]
 NAG = [

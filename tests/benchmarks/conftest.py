@@ -9,8 +9,6 @@ TINY = {
     "optim=hf": {
         "optim.gradient_batch_size": 8,
         "optim.curvature_batch_size": 4,
-        "optim.backtracking_batch_size": 4,
-        "optim.line_search_batch_size": 4,
         "optim.max_cg_iterations": 3,
         "model.hidden_size": 5,
         "task.sequence_length": 12,

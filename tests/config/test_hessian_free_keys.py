@@ -27,8 +27,6 @@ PAPERS = {
     "hf_martens_sutskever2011": {
         "gradient_batch_size": 10_000,
         "curvature_batch_size": 1000,
-        "backtracking_batch_size": 1000,
-        "line_search_batch_size": 1000,
         "weight_decay": 2e-5,
         "damping": 0.01,
         "structural_damping": 0.03 / 4,  # of a distance a quarter as large as ours
@@ -73,6 +71,11 @@ def test_removed_keys_at_their_defaults_are_accepted(composer):
     assert read() == config
     _, read = stored(composer, backtracking="best", keep_iterates_every=10)
     assert read().optim.backtracking == "best"
+    _, read = stored(composer, backtracking_batch_size=125, line_search_batch_size=125)
+    assert read() == config
+    unused = {"backtracking_batch": "curvature", "line_search_batch": "gradient"}
+    _, read = stored(composer, backtracking_batch_size=1, line_search_batch_size=2, **unused)
+    assert read().optim.line_search_batch == "gradient"
 
 
 @pytest.mark.parametrize(
@@ -81,6 +84,7 @@ def test_removed_keys_at_their_defaults_are_accepted(composer):
         ({"cg_dtype": "float32"}, r"optim.cg_dtype=float32: this key has been removed.* with float64 can go on"),
         ({"reset_warm_start": False}, r"optim.reset_warm_start=false: .* with true can go on"),
         ({"keep_iterates_every": 3}, r"optim.keep_iterates_every=3: .* with null can go on"),
+        ({"line_search_batch_size": 60}, r"optim.line_search_batch_size=60: .* with 125 can go on"),
         ({"backtracking": "best"}, r"optim.keep_iterates_every=null: .* with 10 can go on"),
     ],
 )

@@ -34,8 +34,6 @@ def hessian_free(num_replicas=1, **changes):
         "backtracking_batch": "fresh",
         "line_search_batch": "fresh",
         "line_search_sufficient_decrease": same(0.0),
-        "backtracking_batch_size": 20,
-        "line_search_batch_size": 20,
         "damping": same(0.1),
         "structural_damping": same(0.3),
         "max_cg_iterations": 50,

@@ -76,7 +76,7 @@ def test_cg_starts_from_the_decayed_last_solution():
 def test_batches_come_from_their_streams_with_their_sizes():
     matrix, b = problem()
     theta = torch.ones(2, 6, dtype=torch.float64)
-    optimizer = hessian_free(2, backtracking_batch_size=21, line_search_batch_size=22)
+    optimizer = hessian_free(2)
     drawn = []
 
     def draw(stream, size):
@@ -84,8 +84,8 @@ def test_batches_come_from_their_streams_with_their_sizes():
         return Quadratic(matrix, b)
 
     optimizer.update(theta, optimizer.initial_state(theta), 0, draw)
-    assert drawn == [(0, 40), (2, 21), (3, 22)]
-    assert optimizer.num_drawn_sequences == 40 + 21 + 22
+    assert drawn == [(0, 40), (2, 20), (3, 20)]
+    assert optimizer.num_drawn_sequences == 40 + 20 + 20
 
 
 def test_inputs_are_not_changed():
@@ -310,10 +310,11 @@ def test_the_reduction_ratio_may_be_that_of_the_line_searchs_sequences():
     matrix, b = problem()
 
     def draw(stream, size):
-        return Quadratic(matrix, b, scale=0.5 if stream == Stream.LINE_SEARCH else 1.0, size=size)
+        searching = stream == Stream.LINE_SEARCH
+        return Quadratic(matrix, b, scale=0.5 if searching else 1.0, size=2 if searching else 1)
 
     def ratio(searched, judged):
-        optimizer = hessian_free(2, line_search_batch=searched, reduction_ratio_batch=judged, line_search_batch_size=80)
+        optimizer = hessian_free(2, line_search_batch=searched, reduction_ratio_batch=judged)
         return optimizer.update(THETA, optimizer.initial_state(THETA), 0, draw).metrics["hf/reduction_ratio"]
 
     own = ratio("both", "curvature")

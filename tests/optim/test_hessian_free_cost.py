@@ -57,7 +57,7 @@ def test_cost_is_what_was_asked_for():
         {"preconditioner": "diagonal", "reduction_ratio": "undamped"},
         {"backtracking_batch": "gradient", "line_search_batch": "curvature"},
     ):
-        optimizer = hessian_free(1, backtracking_batch_size=21, line_search_batch_size=22, **changes)
+        optimizer = hessian_free(1, **changes)
 
         counts = {"forward": 0, "backward": 0, "products": 0}
 

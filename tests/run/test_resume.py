@@ -27,8 +27,6 @@ HF = (
     *SMALL,
     "optim.gradient_batch_size=60",
     "optim.curvature_batch_size=30",
-    "optim.backtracking_batch_size=30",
-    "optim.line_search_batch_size=30",
     "optim.max_cg_iterations=8",
 )
 

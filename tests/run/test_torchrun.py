@@ -37,9 +37,7 @@ NAG = (
 HF = (
     *SMALL,
     "optim.gradient_batch_size=61",
-    "optim.curvature_batch_size=30",
-    "optim.backtracking_batch_size=30",
-    "optim.line_search_batch_size=31",
+    "optim.curvature_batch_size=31",
     "optim.max_cg_iterations=6",
     "optim.damping=10",
     "budget.updates=3",

@@ -30,8 +30,6 @@ HF = (
     "optim=hf",
     "optim.gradient_batch_size=40",
     "optim.curvature_batch_size=20",
-    "optim.backtracking_batch_size=20",
-    "optim.line_search_batch_size=20",
     "optim.max_cg_iterations=6",
 )
 SEEDS = "seed=range(0,4)"

@@ -16,7 +16,7 @@ PROBLEM = ("task.sequence_length", "task.name")
 
 _BATCHES = ("optim.gradient_batch_size", "optim.curvature_batch_size")
 _AS_LARGE = ("optim.backtracking_batch_size", "optim.line_search_batch_size")
-"""Sizes that are shown only if they differ from that of the curvature batch."""
+"""Sizes in older records, shown only if they differ from that of the curvature batch."""
 
 _NOT_LISTED = ("task.", "name", "budget.", "threads", "device", "record.", "probe.", fields.SWEEP)
 

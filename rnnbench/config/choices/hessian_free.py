@@ -23,13 +23,10 @@ class HfConfig(OptimizerConfig):
     )
     gradient_batch_size: int = option(1000, "sequences for the gradient", low=1)
     curvature_batch_size: int = option(
-        125, "sequences for Gauss-Newton products and the reduction ratio, the first of the gradient batch", low=1
-    )
-    backtracking_batch_size: int = option(
-        125, "sequences for backtracking over CG iterates, if backtracking_batch=fresh", low=1
-    )
-    line_search_batch_size: int = option(
-        125, "fresh sequences for the line search, if line_search_batch=both or fresh", low=1
+        125,
+        "sequences for Gauss-Newton products and the reduction ratio, the first of the gradient batch; backtracking "
+        "and the line search have as many fresh ones",
+        low=1,
     )
     batch_doubling_every: int = option(
         50, "updates after which all batch sizes double (beyond the papers); 0: never", low=0
@@ -96,7 +93,9 @@ class HfConfig(OptimizerConfig):
         choices=("none", "walk_back", "best"),
     )
     backtracking_batch: str = option(
-        "fresh", "batch on which backtracking compares iterates", choices=("fresh", "curvature", "gradient")
+        "fresh",
+        "batch on which backtracking compares iterates - fresh: its own, as large as that of the curvature",
+        choices=("fresh", "curvature", "gradient"),
     )
     line_search_batch: str = option(
         "both",
@@ -146,7 +145,16 @@ def current_keys(values: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: A removed key has a value that an update no longer can have.
     """
-    replaced = {**REMOVED, "keep_iterates_every": 10 if values.get("backtracking") == "best" else None}
+    curvature = values.get("curvature_batch_size")
+    unused = {
+        "backtracking_batch_size": values.get("backtracking") == "none" or values.get("backtracking_batch") != "fresh",
+        "line_search_batch_size": values.get("line_search_batch") not in ("both", "fresh"),
+    }
+    replaced = {
+        **REMOVED,
+        "keep_iterates_every": 10 if values.get("backtracking") == "best" else None,
+        **{key: values.get(key) if is_unused else curvature for key, is_unused in unused.items()},
+    }
     for key, value in replaced.items():
         if values.get(key, value) != value:
             given, now = _shown(values[key]), _shown(value)
