@@ -22,7 +22,7 @@ NAG = ("optim=nag", "optim.batch_size=6")
 # Few iterations, since conjugate gradients let rounding grow.
 HF = (
     "optim=hf",
-    *(f"optim.{name}_batch_size=12" for name in ("gradient", "curvature", "backtracking", "line_search")),
+    *(f"optim.{name}_batch_size=12" for name in ("gradient", "curvature")),
     "optim.max_cg_iterations=3",
 )
 

@@ -18,7 +18,7 @@ from rnnbench.training.observation import Observer
 SIZES = ("model.hidden_size=16", "budget.updates=2", "record.log_every=1", "threads=1")
 NAG = ("optim=nag", "optim.batch_size=6")
 HF = (
-    *(f"optim.{name}_batch_size=10" for name in ("gradient", "curvature", "backtracking", "line_search")),
+    *(f"optim.{name}_batch_size=10" for name in ("gradient", "curvature")),
     "optim.max_cg_iterations=3",
 )
 

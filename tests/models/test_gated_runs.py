@@ -16,7 +16,7 @@ from rnnbench.run.single_run import run_job
 
 SMALL = ("task.sequence_length=10", "model.hidden_size=6", "budget.updates=2", "threads=2")
 EVERY = ("record.log_every=1", "record.evaluate_every=1")
-HF = tuple(f"optim.{name}_batch_size=200" for name in ("gradient", "curvature", "backtracking", "line_search"))
+HF = tuple(f"optim.{name}_batch_size=200" for name in ("gradient", "curvature"))
 OWN = {"hf": HF, "shampoo": ("optim.preconditioning_compute_steps=1",)}
 """Overrides of an optimizer; Shampoo takes no step before its first roots."""
 OPTIMIZERS = sorted(path.stem for path in (conf_dir() / "optim").glob("*.yaml"))

@@ -19,7 +19,7 @@ SMALL = [
     "model.hidden_size=8",
     "init.num_connections=4",
     "optim.gradient_batch_size=40",
-    *(f"optim.{name}_batch_size=10" for name in ("curvature", "backtracking", "line_search")),
+    "optim.curvature_batch_size=10",
 ]
 
 
