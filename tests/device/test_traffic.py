@@ -62,13 +62,15 @@ def test_conjugate_gradients_are_read_every_ten_iterations(num_iterations, num_r
 
 @pytest.mark.parametrize("words", ["", "optim.structural_damping=0", "task=memorization_5 optim.damping=1e-3"])
 def test_beside_that_an_update_is_read_once_for_each_step_and_size_that_is_tried(words, simulated, monkeypatch):
-    sizes, losses, of_theta = ["optim.gradient_batch_size=32", "optim.curvature_batch_size=32"], [], Objective.loss
-    monkeypatch.setattr(Objective, "loss", lambda self, theta: losses.append(self.size) or of_theta(self, theta))
-    update, found = second_update(simulated, ["optim=hf", *sizes, *words.split()], losses.clear)
+    sizes = ["optim.gradient_batch_size=32", "optim.curvature_batch_size=32"]
+    evaluated, parts, loss, rows = [], [], Objective.loss, Objective.rows
+    monkeypatch.setattr(Objective, "loss", lambda self, theta: evaluated.append(self) or loss(self, theta))
+    monkeypatch.setattr(Objective, "rows", lambda self, *of: parts.append(rows(self, *of)) or parts[-1])
+    update, found = second_update(simulated, ["optim=hf", *sizes, *words.split()], evaluated.clear)
     reads = [name for way, name in found if way == "read"]
     of_cg = reads.count("tolist")
     assert of_cg == -(-int(update.metrics["hf/cg_iterations"].max()) // SYNC_EVERY)
     # Those on the curvature batch decide together with one on the fresh batch, or without being read. Two decide
     # nothing by themselves: those that walking back and the line search begin with.
-    on_fresh_batches = sum(size != 32 for size in losses)
+    on_fresh_batches = sum(all(one is not part for part in parts) for one in evaluated)
     assert len(reads) == of_cg + on_fresh_batches - 2
