@@ -30,8 +30,8 @@ class StepResult:
     Attributes:
         loss: Loss of the gradient batch before the step, without weight decay.
         damping: Damping lambda of this step.
-        reduction_ratio: Change of the loss on the batch of the key reduction_ratio_batch divided by the change that
-            the quadratic model predicted.
+        reduction_ratio: Change of the loss on the curvature batch divided by the change that the quadratic model
+            predicted.
         cg_iterations: Iterations of conjugate gradients.
         step_size: Factor of the step that the line search accepted; 0: rejected.
         accepted: Whether the parameters were changed.

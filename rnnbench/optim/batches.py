@@ -26,7 +26,6 @@ class Batches:
         tried: Tensor,
         *,
         searches_curvature: bool,
-        has_curvature_ratio: bool,
         has_preconditioner: bool,
         has_undamped_value: bool,
     ) -> dict[str, Tensor]:
@@ -37,15 +36,14 @@ class Batches:
             judged: Iterates that backtracking evaluated, (R,), float64.
             tried: Step sizes that the line search evaluated, (R,), float64.
             searches_curvature: Whether the line search evaluates the curvature batch beside its own.
-            has_curvature_ratio: Whether the reduction ratio needs the loss of the curvature batch after the step.
             has_preconditioner: Whether squared gradients of the curvature batch were computed.
             has_undamped_value: Whether the quadratic model was also evaluated without damping.
         """
         curvature = self.curvature.size
         searched = self.line_search.size + curvature * searches_curvature
         both = self.gradient.size + curvature * (products + has_preconditioner)  # forward and backward
-        # The states at theta count once.
-        forward = both + curvature * (1 + has_curvature_ratio + has_undamped_value) + searched * (1 + tried)
+        # The states at theta, and the loss after the step.
+        forward = both + curvature * (2 + has_undamped_value) + searched * (1 + tried)
         return {
             "products": products,
             "sequences": both + curvature,

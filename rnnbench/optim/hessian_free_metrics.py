@@ -62,8 +62,8 @@ METRICS = (
     ),
     Metric(
         "hf/reduction_ratio",
-        "change of the loss by the full step on the batch of reduction_ratio_batch, divided by the change that the "
-        "quadratic model predicts; at most 0 if the model predicts no decrease, clipped to +-1e6",
+        "change of the loss on the curvature batch divided by the change that the quadratic model predicts, before the "
+        "line search; at most 0 if the model predicts no decrease, clipped to +-1e6",
         "1",
         "0.25 to 1.2; if often below 0, the batches are too small or the net is chaotic",
     ),
@@ -75,8 +75,7 @@ METRICS = (
     ),
     Metric(
         "hf/actual_reduction",
-        "decrease of the loss by the full step on the batch of reduction_ratio_batch; -1e30 if the loss after the step "
-        "is not finite",
+        "decrease of the loss on the curvature batch; -1e30 if the loss after the step is not finite",
         "loss",
         "above 0",
     ),

@@ -69,9 +69,9 @@ class HessianFreeStep(Optimizer):
 
     g is the gradient, G the Gauss-Newton matrix, lambda the damping, S the structural-damping matrix and mu its weight.
     One update: CG from the decayed last solution; backtracking to an iterate that is better on other sequences;
-    line search on further sequences; adaptation of lambda to the reduction ratio on the curvature batch or on the
-    sequences of the line search. If no step size lowers the loss, the step is rejected and theta is unchanged. If q is
-    above 0 at the step, the last solution was too bad a start: lambda stays, and the next CG starts from zero.
+    adaptation of lambda to the reduction ratio on the curvature batch; line search on further sequences. If no step
+    size lowers the loss, the step is rejected and theta is unchanged. If q is above 0 at the step, the last solution
+    was too bad a start: lambda stays, and the next CG starts from zero.
 
     Attributes: hyperparameters as in the configuration schema (`rnnbench.config.choices.hessian_free`); tensors are
     (R, 1), float64.
@@ -82,7 +82,6 @@ class HessianFreeStep(Optimizer):
     weight_decay: Tensor
     damping: Tensor
     reduction_ratio: str
-    reduction_ratio_batch: str
     rejected_damping: str
     structural_damping: Tensor
     matching_distance: str
@@ -143,16 +142,14 @@ class HessianFreeStep(Optimizer):
         model = QuadraticModel(curvature, theta, gradient, damping)
         solved = self._solve(model, batches.curvature, theta, state["solution"])
         chosen = self._backtrack(judge, theta, solved)
-        slope = (gradient * chosen.step).sum(1, dtype=torch.float64)
-        search = LineSearch(self.line_search_sufficient_decrease)
-        step_size, tried, change = search(self._searched_loss(searched, curvature), theta, chosen.step, slope)
-        if self.reduction_ratio_batch == "curvature":
-            change = curvature.loss(theta + chosen.step) - model.loss
-        actual = finite_change(change)
+        actual = finite_change(curvature.loss(theta + chosen.step) - model.loss)
         predicted = chosen.quadratic if self.reduction_ratio == "damped" else model.undamped_value(chosen.step)
         ratio, noise = reduction_ratio(actual, predicted), rounding(model.loss, theta.dtype)
         unknown = (actual.abs() <= noise) & (predicted.abs() <= noise)
         is_lost = chosen.quadratic > 0  # the start was so far off that CG could not make up for it
+        slope = (gradient * chosen.step).sum(1, dtype=torch.float64)
+        search = LineSearch(self.line_search_sufficient_decrease)
+        step_size, tried = search(self._searched_loss(searched, curvature), theta, chosen.step, slope)
         accepted, size = step_size > 0, step_size.unsqueeze(1).to(theta.dtype)
         failed = ~accepted | ((ratio <= 0) & ~unknown)
         failures = torch.where(failed, state["failures"] + 1, 0.0)
@@ -161,7 +158,6 @@ class HessianFreeStep(Optimizer):
             chosen.num_judged,
             tried,
             searches_curvature=self.line_search_batch == "both",
-            has_curvature_ratio=self.reduction_ratio_batch == "curvature",
             has_preconditioner=self.preconditioner == "diagonal",
             has_undamped_value=self.reduction_ratio == "undamped",
         )

@@ -32,7 +32,7 @@ class LineSearch:
 
     def __call__(
         self, loss: Callable[[Tensor], Tensor], theta: Tensor, step: Tensor, slope: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor]:
         """Search along a step.
 
         Args:
@@ -42,8 +42,7 @@ class LineSearch:
             slope: g^T step, (R,), float64.
 
         Returns:
-            Step size of each replica, 0 if none is accepted; how many it tried; change of the loss by the full step;
-            all (R,), float64.
+            Step size of each replica, 0 if none is accepted, and how many it tried; both (R,), float64.
         """
         before = loss(theta)
         wanted = self.sufficient_decrease.squeeze(1) * slope.clamp(max=0)
@@ -54,12 +53,11 @@ class LineSearch:
             tried += accepted == 0
             lower = after < before + size * wanted
             if k == 0:
-                change = after - before
                 lower |= (after - before).abs() <= rounding(before, theta.dtype)
             accepted = torch.where((accepted == 0) & lower, size, accepted)
             if bool((accepted > 0).all()):
                 break
-        return accepted, tried, change
+        return accepted, tried
 
 
 def rounding(loss: Tensor, dtype: torch.dtype) -> Tensor:

@@ -25,7 +25,6 @@ def hessian_free(num_replicas=1, **changes):
         "max_batch_factor": 8,
         "weight_decay": same(0.0),
         "reduction_ratio": "damped",
-        "reduction_ratio_batch": "curvature",
         "rejected_damping": "ratio",
         "matching_distance": "auto",
         "structural_normalization": "batch",

@@ -303,20 +303,3 @@ def test_a_start_that_cg_cannot_make_up_for_is_dropped_and_the_damping_stays():
     assert update.state["damping"][1] != state["damping"][1]
     assert (update.state["solution"] != 0).any(1).tolist() == [False, True]
     assert update.metrics["hf/failures"].tolist() == [1, 0]
-
-
-def test_the_reduction_ratio_may_be_that_of_the_line_searchs_sequences():
-    """The loss of the fresh sequences, twice as many as the curvature's, falls by half as much."""
-    matrix, b = problem()
-
-    def draw(stream, size):
-        searching = stream == Stream.LINE_SEARCH
-        return Quadratic(matrix, b, scale=0.5 if searching else 1.0, size=2 if searching else 1)
-
-    def ratio(searched, judged):
-        optimizer = hessian_free(2, line_search_batch=searched, reduction_ratio_batch=judged)
-        return optimizer.update(THETA, optimizer.initial_state(THETA), 0, draw).metrics["hf/reduction_ratio"]
-
-    own = ratio("both", "curvature")
-    assert torch.allclose(ratio("fresh", "line_search"), 0.5 * own)
-    assert torch.allclose(ratio("both", "line_search"), (2 * 0.5 + 1) / 3 * own)

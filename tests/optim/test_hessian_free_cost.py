@@ -52,7 +52,6 @@ def test_cost_is_what_was_asked_for():
         {},
         {"backtracking": "none"},
         {"line_search_batch": "both"},
-        {"line_search_batch": "both", "reduction_ratio_batch": "line_search"},
         {"backtracking": "best"},
         {"preconditioner": "diagonal", "reduction_ratio": "undamped"},
         {"backtracking_batch": "gradient", "line_search_batch": "curvature"},

@@ -70,15 +70,14 @@ def test_line_search_takes_the_first_size_that_lowers_the_loss():
     def function(replica, x):
         return [-x, x if x > 0.6 else -x, x, float("nan") if x > 0.9 else -x][replica]
 
-    sizes, tried, change = search(Valley(function), 4)
-    assert change.tolist() == pytest.approx([-1, 1, 1, float("nan")], nan_ok=True)
+    sizes, tried = search(Valley(function), 4)
     assert sizes.tolist() == pytest.approx([1.0, 0.8**3, 0.0, 0.8])
     assert tried.tolist() == [1, 4, 50, 2]
 
 
 def test_line_search_ends():
     loss = Valley(lambda replica, x: x)
-    sizes, *_ = search(loss, 1, max_steps=7)
+    sizes, _ = search(loss, 1, max_steps=7)
     assert sizes.item() == 0
     assert loss.calls == 8
 
@@ -86,17 +85,17 @@ def test_line_search_ends():
 def test_armijo_asks_for_a_share_of_the_slope():
     # The loss 1.1 x^2 - x falls by size - 1.1 size^2 where the slope is -1: a share c is reached below (1 - c) / 1.1.
     for share in (0.0, 0.3, 0.6):
-        sizes, *_ = search(Valley(lambda replica, x: 1.1 * x * x - x), 1, share)
+        sizes, _ = search(Valley(lambda replica, x: 1.1 * x * x - x), 1, share)
         assert sizes.item() == pytest.approx(next(0.8**k for k in range(1, 50) if 0.8**k < (1 - share) / 1.1))
     # A step that goes uphill in the model is not asked to rise.
-    sizes, *_ = search(Valley(lambda replica, x: 1e-3 * x), 1, 0.3, slope=1.0)
+    sizes, _ = search(Valley(lambda replica, x: 1e-3 * x), 1, 0.3, slope=1.0)
     assert sizes.item() == 0
 
 
 def test_a_full_step_within_rounding_is_accepted():
-    sizes, *_ = search(Valley(lambda replica, x: 1.0 + (5e-8 if x else 0)), 1, dtype=torch.float32)
+    sizes, _ = search(Valley(lambda replica, x: 1.0 + (5e-8 if x else 0)), 1, dtype=torch.float32)
     assert sizes.item() == 1
-    sizes, *_ = search(Valley(lambda replica, x: 1.0 + (5e-7 if x else 0)), 1, dtype=torch.float32)
+    sizes, _ = search(Valley(lambda replica, x: 1.0 + (5e-7 if x else 0)), 1, dtype=torch.float32)
     assert sizes.item() == 0
 
 

@@ -46,12 +46,6 @@ class HfConfig(OptimizerConfig):
         "(released code of Martens 2010)",
         choices=("damped", "undamped"),
     )
-    reduction_ratio_batch: str = option(
-        "curvature",
-        "sequences of the reduction ratio - curvature: its batch; line_search: those on which the line search "
-        "evaluates the loss, so that a step that fits the noise of its batch has a low ratio (beyond the papers)",
-        choices=("curvature", "line_search"),
-    )
     rejected_damping: str = option(
         "ratio",
         "damping after the line search rejects a step - ratio: by the reduction ratio; increase: always grows "
@@ -133,6 +127,7 @@ REMOVED: Mapping[str, Any] = {
     "preconditioner_exponent": 0.75,
     "reset_warm_start": True,
     "backtracking_judge": "loss",
+    "reduction_ratio_batch": "curvature",
     "line_search_decrease": 0.8,
     "max_line_search_steps": 50,
 }
