@@ -57,11 +57,10 @@ def section(results: Path) -> tuple[str, bytes] | None:
     Raises:
         PageError: A record is damaged.
     """
-    experiment = OptimizersAgainstLength(load_rule(NAME))
-    records = read_records(results / RECORDS / NAME / PARTS, experiment)
-    if not records:
+    experiment, found = read_experiment(results)
+    if not found.records:
         return None
-    found, settings = experiment.map_of(records), experiment.rule.settings
+    settings = experiment.rule.settings
     text = TEXT.format(
         sequences=number(settings["sequences"]),
         hidden_size=settings["hidden_size"],
@@ -75,16 +74,16 @@ def section(results: Path) -> tuple[str, bytes] | None:
     return text, draw_figure(found.draw, width=width, height=height, form="svg")
 
 
-def read_records(folder: Path, experiment: OptimizersAgainstLength) -> dict[str, Any]:
-    """Return the name of each part -> its record, for those that are there.
+def read_experiment(results: Path) -> tuple[OptimizersAgainstLength, LengthMap]:
+    """Return the experiment and the map of its records that are there.
 
     Args:
-        folder: Folder of the records.
-        experiment: The experiment.
+        results: Folder of all results.
 
     Raises:
         PageError: A record is damaged.
     """
+    experiment, folder = OptimizersAgainstLength(load_rule(NAME)), results / RECORDS / NAME / PARTS
     records = {}
     try:
         for task in experiment.rule.settings["tasks"]:
@@ -94,10 +93,11 @@ def read_records(folder: Path, experiment: OptimizersAgainstLength) -> dict[str,
                 cells = [_read(folder / f"{name}_{length}.json") for length in experiment.lengths_of(optimizer)]
                 if pilot is not None:
                     records[name] = {**pilot, "cells": [cell for cell in cells if cell is not None]}
-        _table(experiment.map_of(records))
+        found = experiment.map_of(records)
+        _table(found)
     except (ValueError, KeyError) as error:
         raise PageError(f"a record in {folder} is damaged: {error}") from error
-    return records
+    return experiment, found
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -29,7 +29,7 @@ class HfConfig(OptimizerConfig):
         low=1,
     )
     batch_doubling_every: int = option(
-        50, "updates after which all batch sizes double (beyond the papers); 0: never", low=0
+        100, "updates after which all batch sizes double (beyond the papers); 0: never", low=0
     )
     max_batch_factor: int = option(4, "largest factor of the batch sizes over their initial values", low=1)
     weight_decay: float = option(
@@ -78,7 +78,13 @@ class HfConfig(OptimizerConfig):
         "none, or diagonal: (empirical Fisher of the curvature batch + damping)^0.75 (Martens 2010, section 4.7)",
         choices=("none", "diagonal"),
     )
-    warm_start_decay: float = option(0.95, "CG starts at this times its last solution", low=0, high=1, per_replica=True)
+    warm_start_decay: float = option(
+        0.925,
+        "CG starts at this times its last solution; released codes: 0.95",
+        low=0,
+        high=1,
+        per_replica=True,
+    )
     backtracking: str = option(
         "walk_back",
         "none: take the last CG iterate; walk_back: go back from it, at gaps that grow by 1.3, while this lowers the "
