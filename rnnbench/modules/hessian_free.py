@@ -67,18 +67,18 @@ class HessianFree:
         returns_states: Whether module(inputs) returns a pair (outputs, states): the loss takes the outputs, and
             structural damping acts on the states, any nested structure of tensors (..., hidden units).
         keys: Keys of `optim=hf`, with its defaults and limits (`rnnbench list optim hf`), but for these. There are no
-            keys of batch sizes, since `step` is given the batches. structural_damping is 0; above 0 it needs
-            returns_states, and is normalized by the number of steps (structural_normalization=batch_time). Backtracking
-            and the line search use the gradient batch; preconditioner=diagonal needs batches whose examples lie along
-            the first dimension.
+            keys of batch sizes, since `step` is given the batches. max_cg_factor is 1. structural_damping is 0; above 0
+            it needs returns_states, and is normalized by the number of steps (structural_normalization=batch_time).
+            Backtracking and the line search use the gradient batch; preconditioner=diagonal needs batches whose
+            examples lie along the first dimension.
 
     Raises:
         ConfigError: A key does not exist, or a value is not allowed.
         ValueError: The module is none, or has no parameters that can be trained; or the loss is no function, or not a
             mean.
 
-    Cost of a step: a gradient, and for each of at most max_cg_iterations + 1 products a forward pass with tangents and
-    a backward pass of the curvature batch; some evaluations of the loss.
+    Cost of a step: a gradient, and for each of at most max_cg_iterations * max_cg_factor + 1 products a forward pass
+    with tangents and a backward pass of the curvature batch; some evaluations of the loss.
 
     Source: Martens (2010), ICML; Martens and Sutskever (2011), ICML.
 

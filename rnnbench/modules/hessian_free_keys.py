@@ -17,6 +17,7 @@ from rnnbench.optim.hessian_free import HessianFree
 
 OTHER_DEFAULTS: Mapping[str, Any] = {
     "structural_damping": 0.0,  # needs the hidden states
+    "max_cg_factor": 1,  # which damping is low depends on the scale of the loss
     "backtracking_batch": "gradient",  # "fresh" needs a batch of the caller
     "line_search_batch": "gradient",
 }

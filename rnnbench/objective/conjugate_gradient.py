@@ -70,6 +70,7 @@ class CgRules:
 
     Attributes:
         max_iterations: Largest number of iterations; one product each, and one for the first residual.
+        limits: (R,), largest number of iterations of each replica; None: `max_iterations` for all.
         tolerance: (R,), relative progress of an iteration below which a replica stops.
         window: Smallest number of iterations over which progress is measured.
         residual_tolerance: (R,), norm of the residual below which the system counts as solved.
@@ -81,6 +82,7 @@ class CgRules:
     max_iterations: int
     tolerance: Tensor
     residual_tolerance: Tensor
+    limits: Tensor | None = None
     window: int = 10
     keep_every: int | None = None
     sync_every: int = 1
@@ -156,6 +158,8 @@ def conjugate_gradient(
         norm_squared = following if inverse is None else _dot(residual, residual)
         stops.add(norm_squared.sqrt() < rules.residual_tolerance, TerminationReason.RESIDUAL)
         stops.add(_progress_is_small(history, rules), TerminationReason.PROGRESS)
+        if rules.limits is not None:
+            stops.add(num_iterations >= rules.limits, TerminationReason.MAX_ITERATIONS)
         if iteration in kept:
             iterates[iteration] = Iterate(x, history[-1], num_iterations)
         if iteration % rules.sync_every == 0 or iteration == rules.max_iterations:

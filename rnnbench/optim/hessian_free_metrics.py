@@ -45,7 +45,7 @@ METRICS = (
         "hf/cg_iterations",
         "conjugate-gradient iterations",
         "1",
-        "grows as the damping falls; usually at max_cg_iterations most of the time",
+        "usually max_cg_iterations; up to max_cg_factor times as many at a low damping",
     ),
     Metric(
         "hf/cg_termination",

@@ -31,6 +31,13 @@ CG_TOLERANCE = 5e-4
 RESIDUAL_TOLERANCE = 1e-10
 """Norm of the residual below which the system counts as solved."""
 
+LOW_DAMPING = 1e-3
+"""Lambda below which conjugate gradients get more iterations.
+
+They need about sqrt(largest eigenvalue / lambda) iterations to converge. Stopped long before, the step is restricted by
+the limit of iterations and not by lambda, which then falls without any effect.
+"""
+
 KEEPS_EVERY = 10
 """Gap between the iterates that `best_iterate` compares, as in the released code of Martens and Sutskever (2011)."""
 
@@ -87,6 +94,7 @@ class HessianFreeStep(Optimizer):
     matching_distance: str
     structural_normalization: str
     max_cg_iterations: int
+    max_cg_factor: int
     preconditioner: str
     warm_start_decay: Tensor
     backtracking: str
@@ -109,7 +117,8 @@ class HessianFreeStep(Optimizer):
     @property
     @override
     def bytes_per_parameter(self) -> int:
-        return 280 + 8 * len(self._cg_rules().kept_iterations())  # vectors of CG and backtracking, kept iterates
+        kept = self._cg_rules(self.damping).kept_iterations()
+        return 280 + 8 * len(kept)  # vectors of CG and backtracking, kept iterates
 
     @override
     def initial_state(self, theta: Tensor) -> State:
@@ -140,7 +149,7 @@ class HessianFreeStep(Optimizer):
         gradient = Penalized(batches.gradient, self.weight_decay).gradient(theta, gradient)
         damping = self._damping(state)
         model = QuadraticModel(curvature, theta, gradient, damping)
-        solved = self._solve(model, batches.curvature, theta, state["solution"])
+        solved = self._solve(model, batches.curvature, theta, state)
         chosen = self._backtrack(judge, theta, solved)
         actual = finite_change(curvature.loss(theta + chosen.step) - model.loss)
         predicted = chosen.quadratic if self.reduction_ratio == "damped" else model.undamped_value(chosen.step)
@@ -189,23 +198,27 @@ class HessianFreeStep(Optimizer):
         structural = state["structural_damping"] * state["damping"] if self._has_structural else None
         return Damping(state["damping"], structural, self.matching or OWN_MATCHING)
 
-    def _cg_rules(self) -> CgRules:
+    def _cg_rules(self, damping: Tensor) -> CgRules:
+        """When conjugate gradients stop at these values of lambda, (R, 1)."""
+        factor = (LOW_DAMPING / damping.squeeze(1)).sqrt().clamp(1, self.max_cg_factor)
         return CgRules(
-            max_iterations=self.max_cg_iterations,
+            max_iterations=self.max_cg_iterations * self.max_cg_factor,
+            limits=(self.max_cg_iterations * factor).round(),
             tolerance=torch.full_like(self.damping.squeeze(1), CG_TOLERANCE),
             residual_tolerance=torch.full_like(self.damping.squeeze(1), RESIDUAL_TOLERANCE),
             keep_every=KEEPS_EVERY if self.backtracking == "best" else None,
             sync_every=1 if self.damping.device.type == "cpu" else SYNC_EVERY,
         )
 
-    def _solve(self, model: QuadraticModel, objective: SecondOrderObjective, theta: Tensor, last: Tensor) -> CgResult:
+    def _solve(self, model: QuadraticModel, objective: SecondOrderObjective, theta: Tensor, state: State) -> CgResult:
         """CG on the damped system from the decayed last solution."""
+        last, rules = state["solution"], self._cg_rules(state["damping"])
         start = last * self.warm_start_decay.to(last.dtype)
         preconditioner = None
         if self.preconditioner == "diagonal":
             fisher = objective.mean_squared_gradient(theta).double()
             preconditioner = (fisher + model.diagonal).pow(PRECONDITIONER_EXPONENT)
-        return conjugate_gradient(model.product, -model.gradient, start, self._cg_rules(), preconditioner)
+        return conjugate_gradient(model.product, -model.gradient, start, rules, preconditioner)
 
     def _backtrack(self, batch: Penalized, theta: Tensor, solved: CgResult) -> ChosenStep:
         if self.backtracking == "none":

@@ -1,6 +1,7 @@
 """Hessian-free: the presets have the papers' rules; removed keys in records are accepted at the value they now have."""
 
 import pytest
+import torch
 
 from rnnbench.config.build import build
 from rnnbench.config.choices.hessian_free import REMOVED
@@ -9,7 +10,7 @@ from rnnbench.config.objects import to_dict, values_of
 from rnnbench.config.request import Request
 from rnnbench.config.stored import config_from, schema_names
 
-IN_BOTH = {"batch_doubling_every": 0, "rejected_damping": "increase", "warm_start_decay": 0.95}
+IN_BOTH = {"batch_doubling_every": 0, "max_cg_factor": 1, "rejected_damping": "increase", "warm_start_decay": 0.95}
 PAPERS = {
     "hf_martens2010": {
         "gradient_batch_size": 2000,
@@ -53,7 +54,7 @@ def test_a_preset_has_the_rules_of_its_paper(composer, name):
     config = composer.compose([f"optim={name}"]).config
     rules = IN_BOTH | PAPERS[name]
     assert {key: values_of(config.optim)[key] for key in rules} == rules
-    kept = build([config]).optimizer._cg_rules().kept_iterations()
+    kept = build([config]).optimizer._cg_rules(torch.ones(1, 1)).kept_iterations()
     tenths = set(range(10, 301, 10))
     assert kept == tenths if name == "hf_martens_sutskever2011" else len(kept) < 25
 
@@ -76,6 +77,14 @@ def test_removed_keys_at_their_defaults_are_accepted(composer):
     unused = {"backtracking_batch": "curvature", "line_search_batch": "gradient"}
     _, read = stored(composer, backtracking_batch_size=1, line_search_batch_size=2, **unused)
     assert read().optim.line_search_batch == "gradient"
+
+
+def test_a_record_without_an_added_key_keeps_its_rule(composer):
+    config = composer.compose([]).config
+    tree = to_dict(config)
+    del tree["optim"]["max_cg_factor"]
+    assert config.optim.max_cg_factor == 5
+    assert config_from(tree, schema_names(config)).optim.max_cg_factor == 1
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,18 @@ def test_a_value_that_is_not_finite_stops_its_replica_alone(bad):
     assert torch.allclose(result.solution[1], torch.linalg.solve(matrix[1], b[1]), atol=1e-8)
 
 
+def test_a_replica_stops_at_its_own_limit():
+    """Each row equals the row alone with this limit for all."""
+    matrix, b = positive_definite(3, 30, 100)
+    limits = torch.tensor([4.0, 9.0, 25.0], dtype=torch.float64)
+    together = solve(matrix, b, max_iterations=14, limits=limits)
+    assert together.num_iterations.tolist() == [4, 9, 14]
+    assert (together.reasons == TerminationReason.MAX_ITERATIONS).all()
+    for r, limit in enumerate([4, 9, 14]):
+        alone = solve(matrix[r : r + 1], b[r : r + 1], max_iterations=limit)
+        assert torch.allclose(together.solution[r], alone.solution[0], rtol=1e-6)
+
+
 def test_kept_iterations_grow_and_end_at_the_limit():
     assert sorted(rules(1, 10).kept_iterations()) == [1, 2, 3, 4, 5, 7, 9, 10]
     assert max(rules(1, 250).kept_iterations()) == 250

@@ -36,6 +36,7 @@ def hessian_free(num_replicas=1, **changes):
         "damping": same(0.1),
         "structural_damping": same(0.3),
         "max_cg_iterations": 50,
+        "max_cg_factor": 1,
         "warm_start_decay": same(0.925),
     }
     return HessianFree(**{**defaults, **changes})

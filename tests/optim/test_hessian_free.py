@@ -88,6 +88,17 @@ def test_batches_come_from_their_streams_with_their_sizes():
     assert optimizer.num_drawn_sequences == 40 + 20 + 20
 
 
+def test_iterations_grow_with_the_root_of_a_low_damping():
+    """From max_cg_iterations, at a damping of 1e-3 or more, to max_cg_factor times as many."""
+    damping = column(1.0, 1e-3, 1e-3 / 4, 1e-3 / 8, 1e-8)
+    matrix = torch.diag_embed(torch.logspace(0, 4, 60, dtype=torch.float64).expand(5, -1))
+    optimizer = hessian_free(5, damping=damping, max_cg_iterations=4, max_cg_factor=5)
+    theta = torch.ones(5, 60, dtype=torch.float64)
+    objective = Quadratic(matrix, torch.zeros_like(theta))
+    update = optimizer.update(theta, optimizer.initial_state(theta), 0, lambda stream, size: objective)
+    assert update.metrics["hf/cg_iterations"].tolist() == [4, 4, 8, 11, 20]
+
+
 def test_inputs_are_not_changed():
     matrix, b = problem()
     optimizer = hessian_free(2)

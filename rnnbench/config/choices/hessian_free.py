@@ -72,7 +72,15 @@ class HfConfig(OptimizerConfig):
         "normalized by the number of outputs, as the loss (Martens and Sutskever 2011)",
         choices=("batch", "batch_time", "loss"),
     )
-    max_cg_iterations: int = option(20, "largest number of CG iterations per update", low=1)
+    max_cg_iterations: int = option(
+        20, "largest number of CG iterations per update while the damping is at least 1e-3", low=1
+    )
+    max_cg_factor: int = option(
+        5,
+        "largest factor of the CG iterations over max_cg_iterations, which grow with 1 / sqrt(damping) below a damping "
+        "of 1e-3 (beyond the papers); 1: none",
+        low=1,
+    )
     preconditioner: str = option(
         "none",
         "none, or diagonal: (empirical Fisher of the curvature batch + damping)^0.75 (Martens 2010, section 4.7)",
@@ -139,9 +147,12 @@ REMOVED: Mapping[str, Any] = {
 }
 """Keys of earlier versions that made no difference, with the value that an update now has in their place."""
 
+ADDED: Mapping[str, Any] = {"max_cg_factor": 1}
+"""Keys that earlier versions did not have, with the value that an update had in their place."""
+
 
 def current_keys(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of an earlier version's `optim=hf`, from a record, without those that have been removed.
+    """The keys of an earlier version's `optim=hf`, from a record, as they are now: without removed, with added ones.
 
     Raises:
         ValueError: A removed key has a value that an update no longer can have.
@@ -160,7 +171,7 @@ def current_keys(values: Mapping[str, Any]) -> dict[str, Any]:
         if values.get(key, value) != value:
             given, now = _shown(values[key]), _shown(value)
             raise ValueError(f"optim.{key}={given}: this key has been removed, and only runs with {now} can go on")
-    return {key: value for key, value in values.items() if key not in replaced}
+    return {**ADDED, **{key: value for key, value in values.items() if key not in replaced}}
 
 
 def _shown(value: Any) -> str:
