@@ -41,6 +41,7 @@ class Task(ABC):
         num_outputs: Number of outputs S of a sequence.
         baseline_loss: Loss of the best predictor that ignores its inputs but knows the step (closed form).
         baseline_error_rate: Error rate of that predictor (closed form).
+        has_unpredictable_outputs: Whether some targets cannot be predicted from the inputs so far.
         solved_error_rate: The task is solved when the share of wrong sequences is below this.
         evaluation_metrics: Metrics that `scores` computes.
         dependency: Lags of the steps that the answer depends on, counted back from the last step of the shortest
@@ -58,6 +59,7 @@ class Task(ABC):
     num_outputs: int = 1
     baseline_loss: float
     baseline_error_rate: float
+    has_unpredictable_outputs: bool = False
     solved_error_rate: float = 0.01
     evaluation_metrics: tuple[Metric, ...] = ()
     dependency: range | None = None

@@ -55,7 +55,7 @@ class RandomPermutation(Task):
         self.sequence_length = self.num_steps = sequence_length
         self.dependency = lags_of(range(1), sequence_length)
         self.variant = variant
-        self.every_step = variant == "hf11"
+        self.every_step = self.has_unpredictable_outputs = variant == "hf11"
         self.num_outputs = sequence_length if self.every_step else 1
         unpredictable = (self.num_outputs - 1) * math.log(NUM_SYMBOLS - NUM_FIRST_SYMBOLS)
         self.baseline_loss = (unpredictable + math.log(NUM_FIRST_SYMBOLS)) / self.num_outputs

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from torch import Tensor
+
 from rnnbench.metrics import Metric
 from rnnbench.tasks.base import Task
 from rnnbench.training.problem import Problem
@@ -12,7 +14,11 @@ GROWTH = 1.1
 """Factor of the length at each increase. With 1.25 a net sometimes loses what it knows of the shorter sequences."""
 
 LEARNED = 0.1
-"""The length increases after a batch whose loss is below this share of the loss of the constant predictor."""
+"""The length increases after a batch whose loss is below this share of the loss of the constant predictor.
+
+Where some outputs are unpredictable, their loss hides that of the answer, so the share of wrong sequences takes its
+place.
+"""
 
 LENGTH_METRIC = Metric(
     "task/training_length",
@@ -56,25 +62,34 @@ class Curriculum:
             self._shorter[length] = replace(full, task=self.make_task(length))
         return self._shorter[length]
 
-    def advance(self, full: Problem, replica: Replica, loss: float) -> None:
+    def advance(self, full: Problem, replica: Replica, loss: float, theta: Tensor | None) -> None:
         """Set the length of the next batch.
 
         Args:
             full: Problem of the full length, with this replica only.
             replica: Progress of the replica; its length is changed.
             loss: Loss of the last batch, before the update.
+            theta: Parameters after an update that is evaluated, (1, P); None after others.
         """
-        task = self.problem(full, replica).task
-        replica.length = self.next_length(task, self.length(replica), loss)
+        length = self.length(replica)
+        if length == self.full_length:
+            return
+        problem = self.problem(full, replica)
+        if not problem.task.has_unpredictable_outputs:
+            share = loss / problem.task.baseline_loss
+        elif theta is not None:
+            share = float(problem.evaluate(theta)["error_rate/eval"]) / problem.task.baseline_error_rate
+        else:
+            return
+        replica.length = self.next_length(length, share)
 
-    def next_length(self, task: Task, length: int, loss: float) -> int:
+    def next_length(self, length: int, share: float) -> int:
         """Return the length of the next batch.
 
         Args:
-            task: Task of the last batch.
             length: Length of the last batch.
-            loss: Loss of the last batch, before the update.
+            share: Its loss, or share of wrong sequences, divided by that of the constant predictor.
         """
-        if loss < LEARNED * task.baseline_loss:
+        if share < LEARNED:
             return min(max(length + 1, int(GROWTH * length)), self.full_length)
         return length

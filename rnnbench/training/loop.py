@@ -199,7 +199,8 @@ class Training(TrainingState):
             self.settle()
         self._report_stalled(update)
         if self._curriculum is not None and update is not None:
-            self._curriculum.advance(self._problem, self.replicas[0], float(update.gradient.loss))
+            evaluated = None if evaluation is None else self.theta
+            self._curriculum.advance(self._problem, self.replicas[0], float(update.gradient.loss), evaluated)
         self._drop_ended()
         self._listener.on_update(self, update)
         if self.active and saves:

@@ -4,14 +4,18 @@ import math
 
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnbench.cli import main
 from rnnbench.run.single_run import resume_run
+from rnnbench.tasks.random_permutation import RandomPermutation
 from rnnbench.tasks.xor import Xor
 from rnnbench.training.checkpoint import load_checkpoint
 from rnnbench.training.curriculum import GROWTH, LEARNED, Curriculum
+from rnnbench.training.problem import Problem
+from rnnbench.training.replica import Replica
 
 KEYS = (
     *("task=xor", "task.variant=thesis", "model.hidden_size=6", "init.num_connections=4", "threads=1"),
@@ -25,15 +29,32 @@ def train(folder, *overrides):
 
 
 @given(st.integers(12, 400), st.integers(0, 400), st.floats(0, 1) | st.just(math.nan))
-def test_the_length_grows_by_a_tenth_where_a_batch_is_learned(first, more, loss):
+def test_the_length_grows_by_a_tenth_where_a_batch_is_learned(first, more, share):
     curriculum = Curriculum(first, first + more, Xor)
-    task = Xor(first)
-    found = curriculum.next_length(task, first, loss)
-    if loss < LEARNED * task.baseline_loss:
+    found = curriculum.next_length(first, share)
+    if share < LEARNED:
         assert found == first if not more else first < found <= first + more
         assert found == first + more or GROWTH * first - 1 <= found <= max(first + 1, GROWTH * first)
     else:
         assert found == first
+
+
+@pytest.mark.parametrize(("wrong", "length"), [(0.049, 22), (0.051, 20), (math.nan, 20)])
+def test_among_unpredictable_outputs_the_share_of_wrong_sequences_decides(monkeypatch, wrong, length):
+    """The constant predictor of random permutation has half of the sequences wrong."""
+    seen = []
+
+    def evaluate(problem, theta):
+        seen.append((problem.task.num_steps, theta))
+        return {"error_rate/eval": torch.tensor([wrong])}
+
+    monkeypatch.setattr(Problem, "evaluate", evaluate)
+    curriculum = Curriculum(20, 30, RandomPermutation)
+    full, replica = Problem(RandomPermutation(30), engine=None, seeds=[0]), Replica()
+    curriculum.advance(full, replica, loss=0.0, theta=None)
+    assert (replica.length, seen) == (None, [])
+    curriculum.advance(full, replica, loss=5.0, theta="theta")
+    assert (replica.length, seen) == (length, [(20, "theta")])
 
 
 @pytest.fixture

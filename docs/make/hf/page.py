@@ -19,7 +19,7 @@ from rnnbench.reports.runs import Run
 
 RESULTS = "hf"
 """Name of the folder with the tables of runs: T*.csv by length, first_length, longest, first_order, ablations, batches,
-small_batches, default_batches and warm_start."""
+small_batches, default_batches, warm_start and cg_factor."""
 
 PAGE_OF_REGION = {
     "ablations": "hf_choices.md",
@@ -27,6 +27,7 @@ PAGE_OF_REGION = {
     "small_batches": "hf_choices.md",
     "default_batches": "hf_choices.md",
     "warm_start": "hf_choices.md",
+    "cg_factor": "hf_choices.md",
     "results": "hf_results.md",
     "first_length": "hf_results.md",
     "longest": "hf_results.md",
@@ -45,6 +46,7 @@ TABLES: Mapping[str, Callable[[Sequence[Run]], str]] = {
     "small_batches": partial(ablation_table, measures=("updates", "sequences")),
     "default_batches": result_table,
     "warm_start": result_table,
+    "cg_factor": result_table,
 }
 """Name of each region, and of its table of runs -> function that makes it."""
 
