@@ -29,7 +29,8 @@ The table shows the number that decides, in brackets its 95 % interval.
 AFTER_TABLE = """\
 The rule of an experiment is in `conf/experiment/NAME.yaml`: the thresholds, and a negative control, a case in which the
 claim must fail. It was fixed before the runs. `rnnbench reproduce --list` shows all experiments. The same command
-continues an interrupted one; `--quick` uses fewer nets, `--full` the sizes of the paper, if the usual ones are smaller.
+continues an interrupted one; `--quick` uses fewer nets and smaller sizes, too small to test the claim, `--full` the
+sizes of the paper, if the usual ones are smaller.
 Times were measured on two cores that were also busy with other work.
 """
 

@@ -25,7 +25,7 @@ class Options:
 
     Attributes:
         name: Name of the experiment; None: list all experiments.
-        quick: Whether to use fewer nets, so that it ends within two minutes.
+        quick: Whether to use fewer nets and smaller sizes, so that it ends within two minutes.
         full: Whether to use the sizes of the paper.
         out: Folder of the experiment.
         quiet: Whether to hide progress.
@@ -52,7 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("names", metavar="NAME", nargs="*", help="name of the experiment")
     parser.add_argument("--list", action="store_true", help="show the experiments")
-    parser.add_argument("--quick", action="store_true", help="fewer nets: under two minutes on two cores")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer nets, smaller sizes: under two minutes on two cores"
+    )
     parser.add_argument("--full", action="store_true", help="the sizes of the paper: may take days")
     parser.add_argument(
         "--out", metavar="FOLDER", help=f"folder of the experiment; default: {ROOT}/NAME, NAME_quick or NAME_full"

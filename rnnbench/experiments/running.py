@@ -57,7 +57,7 @@ def run(experiment: Experiment, study: Study, command: str) -> Result:
 
 
 def draw_result(result: Result, form: Literal["svg", "png"] = "svg") -> bytes:
-    """Draw the figure of a result; its title is the verdict and the number that decides it.
+    """Draw the figure of a result; its title is the verdict (a quick run's is marked) and the number that decides it.
 
     Raises:
         ConfigError: There is no such experiment.
@@ -65,7 +65,8 @@ def draw_result(result: Result, form: Literal["svg", "png"] = "svg") -> bytes:
     experiment = make_experiment(result.rule)
     width, height = experiment.size
     what, measured, interval, claimed, _ = cells(result.decided_by)
-    title = f"{result.verdict}: {what}: {measured} ({interval}), claimed {claimed}"
+    verdict = f"{result.verdict} (quick run)" if result.rule.quick else result.verdict
+    title = f"{verdict}: {what}: {measured} ({interval}), claimed {claimed}"
 
     def paint(figure: "Figure") -> None:
         figure.suptitle("\n".join(textwrap.wrap(title, int(CHARACTERS_PER_INCH * width))), fontsize="medium")
@@ -82,6 +83,7 @@ def result_lines(result: Result, folder: Path) -> list[str]:
     table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     quotation = f'{rule.name}: {rule.source} says "{rule.sentence}"'
     what, measured, interval, claimed, _ = cells(decisive)
+    note = f" (quick run, too small to test the claim; rnnbench reproduce {rule.name} does)" if rule.quick else ""
     return [
         quotation,
         f"claim: {rule.claim}",
@@ -89,8 +91,8 @@ def result_lines(result: Result, folder: Path) -> list[str]:
         f"control: {rule.control}",
         *table,
         f"figure: {folder / 'figure.svg'} (and .png); numbers: {folder / 'result.json'}; {duration(result.seconds)}",
-        f"interval: {what}: {measured}, 95 % interval {interval}, claimed {claimed}",
-        f"verdict: {result.verdict}",
+        f"decided by: {what}: {measured}, 95 % interval {interval}, claimed {claimed}",
+        f"verdict: {result.verdict}{note}",
     ]
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -209,15 +210,16 @@ class Study:
         else:
             where = f"hydra.sweep.dir={quoted(str(folder.absolute()))}"
             words = [*command, *OWN_OVERRIDES, *overrides, where]
-        self._tell_part(name, f"rnnbench {' '.join(words)}")
+        self._tell_part(name, shlex.join(["rnnbench", *words]))
         if self.quiet:
             words.append("-q")
         status = call_rnnbench(words)
         self.end()
         if is_of_signal(status):
+            say(f"interrupted in {name}; the same command of rnnbench reproduce continues there")
             raise SystemExit(status)
         if status != OK:
-            raise StudyError(f"the sweep {name} ended with status {status}: rnnbench {' '.join(words)}")
+            raise StudyError(f"the sweep {name} ended with status {status}: {shlex.join(['rnnbench', *words])}")
         replace_file(done, json.dumps({"overrides": list(overrides)}) + "\n")
         return folder
 
@@ -234,5 +236,6 @@ class Study:
         try:
             contents: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise ConfigError(f"{path} is damaged: {error}; remove it to create it again") from error
+            remedy = "choose another folder by --out" if name == RULE else "remove it to create it again"
+            raise ConfigError(f"{path} is damaged: {error}; {remedy}") from error
         return contents

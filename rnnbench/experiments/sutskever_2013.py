@@ -135,6 +135,6 @@ def _draw_shares(axes: "Axes", shares: Mapping[str, Share], color: str, label: s
         error = [[max(0.0, share - low)], [max(0.0, high - share)]]
         own = label if at == 0 else None
         axes.errorbar([at], [share], error, fmt="o", color=color, markersize=4, capsize=2, label=own)
-    names = [name.replace("Nesterov ", "N ").replace("classical ", "M ").replace("no momentum", "0") for name in shares]
+    names = [name.replace(" ", "\n") for name in shares]
     axes.set_xticks(range(len(names)), names, fontsize=7)
     set_share_axis(axes, "runs solved")

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from rnnbench import cli
+from rnnbench.config.errors import ConfigError
 from rnnbench.config.rule import load_rule, rule_names
 from rnnbench.experiments.result import read_result
 from rnnbench.experiments.running import make_experiment, result_lines, run
@@ -215,8 +216,10 @@ def test_a_small_experiment_from_end_to_end(name, tmp_path, monkeypatch, capsys)
     assert list(dict.fromkeys(told)) == [(f"{n}", f"{count}", part) for n, part in enumerate(experiment.parts, 1)]
     assert result.verdict in ("holds", "does not hold", "not decided")
     lines = result_lines(result, folder)
-    assert lines[-1] == f"verdict: {result.verdict}"
-    assert lines[-2].startswith("interval: ")
+    assert lines[-1].startswith(f"verdict: {result.verdict} (quick run, too small to test the claim;")
+    usual = replace(result, rule=replace(rule, quick=False))
+    assert result_lines(usual, folder)[-1] == f"verdict: {result.verdict}"
+    assert lines[-2].startswith("decided by: ")
     ElementTree.fromstring((folder / "figure.svg").read_text())
     assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")
     contents = json.loads((folder / "result.json").read_text(), parse_constant=pytest.fail)
@@ -231,6 +234,27 @@ def test_a_small_experiment_from_end_to_end(name, tmp_path, monkeypatch, capsys)
     again.begin()
     monkeypatch.setattr(again, "keep", lambda name, measure: Study.keep(again, name, refuse))
     assert run(make_experiment(rule), again, "").measured == result.measured
+
+
+def test_a_damaged_rule_is_told_with_a_remedy_that_works(tmp_path):
+    rule = load_rule("jacobian_products")
+    Study(rule, tmp_path / "one").begin()
+    (tmp_path / "one/rule.json").write_text("{bad")
+    with pytest.raises(ConfigError, match=r"rule.json is damaged: .*; choose another folder by --out"):
+        Study(rule, tmp_path / "one").begin()
+
+
+def test_an_interrupted_sweep_says_that_the_same_command_continues(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("rnnbench.experiments.study.call_rnnbench", lambda words: 130)
+    study = Study(load_rule("pascanu_2013", quick=True), tmp_path / "one")
+    study.begin()
+    name, *_ = study.rule.sweeps
+    with pytest.raises(SystemExit) as ended:
+        study.train(name)
+    assert ended.value.code == 130
+    command, end = capsys.readouterr().err.splitlines()[-2:]
+    assert "'record.log_every=${optim.cadence.log_every}'" in command  # as a shell needs it
+    assert end == f"rnnbench: interrupted in {name}; the same command of rnnbench reproduce continues there"
 
 
 def test_what_was_begun_under_another_rule_is_refused(tmp_path):
