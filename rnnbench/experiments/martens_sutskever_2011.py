@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 LENGTH, PROBLEM, OPTIMIZER = "task.sequence_length", "task.name", "optim.name"
 
+SHORT_FIRST = "first_length.csv"
+"""Table of the runs that begin with shorter sequences."""
+
 Runs = Sequence[Mapping[str, Any]]
 """Runs, each with its `problem`, `length`, `optimizer`, whether it is `solved`, and the `sequences` until then."""
 
@@ -35,7 +38,8 @@ class MartensSutskever2011(Experiment):
     def measure(self, study: Study) -> Measured:
         # Not stored in the folder of the experiment: the records may have grown since then.
         folder = conf_dir().parent
-        tables = sorted((folder / self.rule.settings["records"]).glob("T*.csv"))
+        records = folder / self.rule.settings["records"]
+        tables = [*sorted(records.glob("T*.csv")), *records.glob(SHORT_FIRST)]
         if not tables:
             raise ConfigError(f"{self.rule.name} needs the records {self.rule.settings['records']} of a checkout")
         longest, lengths = self.rule.settings["longest"], self.rule.settings["control_lengths"]

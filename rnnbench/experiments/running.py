@@ -1,6 +1,7 @@
 """Runs an experiment: measures, judges, draws and records; formats the result for the terminal."""
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +12,7 @@ from rnnbench.experiments.result import Result, write_result
 from rnnbench.experiments.study import Study
 from rnnbench.experiments.verdict import Finding, conclude
 from rnnbench.records.environment import git_revision, versions
+from rnnbench.records.whole_file import replacing
 from rnnbench.records.wording import duration, number
 from rnnbench.reports.drawing import draw_figure
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 CHARACTERS_PER_INCH = 14
 """Width of a figure's title."""
+
+FORMS: Sequence[Literal["svg", "png"]] = ("svg", "png")
+"""File formats of the figure."""
 
 HEADINGS = ("", "measured", "95 % interval", "claimed", "")
 
@@ -43,6 +48,7 @@ def run(experiment: Experiment, study: Study, command: str) -> Result:
 
     Raises:
         StudyError: A sweep could not be trained.
+        RecordError: Numbers or figure cannot be written.
     """
     measured = experiment.measure(study)
     findings = experiment.judge(measured)
@@ -50,9 +56,10 @@ def run(experiment: Experiment, study: Study, command: str) -> Result:
     result = Result(
         experiment.rule, findings, verdict, decided_by, study.seconds, measured, command, versions(), git_revision()
     )
-    (study.folder / "figure.svg").write_bytes(draw_result(result))
-    (study.folder / "figure.png").write_bytes(draw_result(result, "png"))
     write_result(study.folder, result)
+    for form in FORMS:
+        with replacing(study.folder / f"figure.{form}") as handle:
+            handle.write(draw_result(result, form))
     return result
 
 

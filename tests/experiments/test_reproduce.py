@@ -13,6 +13,7 @@ from rnnbench.config.rule import load_rule, rule_names
 from rnnbench.experiments.result import read_result
 from rnnbench.experiments.running import make_experiment, result_lines, run
 from rnnbench.experiments.study import Study, StudyError
+from rnnbench.records.errors import RecordError
 from rnnbench.records.lock import LockedError
 
 SMALL = {
@@ -234,6 +235,16 @@ def test_a_small_experiment_from_end_to_end(name, tmp_path, monkeypatch, capsys)
     again.begin()
     monkeypatch.setattr(again, "keep", lambda name, measure: Study.keep(again, name, refuse))
     assert run(make_experiment(rule), again, "").measured == result.measured
+
+
+def test_a_figure_that_cannot_be_written_leaves_the_numbers(tmp_path):
+    experiment = make_experiment(load_rule("martens_sutskever_2011"))
+    study = Study(experiment.rule, tmp_path / "one", parts=experiment.parts)
+    study.begin()
+    (tmp_path / "one/figure.svg").mkdir()
+    with pytest.raises(RecordError, match=r"figure\.svg"):
+        run(experiment, study, "rnnbench reproduce martens_sutskever_2011")
+    assert read_result(tmp_path / "one").verdict == "holds"
 
 
 def test_a_damaged_rule_is_told_with_a_remedy_that_works(tmp_path):
