@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 MODELS: Mapping[str, Sequence[str]] = {"rnn": (), "lstm": ("model=lstm", "init=gaussian")}
 """Net, which is also the setting with its tasks -> its arguments of `rnnbench tune`."""
 
-RUNS_OF_A_TUNING, SECONDS_OF_A_START = 64, 20.0
-"""16 settings with 3 seeds each, and 16 fresh seeds; seconds to compose them and to start the processes."""
+SEEDS_OF_A_TRIAL, FRESH_SEEDS, SECONDS_OF_A_START = 3, 16, 20.0
+"""Seeds of each setting and of its confirmation; seconds to compose the runs and to start the processes."""
 
 SECONDS_PER_STEP = {"rnn": 0.25e-6, "lstm": 1.1e-6}
 SECONDS_PER_SEQUENCE = {"muon": 3e-6, "soap": 10e-6, "shampoo": 25e-6, "psgd_kron": 45e-6}
@@ -64,7 +64,7 @@ class Optimizers2026(Experiment):
         settings, tunings = self.rule.settings, {}
         for problem, words in self.problems.items():
             for optimizer in settings["optimizers"]:
-                own = settings["hf" if optimizer == "hf" else "first_order"]
+                own = settings["own"].get(optimizer, settings["first_order"])
                 tunings[self.part_name(optimizer, problem)] = [*words, f"optim={optimizer}", *settings["common"], *own]
         return tunings
 
@@ -96,7 +96,8 @@ class Optimizers2026(Experiment):
         own = dict(word.split("=", 1) for word in words)
         steps = SECONDS_PER_STEP[own.get("model", "rnn")] * int(own["task.sequence_length"])
         rest = SECONDS_PER_SEQUENCE.get(own["optim"], 0.0)
-        sequences = RUNS_OF_A_TUNING * float(self.rule.settings["sequences"])
+        runs = SEEDS_OF_A_TRIAL * self.rule.settings["trials"] + FRESH_SEEDS
+        sequences = runs * float(self.rule.settings["sequences"])
         return SECONDS_OF_A_START + sequences * (steps + rest)
 
     @override
