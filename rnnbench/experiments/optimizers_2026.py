@@ -96,7 +96,7 @@ class Optimizers2026(Experiment):
         own = dict(word.split("=", 1) for word in words)
         steps = SECONDS_PER_STEP[own.get("model", "rnn")] * int(own["task.sequence_length"])
         rest = SECONDS_PER_SEQUENCE.get(own["optim"], 0.0)
-        runs = SEEDS_OF_A_TRIAL * self.rule.settings["trials"] + FRESH_SEEDS
+        runs = SEEDS_OF_A_TRIAL * int(self.rule.settings["trials"]) + FRESH_SEEDS
         sequences = runs * float(self.rule.settings["sequences"])
         return SECONDS_OF_A_START + sequences * (steps + rest)
 

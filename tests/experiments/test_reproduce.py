@@ -121,7 +121,7 @@ SMALL = {
         "memorization_20_length": 21,
         "hidden_size": 2,
         "hf_batch_size": 2,
-        "end_seed": 501,
+        "end_seed": 601,
         "sequences": 20,
         "memorization_sequences": 20,
         "control_sequences": 20,
