@@ -61,7 +61,7 @@ class BareRun:
         """Allocate the buffers by an update whose result is dropped; with at most two CG iterations."""
         optimizer = self.optimizer
         if isinstance(optimizer, HessianFree):
-            optimizer = replace(optimizer, max_cg_iterations=2)
+            optimizer = replace(optimizer, max_cg_iterations=2, max_cg_factor=1)
         optimizer.update(self.theta, self._state, self._number, self.problem.draw(self._number))
 
     def update(self, clock: Clock | None = None) -> Update:
