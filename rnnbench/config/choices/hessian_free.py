@@ -73,12 +73,12 @@ class HfConfig(OptimizerConfig):
         choices=("batch", "batch_time", "loss"),
     )
     max_cg_iterations: int = option(
-        20, "largest number of CG iterations per update while the damping is at least 3e-4", low=1
+        20, "largest number of CG iterations per update while the damping is at least 1e-2", low=1
     )
     max_cg_factor: int = option(
         5,
         "largest factor of the CG iterations over max_cg_iterations, which grow with 1 / sqrt(damping) below a damping "
-        "of 3e-4 (beyond the papers); 1: none",
+        "of 1e-2 (beyond the papers); 1: none",
         low=1,
     )
     preconditioner: str = option(
