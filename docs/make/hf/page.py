@@ -18,8 +18,8 @@ from rnnbench.reports.run_table import read_table
 from rnnbench.reports.runs import Run
 
 RESULTS = "hf"
-"""Name of the folder with the tables of runs: T*.csv by length, first_length, longest, first_order, ablations, batches,
-small_batches, default_batches, warm_start and cg_factor."""
+"""Name of the folder with the tables of runs: T*.csv by length, former_default, first_length, longest, first_order,
+ablations, batches, small_batches, default_batches, warm_start, cg_factor and input_scale."""
 
 PAGE_OF_REGION = {
     "ablations": "hf_choices.md",
@@ -28,7 +28,9 @@ PAGE_OF_REGION = {
     "default_batches": "hf_choices.md",
     "warm_start": "hf_choices.md",
     "cg_factor": "hf_choices.md",
+    "input_scale": "hf_choices.md",
     "results": "hf_results.md",
+    "former_default": "hf_results.md",
     "first_length": "hf_results.md",
     "longest": "hf_results.md",
     "first_order": "hf_results.md",
@@ -47,6 +49,8 @@ TABLES: Mapping[str, Callable[[Sequence[Run]], str]] = {
     "default_batches": result_table,
     "warm_start": result_table,
     "cg_factor": result_table,
+    "input_scale": result_table,
+    "former_default": result_table,
 }
 """Name of each region, and of its table of runs -> function that makes it."""
 
