@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
+from rnnbench.config.search import NUM_FRESH_SEEDS, NUM_SEEDS
 from rnnbench.experiments.base import Experiment, Measured
 from rnnbench.experiments.optimizer_map import OptimizerMap, Tuned
 from rnnbench.experiments.processor_time import seconds_per_sequence
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 MODELS: Mapping[str, Sequence[str]] = {"rnn": (), "lstm": ("model=lstm", "init=gaussian")}
 """Net, which is also the setting with its tasks -> its arguments of `rnnbench tune`."""
 
-SEEDS_OF_A_TRIAL, FRESH_SEEDS, SECONDS_OF_A_START = 3, 16, 20.0
-"""Seeds of each setting and of its confirmation; seconds to compose the runs and to start the processes."""
+SECONDS_OF_A_START = 20.0
+"""Seconds to compose the runs of a tuning and to start its processes."""
 
 SECONDS_PER_STEP = {"rnn": 0.25e-6, "lstm": 1.1e-6}
 SECONDS_PER_SEQUENCE = {"muon": 3e-6, "soap": 10e-6, "shampoo": 25e-6, "psgd_kron": 45e-6}
@@ -96,7 +97,7 @@ class Optimizers2026(Experiment):
         own = dict(word.split("=", 1) for word in words)
         steps = SECONDS_PER_STEP[own.get("model", "rnn")] * int(own["task.sequence_length"])
         rest = SECONDS_PER_SEQUENCE.get(own["optim"], 0.0)
-        runs = SEEDS_OF_A_TRIAL * int(self.rule.settings["trials"]) + FRESH_SEEDS
+        runs = NUM_SEEDS * int(self.rule.settings["trials"]) + NUM_FRESH_SEEDS
         sequences = runs * float(self.rule.settings["sequences"])
         return SECONDS_OF_A_START + sequences * (steps + rest)
 
