@@ -56,7 +56,7 @@ SHORTER_FIRST = """\
 ## Shorter sequences first
 
 `task.sequence_length=200 task.first_length=50` trains on sequences of T = 50 first. Whenever the loss of a batch is
-below a tenth of the constant predictor's, the next batches are a tenth longer, up to T = 200. On random permutation,
+below 3 % of the constant predictor's, the next batches are a tenth longer, up to T = 200. On random permutation,
 most of whose outputs are unpredictable, the share of wrong sequences of the present length, measured at every
 evaluation, takes the place of the loss. Evaluations, and so the criterion for being solved, have the full length from
 the start. Any task whose inputs and outputs do not depend on T can be trained in this way, by any optimizer. Each run
