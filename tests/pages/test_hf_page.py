@@ -10,7 +10,7 @@ from docs.make.__main__ import main
 from docs.make.errors import PageError
 from docs.make.hf.batches import batches_table, draw_batches
 from docs.make.hf.page import make_regions, pages
-from docs.make.hf.results import result_table
+from docs.make.hf.results import default_values, result_table
 from docs.make.markdown import fill
 from rnnbench.records import SolvedAt, Summary, write_summary
 from rnnbench.records.metrics_csv import header, rows
@@ -87,11 +87,16 @@ def test_results(tmp_path):
     assert regions["results"].endswith("6 runs, revision 0123456, cpu (1 thread).")
 
 
-def test_what_varies_beside_the_problem_is_told(tmp_path):
+def test_what_varies_beside_the_problem_is_told_where_it_is_not_the_default(tmp_path):
     write(tmp_path / "0", 20)
     write(tmp_path / "1", 30, task="xor", optim={"damping": 0.3})
     header_cells, _, adding, xor = cells(result_table(read(tmp_path)))
-    assert (header_cells[-1], adding[-1], xor[-1]) == ("keys", "`optim.damping=0.1`", "`optim.damping=0.3`")
+    assert (header_cells[-1], adding[-1], xor[-1]) == ("keys", "", "`optim.damping=0.3`")
+
+
+def test_defaults_are_those_of_the_choice():
+    assert default_values(("init=orthogonal",))["init.spectral_radius"] == "1"
+    assert default_values(("init=sparse",))["init.spectral_radius"] == "1.1"
 
 
 def test_sizes_of_batches_that_vary_have_a_column(tmp_path):

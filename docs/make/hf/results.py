@@ -1,9 +1,15 @@
 """The table of problems and lengths: share solved and cost."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from omegaconf import OmegaConf
 
 from docs.make.hf.costs import Cost, say_cost, say_solved
 from docs.make.markdown import table
+from rnnbench.config.compose import Composer
+from rnnbench.config.request import Request
 from rnnbench.records import wording
 from rnnbench.reports import fields
 from rnnbench.reports.groups import make_groups
@@ -12,7 +18,11 @@ from rnnbench.reports.runs import Run
 COSTS: dict[Cost, str] = {"updates": "updates", "products": "products", "sequences": "sequences", "seconds": "minutes"}
 
 PROBLEM = ("task.sequence_length", "task.name")
-"""The fields of a row; other varying fields are listed in its last column, those of the batches in their own."""
+"""The fields of a row. The last column lists the others that vary, where they differ from their default; the sizes of
+batches have a column of their own."""
+
+CHOICES = {"init": "sparse", "optim": "hf"}
+"""Config groups whose choices have keys of their own -> the choice that is not listed."""
 
 _BATCHES = ("optim.gradient_batch_size", "optim.curvature_batch_size")
 _AS_LARGE = ("optim.backtracking_batch_size", "optim.line_search_batch_size")
@@ -40,7 +50,7 @@ def result_table(runs: Sequence[Run]) -> str:
         error_rate = wording.percent(group.error_rate)
         costs = [say_cost(group.runs, measure) for measure in COSTS]
         sizes = [", ".join(values[name] for name in batches)] if batches else []
-        own = [", ".join(f"`{name}={values[name]}`" for name in keys)] if keys else []
+        own = [", ".join(_changed({name: values[name] for name in keys}, group.runs[0]))] if keys else []
         rows.append([length, f"`{problem}`", *sizes, say_solved(group.runs), *costs, error_rate, *own])
     columns = [
         "T",
@@ -52,6 +62,32 @@ def result_table(runs: Sequence[Run]) -> str:
         *(["keys"] if keys else []),
     ]
     return f"{table(columns, rows)}\n\n{provenance(runs)}"
+
+
+def _changed(values: Mapping[str, str], run: Run) -> list[str]:
+    """Return the keys that differ from their defaults, with their values, as on the command line.
+
+    Args:
+        values: Value of each field that is considered.
+        run: A run that has these values.
+    """
+    choices = {group: str(run.fields[f"{group}.name"]) for group in CHOICES if f"{group}.name" in run.fields}
+    defaults = default_values(tuple(f"{group}={name}" for group, name in choices.items()))
+    usual = {**defaults, **{f"{group}.name": name for group, name in CHOICES.items()}}
+    changed = {name: value for name, value in values.items() if value != usual.get(name)}
+    return [f"`{name.removesuffix('.name')}={value}`" for name, value in changed.items()]
+
+
+@cache
+def default_values(choices: tuple[str, ...]) -> Mapping[str, str]:
+    """Return the default of each field, as on the command line.
+
+    Args:
+        choices: Choices of config groups, such as init=orthogonal.
+    """
+    with Composer(Request()) as composer:
+        tree: Any = OmegaConf.to_container(composer.compose(list(choices)).tree)
+    return {name: fields.format_value(value) for name, value in fields.flatten(tree).items()}
 
 
 def provenance(runs: Sequence[Run]) -> str:
