@@ -32,9 +32,9 @@ class HessianFree(HessianFreeStep):
     shown_metrics = ("hf/damping", "hf/cg_iterations")
     needs_products = True
     stalled_message = (
-        "lambda has been at its upper limit for 10 updates, so the steps change nothing; try shorter sequences first "
-        "(task.first_length), another seed, larger batches (optim.gradient_batch_size=8000 "
-        "optim.curvature_batch_size=2000) or optim.max_cg_iterations=100"
+        "lambda has been at its upper limit for 10 updates, so the steps change nothing; try a start that remembers "
+        "(init=orthogonal init.spectral_radius=1.05 init.input_scale=0.03), shorter sequences first "
+        "(task.first_length), another seed or larger batches (optim.gradient_batch_size=8000)"
     )
 
     gradient_batch_size: int

@@ -283,7 +283,7 @@ def test_damping_at_its_limit_is_a_stall():
 
     update = optimizer.update(THETA, optimizer.initial_state(THETA), 0, draw)
     assert optimizer.is_stalled(update).tolist() == [True, False]
-    assert "optim.max_cg_iterations" in optimizer.stalled_message
+    assert "task.first_length" in optimizer.stalled_message
 
 
 def test_a_step_that_only_the_fresh_sequences_like_is_rejected_when_the_search_sees_both():

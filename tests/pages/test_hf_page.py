@@ -191,6 +191,18 @@ def test_tables_of_modules(tmp_path):
     assert table[3][-1] == "202 gradients"
 
 
+def test_exponents_at_the_start(tmp_path):
+    (tmp_path / "hf").mkdir()
+    header_line = "task,init,seed,lyapunov/largest,lyapunov/mean,lyapunov/share_kept\n"
+    lines = ["xor,sparse,0,-0.1,-0.5,0.0\n", "xor,sparse,1,-0.2,-0.7,0.02\n", "xor,orthogonal,0,0.01,-0.01,0.5\n"]
+    (tmp_path / "hf/init_exponents.csv").write_text(header_line + "".join(lines))
+    regions, _ = make_regions(tmp_path)
+    _, _, sparse, orthogonal = cells(regions["init_exponents"])
+    spread = ["-0.150 (-0.200 .. -0.100)", "-0.600 (-0.700 .. -0.500)", "1 % (0 .. 2 %)"]
+    assert sparse == ["`xor`", "`sparse`", *spread]
+    assert orthogonal[-1] == "50 % (50 .. 50 %)"
+
+
 def test_comparison(tmp_path):
     way = {"section": "product", "name": "ours", "difference": 2e-7, "seconds_per_product": [0.1, 0.2], "median": 0.15}
     tables = [{"comparison": [{**way, "ratio": {"median": 2.5}}], "threads": n, "shape": SHAPE} for n in (1, 2)]
@@ -221,7 +233,7 @@ def test_regions_are_filled():
             fill(wrong, {"results": "new"})
 
 
-@pytest.mark.parametrize("spoil", ["table", "products", "unfinished", "bench", "probes", "page", "place"])
+@pytest.mark.parametrize("spoil", ["table", "products", "unfinished", "bench", "probes", "exponents", "page", "place"])
 def test_bad_records_are_one_line_and_change_nothing(tmp_path, capsys, spoil):
     write(tmp_path / "hf/T030/0", 20)
     page = tmp_path / "hf_results.md"
@@ -238,6 +250,8 @@ def test_bad_records_are_one_line_and_change_nothing(tmp_path, capsys, spoil):
         (tmp_path / "bench/hf.json").write_text("{")
     elif spoil == "probes":
         (tmp_path / "hf/first_length_probes.csv").write_text("run,update\na,b\n")
+    elif spoil == "exponents":
+        (tmp_path / "hf/init_exponents.csv").write_text("task,init\nxor,sparse\n")
     elif spoil == "place":
         page.write_text("nothing")
     elif spoil == "page":
@@ -260,6 +274,6 @@ def test_a_page_without_records_is_not_needed(tmp_path):
 def test_the_pages_and_figures_are_up_to_date():
     made = pages(ROOT / "results", ROOT / "docs")
     names = sorted(path.name for path in made if path.suffix == ".md")
-    assert names == ["hf_choices.md", "hf_modules.md", "hf_results.md"]
+    assert names == ["hf_choices.md", "hf_init.md", "hf_modules.md", "hf_results.md"]
     for path, text in made.items():
         assert path.read_text() == text, "run python -m docs.make hf"

@@ -1,4 +1,4 @@
-"""docs/hf_choices.md, docs/hf_results.md and docs/hf_modules.md: their marked regions and figures."""
+"""docs/hf_choices.md, docs/hf_init.md, docs/hf_results.md, docs/hf_modules.md: their marked regions and figures."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +11,7 @@ from docs.make.hf.ablations import ablation_table
 from docs.make.hf.batches import CHART_NAME, batches_table, draw_batches
 from docs.make.hf.comparison import comparison_table
 from docs.make.hf.first_length import PICTURE, TABLE, draw_first_length, first_order_table
+from docs.make.hf.init import EXPONENTS, exponents_table
 from docs.make.hf.modules import module_tables
 from docs.make.hf.results import result_table
 from docs.make.markdown import fill
@@ -19,7 +20,8 @@ from rnnbench.reports.runs import Run
 
 RESULTS = "hf"
 """Name of the folder with the tables of runs: T*.csv by length, former_default, first_length, longest, first_order,
-ablations, batches, small_batches, default_batches, warm_start, cg_factor and input_scale."""
+ablations, batches, small_batches, default_batches, warm_start, cg_factor and init; and the readings init_exponents and
+first_length_probes."""
 
 PAGE_OF_REGION = {
     "ablations": "hf_choices.md",
@@ -28,7 +30,8 @@ PAGE_OF_REGION = {
     "default_batches": "hf_choices.md",
     "warm_start": "hf_choices.md",
     "cg_factor": "hf_choices.md",
-    "input_scale": "hf_choices.md",
+    "init": "hf_init.md",
+    "init_exponents": "hf_init.md",
     "results": "hf_results.md",
     "former_default": "hf_results.md",
     "first_length": "hf_results.md",
@@ -49,7 +52,7 @@ TABLES: Mapping[str, Callable[[Sequence[Run]], str]] = {
     "default_batches": result_table,
     "warm_start": result_table,
     "cg_factor": result_table,
-    "input_scale": result_table,
+    "init": result_table,
     "former_default": result_table,
 }
 """Name of each region, and of its table of runs -> function that makes it."""
@@ -106,6 +109,8 @@ def make_regions(results: Path) -> tuple[dict[str, str], str | None]:
     for name, make in TABLES.items():
         if runs := _runs([own / f"{name}.csv"]):
             regions[name] = make(runs)
+    if (own / EXPONENTS).is_file():
+        regions["init_exponents"] = exponents_table(own / EXPONENTS)
     figure = None
     if sized := _runs([own / "batches.csv"]):
         regions["batches"] = batches_table(sized)
