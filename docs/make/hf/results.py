@@ -21,8 +21,8 @@ PROBLEM = ("task.sequence_length", "task.name")
 """The fields of a row. The last column lists the others that vary, where they differ from their default; the sizes of
 batches have a column of their own."""
 
-CHOICES = {"init": "sparse", "optim": "hf"}
-"""Config groups whose choices have keys of their own -> the choice that is not listed."""
+_CHOICES = ("init.name", "optim.name")
+"""Fields with a choice of a config group, on which the defaults of its other fields depend."""
 
 _BATCHES = ("optim.gradient_batch_size", "optim.curvature_batch_size")
 _AS_LARGE = ("optim.backtracking_batch_size", "optim.line_search_batch_size")
@@ -71,10 +71,9 @@ def _changed(values: Mapping[str, str], run: Run) -> list[str]:
         values: Value of each field that is considered.
         run: A run that has these values.
     """
-    choices = {group: str(run.fields[f"{group}.name"]) for group in CHOICES if f"{group}.name" in run.fields}
-    defaults = default_values(tuple(f"{group}={name}" for group, name in choices.items()))
-    usual = {**defaults, **{f"{group}.name": name for group, name in CHOICES.items()}}
-    changed = {name: value for name, value in values.items() if value != usual.get(name)}
+    chosen = (f"{name.removesuffix('.name')}={run.fields[name]}" for name in _CHOICES if name in run.fields)
+    defaults = {**default_values(tuple(chosen)), **{name: default_values(())[name] for name in _CHOICES}}
+    changed = {name: value for name, value in values.items() if value != defaults.get(name)}
     return [f"`{name.removesuffix('.name')}={value}`" for name, value in changed.items()]
 
 
