@@ -9,10 +9,7 @@ from rnnbench.config.request import Request
 from rnnbench.config.schema import Config
 from rnnbench.run.setup import set_up
 
-HF_RUN = (
-    *("optim=hf", "task.sequence_length=50", "optim.gradient_batch_size=2000", "optim.curvature_batch_size=500"),
-    "optim.batch_doubling_every=0",
-)
+HF_RUN = ("optim=hf", "task.sequence_length=50", "optim.gradient_batch_size=2000", "optim.curvature_batch_size=500")
 """Hessian-free with large batches, whatever the default is, so that measurements of all revisions can be compared."""
 
 NAG_RUN = ("optim=nag", "task.sequence_length=50", "optim.batch_size=20", "model.hidden_size=50")

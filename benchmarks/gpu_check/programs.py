@@ -22,7 +22,7 @@ TRAININGS = {
     "8 seeds of hf on adding, T = 50": "task=adding task.sequence_length=50 optim=hf seed=range(0,8)",
     "8 seeds of hf on adding, T = 200, large batches": (
         "task=adding task.sequence_length=200 optim=hf seed=range(0,8) optim.gradient_batch_size=10000 "
-        "optim.curvature_batch_size=1000 optim.batch_doubling_every=0"
+        "optim.curvature_batch_size=1000"
     ),
 }
 BUDGET = "budget.minutes=3"

@@ -63,15 +63,17 @@ def validate_stored(config: Config) -> None:
     validate(dataclasses.replace(config, threads=AUTO))
 
 
-def config_from(tree: Any, names: Any) -> Config:
+def config_from(tree: Any, names: Any, *, is_continued: bool = True) -> Config:
     """Rebuild a configuration from the results of `to_dict` and `schema_names`, and check the type of every value.
 
     Args:
         tree: Result of `rnnbench.config.objects.to_dict`, read from a record.
         names: Result of `schema_names`, read from a record.
+        is_continued: Whether the run goes on, so that this version has to have every rule that the run has.
 
     Raises:
-        ValueError: A key is missing or unknown, a value has the wrong type, or a dataclass does not exist.
+        ValueError: A key is missing or unknown, a value has the wrong type, a dataclass does not exist, or a run that
+            goes on has a removed key at another value than this version's.
     """
     _check_plain("the configuration", tree)
     _check_plain("the schema", names)
@@ -79,7 +81,9 @@ def config_from(tree: Any, names: Any) -> Config:
         parts = dict(tree)
         for group in CHOICE_GROUPS:
             is_recorded = group in tree or group != SCHEDULE
-            parts[group] = _choice(group, tree[group], names[group]) if is_recorded else no_schedule()
+            parts[group] = (
+                _choice(group, tree[group], names[group], is_continued=is_continued) if is_recorded else no_schedule()
+            )
         probes = tree["probe"].items()
         parts["probe"] = {name: _choice(f"probe.{name}", values, names[f"probe.{name}"]) for name, values in probes}
         parts["budget"] = _filled(schema.Budget, "budget.", tree["budget"])
@@ -92,11 +96,11 @@ def config_from(tree: Any, names: Any) -> Config:
         raise ValueError(str(error)) from error
 
 
-def _choice(key: str, values: Mapping[str, Any], name: str) -> Choice:
+def _choice(key: str, values: Mapping[str, Any], name: str, *, is_continued: bool = True) -> Choice:
     """A choice of a group; keys without a field in its dataclass become further attributes."""
     node_type = _dataclasses(key.partition(".")[0])[name]
     if node_type is HfConfig:
-        values = current_keys(values)
+        values = current_keys(values, is_continued=is_continued)
     fields = {field.name for field in dataclasses.fields(node_type)}
     known = {name: value for name, value in values.items() if name in fields}
     if "cadence" in known:

@@ -27,7 +27,7 @@ FIXED: Mapping[str, Any] = {"structural_normalization": "batch_time"}
 """Keys that have one value here: a module does not say which dimensions of its states are steps."""
 
 _GROUP = "optim."  # in the names of the command line
-_BATCHES = ("gradient_batch_size", "curvature_batch_size", "batch_doubling_every", "max_batch_factor")
+_BATCHES = ("gradient_batch_size", "curvature_batch_size")
 _OF_RUNS = ("name", "_target_", "cadence")
 _FIELDS = {field.name: field for field in fields(HfConfig) if field.name not in _OF_RUNS}
 KEYS = tuple(name for name in _FIELDS if name not in (*_BATCHES, *FIXED))

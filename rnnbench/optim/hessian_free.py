@@ -6,7 +6,6 @@ Letters: R replicas, P parameters of one replica.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from typing_extensions import override
 
@@ -39,8 +38,6 @@ class HessianFree(HessianFreeStep):
 
     gradient_batch_size: int
     curvature_batch_size: int
-    batch_doubling_every: int
-    max_batch_factor: int
 
     @property
     @override
@@ -55,30 +52,19 @@ class HessianFree(HessianFreeStep):
     @property
     @override
     def num_drawn_sequences(self) -> int:
-        """All batches of one update together, at their largest size; the curvature's is a part of the gradient's."""
+        """All batches of one update together; the curvature's is a part of the gradient's."""
         num_fresh = (self._judging_batch in FRESH) + (self.line_search_batch in FRESH)
-        return (self.gradient_batch_size + num_fresh * self.curvature_batch_size) * self._largest_factor
+        return self.gradient_batch_size + num_fresh * self.curvature_batch_size
 
     @property
     def num_kept_sequences(self) -> int:
-        """The curvature batch, at its largest size."""
-        return self.curvature_batch_size * self._largest_factor
+        """The curvature batch."""
+        return self.curvature_batch_size
 
     @property
     def _judging_batch(self) -> str:
         """The batch of backtracking; without backtracking none is needed, so this is one that is already drawn."""
         return self.backtracking_batch if self.backtracking != "none" else "curvature"
-
-    @property
-    def _largest_factor(self) -> int:
-        return self.max_batch_factor if self.batch_doubling_every else 1
-
-    def _batch_factor(self, update: int) -> int:
-        """Size of the batches relative to the first update; a power of 2, so that few sizes need buffers."""
-        if not self.batch_doubling_every:
-            return 1
-        doublings = min(update // self.batch_doubling_every, self.max_batch_factor.bit_length() - 1)
-        return int(2**doublings)
 
     @override
     def is_stalled(self, update: Update) -> Tensor | None:
@@ -87,25 +73,23 @@ class HessianFree(HessianFreeStep):
 
     @override
     def update(self, theta: Tensor, state: State, update: int, draw: DrawObjective) -> Update:
-        factor = self._batch_factor(update)
-        objective = draw(Stream.GRADIENT, factor * self.gradient_batch_size)
-        batches = self._draw(draw, factor, objective)
+        objective = draw(Stream.GRADIENT, self.gradient_batch_size)
+        batches = self._draw(draw, objective)
         computed = objective.loss_and_gradient(theta)
         step = self.step(theta, state, batches, computed.gradient)
-        damping = step.metrics["hf/damping"]
         return Update(
             theta=step.theta,
             state=step.state,
             gradient=computed,
             clipped_gradient=computed.gradient,
             **step.cost,
-            damping=damping,
-            metrics={**step.metrics, "hf/batch_factor": torch.full_like(damping, factor)},
+            damping=step.metrics["hf/damping"],
+            metrics=step.metrics,
         )
 
-    def _draw(self, draw: DrawObjective, factor: int, gradient: Objective) -> Batches:
+    def _draw(self, draw: DrawObjective, gradient: Objective) -> Batches:
         """Draw the other batches, given that of the gradient."""
-        size = factor * self.curvature_batch_size
+        size = self.curvature_batch_size
         curvature = gradient.rows(0, size)
         drawn = {"gradient": gradient, "curvature": curvature}
 

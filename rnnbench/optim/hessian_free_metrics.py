@@ -100,10 +100,4 @@ METRICS = (
         "updates",
         "0, rarely above 3; if it grows with the damping, the batches are too small or the net is chaotic",
     ),
-    Metric(
-        "hf/batch_factor",
-        "size of the batches relative to the first update",
-        "1",
-        "1, and twice as much after every batch_doubling_every updates, up to max_batch_factor",
-    ),
 )

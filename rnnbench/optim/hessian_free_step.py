@@ -31,7 +31,7 @@ CG_TOLERANCE = 5e-4
 RESIDUAL_TOLERANCE = 1e-10
 """Norm of the residual below which the system counts as solved."""
 
-LOW_DAMPING = 1e-2
+LOW_DAMPING = 3e-3
 """Lambda below which conjugate gradients get more iterations.
 
 They need about sqrt(largest eigenvalue / lambda) iterations to converge. Stopped long before, the step is restricted by

@@ -12,6 +12,9 @@ from rnnbench.records.plain_file import open_to_write
 Lengths = Mapping[str, int]
 """File name -> length of its complete records, in bytes."""
 
+FORMER_COLUMNS = frozenset({b"hf/batch_factor"})
+"""Columns of metrics.csv that earlier versions recorded; in a run that goes on they stay empty from then on."""
+
 
 class ShortRecordsError(RecordError):
     """Records that were on disk at a checkpoint are missing."""
@@ -94,11 +97,12 @@ def _check_length(path: Path, size: int, length: int) -> None:
 def _check_metrics(path: Path, start: bytes, end: bytes, header: bytes) -> None:
     """Check the first bytes of a metrics.csv, and the last byte that is kept.
 
-    Columns of this run may be missing: columns that an earlier version of rnnbench did not record stay omitted.
+    Columns of this run may be missing: columns that an earlier version of rnnbench did not record stay omitted. Those
+    of `FORMER_COLUMNS` may be there.
     """
     line, newline, _ = start.partition(b"\n")
     names, known = line.split(b","), header.rstrip(b"\n").split(b",")
-    if not newline or names[0] != known[0] or len({*names}) < len(names) or not {*names} <= {*known}:
+    if not newline or names[0] != known[0] or len({*names}) < len(names) or not {*names} <= {*known} | FORMER_COLUMNS:
         raise RecordError(f"cannot continue {path}: its columns are not those of this run")
     if end != b"\n":
         raise RecordError(f"cannot continue {path}: a row was changed after it was written")

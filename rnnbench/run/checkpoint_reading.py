@@ -142,7 +142,8 @@ def stored_config(
         RecordError: The configuration is damaged, or written by an incompatible version of rnnbench.
     """
     try:
-        config = config_from({**contents["config"], **changes}, contents["schema"])
+        tree = {**contents["config"], **changes}
+        config = config_from(tree, contents["schema"], is_continued=overrides is not None)
         validate_stored(config)
     except (TypeError, ValueError, ConfigError) as error:
         problem = f"the configuration in {where} is damaged, or was written by an incompatible version of rnnbench"

@@ -10,7 +10,7 @@ from rnnbench.config.objects import to_dict, values_of
 from rnnbench.config.request import Request
 from rnnbench.config.stored import config_from, schema_names
 
-IN_BOTH = {"batch_doubling_every": 0, "max_cg_factor": 1, "rejected_damping": "increase", "warm_start_decay": 0.95}
+IN_BOTH = {"max_cg_factor": 1, "rejected_damping": "increase", "warm_start_decay": 0.95}
 PAPERS = {
     "hf_martens2010": {
         "gradient_batch_size": 2000,
@@ -83,13 +83,21 @@ def test_a_record_without_an_added_key_keeps_its_rule(composer):
     config = composer.compose([]).config
     tree = to_dict(config)
     del tree["optim"]["max_cg_factor"]
-    assert config.optim.max_cg_factor == 5
+    assert config.optim.max_cg_factor == 3
     assert config_from(tree, schema_names(config)).optim.max_cg_factor == 1
+
+
+def test_a_removed_key_at_another_value_is_no_obstacle_to_reading(composer):
+    config, _ = stored(composer)
+    tree = to_dict(config)
+    tree["optim"] |= {"batch_doubling_every": 100, "max_batch_factor": 4}
+    assert config_from(tree, schema_names(config), is_continued=False) == config
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"batch_doubling_every": 100}, r"optim.batch_doubling_every=100: .* with 0 can go on"),
         ({"cg_dtype": "float32"}, r"optim.cg_dtype=float32: this key has been removed.* with float64 can go on"),
         ({"reset_warm_start": False}, r"optim.reset_warm_start=false: .* with true can go on"),
         ({"keep_iterates_every": 3}, r"optim.keep_iterates_every=3: .* with null can go on"),

@@ -21,8 +21,6 @@ def hessian_free(num_replicas=1, **changes):
     defaults = {
         "gradient_batch_size": 40,
         "curvature_batch_size": 20,
-        "batch_doubling_every": 0,
-        "max_batch_factor": 8,
         "weight_decay": same(0.0),
         "reduction_ratio": "damped",
         "rejected_damping": "ratio",

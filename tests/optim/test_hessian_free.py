@@ -86,11 +86,12 @@ def test_batches_come_from_their_streams_with_their_sizes():
     optimizer.update(theta, optimizer.initial_state(theta), 0, draw)
     assert drawn == [(0, 40), (2, 20), (3, 20)]
     assert optimizer.num_drawn_sequences == 40 + 20 + 20
+    assert optimizer.num_kept_sequences == 20
 
 
 def test_iterations_grow_with_the_root_of_a_low_damping():
-    """From max_cg_iterations, at a damping of 1e-2 or more, to max_cg_factor times as many."""
-    damping = column(1.0, 1e-2, 1e-2 / 4, 1e-2 / 8, 1e-8)
+    """From max_cg_iterations, at a damping of 3e-3 or more, to max_cg_factor times as many."""
+    damping = column(1.0, 3e-3, 3e-3 / 4, 3e-3 / 8, 1e-8)
     matrix = torch.diag_embed(torch.logspace(0, 4, 60, dtype=torch.float64).expand(5, -1))
     optimizer = hessian_free(5, damping=damping, max_cg_iterations=4, max_cg_factor=5)
     theta = torch.ones(5, 60, dtype=torch.float64)
@@ -253,25 +254,6 @@ def test_a_loss_that_overflows_is_a_failure_with_finite_numbers():
     assert torch.equal(update.theta, THETA)
     assert (update.metrics["hf/failures"] == 1).all()
     assert torch.allclose(update.state["damping"], optimizer.damping * 1.5)
-
-
-def test_batches_double():
-    optimizer = hessian_free(
-        batch_doubling_every=3, max_batch_factor=5, backtracking="none", line_search_batch="gradient"
-    )
-    matrix, b = problem(1)
-    theta, sizes = THETA[:1], []
-    for k in (0, 2, 3, 6, 60):
-
-        def draw(stream, size):
-            sizes.append((int(stream), size))
-            return Quadratic(matrix, b)
-
-        update = optimizer.update(theta, optimizer.initial_state(theta), k, draw)
-    assert sizes == [(0, 40), (0, 40), (0, 80), (0, 160), (0, 160)]
-    assert update.metrics["hf/batch_factor"].tolist() == [4]
-    assert optimizer.num_drawn_sequences == 5 * 40
-    assert optimizer.num_kept_sequences == 5 * 20
 
 
 def test_damping_at_its_limit_is_a_stall():

@@ -28,10 +28,6 @@ class HfConfig(OptimizerConfig):
         "and the line search have as many fresh ones",
         low=1,
     )
-    batch_doubling_every: int = option(
-        100, "updates after which all batch sizes double (beyond the papers); 0: never", low=0
-    )
-    max_batch_factor: int = option(4, "largest factor of the batch sizes over their initial values", low=1)
     weight_decay: float = option(
         0.0,
         "L2 weight decay: this times |theta|^2 / 2 is added to the loss in gradient, products and line search; "
@@ -73,12 +69,12 @@ class HfConfig(OptimizerConfig):
         choices=("batch", "batch_time", "loss"),
     )
     max_cg_iterations: int = option(
-        20, "largest number of CG iterations per update while the damping is at least 1e-2", low=1
+        20, "largest number of CG iterations per update while the damping is at least 3e-3", low=1
     )
     max_cg_factor: int = option(
-        5,
+        3,
         "largest factor of the CG iterations over max_cg_iterations, which grow with 1 / sqrt(damping) below a damping "
-        "of 1e-2 (beyond the papers); 1: none",
+        "of 3e-3 (beyond the papers); 1: none",
         low=1,
     )
     preconditioner: str = option(
@@ -122,6 +118,7 @@ class HfConfig(OptimizerConfig):
 
 
 REMOVED: Mapping[str, Any] = {
+    "batch_doubling_every": 0,
     "curvature_source": "subset",
     "damping_increase": 1.5,
     "damping_decrease": 0.6666666666666666,
@@ -145,17 +142,21 @@ REMOVED: Mapping[str, Any] = {
     "line_search_decrease": 0.8,
     "max_line_search_steps": 50,
 }
-"""Keys of earlier versions that made no difference, with the value that an update now has in their place."""
+"""Keys of earlier versions that no result needs, with the value that an update now has in their place."""
 
 ADDED: Mapping[str, Any] = {"max_cg_factor": 1}
 """Keys that earlier versions did not have, with the value that an update had in their place."""
 
 
-def current_keys(values: Mapping[str, Any]) -> dict[str, Any]:
+def current_keys(values: Mapping[str, Any], *, is_continued: bool) -> dict[str, Any]:
     """The keys of an earlier version's `optim=hf`, from a record, as they are now: without removed, with added ones.
 
+    Args:
+        values: The keys in the record.
+        is_continued: Whether the run goes on, so that its next updates have to follow the same rules.
+
     Raises:
-        ValueError: A removed key has a value that an update no longer can have.
+        ValueError: The run goes on, and a removed key has a value that an update no longer can have.
     """
     curvature = values.get("curvature_batch_size")
     unused = {
@@ -164,11 +165,12 @@ def current_keys(values: Mapping[str, Any]) -> dict[str, Any]:
     }
     replaced = {
         **REMOVED,
+        "max_batch_factor": values.get("max_batch_factor"),  # of batches that double
         "keep_iterates_every": 10 if values.get("backtracking") == "best" else None,
         **{key: values.get(key) if is_unused else curvature for key, is_unused in unused.items()},
     }
     for key, value in replaced.items():
-        if values.get(key, value) != value:
+        if is_continued and values.get(key, value) != value:
             given, now = _shown(values[key]), _shown(value)
             raise ValueError(f"optim.{key}={given}: this key has been removed, and only runs with {now} can go on")
     return {**ADDED, **{key: value for key, value in values.items() if key not in replaced}}
