@@ -50,7 +50,8 @@ def check_continued(folder: Path, header: bytes, lengths: Lengths) -> None:
                 _check_length(folder / name, os.fstat(handle.fileno()).st_size, length)
                 if name == metrics_csv.FILE_NAME:
                     last = os.pread(handle.fileno(), 1, max(length - 1, 0))
-                    _check_metrics(folder / name, handle.read(len(header)), last, header)
+                    longest = len(header) + sum(len(column) + 1 for column in FORMER_COLUMNS)
+                    _check_metrics(folder / name, handle.read(longest), last, header)
         except FileNotFoundError as error:
             raise ShortRecordsError(f"cannot continue {folder / name}: {reason(error)}") from error
         except OSError as error:

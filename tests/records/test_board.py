@@ -21,7 +21,7 @@ from rnnbench.probes.state_jacobian import StateJacobian
 from rnnbench.records.aggregate import Aggregate
 from rnnbench.records.aggregate_board import aggregate_columns
 from rnnbench.records.board import board_of, description
-from rnnbench.records.continuing import check_continued, covered_lengths
+from rnnbench.records.continuing import FORMER_COLUMNS, check_continued, covered_lengths
 from rnnbench.records.errors import RecordError
 from rnnbench.records.metrics_csv import header
 from rnnbench.records.run_files import present_lengths
@@ -220,6 +220,19 @@ def test_a_run_may_lack_columns_that_an_older_version_did_not_record(tmp_path):
     assert covered_lengths(tmp_path, header(COLUMNS), lengths) == lengths
     with pytest.raises(RecordError, match="its columns are not those of this run"):
         check_continued(tmp_path, header(COLUMNS[1:]), lengths)
+
+
+def test_a_column_that_is_no_longer_recorded_stays_empty(tmp_path):
+    (former,) = (column.decode() for column in FORMER_COLUMNS)
+    with Records([tmp_path], [*COLUMNS, former]) as records:
+        records.log(0, {COLUMNS[0]: [1.0], former: [2.0]})
+    lengths = present_lengths(tmp_path)
+    check_continued(tmp_path, header(COLUMNS), lengths)
+    with Records([tmp_path], COLUMNS, lengths=[lengths], board=BOARD) as records:
+        records.log(1, {COLUMNS[0]: [3.0]})
+    first, *rows = (tmp_path / "metrics.csv").read_text().splitlines()
+    assert first.endswith(f",{former}")
+    assert [row.split(",")[-1] for row in rows] == ["2.0", ""]
 
 
 def test_hparams_shows_what_varies_and_one_trial_for_all_seeds(tmp_path):
