@@ -32,7 +32,7 @@ class HessianFree(HessianFreeStep):
     needs_products = True
     stalled_message = (
         "lambda has been at its upper limit for 10 updates, so the steps change nothing; try a start that remembers "
-        "(init=orthogonal init.spectral_radius=1.05; with symbols as inputs also init.input_scale=0.03), larger batches "
+        "(init=orthogonal init.spectral_radius=1.05; for symbols init.input_scale=0.03), larger batches "
         "(optim.gradient_batch_size=8000), shorter sequences first (task.first_length=50) or another seed"
     )
 
