@@ -62,7 +62,7 @@ evaluation, takes the place of the loss. Evaluations, and so the criterion for b
 the start. Any task whose inputs and outputs do not depend on T can be trained in this way, by any optimizer. Each run
 has lengths of its own, recorded as `task/training_length`, so the jobs of a sweep are trained one by one. Costs count a
 short sequence like a long one. With Hessian-free, from the default weights, only so temporal order is solved at T = 200
-([hf_choices.md](hf_choices.md#shorter-sequences-first)).
+([hf_choices.md](hf_choices.md#shorter-sequences-first)); [from others](hf_init.md) it is solved directly.
 """
 
 EASY = """\

@@ -40,12 +40,13 @@ class MartensSutskever2011(Experiment):
         folder = conf_dir().parent
         records = folder / self.rule.settings["records"]
         tables = [*sorted(records.glob("T*.csv")), *records.glob(SHORT_FIRST)]
-        if not tables:
-            raise ConfigError(f"{self.rule.name} needs the records {self.rule.settings['records']} of a checkout")
         longest, lengths = self.rule.settings["longest"], self.rule.settings["control_lengths"]
         problems = self.rule.settings["problems"]
         runs = [run for table in tables for run in _read(table) if run["length"] <= longest]
         runs = [run for run in runs if run["problem"] in problems]
+        if not runs:
+            needed = f"the records {self.rule.settings['records']} of a checkout, with runs of at most T = {longest}"
+            raise ConfigError(f"{self.rule.name} needs {needed}")
         control = [run for run in _read(folder / self.rule.settings["first_order"]) if run["length"] in lengths]
         return {"runs": runs, "control": control}
 
