@@ -30,8 +30,8 @@ KERNELS: dict[str, tuple[Any, dict[str, Any]]] = {
     "states": (states_kernel, {"EXTRA": 16}),
     "states, inputs beforehand": (states_kernel, {"EXTRA": 0}),
     "tangents": (tangents_kernel, {"ENDS": True}),
-    "gradients": (gradients_kernel, {"ONE_OUTPUT": True, "STRUCTURAL": ""}),
-    "gradients, damped": (gradients_kernel, {"ONE_OUTPUT": False, "STRUCTURAL": "cross_entropy"}),
+    "gradients": (gradients_kernel, {"ONE_OUTPUT": True, "IS_DAMPED": False}),
+    "gradients, damped": (gradients_kernel, {"ONE_OUTPUT": False, "IS_DAMPED": True}),
 }
 
 

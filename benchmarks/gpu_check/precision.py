@@ -49,7 +49,7 @@ class SweepCase:
         nonlinearity: Name of the nonlinearity of the simple recurrent net.
         num_outputs: S; the steps of the outputs are drawn for each sequence, and the last one is its end. None: one
             output at every step.
-        distance: Distance of structural damping; None: no damping.
+        is_damped: Whether the product has structural damping.
         radius: Approximate spectral radius of the recurrent weights.
         tile: Tile of the kernels: rows and warps.
         seed: Seed of all random numbers.
@@ -63,7 +63,7 @@ class SweepCase:
     net: str = "rnn"
     nonlinearity: str = "tanh"
     num_outputs: int | None = 1
-    distance: str | None = "cross_entropy"
+    is_damped: bool = True
     radius: float = 0.9
     tile: tuple[int, int] = (16, 8)
     seed: int = 0
@@ -88,7 +88,7 @@ class SweepCase:
         targets = torch.zeros(num_outputs, r, b, OUTPUT_SIZE, dtype=dtype, device=device)
         batch = Batch(normal(steps, r, b, self.input_size), lengths, ends, targets)
         cotangents = normal(num_outputs, r, b, OUTPUT_SIZE)
-        structural = None if self.distance is None else normal(r, 1, 1).abs()
+        structural = normal(r, 1, 1).abs() if self.is_damped else None
         sweeps = model.sweeps(BlockShape(r, steps, b, dtype, device))
         sweeps.load(batch)
         results = {
@@ -97,7 +97,7 @@ class SweepCase:
             "gradient": sweeps.backward(cotangents),
             "state gradients": sweeps.state_gradients(b),
             "output tangents": sweeps.linearized_forward(model.weights(direction)),
-            "product": sweeps.linearized_backward(cotangents, structural, self.distance or ""),
+            "product": sweeps.linearized_backward(cotangents, structural),
         }
         if model.has_hessian_sweeps:
             loss, outputs = LOSSES["sigmoid_cross_entropy"], results["outputs"].clone()
@@ -145,8 +145,7 @@ def precision_cases() -> Mapping[str, SweepCase]:
     return cases | {
         "an output at every step": replace(usual, num_outputs=None),
         "two outputs": replace(usual, num_outputs=2),
-        "no damping": replace(usual, distance=None),
-        "damping by squared error": replace(usual, distance="squared_error"),
+        "no damping": replace(usual, is_damped=False),
         "100 inputs": replace(usual, input_size=100),
         "one replica, 1000 sequences": replace(usual, num_replicas=1, num_sequences=1000),
         "one step": replace(usual, num_steps=1),

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from rnnbench.losses import Loss
 from rnnbench.objective.engine import Engine
-from rnnbench.objective.gauss_newton import OWN_MATCHING, GaussNewton, Matching
+from rnnbench.objective.gauss_newton import GaussNewton
 from rnnbench.objective.objective import Gradient, Objective
 from rnnbench.tasks.base import Batch
 
@@ -94,10 +94,10 @@ class TimedObjective(Objective):
 
     @override
     def linearize(
-        self, theta: Tensor, structural_damping: Tensor | None = None, matching: Matching = OWN_MATCHING
+        self, theta: Tensor, structural_damping: Tensor | None = None, normalization: str = "batch"
     ) -> GaussNewton:
         with self._clock.part(LINEARIZE, then=VECTORS):
-            return TimedGaussNewton(self, theta, structural_damping, matching, self._clock)
+            return TimedGaussNewton(self, theta, structural_damping, normalization, self._clock)
 
 
 class TimedGaussNewton(GaussNewton):
@@ -108,7 +108,7 @@ class TimedGaussNewton(GaussNewton):
         objective: Objective,
         theta: Tensor,
         structural_damping: Tensor | None,
-        matching: Matching,
+        normalization: str,
         clock: Clock,
     ) -> None:
         """See `GaussNewton`.
@@ -117,10 +117,10 @@ class TimedGaussNewton(GaussNewton):
             objective: Objective whose matrix it is.
             theta: Parameters, (R, P).
             structural_damping: Weight of the structural-damping matrix, (R, 1).
-            matching: Structural-damping matrix to use.
+            normalization: Mean that the structural-damping matrix is.
             clock: The clock.
         """
-        super().__init__(objective, theta, structural_damping, matching)
+        super().__init__(objective, theta, structural_damping, normalization)
         self._clock = clock
 
     @override

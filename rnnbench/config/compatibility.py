@@ -49,13 +49,11 @@ def check_optimizer(task: "Task", model: "Model", optimizer: "Optimizer") -> Non
         raise ConfigError(f"optim: the loss {_name(loss)} has no hessian_product, so no Gauss-Newton product; {advice}")
     if not _is_linearized(model):
         raise ConfigError(f"optim: {_name(model)} has no linearized sweeps, so no Gauss-Newton product; {advice}")
-    if optimizer.matching is not None:
-        try:
-            optimizer.matching.distance_of(model)
-        except ValueError as error:
-            raise ConfigError(
-                f"optim: {error}; change optim.matching_distance, or set optim.structural_damping=0"
-            ) from error
+    if optimizer.damps_states and not model.has_structural_damping:
+        raise ConfigError(
+            f"optim: {_name(model)} has no hidden states that structural damping could act on; set "
+            "optim.structural_damping=0"
+        )
 
 
 def check_flossing(model: "Model", optimizer: "Optimizer", exponents: int, rounds: int) -> None:

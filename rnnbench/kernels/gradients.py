@@ -16,24 +16,21 @@ from rnnbench.kernels.tiles import load_tile, multiply, multiply_stored, residen
 
 @triton.jit
 def pre_activation_gradient(
-    carry, state, injected, tangent, weight, STRUCTURAL: tl.constexpr, NONLINEARITY: tl.constexpr
+    carry, state, injected, tangent, weight, IS_DAMPED: tl.constexpr, NONLINEARITY: tl.constexpr
 ):
     """dL/da_t from the gradient carried back from step t + 1, the one injected at t, and the structural damping."""
-    gradient = carry + injected
-    if STRUCTURAL == "squared_error":
-        gradient += weight * tangent
-    gradient = through_derivative(gradient, state, NONLINEARITY)
-    if STRUCTURAL == "cross_entropy":
+    gradient = through_derivative(carry + injected, state, NONLINEARITY)
+    if IS_DAMPED:
         gradient += weight * tangent
     return gradient
 
 
 @triton.jit
-def step_operands(state, source, tangent, columns, inside, enters, STRUCTURAL: tl.constexpr):
+def step_operands(state, source, tangent, columns, inside, enters, IS_DAMPED: tl.constexpr):
     """h_t, the gradient injected at step t, and dh_t (if structural damping uses it)."""
     states = load_tile(state, columns, inside)
     injected = load_tile(source, columns, inside & enters)
-    tangents = states if STRUCTURAL == "" else load_tile(tangent, columns, inside)
+    tangents = load_tile(tangent, columns, inside) if IS_DAMPED else states
     return states, injected, tangents
 
 
@@ -63,7 +60,7 @@ def gradients_kernel(
     BLOCK: tl.constexpr,
     IS_RESIDENT: tl.constexpr,
     ONE_OUTPUT: tl.constexpr,
-    STRUCTURAL: tl.constexpr,
+    IS_DAMPED: tl.constexpr,
     NONLINEARITY: tl.constexpr,
     ROWS: tl.constexpr,
 ):
@@ -76,8 +73,8 @@ def gradients_kernel(
         source: Injected dL/dh_t: (r, T, b, n) for every step, which may be `gradients` itself; or (r, 1, b, n) for one
             output per sequence.
         output_steps: (r, b), int64, the step of each sequence's output; read if ONE_OUTPUT.
-        tangents: (r, T + 1, b, n), contiguous; read if STRUCTURAL, which is the name of the distance or "".
-        structural: (r,), weight of the damping; read if STRUCTURAL.
+        tangents: (r, T + 1, b, n), contiguous; read if IS_DAMPED.
+        structural: (r,), weight of the damping; read if IS_DAMPED.
     """
     replica = tl.program_id(0).to(tl.int64)
     row = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
@@ -98,12 +95,12 @@ def gradients_kernel(
     else:
         entering += last * source_step_stride
     weight = 0.0
-    if STRUCTURAL != "":
+    if IS_DAMPED:
         weight = tl.load(structural + replica * structural_stride)
 
     columns = tl.arange(0, BLOCK)
     inside = row_inside & (columns[None, :] < hidden_size)
-    state, injected, damped = step_operands(reached, entering, tangent, columns, inside, enters, STRUCTURAL)
+    state, injected, damped = step_operands(reached, entering, tangent, columns, inside, enters, IS_DAMPED)
     zero = tl.full((ROWS, BLOCK), 0.0, tl.float32)
     carry = zero
     if IS_RESIDENT:
@@ -112,7 +109,7 @@ def gradients_kernel(
         carry = multiply(zero, first, second, third, fourth, zero, ROWS, BLOCK)
 
     for back in range(num_steps):
-        gradient = pre_activation_gradient(carry, state, injected, damped, weight, STRUCTURAL, NONLINEARITY)
+        gradient = pre_activation_gradient(carry, state, injected, damped, weight, IS_DAMPED, NONLINEARITY)
         tl.store(here + columns[None, :], gradient, mask=inside)
         reached -= step_stride
         tangent -= dense
@@ -121,7 +118,7 @@ def gradients_kernel(
         else:
             entering -= source_step_stride
         next_inside = rows_before(back + 1, num_steps, row, num_sequences) & (columns[None, :] < hidden_size)
-        state, injected, damped = step_operands(reached, entering, tangent, columns, next_inside, enters, STRUCTURAL)
+        state, injected, damped = step_operands(reached, entering, tangent, columns, next_inside, enters, IS_DAMPED)
         if IS_RESIDENT:
             carry = multiply(gradient, first, second, third, fourth, zero, ROWS, BLOCK)
         else:

@@ -110,12 +110,10 @@ class StructuralDamping:
     Attributes:
         tangents: (r, T + 1, b, n), contiguous.
         weight: (r, 1, 1).
-        distance: "cross_entropy" or "squared_error".
     """
 
     tangents: Tensor
     weight: Tensor
-    distance: str
 
 
 def run_gradients(
@@ -149,7 +147,7 @@ def run_gradients(
     options = {
         **blocks(n),
         "ONE_OUTPUT": output_step is not None,
-        "STRUCTURAL": "" if damped is None else damped.distance,
+        "IS_DAMPED": damped is not None,
         "NONLINEARITY": nonlinearity,
     }
     _launch(gradients_kernel, "gradients", arguments, options, r, b)

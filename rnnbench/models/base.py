@@ -6,7 +6,7 @@ o outputs; r and b are the replicas and sequences of one block.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -88,13 +88,12 @@ class Sweeps(ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has no linearized sweeps")
 
-    def linearized_backward(self, output_gradients: Tensor, structural: Tensor | None, distance: str) -> Tensor:
+    def linearized_backward(self, output_gradients: Tensor, structural: Tensor | None) -> Tensor:
         """Backpropagate like `backward`, and add the structural damping of the last `linearized_forward`.
 
         Args:
             output_gradients: (S, r, b, o).
             structural: (r, 1, 1), weight of the damping term of every sequence; None for no damping.
-            distance: Distance of the damping term, one of the model's `matching_distances`.
         """
         raise NotImplementedError(f"{type(self).__name__} has no linearized sweeps")
 
@@ -121,7 +120,6 @@ class Sweeps(ABC):
         outputs: Tensor,
         divisor: int,
         structural: Tensor | None = None,
-        distance: str = "",
     ) -> Tensor:
         """Run `linearized_forward` and `linearized_backward`: a Gauss-Newton product, (r, P), new.
 
@@ -131,10 +129,9 @@ class Sweeps(ABC):
             outputs: What `forward` returned, (S, r, b, o).
             divisor: Divisor of the losses' Hessians.
             structural: As in `linearized_backward`.
-            distance: As in `linearized_backward`.
         """
         tangents = self.linearized_forward(direction, for_damping=structural is not None)
-        return self.linearized_backward(loss.hessian_product(outputs, tangents).div_(divisor), structural, distance)
+        return self.linearized_backward(loss.hessian_product(outputs, tangents).div_(divisor), structural)
 
     def hessian_product(self, direction: object, loss: Loss, outputs: Tensor, targets: Tensor, divisor: int) -> Tensor:
         """The Hessian of the divided sum of the losses, times a direction, (r, P), new.
@@ -169,15 +166,14 @@ class Model(ABC):
         hidden_size: Number of hidden units n.
         output_size: Number of outputs o.
         layout: Shape and kind of each parameter by name, in the order in which they lie in theta.
-        matching_distances: Distances between the hidden states before and after a change of theta that structural
-            damping supports, the default first: "cross_entropy", "squared_error". Empty: no structural damping.
+        has_structural_damping: Whether its linearized sweeps have the structural damping of hidden states.
         num_state_parts: Number of parts of the whole state, n units each; the hidden state is the first.
         has_hessian_sweeps: Whether its sweeps have `Sweeps.hessian_product`; otherwise Hessian products are computed by
             automatic differentiation of `step`.
         is_capturable: Whether its sweeps can be captured as CUDA graphs.
     """
 
-    matching_distances: Sequence[str] = ()
+    has_structural_damping: ClassVar[bool] = False
     num_state_parts: int = 1
     has_hessian_sweeps: ClassVar[bool] = False
     is_capturable: bool = True

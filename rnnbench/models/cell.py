@@ -8,7 +8,7 @@ state, d inputs, o outputs, P parameters.
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -53,7 +53,7 @@ class Cell(Model):
         ValueError: A parameter of `step_layout` has a wrong shape or kind.
     """
 
-    matching_distances: Sequence[str] = ("squared_error",)  # cross_entropy too where h lies in (-1, 1)
+    has_structural_damping = True
 
     def __init__(self, input_size: int, output_size: int, hidden_size: int) -> None:
         self.input_size, self.output_size, self.hidden_size = input_size, output_size, hidden_size

@@ -27,9 +27,8 @@ class CellSweeps(ReadoutSweeps):
         S = mean over sequences of sum over t of J_h(t)^T J_h(t),
 
     where J_h(t) is the Jacobian of h_t with respect to theta, and t runs over the steps of the sequence. To second
-    order, this is half the squared distance between the hidden states before and after a change of theta. The distance
-    "cross_entropy" is the cross-entropy of (1 + h)/2 before and after; then the summand is
-    J_h(t)^T diag(1 / (1 - h_t^2)) J_h(t). Other parts of the state are damped only through their effect on h.
+    order, this is half the squared distance between the hidden states before and after a change of theta. Other parts
+    of the state are damped only through their effect on h.
     """
 
     def __init__(self, model: Model, shape: BlockShape) -> None:
@@ -71,15 +70,11 @@ class CellSweeps(ReadoutSweeps):
         return self._parameter_gradient(self._hidden_states(), self.injected, output_gradients)
 
     @override
-    def linearized_backward(self, output_gradients: Tensor, structural: Tensor | None, distance: str) -> Tensor:
+    def linearized_backward(self, output_gradients: Tensor, structural: Tensor | None) -> Tensor:
         injected = self._inject(output_gradients)
         if structural is None:
             return self._parameter_gradient(self._hidden_states(), injected, output_gradients)
         gradients = self.tangents * structural
-        if distance == "cross_entropy":
-            states = torch.stack([state[0].detach() for state in self.record[1:]])
-            # If a saturated state rounds to 1, its tangent is equally close to 0.
-            gradients /= (1 - states.square()).clamp_(min=torch.finfo(states.dtype).eps)
         gradients[self.first : self.last + 1] += injected
         return self._parameter_gradient([state[0] for state in self.record[1:]], gradients, output_gradients)
 

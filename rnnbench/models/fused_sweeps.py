@@ -119,9 +119,9 @@ class FusedSweeps(ReadoutSweeps):
         return self._step_by_step(self.shape.sequences).linearized_forward(direction)
 
     @override
-    def linearized_backward(self, output_gradients: Tensor, structural: Tensor | None, distance: str) -> Tensor:
+    def linearized_backward(self, output_gradients: Tensor, structural: Tensor | None) -> Tensor:
         steps = self._step_by_step(self.shape.sequences)
-        return steps.linearized_backward(output_gradients, structural, distance)
+        return steps.linearized_backward(output_gradients, structural)
 
     @override
     def states(self, sequences: int) -> Tensor:

@@ -33,7 +33,6 @@ class Gru(GatedCell):
     operation = staticmethod(torch.gru)
     native_net = "gru"
     learns_bias_hh = True
-    matching_distances = ("squared_error", "cross_entropy")
 
     @override
     def step_layout(self) -> Layout:

@@ -35,7 +35,7 @@ class KernelSweeps(SimpleRnnSweeps):
         self._launch.run_states(self.rows, weights.step, self._name)
 
     @override
-    def _run_gradients(self, state_gradients: Tensor, structural: Tensor | None, distance: str) -> None:
+    def _run_gradients(self, state_gradients: Tensor, structural: Tensor | None) -> None:
         step, source = None, state_gradients
         if self.output_steps is not None and len(self.output_steps) == 1:
             step = self.output_steps[0]
@@ -43,7 +43,7 @@ class KernelSweeps(SimpleRnnSweeps):
             self.pre_gradients.zero_()
             self.pre_gradients[self.replica_index, self.output_steps, self.sequence_index] = state_gradients
             source = self.pre_gradients.transpose(0, 1)
-        damped = None if structural is None else self._launch.StructuralDamping(self.tangents, structural, distance)
+        damped = None if structural is None else self._launch.StructuralDamping(self.tangents, structural)
         self._launch.run_gradients(
             self.pre_gradients, self.rows, self.theta_weights.recurrent, source, step, damped, self._name
         )

@@ -33,8 +33,6 @@ class Latch(Cell):
     Source: Bengio, Simard and Frasconi (1994), IEEE Transactions on Neural Networks 5, section III.
     """
 
-    matching_distances = ("squared_error", "cross_entropy")
-
     def __init__(self, input_size: int, output_size: int, hidden_size: int, nonlinearity: str = "tanh") -> None:
         if nonlinearity not in NONLINEARITIES:
             raise ValueError(f"model.nonlinearity must be one of {', '.join(NONLINEARITIES)}, got {nonlinearity}")

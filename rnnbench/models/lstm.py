@@ -75,7 +75,6 @@ class Lstm(GatedCell):
     native_net = "lstm"
     learns_bias_hh = False
     num_state_parts = 2
-    matching_distances = ("squared_error", "cross_entropy")
 
     @override
     def step_layout(self) -> Layout:

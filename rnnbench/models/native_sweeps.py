@@ -168,7 +168,7 @@ class NativeSweeps(Sweeps):
         block.targets, block.divisor, block.loss = targets.data_ptr(), divisor, calls.LOSSES.index(name)
         block.losses, block.tile_losses = losses.data_ptr(), tile_losses.data_ptr()
         try:
-            gradient = self._gradient(calls.GRADIENT, 3, outputs, None, "")
+            gradient = self._gradient(calls.GRADIENT, 3, outputs, None)
         finally:
             block.losses = None
         return losses, gradient
@@ -181,25 +181,22 @@ class NativeSweeps(Sweeps):
         outputs: Tensor,
         divisor: int,
         structural: Tensor | None = None,
-        distance: str = "",
     ) -> Tensor:
         name = _native_name(loss)
         if name is None:
-            return super().curvature_product(direction, loss, outputs, divisor, structural, distance)
+            return super().curvature_product(direction, loss, outputs, divisor, structural)
         tangents = self._tangents_to_come(direction, keeps_tangents=False)
         outputs = self._checked(outputs, *tangents.shape).contiguous()
         self.block.predictions, self.block.divisor = outputs.data_ptr(), divisor
         self.block.loss = calls.LOSSES.index(name)
-        return self._gradient(calls.PRODUCT, 4, tangents, structural, distance)
+        return self._gradient(calls.PRODUCT, 4, tangents, structural)
 
     @override
     def hessian_product(self, direction: object, loss: Loss, outputs: Tensor, targets: Tensor, divisor: int) -> Tensor:
         tangents = self.linearized_forward(direction)  # which keeps those of the states
         slopes = self._checked(loss.gradient(outputs, targets).div_(divisor), *tangents.shape).contiguous()
         self.block.predictions = slopes.data_ptr()
-        return self._gradient(
-            calls.HESSIAN_BACKWARD, 5, loss.hessian_product(outputs, tangents).div_(divisor), None, ""
-        )
+        return self._gradient(calls.HESSIAN_BACKWARD, 5, loss.hessian_product(outputs, tangents).div_(divisor), None)
 
     def _checked_targets(self, name: str, targets: Tensor) -> Tensor:
         """Check targets, which the kernels read without checks."""
@@ -216,20 +213,18 @@ class NativeSweeps(Sweeps):
 
     @override
     def backward(self, output_gradients: Tensor) -> Tensor:
-        return self.linearized_backward(output_gradients, None, "")
+        return self.linearized_backward(output_gradients, None)
 
     @override
-    def linearized_backward(self, output_gradients: Tensor, structural: Tensor | None, distance: str) -> Tensor:
+    def linearized_backward(self, output_gradients: Tensor, structural: Tensor | None) -> Tensor:
         size = (self.block.num_outputs, self.shape.replicas, self.shape.sequences, self.model.output_size)
         output_gradients = self._checked(output_gradients, *size).contiguous()
         if structural is not None and self.block.tangents is None:
             raise ValueError("structural damping needs linearized_forward(..., for_damping=True) before")
         self._need_states(self.shape.sequences)
-        return self._gradient(calls.BACKWARD, 2, output_gradients, structural, distance)
+        return self._gradient(calls.BACKWARD, 2, output_gradients, structural)
 
-    def _gradient(
-        self, sweep: int, num_products: int, output_gradients: Tensor, structural: Tensor | None, distance: str
-    ) -> Tensor:
+    def _gradient(self, sweep: int, num_products: int, output_gradients: Tensor, structural: Tensor | None) -> Tensor:
         """Run a sweep that ends with a gradient, (r, P).
 
         Args:
@@ -237,7 +232,6 @@ class NativeSweeps(Sweeps):
             num_products: Matrix products of a step.
             output_gradients: Given, or to come.
             structural: As in `linearized_backward`.
-            distance: As in `linearized_backward`.
         """
         block, shape = self.block, self.shape
         self.output_gradients = output_gradients
@@ -246,7 +240,7 @@ class NativeSweeps(Sweeps):
         block.structural = None
         if structural is not None:
             structural = self._checked(structural, shape.replicas, 1, 1).contiguous()
-            block.structural, block.distance = structural.data_ptr(), calls.DISTANCES.index(distance)
+            block.structural = structural.data_ptr()
         self.missing.fill_(self.num_tiles)
         self._run(sweep, num_products)
         return gradient

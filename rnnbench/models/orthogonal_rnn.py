@@ -37,8 +37,6 @@ class OrthogonalRnn(Cell):
 
     def __init__(self, input_size: int, output_size: int, hidden_size: int, nonlinearity: str = "tanh") -> None:
         self.nonlinearity = find_nonlinearity(nonlinearity)
-        if nonlinearity == "tanh":
-            self.matching_distances = ("squared_error", "cross_entropy")
         super().__init__(input_size, output_size, hidden_size)
 
     @override

@@ -45,7 +45,7 @@ class SimpleRnn(NativeNet, Model):
         ValueError: The nonlinearity or the recurrence is unknown.
     """
 
-    matching_distances = ("cross_entropy", "squared_error")
+    has_structural_damping = True
     has_hessian_sweeps = True
     native_net = "srn"
 

@@ -74,7 +74,7 @@ class SimpleRnnSweeps(Sweeps):
         """Compute the states h_1 .. h_T from the h_0 and inputs in `rows`, and store them in `rows`."""
 
     @abstractmethod
-    def _run_gradients(self, state_gradients: Tensor, structural: Tensor | None, distance: str) -> None:
+    def _run_gradients(self, state_gradients: Tensor, structural: Tensor | None) -> None:
         """Compute `pre_gradients` from the readout's dL/dh at the output steps, (S, r, b, n)."""
 
     @abstractmethod
@@ -111,15 +111,15 @@ class SimpleRnnSweeps(Sweeps):
 
     @override
     def backward(self, output_gradients: Tensor) -> Tensor:
-        return self._backward(output_gradients, None, "")
+        return self._backward(output_gradients, None)
 
     @override
-    def linearized_backward(self, output_gradients: Tensor, structural: Tensor | None, distance: str) -> Tensor:
-        return self._backward(output_gradients, structural, distance)
+    def linearized_backward(self, output_gradients: Tensor, structural: Tensor | None) -> Tensor:
+        return self._backward(output_gradients, structural)
 
-    def _backward(self, output_gradients: Tensor, structural: Tensor | None, distance: str) -> Tensor:
+    def _backward(self, output_gradients: Tensor, structural: Tensor | None) -> Tensor:
         self.output_gradients = output_gradients
-        self._run_gradients(torch.matmul(output_gradients, self.theta_weights.readout.mT), structural, distance)
+        self._run_gradients(torch.matmul(output_gradients, self.theta_weights.readout.mT), structural)
         step = self._outer_products(self.pre_gradients, self.rows)
         initial = torch.matmul(self.pre_gradients[:, 0].sum(1, keepdim=True), self.theta_weights.recurrent)
         states, outputs = self._at_outputs(self.rows, self.n), output_gradients
@@ -163,7 +163,7 @@ class SimpleRnnSweeps(Sweeps):
         weights = self.theta_weights
         slopes = loss.gradient(outputs, targets).div_(divisor)  # dL/dz
         self.output_gradients = slopes
-        self._run_gradients(torch.matmul(slopes, weights.readout.mT), None, "")
+        self._run_gradients(torch.matmul(slopes, weights.readout.mT), None)
         curved = loss.hessian_product(outputs, self.linearized_forward(direction)).div_(divisor)  # dL/dz.
         states, tangents = self.rows[:, 1:, :, : self.n], self.tangents[:, 1:]
         bent = self.nonlinearity.bend(states).mul_(tangents).mul_(self._all_state_gradients(self.shape.sequences))

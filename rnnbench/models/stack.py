@@ -12,7 +12,6 @@ from typing_extensions import override
 from rnnbench.models.base import Model, Parameters, State
 from rnnbench.models.cell import Cell
 from rnnbench.models.parameters import STEP_KINDS, Layout
-from rnnbench.models.simple_rnn import SimpleRnn
 
 
 class Stack(Cell):
@@ -46,8 +45,6 @@ class Stack(Cell):
             )
         self.is_capturable = top.is_capturable
         self.num_state_parts = len(layers) * top.num_state_parts
-        is_tanh = not isinstance(top, SimpleRnn) or top.nonlinearity.name == "tanh"
-        self.matching_distances = top.matching_distances if is_tanh else ("squared_error",)
         super().__init__(layers[0].input_size, top.output_size, top.hidden_size)
 
     @override

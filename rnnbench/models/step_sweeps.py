@@ -34,20 +34,18 @@ class StepSweeps(SimpleRnnSweeps):
             self.activate(pre_activations, self._states(t + 1))
 
     @override
-    def _run_gradients(self, state_gradients: Tensor, structural: Tensor | None, distance: str) -> None:
+    def _run_gradients(self, state_gradients: Tensor, structural: Tensor | None) -> None:
         gradients = self.pre_gradients  # of the states until f' multiplies them
         if self.output_steps is None:
             gradients.copy_(state_gradients.transpose(0, 1))
         else:
             gradients.zero_()
             gradients[self.replica_index, self.output_steps, self.sequence_index] = state_gradients
-        if structural is not None and distance == "squared_error":
-            gradients.addcmul_(self.tangents[:, 1:], structural.unsqueeze(1))
         for t in range(self.shape.steps - 1, -1, -1):
             if t + 1 < self.shape.steps:
                 gradients[:, t].baddbmm_(gradients[:, t + 1], self.theta_weights.recurrent)
             self.times_derivative(gradients[:, t], self._states(t + 1), gradients[:, t])
-            if structural is not None and distance == "cross_entropy":
+            if structural is not None:
                 gradients[:, t].addcmul_(self.tangents[:, t + 1], structural)
 
     @override

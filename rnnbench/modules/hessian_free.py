@@ -98,7 +98,7 @@ class HessianFree:
     ) -> None:
         check_loss(loss)
         self._optimizer = build_hessian_free(keys)
-        if self._optimizer.matching is not None and not returns_states:
+        if self._optimizer.damps_states and not returns_states:
             raise ValueError(
                 "structural_damping > 0 acts on hidden states: let the module return (outputs, states) and pass "
                 "returns_states=True, or leave structural_damping at 0"

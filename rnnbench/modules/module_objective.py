@@ -16,7 +16,6 @@ from rnnbench.modules.arguments import calling_module
 from rnnbench.modules.linearization import Linearizer
 from rnnbench.modules.module_function import ModuleFunction, flat
 from rnnbench.modules.output_loss import LossFunction, check_curved, hessian_product, mean_loss
-from rnnbench.objective.gauss_newton import OWN_MATCHING, Matching
 
 NUMBERS_AT_ONCE = 2**22
 """Largest number of elements of the gradients of single examples that are in memory at once."""
@@ -107,16 +106,16 @@ class ModuleObjective:
         check_curved(self.loss_function, outputs, returned.rebuild, self.targets)
 
     def linearize(
-        self, theta: Tensor, structural_damping: Tensor | None = None, matching: Matching = OWN_MATCHING
+        self, theta: Tensor, structural_damping: Tensor | None = None, normalization: str = "batch"
     ) -> "ModuleGaussNewton":
         """The Gauss-Newton matrix at theta (1, P): linearized once, applied to many vectors.
 
         Args:
             theta: (1, P).
             structural_damping: Weight of the structural-damping matrix, (1, 1); None: without it.
-            matching: How structural damping measures changes of the states; it is the mean over all states.
+            normalization: Not read: structural damping is the mean over all states.
         """
-        return ModuleGaussNewton(self, theta, structural_damping, matching)
+        return ModuleGaussNewton(self, theta, structural_damping)
 
     def mean_squared_gradient(self, theta: Tensor) -> Tensor:
         """Mean over the examples of the square of each one's own gradient, element by element, (1, P).
@@ -208,10 +207,9 @@ class ModuleGaussNewton:
     G = J^T H J, where J is the Jacobian of what the module returns with respect to theta and H the Hessian of the
     batch's loss there; positive semi-definite if the loss is convex in the outputs. Structural damping adds weight * S,
 
-        S = mean over the states h of J_h^T D J_h,  summed over the units, the last dimension of the states;
+        S = mean over the states h of J_h^T J_h,  summed over the units, the last dimension of the states.
 
-    D is the identity ("squared_error"), or diag(1 / (1 - h^2)) for units in (-1, 1) ("cross_entropy": the cross-entropy
-    of (1 + h)/2 before and after). Each tensor of states has its own mean.
+    Each tensor of states has its own mean.
 
     Attributes:
         loss: Loss of the batch at theta, (1,), float64.
@@ -219,9 +217,7 @@ class ModuleGaussNewton:
 
     shares_blocks = False
 
-    def __init__(
-        self, objective: ModuleObjective, theta: Tensor, structural_damping: Tensor | None, matching: Matching
-    ) -> None:
+    def __init__(self, objective: ModuleObjective, theta: Tensor, structural_damping: Tensor | None) -> None:
         self._function, self._theta_shape = objective.function, theta.shape
         returned = _Returned(objective, with_states=structural_damping is not None)
         with calling_module(objective.inputs):
@@ -232,7 +228,7 @@ class ModuleGaussNewton:
             loss = mean_loss(objective.loss_function, returned.rebuild(outputs), objective.targets)
         self.loss = loss.double().view(1)
         self._hessian = hessian_product(objective.loss_function, outputs, returned.rebuild, objective.targets)
-        self._structural = [_state_weights(each, structural_damping, matching) for each in states]
+        self._structural = [_state_weight(each, structural_damping) for each in states]
 
     def replicas(self, rows: Tensor) -> Self:
         """The same: a module is one replica."""
@@ -256,7 +252,7 @@ class ModuleGaussNewton:
         tangents = self._push(vector)
         states = zip(self._structural, tangents[self._num_outputs :], strict=True)
         curved = self._hessian(tangents[: self._num_outputs])
-        return flat(self._linear.pull([*curved, *(weights * tangent for weights, tangent in states)]))
+        return flat(self._linear.pull([*curved, *(weight * tangent for weight, tangent in states)]))
 
     def quadratic_form(self, vector: Tensor) -> Tensor:
         """v^T G v for v (1, P), without structural damping, (1,), float64. Cost: `Linearization.push`."""
@@ -272,11 +268,7 @@ class ModuleGaussNewton:
         return self._linear.push(self._function.views(vector))
 
 
-def _state_weights(states: Tensor, structural_damping: Tensor | None, matching: Matching) -> Tensor:
-    """Diagonal of weight * D / (number of states), for states (..., n)."""
+def _state_weight(states: Tensor, structural_damping: Tensor | None) -> Tensor:
+    """Weight divided by the number of states, for states (..., n)."""
     assert structural_damping is not None
-    weight = (structural_damping.view(()) * states.shape[-1] / states.numel()).to(states.dtype)
-    if matching.distance != "cross_entropy":
-        return weight
-    # If a saturated state rounds to 1, its tangent is equally close to 0.
-    return weight / (1 - states.square()).clamp_(min=torch.finfo(states.dtype).eps)
+    return (structural_damping.view(()) * states.shape[-1] / states.numel()).to(states.dtype)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 FORWARD, BACKWARD, TANGENTS, STATE_GRADIENTS, GRADIENT, PRODUCT, HESSIAN_BACKWARD = range(7)
 NONLINEARITIES = ("tanh", "sigmoid", "relu", "linear")
-DISTANCES = ("squared_error", "cross_entropy")
 LOSSES = ("squared_error", "softmax_cross_entropy", "sigmoid_cross_entropy")
 
 
@@ -18,7 +17,7 @@ class Block(ctypes.Structure):
             (name, c_int64)
             for name in (
                 *("replicas", "sequences", "steps", "hidden", "inputs", "outputs", "num_outputs", "tile"),
-                *("nonlinearity", "distance", "traced", "theta_stride", "direction_stride"),
+                *("nonlinearity", "traced", "theta_stride", "direction_stride"),
             )
         ),
         ("input_strides", c_int64 * 3),

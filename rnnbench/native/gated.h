@@ -304,20 +304,15 @@ template <class Real, class Cell> struct GatedTile : CommonTile<Real> {
         for (int64_t i = 0; i < m; i++) {
             prefetch(t - 1, i);
             const Step<Real> at = step_of(t, i, slot);
-            const Real *h = row(t + 1, i), *change = block.structural ? tangent(t + 1, i) : nullptr;
+            const Real *change = block.structural ? tangent(t + 1, i) : nullptr;
             Real *gradients = hidden(0, i), *memory_gradients = memory(i);
             for_vectors_backwards<Real>(sizes.n, [&](auto pack, int64_t v) {
                 typedef decltype(pack) P;
                 auto gradient = P::load(gradients + v);
-                if (change) gradient += weight * damped<P>(P::load(change + v), P::load(h + v));
+                if (change) gradient += weight * P::load(change + v);
                 P::store(gradients + v, Cell::template pull<P>(at, gradient, memory_gradients, v));
             });
         }
-    }
-    template <class P> typename P::Vector damped(typename P::Vector change, typename P::Vector h) const {
-        if (block.distance == SQUARED_ERROR) return change;
-        const typename P::Vector room = 1 - h * h, least = Numbers<Real>::epsilon - typename P::Vector{};
-        return change / (room < least ? least : room);  // where h rounds to 1, its tangent is as close to 0
     }
 
     void add_step_products(int64_t start, int64_t count, const Sums &sums) const {

@@ -148,8 +148,6 @@ template <class Real> struct Tile : CommonTile<Real> {
         recurrent.fill(0, n, theta, n, 1);
         injection.fill(0, o, output_weights(theta), n, 1);
         const Real weight = block.structural ? static_cast<const Real *>(block.structural)[replica] : Real(0);
-        const Real inside = block.distance == SQUARED_ERROR ? weight : 0;
-        const Real outside = block.distance == CROSS_ENTROPY ? weight : 0;
         int64_t last = list_outputs();
         if (block.structural) last = block.steps - 1;
         Real *sums = traces ? nullptr : partial(number, partial_size(block)), *output_sums = sums + n * sizes.row;
@@ -189,10 +187,8 @@ template <class Real> struct Tile : CommonTile<Real> {
                     const Real *h = row(t + 1, i), *change = block.structural ? tangent(t + 1, i) : nullptr;
                     for_vectors<Real>(n, [&](auto pack, int64_t v) {
                         typedef decltype(pack) P;
-                        auto gradient = P::load(place + v);
-                        if (change) gradient += inside * P::load(change + v);
-                        gradient = pull<P, F>(gradient, P::load(h + v));
-                        if (change) gradient += outside * P::load(change + v);
+                        auto gradient = pull<P, F>(P::load(place + v), P::load(h + v));
+                        if (change) gradient += weight * P::load(change + v);
                         P::store(place + v, gradient);
                     });
                 }

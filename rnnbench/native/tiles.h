@@ -20,7 +20,6 @@ extern "C" struct Block {  // rnnbench/native/calls.py has the same fields in th
     int64_t num_outputs;   // S
     int64_t tile;          // sequences of a tile; the last one of a replica may have fewer
     int64_t nonlinearity;  // TANH ...
-    int64_t distance;      // SQUARED_ERROR or CROSS_ENTROPY, if `structural` is given
     int64_t traced;        // FORWARD and STATE_GRADIENTS run the tiles of so many first sequences
     int64_t theta_stride, direction_stride;
     int64_t input_strides[3];   // step, replica, sequence
@@ -52,7 +51,6 @@ extern "C" struct Block {  // rnnbench/native/calls.py has the same fields in th
 
 namespace {
 
-enum Distance { SQUARED_ERROR, CROSS_ENTROPY };
 // GRADIENT is FORWARD, loss and BACKWARD, tile by tile; PRODUCT is TANGENTS, Hessian of the loss and BACKWARD. Only the
 // simple recurrent net has HESSIAN_BACKWARD.
 enum Sweep { FORWARD, BACKWARD, TANGENTS, STATE_GRADIENTS, GRADIENT, PRODUCT, HESSIAN_BACKWARD };

@@ -5,56 +5,12 @@ Letters as in `rnnbench.objective.objective`.
 
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Self
 
 import torch
 from torch import Tensor
 
-from rnnbench.models.base import Model
 from rnnbench.objective.blocked_batch import BlockedBatch
-
-
-@dataclass(frozen=True)
-class Matching:
-    """How structural damping measures the change of the hidden states that a step of theta causes.
-
-    Attributes:
-        distance: "cross_entropy": f' as weight of the pre-activations (the simple recurrent net), between (1 + h)/2
-            before and after (other cells, where h lies in (-1, 1)); "squared_error": half the squared distance of the
-            states; "auto": the model's own, the first of its `matching_distances`.
-        normalization: "batch": sum over the steps of a sequence, mean over the sequences; "batch_time": divided by the
-            number of steps T as well; "loss": divided by the number of outputs of the batch, as the loss is.
-    """
-
-    distance: str = "auto"
-    normalization: str = "batch"
-
-    def distance_of(self, model: Model) -> str:
-        """The distance between states of a model.
-
-        Raises:
-            ValueError: The model has none, or not this one.
-        """
-        known = model.matching_distances
-        if not known:
-            raise ValueError(f"{type(model).__name__} has no hidden states that structural damping could act on")
-        if self.distance not in ("auto", *known):
-            name = type(model).__name__
-            raise ValueError(f"{name} can measure its states by {' or '.join(known)}, not by {self.distance}")
-        return known[0] if self.distance == "auto" else self.distance
-
-    def divisor(self, objective: BlockedBatch) -> int:
-        """Divisor of the sum over all sequences and steps."""
-        match self.normalization:
-            case "batch_time":
-                return objective.size * objective.num_steps
-            case "loss":
-                return objective.num_outputs
-        return objective.size
-
-
-OWN_MATCHING = Matching()
 
 
 class GaussNewton:
@@ -67,8 +23,15 @@ class GaussNewton:
         S = mean over sequences of sum over t of J_a(t)^T diag(f'(a_t)) J_a(t),
 
     where J_a(t) is the Jacobian of the pre-activations a_t. diag(f') is the Hessian of the matching loss of the
-    nonlinearity; for tanh it is 1 - h^2, the cross-entropy between (1 + h)/2 before and after a step. `Matching` has
-    the other choices; for other cells see `rnnbench.models.cell_sweeps`.
+    nonlinearity; for tanh it is 1 - h^2, the cross-entropy between (1 + h)/2 before and after a step. For other cells
+    see `rnnbench.models.cell_sweeps`.
+
+    Args:
+        objective: The loss of the batch.
+        theta: (R, P).
+        structural_damping: weight, (R, 1); None: without structural damping.
+        normalization: Mean that S is - "batch": over the sequences, a sum over the steps; "batch_time": over both;
+            "loss": divided by the number of outputs of the batch, as the loss is.
 
     Attributes:
         loss: Loss of the batch at theta, (R,), float64.
@@ -77,19 +40,17 @@ class GaussNewton:
     """
 
     def __init__(
-        self, objective: BlockedBatch, theta: Tensor, structural_damping: Tensor | None, matching: Matching
+        self, objective: BlockedBatch, theta: Tensor, structural_damping: Tensor | None, normalization: str
     ) -> None:
         self.engine, self.objective = objective.engine, objective
         self.theta_shape = theta.shape
-        self._made_of = theta, structural_damping, matching
+        self._made_of = theta, structural_damping, normalization
         weights = self.engine.model.weights(theta)
         self._blocks = self.engine.map(lambda block: objective.forward(block, weights), objective.blocks)
         weakref.finalize(self, self.engine.give_back, [sweeps for sweeps, _, _ in self._blocks])
         self.structural: Tensor | None = None
-        self.distance = ""
         if structural_damping is not None:
-            self.distance = matching.distance_of(self.engine.model)
-            weight = structural_damping / matching.divisor(objective)
+            weight = structural_damping / _structural_divisor(normalization, objective)
             self.structural = weight.to(theta.dtype).unsqueeze(-1)  # (R, 1, 1)
         self.loss = torch.zeros(theta.shape[0], dtype=torch.float64, device=theta.device)
         for block, (_, outputs, batch) in zip(objective.blocks, self._blocks, strict=True):
@@ -122,9 +83,7 @@ class GaussNewton:
                 return None
             own = self.engine.model.slice_weights(direction, block.replicas)
             structural = None if self.structural is None else self.structural[block.replicas]
-            return sweeps.curvature_product(
-                own, objective.loss_function, outputs, objective.num_outputs, structural, self.distance
-            )
+            return sweeps.curvature_product(own, objective.loss_function, outputs, objective.num_outputs, structural)
 
         result = torch.zeros_like(vector)
         pieces = self.engine.map(run, range(len(objective.blocks)))
@@ -140,9 +99,9 @@ class GaussNewton:
 
     def replicas(self, rows: Tensor) -> Self:
         """The matrices of some replicas, by their rows, int64. Cost: a forward sweep of theirs."""
-        theta, weight, matching = self._made_of
+        theta, weight, normalization = self._made_of
         weight = None if weight is None else weight[rows]
-        return type(self)(self.objective.replicas(rows), theta[rows], weight, matching)
+        return type(self)(self.objective.replicas(rows), theta[rows], weight, normalization)
 
     def quadratic_form(self, vector: Tensor) -> Tensor:
         """v^T G v of each replica, without structural damping, (R,), float64.
@@ -166,3 +125,13 @@ class GaussNewton:
         for block, piece in zip(objective.blocks, pieces, strict=True):
             result[block.replicas] += piece / objective.num_outputs
         return result
+
+
+def _structural_divisor(normalization: str, objective: BlockedBatch) -> int:
+    """Divisor of the sum over all sequences and steps that structural damping is."""
+    match normalization:
+        case "batch_time":
+            return objective.size * objective.num_steps
+        case "loss":
+            return objective.num_outputs
+    return objective.size

@@ -17,7 +17,7 @@ from rnnbench.models.base import Sweeps
 from rnnbench.models.information_flow import InformationFlow
 from rnnbench.objective.blocked_batch import BlockedBatch
 from rnnbench.objective.engine import Block
-from rnnbench.objective.gauss_newton import OWN_MATCHING, GaussNewton, Matching
+from rnnbench.objective.gauss_newton import GaussNewton
 from rnnbench.objective.hessian import Hessian
 from rnnbench.objective.trace import SweptTrace, Trace
 from rnnbench.tasks.base import Batch
@@ -167,16 +167,16 @@ class Objective(BlockedBatch):
         return total
 
     def linearize(
-        self, theta: Tensor, structural_damping: Tensor | None = None, matching: Matching = OWN_MATCHING
+        self, theta: Tensor, structural_damping: Tensor | None = None, normalization: str = "batch"
     ) -> GaussNewton:
         """The Gauss-Newton matrix at theta: linearized once, applied to many vectors.
 
         Args:
             theta: (R, P).
             structural_damping: Weight of the structural-damping matrix, (R, 1); None: without it.
-            matching: How structural damping measures changes of the states.
+            normalization: Mean that the structural-damping matrix is, as in `GaussNewton`.
         """
-        return GaussNewton(self, theta, structural_damping, matching)
+        return GaussNewton(self, theta, structural_damping, normalization)
 
     def hessian(self, theta: Tensor) -> Hessian:
         """The Hessian at theta (R, P): recorded once, applied to many vectors."""

@@ -10,8 +10,6 @@ from typing import Protocol
 
 from torch import Tensor
 
-from rnnbench.objective.gauss_newton import OWN_MATCHING, Matching
-
 
 class LossAndGradient(Protocol):
     """Loss and gradient of a batch."""
@@ -83,14 +81,15 @@ class SecondOrderObjective(Protocol):
         ...
 
     def linearize(
-        self, theta: Tensor, structural_damping: Tensor | None = None, matching: Matching = OWN_MATCHING
+        self, theta: Tensor, structural_damping: Tensor | None = None, normalization: str = "batch"
     ) -> Curvature:
         """The curvature matrix at theta: linearized once, applied to many vectors.
 
         Args:
             theta: (R, P).
             structural_damping: Weight of the structural-damping matrix, (R, 1); None: without it.
-            matching: How structural damping measures changes of the states.
+            normalization: Mean that the structural-damping matrix is: "batch", "batch_time" or "loss", as in
+                `rnnbench.objective.gauss_newton.GaussNewton`.
         """
         ...
 

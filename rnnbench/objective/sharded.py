@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from rnnbench.losses import Loss
 from rnnbench.objective.engine import Engine
-from rnnbench.objective.gauss_newton import OWN_MATCHING, GaussNewton, Matching
+from rnnbench.objective.gauss_newton import GaussNewton
 from rnnbench.objective.hessian import Hessian
 from rnnbench.objective.objective import Gradient, Objective
 from rnnbench.tasks.base import Batch
@@ -70,9 +70,9 @@ class ShardedObjective(Objective):
 
     @override
     def linearize(
-        self, theta: Tensor, structural_damping: Tensor | None = None, matching: Matching = OWN_MATCHING
+        self, theta: Tensor, structural_damping: Tensor | None = None, normalization: str = "batch"
     ) -> GaussNewton:
-        return ShardedGaussNewton(self, theta, structural_damping, matching)
+        return ShardedGaussNewton(self, theta, structural_damping, normalization)
 
     @override
     def hessian(self, theta: Tensor) -> Hessian:
@@ -83,9 +83,9 @@ class ShardedGaussNewton(GaussNewton):
     """The Gauss-Newton matrix of a batch that several processes share."""
 
     def __init__(
-        self, objective: ShardedObjective, theta: Tensor, structural_damping: Tensor | None, matching: Matching
+        self, objective: ShardedObjective, theta: Tensor, structural_damping: Tensor | None, normalization: str
     ) -> None:
-        super().__init__(objective, theta, structural_damping, matching)
+        super().__init__(objective, theta, structural_damping, normalization)
         self._add_up = objective.add_up
         self.loss = self._add_up(self.loss)
 

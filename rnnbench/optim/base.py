@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from rnnbench.metrics import Metric
-from rnnbench.objective.gauss_newton import Matching
 from rnnbench.objective.objective import Gradient, Objective
 from rnnbench.tasks.base import Stream
 
@@ -151,9 +150,9 @@ class Optimizer(ABC):
         return 64
 
     @property
-    def matching(self) -> Matching | None:
-        """How structural damping measures changes of the hidden states; None: there is none."""
-        return None
+    def damps_states(self) -> bool:
+        """Whether any replica uses structural damping of the hidden states."""
+        return False
 
     def is_stalled(self, update: Update) -> Tensor | None:
         """Replicas whose updates no longer change anything, (R,), bool; None: this optimizer cannot tell.

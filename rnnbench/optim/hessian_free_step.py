@@ -12,7 +12,6 @@ from torch import Tensor
 from typing_extensions import override
 
 from rnnbench.objective.conjugate_gradient import CgResult, CgRules, conjugate_gradient
-from rnnbench.objective.gauss_newton import OWN_MATCHING, Matching
 from rnnbench.objective.second_order import SecondOrderObjective
 from rnnbench.optim.backtracking import CHOOSE, ChosenStep, last_iterate
 from rnnbench.optim.base import Optimizer, State
@@ -91,7 +90,6 @@ class HessianFreeStep(Optimizer):
     reduction_ratio: str
     rejected_damping: str
     structural_damping: Tensor
-    matching_distance: str
     structural_normalization: str
     max_cg_iterations: int
     max_cg_factor: int
@@ -103,16 +101,9 @@ class HessianFreeStep(Optimizer):
     line_search_sufficient_decrease: Tensor
 
     @cached_property
-    def _has_structural(self) -> bool:
+    def damps_states(self) -> bool:
         """Whether any replica uses structural damping; cached, since reading the tensor waits for the device."""
         return bool((self.structural_damping != 0).any())
-
-    @property
-    def matching(self) -> Matching | None:
-        """How structural damping measures changes of the hidden states; None: no replica uses it."""
-        if not self._has_structural:
-            return None
-        return Matching(self.matching_distance, self.structural_normalization)
 
     @property
     @override
@@ -195,8 +186,8 @@ class HessianFreeStep(Optimizer):
         )
 
     def _damping(self, state: State) -> Damping:
-        structural = state["structural_damping"] * state["damping"] if self._has_structural else None
-        return Damping(state["damping"], structural, self.matching or OWN_MATCHING)
+        structural = state["structural_damping"] * state["damping"] if self.damps_states else None
+        return Damping(state["damping"], structural, self.structural_normalization)
 
     def _cg_rules(self, damping: Tensor) -> CgRules:
         """When conjugate gradients stop at these values of lambda, (R, 1)."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rnnbench.objective.gauss_newton import Matching
 from rnnbench.objective.second_order import Curvature, SecondOrderObjective
 
 
@@ -45,12 +44,12 @@ class Damping:
     Attributes:
         diagonal: Added to the diagonal of the curvature, (R, 1) or (R, P), float64.
         structural: Weight of the structural-damping matrix, (R, 1), float64; None: without it.
-        matching: How structural damping measures changes of the states.
+        normalization: Mean that the structural-damping matrix is, as in `SecondOrderObjective.linearize`.
     """
 
     diagonal: Tensor
     structural: Tensor | None
-    matching: Matching
+    normalization: str
 
 
 class QuadraticModel:
@@ -71,7 +70,7 @@ class QuadraticModel:
 
     def __init__(self, batch: Penalized, theta: Tensor, gradient: Tensor, damping: Damping) -> None:
         self.gradient = gradient
-        self._curvature: Curvature = batch.objective.linearize(theta, damping.structural, damping.matching)
+        self._curvature: Curvature = batch.objective.linearize(theta, damping.structural, damping.normalization)
         self._weight_decay = batch.weight_decay
         self.loss = self._curvature.loss + batch.penalty(theta)
         self.diagonal = damping.diagonal + batch.weight_decay

@@ -23,15 +23,15 @@ CPU = torch.device("cpu")
         input_size=st.sampled_from((1, 2, 20)),
         nonlinearity=st.sampled_from(tuple(NONLINEARITIES)),
         num_outputs=st.sampled_from((None, 1, 2)),
-        distance=st.sampled_from((None, "cross_entropy", "squared_error")),
+        is_damped=st.booleans(),
         tile=st.sampled_from(((16, 4), (32, 8))),
         seed=st.integers(0, 99),
     )
 )
 @example(SweepCase(num_sequences=17, hidden_size=100))
-@example(SweepCase(num_replicas=1, hidden_size=130, nonlinearity="sigmoid", num_outputs=None, distance="squared_error"))
+@example(SweepCase(num_replicas=1, hidden_size=130, nonlinearity="sigmoid", num_outputs=None))
 @example(SweepCase(num_replicas=1, num_steps=3, hidden_size=129, input_size=35, num_outputs=2))
-@example(SweepCase(input_size=35, nonlinearity="relu", distance=None))
+@example(SweepCase(input_size=35, nonlinearity="relu", is_damped=False))
 @example(SweepCase(num_replicas=40, num_sequences=1, num_steps=2, nonlinearity="linear"))
 def test_sweeps_equal_torch_in_float64(case):
     found = case.compare(CPU)

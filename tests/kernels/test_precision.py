@@ -42,9 +42,11 @@ def test_parts_are_nearest_and_sums_are_cut_off():
     [
         SweepCase(num_replicas=1, num_steps=60, hidden_size=100, num_sequences=5),
         SweepCase(num_replicas=1, num_steps=40, hidden_size=128, num_sequences=3, radius=1.2, num_outputs=None),
-        SweepCase(num_replicas=1, num_steps=40, hidden_size=64, num_sequences=3, nonlinearity="linear", distance=None),
+        SweepCase(
+            num_replicas=1, num_steps=40, hidden_size=64, num_sequences=3, nonlinearity="linear", is_damped=False
+        ),
         SweepCase(num_replicas=1, num_steps=40, hidden_size=32, num_sequences=3, nonlinearity="relu"),
-        SweepCase(num_replicas=1, num_steps=30, hidden_size=200, num_sequences=3, distance="squared_error"),
+        SweepCase(num_replicas=1, num_steps=30, hidden_size=200, num_sequences=3),
     ],
     ids=lambda case: f"n={case.hidden_size}",
 )

@@ -121,10 +121,6 @@ def test_every_layer_is_initialized_like_a_net_of_its_own():
             r"^model\.recurrence=fused computes one layer",
         ),
         (
-            ["model.num_layers=2", "model.nonlinearity=relu", "optim.matching_distance=cross_entropy"],
-            "Stack can measure its states by squared_error, not by cross_entropy",
-        ),
-        (
             ["model.num_layers=2", "optim=adam", "optim.information_flow=1"],
             r"model=rnn with model\.num_layers=1, or set optim\.information_flow=0$",
         ),

@@ -49,7 +49,7 @@ def torch_step(model, theta, state, inputs):
     return torch.cat(after if len(parts) > 1 else (after,), -1).squeeze(0)
 
 
-def dense_gauss_newton(model, theta, batch, loss, structural_damping, *, cross_entropy=False):
+def dense_gauss_newton(model, theta, batch, loss, structural_damping):
     """G + weight * S of each replica, (R, P, P), from explicit Jacobians; S of the hidden states in their own steps."""
     matrices = []
     for r in range(theta.shape[0]):
@@ -66,9 +66,7 @@ def dense_gauss_newton(model, theta, batch, loss, structural_damping, *, cross_e
             hessian = torch.diag_embed(p) - p.unsqueeze(-1) * p.unsqueeze(-2)
         total = torch.einsum("sboi,sbop,sbpj->ij", outputs_jacobian, hessian, outputs_jacobian)
         own = (torch.arange(hidden_jacobian.shape[0]).view(-1, 1) < one.lengths).double()  # (T, B)
-        share = (1 + run(model, row, one)[1][:, 0]) / 2  # (T, B, n): p of the units' own probabilities
-        weight = 1 / (4 * share * (1 - share)) if cross_entropy else torch.ones_like(share)
-        damped = torch.einsum("tbui,tb,tbu,tbuj->ij", hidden_jacobian, own, weight, hidden_jacobian)
+        damped = torch.einsum("tbui,tb,tbuj->ij", hidden_jacobian, own, hidden_jacobian)
         num_sequences = outputs.shape[1]
         matrices.append(total / (len(outputs) * num_sequences) + structural_damping[r] * damped / num_sequences)
     return torch.stack(matrices)

@@ -37,7 +37,7 @@ def run(model, nonlinearity, theta, batch):
     return lay_out(all_outputs), lay_out(all_pre), lay_out(all_states)
 
 
-def dense_gauss_newton(model, nonlinearity, theta, batch, loss, structural_damping, *, squared_error=False):
+def dense_gauss_newton(model, nonlinearity, theta, batch, loss, structural_damping):
     """G + weight * S of each replica as a dense matrix (R, P, P): explicit Jacobians, autograd's output Hessians."""
     matrices = []
     for r in range(theta.shape[0]):
@@ -60,7 +60,6 @@ def dense_gauss_newton(model, nonlinearity, theta, batch, loss, structural_dampi
                 if t < one.lengths[0, k]:
                     jacobian = pre_jacobian[t, 0, k, :, 0]
                     slope = SLOPES[nonlinearity](pre[t, 0, k])
-                    slope = slope**2 if squared_error else slope  # of the states: their Jacobian is diag(f') J_a
                     total += structural_damping[r] * jacobian.T @ (slope[:, None] * jacobian) / pre.shape[2]
         matrices.append(total)
     return torch.stack(matrices)

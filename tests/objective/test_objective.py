@@ -19,7 +19,6 @@ from rnnbench.objective.engine import (
     split,
     split_by_size,
 )
-from rnnbench.objective.gauss_newton import Matching
 from rnnbench.objective.objective import Objective
 
 
@@ -92,20 +91,14 @@ def test_product_equals_a_dense_gauss_newton_matrix(nonlinearity, loss, every_st
     ("normalization", "every_step", "divisor"),
     [("batch", True, 1), ("batch_time", False, 4), ("loss", False, 1), ("loss", True, 4)],
 )
-@pytest.mark.parametrize("distance", ["auto", "cross_entropy", "squared_error"])
 @pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
-def test_structural_damping_has_distances_and_normalizations(
-    nonlinearity, distance, normalization, every_step, divisor
-):
+def test_structural_damping_has_normalizations(nonlinearity, normalization, every_step, divisor):
     model, theta, batch, objective, generator = case(
         nonlinearity, "squared_error", every_step, 2, 2, num_steps=4, hidden_size=3
     )
     weight = torch.tensor([[0.2], [0.7]], dtype=torch.float64)
-    on_states = distance == "squared_error"
-    matrix = dense_gauss_newton(
-        model, nonlinearity, theta, batch, "squared_error", weight / divisor, squared_error=on_states
-    )
-    operator = objective.linearize(theta, weight, Matching(distance, normalization))
+    matrix = dense_gauss_newton(model, nonlinearity, theta, batch, "squared_error", weight / divisor)
+    operator = objective.linearize(theta, weight, normalization)
     for _ in range(2):
         vector = torch.randn(theta.shape, generator=generator, dtype=torch.float64)
         assert_close(operator.product(vector), torch.einsum("rij,rj->ri", matrix, vector))

@@ -24,7 +24,6 @@ def hessian_free(num_replicas=1, **changes):
         "weight_decay": same(0.0),
         "reduction_ratio": "damped",
         "rejected_damping": "ratio",
-        "matching_distance": "auto",
         "structural_normalization": "batch",
         "preconditioner": "none",
         "backtracking": "walk_back",
@@ -62,7 +61,7 @@ class Quadratic:
     def rows(self, start, stop):
         return self
 
-    def linearize(self, theta, structural_damping=None, matching=None):
+    def linearize(self, theta, structural_damping=None, normalization=None):
         quadratic = self
 
         class Operator:

@@ -155,8 +155,8 @@ def test_structural_damping_is_scaled_with_the_damping():
     seen = []
 
     class Watched(Quadratic):
-        def linearize(self, theta, structural_damping=None, matching=None):
-            seen.append((structural_damping, matching))
+        def linearize(self, theta, structural_damping=None, normalization=None):
+            seen.append((structural_damping, normalization))
             return super().linearize(theta)
 
     matrix, b = problem()
@@ -164,15 +164,14 @@ def test_structural_damping_is_scaled_with_the_damping():
         2,
         damping=column(0.5, 2.0),
         structural_damping=column(0.3, 0.0),
-        matching_distance="squared_error",
         structural_normalization="loss",
     )
     optimizer.update(THETA, optimizer.initial_state(THETA), 0, lambda stream, size: Watched(matrix, b))
-    weight, matching = seen[0]
+    weight, normalization = seen[0]
     assert weight.flatten().tolist() == [0.15, 0]
-    assert (matching.distance, matching.normalization) == ("squared_error", "loss")
-    assert optimizer.matching == matching
-    assert hessian_free(structural_damping=column(0.0)).matching is None
+    assert normalization == "loss"
+    assert optimizer.damps_states
+    assert not hessian_free(structural_damping=column(0.0)).damps_states
 
 
 def test_the_preconditioner_is_a_power_of_fisher_and_damping(monkeypatch):

@@ -32,7 +32,7 @@ class Counted(Quadratic):
     def rows(self, start, stop):
         return Counted(self.counts, self.matrix, self.b, size=stop - start)
 
-    def linearize(self, theta, structural_damping=None, matching=None):
+    def linearize(self, theta, structural_damping=None, normalization=None):
         operator = super().linearize(theta)  # its loss counts the forward pass
         product, form = operator.product, operator.quadratic_form
 

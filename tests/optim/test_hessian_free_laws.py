@@ -9,7 +9,6 @@ from rnnbench.checks.optim_laws import OptimizerCase, a_replica_descends_as_if_a
 CHOICES = {
     "reduction_ratio": st.sampled_from(["damped", "undamped"]),
     "rejected_damping": st.sampled_from(["ratio", "increase"]),
-    "matching_distance": st.sampled_from(["auto", "squared_error"]),
     "structural_normalization": st.sampled_from(["batch", "batch_time", "loss"]),
     "preconditioner": st.sampled_from(["none", "diagonal"]),
     "backtracking": st.sampled_from(["none", "walk_back", "best"]),

@@ -6,7 +6,6 @@ from rnnbench.losses import LOSSES
 from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.objective import engine
 from rnnbench.objective.engine import ROWS_PER_BLOCK, Engine
-from rnnbench.objective.gauss_newton import Matching
 from rnnbench.objective.objective import Objective
 from rnnbench.optim.quadratic_model import Damping, Penalized, QuadraticModel
 from rnnbench.tasks.adding import Adding
@@ -21,7 +20,7 @@ def case(num_replicas, num_sequences, seed=0):
     batch = Adding(12, "hf11").replica_batch(range(num_replicas), 0, 0, num_sequences, dtype=torch.float64)
     weight = torch.rand(3, num_replicas, 1, generator=generator, dtype=torch.float64)
     objective = Penalized(Objective(Engine(model, dtype=torch.float64), LOSSES["squared_error"], batch), weight[0])
-    damping = Damping(weight[1], weight[2], Matching("squared_error", "batch_time"))
+    damping = Damping(weight[1], weight[2], "batch_time")
     return QuadraticModel(objective, theta, gradient, damping), vector
 
 

@@ -8,7 +8,6 @@ from rnnbench.config.build import build
 from rnnbench.config.compose import Composer
 from rnnbench.config.request import Request
 from rnnbench.objective.engine import Engine
-from rnnbench.objective.gauss_newton import Matching
 from rnnbench.run.single_run import this_world
 from rnnbench.tasks.base import Stream
 from rnnbench.training.problem import Problem, draw_parameters
@@ -43,9 +42,8 @@ def main():
             found[f"mean squared gradient {batch_size}"] = difference(*squares)
             for weight, normalization in ((0.0, "batch"), (2.0, "batch"), (2.0, "batch_time"), (2.0, "loss")):
                 damping = torch.full((1, 1), weight, dtype=torch.float64)
-                matching = Matching("squared_error", normalization)
                 rows = [one.rows(0, batch_size - batch_size // 3) for one in (whole, shares)]
-                parts = [one.linearize(theta, damping, matching) for one in rows]
+                parts = [one.linearize(theta, damping, normalization) for one in rows]
                 forms = [one.quadratic_form(vector) for one in parts]
                 found[f"quadratic form {batch_size} {weight} {normalization}"] = difference(*forms)
                 found[f"curvature loss {batch_size} {weight}"] = difference(*[one.loss for one in parts])

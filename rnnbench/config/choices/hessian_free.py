@@ -55,13 +55,6 @@ class HfConfig(OptimizerConfig):
         low=0,
         per_replica=True,
     )
-    matching_distance: str = option(
-        "auto",
-        "distance between hidden states before and after a step - cross_entropy: pre-activations weighted by f', "
-        "1 - h^2 for tanh (Martens and Sutskever 2011); squared_error: squared difference of the states, f'^2 of "
-        "the pre-activations; auto: cross_entropy for rnn, squared_error for other models",
-        choices=("auto", "cross_entropy", "squared_error"),
-    )
     structural_normalization: str = option(
         "batch",
         "batch: sum over the steps, mean over the sequences; batch_time: mean over both (theano-hf); loss: "
@@ -129,6 +122,7 @@ REMOVED: Mapping[str, Any] = {
     "damping_scaling": "none",
     "restart_after": 0,
     "structural_scaling": "damping",
+    "matching_distance": "auto",
     "structural_damping_factor": 1.0,
     "min_cg_iterations": 0,
     "cg_tolerance": 5e-4,
