@@ -17,22 +17,21 @@ from torch import Tensor
 from rnnbench.bench.case import Case
 from rnnbench.bench.options import Shape
 from rnnbench.bench.peers_torch import TorchRnn, total_loss
-from rnnbench.init.sparse import SparseInit
+from rnnbench.init.orthogonal import OrthogonalInit
 from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.objective.engine import flush_denormals
 from rnnbench.tasks.adding import Adding
 from rnnbench.tasks.base import Batch, Stream
 from rnnbench.training.problem import EVALUATION_SEED, NUM_EVALUATION_SEQUENCES, UPDATES_AT_ONCE
 
-INIT = SparseInit(
+INIT = OrthogonalInit(
     input_scale=0.1,
     output_scale=0.1,
     bias_scale=0.0,
     initial_state_scale=0.0,
-    num_connections=15,
-    spectral_radius=1.1,
+    spectral_radius=1.05,
 )
-"""As in conf/init/sparse.yaml."""
+"""As in conf/init/edge_of_chaos.yaml."""
 
 
 class EndingRnn(TorchRnn):

@@ -21,7 +21,7 @@ from rnnbench.config.own_keys import mark_own_keys
 from rnnbench.config.schema import Choice, Config
 from rnnbench.config.torch_optimizers import build_torch_optimizer
 from rnnbench.config.validate import fields_of, per_replica_fields
-from rnnbench.records.identity import NAMES_ONLY
+from rnnbench.records.identity import DEFAULTS_OF_OTHERS, NAMES_ONLY
 
 if TYPE_CHECKING:
     from rnnbench.init.base import Initializer
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from rnnbench.probes.base import Probe
     from rnnbench.tasks.base import Task
 
-NOT_ARGUMENTS = frozenset({"name", "_target_", "_partial_", "cadence", "every", "first_length", PER_REPLICA})
+NOT_ARGUMENTS = frozenset({"name", "_target_", "_partial_", "every", "first_length", PER_REPLICA, *DEFAULTS_OF_OTHERS})
 """Keys of a choice that are not arguments of its class."""
 
 NULL_IS_INFINITY = frozenset({"optim.clip_norm", "optim.clip_value", "optim.step_clip_norm"})

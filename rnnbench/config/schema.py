@@ -47,6 +47,9 @@ class TaskConfig(Choice):
         "docs/tasks.md; null: all have sequence_length",
         low=1,
     )
+    input_weight_scale: float = option(
+        0.12, "standard deviation of the input weights with init=edge_of_chaos: default of init.input_scale", low=0
+    )
 
 
 @choice("task", "operands")
@@ -63,6 +66,7 @@ class TemporalOrderConfig(TaskConfig):
     """The order of a few relevant symbols among distractors."""
 
     num_symbols: int = option(2, "relevant symbols in a sequence; there are 2^num_symbols classes", low=2, high=3)
+    input_weight_scale: float = other_default(TaskConfig, "input_weight_scale", 0.03)
 
 
 @choice("task", "memorization")
@@ -72,6 +76,7 @@ class MemorizationConfig(TaskConfig):
 
     num_symbols: int = option(2, "number of different symbols to memorize", low=2)
     num_positions: int = option(5, "number of first steps, each of which shows a symbol to memorize", low=1)
+    input_weight_scale: float = other_default(TaskConfig, "input_weight_scale", 0.03)
 
 
 @choice("task", "latch")

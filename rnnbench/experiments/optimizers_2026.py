@@ -21,7 +21,7 @@ from rnnbench.sweeps.tuning import best_of, trials_of
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MODELS: Mapping[str, Sequence[str]] = {"rnn": (), "lstm": ("model=lstm", "init=gaussian")}
+MODELS: Mapping[str, Sequence[str]] = {"rnn": ("init=sparse",), "lstm": ("model=lstm", "init=gaussian")}
 """Net, which is also the setting with its tasks -> its arguments of `rnnbench tune`."""
 
 SECONDS_OF_A_START = 20.0

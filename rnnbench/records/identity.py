@@ -6,7 +6,8 @@ from typing import Any
 NAMES_ONLY = frozenset({"name", "objective"})
 """Configuration keys that do not change the numbers of a run."""
 
-CADENCE = "cadence"  # key of an optimizer with defaults of other keys; these are resolved already
+DEFAULTS_OF_OTHERS = frozenset({"cadence", "input_weight_scale"})
+"""Keys of optimizers and tasks that are defaults of other keys; these are resolved already."""
 
 
 def run_identity(config: Any) -> Hashable:
@@ -25,4 +26,4 @@ def _frozen(value: Any) -> Any:
     if isinstance(value, list):
         return tuple([_frozen(entry) for entry in value])
     parts = value if isinstance(value, Mapping) else vars(value)
-    return tuple([(key, _frozen(parts[key])) for key in sorted(parts) if key != CADENCE])
+    return tuple([(key, _frozen(parts[key])) for key in sorted(parts) if key not in DEFAULTS_OF_OTHERS])

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rnnbench.records.identity import DEFAULTS_OF_OTHERS
 from rnnbench.records.messages import printable
 from rnnbench.reports.errors import UnknownFieldError
 
@@ -33,7 +34,7 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
     """Return the values of a nested configuration by dotted name; lists as text, without keys that are no settings."""
     flat: dict[str, Value] = {}
     for name, value in config.items():
-        if name in ("_target_", "cadence", "per_replica"):
+        if name in ("_target_", "per_replica") or name in DEFAULTS_OF_OTHERS:
             continue
         key = printable(name)
         if isinstance(value, Mapping):

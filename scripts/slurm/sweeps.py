@@ -15,7 +15,7 @@ from cluster import SECONDS_AT_MOST, CheckError, wait_until
 CLASSES = Path(__file__).with_name("classes")
 NUM_JOBS, NUM_GROUPS, UPDATES = 16, 2, 2000
 WORDS = (
-    *("task=paced", "task.sequence_length=10", "model.hidden_size=8", "init.num_connections=4", "threads=1"),
+    *("task=paced", "task.sequence_length=10", "model.hidden_size=8", "threads=1"),
     *("optim=nag,sgd", f"seed=range(0,{NUM_JOBS // NUM_GROUPS})", "optim.batch_size=10", "probe=none"),
     *("record.log_every=20", "record.evaluate_every=100", "stop_when_solved=false", f"budget.updates={UPDATES}"),
     f"hydra.launcher.max_replicas={NUM_JOBS // NUM_GROUPS}",

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-SMALL = ("task.sequence_length=8", "model.hidden_size=5", "init.num_connections=3", "threads=1", "probe=none")
+SMALL = ("task.sequence_length=8", "model.hidden_size=5", "threads=1", "probe=none")
 SGD = (*SMALL, "optim=sgd", "optim.batch_size=10", "budget.updates=6", "record.log_every=2", "record.evaluate_every=3")
 
 

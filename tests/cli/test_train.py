@@ -26,7 +26,8 @@ def test_one_run(rnnbench, runs):
     assert (job.config.seed, job.config.optim.name) == (3, "sgd")
     assert job.folder.is_absolute()
     assert job.folder.parent.parent == Path.cwd() / "runs"
-    assert answer.err == f"rnnbench: adding (T=50), rnn, sparse, sgd, seed 3 -> {job.folder.relative_to(Path.cwd())}\n"
+    started = "rnnbench: adding (T=50), rnn, edge_of_chaos, sgd, seed 3"
+    assert answer.err == f"{started} -> {job.folder.relative_to(Path.cwd())}\n"
     assert OmegaConf.load(job.folder / ".hydra/config.yaml").seed == 3
     assert "seed=3" in (job.folder / ".hydra/overrides.yaml").read_text()
     assert (job.folder / "train.log").is_file()

@@ -33,7 +33,7 @@ def compose(*overrides, **options):
 
 def test_default():
     config = compose()
-    assert (config.task.name, config.model.name, config.init.name) == ("adding", "rnn", "sparse")
+    assert (config.task.name, config.model.name, config.init.name) == ("adding", "rnn", "edge_of_chaos")
     assert isinstance(config.optim, HfConfig)
     assert isinstance(config.budget, schema.Budget)
     assert config.name == "adding_hf"

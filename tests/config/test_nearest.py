@@ -82,7 +82,7 @@ def test_a_key_of_another_choice_names_that_choice(trees):
 
 
 def test_the_keys_of_a_part_are_named_where_they_are_few(trees):
-    keys = "name, sequence_length, variant, first_length, centered"
+    keys = "name, sequence_length, variant, first_length, input_weight_scale, centered"
     assert str(unknown_key("task.zzz", trees["hf"])).endswith(f"task has {keys}")
     assert str(unknown_key("optim.zzz", trees["hf"], GROUPS)).endswith("; rnnbench list optim hf shows its keys")
     assert str(unknown_key("probe.zzz", trees["hf"], GROUPS)).endswith("; rnnbench list probe shows its keys")

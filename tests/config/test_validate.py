@@ -63,7 +63,7 @@ def test_refused(composer, overrides, words):
         ["optim=sgd", "optim.clip_value=2", "optim.clip_norm=null"],
         ["optim=sgd", "optim.lr=0"],
         ["init=identity", "model.nonlinearity=relu"],
-        ["init.num_connections=1000"],
+        ["init=sparse", "init.num_connections=1000"],
         ["threads=1"],
         ["device=cuda:3"],
         ["seed=4611686018427387904"],

@@ -17,7 +17,7 @@ from rnnbench.training.observation import Observer
 
 RUN = ("model.hidden_size=16", "threads=1", "dtype=float64", "record.log_every=1", "probe=none")
 FEW = ("budget.updates=3", "task.sequence_length=8")
-SMALL = ("task.sequence_length=8", "model.hidden_size=5", "init.num_connections=4")
+SMALL = ("task.sequence_length=8", "model.hidden_size=5")
 NAG = ("optim=nag", "optim.batch_size=6")
 # Few iterations, since conjugate gradients let rounding grow.
 HF = (

@@ -33,7 +33,7 @@ CASES = [
 @pytest.mark.parametrize(("optim", "model", "task"), CASES)
 def test_every_optimizer_steps_and_every_probe_reads(optim, model, task, tmp_path):
     torch.backends.cudnn.allow_tf32 = True  # as torch has it
-    overrides = [f"task={task}", f"model={model}", f"optim={optim}", "init.num_connections=4"]
+    overrides = [f"task={task}", f"model={model}", f"optim={optim}"]
     table = run(tmp_path, *overrides, *OWN.get(optim, ()))
     assert (table["update/norm"] > 0).any() or optim == "random_guessing"  # keeps the weights if no guess is better
     assert not torch.backends.cudnn.allow_tf32
@@ -42,7 +42,7 @@ def test_every_optimizer_steps_and_every_probe_reads(optim, model, task, tmp_pat
 @pytest.mark.parametrize(
     ("words", "optim"),
     [
-        ("model=rnn model.num_layers=2 init.num_connections=4", "hf"),
+        ("model=rnn model.num_layers=2", "hf"),
         ("model=gru model.num_layers=3 init=xavier", "adam"),
         ("model=lru model.num_layers=2 init=lru_ring", "adam"),
         ("model=lru init=lru_ring", "hf"),

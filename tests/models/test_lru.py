@@ -98,7 +98,7 @@ def test_a_unit_that_never_decays_keeps_finite_gradients():
     [
         (
             ["model=lru"],
-            r"^init: SparseInit draws no eigenvalues of a diagonal recurrence, which Lru has; use init=lru",
+            r"^init: OrthogonalInit draws no eigenvalues of a diagonal recurrence, which Lru has; use init=lru",
         ),
         (["init=lru_ring"], r"^init: RingInit draws no recurrent weights, which SimpleRnn has; use init=orthogonal$"),
         (["model=lru", "init=lru_ring", "model.hidden_size=5"], r"^model\.hidden_size must be even with model=lru"),
@@ -108,7 +108,10 @@ def test_a_unit_that_never_decays_keeps_finite_gradients():
         ),
         (["model=lru", "init=lru_ring", "init.r_max=1.1"], r"^init\.r_max must be > 0 and <= 1, got 1\.1$"),
         (["model=lru", "init=lru_ring", "init.forget_bias=1"], r"^init\.forget_bias must be 0 with a model without"),
-        (["model=lru", "model.num_layers=2"], r"^init: SparseInit draws no eigenvalues .*, which Stack has; use init="),
+        (
+            ["model=lru", "model.num_layers=2"],
+            r"^init: OrthogonalInit draws no eigenvalues .*, which Stack has",
+        ),
     ],
 )
 def test_what_does_not_fit_is_one_line(words, message):

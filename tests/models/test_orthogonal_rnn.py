@@ -59,7 +59,7 @@ def test_loss_and_gradient_are_those_of_the_plain_net_through_the_map(nonlineari
 
 @pytest.mark.parametrize("optim", ["adam", "hf", "muon"])
 def test_the_matrix_stays_orthogonal(optim):
-    words = ("model=orthogonal_rnn", "model.hidden_size=6", "init.num_connections=4", f"optim={optim}", "dtype=float64")
+    words = ("model=orthogonal_rnn", "model.hidden_size=6", f"optim={optim}", "dtype=float64")
     sizes = {"hf": [f"optim.{name}_batch_size=60" for name in ("gradient", "curvature")]}
     rate = ["optim.lr=0.3"] if optim == "adam" else []
     config = make_plan(Request(overrides=(*words, "task.sequence_length=10", *sizes.get(optim, rate)))).configs[0]

@@ -31,7 +31,6 @@ SMALL = (
     "probe=none",
 )
 PLAN = (*SMALL, "record.log_every=2", "record.evaluate_every=2", "hydra.run.dir=unused")
-SMALL_INIT = ("init.num_connections=4",)
 
 
 def train(folder, *words):
@@ -46,7 +45,7 @@ def train(folder, *words):
 def made(tmp_path_factory):
     """A trained simple recurrent net, and the file that it was exported to."""
     top = tmp_path_factory.mktemp("made")
-    train(top / "run", *SMALL_INIT, "budget.updates=4", "init.bias_scale=0.1")
+    train(top / "run", "budget.updates=4", "init.bias_scale=0.1")
     assert cli.main(["export", str(top / "run"), str(top / "net.pt")]) == 0
     return top
 
@@ -93,7 +92,7 @@ def test_the_printed_code_runs_without_rnnbench(call):
 
 @pytest.mark.parametrize("model", ["model=lstm", "model=gru", "model.nonlinearity=sigmoid", "model=latch task=latch"])
 def test_the_code_loads_every_model_in_float64(model, call, tmp_path):
-    words = ["init.num_connections=1", "optim.lr=0", "dtype=float64", "budget.updates=1", *model.split()]
+    words = ["optim.lr=0", "dtype=float64", "budget.updates=1", *model.split()]
     words += ["model.hidden_size=1"] if "latch" in model else []
     train(tmp_path / "other", *words)
     status, out, _ = call("export", "other", "other.pt")
@@ -156,7 +155,7 @@ def test_a_class_of_ones_own_is_named_and_refused(call, tmp_path):
     (tmp_path / "my/mine.py").write_text("from rnnbench.models.lstm import Lstm\nclass Mine(Lstm): pass\n")
     (tmp_path / "my/model/mine.yaml").write_text("# Mine.\nname: mine\n_target_: mine.Mine\nhidden_size: 3\n")
     train_words = ("train", "-q", *SMALL[:1], *SMALL[2:], "model=mine", "--config-dir", "my", "budget.updates=1")
-    assert call(*train_words, *SMALL_INIT, "hydra.run.dir=own")[0] == 0
+    assert call(*train_words, "hydra.run.dir=own")[0] == 0
     status, _, err = call("export", "own", "a.pt")
     assert (status, err.count("\n")) == (2, 1)
     assert "own uses mine.Mine from " in err
@@ -175,7 +174,7 @@ def test_the_previous_checkpoint_is_used_if_the_latest_cannot_be(call):
 
 
 def test_a_job_of_a_sweep(call, tmp_path):
-    words = ("train", "-m", "-q", *SMALL, *SMALL_INIT, "seed=0,1", "budget.updates=3", "hydra.sweep.dir=sweep")
+    words = ("train", "-m", "-q", *SMALL, "seed=0,1", "budget.updates=3", "hydra.sweep.dir=sweep")
     assert call(*words)[0] == 0
     assert call("export", "sweep", "a.pt")[::2] == (
         2,

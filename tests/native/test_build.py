@@ -170,7 +170,7 @@ def test_switched_off(said, monkeypatch, tmp_path, capsys):
     assert sweeps() is StepSweeps
     assert library.unavailable_reason("srn") == "RNNBENCH_NATIVE=0"
     assert said == []
-    words = ["task.sequence_length=8", "model.hidden_size=4", "init.num_connections=2", "optim=nag", "threads=1"]
+    words = ["task.sequence_length=8", "model.hidden_size=4", "optim=nag", "threads=1"]
     assert main(["train", *words, "probe=none", "budget.updates=1", f"hydra.run.dir={tmp_path / 'run'}"]) == 0
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "MiB of memory" in line]
     assert "1 thread, sweeps by torch, since RNNBENCH_NATIVE=0 (an update takes about twice the time), about" in line

@@ -17,7 +17,6 @@ from rnnbench.training.problem import Problem, draw_parameters
 NUM_SEEDS, NUM_UPDATES = 32, 10
 SMALL = [
     "model.hidden_size=8",
-    "init.num_connections=4",
     "optim.gradient_batch_size=40",
     "optim.curvature_batch_size=10",
 ]

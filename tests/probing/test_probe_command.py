@@ -32,7 +32,7 @@ def runs(tmp_path_factory):
     """A simple recurrent net that was watched by all probes while it trained, and an LSTM that was not."""
     top = tmp_path_factory.mktemp("runs")
     for name, own in {
-        "rnn": ["probe=all", "init.num_connections=4", *WITHOUT_PICTURES],
+        "rnn": ["probe=all", *WITHOUT_PICTURES],
         "lstm": ["probe=none", "model=lstm", "init=orthogonal"],
     }.items():
         (top / name).mkdir()

@@ -14,7 +14,7 @@ from rnnbench.training.checkpoint import load_checkpoint, save_checkpoint
 from rnnbench.training.loop import Training
 
 RUN = (
-    *("task.sequence_length=10", "model.hidden_size=5", "init.num_connections=3", "threads=1", "probe=none"),
+    *("task.sequence_length=10", "model.hidden_size=5", "threads=1", "probe=none"),
     *("optim=nag", "optim.batch_size=5", "record.log_every=1", "record.evaluate_every=5", "record.checkpoint_every=5"),
 )
 LONGER = "budget.updates=16"

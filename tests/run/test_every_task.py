@@ -9,7 +9,7 @@ import pytest
 from rnnbench import cli
 from rnnbench.config.packaged_tasks import packaged_tasks, shortest, variants
 
-SMALL = ("model.hidden_size=6", "init.num_connections=4", "threads=1", "budget.updates=2", "hydra.run.dir=run")
+SMALL = ("model.hidden_size=6", "threads=1", "budget.updates=2", "hydra.run.dir=run")
 HF = [f"optim.{name}_batch_size=12" for name in ("gradient", "curvature")]
 MEMORIZED = {"answer_loss/eval", "wrong_symbols/eval", "exact_sequence_rate/eval"}
 SCORES = {

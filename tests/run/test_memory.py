@@ -17,7 +17,6 @@ EARLY, LATE = 5, 9
 OVERRIDES = (
     "task.sequence_length=8",
     "model.hidden_size=6",
-    "init.num_connections=4",
     "threads=1",
     "optim=nag",
     "optim.batch_size=10",

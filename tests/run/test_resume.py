@@ -21,7 +21,7 @@ from rnnbench.run.callbacks import RunCallbacks
 from rnnbench.run.single_run import resume_run
 from rnnbench.training.checkpoint import load_checkpoint
 
-SMALL = ("task.sequence_length=10", "model.hidden_size=8", "init.num_connections=4", "threads=2", "probe=default")
+SMALL = ("task.sequence_length=10", "model.hidden_size=8", "threads=2", "probe=default")
 SGD = (*SMALL, "optim=nag", "optim.batch_size=20", "record.log_every=3", "record.evaluate_every=5")
 HF = (
     *SMALL,
@@ -158,7 +158,7 @@ def test_the_log_tells_how_a_run_started_and_ended(tmp_path, monkeypatch):
     monkeypatch.setattr(logging.getLogger(), "handlers", [])  # as in a process of its own
     assert main(["resume", "-q", str(run), "budget.updates=6"]) == 0
     told = [line.partition(" - ")[2] for line in (run / "train.log").read_text().splitlines()]
-    parts = "task=adding, model=rnn, init=sparse, optim=nag, seed=7"
+    parts = "task=adding, model=rnn, init=edge_of_chaos, optim=nag, seed=7"
     expected = [
         f"adding_nag starts: {parts}, budget.updates=3",
         "rnnbench ",

@@ -29,7 +29,7 @@ from rnnbench.run.setup import set_up
 from rnnbench.run.single_run import resume_run, run_job
 from rnnbench.training.checkpoint import load_checkpoint
 
-SMALL = ("task.sequence_length=10", "model.hidden_size=8", "init.num_connections=4", "threads=1", "dtype=float64")
+SMALL = ("task.sequence_length=10", "model.hidden_size=8", "threads=1", "dtype=float64")
 SGD = (*SMALL, "optim=sgd", "optim.batch_size=20", "record.log_every=2", "record.evaluate_every=5", "budget.updates=12")
 HF = (
     *SMALL,

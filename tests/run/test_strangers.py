@@ -14,7 +14,6 @@ from rnnbench.training.checkpoint import load_checkpoint, save_checkpoint
 SMALL = (
     "task.sequence_length=10",
     "model.hidden_size=5",
-    "init.num_connections=4",
     "optim=sgd",
     "optim.batch_size=10",
     "threads=1",

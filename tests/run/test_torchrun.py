@@ -25,7 +25,7 @@ from rnnbench.training.world import World
 
 ROOT = Path(__file__).parents[2]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-SMALL = ("task.sequence_length=10", "model.hidden_size=8", "init.num_connections=4", "threads=1", "dtype=float64", "-q")
+SMALL = ("task.sequence_length=10", "model.hidden_size=8", "threads=1", "dtype=float64", "-q")
 NAG = (
     *SMALL,
     "optim=nag",

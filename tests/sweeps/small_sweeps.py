@@ -15,7 +15,6 @@ from rnnbench.training.observation import Observer
 SMALL = (
     "task.sequence_length=10",
     "model.hidden_size=8",
-    "init.num_connections=4",
     "threads=1",
     "probe=none",
     "record.log_every=3",

@@ -77,7 +77,8 @@ def test_the_last_lines(two_groups):
 def test_the_log_of_a_group_tells_how_its_jobs_started_and_ended(two_groups):
     folder, _ = two_groups
     told = (folder / "groups/0.log").read_text()
-    assert "adding_nag starts: task=adding, model=rnn, init=sparse, optim=nag, 4 jobs, budget.updates=30\n" in told
+    parts = "task=adding, model=rnn, init=edge_of_chaos, optim=nag"
+    assert f"adding_nag starts: {parts}, 4 jobs, budget.updates=30\n" in told
     assert told.count(" ended: budget after 30 updates, ") == 4
 
 

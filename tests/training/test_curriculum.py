@@ -18,7 +18,7 @@ from rnnbench.training.problem import Problem
 from rnnbench.training.replica import Replica
 
 KEYS = (
-    *("task=xor", "task.variant=thesis", "model.hidden_size=6", "init.num_connections=4", "threads=1"),
+    *("task=xor", "task.variant=thesis", "model.hidden_size=6", "threads=1"),
     *("optim=nag", "optim.batch_size=20", "record.log_every=1", "record.evaluate_every=50", "probe=default"),
 )
 
