@@ -11,6 +11,7 @@ from rnnbench.config import choices, schema
 from rnnbench.config.cadence import register_cadence
 from rnnbench.config.choice_files import register_choice_files
 from rnnbench.config.declaration import DECLARED
+from rnnbench.config.noise_scale import register_noise_scale
 
 
 def import_choices() -> None:
@@ -30,6 +31,7 @@ CLASSES: dict[str, type[Any]] = {
 def register_schema() -> None:
     """Store every schema in Hydra's ConfigStore and register the resolvers; further calls have no effect."""
     register_cadence()
+    register_noise_scale()
     register_choice_files()
     store = ConfigStore.instance()
     if "schema" in store.repo:

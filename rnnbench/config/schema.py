@@ -48,7 +48,7 @@ class TaskConfig(Choice):
         low=1,
     )
     input_weight_scale: float = option(
-        0.12, "standard deviation of the input weights with init=edge_of_chaos: default of init.input_scale", low=0
+        0.1, "standard deviation of the input weights with init=edge_of_chaos: default of init.input_scale", low=0
     )
 
 
@@ -58,6 +58,9 @@ class OperandsConfig(TaskConfig):
     """A number computed from two marked ones."""
 
     centered: bool = option(False, "subtract their means from inputs and targets, as Sutskever et al. (2013) do")
+    input_weight_scale: float = other_default(
+        TaskConfig, "input_weight_scale", "${noise_scale:2,${task.sequence_length}}"
+    )
 
 
 @choice("task", "temporal_order")

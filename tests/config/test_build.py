@@ -67,7 +67,7 @@ def test_model_gets_the_tasks_sizes(configs):
 
 def test_one_init_per_replica(configs):
     built = build(configs("init.input_scale=0.5", "init.spectral_radius=2"))
-    assert [(init.input_scale, init.spectral_radius) for init in built.inits] == [(0.5, 1.05), (0.1, 2.0)]
+    assert [(init.input_scale, init.spectral_radius) for init in built.inits] == [(0.5, 1.05), (0.2, 2.0)]
 
 
 def test_probes_that_are_on(configs):

@@ -22,7 +22,8 @@ PROBLEM = ("task.sequence_length", "task.name")
 batches have a column of their own."""
 
 _CHOICES = ("init.name", "optim.name")
-"""Fields with a choice of a config group, on which the defaults of its other fields depend."""
+"""Fields with a choice of a config group, on which the defaults of its other fields depend; input weights also depend
+on the task."""
 
 _BATCHES = ("optim.gradient_batch_size", "optim.curvature_batch_size")
 _AS_LARGE = ("optim.backtracking_batch_size", "optim.line_search_batch_size")
@@ -71,7 +72,9 @@ def _changed(values: Mapping[str, str], run: Run) -> list[str]:
         values: Value of each field that is considered.
         run: A run that has these values.
     """
-    chosen = (f"{name.removesuffix('.name')}={run.fields[name]}" for name in _CHOICES if name in run.fields)
+    chosen = (
+        f"{name.removesuffix('.name')}={run.fields[name]}" for name in ("task.name", *_CHOICES) if name in run.fields
+    )
     defaults = {**default_values(tuple(chosen)), **{name: default_values(())[name] for name in _CHOICES}}
     changed = {name: value for name, value in values.items() if value != defaults.get(name)}
     return [f"`{name.removesuffix('.name')}={value}`" for name, value in changed.items()]
@@ -85,7 +88,7 @@ def default_values(choices: tuple[str, ...]) -> Mapping[str, str]:
         choices: Choices of config groups, such as init=orthogonal.
     """
     with Composer(Request()) as composer:
-        tree: Any = OmegaConf.to_container(composer.compose(list(choices)).tree)
+        tree: Any = OmegaConf.to_container(composer.compose(list(choices)).tree, resolve=True)
     return {name: fields.format_value(value) for name, value in fields.flatten(tree).items()}
 
 
