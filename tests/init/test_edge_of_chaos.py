@@ -48,12 +48,15 @@ def test_the_scale_of_input_weights_is_that_of_the_task(words, scale):
     assert config.init.input_scale == scale
 
 
-def test_a_task_without_the_key_has_the_default(tmp_path):
+@pytest.mark.parametrize(("line", "scale"), [("", 0.1), ("input_weight_scale: 0.03\n", 0.03)])
+def test_a_task_of_ones_own_may_have_the_key(tmp_path, monkeypatch, line, scale):
     (tmp_path / "task").mkdir()
-    (tmp_path / "task/own.yaml").write_text(OWN_TASK)
+    (tmp_path / "task/own.yaml").write_text(OWN_TASK + line)
     (tmp_path / "own_task.py").write_text(OWN_CLASS)
+    monkeypatch.syspath_prepend(tmp_path)
     (config,) = configs_of("task=own", config_dir=tmp_path)
-    assert config.init.input_scale == 0.1
+    assert config.init.input_scale == scale
+    assert build([config]).task.num_steps == build(configs_of("task=adding", "task.sequence_length=20")).task.num_steps
 
 
 def test_the_weights():
