@@ -30,8 +30,8 @@ the same search (`rnnbench tune`): {trials} settings, drawn at random from the r
 three seeds each. The best one is trained again with 16 fresh seeds, which are what the map counts. Every run has
 {sequences} sequences, those of Gauss-Newton products included, and a net of {hidden_size} hidden units. Batches have
 20 sequences; those of `muon`, `soap` and `psgd_kron`, whose updates cost more, have 50, those of `hf` 250 for the
-gradient and 64 for the curvature. The number after a task's name is its sequence length. The rule is in
-`conf/experiment/optimizers_2026.yaml`.
+gradient and 64 for the curvature. `rnn` starts from `init=sparse`, `lstm` from `init=gaussian`. The number after a
+task's name is its sequence length. The rule is in `conf/experiment/optimizers_2026.yaml`.
 """
 
 CONTINUE = """\

@@ -22,9 +22,10 @@ PICTURE = "optimizers_against_length.svg"
 TEXT = """\
 ## Against the sequence length
 
-The same question at growing lengths, with one budget of {sequences} sequences and nets of {hidden_size} units. The
-setting of each optimizer is the best of three, by two pilot seeds at its shortest length; {runs} fresh seeds then count
-at one length after another. Where none of them is solved, longer sequences are not run: *none shorter* in the figure.
+The same question at growing lengths, with one budget of {sequences} sequences and nets of {hidden_size} units that
+start from `init=sparse`. The setting of each optimizer is the best of three, by two pilot seeds at its shortest length;
+{runs} fresh seeds then count at one length after another. Where none of them is solved, longer sequences are not run:
+*none shorter* in the figure.
 {extent}
 
 <img src="images/{picture}" width="860" alt="Seeds solved by each optimizer at each sequence length">
