@@ -17,21 +17,13 @@ from torch import Tensor
 from rnnbench.bench.case import Case
 from rnnbench.bench.options import Shape
 from rnnbench.bench.peers_torch import TorchRnn, total_loss
+from rnnbench.config.noise_scale import noise_scale
 from rnnbench.init.orthogonal import OrthogonalInit
 from rnnbench.models.simple_rnn import SimpleRnn
 from rnnbench.objective.engine import flush_denormals
 from rnnbench.tasks.adding import Adding
 from rnnbench.tasks.base import Batch, Stream
 from rnnbench.training.problem import EVALUATION_SEED, NUM_EVALUATION_SEQUENCES, UPDATES_AT_ONCE
-
-INIT = OrthogonalInit(
-    input_scale=0.1,
-    output_scale=0.1,
-    bias_scale=0.0,
-    initial_state_scale=0.0,
-    spectral_radius=1.05,
-)
-"""As in conf/init/edge_of_chaos.yaml."""
 
 
 class EndingRnn(TorchRnn):
@@ -66,10 +58,17 @@ def train_seeds(
     """
     task = Adding(shape.steps)
     model = SimpleRnn(task.input_size, task.output_size, shape.units)
+    init = OrthogonalInit(  # as in conf/init/edge_of_chaos.yaml
+        input_scale=noise_scale(2, shape.steps),
+        output_scale=0.1,
+        bias_scale=0.0,
+        initial_state_scale=0.0,
+        spectral_radius=1.05,
+    )
     held_out = task.replica_batch([EVALUATION_SEED], Stream.EVALUATION, 0, NUM_EVALUATION_SEQUENCES, dtype=dtype)
     losses = []
     for seed in range(shape.replicas):
-        theta = model.flatten(INIT(torch.Generator().manual_seed(seed), model.layout)).to(dtype).unsqueeze(0)
+        theta = model.flatten(init(torch.Generator().manual_seed(seed), model.layout)).to(dtype).unsqueeze(0)
         net = EndingRnn(Case(shape, model, held_out, theta, theta), 0)
         optimizer = torch.optim.SGD(net.ordered(), learning_rate, momentum=momentum, nesterov=True)
         for first in range(0, updates, UPDATES_AT_ONCE):

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 NOT_ARGUMENTS = frozenset({"name", "_target_", "_partial_", "every", "first_length", PER_REPLICA, *DEFAULTS_OF_OTHERS})
 """Keys of a choice that are not arguments of its class."""
 
+INPUT_WEIGHT_SCALE = "task.input_weight_scale"
+"""A key that has no effect beside its value as the default of init.input_scale."""
+
 NULL_IS_INFINITY = frozenset({"optim.clip_norm", "optim.clip_value", "optim.step_clip_norm"})
 """Keys whose null means infinity in a tensor of per-replica values."""
 
@@ -74,7 +77,7 @@ class Built:
 def shared_values(config: Config) -> dict[str, Any]:
     """The keys that all replicas of a run must share, with their values; the classes must be importable."""
     mark_own_keys(config)
-    may_differ = {*per_replica_fields(config), *NAMES_ONLY}
+    may_differ = {*per_replica_fields(config), *NAMES_ONLY, INPUT_WEIGHT_SCALE}
     return {key: value for key, value, _ in fields_of(config) if key not in may_differ}
 
 

@@ -48,7 +48,10 @@ class TaskConfig(Choice):
         low=1,
     )
     input_weight_scale: float = option(
-        0.1, "standard deviation of the input weights with init=edge_of_chaos: default of init.input_scale", low=0
+        0.1,
+        "default of init.input_scale with init=edge_of_chaos: standard deviation of the input weights; for numbers "
+        "sqrt(2 / sequence_length)",
+        low=0,
     )
 
 

@@ -103,6 +103,8 @@ def _choice(key: str, values: Mapping[str, Any], name: str, *, is_continued: boo
         values = current_keys(values, is_continued=is_continued)
     fields = {field.name for field in dataclasses.fields(node_type)}
     known = {name: value for name, value in values.items() if name in fields}
+    if "input_weight_scale" in fields:
+        known.setdefault("input_weight_scale", 0.0)  # not in older records; a default, resolved already
     if "cadence" in known:
         known["cadence"] = _filled(schema.Cadence, f"{key}.cadence.", known["cadence"])
     made: Choice = node_type(**known)

@@ -73,7 +73,7 @@ _CHOICES: Mapping[str, Mapping[str, str]] = {
         "lru": "ssm s4 s5 linear diagonal linear_recurrence",
     },
     "init": {
-        "edge_of_chaos": "critical near_critical lyapunov",
+        "edge_of_chaos": "chaos edge critical near_critical lyapunov",
         "gaussian": "normal random kaiming he default",
         "xavier": "glorot lecun",
         "chain": "nonnormal",

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 LENGTH, PROBLEM, OPTIMIZER = "task.sequence_length", "task.name", "optim.name"
 
-SHORT_FIRST = "first_length.csv"
-"""Table of the runs that begin with shorter sequences."""
-
 Runs = Sequence[Mapping[str, Any]]
 """Runs, each with its `problem`, `length`, `optimizer`, whether it is `solved`, and the `sequences` until then."""
 
@@ -39,7 +36,7 @@ class MartensSutskever2011(Experiment):
         # Not stored in the folder of the experiment: the records may have grown since then.
         folder = conf_dir().parent
         records = folder / self.rule.settings["records"]
-        tables = [*sorted(records.glob("T*.csv")), *records.glob(SHORT_FIRST)]
+        tables = sorted(records.glob("T*.csv"))
         longest, lengths = self.rule.settings["longest"], self.rule.settings["control_lengths"]
         problems = self.rule.settings["problems"]
         runs = [run for table in tables for run in _read(table) if run["length"] <= longest]

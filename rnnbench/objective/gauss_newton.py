@@ -23,7 +23,7 @@ class GaussNewton:
         S = mean over sequences of sum over t of J_a(t)^T diag(f'(a_t)) J_a(t),
 
     where J_a(t) is the Jacobian of the pre-activations a_t. diag(f') is the Hessian of the matching loss of the
-    nonlinearity; for tanh it is 1 - h^2, the cross-entropy between (1 + h)/2 before and after a step. For other cells
+    nonlinearity; for tanh it is 1 - h^2, the cross-entropy between (1 + h)/2 before and after a step. For other models
     see `rnnbench.models.cell_sweeps`.
 
     Args:

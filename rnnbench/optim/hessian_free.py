@@ -31,9 +31,9 @@ class HessianFree(HessianFreeStep):
     shown_metrics = ("hf/damping", "hf/cg_iterations")
     needs_products = True
     stalled_message = (
-        "lambda has been at its upper limit for 10 updates, so the steps change nothing; try a start that remembers "
-        "(init=orthogonal init.spectral_radius=1.05; for symbols init.input_scale=0.03), larger batches "
-        "(optim.gradient_batch_size=8000), shorter sequences first (task.first_length=50) or another seed"
+        "lambda has been at its upper limit for 10 updates, so the steps change nothing; try larger batches "
+        "(optim.gradient_batch_size=8000), init=edge_of_chaos or smaller input weights (init.input_scale=0.03), "
+        "shorter sequences first (task.first_length=50) or another seed"
     )
 
     gradient_batch_size: int

@@ -101,6 +101,7 @@ class HessianFreeStep(Optimizer):
     line_search_sufficient_decrease: Tensor
 
     @cached_property
+    @override
     def damps_states(self) -> bool:
         """Whether any replica uses structural damping; cached, since reading the tensor waits for the device."""
         return bool((self.structural_damping != 0).any())

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from rnnbench.config.build import shared_values
+from rnnbench.config.build import INPUT_WEIGHT_SCALE, shared_values
 from rnnbench.config.schema import CHOICE_GROUPS, Config
 from rnnbench.config.validate import fields_of
 from rnnbench.records.identity import NAMES_ONLY
@@ -15,8 +15,16 @@ PROBES = "probe"
 NOT_SHOWN = frozenset({"seed", *NAMES_ONLY})
 """Keys that do not distinguish cells."""
 
-CADENCE_FOLLOWS = ("optim", "budget.updates", "budget.sequences", "optim.batch_size")
-"""Keys that determine the default intervals of logging and evaluation, and the default length of a schedule."""
+_CADENCE = ("optim", "budget.updates", "budget.sequences", "optim.batch_size")
+
+FOLLOWS: Mapping[str, Sequence[str]] = {
+    "budget": ("optim",),
+    "record": _CADENCE,
+    "schedule": ("schedule", *_CADENCE),
+    "init.input_scale": ("init", "task", "task.sequence_length"),
+}
+"""Key, or part of the configuration -> the keys that determine its defaults: the scale of the input weights, the
+intervals of logging and evaluation, and the length of a schedule."""
 
 UNEVEN = 1.25
 """Largest size of a part, relative to equal parts, for which jobs that differ only in the seed stay together."""
@@ -49,7 +57,8 @@ def replica_values(configs: Sequence[Config]) -> list[dict[str, Any]]:
         For each job: dotted key -> value.
     """
     tables = [{key: value for key, value, _ in fields_of(config)} for config in configs]
-    differing = [key for key in tables[0] if len({repr(table[key]) for table in tables}) > 1]
+    names = [key for key in tables[0] if key != INPUT_WEIGHT_SCALE]
+    differing = [key for key in names if len({repr(table[key]) for table in tables}) > 1]
     return [{key: table[key] for key in differing} for table in tables]
 
 
@@ -102,7 +111,7 @@ def differences(tables: Sequence[Values]) -> list[str]:
     Returns:
         The groups whose choices differ, such as "optim" or "probe", then dotted keys.
     """
-    keys = {key: None for table in tables for key in table}
+    keys = {key: None for table in tables for key in table if key != INPUT_WEIGHT_SCALE}
     differing = [key for key in keys if len({repr(table.get(key)) for table in tables}) > 1]
     chosen = [group for group in CHOICE_GROUPS if f"{group}.name" in differing]
     if len({value_in(table, PROBES) for table in tables}) > 1:
@@ -140,10 +149,8 @@ def show(value: Any) -> str:
 def _follows(key: str, chosen: Sequence[str], tables: Sequence[Values]) -> bool:
     """Whether the value of a key is determined by the differing choices."""
     first = key.partition(".")[0]
-    if first not in (*chosen, "budget", "record", "schedule"):
+    owners = FOLLOWS.get(key) or FOLLOWS.get(first) or ((first,) if first in chosen else ())
+    if not owners:
         return False
-    owners = {"budget": ("optim",), "record": CADENCE_FOLLOWS, "schedule": ("schedule", *CADENCE_FOLLOWS)}.get(
-        first, (first,)
-    )
     pairs = {(*(repr(value_in(table, owner)) for owner in owners), repr(table.get(key))) for table in tables}
     return len(pairs) == len({pair[:-1] for pair in pairs})

@@ -75,7 +75,7 @@ class LinearizedSweeps(OneWaySweeps):
     def linearized_forward(self, direction, *, for_damping=True):
         raise AssertionError
 
-    def linearized_backward(self, output_gradients, structural, distance):
+    def linearized_backward(self, output_gradients, structural):
         raise AssertionError
 
 

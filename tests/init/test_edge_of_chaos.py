@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from rnnbench.config.build import build
+from rnnbench.config.objects import to_dict
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import Request
+from rnnbench.config.stored import config_from, schema_names
 from rnnbench.records.identity import run_identity
 
 OWN_TASK = """# A task of one's own, without the keys of all tasks.
@@ -73,3 +75,11 @@ def test_the_default_of_the_task_does_not_tell_runs_apart():
         configs_of("task=adding", "init=sparse", *words)[0] for words in ([], ["task.input_weight_scale=1"])
     )
     assert run_identity(first) == run_identity(second)
+
+
+@pytest.mark.parametrize("task", ["adding", "temporal_order"])
+def test_a_record_without_the_key_is_read(task):
+    (config,) = configs_of(f"task={task}", "init=sparse")
+    tree = to_dict(config)
+    del tree["task"]["input_weight_scale"]
+    assert run_identity(config_from(tree, schema_names(config))) == run_identity(config)

@@ -22,8 +22,10 @@ PROBLEM = ("task.sequence_length", "task.name")
 batches have a column of their own."""
 
 _CHOICES = ("init.name", "optim.name")
-"""Fields with a choice of a config group, on which the defaults of its other fields depend; input weights also depend
-on the task."""
+"""Fields with a choice of a config group, on which the defaults of its other fields depend."""
+
+_DECIDE = ("task.name", "task.sequence_length", *_CHOICES)
+"""All fields on which defaults depend; those of the first two are the input weights."""
 
 _BATCHES = ("optim.gradient_batch_size", "optim.curvature_batch_size")
 _AS_LARGE = ("optim.backtracking_batch_size", "optim.line_search_batch_size")
@@ -72,9 +74,7 @@ def _changed(values: Mapping[str, str], run: Run) -> list[str]:
         values: Value of each field that is considered.
         run: A run that has these values.
     """
-    chosen = (
-        f"{name.removesuffix('.name')}={run.fields[name]}" for name in ("task.name", *_CHOICES) if name in run.fields
-    )
+    chosen = (f"{name.removesuffix('.name')}={run.fields[name]}" for name in _DECIDE if name in run.fields)
     defaults = {**default_values(tuple(chosen)), **{name: default_values(())[name] for name in _CHOICES}}
     changed = {name: value for name, value in values.items() if value != defaults.get(name)}
     return [f"`{name.removesuffix('.name')}={value}`" for name, value in changed.items()]
