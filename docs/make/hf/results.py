@@ -55,6 +55,9 @@ def result_table(runs: Sequence[Run]) -> str:
         sizes = [", ".join(values[name] for name in batches)] if batches else []
         own = [", ".join(_changed({name: values[name] for name in keys}, group.runs[0]))] if keys else []
         rows.append([length, f"`{problem}`", *sizes, say_solved(group.runs), *costs, error_rate, *own])
+    shows_keys = bool(keys) and any(row[-1] for row in rows)
+    if keys and not shows_keys:
+        rows = [row[:-1] for row in rows]
     columns = [
         "T",
         "problem",
@@ -62,7 +65,7 @@ def result_table(runs: Sequence[Run]) -> str:
         "solved (95 %)",
         *COSTS.values(),
         "last error rate",
-        *(["keys"] if keys else []),
+        *(["keys"] if shows_keys else []),
     ]
     return f"{table(columns, rows)}\n\n{provenance(runs)}"
 
