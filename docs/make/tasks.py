@@ -61,7 +61,7 @@ most of whose outputs are unpredictable, the share of wrong sequences of the pre
 evaluation, takes the place of the loss. Evaluations, and so the criterion for being solved, have the full length from
 the start. Any task whose inputs and outputs do not depend on T can be trained in this way, by any optimizer. Each run
 has lengths of its own, recorded as `task/training_length`, so the jobs of a sweep are trained one by one. Costs count a
-short sequence like a long one. With Hessian-free and `init=sparse` only so temporal order is solved at T = 200
+short sequence like a long one. From `init=sparse` Hessian-free solves temporal order at T = 200 only in this way
 ([hf_choices.md](hf_choices.md#shorter-sequences-first)); [from the default start](hf_init.md) it is solved directly.
 """
 
