@@ -32,7 +32,7 @@ class SmallBatchSecondOrder(Experiment):
     @override
     def measure(self, study: Study) -> Measured:
         keys = {"length": "task.sequence_length"}
-        return {name: measure_outcomes(study, name, {**keys, "setting": key}) for name, key in SETTINGS.items()}
+        return {name: measure_outcomes(study, name, {**keys, "setting": SETTINGS[name]}) for name in self.parts}
 
     @override
     def judge(self, measured: Measured) -> Sequence[Finding]:
