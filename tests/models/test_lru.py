@@ -110,7 +110,7 @@ def test_a_unit_that_never_decays_keeps_finite_gradients():
         (["model=lru", "init=lru_ring", "init.forget_bias=1"], r"^init\.forget_bias must be 0 with a model without"),
         (
             ["model=lru", "model.num_layers=2"],
-            r"^init: OrthogonalInit draws no eigenvalues .*, which Stack has",
+            r"^init: OrthogonalInit draws no eigenvalues .*, which Stack has; use init=",
         ),
     ],
 )
