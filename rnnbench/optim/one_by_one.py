@@ -10,10 +10,15 @@ Letters: k replicas.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import repeat
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C import _functorch as functorch
+from torch._functorch.pyfunctorch import temporarily_pop_interpreter_stack
+from torch.backends import opt_einsum
 from torch.overrides import TorchFunctionMode
 from typing_extensions import override
 
@@ -29,6 +34,9 @@ POWERS = frozenset({"pow", "pow_", "__pow__", "__ipow__", "__rpow__", "float_pow
 DECOMPOSITIONS = frozenset(
     {"svd", "qr", "cholesky", "cholesky_solve", "cholesky_inverse", "triangular_solve", "inverse"}
 )
+FACTORS = ("alpha", "value")
+"""Arguments of sums that must be numbers, such as a learning rate."""
+
 NORMS = frozenset({"linalg_norm", "linalg_vector_norm"})
 """Functions whose names begin as those of decompositions do."""
 
@@ -41,69 +49,90 @@ class CannotStepTogetherError(BaseException):
 
 
 class OneByOne(TorchFunctionMode):
-    """While it is active, a call under vmap whose bits could depend on the other replicas is made for each alone."""
+    """While it is active, a call under vmap whose bits could depend on the other replicas is made for each alone.
+
+    Attributes:
+        lrs: Learning rates, tensors under vmap for a class that was written for numbers: they are never changed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lrs: Sequence[Tensor] = ()
+        self._paths: dict[Any, list[int]] = {}
+        self._copies: dict[Any, tuple[Tensor, Sequence[Tensor]]] = {}
 
     @override
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if not _depends_on_others(getattr(func, "__name__", ""), args, kwargs):
+        if _is_in_place(func) and any(args[0] is lr for lr in self.lrs):
+            return getattr(Tensor, func.__name__.removesuffix("_"))(*args, **kwargs)
+        if func is torch.einsum:
+            return self._einsum(*args)
+        factor = next((name for name in FACTORS if isinstance(kwargs.get(name), Tensor)), None)
+        if factor is not None:
+            rest = {name: value for name, value in kwargs.items() if name != factor}
+            result = self._by_replica(
+                lambda value, *own: func(*own, **rest, **{factor: value.item()}), (kwargs[factor], *args)
+            )
+        elif _depends_on_others(getattr(func, "__name__", ""), args, kwargs):
+            result = self._by_replica(partial(func, **kwargs) if kwargs else func, args)
+        else:
             return func(*args, **kwargs)
-        positions = [position for position, value in enumerate(args) if isinstance(value, Tensor)]
-        kinds: list[Any] = []
+        return args[0].copy_(result) if _is_in_place(func) else result
 
-        def call(*tensors: Tensor) -> tuple[Tensor, ...]:
-            own = list(args)
-            for position, tensor in zip(positions, tensors, strict=True):
-                own[position] = tensor
-            result = func(*own, **kwargs)
-            kinds[:] = [type(result)]
-            return (result,) if isinstance(result, Tensor) else tuple(result)
+    def _einsum(self, equation: str, *operands: Any) -> Tensor:
+        """`torch.einsum`, which looks for the best order of its products anew at each call; here it is kept."""
+        factors = operands if isinstance(operands[0], Tensor) else tuple(operands[0])
+        if len(factors) <= 2 or not opt_einsum.is_available():
+            return torch.einsum(equation, *factors)
+        form = equation, *(factor.shape for factor in factors)
+        if form not in self._paths:
+            pairs, _ = opt_einsum.get_opt_einsum().contract_path(equation, *factors, optimize=opt_einsum.strategy)
+            self._paths[form] = [place for pair in pairs for place in pair]
+        result: Tensor = torch._VF.einsum(equation, factors, path=self._paths[form])  # type: ignore[attr-defined]
+        return result
 
-        given = (args[position] for position in positions)
-        results = _Calls.apply(call, *given)  # type: ignore[no-untyped-call]
-        if _is_in_place(func):
-            return args[0].copy_(results[0])
-        return results[0] if issubclass(kinds[0], Tensor) else kinds[0](results)
+    def _by_replica(self, call: Callable[..., Any], args: Sequence[Any]) -> Any:
+        """Make a call for one replica after another; a `torch.autograd.Function` with this rule takes twice as long.
 
+        Args:
+            call: Function of the arguments; returns a tensor or a named tuple of tensors.
+            args: Arguments, as they are under vmap.
+        """
+        level = functorch.current_level()
+        pairs = [functorch._unwrap_batched(each, level) if isinstance(each, Tensor) else (each, None) for each in args]
+        if all(axis is None for _, axis in pairs):
+            return call(*args)
+        with temporarily_pop_interpreter_stack():
+            columns = (
+                repeat(value) if axis is None else self._rows(position, value.movedim(axis, 0))
+                for position, (value, axis) in enumerate(pairs)
+            )
+            try:
+                results = list(map(call, *columns))
+            except LAPACK_ERROR as error:
+                raise CannotStepTogetherError from error
+            kind = type(results[0])
+            stacked = [torch.stack(each) for each in ([results] if kind is Tensor else zip(*results, strict=True))]
+        joined = [functorch._add_batch_dim(each, 0, level) for each in stacked]
+        return joined[0] if kind is Tensor else kind(joined)
 
-class _Calls(torch.autograd.Function):
-    """Calls a function; under vmap, for one replica after another."""
+    def _rows(self, position: int, tensor: Tensor) -> Sequence[Tensor]:
+        """Copies of the rows of an argument (k, ...), which begin where tensors of their own would in a cache line.
 
-    @staticmethod
-    @override
-    def forward(call: Callable[..., Any], *values: Any) -> Any:
-        return call(*values)
-
-    @staticmethod
-    @override
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        """Nothing is kept: steps are made without gradients."""
-
-    @staticmethod
-    @override
-    def vmap(info: Any, in_dims: Sequence[int | None], call: Callable[..., Any], *values: Any) -> Any:
-        columns = [
-            [value] * info.batch_size if axis is None else _rows(value.movedim(axis, 0))
-            for value, axis in zip(values, in_dims[1:], strict=True)
-        ]
-        try:
-            rows = [call(*own) for own in zip(*columns, strict=True)]
-        except LAPACK_ERROR as error:
-            raise CannotStepTogetherError from error
-        results = tuple(torch.stack(column) for column in zip(*rows, strict=True))
-        return results, (0,) * len(results)
-
-
-def _rows(tensor: Tensor) -> Sequence[Tensor]:
-    """Copies of the rows of a tensor (k, ...), each of which begins where a tensor of its own would in a cache line."""
-    size = tensor[0].numel()
-    lines = tensor.new_empty(len(tensor), math.ceil(size / CACHE_LINE) * CACHE_LINE)
-    rows = lines[:, :size].view(tensor.shape)
-    if rows.stride()[1:] != tensor.stride()[1:]:  # the bits of a product may depend on how its factors lie
-        return [row.clone() for row in tensor]
-    return rows.copy_(tensor).unbind(0)
+        The memory is used again for the next argument of this form at this position.
+        """
+        strides = torch.empty_like(tensor[0]).stride()  # the bits of a product may depend on how its factors lie
+        form = position, tensor.shape, strides, tensor.dtype
+        if form not in self._copies:
+            size = math.ceil(math.prod(tensor.shape[1:]) / CACHE_LINE) * CACHE_LINE
+            copies = tensor.new_empty(len(tensor), size).as_strided(tensor.shape, (size, *strides))
+            self._copies[form] = copies, copies.unbind(0)
+        copies, rows = self._copies[form]
+        copies.copy_(tensor)
+        return rows
 
 
 def _is_in_place(func: Any) -> bool:

@@ -15,10 +15,10 @@ from typing_extensions import override
 from rnnbench.objective.objective import Objective
 from rnnbench.optim.base import State, UpdateIndex
 from rnnbench.optim.first_order import AVERAGE, GradientMethod
-from rnnbench.optim.mapped_group import MAPPED_DEVICE, MappedGroup
+from rnnbench.optim.mapped_group import MAPPED_DEVICE, MappedGroup, is_lr, lrs_of
 from rnnbench.optim.nested_state import is_number
 from rnnbench.optim.one_by_one import CannotStepTogetherError
-from rnnbench.optim.parameter_group import Layout, ParameterGroup
+from rnnbench.optim.parameter_group import Layout, MakeOptimizer, ParameterGroup
 from rnnbench.optim.torch_trial import Together, Trial, make_optimizer, try_class
 
 POINT = "point"
@@ -37,9 +37,10 @@ class TorchOptimizer(GradientMethod):
 
     Replicas with equal hyperparameters are trained in one call where trial steps have shown that each gets the bits
     that it gets alone. A class whose arithmetic treats every entry alone, or `Muon`, is given replicas stacked along a
-    first axis. The steps of most others are made under torch.func.vmap, except the first of all, which makes the
-    state, and those at which a decomposition fails or a gradient is not finite. Of any other class, and of these on a
-    GPU, each replica has an optimizer of its own. Unless stacked, parameters have the shapes of the model's layout.
+    first axis. The steps of most others are made under torch.func.vmap, where learning rates may differ, except the
+    first of all, which makes the state, and those at which a decomposition fails or a gradient is not finite. Of any
+    other class, and of these on a GPU, each replica has an optimizer of its own. Unless stacked, parameters have the
+    shapes of the model's layout.
 
     Attributes:
         optimizer_class: Class with torch.optim's interface, or a function that makes such an optimizer.
@@ -117,13 +118,12 @@ class TorchOptimizer(GradientMethod):
         factors = None if self.schedule is None else self.schedule.factor(update).flatten().tolist()
         stepped: list[ParameterGroup] = []
         for group in groups:
-            factor = None if factors is None else factors[group.rows[0]]
             try:
-                group.step(start, gradient, seed, factor)
+                group.step(start, gradient, seed, factors)
                 stepped.append(group)
             except CannotStepTogetherError:
                 for each in self._loaded_groups([[row] for row in group.rows], theta, state):
-                    each.step(start, gradient, seed, factor)
+                    each.step(start, gradient, seed, factors)
                     stepped.append(each)
         is_first = not bool(state[HAS_STEPPED].all())
         for group in stepped:
@@ -148,7 +148,11 @@ class TorchOptimizer(GradientMethod):
         columns = zip(*(group.flat_state(self.trial.template) for group in groups), strict=True)
         for name, column in zip(self.trial.prototypes, columns, strict=True):
             if not isinstance(column[0], Tensor):
-                values = [value for value, count in zip(column, counts, strict=True) for _ in range(count)]
+                values = [
+                    each
+                    for value, count in zip(column, counts, strict=True)
+                    for each in (value if isinstance(value, list) else [value] * count)
+                ]
                 if name not in numbers or numbers[name][0] != values:
                     numbers[name] = values, _by_replica(torch.tensor(values, dtype=torch.float64), order)
                 named[name] = numbers[name][1]
@@ -177,11 +181,15 @@ class TorchOptimizer(GradientMethod):
         return groups
 
     def _make_group(self, rows: Sequence[int], theta: Tensor) -> ParameterGroup:
-        arguments = {**self.shared, **_values(self._arguments(), rows[0])}
-        make = partial(make_optimizer, self.optimizer_class, arguments)
+        makes = [self._make_of(row) for row in rows]
         if self.trial.together is Together.MAPPED and len(rows) > 1:
-            return MappedGroup(make, self.layout, rows, theta)
-        return ParameterGroup(make, self.layout, rows, theta, is_stacked=self.trial.together is Together.STACKED)
+            lrs = lrs_of(makes, self.layout) if self.trial.maps_lrs else None
+            return MappedGroup(makes[0], self.layout, rows, theta, lrs)
+        return ParameterGroup(makes[0], self.layout, rows, theta, is_stacked=self.trial.together is Together.STACKED)
+
+    def _make_of(self, row: int) -> MakeOptimizer:
+        """What makes the optimizer of a replica from its parameters by name."""
+        return partial(make_optimizer, self.optimizer_class, {**self.shared, **_values(self._arguments(), row)})
 
     def _arguments(self) -> dict[str, Tensor]:
         """The arguments that may differ between replicas, the learning rate and the weight decay among them."""
@@ -193,13 +201,16 @@ class TorchOptimizer(GradientMethod):
         num_replicas, is_mapped = len(theta), self.trial.together is Together.MAPPED
         if self.trial.together is Together.ALONE or (is_mapped and theta.device.type != MAPPED_DEVICE):
             return [[row] for row in range(num_replicas)]
-        schedule = [] if self.schedule is None else list(self.schedule.tensors().values())
-        counts = [rows for name, rows in named.items() if rows.dim() == 1 and (is_number(name) or not is_mapped)]
+        own = self._arguments()
+        lrs = {"lr": own.pop("lr"), **({} if self.schedule is None else self.schedule.tensors())}
+        counts = {name: rows for name, rows in named.items() if rows.dim() == 1 and (is_number(name) or not is_mapped)}
+        if is_mapped and self.trial.maps_lrs:
+            lrs, counts = {}, {name: rows for name, rows in counts.items() if not is_lr(name)}
         together: dict[Any, list[int]] = {}
         for row in range(num_replicas):
             key = (
-                *(tuple(tensor[row].tolist()) for tensor in (*self._arguments().values(), *schedule)),
-                *(count[row].item() for count in counts),
+                *(tuple(tensor[row].tolist()) for tensor in (*own.values(), *lrs.values())),
+                *(count[row].item() for count in counts.values()),
             )
             makes_its_state = is_mapped and not named[HAS_STEPPED][row]
             together.setdefault((row, *key) if makes_its_state else key, []).append(row)

@@ -2,8 +2,8 @@
 
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 from typing import Any
@@ -12,16 +12,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnbench.optim.mapped_group import MappedGroup
+from rnnbench.optim.mapped_group import MappedGroup, lrs_of
 from rnnbench.optim.nested_state import stored
 from rnnbench.optim.one_by_one import CannotStepTogetherError
-from rnnbench.optim.parameter_group import Layout, ParameterGroup
+from rnnbench.optim.parameter_group import Layout, MakeOptimizer, ParameterGroup
 
 NUM_STEPS = 6
 """Trial steps before the state is saved, and after it; some classes do more at every tenth step."""
 
 SCALES = (1e-3, 1.0, 30.0)
 """Factors of the parameters and gradients of the replicas in the trial."""
+
+
+LR_FACTORS = (1.0, 0.3, 0.01)
+"""Factors of the learning rates of the replicas where they differ."""
 
 
 class Together(Enum):
@@ -49,6 +53,7 @@ class Trial:
         template: Form of the nested state of one optimizer.
         prototypes: Name -> shape and type of the tensors and numbers of the state of one replica.
         together: How several replicas make, bit for bit, the steps that they make alone.
+        maps_lrs: Whether they do so under vmap with different learning rates too.
         is_schedule_free: Whether it switches between training weights and their average (`train` and `eval`).
         draws_random_numbers: Whether its steps use torch's or numpy's global generator.
         takes_weight_decay: Whether it has the argument weight_decay.
@@ -58,6 +63,7 @@ class Trial:
     template: Any
     prototypes: Mapping[str, tuple[torch.Size, torch.dtype]]
     together: Together
+    maps_lrs: bool
     is_schedule_free: bool
     draws_random_numbers: bool
     takes_weight_decay: bool
@@ -90,7 +96,7 @@ def try_class(optimizer_class: Any, layout: Layout, arguments: Mapping[str, Any]
     takes = _check_arguments(name, optimizer_class, arguments)
     own = {key: value for key, value in arguments.items() if key != "weight_decay" or takes}
     starts, gradients = _numbers(layout, dtype)
-    make = partial(_new_group, partial(make_optimizer, optimizer_class, own), layout, starts)
+    make = _Maker(optimizer_class, own, layout, starts)
     try:
         group, draws = make([0]), False
         for gradient in gradients:
@@ -103,10 +109,12 @@ def try_class(optimizer_class: Any, layout: Layout, arguments: Mapping[str, Any]
     _check_resume(name, make, gradients)
     tensors = stored(group.state())
     num_bytes = sum(tensor.numel() * tensor.itemsize for tensor in tensors.values())
+    together, maps_lrs = _together(make, gradients, draws=draws, is_schedule_free=group.is_schedule_free)
     return Trial(
         template=template,
         prototypes={name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()},
-        together=_together(make, gradients, draws=draws, is_schedule_free=group.is_schedule_free),
+        together=together,
+        maps_lrs=maps_lrs,
         is_schedule_free=group.is_schedule_free,
         draws_random_numbers=draws,
         takes_weight_decay=takes,
@@ -128,16 +136,35 @@ def _check_arguments(name: str, optimizer_class: Any, arguments: Mapping[str, An
     return "weight_decay" in known
 
 
-def _new_group(
-    make: Callable[..., torch.optim.Optimizer],
-    layout: Layout,
-    theta: Tensor,
-    rows: Sequence[int],
-    together: Together = Together.ALONE,
-) -> ParameterGroup:
-    if together is Together.MAPPED:
-        return MappedGroup(make, layout, rows, theta)
-    return ParameterGroup(make, layout, rows, theta, is_stacked=together is Together.STACKED)
+@dataclass(frozen=True)
+class _Maker:
+    """Makes the groups of the trial steps.
+
+    Attributes:
+        optimizer_class: Class with torch.optim's interface.
+        arguments: Its arguments besides the parameters.
+        layout: Names and shapes of one replica's parameters.
+        theta: Parameters, a row for each replica; gives device and type.
+        lr_factors: Factor of the learning rate of each replica.
+    """
+
+    optimizer_class: Any
+    arguments: Mapping[str, Any]
+    layout: Layout
+    theta: Tensor
+    lr_factors: Sequence[float] = (1.0,) * len(SCALES)
+
+    def __call__(self, rows: Sequence[int], together: Together = Together.ALONE) -> ParameterGroup:
+        """A group of some replicas."""
+        makes = [self._make_of(row) for row in rows]
+        if together is Together.MAPPED:
+            lrs = lrs_of(makes, self.layout) if len(set(self.lr_factors)) > 1 else None
+            return MappedGroup(makes[0], self.layout, rows, self.theta, lrs)
+        return ParameterGroup(makes[0], self.layout, rows, self.theta, is_stacked=together is Together.STACKED)
+
+    def _make_of(self, row: int) -> MakeOptimizer:
+        lr = self.arguments["lr"] * self.lr_factors[row]
+        return partial(make_optimizer, self.optimizer_class, {**self.arguments, "lr": lr})
 
 
 def _numbers(layout: Layout, dtype: torch.dtype) -> tuple[Tensor, list[Tensor]]:
@@ -164,7 +191,7 @@ def _steps(group: ParameterGroup, theta: Tensor, gradients: Sequence[Tensor], fi
     return theta
 
 
-def _check_resume(name: str, make: Callable[..., ParameterGroup], gradients: Sequence[Tensor]) -> None:
+def _check_resume(name: str, make: _Maker, gradients: Sequence[Tensor]) -> None:
     """Check that an optimizer whose state was saved and loaded makes the same steps."""
     group = make([0])
     middle = _steps(group, torch.zeros_like(gradients[0]), gradients[:NUM_STEPS])
@@ -179,15 +206,22 @@ def _check_resume(name: str, make: Callable[..., ParameterGroup], gradients: Seq
 
 
 def _together(
-    make: Callable[..., ParameterGroup], gradients: Sequence[Tensor], *, draws: bool, is_schedule_free: bool
-) -> Together:
-    """How replicas can be trained together so that each makes the steps that it makes alone, bit for bit."""
+    make: _Maker, gradients: Sequence[Tensor], *, draws: bool, is_schedule_free: bool
+) -> tuple[Together, bool]:
+    """How replicas can be trained together so that each makes the steps that it makes alone, bit for bit.
+
+    The second value is whether they may have different learning rates under vmap.
+    """
     if not draws and _can_be_stacked(make, gradients):
-        return Together.STACKED
-    return Together.MAPPED if not is_schedule_free and _can_be_mapped(make, gradients) else Together.ALONE
+        return Together.STACKED, False
+    if is_schedule_free:
+        return Together.ALONE, False
+    if _can_be_mapped(replace(make, lr_factors=LR_FACTORS), gradients):
+        return Together.MAPPED, True
+    return Together.MAPPED if _can_be_mapped(make, gradients) else Together.ALONE, False
 
 
-def _can_be_stacked(make: Callable[..., ParameterGroup], gradients: Sequence[Tensor]) -> bool:
+def _can_be_stacked(make: _Maker, gradients: Sequence[Tensor]) -> bool:
     """Whether replicas that are stacked make the steps that they make alone, bit for bit."""
     start = gradients[-1]
     try:
@@ -205,7 +239,7 @@ def _can_be_stacked(make: Callable[..., ParameterGroup], gradients: Sequence[Ten
     return True
 
 
-def _can_be_mapped(make: Callable[..., ParameterGroup], gradients: Sequence[Tensor]) -> bool:
+def _can_be_mapped(make: _Maker, gradients: Sequence[Tensor]) -> bool:
     """Whether replicas under vmap, from the second step on, make the steps that they make alone, bit for bit."""
     groups = [make([row]) for row in range(len(SCALES))]
     alone = gradients[-1]

@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 import pytest
+import pytorch_optimizer
 import torch
 from first_order_cases import OPTIMIZERS, column, draw, start
 from hypothesis import given
@@ -24,6 +25,7 @@ from rnnbench.config.objects import to_dict
 from rnnbench.config.plan import make_plan
 from rnnbench.config.request import parse_request
 from rnnbench.config.stored import config_from, schema_names
+from rnnbench.optim import torch_optimizer
 from rnnbench.optim.first_order import LEARNING_RATE
 from rnnbench.optim.schedules.base import Schedule
 from rnnbench.optim.schedules.constant import Constant
@@ -138,12 +140,14 @@ def adapted(cls, lrs, keys, schedule=None):
 ADAPTED = [
     (torch.optim.RMSprop, {"momentum": 0.5}),
     (torch.optim.Adafactor, {}),
+    (pytorch_optimizer.Shampoo, {"preconditioning_compute_steps": 2}),
 ]
 
 
 @pytest.mark.parametrize(("cls", "keys"), ADAPTED, ids=lambda each: getattr(each, "__name__", ""))
 @every_schedule
-def test_a_class_of_torch_makes_the_steps_that_it_makes_with_a_scheduler_of_torch(cls, keys, schedule):
+def test_a_class_of_torch_makes_the_steps_that_it_makes_with_a_scheduler_of_torch(cls, keys, schedule, monkeypatch):
+    monkeypatch.setattr(torch_optimizer, "SMALLEST_MAPPED", 2)
     lrs = (0.02, 0.1, 0.02)
     optimizer = adapted(cls, lrs, keys, schedule)
     theta = start(torch.float32)

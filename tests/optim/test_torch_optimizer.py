@@ -181,13 +181,11 @@ def test_a_replica_that_diverges_changes_nothing_for_the_others(cls, keys):
 @pytest.mark.parametrize(
     ("cls", "keys", "together", "rows_of_groups"),
     [(*each, Together.STACKED, [[0, 2], [1]]) for each in STACKED]
-    + [(*each, Together.MAPPED, [[0, 2], [1]]) for each in MAPPED]
+    + [(*each, Together.MAPPED, [[0, 1, 2]]) for each in MAPPED]
     + [(*each, Together.ALONE, [[0], [1], [2]]) for each in ALONE],
     ids=lambda each: getattr(each, "__name__", ""),
 )
-def test_replicas_with_equal_hyperparameters_share_a_group_where_they_get_the_bits_that_they_get_alone(
-    cls, keys, together, rows_of_groups
-):
+def test_replicas_share_a_group_where_they_get_the_bits_that_they_get_alone(cls, keys, together, rows_of_groups):
     optimizer = make(cls, keys)
     assert optimizer.trial.together is together
     start = torch.zeros(len(LRS), SIZE)
@@ -262,9 +260,46 @@ class BranchesOnValues(torch.optim.SGD):
                     parameter -= group["lr"] * parameter.grad
 
 
-@pytest.mark.parametrize(("cls", "together"), [(NormalizedStep, Together.MAPPED), (BranchesOnValues, Together.ALONE)])
-def test_mixing_is_found_by_trial(cls, together):
-    assert make(cls, {}).trial.together is together
+class BranchesOnItsRate(NormalizedStep):
+    """Steps only where its learning rate is large."""
+
+    def step(self, closure=None):
+        if self.param_groups[0]["lr"] > 0.005:
+            super().step()
+
+
+class ChangesItsRate(NormalizedStep):
+    """Halves its learning rate at every step."""
+
+    def step(self, closure=None):
+        super().step()
+        self.param_groups[0]["lr"] *= 0.5
+
+
+class ChangesACopyOfItsRate(torch.optim.SGD):
+    """Computes with its learning rate in place, which changes no number, but would change a tensor."""
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                rate = group["lr"]
+                rate *= 0.5
+                rate += 1e-3
+                parameter.addcdiv_(parameter.grad, parameter.grad.norm(), value=-rate)
+
+
+@pytest.mark.parametrize(
+    ("cls", "together", "maps_lrs"),
+    [
+        (NormalizedStep, Together.MAPPED, True),
+        (ChangesACopyOfItsRate, Together.MAPPED, True),
+        (BranchesOnItsRate, Together.MAPPED, False),
+        (ChangesItsRate, Together.MAPPED, False),
+        (BranchesOnValues, Together.ALONE, False),
+    ],
+)
+def test_mixing_is_found_by_trial(cls, together, maps_lrs):
+    assert (make(cls, {}).trial.together, make(cls, {}).trial.maps_lrs) == (together, maps_lrs)
     start, steps = torch.zeros(len(LRS), SIZE), gradients(3)
     theta, _, _ = train(make(cls, {}), start, make(cls, {}).initial_state(start), steps)
     for row, lr in enumerate(LRS):
