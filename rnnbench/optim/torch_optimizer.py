@@ -27,7 +27,7 @@ POINT = "point"
 HAS_STEPPED = "has_stepped"
 """Name of a number in the state, (R,): 0 before the first update of a replica, whose other tensors are zero, then 1."""
 
-SMALLEST_MAPPED = 8
+SMALLEST_MAPPED = 6
 """Replicas from which on a step under vmap takes less time than a step of each."""
 
 
