@@ -22,7 +22,8 @@ class LightBench(TunedMap):
     def theirs(self) -> dict[int, float]:
         """Sequence length -> share of the optimizers of LightBench that solve it."""
         settings = self.rule.settings
-        return {length: solving / settings["their_optimizers"] for length, solving in settings["their_solving"].items()}
+        shares = [solving / settings["their_optimizers"] for solving in settings["their_solving"]]
+        return dict(zip(settings["lengths"], shares, strict=True))
 
     @override
     def judge(self, measured: Measured) -> Sequence[Finding]:

@@ -155,6 +155,13 @@ SMALL = {
         "lengths": {"parity": [2, 3]},
         "rnn": ["parity"],
     },
+    "lightbench": {
+        "hidden_size": 2,
+        "sequences": 200,
+        "optimizers": ["sgd", "adam"],
+        "lengths": [2, 3],
+        "their_solving": [27, 8],
+    },
     "optimizers_against_length": {
         "tasks": ["temporal_order"],
         "lengths": [10, 11],
