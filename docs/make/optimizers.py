@@ -1,24 +1,19 @@
 """docs/optimizers.md: what each optimizer solves, from the records of `optimizers_2026` that are there."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from docs.make import optimizers_against_length
-from docs.make.errors import PageError
+from docs.make import lightbench, optimizers_against_length
 from docs.make.markdown import table
-from docs.make.reproductions import RECORDS
+from docs.make.tuned_records import NOT_TRIED, read_records, solved
 from rnnbench.config.rule import load_rule
 from rnnbench.experiments.optimizer_map import REFERENCE, OptimizerMap, Tuned
 from rnnbench.experiments.optimizers_2026 import Optimizers2026
-from rnnbench.experiments.study import PARTS
 from rnnbench.records.wording import count, number
 from rnnbench.reports.drawing import draw_figure
 
 NAME = "optimizers_2026"
 PICTURE = "optimizers_map.svg"
-NOT_TRIED = "not tried"
 
 INTRODUCTION = """\
 # Optimizers on problems of long memory
@@ -57,43 +52,21 @@ def pages(results: Path, docs: Path) -> Mapping[Path, str]:
         PageError: A record is damaged.
     """
     experiment = Optimizers2026(load_rule(NAME))
-    records = read_records(results / RECORDS / NAME / PARTS, experiment)
+    records = read_records(results, experiment)
     if not records:
         return {}
     found = experiment.map_of(records)
     picture = draw_figure(lambda figure: found.draw(figure, found.begun), width=13.0, height=4.6, form="svg")
     page, images = markdown(experiment, found), docs / "images"
     made = {images / PICTURE: picture.decode()}
+    rows_of_lightbench = lightbench.section(results, found)
+    if rows_of_lightbench is not None:
+        page = f"{page}\n{rows_of_lightbench}"
     against_length = optimizers_against_length.section(results)
     if against_length is not None:
         text, own_picture = against_length
         page, made[images / optimizers_against_length.PICTURE] = f"{page}\n{text}", own_picture.decode()
     return {docs / "optimizers.md": page, **made}
-
-
-def read_records(folder: Path, experiment: Optimizers2026) -> dict[str, Any]:
-    """Name of a tuning -> its record, for those that are there.
-
-    Args:
-        folder: Folder of the records.
-        experiment: The experiment.
-
-    Raises:
-        PageError: A record is damaged, or belongs to another plan.
-    """
-    records = {}
-    for name, words in experiment.tunings.items():
-        path = folder / f"{name}.json"
-        if not path.is_file():
-            continue
-        try:
-            records[name] = json.loads(path.read_text(encoding="utf-8"))
-            Tuned.of(records[name])
-        except (ValueError, KeyError) as error:
-            raise PageError(f"{path} is damaged: {error}") from error
-        if records[name]["words"] != words:
-            raise PageError(f"{path} was trained with other arguments than conf/experiment/{NAME}.yaml says now")
-    return records
 
 
 def markdown(experiment: Optimizers2026, found: OptimizerMap) -> str:
@@ -128,7 +101,7 @@ def _map(found: OptimizerMap) -> str:
     rows = []
     for problem in found.begun:
         cells = [found.tuned.get((name, problem)) for name in found.optimizers]
-        rows.append((problem, *(NOT_TRIED if cell is None else f"{cell.solved} of {cell.runs}" for cell in cells)))
+        rows.append((problem, *map(solved, cells)))
     text = (
         "Fresh seeds that solve the problem within the budget of sequences; the figure has the 95 % intervals "
         f"(Wilson). 0 of 16 was tried and failed; {NOT_TRIED} was not."

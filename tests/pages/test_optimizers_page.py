@@ -9,27 +9,29 @@ import pytest
 from docs.make import optimizers, optimizers_against_length
 from docs.make.errors import PageError
 from rnnbench.config.rule import load_rule
+from rnnbench.experiments.lightbench import LightBench
 from rnnbench.experiments.optimizer_map import Tuned
 from rnnbench.experiments.optimizers_2026 import Optimizers2026
 
 EXPERIMENT = Optimizers2026(load_rule("optimizers_2026"))
+LIGHTBENCH = LightBench(load_rule("lightbench"))
 CHECKOUT = Path(__file__).resolve().parents[2]
 FIRST = next(iter(EXPERIMENT.problems))
 AMOUNTS = [1000.0, 3000.0, None, 2000.0]
 
 
-def record(optimizer, problem, solved_after, microseconds=1.0):
-    words = EXPERIMENT.tunings[EXPERIMENT.part_name(optimizer, problem)]
+def record(optimizer, problem, solved_after, microseconds=1.0, experiment=EXPERIMENT):
+    words = experiment.tunings[experiment.part_name(optimizer, problem)]
     numbers = {"solving": [2], "trials": 16, "best": {"optim.lr": 0.1}, "seconds_per_sequence": 1e-6 * microseconds}
     return {"words": words, **numbers, "solved_after": solved_after}
 
 
-def write(folder, *records):
-    parts = folder / "reproductions/optimizers_2026/parts"
+def write(folder, *records, experiment=EXPERIMENT):
+    parts = folder / "reproductions" / experiment.rule.name / "parts"
     parts.mkdir(parents=True)
     for optimizer, problem, *rest in records:
-        contents = json.dumps(record(optimizer, problem, *rest))
-        (parts / f"{EXPERIMENT.part_name(optimizer, problem)}.json").write_text(contents)
+        contents = json.dumps(record(optimizer, problem, *rest, experiment=experiment))
+        (parts / f"{experiment.part_name(optimizer, problem)}.json").write_text(contents)
     return parts
 
 
@@ -64,6 +66,18 @@ def test_what_was_not_tried_is_marked_apart_from_what_failed(tmp_path):
     seconds = dict(zip(names, [cell.strip(" |") for cell in tables[2][2:]], strict=True))
     assert (seconds["adam"], seconds["muon"]) == ("3 of 4 (1)", "1 of 4 (150)")  # 200,000 sequences of adam: 0.2 s
     assert b"not tried" in made[tmp_path / "docs/images/optimizers_map.svg"].encode()
+
+
+def test_the_rows_of_lightbench_are_those_of_the_map_and_of_running_parity(tmp_path):
+    write(tmp_path, ("adam", "parity_8", AMOUNTS), ("sgd", "parity_8", [None] * 4))
+    assert "LightBench" not in optimizers.pages(tmp_path, tmp_path)[tmp_path / "optimizers.md"]
+    write(tmp_path, ("nag", "running_parity_12", AMOUNTS), experiment=LIGHTBENCH)
+    page = optimizers.pages(tmp_path, tmp_path)[tmp_path / "optimizers.md"]
+    rows = [line.strip("| ").split(" | ") for line in page.partition("## LightBench's rows")[2].splitlines()]
+    found = {row[0]: row[1:4] + row[4:6] for row in rows if len(row) > 4}
+    assert found["parity_8"] == ["13 of 27", "1 of 2", "0 of 4", "not tried", "3 of 4"]
+    assert found["running_parity_12"] == ["9 of 27", "1 of 1", "not tried", "3 of 4", "not tried"]
+    assert found["running_parity_14"][:2] == ["8 of 27", "not tried"]
 
 
 def test_the_section_on_lengths_has_solved_seeds_medians_and_reasons(tmp_path):
