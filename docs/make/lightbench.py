@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from docs.make.markdown import table
-from docs.make.tuned_records import NOT_TRIED, read_records, solved
+from docs.make.reproductions import RECORDS
+from docs.make.tuned_cells import NOT_TRIED, solved
 from rnnbench.config.rule import load_rule
 from rnnbench.experiments.lightbench import LightBench, problem_name
 from rnnbench.experiments.optimizer_map import OptimizerMap
+from rnnbench.experiments.study import PARTS
 from rnnbench.records.wording import number
 
 NAME = "lightbench"
@@ -44,10 +46,10 @@ def section(results: Path, of_the_map: OptimizerMap) -> str | None:
         of_the_map: The map of `optimizers_2026`.
 
     Raises:
-        PageError: A record is damaged.
+        ConfigError: A record is damaged.
     """
     experiment = LightBench(load_rule(NAME))
-    records = read_records(results, experiment)
+    records = experiment.records(results / RECORDS / NAME / PARTS)
     if not records:
         return None
     found, settings = experiment.map_of(records), experiment.rule.settings

@@ -5,10 +5,12 @@ from pathlib import Path
 
 from docs.make import lightbench, optimizers_against_length
 from docs.make.markdown import table
-from docs.make.tuned_records import NOT_TRIED, read_records, solved
+from docs.make.reproductions import RECORDS
+from docs.make.tuned_cells import NOT_TRIED, solved
 from rnnbench.config.rule import load_rule
 from rnnbench.experiments.optimizer_map import REFERENCE, OptimizerMap, Tuned
 from rnnbench.experiments.optimizers_2026 import Optimizers2026
+from rnnbench.experiments.study import PARTS
 from rnnbench.records.wording import count, number
 from rnnbench.reports.drawing import draw_figure
 
@@ -49,10 +51,10 @@ def pages(results: Path, docs: Path) -> Mapping[Path, str]:
     """The page and its figure; nothing if there is no record.
 
     Raises:
-        PageError: A record is damaged.
+        ConfigError, PageError: A record is damaged.
     """
     experiment = Optimizers2026(load_rule(NAME))
-    records = read_records(results, experiment)
+    records = experiment.records(results / RECORDS / NAME / PARTS)
     if not records:
         return {}
     found = experiment.map_of(records)

@@ -1,5 +1,6 @@
 """Experiments in which each optimizer is tuned equally on each problem, and its best setting confirmed."""
 
+import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
+from rnnbench.config.errors import ConfigError
 from rnnbench.config.search import NUM_FRESH_SEEDS, NUM_SEEDS
 from rnnbench.experiments.base import Experiment, Measured
 from rnnbench.experiments.optimizer_map import OptimizerMap, Tuned
 from rnnbench.experiments.processor_time import seconds_per_sequence
-from rnnbench.experiments.study import Study
+from rnnbench.experiments.study import PARTS, Study
 from rnnbench.records.tuning import CONFIRMATION, SEARCH, read_tuning
 from rnnbench.records.wording import duration
 from rnnbench.sweeps.closing import outcomes_of
@@ -77,6 +79,31 @@ class TunedMap(Experiment):
 
         return study.keep(name, measure)
 
+    def records(self, folder: Path) -> dict[str, Any]:
+        """Name of a tuning -> its record, for those that are there.
+
+        Args:
+            folder: Folder of the records.
+
+        Raises:
+            ConfigError: A record is damaged, or is of other arguments.
+        """
+        records = {}
+        for name, words in self.tunings.items():
+            path = folder / f"{name}.json"
+            if not path.is_file():
+                continue
+            try:
+                records[name] = json.loads(path.read_text(encoding="utf-8"))
+                Tuned.of(records[name])
+                own = records[name]["words"]
+            except (ValueError, KeyError, TypeError) as error:
+                raise ConfigError(f"{path} is damaged ({error}); remove it to make it again") from error
+            if own != words:
+                other = next((f"{one} and not {two}" for one, two in zip(own, words, strict=False) if one != two), own)
+                raise ConfigError(f"{path} is of a tuning with {other}; remove it to make it again")
+        return records
+
     def seconds_of(self, words: Sequence[str]) -> float:
         """About how many seconds of one core a tuning takes.
 
@@ -94,6 +121,7 @@ class TunedMap(Experiment):
     @override
     def measure(self, study: Study) -> Measured:
         tunings, measured = self.tunings, {}
+        self.records(study.folder / PARTS)  # wrong ones are told before any work
         for name in tunings:
             left = study.missing(tunings)
             if name in left:

@@ -8,6 +8,7 @@ import pytest
 
 from docs.make import optimizers, optimizers_against_length
 from docs.make.errors import PageError
+from rnnbench.config.errors import ConfigError
 from rnnbench.config.rule import load_rule
 from rnnbench.experiments.lightbench import LightBench
 from rnnbench.experiments.optimizer_map import Tuned
@@ -114,8 +115,9 @@ def test_no_records_make_no_page_and_others_are_refused(tmp_path):
     parts = write(tmp_path, ("adam", FIRST, AMOUNTS))
     path = parts / f"{EXPERIMENT.part_name('adam', FIRST)}.json"
     path.write_text(path.read_text().replace("seed=0", "seed=1"))
-    with pytest.raises(PageError, match="was trained with other arguments"):
+    with pytest.raises(ConfigError, match="is of a tuning with seed=1 and not seed=0; remove it"):
         optimizers.pages(tmp_path, tmp_path)
-    path.write_text("{}")
-    with pytest.raises(PageError, match="is damaged"):
-        optimizers.pages(tmp_path, tmp_path)
+    for text in ("{}", "[]", "{"):
+        path.write_text(text)
+        with pytest.raises(ConfigError, match="is damaged"):
+            optimizers.pages(tmp_path, tmp_path)
