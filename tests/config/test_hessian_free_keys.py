@@ -6,6 +6,7 @@ import torch
 from rnnbench.config.build import build
 from rnnbench.config.choices.hessian_free import REMOVED
 from rnnbench.config.compose import Composer
+from rnnbench.config.errors import ConfigError
 from rnnbench.config.objects import to_dict, values_of
 from rnnbench.config.request import Request
 from rnnbench.config.stored import config_from, schema_names
@@ -107,5 +108,5 @@ def test_a_removed_key_at_another_value_is_no_obstacle_to_reading(composer):
 )
 def test_a_removed_key_at_another_value_is_refused(composer, changes, message):
     _, read = stored(composer, **changes)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ConfigError, match=message):
         read()

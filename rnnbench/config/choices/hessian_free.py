@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnnbench.config.declaration import choice
+from rnnbench.config.errors import ConfigError
 from rnnbench.config.option import option, other_default
 from rnnbench.config.schema import Cadence, OptimizerConfig
 
@@ -150,7 +151,7 @@ def current_keys(values: Mapping[str, Any], *, is_continued: bool) -> dict[str, 
         is_continued: Whether the run goes on, so that its next updates have to follow the same rules.
 
     Raises:
-        ValueError: The run goes on, and a removed key has a value that an update no longer can have.
+        ConfigError: The run goes on, and a removed key has a value that an update no longer can have.
     """
     curvature = values.get("curvature_batch_size")
     unused = {
@@ -166,7 +167,7 @@ def current_keys(values: Mapping[str, Any], *, is_continued: bool) -> dict[str, 
     for key, value in replaced.items():
         if is_continued and values.get(key, value) != value:
             given, now = _shown(values[key]), _shown(value)
-            raise ValueError(f"optim.{key}={given}: this key has been removed, and only runs with {now} can go on")
+            raise ConfigError(f"optim.{key}={given}: this key has been removed, and only runs with {now} can go on")
     return {**ADDED, **{key: value for key, value in values.items() if key not in replaced}}
 
 
