@@ -3,11 +3,12 @@
 Most operations of torch give a replica the same bits in a batch as alone. Three kinds do not: products that have a
 vector as a factor or are tiny, for which the library of matrix products has other kernels, some of which depend on the
 address of the factors; decompositions, for the same reason; and powers, whose last entries are computed by another
-function than those that fill a register.
+function than those that fill a register. Products with a narrow matrix need no loop, only aligned factors.
 
 Letters: k replicas.
 """
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -23,22 +24,25 @@ from torch.overrides import TorchFunctionMode
 from typing_extensions import override
 
 from rnnbench.linear_algebra import LAPACK_ERROR
+from rnnbench.optim.aligned import AlignedProducts, aligned_empty, strides_of
 
 SMALLEST_PRODUCT = 400
 """Multiplications from which on torch multiplies a batch of matrices by the library that it uses for two matrices."""
 
-CACHE_LINE = 64
-"""Bytes of a cache line, and so a number of entries that is a multiple of it."""
+NARROW = 16
+"""Rows or columns of a matrix below which the bits of its products depend on addresses."""
 
 POWERS = frozenset({"pow", "pow_", "__pow__", "__ipow__", "__rpow__", "float_power"})
 DECOMPOSITIONS = frozenset(
     {"svd", "qr", "cholesky", "cholesky_solve", "cholesky_inverse", "triangular_solve", "inverse"}
 )
-FACTORS = ("alpha", "value")
-"""Arguments of sums that must be numbers, such as a learning rate."""
-
 NORMS = frozenset({"linalg_norm", "linalg_vector_norm"})
 """Functions whose names begin as those of decompositions do."""
+
+PRODUCTS = frozenset({"matmul", "mm", "mv", "__matmul__", "__rmatmul__"})
+
+FACTORS = ("alpha", "value")
+"""Arguments of sums that must be numbers, such as a learning rate."""
 
 
 class CannotStepTogetherError(BaseException):
@@ -58,41 +62,43 @@ class OneByOne(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.lrs: Sequence[Tensor] = ()
-        self._paths: dict[Any, list[int]] = {}
+        self._orders: dict[Any, list[int]] = {}
         self._copies: dict[Any, tuple[Tensor, Sequence[Tensor]]] = {}
 
     @override
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        kwargs = kwargs or {}
-        if _is_in_place(func) and any(args[0] is lr for lr in self.lrs):
-            return getattr(Tensor, func.__name__.removesuffix("_"))(*args, **kwargs)
+        kwargs, name = kwargs or {}, getattr(func, "__name__", "")
+        if _is_in_place(name) and any(args[0] is lr for lr in self.lrs):
+            return getattr(Tensor, name.removesuffix("_"))(*args, **kwargs)
         if func is torch.einsum:
             return self._einsum(*args)
-        factor = next((name for name in FACTORS if isinstance(kwargs.get(name), Tensor)), None)
+        factor = next((key for key in FACTORS if isinstance(kwargs.get(key), Tensor)), None)
         if factor is not None:
-            rest = {name: value for name, value in kwargs.items() if name != factor}
+            rest = {key: value for key, value in kwargs.items() if key != factor}
             result = self._by_replica(
                 lambda value, *own: func(*own, **rest, **{factor: value.item()}), (kwargs[factor], *args)
             )
-        elif _depends_on_others(getattr(func, "__name__", ""), args, kwargs):
+        elif _depends_on_others(name, args, kwargs):
             result = self._by_replica(partial(func, **kwargs) if kwargs else func, args)
         else:
-            return func(*args, **kwargs)
-        return args[0].copy_(result) if _is_in_place(func) else result
+            with _aligned_if_narrow(args if name in PRODUCTS or name == "tensordot" else ()):
+                return func(*args, **kwargs)
+        return args[0].copy_(result) if _is_in_place(name) else result
 
     def _einsum(self, equation: str, *operands: Any) -> Tensor:
         """`torch.einsum`, which looks for the best order of its products anew at each call; here it is kept."""
         factors = operands if isinstance(operands[0], Tensor) else tuple(operands[0])
-        if len(factors) <= 2 or not opt_einsum.is_available():
-            return torch.einsum(equation, *factors)
-        form = equation, *(factor.shape for factor in factors)
-        if form not in self._paths:
-            pairs, _ = opt_einsum.get_opt_einsum().contract_path(equation, *factors, optimize=opt_einsum.strategy)
-            self._paths[form] = [place for pair in pairs for place in pair]
-        result: Tensor = torch._VF.einsum(equation, factors, path=self._paths[form])  # type: ignore[attr-defined]
-        return result
+        with _aligned_if_narrow(factors):
+            if len(factors) <= 2 or not opt_einsum.is_available():
+                return torch.einsum(equation, *factors)
+            form = equation, *(factor.shape for factor in factors)
+            if form not in self._orders:
+                pairs, _ = opt_einsum.get_opt_einsum().contract_path(equation, *factors, optimize=opt_einsum.strategy)
+                self._orders[form] = [place for pair in pairs for place in pair]
+            result: Tensor = torch._VF.einsum(equation, factors, path=self._orders[form])  # type: ignore[attr-defined]
+            return result
 
     def _by_replica(self, call: Callable[..., Any], args: Sequence[Any]) -> Any:
         """Make a call for one replica after another; a `torch.autograd.Function` with this rule takes twice as long.
@@ -115,7 +121,7 @@ class OneByOne(TorchFunctionMode):
             except LAPACK_ERROR as error:
                 raise CannotStepTogetherError from error
             kind = type(results[0])
-            stacked = [torch.stack(each) for each in ([results] if kind is Tensor else zip(*results, strict=True))]
+            stacked = [_stacked(each) for each in ([results] if kind is Tensor else zip(*results, strict=True))]
         joined = [functorch._add_batch_dim(each, 0, level) for each in stacked]
         return joined[0] if kind is Tensor else kind(joined)
 
@@ -124,19 +130,32 @@ class OneByOne(TorchFunctionMode):
 
         The memory is used again for the next argument of this form at this position.
         """
-        strides = torch.empty_like(tensor[0]).stride()  # the bits of a product may depend on how its factors lie
+        strides = strides_of(tensor[0])
         form = position, tensor.shape, strides, tensor.dtype
         if form not in self._copies:
-            size = math.ceil(math.prod(tensor.shape[1:]) / CACHE_LINE) * CACHE_LINE
-            copies = tensor.new_empty(len(tensor), size).as_strided(tensor.shape, (size, *strides))
+            copies = aligned_empty(tensor, tensor.shape, strides)
             self._copies[form] = copies, copies.unbind(0)
         copies, rows = self._copies[form]
         copies.copy_(tensor)
         return rows
 
 
-def _is_in_place(func: Any) -> bool:
-    name = func.__name__
+def _stacked(results: Sequence[Tensor]) -> Tensor:
+    """Results of all replicas, (k, ...), each with the strides that it has alone."""
+    first = results[0]
+    if first.is_contiguous():
+        return torch.stack(tuple(results))
+    out = first.new_empty_strided((len(results), *first.shape), (first.numel(), *strides_of(first)))
+    return torch.stack(tuple(results), out=out)
+
+
+def _aligned_if_narrow(factors: Sequence[Any]) -> contextlib.AbstractContextManager[Any]:
+    shapes = [each.shape for each in factors if isinstance(each, Tensor) and each.dim() > 1]
+    is_narrow = any(1 < size < NARROW for shape in shapes for size in shape)
+    return AlignedProducts() if is_narrow else contextlib.nullcontext()  # type: ignore[no-untyped-call]
+
+
+def _is_in_place(name: str) -> bool:
     return name == "__ipow__" or (name.endswith("_") and not name.endswith("__"))
 
 
@@ -144,10 +163,10 @@ def _depends_on_others(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]
     """Whether a replica may get other bits in a batch than alone."""
     if name in POWERS or name in DECOMPOSITIONS or (name.startswith("linalg_") and name not in NORMS):
         return True
-    if name in ("matmul", "mm", "mv", "__matmul__", "__rmatmul__"):
+    if name in ("addmm", "addmm_"):  # the product and the sum would be two operations
+        return True
+    if name in PRODUCTS:
         return _is_small(args[0], args[1], args[0].shape[-1])
-    if name in ("addmm", "addmm_"):
-        return _is_small(args[1], args[2], args[1].shape[-1])
     if name == "tensordot":
         axes = args[2] if len(args) > 2 else kwargs.get("dims", 2)
         axes = range(args[0].dim() - axes, args[0].dim()) if isinstance(axes, int) else axes[0]

@@ -68,14 +68,14 @@ def _two_replicas_are_mapped(monkeypatch):
 MADE = {}
 
 
-def make(cls, keys, lrs=LRS, weight_decay=0.0):
+def make(cls, keys, lrs=LRS, weight_decay=0.0, layout=LAYOUT):
     """A new optimizer; the trial steps are made once for each combination of arguments."""
-    combination = (cls, repr(keys), lrs, weight_decay)
+    combination = (cls, repr(keys), lrs, weight_decay, tuple(layout.values()))
     if combination not in MADE:
         endless = column(*[math.inf] * len(lrs))
         MADE[combination] = TorchOptimizer.of_class(
             cls,
-            LAYOUT,
+            layout,
             keys,
             dtype=torch.float32,
             batch_size=5,
@@ -193,6 +193,21 @@ def test_replicas_share_a_group_where_they_get_the_bits_that_they_get_alone(cls,
     groups = optimizer._groups(start, state)
     assert [group.rows for group in groups] == rows_of_groups
     assert isinstance(groups[0], MappedGroup) == (together is Together.MAPPED)
+
+
+@pytest.mark.parametrize(("num_inputs", "num_outputs"), [(2, 1), (6, 4), (10, 9)])
+@pytest.mark.parametrize(("cls", "keys"), MAPPED, ids=lambda each: getattr(each, "__name__", ""))
+def test_replicas_are_mapped_with_few_and_with_many_symbols(cls, keys, num_inputs, num_outputs, monkeypatch):
+    layout = {"weight_ih": (50, num_inputs), "weight_hh": (50, 50), "bias": (50,), "weight_out": (num_outputs, 50)}
+    optimizer = make(cls, keys, layout=layout)
+    assert optimizer.trial.together is Together.MAPPED
+    generator = torch.Generator().manual_seed(3)
+    size = sum(math.prod(shape) for shape in layout.values())
+    start, *steps = (torch.randn(len(LRS), size, generator=generator) for _ in range(15))
+    found, _, _ = train(optimizer, start, optimizer.initial_state(start), steps)
+    monkeypatch.setattr(torch_optimizer, "SMALLEST_MAPPED", 4)
+    alone, _, _ = train(make(cls, keys, layout=layout), start, optimizer.initial_state(start), steps)
+    assert torch.equal(found, alone)
 
 
 def test_a_decomposition_that_fails_for_one_replica_leaves_the_others_untouched():
