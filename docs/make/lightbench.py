@@ -33,6 +33,10 @@ of a batch, so it is the parity of nearly all bits and not the exclusive or of t
 
 {table}
 
+{by_all}
+LightBench's nets start from torch's default weights and have a layer normalization before the readout; which of the
+differences matters was not measured.
+
 `rnnbench reproduce {name}` makes the rows of running parity and ends in a verdict
 ([reproductions.md](reproductions.md#{name})).
 """
@@ -63,6 +67,7 @@ def section(results: Path, of_the_map: OptimizerMap) -> str | None:
         for bits, solving in zip(settings["lengths"], settings["their_solving"], strict=True)
     ]
     return TEXT.format(
+        by_all=_solved_by_all(found, settings["lengths"]),
         optimizers=len(found.optimizers),
         trials=settings["trials"],
         sequences=number(settings["sequences"]),
@@ -77,3 +82,16 @@ def _row(found: OptimizerMap, problem: str, theirs: str) -> Sequence[str]:
     tried = [cell for cell in cells if cell is not None]
     solving = f"{sum(cell.is_solved for cell in tried)} of {len(tried)}" if tried else NOT_TRIED
     return problem, theirs, solving, *map(solved, cells)
+
+
+def _solved_by_all(found: OptimizerMap, lengths: Sequence[int]) -> str:
+    """At which lengths all optimizers solve running parity."""
+    by_all = [
+        str(bits)
+        for bits in lengths
+        if all((name, problem_name(bits)) in found.tuned for name in found.optimizers)
+        and all(found.tuned[name, problem_name(bits)].is_solved for name in found.optimizers)
+    ]
+    if not by_all:
+        return "No length of running parity is solved by all optimizers."
+    return f"Running parity of {', '.join(by_all)} bits is solved by all optimizers that were tried here."
