@@ -8,7 +8,7 @@ from docs.make.markdown import table
 from docs.make.reproductions import RECORDS
 from docs.make.tuned_cells import NOT_TRIED, solved
 from rnnbench.config.rule import load_rule
-from rnnbench.experiments.optimizer_map import REFERENCE, OptimizerMap, Tuned
+from rnnbench.experiments.optimizer_map import REFERENCE, OptimizerMap, Tuned, figure_size
 from rnnbench.experiments.optimizers_2026 import Optimizers2026
 from rnnbench.experiments.study import PARTS
 from rnnbench.records.wording import count, number
@@ -58,7 +58,8 @@ def pages(results: Path, docs: Path) -> Mapping[Path, str]:
     if not records:
         return {}
     found = experiment.map_of(records)
-    picture = draw_figure(lambda figure: found.draw(figure, found.begun), width=13.0, height=4.6, form="svg")
+    width, height = figure_size(len(found.begun))
+    picture = draw_figure(lambda figure: found.draw(figure, found.begun), width=width, height=height, form="svg")
     page, images = markdown(experiment, found), docs / "images"
     made = {images / PICTURE: picture.decode()}
     rows_of_lightbench = lightbench.section(results, found)

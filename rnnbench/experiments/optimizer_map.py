@@ -23,6 +23,11 @@ REFERENCE = "adam"
 """Optimizer whose budget of sequences, in seconds, is the common budget of seconds."""
 
 
+def figure_size(num_problems: int) -> tuple[float, float]:
+    """Width and height, in inches, of the figure of a map with so many problems."""
+    return 11.0, max(4.8, 1.8 + 0.3 * num_problems)
+
+
 @dataclass(frozen=True)
 class Tuned:
     """An optimizer that was tuned on a problem.
@@ -115,17 +120,17 @@ class OptimizerMap:
         return performance_profile(costs) if self.complete else {}
 
     def draw(self, figure: "Figure", problems: Sequence[str]) -> None:
-        """Draw the map of some problems, and the profiles."""
-        first, *rest = figure.subplots(1, 3, width_ratios=(max(len(problems) / 5, 1.6), 1, 1))
-        self._draw_cells(first, problems)
+        """Draw the map of some problems, and the profiles beside it, in a figure of `figure_size`."""
+        grid = figure.add_gridspec(2, 2, width_ratios=(2.3, 1))
+        self._draw_cells(figure.add_subplot(grid[:, 0]), problems)
         measures: tuple[Cost, ...] = ("sequences", "seconds")
-        for axes, measure in zip(rest, measures, strict=True):
-            self._draw_profile(axes, measure)
+        for row, measure in enumerate(measures):
+            self._draw_profile(figure.add_subplot(grid[row, 1]), measure)
 
     def _draw_cells(self, axes: "Axes", problems: Sequence[str]) -> None:
-        shares = np.full((len(self.optimizers), len(problems)), np.nan)
-        for y, name in enumerate(self.optimizers):
-            for x, problem in enumerate(problems):
+        shares = np.full((len(problems), len(self.optimizers)), np.nan)
+        for y, problem in enumerate(problems):
+            for x, name in enumerate(self.optimizers):
                 found = self.tuned.get((name, problem))
                 if found is None:
                     draw_missing(axes, x, y, "not tried")
@@ -135,8 +140,9 @@ class OptimizerMap:
                 text, color = f"{found.solved}/{found.runs}\n{low} to {high} %", text_color(shares[y, x])
                 axes.text(x, y, text, color=color, ha="center", va="center", fontsize=6)
         axes.imshow(np.ma.masked_invalid(shares), COLOR_MAP, vmin=0, vmax=1, aspect="auto")
-        axes.set_xticks(range(len(problems)), problems, rotation=90, fontsize=7)
-        axes.set_yticks(range(len(self.optimizers)), self.optimizers)
+        axes.set_xticks(range(len(self.optimizers)), self.optimizers, fontsize=8)
+        axes.set_yticks(range(len(problems)), problems, fontsize=8)
+        axes.xaxis.tick_top()
         axes.set_title("Fresh seeds solved, and 95 % interval")
 
     def _draw_profile(self, axes: "Axes", measure: Cost) -> None:

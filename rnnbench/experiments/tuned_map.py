@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from rnnbench.config.errors import ConfigError
+from rnnbench.config.rule import Rule
 from rnnbench.config.search import NUM_FRESH_SEEDS, NUM_SEEDS
 from rnnbench.experiments.base import Experiment, Measured
-from rnnbench.experiments.optimizer_map import OptimizerMap, Tuned
+from rnnbench.experiments.optimizer_map import OptimizerMap, Tuned, figure_size
 from rnnbench.experiments.processor_time import seconds_per_sequence
 from rnnbench.experiments.study import PARTS, Study
 from rnnbench.records.tuning import CONFIRMATION, SEARCH, read_tuning
@@ -38,7 +39,9 @@ step, and of the rest of an update for each sequence, where it matters."""
 class TunedMap(Experiment):
     """Each optimizer on each problem is a part of its own, the cheap problems first."""
 
-    size = (15.0, 6.0)
+    def __init__(self, rule: Rule) -> None:
+        super().__init__(rule)
+        self.size = figure_size(len(self.problems))
 
     @property
     @abstractmethod
