@@ -204,6 +204,8 @@ class Study:
         folder = self.folder / name
         done = self.folder / PARTS / f"trained_{name}.json"
         if done.is_file():
+            if self._read(f"{PARTS}/{done.name}", {}).get("overrides") != list(overrides):
+                raise ConfigError(f"{folder} was trained with other arguments; remove it and {done} to train it again")
             return folder
         if is_sweep_folder(folder) or is_tuning_folder(folder):
             words = ["resume", str(folder)]

@@ -173,7 +173,7 @@ class MappedGroup(ParameterGroup):
 
 def is_lr(name: str) -> bool:
     """Whether a name of a state is that of the learning rate of an optimizer's group."""
-    return name.startswith("group/") and name.endswith("/lr:float")
+    return name.startswith("group/") and name.rpartition(":")[0].endswith("/lr")
 
 
 def lrs_of(makes: Sequence[MakeOptimizer], layout: Layout) -> list[Tensor]:

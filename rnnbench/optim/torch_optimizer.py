@@ -183,9 +183,17 @@ class TorchOptimizer(GradientMethod):
     def _make_group(self, rows: Sequence[int], theta: Tensor) -> ParameterGroup:
         makes = [self._make_of(row) for row in rows]
         if self.trial.together is Together.MAPPED and len(rows) > 1:
-            lrs = lrs_of(makes, self.layout) if self.trial.maps_lrs else None
+            lrs = lrs_of(makes, self.layout) if self._maps_lrs else None
             return MappedGroup(makes[0], self.layout, rows, theta, lrs)
         return ParameterGroup(makes[0], self.layout, rows, theta, is_stacked=self.trial.together is Together.STACKED)
+
+    @property
+    def _maps_lrs(self) -> bool:
+        """Whether learning rates may differ in a group.
+
+        A factor with both, 1 - lr * weight_decay, is rounded in another way if the learning rate is a tensor.
+        """
+        return self.trial.maps_lrs and not bool(self.weight_decay.any())
 
     def _make_of(self, row: int) -> MakeOptimizer:
         """What makes the optimizer of a replica from its parameters by name."""
@@ -204,7 +212,7 @@ class TorchOptimizer(GradientMethod):
         own = self._arguments()
         lrs = {"lr": own.pop("lr"), **({} if self.schedule is None else self.schedule.tensors())}
         counts = {name: rows for name, rows in named.items() if rows.dim() == 1 and (is_number(name) or not is_mapped)}
-        if is_mapped and self.trial.maps_lrs:
+        if is_mapped and self._maps_lrs:
             lrs, counts = {}, {name: rows for name, rows in counts.items() if not is_lr(name)}
         together: dict[Any, list[int]] = {}
         for row in range(num_replicas):

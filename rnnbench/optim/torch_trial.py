@@ -23,9 +23,8 @@ NUM_STEPS = 6
 SCALES = (1e-3, 1.0, 30.0)
 """Factors of the parameters and gradients of the replicas in the trial."""
 
-
-LR_FACTORS = (1.0, 0.3, 0.01)
-"""Factors of the learning rates of the replicas where they differ."""
+TRIED_LRS = (0.13, 0.0371, 0.5003)
+"""Learning rates of the replicas where they differ; no float32 numbers, so that another rounding is noticed."""
 
 
 class Together(Enum):
@@ -145,26 +144,26 @@ class _Maker:
         arguments: Its arguments besides the parameters.
         layout: Names and shapes of one replica's parameters.
         theta: Parameters, a row for each replica; gives device and type.
-        lr_factors: Factor of the learning rate of each replica.
+        lrs: Learning rate of each replica; None: that of the arguments.
     """
 
     optimizer_class: Any
     arguments: Mapping[str, Any]
     layout: Layout
     theta: Tensor
-    lr_factors: Sequence[float] = (1.0,) * len(SCALES)
+    lrs: Sequence[float] | None = None
 
     def __call__(self, rows: Sequence[int], together: Together = Together.ALONE) -> ParameterGroup:
         """A group of some replicas."""
         makes = [self._make_of(row) for row in rows]
         if together is Together.MAPPED:
-            lrs = lrs_of(makes, self.layout) if len(set(self.lr_factors)) > 1 else None
+            lrs = None if self.lrs is None else lrs_of(makes, self.layout)
             return MappedGroup(makes[0], self.layout, rows, self.theta, lrs)
         return ParameterGroup(makes[0], self.layout, rows, self.theta, is_stacked=together is Together.STACKED)
 
     def _make_of(self, row: int) -> MakeOptimizer:
-        lr = self.arguments["lr"] * self.lr_factors[row]
-        return partial(make_optimizer, self.optimizer_class, {**self.arguments, "lr": lr})
+        own = {} if self.lrs is None else {"lr": self.lrs[row]}
+        return partial(make_optimizer, self.optimizer_class, {**self.arguments, **own})
 
 
 def _numbers(layout: Layout, dtype: torch.dtype) -> tuple[Tensor, list[Tensor]]:
@@ -216,7 +215,7 @@ def _together(
         return Together.STACKED, False
     if is_schedule_free:
         return Together.ALONE, False
-    if _can_be_mapped(replace(make, lr_factors=LR_FACTORS), gradients):
+    if _can_be_mapped(replace(make, lrs=TRIED_LRS), gradients):
         return Together.MAPPED, True
     return Together.MAPPED if _can_be_mapped(make, gradients) else Together.ALONE, False
 

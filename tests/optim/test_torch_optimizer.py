@@ -210,6 +210,18 @@ def test_replicas_are_mapped_with_few_and_with_many_symbols(cls, keys, num_input
     assert torch.equal(found, alone)
 
 
+def test_weight_decay_of_some_replicas_changes_no_bits():
+    cls, keys = MAPPED[0]
+    lrs = (1e-2, 3e-3, 1e-2, 3e-3)
+    optimizer = replace(make(cls, keys, lrs), weight_decay=column(0.0, 0.1, 0.0, 0.1))
+    generator = torch.Generator().manual_seed(4)
+    start, *steps = (torch.randn(len(lrs), SIZE, generator=generator) for _ in range(8))
+    theta, _, _ = train(optimizer, start, optimizer.initial_state(start), steps)
+    for row, lr in enumerate(lrs):
+        own = {**keys, "weight_decay": optimizer.weight_decay[row].item()}
+        assert torch.equal(theta[row], by_hand(cls, own, lr, start[row], [each[row] for each in steps], draws=False))
+
+
 def test_a_decomposition_that_fails_for_one_replica_leaves_the_others_untouched():
     start, steps = gradients(1, seed=2)[0], gradients(4)
     lrs = (1e-2,) * 3
