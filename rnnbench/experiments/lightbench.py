@@ -1,4 +1,4 @@
-"""The rows of LightBench on running parity: how many optimizers solve each, on data as the task meant them."""
+"""The rows of LightBench on running parity: how many optimizers solve each length."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from rnnbench.experiments.verdict import Finding, share_at_least, share_context
 
 
 class LightBench(TunedMap):
-    """The claim that the optimizers fail at the lengths at which LightBench says that most of them do."""
+    """The claim that most optimizers solve the lengths of running parity that most solve in LightBench, and no others."""
 
     @property
     @override

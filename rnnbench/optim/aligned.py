@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from typing_extensions import override
 
 CACHE_LINE = 64
-"""Bytes of a cache line, and so a number of entries that is a multiple of it."""
+"""Bytes of a cache line on most machines. So many entries, of any type, fill whole cache lines."""
 
 
 class AlignedProducts(TorchDispatchMode):  # type: ignore[no-untyped-call]

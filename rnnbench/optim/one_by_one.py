@@ -46,7 +46,7 @@ FACTORS = ("alpha", "value")
 
 
 class CannotStepTogetherError(BaseException):
-    """A decomposition failed for one of the replicas.
+    """The replicas cannot make this step in one call; each has to make it alone.
 
     No `Exception`, since a class may catch these and go on in another way, which would then be taken by all replicas.
     """

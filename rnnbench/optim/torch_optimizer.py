@@ -37,10 +37,10 @@ class TorchOptimizer(GradientMethod):
 
     Replicas with equal hyperparameters are trained in one call where trial steps have shown that each gets the bits
     that it gets alone. A class whose arithmetic treats every entry alone, or `Muon`, is given replicas stacked along a
-    first axis. The steps of most others are made under torch.func.vmap, where learning rates may differ, except the
-    first of all, which makes the state, and those at which a decomposition fails or a gradient is not finite. Of any
-    other class, and of these on a GPU, each replica has an optimizer of its own. Unless stacked, parameters have the
-    shapes of the model's layout.
+    first axis. The steps of most others are made under torch.func.vmap, where learning rates may differ if there is no
+    weight decay, except the first step of all, which makes the state, and those at which a decomposition fails or a
+    gradient is not finite. Of any other class, and of these on a GPU, each replica has an optimizer of its own. Unless
+    stacked, parameters have the shapes of the model's layout.
 
     Attributes:
         optimizer_class: Class with torch.optim's interface, or a function that makes such an optimizer.
