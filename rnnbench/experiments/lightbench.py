@@ -10,7 +10,7 @@ from rnnbench.experiments.verdict import Finding, share_at_least, share_context
 
 
 class LightBench(TunedMap):
-    """The claim that most optimizers solve the lengths of running parity that most solve in LightBench, and no others."""
+    """The claim that most optimizers solve those lengths of running parity that most of them solve in LightBench."""
 
     @property
     @override
